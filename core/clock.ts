@@ -1,0 +1,33 @@
+/** A pending call made by `Clock.setTimer`. */
+export interface Timer {
+  /** Forgets the call if it has not been made yet. */
+  cancel(): void;
+}
+
+/** Where time comes from. A parameter everywhere, so that a test or a simulation can own it. */
+export interface Clock {
+  /** Milliseconds since 1970, by the wall. It may jump, so order never rests on it. */
+  nowMs(): number;
+  /** Milliseconds since some start, never going back; for measuring how long something took. */
+  monotonicMs(): number;
+  /** Calls `callback` once, `delayMs` from now. A pending timer does not keep the process alive. */
+  setTimer(delayMs: number, callback: () => void): Timer;
+}
+
+/** The clock of the machine. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  setTimer(delayMs, callback) {
+    const handle = setTimeout(callback, delayMs);
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
+/** Resolves after `delayMs` on `clock`. */
+export function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimer(delayMs, resolve);
+  });
+}

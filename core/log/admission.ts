@@ -1,0 +1,100 @@
+import { LogError } from '../errors.ts';
+import {
+  ATTRIBUTE,
+  BATCH,
+  checkBatch,
+  readBatchHeader,
+  sealBatch,
+  type BatchHeader,
+} from '../record/batch.ts';
+import { writeInt64 } from '../record/int64.ts';
+import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { isCompacted, type LogConfig } from './log-config.ts';
+
+/** What a batch is checked against. */
+export interface AdmissionRules {
+  readonly place: RecordPlace;
+  readonly config: LogConfig;
+  readonly nowMs: number;
+}
+
+/**
+ * Checks a batch that a client wants to append, as far as the batch itself goes (Kafka:
+ * `LogValidator`), and stamps it where the topic wants the append time. Returns its header.
+ *
+ * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP
+ */
+export function admitBatch(batch: Buffer, rules: AdmissionRules): BatchHeader {
+  const { place, config } = rules;
+  const { topic, partition } = place;
+  if (batch.length > config.maxMessageBytes) {
+    throw new LogError(
+      'MESSAGE_TOO_LARGE',
+      `a batch of ${batch.length} bytes for ${topic} exceeds maxMessageBytes=${config.maxMessageBytes}`,
+      { topic, sizeBytes: batch.length, limitBytes: config.maxMessageBytes },
+    );
+  }
+  const fault = checkBatch(batch, 0, batch.length);
+  if (fault !== undefined) {
+    const message = `a batch for ${topic}-${partition} is damaged: ${fault}`;
+    throw new LogError('CORRUPT_MESSAGE', message, { topic, partition, reason: fault });
+  }
+  let header = readBatchHeader(batch, 0);
+  const reason = faultOf(header, batch);
+  if (reason !== undefined) throw invalidRecord(place, reason);
+  if (config.messageTimestampType === 'LogAppendTime') header = stampAppendTime(batch, rules.nowMs);
+  else checkTimestamps(header, rules);
+  if (isCompacted(config)) checkKeys(batch, place);
+  return header;
+}
+
+function faultOf(header: BatchHeader, batch: Buffer): string | undefined {
+  if (header.sizeBytes !== batch.length) return 'more than one batch at a time';
+  if (header.isControl) return 'clients write no control records';
+  if (header.recordCount === 0) return 'an empty batch';
+  if (header.recordCount !== batch.readInt32BE(BATCH.lastOffsetDelta) + 1) return 'gaps between its offsets';
+  if (header.producerId < 0) return undefined;
+  if (header.producerEpoch < 0 || header.baseSequence < 0) return 'a producer id without epoch or sequence';
+  return undefined;
+}
+
+function checkTimestamps(header: BatchHeader, { place, config, nowMs }: AdmissionRules): void {
+  const { messageTimestampAfterMaxMs, messageTimestampBeforeMaxMs } = config;
+  const isAhead = header.maxTimestampMs - nowMs > messageTimestampAfterMaxMs;
+  const isBehind = nowMs - header.baseTimestampMs > messageTimestampBeforeMaxMs;
+  if (!isAhead && !isBehind) return;
+  const [side, limit] = isAhead
+    ? ['ahead of', `messageTimestampAfterMaxMs=${messageTimestampAfterMaxMs}`]
+    : ['behind', `messageTimestampBeforeMaxMs=${messageTimestampBeforeMaxMs}`];
+  const timestampMs = isAhead ? header.maxTimestampMs : header.baseTimestampMs;
+  const { topic, partition } = place;
+  throw new LogError(
+    'INVALID_TIMESTAMP',
+    `a record for ${topic}-${partition} is stamped ${timestampMs}, too far ${side} the broker's clock (${nowMs}; ${limit})`,
+    { topic, partition, timestampMs },
+  );
+}
+
+/** A compacted topic keeps the newest record of each key, so each needs one. */
+function checkKeys(batch: Buffer, place: RecordPlace): void {
+  const cursor = new RecordCursor(place);
+  cursor.open(batch, 0);
+  while (cursor.next()) {
+    if (cursor.keyStart === NULL_POSITION) throw invalidRecord(place, 'a record without a key, in a compacted topic');
+  }
+}
+
+function invalidRecord(place: RecordPlace, reason: string): LogError {
+  const { topic, partition } = place;
+  const message = `a batch for ${topic}-${partition} was refused: ${reason}`;
+  return new LogError('INVALID_RECORD', message, { topic, partition, reason });
+}
+
+/** Marks the batch as stamped by the broker: readers take `maxTimestamp` for all its records. */
+function stampAppendTime(batch: Buffer, nowMs: number): BatchHeader {
+  const attributes = batch.readInt16BE(BATCH.attributes) | ATTRIBUTE.logAppendTime;
+  batch.writeInt16BE(attributes, BATCH.attributes);
+  writeInt64(batch, BATCH.maxTimestamp, nowMs);
+  sealBatch(batch, 0);
+  return readBatchHeader(batch, 0);
+}

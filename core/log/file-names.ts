@@ -1,0 +1,48 @@
+/** The names of a partition's files, as Kafka writes them (`LogFileUtils`). */
+
+const OFFSET_DIGITS = 20;
+
+export const LOG_SUFFIX = '.log';
+export const OFFSET_INDEX_SUFFIX = '.index';
+export const TIME_INDEX_SUFFIX = '.timeindex';
+export const TRANSACTION_INDEX_SUFFIX = '.txnindex';
+/** The files of one segment. */
+export const SEGMENT_SUFFIXES = [
+  LOG_SUFFIX,
+  OFFSET_INDEX_SUFFIX,
+  TIME_INDEX_SUFFIX,
+  TRANSACTION_INDEX_SUFFIX,
+] as const;
+export const SNAPSHOT_SUFFIX = '.snapshot';
+/** Added to a name until the file is removed. */
+export const DELETED_SUFFIX = '.deleted';
+/** Added to the name of a partition's directory until it is removed. */
+export const DELETE_DIRECTORY_SUFFIX = '-delete';
+
+export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint';
+export const PARTITION_METADATA_FILE = 'partition.metadata';
+
+/** `offset` as the twenty digits that start a file name. */
+export function offsetName(offset: number): string {
+  return String(offset).padStart(OFFSET_DIGITS, '0');
+}
+
+/** The offset in a name such as 00000000000000000042.log, or undefined for any other name. */
+export function offsetOfName(name: string, suffix: string): number | undefined {
+  if (!name.endsWith(suffix)) return undefined;
+  const digits = name.slice(0, -suffix.length);
+  return /^\d{20}$/.test(digits) ? Number(digits) : undefined;
+}
+
+/** The name of a partition's directory. */
+export function partitionDirectory(topic: string, partition: number): string {
+  return `${topic}-${partition}`;
+}
+
+/** The topic and partition of a directory's name, split at the last dash; undefined for others. */
+export function partitionOfDirectory(
+  name: string,
+): { readonly topic: string; readonly partition: number } | undefined {
+  const match = /^(.+)-(\d+)$/.exec(name);
+  return match === null ? undefined : { topic: match[1]!, partition: Number(match[2]) };
+}

@@ -1,0 +1,73 @@
+import type { Codec } from '../record/batch.ts';
+
+/**
+ * The settings of one topic, in Kafka's names (camelCase) and meaning. Sizes in bytes, times in
+ * milliseconds, -1 for "no limit" where the comment says so.
+ */
+export interface LogConfig {
+  /** `delete` removes old segments, `compact` keeps the newest record of each key. */
+  readonly cleanupPolicy: CleanupPolicy;
+  /** The codec that the log insists on, or `producer`: batches stay as they came. */
+  readonly compressionType: Codec | 'producer';
+  /** How long compaction keeps tombstones and transaction markers. */
+  readonly deleteRetentionMs: number;
+  /** How long a removed segment stays on disk as `.deleted`. */
+  readonly fileDeleteDelayMs: number;
+  /** Bytes of batches between two entries of the offset index. */
+  readonly indexIntervalBytes: number;
+  /** The largest batch, after compression. */
+  readonly maxMessageBytes: number;
+  readonly maxCompactionLagMs: number;
+  /** How far ahead of the broker's clock a record may be stamped. */
+  readonly messageTimestampAfterMaxMs: number;
+  /** How far behind the broker's clock a record may be stamped. */
+  readonly messageTimestampBeforeMaxMs: number;
+  readonly messageTimestampType: 'CreateTime' | 'LogAppendTime';
+  readonly minCleanableDirtyRatio: number;
+  readonly minCompactionLagMs: number;
+  /** Oldest segments go while the log is larger; -1 for no limit. */
+  readonly retentionBytes: number;
+  /** Segments go when their newest record is older; -1 for no limit. */
+  readonly retentionMs: number;
+  readonly segmentBytes: number;
+  readonly segmentIndexBytes: number;
+  readonly segmentMs: number;
+}
+
+export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete';
+
+const SECOND_MS = 1000;
+const HOUR_MS = 3600 * SECOND_MS;
+const DAY_MS = 24 * HOUR_MS;
+const MIB = 1024 * 1024;
+
+/** Kafka's defaults (`org.apache.kafka.storage.internals.log.LogConfig`), but for `retentionMs`. */
+export const LOG_CONFIG_DEFAULTS: LogConfig = {
+  cleanupPolicy: 'delete',
+  compressionType: 'producer',
+  deleteRetentionMs: DAY_MS,
+  fileDeleteDelayMs: 60 * SECOND_MS,
+  indexIntervalBytes: 4096,
+  maxMessageBytes: MIB + 12,
+  maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
+  messageTimestampAfterMaxMs: HOUR_MS,
+  messageTimestampBeforeMaxMs: Number.MAX_SAFE_INTEGER,
+  messageTimestampType: 'CreateTime',
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  retentionBytes: -1,
+  // Kafka: 7 days. Here the log is often the only copy, and people load history into it, which by
+  // Kafka's default would be gone within minutes: nothing is deleted that nobody asked to delete.
+  retentionMs: -1,
+  segmentBytes: 1024 * MIB,
+  segmentIndexBytes: 10 * MIB,
+  segmentMs: 7 * DAY_MS,
+};
+
+export function isCompacted(config: LogConfig): boolean {
+  return config.cleanupPolicy !== 'delete';
+}
+
+export function isDeleted(config: LogConfig): boolean {
+  return config.cleanupPolicy !== 'compact';
+}

@@ -1,0 +1,113 @@
+import { LogError } from '../errors.ts';
+import {
+  batchBaseOffset,
+  batchLastOffset,
+  batchSizeBytes,
+  BATCH_OVERHEAD,
+  checkBatch,
+  LOG_OVERHEAD,
+} from '../record/batch.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { Segment } from './segment.ts';
+
+/** Whole batches as they stand in the log. */
+export interface ReadResult {
+  /** Empty when nothing is readable at the offset yet. */
+  readonly bytes: Buffer;
+  /** The offset after the last batch, or the asked one when there are none. */
+  readonly nextOffset: number;
+  /** Where the batch at `nextOffset` will start. */
+  readonly nextPosition: number;
+}
+
+/** What to read: from the batch that holds `offset`, starting the search at `position`. */
+export interface ReadRequest {
+  readonly offset: number;
+  readonly position: number;
+  /** Batches from here on are not readable. */
+  readonly endOffset: number;
+  /** The first batch comes even when it is larger (KIP-74). */
+  readonly maxBytes: number;
+}
+
+/** Enough for the header of a batch that is larger than what was read. */
+const READ_BYTES_MIN = 16 * 1024;
+
+/**
+ * Reads whole, checked batches of one segment. The bytes are fresh memory: records may stay views of
+ * them.
+ *
+ * @throws LogError CORRUPT_BATCH with file and position for bytes that are no sound batch.
+ */
+export async function readSegment(segment: Segment, request: ReadRequest): Promise<ReadResult> {
+  const end = segment.writtenBytes; // fixed now: what is written meanwhile is the next read's
+  let { position } = request;
+  let want = Math.max(request.maxBytes, READ_BYTES_MIN);
+  for (;;) {
+    const chunk = await readChunk(segment, position, Math.min(want, end - position));
+    const skipped = skipBelow(segment, chunk, position, request.offset);
+    const rest = chunk.length - skipped;
+    const isWhole = rest >= BATCH_OVERHEAD && batchSizeBytes(chunk, skipped) <= rest;
+    if (isWhole || (rest === 0 && position + skipped === end)) {
+      return wholeBatches(segment, chunk, { ...request, position, from: skipped });
+    }
+    // The batch is larger than the chunk, or starts in its last bytes: read from its start, all of it.
+    position += skipped;
+    want = Math.max(want, rest >= LOG_OVERHEAD ? batchSizeBytes(chunk, skipped) : READ_BYTES_MIN);
+    if (rest === end - position) throw corrupt(segment, position, 'batch cut short');
+  }
+}
+
+/** Reads `count` bytes at `position`; fewer are damage, because the log has written them. */
+export async function readChunk(segment: Segment, position: number, count: number): Promise<Buffer> {
+  const chunk = Buffer.allocUnsafeSlow(count);
+  const file = await segment.file();
+  const read = await file.read(chunk, position).catch((cause: unknown) => {
+    throw storageFailure(segment.logPath, 'read', cause);
+  });
+  if (read < count) throw corrupt(segment, position + read, 'the file is shorter than the log');
+  return chunk;
+}
+
+/** The place in `chunk` of the first batch that reaches `offset`. */
+function skipBelow(segment: Segment, chunk: Buffer, position: number, offset: number): number {
+  let at = 0;
+  while (chunk.length - at >= BATCH_OVERHEAD && batchLastOffset(chunk, at) < offset) {
+    const size = batchSizeBytes(chunk, at);
+    if (size < BATCH_OVERHEAD) throw corrupt(segment, position + at, 'length field out of range');
+    if (size > chunk.length - at) return at;
+    at += size;
+  }
+  return at;
+}
+
+/** The whole batches in `chunk` from `from` on, up to the limits. The first one is whole. */
+function wholeBatches(
+  segment: Segment,
+  chunk: Buffer,
+  request: ReadRequest & { readonly from: number },
+): ReadResult {
+  const { from, position, endOffset, maxBytes } = request;
+  let at = from;
+  let nextOffset = request.offset;
+  while (chunk.length - at >= BATCH_OVERHEAD) {
+    const size = batchSizeBytes(chunk, at);
+    if (at > from && (at - from + size > maxBytes || size > chunk.length - at)) break;
+    if (batchBaseOffset(chunk, at) >= endOffset) break;
+    const fault = checkBatch(chunk, at, chunk.length);
+    if (fault !== undefined) throw corrupt(segment, position + at, fault);
+    nextOffset = batchLastOffset(chunk, at) + 1;
+    at += size;
+  }
+  return { bytes: chunk.subarray(from, at), nextOffset, nextPosition: position + at };
+}
+
+/** CORRUPT_BATCH for a place in a segment. */
+export function corrupt(segment: Segment, positionBytes: number, reason: string): LogError {
+  const file = segment.logPath;
+  return new LogError(
+    'CORRUPT_BATCH',
+    `${file} is damaged at byte ${positionBytes}: ${reason}; the records from there on cannot be read`,
+    { file, positionBytes, reason },
+  );
+}

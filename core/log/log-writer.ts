@@ -1,0 +1,210 @@
+import { dirname } from 'node:path';
+import { assert } from '../assert.ts';
+import type { LogError } from '../errors.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import type { Segment } from './segment.ts';
+
+/** A batch on its way to the disk. */
+interface PendingWrite {
+  readonly segment: Segment;
+  readonly bytes: Buffer;
+  /** The offset after the batch. */
+  readonly nextOffset: number;
+}
+
+/** The batches that one turn of the writer takes; they succeed or fail together. */
+class Round {
+  readonly writes: PendingWrite[] = [];
+  readonly done: Promise<void>;
+  resolve!: () => void;
+  reject!: (error: LogError) => void;
+
+  constructor() {
+    this.done = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Whoever cares waits on `done` itself; a round that nobody waits on must not end the process.
+    this.done.catch(() => undefined);
+  }
+}
+
+/** What the writer tells the log it writes for. */
+export interface LogWriterEvents {
+  /** The operating system has everything below `nextOffset`. */
+  readonly written: (nextOffset: number) => void;
+  /** A write or a sync failed. This writer is done; the log decides how to go on. */
+  readonly failed: (error: LogError, operation: 'write' | 'sync') => void;
+}
+
+/**
+ * Brings the batches of one partition to the disk, in order: while one write runs, the next ones
+ * gather, and one call writes them all; likewise one sync covers everything written before it
+ * began (group commit).
+ */
+export class LogWriter {
+  readonly #fileSystem: FileSystem;
+  readonly #events: LogWriterEvents;
+  /** What gathers for the next turn. */
+  #round = new Round();
+  /** Set while a turn runs. */
+  #writing: Promise<void> | undefined;
+  /** Set while a sync runs. */
+  #syncing: Promise<void> | undefined;
+  /** Segments with bytes that no sync has covered. */
+  readonly #unsynced = new Set<Segment>();
+  /** Segments whose names may not be durable: their directory is synced with them. */
+  readonly #unnamed = new Set<Segment>();
+  /** Everything below is in the operating system. */
+  #writtenOffset: number;
+  /** Everything below is on stable storage. */
+  #durableOffset: number;
+  /** Set by the first failure; after it nothing is written or acknowledged. */
+  #failure: LogError | undefined;
+
+  constructor(
+    fileSystem: FileSystem,
+    events: LogWriterEvents,
+    start: { readonly writtenOffset: number; readonly durableOffset: number },
+  ) {
+    this.#fileSystem = fileSystem;
+    this.#events = events;
+    this.#writtenOffset = start.writtenOffset;
+    this.#durableOffset = start.durableOffset;
+  }
+
+  get writtenOffset(): number {
+    return this.#writtenOffset;
+  }
+
+  get durableOffset(): number {
+    return this.#durableOffset;
+  }
+
+  /** Why nothing can be appended any more, if so. */
+  get failure(): LogError | undefined {
+    return this.#failure;
+  }
+
+  /** Says that a segment has bytes or a name that may not be durable. */
+  noteUnsynced(segment: Segment): void {
+    this.#unsynced.add(segment);
+    this.#unnamed.add(segment);
+  }
+
+  /**
+   * Takes a batch that `segment` has admitted. The promise is shared by a whole turn: it resolves
+   * when the operating system has the batch, and rejects when the turn failed.
+   */
+  write(segment: Segment, bytes: Buffer, nextOffset: number): Promise<void> {
+    assert(this.#failure === undefined, 'no write after a failure');
+    const round = this.#round;
+    round.writes.push({ segment, bytes, nextOffset });
+    this.#writing ??= this.#drain();
+    return round.done;
+  }
+
+  /**
+   * Resolves when the operating system has everything below `offset`, which was handed to `write`.
+   *
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
+   */
+  async written(offset: number): Promise<void> {
+    while (this.#writtenOffset < offset) {
+      if (this.#failure !== undefined) throw this.#failure;
+      assert(this.#writing !== undefined, 'what is waited for is being written');
+      await this.#writing;
+    }
+  }
+
+  /**
+   * Resolves when everything below `offset` is on stable storage.
+   *
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: what was not durable before may be lost.
+   */
+  async sync(offset: number): Promise<void> {
+    while (this.#durableOffset < offset) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.written(offset);
+      this.#syncing ??= this.#syncOnce();
+      await this.#syncing;
+    }
+  }
+
+  /** Resolves when neither a write nor a sync runs or waits. Failures were reported elsewhere. */
+  async idle(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+    while (this.#syncing !== undefined) await this.#syncing;
+  }
+
+  /** Writes turn after turn until nothing waits. Never rejects: a failure goes to the round. */
+  async #drain(): Promise<void> {
+    // Let the caller finish: what it appends in this turn of the event loop joins the round.
+    await Promise.resolve();
+    while (this.#round.writes.length > 0 && this.#failure === undefined) {
+      const round = this.#round;
+      this.#round = new Round();
+      try {
+        await this.#writeRound(round.writes);
+        round.resolve();
+      } catch (error) {
+        this.#fail(error as LogError, 'write', round);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  /** Writes a round, segment by segment; mostly there is only one. */
+  async #writeRound(writes: readonly PendingWrite[]): Promise<void> {
+    for (let first = 0; first < writes.length; ) {
+      const { segment } = writes[first]!;
+      let end = first;
+      const buffers: Buffer[] = [];
+      while (end < writes.length && writes[end]!.segment === segment) buffers.push(writes[end++]!.bytes);
+      const file = await segment.file();
+      const isFirst = segment.writtenBytes === 0;
+      await file.write(buffers, segment.writtenBytes).catch((cause: unknown) => {
+        throw storageFailure(file.path, 'write', cause);
+      });
+      // Only now: a sync that began during the write does not cover it.
+      this.#unsynced.add(segment);
+      if (isFirst) this.#unnamed.add(segment);
+      for (const { length } of buffers) segment.writtenBytes += length;
+      this.#writtenOffset = writes[end - 1]!.nextOffset;
+      this.#events.written(this.#writtenOffset);
+      first = end;
+    }
+  }
+
+  /** Never rejects: waiters look at `#failure`. */
+  async #syncOnce(): Promise<void> {
+    const covered = this.#writtenOffset;
+    const segments = [...this.#unsynced];
+    const directories = new Set([...this.#unnamed].map(({ logPath }) => dirname(logPath)));
+    this.#unsynced.clear();
+    this.#unnamed.clear();
+    try {
+      const syncs = segments.map(async (segment) => (await segment.file()).sync());
+      for (const directory of directories) syncs.push(this.#fileSystem.syncDirectory(directory));
+      await Promise.all(syncs);
+      this.#durableOffset = Math.max(this.#durableOffset, covered);
+    } catch (cause) {
+      const file = segments.at(-1)?.logPath ?? '';
+      this.#fail(storageFailure(file, 'sync', cause), 'sync');
+    } finally {
+      this.#syncing = undefined;
+    }
+  }
+
+  #fail(error: LogError, operation: 'write' | 'sync', round?: Round): void {
+    if (this.#failure !== undefined) {
+      round?.reject(error);
+      return;
+    }
+    this.#failure = error;
+    round?.reject(error);
+    this.#round.reject(error); // what waits builds on offsets that will not be
+    this.#events.failed(error, operation);
+  }
+}

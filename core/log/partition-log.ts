@@ -1,0 +1,508 @@
+import { join } from 'node:path';
+import { assert, present } from '../assert.ts';
+import type { Clock } from '../clock.ts';
+import { LogError } from '../errors.ts';
+import { placeBatch, readBatchHeader, type BatchHeader } from '../record/batch.ts';
+import { encodeMarker, type Marker } from '../record/control.ts';
+import type { RecordPlace } from '../record/record-cursor.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { admitBatch } from './admission.ts';
+import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './file-names.ts';
+import { loadLog, type TornTail } from './load.ts';
+import { isDeleted, type LogConfig } from './log-config.ts';
+import { readSegment } from './log-reader.ts';
+import { LogWriter } from './log-writer.ts';
+import { ReadPositions } from './read-positions.ts';
+import { encodeSnapshot } from './producer-snapshot.ts';
+import type { ProducerStates } from './producer-states.ts';
+import { removeFiles } from './segment-removal.ts';
+import { Segment } from './segment.ts';
+import { findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
+import type { AbortedTransaction } from './transaction-index.ts';
+
+export interface PartitionLogOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly place: RecordPlace;
+  readonly config: LogConfig;
+  readonly recoveryPoint: number;
+  readonly logStartOffset: number;
+  /** Called whenever more can be read: new batches, an ended transaction, deleted records. */
+  readonly advanced: () => void;
+}
+
+/** Where an appended batch stands. */
+export interface Appended {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** Resolves when the operating system has the batch; shared by the batches of one write. */
+  readonly written: Promise<void>;
+}
+
+/** What a fetch gets. */
+export interface LogRead {
+  /** Whole batches; the first may begin before the asked offset. */
+  readonly bytes: Buffer;
+  readonly nextOffset: number;
+}
+
+/** Relative offsets and positions are 32-bit numbers in the indexes. */
+const INT32_MAX = 0x7fff_ffff;
+/** Kafka's `producer.id.expiration.ms`. */
+const PRODUCER_EXPIRATION_MS = 24 * 3600 * 1000;
+/** The newest may stand above the recorded recovery point; then the one before it counts. */
+const SNAPSHOTS_KEPT = 2;
+
+/**
+ * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
+ * transaction state at once, in the order of the calls; the bytes follow through `LogWriter`. So
+ * `nextOffset` runs ahead of `highWatermark`, which is where readers stop.
+ */
+export class PartitionLog {
+  readonly place: RecordPlace;
+  readonly #options: PartitionLogOptions;
+  #config: LogConfig;
+  /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
+  #segments: Segment[];
+  #producers: ProducerStates;
+  #writer: LogWriter;
+  #logStartOffset: number;
+  readonly #positions = new ReadPositions();
+  /** Set while a failed write is being cut away; appends fail meanwhile. */
+  #reloading: Promise<void> | undefined;
+  /** Set by the failure that ended this log, or by `close`. */
+  #ended: LogError | undefined;
+
+  private constructor(
+    options: PartitionLogOptions,
+    loaded: { segments: Segment[]; producers: ProducerStates; logStartOffset: number },
+  ) {
+    this.place = options.place;
+    this.#options = options;
+    this.#config = options.config;
+    this.#segments = loaded.segments;
+    this.#producers = loaded.producers;
+    this.#logStartOffset = loaded.logStartOffset;
+    this.#writer = this.#newWriter(options.recoveryPoint);
+  }
+
+  /**
+   * Opens the partition in `directory`, which exists. Returns it with what was cut from its end.
+   *
+   * @throws LogError CORRUPT_BATCH, KAFKA_STORAGE_ERROR, DISK_FULL
+   */
+  static async open(
+    options: PartitionLogOptions,
+  ): Promise<{ readonly log: PartitionLog; readonly tornTail: TornTail | undefined }> {
+    const loaded = await loadLog({ ...options, nowMs: options.clock.nowMs() });
+    return { log: new PartitionLog(options, loaded), tornTail: loaded.tornTail };
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  /** The first offset that can be read. */
+  get logStartOffset(): number {
+    return this.#logStartOffset;
+  }
+
+  /** The offset that the next batch gets. */
+  get nextOffset(): number {
+    return this.#active.nextOffset;
+  }
+
+  /** What is below can be read: the operating system has it. */
+  get highWatermark(): number {
+    return this.#writer.writtenOffset;
+  }
+
+  /** Below this, every transaction has ended: where readers of committed data stop. */
+  get lastStableOffset(): number {
+    return this.#producers.lastStableOffset(this.highWatermark);
+  }
+
+  /** What is below survives a power cut. */
+  get durableOffset(): number {
+    return this.#writer.durableOffset;
+  }
+
+  get sizeBytes(): number {
+    return this.#segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
+  }
+
+  get producers(): ProducerStates {
+    return this.#producers;
+  }
+
+  get #active(): Segment {
+    return present(this.#segments.at(-1), 'a log has at least one segment');
+  }
+
+  setConfig(config: LogConfig): void {
+    this.#config = config;
+  }
+
+  /**
+   * Gives the batch its offsets and hands it to the writer. Takes `batch` over: its offset and epoch
+   * fields are set in place. A batch that repeats one of the producer's last five is not appended
+   * again; its old offsets are returned.
+   *
+   * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
+   *   OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, and DISK_FULL or
+   *   KAFKA_STORAGE_ERROR while the log cannot be written: the batch is not in the log.
+   */
+  append(batch: Buffer): Appended {
+    this.#checkWritable();
+    const nowMs = this.#options.clock.nowMs();
+    const header = admitBatch(batch, { place: this.place, config: this.#config, nowMs });
+    if (header.producerId >= 0) {
+      const duplicate = this.#producers.check(header);
+      if (duplicate !== undefined) {
+        const { baseOffset, lastOffset } = duplicate;
+        return { baseOffset, lastOffset, written: this.#writer.written(lastOffset + 1) };
+      }
+    }
+    const placed = this.#place(batch, header);
+    if (placed.producerId >= 0) this.#producers.append(placed, nowMs);
+    return this.#write(batch, placed);
+  }
+
+  /**
+   * Ends the transaction that the marker's producer has open here, if it has one.
+   *
+   * @throws LogError INVALID_PRODUCER_EPOCH for a marker older than the producer's epoch.
+   */
+  appendMarker(marker: Marker): Appended {
+    this.#checkWritable();
+    const batch = encodeMarker(marker);
+    const { coordinatorEpoch, type, timestampMs } = marker;
+    const current = this.#producers.get(marker.producerId);
+    assert(
+      current === undefined || current.epoch <= marker.producerEpoch,
+      'the coordinator never ends a transaction with an older epoch than its data has',
+    );
+    const placed = this.#place(batch, readBatchHeader(batch, 0));
+    const aborted = this.#producers.end(placed, type, coordinatorEpoch, timestampMs);
+    if (aborted !== undefined) this.#active.indexes.aborted.push(aborted);
+    return this.#write(batch, placed);
+  }
+
+  /**
+   * Resolves when everything below `offset` (default: all that was appended) survives a power cut.
+   * Many callers share one sync.
+   *
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
+   */
+  async sync(offset = this.nextOffset): Promise<void> {
+    await this.#writer.sync(offset);
+  }
+
+  /**
+   * Reads whole batches from the one that holds `offset` on, below `endOffset` (the high watermark or
+   * the last stable offset). Empty when there is nothing yet.
+   *
+   * @throws LogError OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, KAFKA_STORAGE_ERROR
+   */
+  async read(offset: number, limits: { endOffset: number; maxBytes: number }): Promise<LogRead> {
+    const { highWatermark, logStartOffset } = this;
+    if (offset < logStartOffset || offset > highWatermark) throw this.#outOfRange(offset);
+    const endOffset = Math.min(limits.endOffset, highWatermark);
+    for (let index = this.#segmentIndex(offset); index < this.#segments.length; index++) {
+      if (offset >= endOffset) break;
+      const segment = this.#segments[index]!;
+      const position =
+        this.#positions.find(segment, offset) ?? segment.indexes.offsets.lookup(offset);
+      const { maxBytes } = limits;
+      const result = await readSegment(segment, { offset, position, endOffset, maxBytes });
+      if (result.bytes.length > 0) {
+        this.#positions.note(segment, result.nextOffset, result.nextPosition);
+        return { bytes: result.bytes, nextOffset: result.nextOffset };
+      }
+      if (segment === this.#segments.at(-1)) break;
+    }
+    return { bytes: EMPTY, nextOffset: offset };
+  }
+
+  /** The aborted transactions that a reader of committed data meets in [from, upTo). */
+  abortedTransactions(from: number, upTo: number): AbortedTransaction[] {
+    const found: AbortedTransaction[] = [];
+    for (let index = this.#segmentIndex(from); index < this.#segments.length; index++) {
+      for (const aborted of this.#segments[index]!.indexes.aborted) {
+        if (aborted.lastOffset < from) continue;
+        if (aborted.firstOffset < upTo) found.push(aborted);
+        if (aborted.lastStableOffset >= upTo) return found;
+      }
+    }
+    return found;
+  }
+
+  /** The first record stamped `timestampMs` or later, or undefined when there is none. */
+  findTimestamp(timestampMs: number): Promise<TimestampedOffset | undefined> {
+    const range = { from: this.#logStartOffset, upTo: this.highWatermark };
+    return findTimestamp(this.#segments, timestampMs, { ...range, place: this.place });
+  }
+
+  /** The newest timestamp in the log and where it stands, or undefined for an empty log. */
+  async findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
+    const newest = Math.max(...this.#segments.map(({ maxTimestampMs }) => maxTimestampMs));
+    return newest < 0 ? undefined : this.findTimestamp(newest);
+  }
+
+  /**
+   * Makes everything below `offset` unreadable and removes the segments that lie wholly below it.
+   * The caller keeps the new start offset (`log-start-offset-checkpoint`).
+   *
+   * @throws LogError OFFSET_OUT_OF_RANGE above the high watermark: nothing changed.
+   */
+  async deleteRecords(offset: number): Promise<number> {
+    if (offset > this.highWatermark) throw this.#outOfRange(offset);
+    if (offset > this.#logStartOffset) {
+      this.#logStartOffset = offset;
+      await this.#removeBelow(offset);
+      this.#options.advanced();
+    }
+    return this.#logStartOffset;
+  }
+
+  /**
+   * Removes old segments by size and time, as the topic's settings say. The newest segment stays
+   * unless all of it has expired; then a new one is begun first (Kafka: `UnifiedLog.deleteOldSegments`).
+   */
+  async applyRetention(): Promise<void> {
+    if (!isDeleted(this.#config)) return;
+    const keepFrom = this.#retainedFrom(this.#options.clock.nowMs());
+    if (keepFrom <= this.#logStartOffset) return;
+    this.#logStartOffset = keepFrom;
+    if (keepFrom >= this.nextOffset) this.#roll(this.nextOffset);
+    await this.#removeBelow(keepFrom);
+    this.#options.advanced();
+  }
+
+  /**
+   * Makes the log durable up to here, with its indexes and producers, so that the next opening starts
+   * from here. Returns the offset to keep as recovery point.
+   *
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
+   */
+  async checkpoint(): Promise<number> {
+    const offset = this.nextOffset;
+    const { clock } = this.#options;
+    this.#producers.expire(clock.nowMs() - PRODUCER_EXPIRATION_MS);
+    const snapshot = encodeSnapshot(this.#producers.all());
+    const segments = [...this.#segments];
+    await this.sync(offset);
+    for (const segment of segments) {
+      if (segment.hasUnflushedIndexes) await segment.flushIndexes();
+    }
+    await this.#writeSnapshot(offset, snapshot);
+    return offset;
+  }
+
+  /** Ends the log after `checkpoint`: the next opening has nothing to recover. */
+  async close(): Promise<number> {
+    if (this.#reloading !== undefined) await this.#reloading;
+    await this.#writer.idle();
+    const failure = this.#ended ?? this.#writer.failure;
+    try {
+      if (failure !== undefined) throw failure;
+      for (const segment of this.#segments) segment.closeTimeIndex();
+      return await this.checkpoint();
+    } finally {
+      this.#ended = this.#closedError();
+      await this.#closeFiles();
+    }
+  }
+
+  /** Gives up the files without making anything durable: the partition is to be deleted. */
+  async abandon(): Promise<void> {
+    this.#ended = this.#closedError();
+    await this.#writer.idle();
+    await this.#closeFiles();
+  }
+
+  #newWriter(durableOffset: number): LogWriter {
+    const { fileSystem, advanced } = this.#options;
+    const writtenOffset = this.#active.nextOffset;
+    const writer = new LogWriter(
+      fileSystem,
+      {
+        written: (nextOffset) => {
+          this.#producers.settle(nextOffset);
+          advanced();
+        },
+        failed: (error, operation) => this.#writerFailed(error, operation),
+      },
+      { writtenOffset, durableOffset: Math.min(durableOffset, writtenOffset) },
+    );
+    for (const segment of this.#segments) {
+      if (segment.nextOffset > durableOffset || segment.writtenBytes === 0) writer.noteUnsynced(segment);
+    }
+    return writer;
+  }
+
+  #checkWritable(): void {
+    const failure = this.#ended ?? this.#writer.failure;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Fixes the place of the batch; from here on it counts. */
+  #place(batch: Buffer, header: BatchHeader): BatchHeader {
+    if (this.#mustRoll(header)) this.#roll(this.nextOffset);
+    const active = this.#active;
+    const baseOffset = active.nextOffset;
+    placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
+    const lastOffset = baseOffset + header.lastOffset - header.baseOffset;
+    const placed = { ...header, baseOffset, lastOffset };
+    active.admit(placed, this.#config.indexIntervalBytes);
+    return placed;
+  }
+
+  #write(batch: Buffer, { baseOffset, lastOffset }: BatchHeader): Appended {
+    const written = this.#writer.write(this.#active, batch, lastOffset + 1);
+    return { baseOffset, lastOffset, written };
+  }
+
+  #mustRoll(header: BatchHeader): boolean {
+    const { segmentBytes, segmentMs, segmentIndexBytes } = this.#config;
+    const active = this.#active;
+    if (active.admittedBytes === 0) return false;
+    const { offsets, times } = active.indexes;
+    const size = active.admittedBytes + header.sizeBytes;
+    const lastOffset = active.nextOffset + header.lastOffset - header.baseOffset;
+    return (
+      size > Math.min(segmentBytes, INT32_MAX) ||
+      lastOffset - active.baseOffset > INT32_MAX ||
+      header.maxTimestampMs - active.firstTimestampMs > segmentMs ||
+      (offsets.count + 1) * 8 > segmentIndexBytes ||
+      (times.count + 1) * 12 > segmentIndexBytes
+    );
+  }
+
+  #roll(baseOffset: number): void {
+    const { fileSystem, directory } = this.#options;
+    this.#active.closeTimeIndex();
+    this.#segments.push(new Segment(fileSystem, directory, baseOffset));
+  }
+
+  /** Index of the segment that holds `offset`, or that follows a gap around it. */
+  #segmentIndex(offset: number): number {
+    let [low, high] = [0, this.#segments.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#segments[middle]!.baseOffset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** The offset from which on retention keeps everything. */
+  #retainedFrom(nowMs: number): number {
+    const { retentionBytes, retentionMs } = this.#config;
+    const segments = this.#segments;
+    let index = 0;
+    let excess = retentionBytes < 0 ? 0 : this.sizeBytes - retentionBytes;
+    for (; index < segments.length; index++) {
+      const segment = segments[index]!;
+      if (segment.nextOffset > this.highWatermark || segment.writtenBytes === 0) break;
+      const isTooLarge = retentionBytes >= 0 && excess - segment.writtenBytes >= 0;
+      const isTooOld = retentionMs >= 0 && nowMs - segment.maxTimestampMs > retentionMs;
+      if (!isTooLarge && !isTooOld) break;
+      excess -= segment.writtenBytes;
+    }
+    return index === 0 ? this.#logStartOffset : segments[index - 1]!.nextOffset;
+  }
+
+  /** Takes the segments wholly below `offset` out; their files go after `fileDeleteDelayMs`. */
+  async #removeBelow(offset: number): Promise<void> {
+    const kept = this.#segments.findIndex((_, index) => {
+      const next = this.#segments[index + 1];
+      return next === undefined || next.baseOffset > offset;
+    });
+    const removed = this.#segments.splice(0, kept);
+    for (const segment of removed) this.#positions.forget(segment);
+    const { fileSystem, clock } = this.#options;
+    await removeFiles(removed, { fileSystem, clock, delayMs: this.#config.fileDeleteDelayMs });
+  }
+
+  async #writeSnapshot(offset: number, snapshot: Buffer): Promise<void> {
+    const { fileSystem, directory } = this.#options;
+    await replaceFile(fileSystem, join(directory, offsetName(offset) + SNAPSHOT_SUFFIX), snapshot);
+    const entries = await fileSystem.list(directory);
+    const offsets = entries
+      .map(({ name }) => offsetOfName(name, SNAPSHOT_SUFFIX))
+      .filter((found) => found !== undefined)
+      .sort((a, b) => b - a);
+    for (const old of offsets.slice(SNAPSHOTS_KEPT)) {
+      await fileSystem.remove(join(directory, offsetName(old) + SNAPSHOT_SUFFIX));
+    }
+  }
+
+  /**
+   * After a failed write the file may end in a part of it: that part is cut off and the log is loaded
+   * anew, since offsets and sequences had run ahead. After a failed sync nothing is ever acknowledged
+   * again here (docs/decisions/0001-no-second-fsync.md).
+   */
+  #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
+    if (operation === 'sync') {
+      this.#ended = error;
+      return;
+    }
+    this.#reloading = this.#reload()
+      .catch((cause: unknown) => {
+        this.#ended = storageFailure(this.#options.directory, 'truncate', cause);
+      })
+      .finally(() => {
+        this.#reloading = undefined;
+      });
+  }
+
+  async #reload(): Promise<void> {
+    const { highWatermark, durableOffset } = this;
+    await this.#writer.idle();
+    for (const [index, segment] of this.#segments.entries()) {
+      if (segment.nextOffset <= highWatermark) continue;
+      const file = await segment.file();
+      await file.truncate(segment.writtenBytes);
+      // A segment begun by a batch that was not written starts at an offset that is not reached yet.
+      if (index > 0 && segment.writtenBytes === 0) await this.#options.fileSystem.remove(file.path);
+    }
+    await this.#closeFiles();
+    const loaded = await loadLog({
+      ...this.#options,
+      config: this.#config,
+      nowMs: this.#options.clock.nowMs(),
+      recoveryPoint: durableOffset,
+      logStartOffset: this.#logStartOffset,
+    });
+    this.#segments = loaded.segments;
+    this.#producers = loaded.producers;
+    this.#positions.clear();
+    this.#writer = this.#newWriter(durableOffset);
+  }
+
+  async #closeFiles(): Promise<void> {
+    for (const segment of this.#segments) await segment.close();
+  }
+
+  #closedError(): LogError {
+    const what = `${this.place.topic}-${this.place.partition}`;
+    return new LogError('CLOSED', `${what} is closed`, { what });
+  }
+
+  #outOfRange(offset: number): LogError {
+    const { topic, partition } = this.place;
+    const { logStartOffset, highWatermark } = this;
+    return new LogError(
+      'OFFSET_OUT_OF_RANGE',
+      `offset ${offset} of ${topic}-${partition} cannot be read: the log has ${logStartOffset} to ${highWatermark}`,
+      { topic, partition, offset, logStartOffset, highWatermark },
+    );
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+

@@ -1,0 +1,71 @@
+import { crc32c } from '../record/crc32c.ts';
+import { addSequence } from '../record/batch.ts';
+import { readInt64, writeInt64 } from '../record/int64.ts';
+import type { ProducerBatch, ProducerState } from './producer-states.ts';
+
+/**
+ * `.snapshot`: the producers of a partition just before the offset in its name (Kafka:
+ * `ProducerSnapshot.json`, version 1):
+ *
+ *     0 version i16 | 2 crc u32, of all from 6 on | 6 count i32 | then an entry each:
+ *     0 producerId i64 | 8 epoch i16 | 10 lastSequence i32 | 14 lastOffset i64 | 22 offsetDelta i32
+ *     26 timestamp i64 | 34 coordinatorEpoch i32 | 38 currentTxnFirstOffset i64, -1 for none
+ *
+ * Only the last batch of a producer is kept, so after a restart a repeat of an older one is out of
+ * order instead of recognised; a producer whose process lives on has no reason to send it.
+ */
+const VERSION = 1;
+const HEADER_BYTES = 10;
+const ENTRY_BYTES = 46;
+const CRC_POSITION = 2;
+const CRC_START = 6;
+
+export function encodeSnapshot(states: Iterable<ProducerState>): Buffer {
+  const entries = [...states];
+  const bytes = Buffer.alloc(HEADER_BYTES + entries.length * ENTRY_BYTES);
+  bytes.writeInt16BE(VERSION, 0);
+  bytes.writeInt32BE(entries.length, 6);
+  for (const [index, state] of entries.entries()) {
+    const at = HEADER_BYTES + index * ENTRY_BYTES;
+    const last = state.batches.at(-1);
+    writeInt64(bytes, at, state.producerId);
+    bytes.writeInt16BE(state.epoch, at + 8);
+    bytes.writeInt32BE(last?.lastSequence ?? -1, at + 10);
+    writeInt64(bytes, at + 14, last?.lastOffset ?? -1);
+    bytes.writeInt32BE(last === undefined ? 0 : last.lastOffset - last.baseOffset, at + 22);
+    writeInt64(bytes, at + 26, state.lastAppendMs);
+    bytes.writeInt32BE(state.coordinatorEpoch, at + 34);
+    writeInt64(bytes, at + 38, state.transactionFirstOffset);
+  }
+  bytes.writeUInt32BE(crc32c(bytes, CRC_START, bytes.length), CRC_POSITION);
+  return bytes;
+}
+
+/** The states of a snapshot, or undefined when the file is damaged: the log is read instead. */
+export function decodeSnapshot(bytes: Buffer): ProducerState[] | undefined {
+  if (bytes.length < HEADER_BYTES || bytes.readInt16BE(0) !== VERSION) return undefined;
+  const count = bytes.readInt32BE(6);
+  if (bytes.length !== HEADER_BYTES + count * ENTRY_BYTES) return undefined;
+  if (bytes.readUInt32BE(CRC_POSITION) !== crc32c(bytes, CRC_START, bytes.length)) return undefined;
+  return Array.from({ length: count }, (_, index) => decodeEntry(bytes, HEADER_BYTES + index * ENTRY_BYTES));
+}
+
+function decodeEntry(bytes: Buffer, at: number): ProducerState {
+  const lastSequence = bytes.readInt32BE(at + 10);
+  const lastOffset = readInt64(bytes, at + 14);
+  const offsetDelta = bytes.readInt32BE(at + 22);
+  const batches: ProducerBatch[] = [];
+  if (lastSequence >= 0) {
+    // Sequences wrap at 2^31, so the first one is counted back the same way.
+    const firstSequence = addSequence(lastSequence, 0x8000_0000 - offsetDelta);
+    batches.push({ firstSequence, lastSequence, baseOffset: lastOffset - offsetDelta, lastOffset });
+  }
+  return {
+    producerId: readInt64(bytes, at),
+    epoch: bytes.readInt16BE(at + 8),
+    batches,
+    transactionFirstOffset: readInt64(bytes, at + 38),
+    coordinatorEpoch: bytes.readInt32BE(at + 34),
+    lastAppendMs: readInt64(bytes, at + 26),
+  };
+}

@@ -1,0 +1,229 @@
+import { LogError } from '../errors.ts';
+import { addSequence, type BatchHeader } from '../record/batch.ts';
+import type { MarkerType } from '../record/control.ts';
+import type { RecordPlace } from '../record/record-cursor.ts';
+import type { AbortedTransaction } from './transaction-index.ts';
+
+/** Batches remembered a producer, to answer a repeated one (Kafka: `ProducerStateEntry`). */
+const BATCHES_RETAINED = 5;
+const NO_OFFSET = -1;
+
+/** One batch of a producer as it was appended. */
+export interface ProducerBatch {
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+}
+
+/** What a partition knows of one producer id. Changes at each of its batches and markers. */
+export interface ProducerState {
+  readonly producerId: number;
+  epoch: number;
+  /** The newest batches of this epoch, oldest first; empty after a marker. */
+  batches: ProducerBatch[];
+  /** The first offset of its open transaction, or -1. */
+  transactionFirstOffset: number;
+  coordinatorEpoch: number;
+  /**
+   * When its last batch was appended, by the broker's clock. Kafka keeps the newest record's
+   * timestamp instead, by which the producer of a history would be forgotten at once.
+   */
+  lastAppendMs: number;
+}
+
+/** A transaction whose marker is in the log but perhaps not readable yet. */
+interface EndedTransaction {
+  readonly firstOffset: number;
+  readonly markerOffset: number;
+}
+
+/**
+ * The producers of one partition: which sequence each may send next, which batches it may have sent
+ * twice, which transactions are open and how far data is stable (Kafka: `ProducerStateManager`,
+ * `ProducerAppendInfo`). Runs ahead of the disk: it stands at the end of what has been admitted.
+ */
+export class ProducerStates {
+  readonly #place: RecordPlace;
+  readonly #states = new Map<number, ProducerState>();
+  /** Open transactions: producer id to first offset. Small, so the minimum is looked for each time. */
+  readonly #open = new Map<number, number>();
+  /** Ended, but the marker is above the high watermark: `settle` removes them. */
+  #ended: EndedTransaction[] = [];
+
+  constructor(place: RecordPlace) {
+    this.#place = place;
+  }
+
+  get(producerId: number): ProducerState | undefined {
+    return this.#states.get(producerId);
+  }
+
+  all(): IterableIterator<ProducerState> {
+    return this.#states.values();
+  }
+
+  /** Takes over a state from a snapshot. */
+  restore(state: ProducerState): void {
+    this.#states.set(state.producerId, state);
+    if (state.transactionFirstOffset !== NO_OFFSET) {
+      this.#open.set(state.producerId, state.transactionFirstOffset);
+    }
+  }
+
+  /**
+   * Checks a batch of a producer with an id before it is given an offset. Returns the batch that it
+   * repeats, or undefined for a new one.
+   *
+   * @throws LogError INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE: nothing changed.
+   */
+  check(header: BatchHeader): ProducerBatch | undefined {
+    const state = this.#states.get(header.producerId);
+    if (state === undefined) return undefined; // forgotten or new: any sequence may start it
+    if (header.producerEpoch < state.epoch) throw this.#fenced(header, state);
+    if (header.producerEpoch === state.epoch) {
+      const duplicate = state.batches.find(
+        (batch) =>
+          batch.firstSequence === header.baseSequence && batch.lastSequence === header.lastSequence,
+      );
+      if (duplicate !== undefined) return duplicate;
+    }
+    this.#checkSequence(header, state);
+    if (!header.isTransactional && state.transactionFirstOffset !== NO_OFFSET) {
+      const message =
+        `producer ${header.producerId} wrote outside its open transaction to ` +
+        `${this.#place.topic}-${this.#place.partition}`;
+      const reason = 'a write outside the open transaction';
+      throw new LogError('INVALID_TXN_STATE', message, { transactionalId: '', state: 'Ongoing', reason });
+    }
+    return undefined;
+  }
+
+  /** Records a batch of data that `check` let pass and that now has its offsets. */
+  append(header: BatchHeader, nowMs: number): void {
+    const state = this.#stateFor(header.producerId, header.producerEpoch);
+    if (header.producerEpoch !== state.epoch) {
+      state.epoch = header.producerEpoch;
+      state.batches = [];
+    }
+    state.batches.push({
+      firstSequence: header.baseSequence,
+      lastSequence: header.lastSequence,
+      baseOffset: header.baseOffset,
+      lastOffset: header.lastOffset,
+    });
+    if (state.batches.length > BATCHES_RETAINED) state.batches.shift();
+    state.lastAppendMs = nowMs;
+    if (header.isTransactional && state.transactionFirstOffset === NO_OFFSET) {
+      state.transactionFirstOffset = header.baseOffset;
+      this.#open.set(header.producerId, header.baseOffset);
+    }
+  }
+
+  /**
+   * Records a marker that now has its offset. Returns the aborted transaction for the index, if it
+   * aborted one that had data here.
+   *
+   * @throws LogError INVALID_PRODUCER_EPOCH for a marker older than the producer's epoch.
+   */
+  end(
+    header: BatchHeader,
+    type: MarkerType,
+    coordinatorEpoch: number,
+    nowMs: number,
+  ): AbortedTransaction | undefined {
+    const state = this.#stateFor(header.producerId, header.producerEpoch);
+    if (header.producerEpoch < state.epoch) throw this.#fenced(header, state);
+    if (header.producerEpoch > state.epoch) {
+      state.epoch = header.producerEpoch;
+      state.batches = [];
+    }
+    state.coordinatorEpoch = coordinatorEpoch;
+    state.lastAppendMs = nowMs;
+    const firstOffset = state.transactionFirstOffset;
+    if (firstOffset === NO_OFFSET) return undefined;
+    state.transactionFirstOffset = NO_OFFSET;
+    this.#open.delete(header.producerId);
+    this.#ended.push({ firstOffset, markerOffset: header.baseOffset });
+    if (type === 'COMMIT') return undefined;
+    const lastStableOffset = this.#firstOpenOffset() ?? header.baseOffset + 1;
+    const { producerId, baseOffset: lastOffset } = header;
+    return { producerId, firstOffset, lastOffset, lastStableOffset };
+  }
+
+  /** Up to here every transaction's outcome can be read, given what of the log can be read at all. */
+  lastStableOffset(highWatermark: number): number {
+    let stable = Math.min(highWatermark, this.#firstOpenOffset() ?? highWatermark);
+    for (const { firstOffset } of this.#ended) stable = Math.min(stable, firstOffset);
+    return stable;
+  }
+
+  /** Forgets ended transactions whose marker lies below `highWatermark`. */
+  settle(highWatermark: number): void {
+    if (this.#ended.length === 0) return;
+    this.#ended = this.#ended.filter(({ markerOffset }) => markerOffset >= highWatermark);
+  }
+
+  /** The open transactions: producer id and first offset. */
+  openTransactions(): ReadonlyMap<number, number> {
+    return this.#open;
+  }
+
+  /** Forgets producers without an open transaction that last wrote before `beforeMs`. */
+  expire(beforeMs: number): void {
+    for (const state of this.#states.values()) {
+      if (state.lastAppendMs < beforeMs && state.transactionFirstOffset === NO_OFFSET) {
+        this.#states.delete(state.producerId);
+      }
+    }
+  }
+
+  #stateFor(producerId: number, epoch: number): ProducerState {
+    let state = this.#states.get(producerId);
+    if (state === undefined) {
+      state = {
+        producerId,
+        epoch,
+        batches: [],
+        transactionFirstOffset: NO_OFFSET,
+        coordinatorEpoch: -1,
+        lastAppendMs: 0,
+      };
+      this.#states.set(producerId, state);
+    }
+    return state;
+  }
+
+  #firstOpenOffset(): number | undefined {
+    let first: number | undefined;
+    for (const offset of this.#open.values()) {
+      if (first === undefined || offset < first) first = offset;
+    }
+    return first;
+  }
+
+  #checkSequence(header: BatchHeader, state: ProducerState): void {
+    const last = state.batches.at(-1);
+    const isNewEpoch = header.producerEpoch > state.epoch;
+    // A marker that raised the epoch leaves it without a sequence: the next batch starts at 0 too.
+    const expected = isNewEpoch || last === undefined ? 0 : addSequence(last.lastSequence, 1);
+    if (header.baseSequence === expected) return;
+    const { topic, partition } = this.#place;
+    const { producerId, baseSequence: sequence } = header;
+    throw new LogError(
+      'OUT_OF_ORDER_SEQUENCE_NUMBER',
+      `producer ${producerId} sent sequence ${sequence} to ${topic}-${partition}, expected ${expected}`,
+      { topic, partition, producerId, sequence, expectedSequence: expected },
+    );
+  }
+
+  #fenced(header: BatchHeader, state: ProducerState): LogError {
+    const { topic, partition } = this.#place;
+    const { producerId, producerEpoch: epoch } = header;
+    return new LogError(
+      'INVALID_PRODUCER_EPOCH',
+      `producer ${producerId} with epoch ${epoch} was replaced: ${topic}-${partition} knows epoch ${state.epoch}`,
+      { producerId, epoch, currentEpoch: state.epoch, topic, partition },
+    );
+  }
+}

@@ -1,0 +1,202 @@
+import { crc32c } from './crc32c.ts';
+import { readInt64, writeInt64 } from './int64.ts';
+
+/**
+ * Kafka's record batch, version 2 (magic 2), all big-endian:
+ *
+ *     0 baseOffset i64 | 8 length i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
+ *    21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
+ *    43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32
+ *    61 records, compressed as one block where the codec says so
+ *
+ * `length` counts what follows it; the crc covers everything from `attributes` on, so a broker may
+ * set offset and epoch without touching it. (Kafka: `DefaultRecordBatch`.)
+ */
+export const BATCH = {
+  baseOffset: 0,
+  length: 8,
+  partitionLeaderEpoch: 12,
+  magic: 16,
+  crc: 17,
+  attributes: 21,
+  lastOffsetDelta: 23,
+  baseTimestamp: 27,
+  maxTimestamp: 35,
+  producerId: 43,
+  producerEpoch: 51,
+  baseSequence: 53,
+  recordCount: 57,
+  records: 61,
+} as const;
+
+/** Bytes before `length` starts to count. */
+export const LOG_OVERHEAD = 12;
+/** A batch without records: what compaction may leave of one. */
+export const BATCH_OVERHEAD = BATCH.records;
+export const MAGIC = 2;
+
+/** "None" in the producer fields of a batch. */
+export const NO_PRODUCER_ID = -1;
+export const NO_PRODUCER_EPOCH = -1;
+export const NO_SEQUENCE = -1;
+/** "None" as a timestamp. */
+export const NO_TIMESTAMP = -1;
+
+const CODEC_MASK = 0x07;
+export const ATTRIBUTE = {
+  logAppendTime: 0x08,
+  transactional: 0x10,
+  control: 0x20,
+  deleteHorizon: 0x40,
+} as const;
+
+/** The codec of a batch, in Kafka's numbering. */
+export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
+export type Codec = (typeof CODECS)[number];
+
+/** The fields of a batch, read once. */
+export interface BatchHeader {
+  readonly baseOffset: number;
+  /** The whole batch, from `baseOffset` to its last record. */
+  readonly sizeBytes: number;
+  readonly lastOffset: number;
+  readonly crc: number;
+  readonly codec: Codec;
+  readonly isTransactional: boolean;
+  readonly isControl: boolean;
+  readonly isLogAppendTime: boolean;
+  readonly baseTimestampMs: number;
+  readonly maxTimestampMs: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly lastSequence: number;
+  readonly recordCount: number;
+}
+
+/** The size of the batch at `position`, without a look at anything but its length field. */
+export function batchSizeBytes(source: Buffer, position: number): number {
+  return LOG_OVERHEAD + source.readInt32BE(position + BATCH.length);
+}
+
+export function batchBaseOffset(source: Buffer, position: number): number {
+  return readInt64(source, position + BATCH.baseOffset);
+}
+
+export function batchLastOffset(source: Buffer, position: number): number {
+  return readInt64(source, position) + source.readInt32BE(position + BATCH.lastOffsetDelta);
+}
+
+/** Reads the header at `position`; `checkBatch` has said that it can be trusted. */
+export function readBatchHeader(source: Buffer, position: number): BatchHeader {
+  const attributes = source.readInt16BE(position + BATCH.attributes);
+  const baseOffset = readInt64(source, position + BATCH.baseOffset);
+  const lastOffsetDelta = source.readInt32BE(position + BATCH.lastOffsetDelta);
+  const baseSequence = source.readInt32BE(position + BATCH.baseSequence);
+  return {
+    baseOffset,
+    sizeBytes: batchSizeBytes(source, position),
+    lastOffset: baseOffset + lastOffsetDelta,
+    crc: source.readUInt32BE(position + BATCH.crc),
+    codec: CODECS[attributes & CODEC_MASK] ?? 'none',
+    isTransactional: (attributes & ATTRIBUTE.transactional) !== 0,
+    isControl: (attributes & ATTRIBUTE.control) !== 0,
+    isLogAppendTime: (attributes & ATTRIBUTE.logAppendTime) !== 0,
+    baseTimestampMs: readInt64(source, position + BATCH.baseTimestamp),
+    maxTimestampMs: readInt64(source, position + BATCH.maxTimestamp),
+    producerId: readInt64(source, position + BATCH.producerId),
+    producerEpoch: source.readInt16BE(position + BATCH.producerEpoch),
+    baseSequence,
+    lastSequence: baseSequence < 0 ? NO_SEQUENCE : addSequence(baseSequence, lastOffsetDelta),
+    recordCount: source.readInt32BE(position + BATCH.recordCount),
+  };
+}
+
+/** Sequences run from 0 to 2^31-1 and start over. */
+export function addSequence(sequence: number, count: number): number {
+  const sum = sequence + count;
+  return sum > 0x7fff_ffff ? sum - 0x8000_0000 : sum;
+}
+
+/** Why the bytes at `position` are not a whole, sound batch. */
+export type BatchFault =
+  | 'header cut short'
+  | 'batch cut short'
+  | 'length field out of range'
+  | 'unknown magic'
+  | 'checksum mismatch'
+  | 'unknown codec'
+  | 'counts disagree';
+
+/**
+ * Looks whether a whole, sound batch stands at `position` in `source[.., end)`: its length, magic,
+ * checksum and counts. Everything that is read from a disk or handed in passes through here before
+ * any other function of this folder may look at it.
+ */
+export function checkBatch(source: Buffer, position: number, end: number): BatchFault | undefined {
+  if (end - position < BATCH_OVERHEAD) return 'header cut short';
+  const sizeBytes = batchSizeBytes(source, position);
+  if (sizeBytes < BATCH_OVERHEAD) return 'length field out of range';
+  if (source.readInt8(position + BATCH.magic) !== MAGIC) return 'unknown magic';
+  if (sizeBytes > end - position) return 'batch cut short';
+  const crc = source.readUInt32BE(position + BATCH.crc);
+  if (crc !== crc32c(source, position + BATCH.attributes, position + sizeBytes)) {
+    return 'checksum mismatch';
+  }
+  if ((source.readInt16BE(position + BATCH.attributes) & CODEC_MASK) >= CODECS.length) {
+    return 'unknown codec';
+  }
+  const recordCount = source.readInt32BE(position + BATCH.recordCount);
+  const lastOffsetDelta = source.readInt32BE(position + BATCH.lastOffsetDelta);
+  if (recordCount < 0 || lastOffsetDelta < 0 || recordCount > lastOffsetDelta + 1) {
+    return 'counts disagree';
+  }
+  return undefined;
+}
+
+/** The header of a batch that is being made; the crc comes last. */
+export interface BatchHeaderFields {
+  readonly sizeBytes: number;
+  readonly attributes: number;
+  readonly lastOffsetDelta: number;
+  readonly baseTimestampMs: number;
+  readonly maxTimestampMs: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly recordCount: number;
+}
+
+/** Writes header and checksum around records that already stand at `BATCH.records`. */
+export function writeBatchHeader(target: Buffer, position: number, fields: BatchHeaderFields): void {
+  writeInt64(target, position + BATCH.baseOffset, 0);
+  target.writeInt32BE(fields.sizeBytes - LOG_OVERHEAD, position + BATCH.length);
+  target.writeInt32BE(-1, position + BATCH.partitionLeaderEpoch);
+  target.writeInt8(MAGIC, position + BATCH.magic);
+  target.writeInt16BE(fields.attributes, position + BATCH.attributes);
+  target.writeInt32BE(fields.lastOffsetDelta, position + BATCH.lastOffsetDelta);
+  writeInt64(target, position + BATCH.baseTimestamp, fields.baseTimestampMs);
+  writeInt64(target, position + BATCH.maxTimestamp, fields.maxTimestampMs);
+  writeInt64(target, position + BATCH.producerId, fields.producerId);
+  target.writeInt16BE(fields.producerEpoch, position + BATCH.producerEpoch);
+  target.writeInt32BE(fields.baseSequence, position + BATCH.baseSequence);
+  target.writeInt32BE(fields.recordCount, position + BATCH.recordCount);
+  sealBatch(target, position);
+}
+
+/** Computes the checksum anew, after a field that it covers was set. */
+export function sealBatch(target: Buffer, position: number): void {
+  const end = position + batchSizeBytes(target, position);
+  const crc = crc32c(target, position + BATCH.attributes, end);
+  target.writeUInt32BE(crc, position + BATCH.crc);
+}
+
+/** Sets what only the broker knows. Neither field is under the checksum. */
+export function placeBatch(
+  target: Buffer,
+  position: number,
+  place: { readonly baseOffset: number; readonly leaderEpoch: number },
+): void {
+  writeInt64(target, position + BATCH.baseOffset, place.baseOffset);
+  target.writeInt32BE(place.leaderEpoch, position + BATCH.partitionLeaderEpoch);
+}

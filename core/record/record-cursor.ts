@@ -1,0 +1,186 @@
+import { BATCH, readBatchHeader, type BatchHeader } from './batch.ts';
+import { decompress } from './compression.ts';
+import { LogError } from '../errors.ts';
+import { NO_HEADERS, type Header, type Headers } from './record.ts';
+
+/** The place of a null key or value. */
+export const NULL_POSITION = -1;
+
+/** The partition that a cursor's batches are of. */
+export interface RecordPlace {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/**
+ * Walks over the records of one batch and says where the parts of each stand; it copies and builds
+ * nothing. One cursor serves many batches: `open` again.
+ */
+export class RecordCursor {
+  /** The batch that is open. */
+  header!: BatchHeader;
+  /** What the positions below are in: the fetched bytes, or what they unpacked to. */
+  source: Buffer = EMPTY;
+  offset = 0;
+  timestampMs = 0;
+  /** NULL_POSITION for a null key. */
+  keyStart = NULL_POSITION;
+  keyEnd = 0;
+  /** NULL_POSITION for a null value. */
+  valueStart = NULL_POSITION;
+  valueEnd = 0;
+  readonly #place: RecordPlace;
+  #headersPosition = 0;
+  #position = 0;
+  #end = 0;
+  #remaining = 0;
+
+  /** @param place that errors name. */
+  constructor(place: RecordPlace) {
+    this.#place = place;
+  }
+
+  /**
+   * Starts at the first record of the batch at `position`, which `checkBatch` found sound.
+   *
+   * @throws LogError UNSUPPORTED_COMPRESSION_TYPE
+   * @throws LogError CORRUPT_MESSAGE when the records do not unpack.
+   */
+  open(source: Buffer, position: number): void {
+    const header = readBatchHeader(source, position);
+    this.header = header;
+    this.#remaining = header.recordCount;
+    const [start, end] = [position + BATCH.records, position + header.sizeBytes];
+    if (header.codec === 'none') {
+      this.source = source;
+      this.#position = start;
+      this.#end = end;
+      return;
+    }
+    this.source = this.#unpack(source.subarray(start, end));
+    this.#position = 0;
+    this.#end = this.source.length;
+  }
+
+  /**
+   * Moves to the next record; false after the last one.
+   *
+   * @throws LogError CORRUPT_MESSAGE when lengths point outside the record: the checksum holds, so
+   *   whoever made the batch made it wrong.
+   */
+  next(): boolean {
+    if (this.#remaining === 0) return false;
+    this.#remaining--;
+    const { source, header } = this;
+    const length = this.#readVarint();
+    const recordEnd = this.#position + length;
+    if (length < 0 || recordEnd > this.#end) throw this.#malformed('record length');
+    this.#position++; // attributes, unused
+    const timestampDelta = this.#readVarlong();
+    this.timestampMs = header.isLogAppendTime
+      ? header.maxTimestampMs
+      : header.baseTimestampMs + timestampDelta;
+    this.offset = header.baseOffset + this.#readVarint();
+    const keyLength = this.#readVarint();
+    if (keyLength < 0) {
+      this.keyStart = NULL_POSITION;
+    } else {
+      this.keyStart = this.#position;
+      this.keyEnd = this.#position += keyLength;
+    }
+    const valueLength = this.#readVarint();
+    if (valueLength < 0) {
+      this.valueStart = NULL_POSITION;
+    } else {
+      this.valueStart = this.#position;
+      this.valueEnd = this.#position += valueLength;
+    }
+    // Checked once for all: a length that points outside has moved the position past the end.
+    if (this.#position >= recordEnd) throw this.#malformed('key or value length');
+    this.#headersPosition = this.#position;
+    if (source[this.#position] === 0 && this.#position + 1 !== recordEnd) {
+      throw this.#malformed('record length');
+    }
+    this.#position = recordEnd;
+    return true;
+  }
+
+  /** The headers of this record, built when asked for; their values are views of `source`. */
+  get headers(): Headers {
+    if (this.source[this.#headersPosition] === 0) return NO_HEADERS;
+    return this.#readHeaders();
+  }
+
+  /** True when this record has no headers, without building them. */
+  get hasHeaders(): boolean {
+    return this.source[this.#headersPosition] !== 0;
+  }
+
+  #readHeaders(): Headers {
+    const resume = this.#position;
+    const end = resume; // where this record ends
+    this.#position = this.#headersPosition;
+    const count = this.#readVarint();
+    const headers: Header[] = [];
+    for (let index = 0; index < count; index++) {
+      const key = this.#readSlice(this.#readVarint(), end).toString('utf8');
+      const valueLength = this.#readVarint();
+      headers.push({ key, value: valueLength < 0 ? null : this.#readSlice(valueLength, end) });
+    }
+    this.#position = resume;
+    return headers;
+  }
+
+  #readSlice(length: number, end: number): Buffer {
+    const start = this.#position;
+    if (length < 0 || start + length > end) throw this.#malformed('header');
+    this.#position += length;
+    return this.source.subarray(start, this.#position);
+  }
+
+  #unpack(records: Buffer): Buffer {
+    try {
+      return decompress(this.header.codec, records);
+    } catch (cause) {
+      if (cause instanceof LogError) throw cause;
+      throw this.#malformed(`${this.header.codec} block`, cause);
+    }
+  }
+
+  #malformed(what: string, cause?: unknown): LogError {
+    const { topic, partition } = this.#place;
+    const reason = `${what} out of range in the batch at offset ${this.header.baseOffset}`;
+    const message = `${topic}-${partition}: ${reason}`;
+    return new LogError('CORRUPT_MESSAGE', message, { topic, partition, reason }, { cause });
+  }
+
+  #readVarint(): number {
+    const { source } = this;
+    let byte = source[this.#position++]!;
+    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
+    let zigzag = byte & 0x7f;
+    for (let shift = 7; shift < 35; shift += 7) {
+      byte = source[this.#position++]!;
+      zigzag |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return (zigzag >>> 1) ^ -(zigzag & 1);
+    }
+    throw this.#malformed('varint');
+  }
+
+  #readVarlong(): number {
+    const { source } = this;
+    let byte = source[this.#position++]!;
+    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
+    let zigzag = byte & 0x7f;
+    let factor = 0x80;
+    for (let count = 1; count < 10; count++) {
+      byte = source[this.#position++]!;
+      zigzag += (byte & 0x7f) * factor;
+      if (byte < 0x80) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+      factor *= 0x80;
+    }
+    throw this.#malformed('varlong');
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

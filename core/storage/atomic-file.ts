@@ -1,0 +1,32 @@
+import { dirname } from 'node:path';
+import { storageFailure } from './failure.ts';
+import type { FileSystem } from './file-system.ts';
+
+/**
+ * Replaces `path` by `content` such that, whatever happens, a reader finds the old or the new
+ * content whole: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
+ * Durable when it resolves. One writer of a path at a time.
+ *
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
+ */
+export async function replaceFile(
+  fileSystem: FileSystem,
+  path: string,
+  content: Uint8Array,
+): Promise<void> {
+  const temporary = `${path}.tmp`;
+  try {
+    const file = await fileSystem.open(temporary, 'create');
+    try {
+      await file.truncate(0);
+      await file.write([content], 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await fileSystem.rename(temporary, path);
+    await fileSystem.syncDirectory(dirname(path));
+  } catch (cause) {
+    throw storageFailure(path, 'write', cause);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * The only door to the disk. Two implementations: `nodeFileSystem` (the machine's) and
+ * `MemoryFileSystem` (crashes and faults at will); one shared suite holds them to this page.
+ *
+ * Failures are Node's: an Error whose `code` is ENOENT, EEXIST, EACCES, ENOSPC, EIO ... Whoever
+ * calls knows what it was doing and turns them into a coded error of its own (`storageFailure`).
+ */
+export interface FileSystem {
+  /**
+   * Opens a file. `read`: must exist. `write`: reading and writing, must exist. `create`: reading and
+   * writing, made when absent; the new name is durable only after `syncDirectory`.
+   */
+  open(path: string, mode: OpenMode): Promise<File>;
+  /** The whole content. */
+  readFile(path: string): Promise<Buffer>;
+  /** Creates a file with `content`; fails with EEXIST when the name is taken. Not synced. */
+  createExclusive(path: string, content: Uint8Array): Promise<void>;
+  /** What stands in a directory, in no particular order. */
+  list(directory: string): Promise<DirectoryEntry[]>;
+  /** Size and time of a file or directory, or undefined when there is none. */
+  stat(path: string): Promise<FileStat | undefined>;
+  /** Creates a directory and those above it; no error when it exists. */
+  makeDirectory(path: string): Promise<void>;
+  /** Renames a file or directory; replaces an existing file atomically. Durable after `syncDirectory`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file. Fails with ENOENT when there is none. */
+  remove(path: string): Promise<void>;
+  /** Removes a directory and all in it. No error when there is none. */
+  removeDirectory(path: string): Promise<void>;
+  /** Makes the names in a directory durable: what was created, renamed and removed in it. */
+  syncDirectory(path: string): Promise<void>;
+}
+
+export type OpenMode = 'read' | 'write' | 'create';
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly isDirectory: boolean;
+}
+
+export interface FileStat {
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  readonly isDirectory: boolean;
+}
+
+/**
+ * An open file. Reads may overlap with everything; writes to one range must not overlap with each
+ * other. Positions are bytes from the start.
+ */
+export interface File {
+  readonly path: string;
+  /**
+   * Writes all of `buffers`, one after the other, from `position` on. Resolves when the operating
+   * system has them. When it fails, any part of them may have been written.
+   */
+  write(buffers: readonly Uint8Array[], position: number): Promise<void>;
+  /** Fills `target` from `position` on and returns the bytes read: fewer only at the end of the file. */
+  read(target: Buffer, position: number): Promise<number>;
+  /** Makes the content durable (fdatasync: the size with it, not the name). Never repeat a failed one. */
+  sync(): Promise<void>;
+  /** Cuts or zero-extends the file. */
+  truncate(sizeBytes: number): Promise<void>;
+  sizeBytes(): Promise<number>;
+  close(): Promise<void>;
+}
