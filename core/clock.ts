@@ -10,8 +10,10 @@ export interface Clock {
   nowMs(): number;
   /** Milliseconds since some start, never going back; for measuring how long something took. */
   monotonicMs(): number;
-  /** Calls `callback` once, `delayMs` from now. A pending timer does not keep the process alive. */
+  /** Calls `callback` once, `delayMs` from now. The process lives at least until then. */
   setTimer(delayMs: number, callback: () => void): Timer;
+  /** The same for housekeeping: a process that has nothing else to do ends without it. */
+  setBackgroundTimer(delayMs: number, callback: () => void): Timer;
 }
 
 /** The clock of the machine. */
@@ -20,7 +22,10 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   setTimer(delayMs, callback) {
     const handle = setTimeout(callback, delayMs);
-    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+  setBackgroundTimer(delayMs, callback) {
+    const handle = setTimeout(callback, delayMs).unref();
     return { cancel: () => clearTimeout(handle) };
   },
 };

@@ -52,9 +52,11 @@ function faultOf(header: BatchHeader, batch: Buffer): string | undefined {
   if (header.sizeBytes !== batch.length) return 'more than one batch at a time';
   if (header.isControl) return 'clients write no control records';
   if (header.recordCount === 0) return 'an empty batch';
-  if (header.recordCount !== batch.readInt32BE(BATCH.lastOffsetDelta) + 1) return 'gaps between its offsets';
+  if (header.recordCount !== batch.readInt32BE(BATCH.lastOffsetDelta) + 1)
+    return 'gaps between its offsets';
   if (header.producerId < 0) return undefined;
-  if (header.producerEpoch < 0 || header.baseSequence < 0) return 'a producer id without epoch or sequence';
+  if (header.producerEpoch < 0 || header.baseSequence < 0)
+    return 'a producer id without epoch or sequence';
   return undefined;
 }
 
@@ -80,7 +82,8 @@ function checkKeys(batch: Buffer, place: RecordPlace): void {
   const cursor = new RecordCursor(place);
   cursor.open(batch, 0);
   while (cursor.next()) {
-    if (cursor.keyStart === NULL_POSITION) throw invalidRecord(place, 'a record without a key, in a compacted topic');
+    if (cursor.keyStart === NULL_POSITION)
+      throw invalidRecord(place, 'a record without a key, in a compacted topic');
   }
 }
 

@@ -201,7 +201,8 @@ async function openScanned(
     const removedBytes = sizeBytes - positionBytes;
     tornTail = { file: segment.logPath, positionBytes, removedBytes, reason: fault };
   }
-  if (!loaded.isWhole || segment === empty || tornTail !== undefined) await segment.rewriteIndexes();
+  if (!loaded.isWhole || segment === empty || tornTail !== undefined)
+    await segment.rewriteIndexes();
   if (segment !== empty) await empty.close();
   return { segment, tornTail };
 }

@@ -59,7 +59,11 @@ export async function readSegment(segment: Segment, request: ReadRequest): Promi
 }
 
 /** Reads `count` bytes at `position`; fewer are damage, because the log has written them. */
-export async function readChunk(segment: Segment, position: number, count: number): Promise<Buffer> {
+export async function readChunk(
+  segment: Segment,
+  position: number,
+  count: number,
+): Promise<Buffer> {
   const chunk = Buffer.allocUnsafeSlow(count);
   const file = await segment.file();
   const read = await file.read(chunk, position).catch((cause: unknown) => {

@@ -157,11 +157,12 @@ export class LogWriter {
 
   /** Writes a round, segment by segment; mostly there is only one. */
   async #writeRound(writes: readonly PendingWrite[]): Promise<void> {
-    for (let first = 0; first < writes.length; ) {
+    for (let first = 0; first < writes.length;) {
       const { segment } = writes[first]!;
       let end = first;
       const buffers: Buffer[] = [];
-      while (end < writes.length && writes[end]!.segment === segment) buffers.push(writes[end++]!.bytes);
+      while (end < writes.length && writes[end]!.segment === segment)
+        buffers.push(writes[end++]!.bytes);
       const file = await segment.file();
       const isFirst = segment.writtenBytes === 0;
       await file.write(buffers, segment.writtenBytes).catch((cause: unknown) => {

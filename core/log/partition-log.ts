@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { assert, present } from '../assert.ts';
 import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
-import { placeBatch, readBatchHeader, type BatchHeader } from '../record/batch.ts';
+import { NO_SEQUENCE, placeBatch, readBatchHeader, type BatchHeader } from '../record/batch.ts';
 import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
@@ -71,6 +71,8 @@ export class PartitionLog {
   #writer: LogWriter;
   #logStartOffset: number;
   readonly #positions = new ReadPositions();
+  /** What the last `checkpoint` covered. */
+  #checkpointed = -1;
   /** Set while a failed write is being cut away; appends fail meanwhile. */
   #reloading: Promise<void> | undefined;
   /** Set by the failure that ended this log, or by `close`. */
@@ -159,16 +161,16 @@ export class PartitionLog {
     this.#checkWritable();
     const nowMs = this.#options.clock.nowMs();
     const header = admitBatch(batch, { place: this.place, config: this.#config, nowMs });
-    if (header.producerId >= 0) {
-      const duplicate = this.#producers.check(header);
-      if (duplicate !== undefined) {
-        const { baseOffset, lastOffset } = duplicate;
-        return { baseOffset, lastOffset, written: this.#writer.written(lastOffset + 1) };
-      }
-    }
-    const placed = this.#place(batch, header);
-    if (placed.producerId >= 0) this.#producers.append(placed, nowMs);
-    return this.#write(batch, placed);
+    return this.#appendData(batch, header, nowMs);
+  }
+
+  /**
+   * Appends a batch of a coordinator to its own topic: no client made it, so neither the rules for
+   * clients nor sequences apply.
+   */
+  appendInternal(batch: Buffer): Appended {
+    this.#checkWritable();
+    return this.#appendData(batch, readBatchHeader(batch, 0), this.#options.clock.nowMs());
   }
 
   /**
@@ -290,6 +292,7 @@ export class PartitionLog {
    */
   async checkpoint(): Promise<number> {
     const offset = this.nextOffset;
+    if (offset === this.#checkpointed) return offset;
     const { clock } = this.#options;
     this.#producers.expire(clock.nowMs() - PRODUCER_EXPIRATION_MS);
     const snapshot = encodeSnapshot(this.#producers.all());
@@ -299,6 +302,7 @@ export class PartitionLog {
       if (segment.hasUnflushedIndexes) await segment.flushIndexes();
     }
     await this.#writeSnapshot(offset, snapshot);
+    this.#checkpointed = offset;
     return offset;
   }
 
@@ -310,6 +314,7 @@ export class PartitionLog {
     try {
       if (failure !== undefined) throw failure;
       for (const segment of this.#segments) segment.closeTimeIndex();
+      this.#checkpointed = -1;
       return await this.checkpoint();
     } finally {
       this.#ended = this.#closedError();
@@ -322,6 +327,19 @@ export class PartitionLog {
     this.#ended = this.#closedError();
     await this.#writer.idle();
     await this.#closeFiles();
+  }
+
+  #appendData(batch: Buffer, header: BatchHeader, nowMs: number): Appended {
+    if (header.producerId >= 0 && header.baseSequence !== NO_SEQUENCE) {
+      const duplicate = this.#producers.check(header);
+      if (duplicate !== undefined) {
+        const { baseOffset, lastOffset } = duplicate;
+        return { baseOffset, lastOffset, written: this.#writer.written(lastOffset + 1) };
+      }
+    }
+    const placed = this.#place(batch, header);
+    if (placed.producerId >= 0) this.#producers.append(placed, nowMs);
+    return this.#write(batch, placed);
   }
 
   #newWriter(durableOffset: number): LogWriter {
@@ -339,7 +357,8 @@ export class PartitionLog {
       { writtenOffset, durableOffset: Math.min(durableOffset, writtenOffset) },
     );
     for (const segment of this.#segments) {
-      if (segment.nextOffset > durableOffset || segment.writtenBytes === 0) writer.noteUnsynced(segment);
+      if (segment.nextOffset > durableOffset || segment.writtenBytes === 0)
+        writer.noteUnsynced(segment);
     }
     return writer;
   }
@@ -505,4 +524,3 @@ export class PartitionLog {
 }
 
 const EMPTY = Buffer.alloc(0);
-

@@ -47,7 +47,9 @@ export function decodeSnapshot(bytes: Buffer): ProducerState[] | undefined {
   const count = bytes.readInt32BE(6);
   if (bytes.length !== HEADER_BYTES + count * ENTRY_BYTES) return undefined;
   if (bytes.readUInt32BE(CRC_POSITION) !== crc32c(bytes, CRC_START, bytes.length)) return undefined;
-  return Array.from({ length: count }, (_, index) => decodeEntry(bytes, HEADER_BYTES + index * ENTRY_BYTES));
+  return Array.from({ length: count }, (_, index) =>
+    decodeEntry(bytes, HEADER_BYTES + index * ENTRY_BYTES),
+  );
 }
 
 function decodeEntry(bytes: Buffer, at: number): ProducerState {

@@ -1,5 +1,5 @@
 import { LogError } from '../errors.ts';
-import { addSequence, type BatchHeader } from '../record/batch.ts';
+import { addSequence, NO_SEQUENCE, type BatchHeader } from '../record/batch.ts';
 import type { MarkerType } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
@@ -94,7 +94,11 @@ export class ProducerStates {
         `producer ${header.producerId} wrote outside its open transaction to ` +
         `${this.#place.topic}-${this.#place.partition}`;
       const reason = 'a write outside the open transaction';
-      throw new LogError('INVALID_TXN_STATE', message, { transactionalId: '', state: 'Ongoing', reason });
+      throw new LogError('INVALID_TXN_STATE', message, {
+        transactionalId: '',
+        state: 'Ongoing',
+        reason,
+      });
     }
     return undefined;
   }
@@ -106,13 +110,11 @@ export class ProducerStates {
       state.epoch = header.producerEpoch;
       state.batches = [];
     }
-    state.batches.push({
-      firstSequence: header.baseSequence,
-      lastSequence: header.lastSequence,
-      baseOffset: header.baseOffset,
-      lastOffset: header.lastOffset,
-    });
-    if (state.batches.length > BATCHES_RETAINED) state.batches.shift();
+    if (header.baseSequence !== NO_SEQUENCE) {
+      const { baseSequence: firstSequence, lastSequence, baseOffset, lastOffset } = header;
+      state.batches.push({ firstSequence, lastSequence, baseOffset, lastOffset });
+      if (state.batches.length > BATCHES_RETAINED) state.batches.shift();
+    }
     state.lastAppendMs = nowMs;
     if (header.isTransactional && state.transactionFirstOffset === NO_OFFSET) {
       state.transactionFirstOffset = header.baseOffset;

@@ -25,7 +25,7 @@ export async function removeFiles(
       });
       marked.push(path + DELETED_SUFFIX);
     }
-    clock.setTimer(delayMs, () => {
+    clock.setBackgroundTimer(delayMs, () => {
       // Left-overs are removed at the next opening, so a failure here loses nothing but room.
       void segment.close().then(
         () => Promise.allSettled(marked.map((path) => fileSystem.remove(path))),

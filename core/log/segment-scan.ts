@@ -43,7 +43,7 @@ export async function scanSegment(
     const position = segment.admittedBytes;
     const chunk = await readWholeBatches(segment, position, sizeBytes);
     const isLast = position + chunk.length === sizeBytes;
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       const fault = checkBatch(chunk, at, chunk.length);
       const isCutByChunk = fault === 'header cut short' || fault === 'batch cut short';
       if (fault !== undefined && isCutByChunk && at > 0 && !isLast) break;
@@ -67,7 +67,11 @@ export async function scanSegment(
 }
 
 /** A chunk that holds at least the whole first batch, if the file does. */
-async function readWholeBatches(segment: Segment, position: number, sizeBytes: number): Promise<Buffer> {
+async function readWholeBatches(
+  segment: Segment,
+  position: number,
+  sizeBytes: number,
+): Promise<Buffer> {
   const left = sizeBytes - position;
   const chunk = await readChunk(segment, position, Math.min(SCAN_BYTES, left));
   if (chunk.length < LOG_OVERHEAD) return chunk;
@@ -83,11 +87,16 @@ function endTransaction(segment: Segment, cursor: RecordCursor, options: ScanOpt
   const aborted = producers.end(cursor.header, type, coordinatorEpochAt(cursor), nowMs);
   const newest = segment.indexes.aborted.at(-1);
   if (aborted === undefined) return;
-  if (newest === undefined || newest.lastOffset < aborted.lastOffset) segment.indexes.aborted.push(aborted);
+  if (newest === undefined || newest.lastOffset < aborted.lastOffset)
+    segment.indexes.aborted.push(aborted);
 }
 
 /** The header of the batch at `position`, or undefined when none can stand there. */
-export async function headerAt(segment: Segment, position: number, sizeBytes: number): Promise<BatchHeader | undefined> {
+export async function headerAt(
+  segment: Segment,
+  position: number,
+  sizeBytes: number,
+): Promise<BatchHeader | undefined> {
   if (sizeBytes - position < BATCH_OVERHEAD) return undefined;
   return readBatchHeader(await readChunk(segment, position, BATCH_OVERHEAD), 0);
 }

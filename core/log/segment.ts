@@ -157,12 +157,24 @@ export class Segment {
     const { offsets, times, aborted } = this.indexes;
     const from = { ...this.#flushed };
     const upTo = { offsets: offsets.count, times: times.count, aborted: aborted.length };
-    await this.#writeIndex(OFFSET_INDEX_SUFFIX, offsets.encode(from.offsets), from.offsets * OffsetIndex.ENTRY_BYTES);
-    await this.#writeIndex(TIME_INDEX_SUFFIX, times.encode(from.times), from.times * TimeIndex.ENTRY_BYTES);
+    await this.#writeIndex(
+      OFFSET_INDEX_SUFFIX,
+      offsets.encode(from.offsets),
+      from.offsets * OffsetIndex.ENTRY_BYTES,
+    );
+    await this.#writeIndex(
+      TIME_INDEX_SUFFIX,
+      times.encode(from.times),
+      from.times * TimeIndex.ENTRY_BYTES,
+    );
     // Kafka makes this file at the first abort only.
     if (upTo.aborted > from.aborted) {
       const bytes = encodeAbortedTransactions(aborted.slice(from.aborted));
-      await this.#writeIndex(TRANSACTION_INDEX_SUFFIX, bytes, from.aborted * TRANSACTION_ENTRY_BYTES);
+      await this.#writeIndex(
+        TRANSACTION_INDEX_SUFFIX,
+        bytes,
+        from.aborted * TRANSACTION_ENTRY_BYTES,
+      );
     }
     Object.assign(this.#flushed, upTo);
   }

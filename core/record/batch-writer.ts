@@ -105,7 +105,8 @@ export class BatchWriter {
       position = this.#writeValue(serde, value, position);
       if (position === NO_ROOM) return false;
     }
-    position = headers.length === 0 ? this.#writeNoHeaders(position) : this.#writeHeaders(headers, position);
+    position =
+      headers.length === 0 ? this.#writeNoHeaders(position) : this.#writeHeaders(headers, position);
     if (position === NO_ROOM) return false;
 
     const bodySize = position - bodyStart;
@@ -187,7 +188,8 @@ export class BatchWriter {
   #writeHeaders(headers: Headers, start: number): number {
     const buffer = this.#buffer;
     let size = 5;
-    for (const { key, value } of headers) size += 10 + Buffer.byteLength(key) + (value?.length ?? 0);
+    for (const { key, value } of headers)
+      size += 10 + Buffer.byteLength(key) + (value?.length ?? 0);
     if (size > buffer.length - start) return NO_ROOM;
     let position = writeVarint(buffer, start, headers.length);
     for (const { key, value } of headers) {

@@ -168,7 +168,11 @@ export interface BatchHeaderFields {
 }
 
 /** Writes header and checksum around records that already stand at `BATCH.records`. */
-export function writeBatchHeader(target: Buffer, position: number, fields: BatchHeaderFields): void {
+export function writeBatchHeader(
+  target: Buffer,
+  position: number,
+  fields: BatchHeaderFields,
+): void {
   writeInt64(target, position + BATCH.baseOffset, 0);
   target.writeInt32BE(fields.sizeBytes - LOG_OVERHEAD, position + BATCH.length);
   target.writeInt32BE(-1, position + BATCH.partitionLeaderEpoch);
@@ -191,6 +195,21 @@ export function sealBatch(target: Buffer, position: number): void {
   target.writeUInt32BE(crc, position + BATCH.crc);
 }
 
+/** Makes a closed batch one of another producer or place in its sequence, before it is sent. */
+export function resealBatch(
+  target: Buffer,
+  producer: {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    readonly baseSequence: number;
+  },
+): void {
+  writeInt64(target, BATCH.producerId, producer.producerId);
+  target.writeInt16BE(producer.producerEpoch, BATCH.producerEpoch);
+  target.writeInt32BE(producer.baseSequence, BATCH.baseSequence);
+  sealBatch(target, 0);
+}
+
 /** Sets what only the broker knows. Neither field is under the checksum. */
 export function placeBatch(
   target: Buffer,
@@ -199,4 +218,15 @@ export function placeBatch(
 ): void {
   writeInt64(target, position + BATCH.baseOffset, place.baseOffset);
   target.writeInt32BE(place.leaderEpoch, position + BATCH.partitionLeaderEpoch);
+}
+
+/** The producer that a batch says it is of. */
+export function batchProducer(source: Buffer): {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+} {
+  if (source.length < BATCH_OVERHEAD)
+    return { producerId: NO_PRODUCER_ID, producerEpoch: NO_PRODUCER_EPOCH };
+  const producerId = readInt64(source, BATCH.producerId);
+  return { producerId, producerEpoch: source.readInt16BE(BATCH.producerEpoch) };
 }

@@ -162,7 +162,7 @@ const UUID: Serde<string> = {
   serialize(value, target, position) {
     if (!UUID_TEXT.test(value)) throw new TypeError(`${JSON.stringify(value)} is not a UUID`);
     if (target.length - position < UUID_BYTES) return NO_ROOM;
-    return position + target.write(value.toLowerCase(), position, "latin1");
+    return position + target.write(value.toLowerCase(), position, 'latin1');
   },
   deserialize(source, start, end) {
     const text = source.toString('latin1', start, end);
@@ -175,4 +175,3 @@ const UUID: Serde<string> = {
 export function uuid(): Serde<string> {
   return UUID;
 }
-

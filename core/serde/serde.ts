@@ -38,7 +38,9 @@ export function serializeToBytes<T>(serde: Serde<T>, value: T): Buffer {
     const end = serde.serialize(value, scratch, 0);
     if (end !== NO_ROOM) return Buffer.from(scratch.subarray(0, end));
     if (scratch.length >= SCRATCH_BYTES_MAX) {
-      throw new RangeError(`a value serialised by ${serde.name} exceeds ${SCRATCH_BYTES_MAX} bytes`);
+      throw new RangeError(
+        `a value serialised by ${serde.name} exceeds ${SCRATCH_BYTES_MAX} bytes`,
+      );
     }
     scratch = Buffer.allocUnsafe(scratch.length * 4);
   }

@@ -3,21 +3,17 @@ import { errnoOf } from './node-fs.ts';
 
 /** What was being done when the file system failed; part of the message. */
 export type StorageOperation =
-  | 'open'
-  | 'read'
-  | 'write'
-  | 'sync'
-  | 'truncate'
-  | 'rename'
-  | 'remove'
-  | 'list'
-  | 'create';
+  'open' | 'read' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'list' | 'create';
 
 /**
  * A failure of the file system as a coded error: DISK_FULL where making room helps, and
  * KAFKA_STORAGE_ERROR for the rest, with what the operating system said.
  */
-export function storageFailure(file: string, operation: StorageOperation, cause: unknown): LogError {
+export function storageFailure(
+  file: string,
+  operation: StorageOperation,
+  cause: unknown,
+): LogError {
   if (cause instanceof LogError) return cause;
   const errno = errnoOf(cause);
   const details = { file, operation };
@@ -26,5 +22,7 @@ export function storageFailure(file: string, operation: StorageOperation, cause:
     return new LogError('DISK_FULL', message, details, { cause });
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new LogError('KAFKA_STORAGE_ERROR', `cannot ${operation} ${file}: ${reason}`, details, { cause });
+  return new LogError('KAFKA_STORAGE_ERROR', `cannot ${operation} ${file}: ${reason}`, details, {
+    cause,
+  });
 }

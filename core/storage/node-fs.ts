@@ -106,7 +106,8 @@ function writeAll(
   position: number,
   done: (error: NodeJS.ErrnoException | null) => void,
 ): void {
-  const head = buffers.length > BUFFERS_PER_WRITE_MAX ? buffers.slice(0, BUFFERS_PER_WRITE_MAX) : buffers;
+  const head =
+    buffers.length > BUFFERS_PER_WRITE_MAX ? buffers.slice(0, BUFFERS_PER_WRITE_MAX) : buffers;
   fs.writev(descriptor, head as NodeJS.ArrayBufferView[], position, (error, written) => {
     if (error !== null) {
       done(error);

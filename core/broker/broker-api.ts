@@ -1,0 +1,293 @@
+import type { LogErrorData } from '../errors.ts';
+
+/**
+ * The face of a broker: one method for each Kafka request that clients need, in Kafka's meaning and
+ * with Kafka's error codes. Arguments and results are plain data that structured clone carries, and
+ * records travel as encoded batches, so the same clients work on the embedded broker by a direct call,
+ * through a message port, or (with an adapter) on a Kafka cluster. Never one call a record.
+ *
+ * A method rejects, with a LogError, only when the request as a whole failed; what concerns one
+ * partition, topic or group stands in its place of the answer as `error`.
+ */
+export interface BrokerApi {
+  metadata(request: MetadataRequest): Promise<MetadataResponse>;
+  produce(request: ProduceRequest): Promise<ProduceResponse>;
+  fetch(request: FetchRequest): Promise<FetchResponse>;
+  listOffsets(request: ListOffsetsRequest): Promise<ListOffsetsResponse>;
+
+  initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity>;
+  addPartitionsToTxn(request: AddPartitionsToTxnRequest): Promise<void>;
+  addOffsetsToTxn(request: AddOffsetsToTxnRequest): Promise<void>;
+  txnOffsetCommit(request: TxnOffsetCommitRequest): Promise<OffsetCommitResponse>;
+  endTxn(request: EndTxnRequest): Promise<ProducerIdentity>;
+
+  joinGroup(request: JoinGroupRequest): Promise<JoinGroupResponse>;
+  syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse>;
+  heartbeat(request: GroupMember): Promise<void>;
+  leaveGroup(request: LeaveGroupRequest): Promise<void>;
+  offsetCommit(request: OffsetCommitRequest): Promise<OffsetCommitResponse>;
+  offsetFetch(request: OffsetFetchRequest): Promise<OffsetFetchResponse>;
+
+  createTopics(request: CreateTopicsRequest): Promise<CreateTopicsResponse>;
+  deleteTopics(request: { readonly topics: readonly string[] }): Promise<DeleteTopicsResponse>;
+  deleteRecords(request: DeleteRecordsRequest): Promise<DeleteRecordsResponse>;
+  listGroups(): Promise<ListGroupsResponse>;
+  describeGroups(request: {
+    readonly groupIds: readonly string[];
+  }): Promise<DescribeGroupsResponse>;
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface PartitionError extends TopicPartition {
+  readonly error?: LogErrorData;
+}
+
+/** `read_committed` stops at the last stable offset and leaves out aborted transactions. */
+export type IsolationLevel = 'read_uncommitted' | 'read_committed';
+
+/**
+ * When a produce request is answered: `0` at once, `1` when the operating system has the batch (it
+ * survives kill -9), `all` when it is on stable storage (it survives a power cut).
+ */
+export type Acks = 0 | 1 | 'all';
+
+export interface MetadataRequest {
+  /** Undefined for all topics. */
+  readonly topics?: readonly string[];
+}
+export interface MetadataResponse {
+  readonly clusterId: string;
+  readonly topics: readonly TopicMetadata[];
+}
+export interface TopicMetadata {
+  readonly topic: string;
+  readonly error?: LogErrorData;
+  readonly topicId: string;
+  readonly isInternal: boolean;
+  readonly partitions: number;
+  /** The settings that differ from the defaults, in Kafka's names (`retention.ms`). */
+  readonly config: Readonly<Record<string, string>>;
+}
+
+export interface ProduceRequest {
+  readonly acks: Acks;
+  /** Set for batches that belong to its open transaction. */
+  readonly transactionalId?: string;
+  readonly batches: readonly ProduceBatch[];
+}
+export interface ProduceBatch extends TopicPartition {
+  /** One record batch. The broker takes the memory over and writes into it. */
+  readonly records: Uint8Array;
+}
+export interface ProduceResponse {
+  /** In the order of the request. */
+  readonly results: readonly ProduceResult[];
+}
+export interface ProduceResult extends PartitionError {
+  /** The offset of the batch's first record; -1 with an error or acks 0. */
+  readonly baseOffset: number;
+}
+
+export interface FetchRequest {
+  readonly isolationLevel: IsolationLevel;
+  /** How long to wait for `minBytes`, in milliseconds. */
+  readonly maxWaitMs: number;
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  readonly partitions: readonly FetchPartition[];
+}
+export interface FetchPartition extends TopicPartition {
+  readonly fetchOffset: number;
+  readonly maxBytes: number;
+}
+export interface FetchResponse {
+  /** Partitions with data, an error or a moved watermark; the others may be missing. */
+  readonly partitions: readonly FetchedPartition[];
+}
+export interface FetchedPartition extends PartitionError {
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly logStartOffset: number;
+  /** By `firstOffset`; for read_committed only. */
+  readonly abortedTransactions: readonly AbortedRange[];
+  /** Whole batches, checked; the first may begin before the fetch offset. */
+  readonly records: Uint8Array;
+}
+export interface AbortedRange {
+  readonly producerId: number;
+  readonly firstOffset: number;
+}
+
+/** Kafka's special timestamps, by name. */
+export type OffsetSpec = 'earliest' | 'latest' | 'max_timestamp' | { readonly timestampMs: number };
+
+export interface ListOffsetsRequest {
+  readonly isolationLevel: IsolationLevel;
+  readonly partitions: readonly (TopicPartition & { readonly spec: OffsetSpec })[];
+}
+export interface ListOffsetsResponse {
+  readonly partitions: readonly ListedOffset[];
+}
+export interface ListedOffset extends PartitionError {
+  /** -1 when no record answers the spec. */
+  readonly offset: number;
+  readonly timestampMs: number;
+}
+
+export interface ProducerIdentity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+export interface InitProducerIdRequest {
+  readonly transactionalId: string | null;
+  readonly transactionTimeoutMs: number;
+}
+export interface TransactionRequest extends ProducerIdentity {
+  readonly transactionalId: string;
+}
+export interface AddPartitionsToTxnRequest extends TransactionRequest {
+  readonly partitions: readonly TopicPartition[];
+}
+export interface AddOffsetsToTxnRequest extends TransactionRequest {
+  readonly groupId: string;
+}
+export interface TxnOffsetCommitRequest extends TransactionRequest, OffsetCommitRequest {}
+export interface EndTxnRequest extends TransactionRequest {
+  readonly commit: boolean;
+}
+
+/** A member of a group at one generation. */
+export interface GroupMember {
+  readonly groupId: string;
+  readonly memberId: string;
+  readonly generation: number;
+}
+export interface JoinGroupRequest {
+  readonly groupId: string;
+  /** Empty at the first call; the answer carries the id to go on with. */
+  readonly memberId: string;
+  readonly groupInstanceId?: string;
+  readonly clientId: string;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly protocolType: string;
+  /** By preference. */
+  readonly protocols: readonly GroupProtocol[];
+}
+export interface GroupProtocol {
+  readonly name: string;
+  readonly metadata: Uint8Array;
+}
+export interface JoinGroupResponse {
+  readonly memberId: string;
+  readonly generation: number;
+  readonly protocol: string;
+  readonly leaderId: string;
+  /** All members, for the leader; empty for the others. */
+  readonly members: readonly JoinedMember[];
+}
+export interface JoinedMember {
+  readonly memberId: string;
+  readonly groupInstanceId?: string;
+  readonly metadata: Uint8Array;
+}
+export interface SyncGroupRequest extends GroupMember {
+  /** From the leader; empty from the others. */
+  readonly assignments: readonly { readonly memberId: string; readonly assignment: Uint8Array }[];
+}
+export interface SyncGroupResponse {
+  readonly assignment: Uint8Array;
+}
+export interface LeaveGroupRequest {
+  readonly groupId: string;
+  readonly memberId: string;
+}
+
+export interface OffsetCommitRequest {
+  readonly groupId: string;
+  /** Empty, with generation -1, for a commit from outside the group. */
+  readonly memberId: string;
+  readonly generation: number;
+  readonly offsets: readonly CommittedOffset[];
+}
+/** The offset of the **next** record to read, with whatever the committer wants to keep beside it. */
+export interface CommittedOffset extends TopicPartition {
+  readonly offset: number;
+  readonly metadata: string;
+}
+export interface OffsetCommitResponse {
+  readonly results: readonly PartitionError[];
+}
+export interface OffsetFetchRequest {
+  readonly groupId: string;
+  /** Undefined for all that the group has committed. */
+  readonly partitions?: readonly TopicPartition[];
+  /** Fail with UNSTABLE_OFFSET_COMMIT where a transaction with a commit is open (KIP-447). */
+  readonly requireStable: boolean;
+}
+export interface OffsetFetchResponse {
+  readonly offsets: readonly FetchedOffset[];
+}
+export interface FetchedOffset extends PartitionError {
+  /** -1 when the group has committed none. */
+  readonly offset: number;
+  readonly metadata: string;
+}
+
+export interface CreateTopicsRequest {
+  readonly topics: readonly NewTopic[];
+  readonly validateOnly?: boolean;
+}
+export interface NewTopic {
+  readonly topic: string;
+  /** -1 for the broker's default. */
+  readonly partitions: number;
+  /** In Kafka's names (`retention.ms`). */
+  readonly config?: Readonly<Record<string, string>>;
+}
+export interface CreateTopicsResponse {
+  readonly results: readonly TopicResult[];
+}
+export interface TopicResult {
+  readonly topic: string;
+  readonly error?: LogErrorData;
+}
+export interface DeleteTopicsResponse {
+  readonly results: readonly TopicResult[];
+}
+export interface DeleteRecordsRequest {
+  /** Records below `offset` go; -1 for the high watermark. */
+  readonly partitions: readonly (TopicPartition & { readonly offset: number })[];
+}
+export interface DeleteRecordsResponse {
+  readonly results: readonly (PartitionError & { readonly logStartOffset: number })[];
+}
+
+export interface ListGroupsResponse {
+  readonly groups: readonly {
+    readonly groupId: string;
+    readonly state: GroupState;
+    readonly protocolType: string;
+  }[];
+}
+export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead';
+export interface DescribeGroupsResponse {
+  readonly groups: readonly GroupDescription[];
+}
+export interface GroupDescription {
+  readonly groupId: string;
+  readonly error?: LogErrorData;
+  readonly state: GroupState;
+  readonly protocolType: string;
+  readonly protocol: string;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly groupInstanceId?: string;
+    readonly clientId: string;
+    readonly assignment: Uint8Array;
+  }[];
+}

@@ -1,0 +1,59 @@
+import { LogError } from '../errors.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+
+/** The offsets of one of Kafka's text checkpoints, by `topic-partition`. */
+export type Checkpoint = Map<string, number>;
+
+const VERSION = '0';
+
+/** The key of a partition in a checkpoint, and its name in messages. */
+export function partitionKey(topic: string, partition: number): string {
+  return `${topic}-${partition}`;
+}
+
+/**
+ * Replaces a checkpoint file: version, count, then `topic partition offset` a line (Kafka:
+ * `OffsetCheckpointFile`). Durable when it resolves.
+ */
+export async function writeCheckpoint(
+  fileSystem: FileSystem,
+  path: string,
+  entries: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly offset: number;
+  }[],
+): Promise<void> {
+  const lines = entries.map(({ topic, partition, offset }) => `${topic} ${partition} ${offset}`);
+  const text = [VERSION, String(entries.length), ...lines, ''].join('\n');
+  await replaceFile(fileSystem, path, Buffer.from(text));
+}
+
+/**
+ * Reads a checkpoint file; an absent one is empty.
+ *
+ * @throws LogError CORRUPT_FILE when it is not in the format: it was replaced atomically, so this is
+ *   damage, not a crash.
+ */
+export async function readCheckpoint(fileSystem: FileSystem, path: string): Promise<Checkpoint> {
+  const checkpoint: Checkpoint = new Map();
+  if ((await fileSystem.stat(path)) === undefined) return checkpoint;
+  const content = await fileSystem.readFile(path).catch((cause: unknown) => {
+    throw storageFailure(path, 'read', cause);
+  });
+  const [version, count, ...lines] = content.toString('utf8').trimEnd().split('\n');
+  if (version !== VERSION || count !== String(lines.length)) throw corruptCheckpoint(path);
+  for (const line of lines) {
+    const match = /^(\S+) (\d+) (\d+)$/.exec(line);
+    if (match === null) throw corruptCheckpoint(path);
+    checkpoint.set(partitionKey(match[1]!, Number(match[2])), Number(match[3]));
+  }
+  return checkpoint;
+}
+
+function corruptCheckpoint(file: string): LogError {
+  const reason = 'it is not a checkpoint of version 0 with as many lines as it says';
+  return new LogError('CORRUPT_FILE', `${file} is damaged: ${reason}`, { file, reason });
+}

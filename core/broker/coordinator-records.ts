@@ -1,0 +1,181 @@
+import type { TopicPartition } from './broker-api.ts';
+import { StructReader, StructWriter } from './struct-codec.ts';
+
+/**
+ * The records of `__consumer_offsets` and `__transaction_state` in Kafka's schemas: a key that starts
+ * with an int16 type, a value that starts with an int16 version, null for "gone". The versions are
+ * the newest that are not "flexible". (Kafka: `OffsetCommitKey.json`, `OffsetCommitValue.json` v3,
+ * `GroupMetadataKey.json`, `GroupMetadataValue.json` v3, `TransactionLogKey.json`,
+ * `TransactionLogValue.json` v0.)
+ */
+
+const OFFSET_KEY_TYPE = 1;
+const GROUP_KEY_TYPE = 2;
+const TRANSACTION_KEY_TYPE = 0;
+const OFFSET_VALUE_VERSION = 3;
+const GROUP_VALUE_VERSION = 3;
+const TRANSACTION_VALUE_VERSION = 0;
+const NO_LEADER_EPOCH = -1;
+
+export interface OffsetKey extends TopicPartition {
+  readonly kind: 'offset';
+  readonly groupId: string;
+}
+export interface GroupKey {
+  readonly kind: 'group';
+  readonly groupId: string;
+}
+
+export interface OffsetValue {
+  readonly offset: number;
+  readonly metadata: string;
+  readonly commitMs: number;
+}
+
+export function encodeOffsetKey(key: Omit<OffsetKey, 'kind'>): Buffer {
+  const writer = new StructWriter().int16(OFFSET_KEY_TYPE);
+  return writer.string(key.groupId).string(key.topic).int32(key.partition).end();
+}
+
+export function encodeOffsetValue(value: OffsetValue): Buffer {
+  const writer = new StructWriter().int16(OFFSET_VALUE_VERSION);
+  writer.int64(value.offset).int32(NO_LEADER_EPOCH).string(value.metadata).int64(value.commitMs);
+  return writer.end();
+}
+
+/** The key of a record of `__consumer_offsets`, or undefined for kinds this broker has no use for. */
+export function decodeGroupTopicKey(bytes: Buffer): OffsetKey | GroupKey | undefined {
+  const reader = new StructReader(bytes);
+  const type = reader.int16();
+  switch (type) {
+    case 0:
+    case OFFSET_KEY_TYPE: {
+      const [groupId, topic, partition] = [reader.string(), reader.string(), reader.int32()];
+      return { kind: 'offset', groupId, topic, partition };
+    }
+    case GROUP_KEY_TYPE:
+      return { kind: 'group', groupId: reader.string() };
+    default:
+      return undefined;
+  }
+}
+
+/** The value of a committed offset, of any version that Kafka has written. */
+export function decodeOffsetValue(bytes: Buffer): OffsetValue {
+  const reader = new StructReader(bytes);
+  const version = reader.int16();
+  if (version > OFFSET_VALUE_VERSION) return decodeFlexibleOffset(reader);
+  const offset = reader.int64();
+  if (version === OFFSET_VALUE_VERSION) reader.int32(); // leader epoch
+  return { offset, metadata: reader.string(), commitMs: reader.int64() };
+}
+
+/** Version 4: the string's length is an unsigned varint of length + 1. */
+function decodeFlexibleOffset(reader: StructReader): OffsetValue {
+  const offset = reader.int64();
+  reader.int32();
+  return { offset, metadata: reader.compactString(), commitMs: reader.int64() };
+}
+
+/** A group as it is kept over a restart. */
+export interface GroupValue {
+  readonly protocolType: string;
+  readonly generation: number;
+  readonly protocol: string | null;
+  readonly leaderId: string | null;
+  readonly stateMs: number;
+  readonly members: readonly GroupValueMember[];
+}
+export interface GroupValueMember {
+  readonly memberId: string;
+  readonly groupInstanceId: string | null;
+  readonly clientId: string;
+  readonly rebalanceTimeoutMs: number;
+  readonly sessionTimeoutMs: number;
+  readonly subscription: Uint8Array;
+  readonly assignment: Uint8Array;
+}
+
+export function encodeGroupKey(groupId: string): Buffer {
+  return new StructWriter().int16(GROUP_KEY_TYPE).string(groupId).end();
+}
+
+export function encodeGroupValue(value: GroupValue): Buffer {
+  const writer = new StructWriter().int16(GROUP_VALUE_VERSION).string(value.protocolType);
+  writer.int32(value.generation).string(value.protocol).string(value.leaderId).int64(value.stateMs);
+  writer.array(value.members, (member) => {
+    writer.string(member.memberId).string(member.groupInstanceId).string(member.clientId);
+    writer.string('/127.0.0.1').int32(member.rebalanceTimeoutMs).int32(member.sessionTimeoutMs);
+    writer.bytes(member.subscription).bytes(member.assignment);
+  });
+  return writer.end();
+}
+
+/** The states of a transaction, numbered as Kafka keeps them. */
+export const TRANSACTION_STATES = [
+  'Empty',
+  'Ongoing',
+  'PrepareCommit',
+  'PrepareAbort',
+  'CompleteCommit',
+  'CompleteAbort',
+] as const;
+export type TransactionState = (typeof TRANSACTION_STATES)[number];
+
+export interface TransactionValue {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly timeoutMs: number;
+  readonly state: TransactionState;
+  readonly partitions: readonly TopicPartition[];
+  readonly updatedMs: number;
+  readonly startedMs: number;
+}
+
+export function encodeTransactionKey(transactionalId: string): Buffer {
+  return new StructWriter().int16(TRANSACTION_KEY_TYPE).string(transactionalId).end();
+}
+
+export function decodeTransactionKey(bytes: Buffer): string | undefined {
+  const reader = new StructReader(bytes);
+  return reader.int16() === TRANSACTION_KEY_TYPE ? reader.string() : undefined;
+}
+
+export function encodeTransactionValue(value: TransactionValue): Buffer {
+  const writer = new StructWriter().int16(TRANSACTION_VALUE_VERSION);
+  writer.int64(value.producerId).int16(value.producerEpoch).int32(value.timeoutMs);
+  writer.int8(TRANSACTION_STATES.indexOf(value.state));
+  const byTopic = new Map<string, number[]>();
+  for (const { topic, partition } of value.partitions) {
+    const partitions = byTopic.get(topic);
+    if (partitions === undefined) byTopic.set(topic, [partition]);
+    else partitions.push(partition);
+  }
+  writer.array([...byTopic], ([topic, partitions]) => {
+    writer.string(topic).array(partitions, (partition) => writer.int32(partition));
+  });
+  return writer.int64(value.updatedMs).int64(value.startedMs).end();
+}
+
+/** A transaction of version 0, or undefined for one that another broker wrote in a newer form. */
+export function decodeTransactionValue(bytes: Buffer): TransactionValue | undefined {
+  const reader = new StructReader(bytes);
+  if (reader.int16() !== TRANSACTION_VALUE_VERSION) return undefined;
+  const [producerId, producerEpoch, timeoutMs] = [reader.int64(), reader.int16(), reader.int32()];
+  const state = TRANSACTION_STATES[reader.int8()];
+  if (state === undefined) return undefined;
+  const topics = reader.array(() => {
+    const topic = reader.string();
+    return reader.array(() => ({ topic, partition: reader.int32() }));
+  });
+  const [updatedMs, startedMs] = [reader.int64(), reader.int64()];
+  return {
+    producerId,
+    producerEpoch,
+    timeoutMs,
+    state,
+    partitions: topics.flat(),
+    updatedMs,
+    startedMs,
+  };
+}

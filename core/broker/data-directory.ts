@@ -1,0 +1,104 @@
+import { join } from 'node:path';
+import { LogError } from '../errors.ts';
+import type { Random } from '../random.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
+import { lockDirectory } from '../storage/directory-lock.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
+
+const META_FILE = 'meta.properties';
+const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
+
+/** A data directory that this process has to itself. */
+export interface DataDirectory {
+  readonly clusterId: string;
+  /** Gives the directory back. */
+  readonly release: () => Promise<void>;
+}
+
+/**
+ * Takes a data directory: makes it where there is none, locks it, and gives it an identity.
+ *
+ * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED
+ */
+export async function takeDirectory(
+  fileSystem: FileSystem,
+  directory: string,
+  random: Random,
+): Promise<DataDirectory> {
+  try {
+    await fileSystem.makeDirectory(directory);
+    const release = await lockDirectory(fileSystem, directory, newUuid(random));
+    try {
+      const clusterId = await identify(fileSystem, directory, random);
+      return { clusterId, release };
+    } catch (cause) {
+      await release();
+      throw cause;
+    }
+  } catch (cause) {
+    if (LogError.is(cause, 'LOG_LOCKED')) throw cause;
+    throw unusable(directory, cause);
+  }
+}
+
+/** Forgets that the last end was clean, durably, before anything is written. */
+export async function clearCleanShutdown(fileSystem: FileSystem, directory: string): Promise<void> {
+  const path = join(directory, CLEAN_SHUTDOWN_FILE);
+  if ((await fileSystem.stat(path)) === undefined) return;
+  await fileSystem.remove(path);
+  await fileSystem.syncDirectory(directory);
+}
+
+/** Says that every log was made durable up to its recovery point, which is its end. */
+export async function markCleanShutdown(fileSystem: FileSystem, directory: string): Promise<void> {
+  const content = Buffer.from('{"version":0,"brokerEpoch":-1}');
+  await replaceFile(fileSystem, join(directory, CLEAN_SHUTDOWN_FILE), content);
+}
+
+/** Reads the cluster id from meta.properties, writing the file in a new directory. */
+async function identify(
+  fileSystem: FileSystem,
+  directory: string,
+  random: Random,
+): Promise<string> {
+  const path = join(directory, META_FILE);
+  if ((await fileSystem.stat(path)) === undefined) {
+    const clusterId = newUuid(random);
+    const lines = [
+      'version=1',
+      `cluster.id=${clusterId}`,
+      'node.id=1',
+      `directory.id=${newUuid(random)}`,
+    ];
+    await replaceFile(fileSystem, path, Buffer.from(`${lines.join('\n')}\n`));
+    return clusterId;
+  }
+  const content = (await fileSystem.readFile(path)).toString('utf8');
+  const clusterId = /^cluster\.id=(\S+)$/m.exec(content)?.[1];
+  if (clusterId !== undefined) return clusterId;
+  const reason = 'it names no cluster.id';
+  throw new LogError('CORRUPT_FILE', `${path} is damaged: ${reason}`, { file: path, reason });
+}
+
+/** Kafka's form of a UUID: 22 characters of base64url. */
+export function newUuid(random: Random): string {
+  return Buffer.from(Array.from({ length: 16 }, () => random.next() * 256)).toString('base64url');
+}
+
+function unusable(directory: string, cause: unknown): LogError {
+  const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause;
+  const reason =
+    REASONS[errnoOf(inner) ?? ''] ?? (cause instanceof Error ? cause.message : String(cause));
+  const message = `the directory ${directory} cannot be used for a log: ${reason}`;
+  return new LogError('DIRECTORY_UNUSABLE', message, { directory, reason }, { cause });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this process has no right to write there; change the rights or choose another directory',
+  EPERM: 'this process has no right to write there; change the rights or choose another directory',
+  EROFS: 'the file system is read-only; choose another directory',
+  ENOTDIR: 'a part of the path is a file; choose another directory',
+  EEXIST: 'it is a file; choose another directory',
+  ENOSPC: 'the disk is full; free some space or choose another directory',
+};

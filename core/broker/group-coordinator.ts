@@ -1,0 +1,165 @@
+import type { Clock } from '../clock.ts';
+import { LogError } from '../errors.ts';
+import type { Random } from '../random.ts';
+import type {
+  DescribeGroupsResponse,
+  GroupMember,
+  JoinGroupRequest,
+  JoinGroupResponse,
+  LeaveGroupRequest,
+  ListGroupsResponse,
+  SyncGroupRequest,
+  SyncGroupResponse,
+} from './broker-api.ts';
+import type { CoordinatorLog } from './coordinator-log.ts';
+import { decodeGroupTopicKey, encodeGroupKey, encodeGroupValue } from './coordinator-records.ts';
+import { Group } from './group.ts';
+import type { OffsetStore } from './offset-store.ts';
+
+export interface GroupCoordinatorOptions {
+  readonly log: CoordinatorLog;
+  readonly offsets: OffsetStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** A group could not be written down; it works on. */
+  readonly saveFailed: (error: unknown) => void;
+}
+
+/** Kafka's `group.max.session.timeout.ms`; its minimum of 6 s guards a network that is not here. */
+const SESSION_TIMEOUT_MS_MAX = 30 * 60 * 1000;
+const SESSION_TIMEOUT_MS_MIN = 10;
+
+/** Kafka's group coordinator for the classic protocol: finds the group and lets it act. */
+export class GroupCoordinator {
+  readonly #options: GroupCoordinatorOptions;
+  readonly #groups = new Map<string, Group>();
+
+  constructor(options: GroupCoordinatorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over the groups of before. Their members lived in a process that is gone. */
+  async open(): Promise<void> {
+    await this.#options.log.replay(({ key, value }) => {
+      const decoded = decodeGroupTopicKey(key);
+      if (decoded?.kind !== 'group') return;
+      if (value === null) this.#groups.delete(decoded.groupId);
+      else this.#group(decoded.groupId);
+    });
+  }
+
+  async join(request: JoinGroupRequest): Promise<JoinGroupResponse> {
+    const { groupId, sessionTimeoutMs, clientId } = request;
+    if (groupId === '') {
+      throw new LogError('INVALID_GROUP_ID', 'a group id must not be empty', { groupId });
+    }
+    if (sessionTimeoutMs < SESSION_TIMEOUT_MS_MIN || sessionTimeoutMs > SESSION_TIMEOUT_MS_MAX) {
+      const [minMs, maxMs] = [SESSION_TIMEOUT_MS_MIN, SESSION_TIMEOUT_MS_MAX];
+      const message = `sessionTimeoutMs must be ${minMs} to ${maxMs}, not ${sessionTimeoutMs}`;
+      throw new LogError('INVALID_SESSION_TIMEOUT', message, { sessionTimeoutMs, minMs, maxMs });
+    }
+    await this.#options.log.ensure();
+    return this.#group(groupId).join(request, () => `${clientId}-${this.#token()}`);
+  }
+
+  async sync(request: SyncGroupRequest): Promise<SyncGroupResponse> {
+    return this.#existing(request).sync(request);
+  }
+
+  heartbeat(request: GroupMember): void {
+    this.#existing(request).heartbeat(request);
+  }
+
+  leave(request: LeaveGroupRequest): void {
+    this.#existing(request).leave(request.memberId);
+  }
+
+  /** Throws unless the committer may commit for the group. */
+  checkCommit(request: GroupMember): void {
+    const group = this.#groups.get(request.groupId);
+    if (group !== undefined) group.checkCommit(request);
+    else if (request.generation >= 0) this.#existing(request);
+  }
+
+  list(): ListGroupsResponse {
+    const groups = new Map<string, ListGroupsResponse['groups'][number]>();
+    for (const groupId of this.#options.offsets.groupIds) {
+      groups.set(groupId, { groupId, state: 'Empty', protocolType: '' });
+    }
+    for (const { groupId, state, protocolType } of this.#groups.values()) {
+      groups.set(groupId, { groupId, state, protocolType });
+    }
+    return { groups: [...groups.values()] };
+  }
+
+  describe(groupIds: readonly string[]): DescribeGroupsResponse {
+    const withOffsets = new Set(this.#options.offsets.groupIds);
+    const groups = groupIds.map((groupId) => {
+      const group = this.#groups.get(groupId);
+      if (group !== undefined) return group.describe();
+      const nobody = { groupId, protocolType: '', protocol: '', members: [] };
+      if (withOffsets.has(groupId)) return { ...nobody, state: 'Empty' as const };
+      const error = new LogError('GROUP_ID_NOT_FOUND', `there is no group ${groupId}`, { groupId });
+      return { ...nobody, state: 'Dead' as const, error: LogError.toData(error) };
+    });
+    return { groups };
+  }
+
+  close(): void {
+    const error = new LogError('CLOSED', 'the log is closed', { what: 'the log' });
+    for (const group of this.#groups.values()) group.close(error);
+  }
+
+  #group(groupId: string): Group {
+    let group = this.#groups.get(groupId);
+    if (group === undefined) {
+      group = new Group(groupId, this.#options.clock, { stable: (stable) => this.#save(stable) });
+      this.#groups.set(groupId, group);
+    }
+    return group;
+  }
+
+  #existing({ groupId, memberId }: { groupId: string; memberId: string }): Group {
+    const group = this.#groups.get(groupId);
+    if (group !== undefined) return group;
+    const message = `group ${groupId} has no member ${memberId}; join first`;
+    throw new LogError('UNKNOWN_MEMBER_ID', message, { groupId, memberId });
+  }
+
+  /** Writes the generation down. Not waited for: a lost one only costs a rebalance. */
+  #save(group: Group): void {
+    const { log, clock, saveFailed } = this.#options;
+    const { leaderId, protocol, members } = group.snapshot();
+    const value = encodeGroupValue({
+      protocolType: group.protocolType,
+      generation: group.generation,
+      protocol,
+      leaderId,
+      stateMs: clock.nowMs(),
+      members: members.map((member) => ({
+        memberId: member.memberId,
+        groupInstanceId: member.groupInstanceId ?? null,
+        clientId: member.clientId,
+        rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+        sessionTimeoutMs: member.sessionTimeoutMs,
+        subscription: member.protocols.find(({ name }) => name === protocol)?.metadata ?? NOTHING,
+        assignment: member.assignment,
+      })),
+    });
+    const key = encodeGroupKey(group.groupId);
+    try {
+      log.append(group.groupId, [{ key, value }]).written.catch(saveFailed);
+    } catch (error) {
+      saveFailed(error);
+    }
+  }
+
+  #token(): string {
+    const words = Array.from({ length: 4 }, () =>
+      Math.floor(this.#options.random.next() * 0x1_0000_0000),
+    );
+    return words.map((word) => word.toString(16).padStart(8, '0')).join('');
+  }
+}
+
+const NOTHING = new Uint8Array(0);

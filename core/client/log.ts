@@ -1,0 +1,120 @@
+import { resolve } from 'node:path';
+import { Observable } from 'rxjs';
+import { systemClock, type Clock } from '../clock.ts';
+import { Broker } from '../broker/broker.ts';
+import type { BrokerApi } from '../broker/broker-api.ts';
+import { LogError } from '../errors.ts';
+import { stderrLogger, type Logger } from '../logger.ts';
+import { checkOptions, instance, type OptionChecks } from '../options.ts';
+import { systemRandom, type Random } from '../random.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { nodeFileSystem } from '../storage/node-fs.ts';
+import { Admin } from './admin.ts';
+import { Consumer, type AnyTopic, type ConsumerOptions, type RecordOf } from './consumer.ts';
+import { Producer, type ProducerOptions } from './producer.ts';
+
+export interface OpenLogOptions {
+  /** Default: warnings and errors to stderr. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly fileSystem?: FileSystem;
+}
+
+const CHECKS: OptionChecks<OpenLogOptions> = {
+  logger: instance,
+  clock: instance,
+  random: instance,
+  fileSystem: instance,
+};
+
+/** An open log: the door to producers, consumers and administration. Made by `openLog`. */
+export class Log implements AsyncDisposable {
+  /** What clients talk to; the same interface as a remote broker's. */
+  readonly api: BrokerApi;
+  readonly directory: string;
+  readonly #broker: Broker;
+  readonly #environment: { readonly clock: Clock; readonly random: Random };
+
+  constructor(broker: Broker, directory: string, environment: { clock: Clock; random: Random }) {
+    this.#broker = broker;
+    this.api = broker;
+    this.directory = directory;
+    this.#environment = environment;
+  }
+
+  /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+  producer(options: ProducerOptions = {}): Producer {
+    return new Producer(this.api, options, this.#environment);
+  }
+
+  /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+  consumer(options: ConsumerOptions = {}): Consumer {
+    return new Consumer(this.api, options, this.#environment);
+  }
+
+  admin(): Admin {
+    return new Admin(this.api);
+  }
+
+  /**
+   * What is written to a topic from now on, as it happens; for looking at, not for processing: a
+   * subscriber that is slower than the log makes it wait, and nothing is remembered.
+   */
+  tail$<T extends AnyTopic>(
+    topic: T,
+    options: Pick<ConsumerOptions, 'isolationLevel' | 'autoOffsetReset'> = {},
+  ): Observable<RecordOf<T>> {
+    return new Observable((subscriber) => {
+      const stop = new AbortController();
+      const consumer = this.consumer({
+        autoOffsetReset: 'latest',
+        ...options,
+        signal: stop.signal,
+      });
+      const pump = async (): Promise<void> => {
+        for await (const record of consumer.subscribe([topic])) subscriber.next(record);
+      };
+      pump().then(
+        () => subscriber.complete(),
+        (error: unknown) => {
+          if (LogError.is(error, 'CLOSED')) subscriber.complete();
+          else subscriber.error(error);
+        },
+      );
+      return () => stop.abort();
+    });
+  }
+
+  /**
+   * Makes everything durable and frees the directory. The next opening has nothing to recover.
+   *
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: what was acknowledged is safe all the same.
+   */
+  close(): Promise<void> {
+    return this.#broker.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Opens the log in `directory`, making one where there is none, and recovers what a crash left. One
+ * process has a log open at a time.
+ *
+ * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED with the owner's pid, CORRUPT_BATCH and CORRUPT_FILE
+ *   with the place, UNKNOWN_OPTION
+ *
+ * @example
+ * await using log = await openLog('./data');
+ */
+export async function openLog(directory: string, options: OpenLogOptions = {}): Promise<Log> {
+  checkOptions('openLog', options, CHECKS);
+  const { logger = stderrLogger, clock = systemClock, random = systemRandom } = options;
+  const { fileSystem = nodeFileSystem } = options;
+  const path = resolve(directory);
+  const broker = await Broker.open({ directory: path, fileSystem, clock, random, logger });
+  return new Log(broker, path, { clock, random });
+}

@@ -1,0 +1,350 @@
+import { systemClock, type Clock, type Timer } from '../clock.ts';
+import { LogError } from '../errors.ts';
+import {
+  callback,
+  checkOptions,
+  flag,
+  integer,
+  oneOf,
+  text,
+  type OptionChecks,
+} from '../options.ts';
+import { systemRandom, type Random } from '../random.ts';
+import { CODECS, type Codec } from '../record/batch.ts';
+import type { Headers } from '../record/record.ts';
+import type { Acks, BrokerApi, TopicPartition } from '../broker/broker-api.ts';
+import { Sender } from './sender.ts';
+import type { Topic } from './topic.ts';
+import { ensureTopic } from './topic-metadata.ts';
+import { TopicWriter, type Partitioner } from './topic-writer.ts';
+import { Transaction, type TransactionOptions } from './transaction.ts';
+
+/** Kafka's producer settings, in camelCase; sizes in bytes, times in milliseconds. */
+export interface ProducerOptions {
+  /** What `send` waits for: 0 nothing, 1 the operating system, all (default) stable storage. */
+  readonly acks?: Acks;
+  /** The size at which a batch is sent. */
+  readonly batchSize?: number;
+  /** What may wait to be sent in all; beyond it `send` waits. */
+  readonly bufferMemory?: number;
+  readonly compressionType?: Codec;
+  /** How long a record may be tried. */
+  readonly deliveryTimeoutMs?: number;
+  /** Each record lands once and in order, however often it has to be sent. */
+  readonly enableIdempotence?: boolean;
+  /** How long a batch that is not full waits for more. */
+  readonly lingerMs?: number;
+  /** How long `send` waits for room. */
+  readonly maxBlockMs?: number;
+  /** Batches under way to one partition. */
+  readonly maxInFlight?: number;
+  /** The largest record. */
+  readonly maxRequestSize?: number;
+  readonly partitioner?: Partitioner;
+  readonly retryBackoffMs?: number;
+  readonly retryBackoffMaxMs?: number;
+  /** Names the producer across restarts: transactions of a former one are aborted and it is fenced. */
+  readonly transactionalId?: string;
+  /** How long a transaction may stay open before the broker aborts it. */
+  readonly transactionTimeoutMs?: number;
+}
+
+const MIB = 1024 * 1024;
+
+/** Kafka 4's defaults, but for `lingerMs`. */
+export const PRODUCER_DEFAULTS = {
+  acks: 'all',
+  batchSize: 16_384,
+  bufferMemory: 32 * MIB,
+  compressionType: 'none',
+  deliveryTimeoutMs: 120_000,
+  enableIdempotence: true,
+  // Kafka: 5. There is no network round trip to save here, and records gather while a batch is
+  // under way; a linger would only slow down a loop that awaits each send.
+  lingerMs: 0,
+  maxBlockMs: 60_000,
+  maxInFlight: 5,
+  maxRequestSize: MIB,
+  retryBackoffMs: 100,
+  retryBackoffMaxMs: 1_000,
+  transactionTimeoutMs: 60_000,
+} as const satisfies ProducerOptions;
+
+type Settings = ProducerOptions & Required<Pick<ProducerOptions, keyof typeof PRODUCER_DEFAULTS>>;
+
+const CHECKS: OptionChecks<ProducerOptions> = {
+  acks: oneOf(0, 1, 'all'),
+  batchSize: integer(128, 64 * MIB),
+  bufferMemory: integer(1024),
+  compressionType: oneOf(...CODECS),
+  deliveryTimeoutMs: integer(0),
+  enableIdempotence: flag,
+  lingerMs: integer(0),
+  maxBlockMs: integer(0),
+  maxInFlight: integer(1, 5),
+  maxRequestSize: integer(1024, 64 * MIB),
+  partitioner: callback,
+  retryBackoffMs: integer(1),
+  retryBackoffMaxMs: integer(1),
+  transactionalId: text,
+  transactionTimeoutMs: integer(1),
+};
+
+/** A record to send. Null as value is a tombstone: in a compacted topic the key is deleted. */
+export interface ProducerRecord<K, V> {
+  readonly key?: K | null;
+  readonly value: V | null;
+  /** Event time; default now. */
+  readonly timestampMs?: number;
+  readonly headers?: Headers;
+  /** Default: by the key, as Kafka does. */
+  readonly partition?: number;
+}
+
+/** Where a record went. */
+export interface RecordMetadata extends TopicPartition {
+  /** -1 with acks 0. */
+  readonly offset: number;
+}
+
+export interface ProducerEnvironment {
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * Sends records. Many calls may run at the same time; records to one partition keep the order of the
+ * calls. Made by `log.producer()`.
+ */
+export class Producer implements AsyncDisposable {
+  readonly #api: BrokerApi;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #options: Settings;
+  readonly #sender: Sender;
+  readonly #writers = new Map<string, Promise<TopicWriter<unknown, unknown>>>();
+  #transaction: Transaction | undefined;
+  #isClosed = false;
+
+  /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+  constructor(
+    api: BrokerApi,
+    options: ProducerOptions = {},
+    environment: ProducerEnvironment = {},
+  ) {
+    checkOptions('producer', options, CHECKS);
+    this.#api = api;
+    this.#clock = environment.clock ?? systemClock;
+    this.#random = environment.random ?? systemRandom;
+    const all: Settings = { ...PRODUCER_DEFAULTS, ...options };
+    this.#options = all;
+    this.#sender = new Sender({
+      api,
+      clock: this.#clock,
+      acks: all.acks,
+      batchSize: Math.min(all.batchSize, Math.max(all.maxRequestSize, PRODUCER_DEFAULTS.batchSize)),
+      bufferMemory: all.bufferMemory,
+      codec: all.compressionType,
+      deliveryTimeoutMs: all.deliveryTimeoutMs,
+      isIdempotent: all.enableIdempotence || options.transactionalId !== undefined,
+      lingerMs: all.lingerMs,
+      maxInFlight: all.maxInFlight,
+      retryBackoffMs: all.retryBackoffMs,
+      retryBackoffMaxMs: all.retryBackoffMaxMs,
+      transactionalId: options.transactionalId,
+      transactionTimeoutMs: all.transactionTimeoutMs,
+    });
+  }
+
+  /**
+   * Sends one record. Resolves as `acks` says.
+   *
+   * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, PARTITION_MISMATCH, BUFFER_EXHAUSTED after
+   *   `maxBlockMs` without room, and what the broker answered: the record is not in the log.
+   */
+  async send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
+    this.#checkUsable();
+    const writer = await this.writer(topic);
+    if (this.#sender.isFull) await this.#roomInTime();
+    return new Promise((resolve, reject) => {
+      const { key = null, value, timestampMs, headers, partition } = record;
+      const batch = writer.write(key, value, timestampMs, headers, partition);
+      const { topic: name, partition: chosen } = batch.queue;
+      batch.awaitNewest((offset) => resolve({ topic: name, partition: chosen, offset }), reject);
+    });
+  }
+
+  /**
+   * Sends many records, keeping no promise for each: much faster than many `send`. Resolves with their
+   * number when all are acknowledged as `acks` says.
+   *
+   * @throws LogError as `send`. Records before and after the failed one may be in the log: use a
+   *   transaction where that matters.
+   */
+  async sendAll<K, V>(
+    topic: Topic<K, V>,
+    records: Iterable<ProducerRecord<K, V>> | AsyncIterable<ProducerRecord<K, V>>,
+  ): Promise<number> {
+    this.#checkUsable();
+    const writer = await this.writer(topic);
+    let count = 0;
+    let failure: LogError | undefined;
+    const add = (record: ProducerRecord<K, V>): boolean => {
+      const { key = null, value, timestampMs, headers, partition } = record;
+      const used = writer.write(key, value, timestampMs, headers, partition);
+      if (used.watcher !== add) {
+        used.watcher = add; // once a batch is enough: it fails as a whole
+        used.awaitNewest(ignore, (error) => (failure ??= error));
+      }
+      count++;
+      return this.isFull;
+    };
+    if (this.isFull) await this.room();
+    if (Symbol.asyncIterator in records) {
+      for await (const record of records) if (add(record)) await this.room();
+    } else {
+      for (const record of records) if (add(record)) await this.room();
+    }
+    await this.flush();
+    if (failure !== undefined) throw failure;
+    return count;
+  }
+
+  /**
+   * Runs `write` in a transaction: commits when it returns, aborts when it throws. What it sent becomes
+   * visible to readers of committed data all at once, or not at all, and survives a power cut when this
+   * resolves. Returns what `write` returned.
+   *
+   * @throws LogError INVALID_TXN_STATE while another transaction of this producer is open,
+   *   PRODUCER_FENCED when another producer has taken the transactional id; nothing was committed.
+   */
+  async transaction<R>(write: (transaction: Transaction) => R | Promise<R>): Promise<R> {
+    const transaction = await this.beginTransaction();
+    let result: R;
+    try {
+      result = await write(transaction);
+    } catch (cause) {
+      // The reason counts; a failed abort is left to the transaction's timeout.
+      await transaction.abort().catch(() => undefined);
+      throw cause;
+    }
+    await transaction.commit();
+    return result;
+  }
+
+  /**
+   * Begins a transaction that the caller ends itself: for loops that do not fit into one function.
+   *
+   * @throws LogError as `transaction`.
+   */
+  async beginTransaction(): Promise<Transaction> {
+    this.#checkUsable();
+    const { transactionalId } = this.#options;
+    if (transactionalId === undefined) {
+      const message = 'transactions need a producer with a transactionalId';
+      throw new LogError('NO_TRANSACTION', message, { operation: 'beginTransaction' });
+    }
+    if (this.#transaction?.isOpen === true) {
+      const reason = 'another transaction of this producer is open';
+      const details = { transactionalId, state: 'Ongoing', reason };
+      throw new LogError('INVALID_TXN_STATE', `${transactionalId}: ${reason}`, details);
+    }
+    const options: TransactionOptions = {
+      api: this.#api,
+      sender: this.#sender,
+      transactionalId,
+      writer: (topic) => this.writer(topic),
+      bufferMemory: this.#options.bufferMemory,
+    };
+    const transaction = new Transaction(options);
+    this.#transaction = transaction;
+    await this.#sender.identify();
+    return transaction;
+  }
+
+  /**
+   * The fast way in: a writer for one topic, without an object or a promise a record. The topic is
+   * created if there is none. After `write`, call `room` now and then, and `flush` in the end.
+   *
+   * @throws LogError PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG
+   */
+  writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
+    let writer = this.#writers.get(topic.name);
+    if (writer === undefined) {
+      writer = this.#newWriter(topic as Topic<unknown, unknown>);
+      this.#writers.set(topic.name, writer);
+      writer.catch(() => this.#writers.delete(topic.name)); // the next call tries again
+    }
+    return (writer as Promise<TopicWriter<K, V>>).then((made) => made.for(topic));
+  }
+
+  /** Resolves when the buffer has room for more. */
+  room(): Promise<void> {
+    return this.#sender.room();
+  }
+
+  /** True while more than `bufferMemory` waits to be sent. */
+  get isFull(): boolean {
+    return this.#sender.isFull;
+  }
+
+  /** Resolves when everything sent before has been answered. Failures go to those who sent. */
+  flush(): Promise<void> {
+    return this.#sender.flush();
+  }
+
+  /** Sends what waits, aborts an open transaction, and ends the producer. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#transaction?.isOpen === true) await this.#transaction.abort();
+    await this.#sender.flush();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #newWriter(topic: Topic<unknown, unknown>): Promise<TopicWriter<unknown, unknown>> {
+    const partitions = await ensureTopic(this.#api, topic);
+    const { partitioner, maxRequestSize } = this.#options;
+    const environment = { clock: this.#clock, random: this.#random };
+    return new TopicWriter(topic, partitions, this.#sender, {
+      ...environment,
+      partitioner,
+      maxRequestSize,
+    });
+  }
+
+  async #roomInTime(): Promise<void> {
+    const { maxBlockMs, bufferMemory } = this.#options;
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.setTimer(maxBlockMs, () => {
+        const { bufferedBytes } = this.#sender;
+        const message =
+          `the producer's buffer stayed full for maxBlockMs=${maxBlockMs}: ${bufferedBytes} of ` +
+          `bufferMemory=${bufferMemory} bytes wait to be written`;
+        reject(
+          new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes: bufferMemory }),
+        );
+      });
+    });
+    try {
+      await Promise.race([this.#sender.room(), late]);
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  #checkUsable(): void {
+    if (this.#isClosed)
+      throw new LogError('CLOSED', 'the producer is closed', { what: 'the producer' });
+    const { fatal } = this.#sender;
+    if (fatal !== undefined) throw fatal;
+  }
+}
+
+function ignore(): void {
+  // a record that arrived needs no answer here
+}

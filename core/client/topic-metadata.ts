@@ -1,0 +1,52 @@
+import { LogError } from '../errors.ts';
+import type { BrokerApi, TopicMetadata } from '../broker/broker-api.ts';
+import { toTopicConfig } from '../broker/topic-config.ts';
+import type { Topic } from './topic.ts';
+
+/**
+ * Finds the topic of a handle, or creates it as the handle says. Returns how many partitions it has.
+ *
+ * @throws LogError PARTITION_MISMATCH when it exists with another number of partitions than the handle
+ *   names: keys would go to other partitions than before.
+ * @throws LogError INVALID_TOPIC, INVALID_CONFIG, UNKNOWN_TOPIC_OR_PARTITION
+ */
+export async function ensureTopic(
+  api: BrokerApi,
+  handle: Topic<unknown, unknown>,
+): Promise<number> {
+  const found = await describeTopic(api, handle.name);
+  if (found === undefined) {
+    const { name, partitions = -1, config } = handle;
+    const created = await api.createTopics({
+      topics: [{ topic: name, partitions, config: toTopicConfig(config) }],
+    });
+    const error = created.results[0]?.error;
+    // Another client may have been faster; then what it made is looked at below.
+    if (error !== undefined && error.code !== 'TOPIC_ALREADY_EXISTS')
+      throw LogError.fromData(error);
+  }
+  const actual = (found ?? (await describeTopic(api, handle.name)))?.partitions ?? 0;
+  const { name: topic, partitions: expected } = handle;
+  if (expected === undefined || expected === actual) return actual;
+  throw partitionMismatch(topic, expected, actual);
+}
+
+/** PARTITION_MISMATCH for a topic that has other partitions than its handle says. */
+export function partitionMismatch(topic: string, expected: number, actual: number): LogError {
+  const message =
+    `topic ${topic} has ${actual} partitions, not the ${expected} of its handle; use partitions: ` +
+    `${actual}, or write to a new topic`;
+  return new LogError('PARTITION_MISMATCH', message, { topic, expected, actual });
+}
+
+/** A topic's metadata, or undefined when there is none. */
+export async function describeTopic(
+  api: BrokerApi,
+  name: string,
+): Promise<TopicMetadata | undefined> {
+  const { topics } = await api.metadata({ topics: [name] });
+  const [found] = topics;
+  if (found?.error === undefined) return found;
+  if (found.error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+  throw LogError.fromData(found.error);
+}

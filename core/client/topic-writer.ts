@@ -1,0 +1,194 @@
+import { LogError } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import { NO_HEADERS, type Headers } from '../record/record.ts';
+import { NO_ROOM } from '../serde/serde.ts';
+import type { OpenBatch, PartitionQueue } from './accumulator.ts';
+import { partitionOfKey } from './partitioner.ts';
+import type { Sender } from './sender.ts';
+import type { Topic } from './topic.ts';
+import { partitionMismatch } from './topic-metadata.ts';
+
+/** Chooses the partition of a record: an integer in [0, partitions). */
+export type Partitioner = (record: {
+  readonly topic: string;
+  readonly key: unknown;
+  readonly value: unknown;
+  /** The serialised key, or null; valid during the call only. */
+  readonly keyBytes: Uint8Array | null;
+  readonly partitions: number;
+}) => number;
+
+export interface TopicWriterOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly partitioner: Partitioner | undefined;
+  readonly maxRequestSize: number;
+}
+
+const KEY_SCRATCH_BYTES = 1024;
+/** 2^52: from there on the distance between two timestamps is not exact. */
+const TIMESTAMP_MS_MAX = 2 ** 52;
+
+/**
+ * Writes the records of one topic into the open batches of its partitions: the way in without an
+ * object or a promise a record.
+ */
+export class TopicWriter<K, V> {
+  readonly topic: Topic<K, V>;
+  readonly partitions: number;
+  readonly #queues: readonly PartitionQueue[];
+  readonly #sender: Sender;
+  readonly #options: TopicWriterOptions;
+  /** Holds the key while its partition is chosen. */
+  #key = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
+  /** Where records without a key go until the batch there is full (KIP-480). */
+  #sticky: number;
+
+  constructor(topic: Topic<K, V>, partitions: number, sender: Sender, options: TopicWriterOptions) {
+    this.topic = topic;
+    this.partitions = partitions;
+    this.#queues = sender.queuesOf(topic.name, partitions);
+    this.#sender = sender;
+    this.#options = options;
+    this.#sticky = Math.floor(options.random.next() * partitions);
+  }
+
+  /**
+   * The writer for another handle of the same topic.
+   *
+   * @throws LogError PARTITION_MISMATCH
+   */
+  for<K2, V2>(topic: Topic<K2, V2>): TopicWriter<K2, V2> {
+    if ((topic as unknown) === this.topic) return this as unknown as TopicWriter<K2, V2>;
+    const { name, partitions: expected } = topic;
+    if (expected !== undefined && expected !== this.partitions) {
+      throw partitionMismatch(name, expected, this.partitions);
+    }
+    return new TopicWriter(topic, this.partitions, this.#sender, this.#options);
+  }
+
+  /**
+   * Serialises a record into the open batch of its partition and returns that batch. The partition is,
+   * in this order: the one given, the partitioner's, murmur2 of the key as in Kafka, any.
+   *
+   * @throws LogError SERIALIZATION_FAILED, INVALID_PARTITIONS, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE: the
+   *   record was not added.
+   */
+  write(
+    key: K | null,
+    value: V | null,
+    timestampMs: number = this.#options.clock.nowMs(),
+    headers: Headers = NO_HEADERS,
+    partition?: number,
+  ): OpenBatch {
+    if (!(timestampMs >= -1 && timestampMs <= TIMESTAMP_MS_MAX))
+      throw this.#badTimestamp(timestampMs);
+    const keyEnd = key === null ? 0 : this.#serializeKey(key);
+    const target = partition ?? this.#choose(key, keyEnd, value);
+    const queue = this.#queues[target];
+    if (queue === undefined) throw this.#badPartition(target);
+    let batch = queue.open ?? this.#sender.startBatch(queue);
+    while (
+      !this.#append(batch, timestampMs, key === null ? null : this.#key, keyEnd, value, headers)
+    ) {
+      if (batch.writer.recordCount > 0) {
+        if (key === null && partition === undefined) this.#sticky = this.#nextSticky();
+        batch = this.#sender.startBatch(queue);
+      } else {
+        this.#enlarge(batch);
+      }
+    }
+    this.#sender.noteRecord(queue);
+    return batch;
+  }
+
+  #append(
+    batch: OpenBatch,
+    timestampMs: number,
+    key: Buffer | null,
+    keyEnd: number,
+    value: V | null,
+    headers: Headers,
+  ): boolean {
+    try {
+      return batch.writer.append(timestampMs, key, 0, keyEnd, this.topic.value, value, headers);
+    } catch (cause) {
+      throw this.#notSerialized('value', cause);
+    }
+  }
+
+  /** Writes the key to the scratch buffer; returns where it ends. */
+  #serializeKey(key: K): number {
+    try {
+      for (;;) {
+        const end = this.topic.key.serialize(key, this.#key, 0);
+        if (end !== NO_ROOM) return end;
+        const sizeBytes = this.#key.length * 2;
+        if (sizeBytes > this.#options.maxRequestSize * 2) throw this.#tooLarge(sizeBytes / 2);
+        this.#key = Buffer.allocUnsafeSlow(sizeBytes);
+      }
+    } catch (cause) {
+      if (LogError.is(cause, 'MESSAGE_TOO_LARGE')) throw cause;
+      throw this.#notSerialized('key', cause);
+    }
+  }
+
+  #choose(key: K | null, keyEnd: number, value: V | null): number {
+    const { partitions } = this;
+    const { partitioner } = this.#options;
+    if (partitioner !== undefined) {
+      const keyBytes = key === null ? null : this.#key.subarray(0, keyEnd);
+      return partitioner({ topic: this.topic.name, key, value, keyBytes, partitions });
+    }
+    if (partitions === 1) return 0;
+    return key === null ? this.#sticky : partitionOfKey(this.#key, 0, keyEnd, partitions);
+  }
+
+  #nextSticky(): number {
+    const { partitions } = this;
+    if (partitions === 1) return 0;
+    const step = 1 + Math.floor(this.#options.random.next() * (partitions - 1));
+    return (this.#sticky + step) % partitions;
+  }
+
+  /** The batch is empty and the record still does not fit. */
+  #enlarge(batch: OpenBatch): void {
+    const { maxRequestSize } = this.#options;
+    const { capacityBytes } = batch.writer;
+    if (capacityBytes >= maxRequestSize) throw this.#tooLarge(capacityBytes);
+    this.#sender.enlarge(batch, Math.min(capacityBytes * 2, maxRequestSize));
+  }
+
+  #tooLarge(sizeBytes: number): LogError {
+    const limitBytes = this.#options.maxRequestSize;
+    const topic = this.topic.name;
+    const message =
+      `a record for ${topic} takes more than maxRequestSize=${limitBytes} bytes; raise it and the ` +
+      `topic's maxMessageBytes, or make the record smaller`;
+    return new LogError('MESSAGE_TOO_LARGE', message, { topic, sizeBytes, limitBytes });
+  }
+
+  #notSerialized(field: 'key' | 'value', cause: unknown): LogError {
+    const { name, [field]: serde } = this.topic;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `the ${field} of a record for ${name} could not be written by ${serde.name}: ${reason}`;
+    return new LogError('SERIALIZATION_FAILED', message, { topic: name, field }, { cause });
+  }
+
+  #badPartition(partition: number): LogError {
+    const { partitions } = this;
+    const message = `topic ${this.topic.name} has partitions 0 to ${partitions - 1}, not ${partition}`;
+    return new LogError('INVALID_PARTITIONS', message, {
+      topic: this.topic.name,
+      partitions: partition,
+      existing: partitions,
+    });
+  }
+
+  #badTimestamp(timestampMs: number): LogError {
+    const topic = this.topic.name;
+    const message = `${timestampMs} is no timestamp for ${topic}: milliseconds since 1970 are wanted`;
+    return new LogError('INVALID_TIMESTAMP', message, { topic, partition: -1, timestampMs });
+  }
+}

@@ -1,0 +1,51 @@
+import { checkOptions, integer, instance, type OptionChecks } from '../options.ts';
+import type { LogConfig } from '../log/log-config.ts';
+import { toLogConfig, toTopicConfig } from '../broker/topic-config.ts';
+import type { Serde } from '../serde/serde.ts';
+
+/** How a topic is to be, and how its keys and values become bytes. */
+export interface TopicOptions<K, V> {
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  /**
+   * How many partitions it is created with, and has. Default: as many as it has, or 1 when it is made.
+   */
+  readonly partitions?: number;
+  /** What differs from Kafka's defaults when it is created, such as `{ retentionMs: days(7) }`. */
+  readonly config?: Partial<LogConfig>;
+}
+
+/**
+ * A topic as a program names it: name, types, serdes. Producers, consumers, topologies and connectors
+ * take handles, so a wrong type does not compile. Making one touches nothing; the topic itself is
+ * created when it is first used.
+ */
+export interface Topic<K, V> {
+  readonly name: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  /** Undefined where any number will do. */
+  readonly partitions: number | undefined;
+  readonly config: Partial<LogConfig>;
+}
+
+const CHECKS: OptionChecks<TopicOptions<unknown, unknown>> = {
+  key: instance,
+  value: instance,
+  partitions: integer(1, 10_000),
+  config: instance,
+};
+
+/**
+ * Names a topic.
+ *
+ * @example
+ * const orders = topic('orders', { key: string(), value: json<Order>(), partitions: 4 });
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION, INVALID_CONFIG
+ */
+export function topic<K, V>(name: string, options: TopicOptions<K, V>): Topic<K, V> {
+  checkOptions(`topic ${name}`, options, CHECKS);
+  const { key, value, partitions, config = {} } = options;
+  toLogConfig(toTopicConfig(config));
+  return { name, key, value, partitions, config };
+}

@@ -1,0 +1,221 @@
+import { LogError } from '../errors.ts';
+import type { BrokerApi, CommittedOffset } from '../broker/broker-api.ts';
+import type { ProducerRecord } from './producer.ts';
+import type { Sender } from './sender.ts';
+import type { Topic } from './topic.ts';
+import type { TopicWriter } from './topic-writer.ts';
+
+export interface TransactionOptions {
+  readonly api: BrokerApi;
+  readonly sender: Sender;
+  readonly transactionalId: string;
+  readonly writer: (topic: Topic<unknown, unknown>) => Promise<TopicWriter<unknown, unknown>>;
+  readonly bufferMemory: number;
+}
+
+/** For whom offsets are committed: `consumer.groupMetadata()`, or just a group without members. */
+export interface GroupMetadata {
+  readonly groupId: string;
+  readonly memberId?: string;
+  readonly generation?: number;
+}
+
+/** A record that waits until its topic's partitions are known. */
+interface Waiting {
+  readonly topic: Topic<unknown, unknown>;
+  readonly record: ProducerRecord<unknown, unknown>;
+}
+
+/** Beyond this many records nothing is known of their size, so nobody could say how much memory they take. */
+const WAITING_MAX = 100_000;
+
+/** One transaction of a producer: all that is sent through it counts, or none of it. */
+export class Transaction {
+  readonly #options: TransactionOptions;
+  readonly #writers = new Map<string, TopicWriter<unknown, unknown>>();
+  /** Records for topics that were not used before; sent as soon as their partitions are known. */
+  readonly #waiting: Waiting[] = [];
+  #resolving: Promise<void> | undefined;
+  #failure: LogError | undefined;
+  #isOpen = true;
+  #hasOffsets = false;
+
+  constructor(options: TransactionOptions) {
+    this.#options = options;
+    options.sender.beginTransaction();
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /**
+   * Adds a record. There is nothing to wait for: what goes wrong later fails the commit. In a long loop
+   * `sendAll` is better, which waits for room.
+   *
+   * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS
+   * @throws LogError BUFFER_EXHAUSTED when more than `bufferMemory` waits, for nothing can be sent
+   *   while a loop does not wait.
+   */
+  send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): void {
+    this.#checkOpen('send');
+    const { sender, bufferMemory } = this.#options;
+    const { bufferedBytes } = sender;
+    if (bufferedBytes >= bufferMemory + bufferMemory / 2 || this.#waiting.length >= WAITING_MAX) {
+      const message =
+        `${bufferedBytes} bytes wait to be written and bufferMemory=${bufferMemory}: a loop of send() ` +
+        'that never waits leaves no time for writing; use "await tx.sendAll(topic, records)"';
+      throw new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes: bufferMemory });
+    }
+    const writer = this.#writers.get(topic.name);
+    if (writer === undefined) {
+      this.#waiting.push({ topic, record } as unknown as Waiting);
+      this.#resolving ??= this.#resolve();
+      return;
+    }
+    writeRecord(writer.for(topic), record);
+  }
+
+  /** Adds many records, waiting for room where needed. Returns their number. */
+  async sendAll<K, V>(
+    topic: Topic<K, V>,
+    records: Iterable<ProducerRecord<K, V>> | AsyncIterable<ProducerRecord<K, V>>,
+  ): Promise<number> {
+    const { sender } = this.#options;
+    const writer = await this.writer(topic);
+    let count = 0;
+    for await (const record of records) {
+      this.#checkOpen('sendAll');
+      writeRecord(writer, record);
+      count++;
+      if (sender.isFull) await sender.room();
+    }
+    return count;
+  }
+
+  /** A writer for one topic, as `producer.writer`; what it writes belongs to this transaction. */
+  async writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
+    this.#checkOpen('writer');
+    await this.#resolving; // keeps the order of what was sent before
+    const known = this.#writers.get(topic.name);
+    if (known !== undefined) return known.for(topic);
+    const writer = await this.#options.writer(topic as Topic<unknown, unknown>);
+    this.#writers.set(topic.name, writer);
+    return writer.for(topic);
+  }
+
+  /**
+   * Commits consumer offsets with the transaction: the **next** offset to read of each partition.
+   *
+   * @throws LogError ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID when the group has moved on: abort.
+   */
+  async sendOffsets(
+    offsets: readonly CommittedOffset[],
+    group: GroupMetadata | string,
+  ): Promise<void> {
+    this.#checkOpen('sendOffsets');
+    const { api, transactionalId, sender } = this.#options;
+    const {
+      groupId,
+      memberId = '',
+      generation = -1,
+    } = typeof group === 'string' ? { groupId: group } : group;
+    await sender.identify();
+    const { producerId = -1, producerEpoch = -1 } = sender.identity ?? {};
+    const producer = { transactionalId, producerId, producerEpoch };
+    await api.addOffsetsToTxn({ ...producer, groupId });
+    this.#hasOffsets = true;
+    const { results } = await api.txnOffsetCommit({
+      ...producer,
+      groupId,
+      memberId,
+      generation,
+      offsets,
+    });
+    const failed = results.find(({ error }) => error !== undefined)?.error;
+    if (failed !== undefined) throw LogError.fromData(failed);
+  }
+
+  /**
+   * Commits: everything is durable and visible when this resolves.
+   *
+   * @throws LogError what failed a record of the transaction, PRODUCER_FENCED, KAFKA_STORAGE_ERROR: the
+   *   transaction is aborted.
+   */
+  async commit(): Promise<void> {
+    this.#checkOpen('commit');
+    const { sender } = this.#options;
+    await this.#resolving;
+    await sender.flush();
+    const failure = this.#failure ?? sender.transactionFailure;
+    if (failure !== undefined) {
+      await this.abort().catch(() => undefined);
+      throw failure;
+    }
+    await this.#end(true);
+  }
+
+  /** Aborts: nothing of it is ever visible to readers of committed data. */
+  async abort(): Promise<void> {
+    if (!this.#isOpen) return;
+    const { sender } = this.#options;
+    await this.#resolving;
+    this.#waiting.length = 0;
+    const operation = 'transaction';
+    await sender.discard(new LogError('ABORTED', 'the transaction was aborted', { operation }));
+    await this.#end(false);
+  }
+
+  async #end(commit: boolean): Promise<void> {
+    const { api, sender, transactionalId } = this.#options;
+    this.#isOpen = false;
+    const { identity } = sender;
+    // Where nothing was written the broker knows of no transaction.
+    const isEmpty = !sender.hasTransactionData && !this.#hasOffsets;
+    if (identity === undefined || isEmpty) {
+      sender.endTransaction(identity);
+      return;
+    }
+    try {
+      sender.endTransaction(await api.endTxn({ transactionalId, ...identity, commit }));
+    } catch (cause) {
+      sender.loseTransaction(cause);
+      throw cause;
+    }
+  }
+
+  /** Finds the partitions of the topics that records wait for, and writes those. Never rejects. */
+  async #resolve(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const { topic } = this.#waiting[0]!;
+        const writer = await this.#options.writer(topic);
+        // In order: records for a topic that is known by now may stand behind those for another.
+        while (this.#waiting[0]?.topic.name === topic.name) {
+          const waiting = this.#waiting.shift()!;
+          writeRecord(writer.for(waiting.topic), waiting.record);
+        }
+        if (!this.#waiting.some((waiting) => waiting.topic.name === topic.name)) {
+          this.#writers.set(topic.name, writer);
+        }
+      }
+    } catch (cause) {
+      this.#waiting.length = 0;
+      this.#failure ??= cause instanceof LogError ? (cause as LogError) : undefined;
+      if (!(cause instanceof LogError)) throw cause;
+    } finally {
+      this.#resolving = undefined;
+    }
+  }
+
+  #checkOpen(operation: string): void {
+    if (this.#isOpen) return;
+    const message = `the transaction has ended; ${operation} needs an open one`;
+    throw new LogError('NO_TRANSACTION', message, { operation });
+  }
+}
+
+function writeRecord<K, V>(writer: TopicWriter<K, V>, record: ProducerRecord<K, V>): void {
+  const { key = null, value, timestampMs, headers, partition } = record;
+  writer.write(key, value, timestampMs, headers, partition);
+}

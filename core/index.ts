@@ -1,0 +1,73 @@
+/**
+ * The log: topics, producers, consumers, administration. Start with `openLog` and `topic`.
+ *
+ * @packageDocumentation
+ */
+export { openLog, Log, type OpenLogOptions } from './client/log.ts';
+export { topic, type Topic, type TopicOptions } from './client/topic.ts';
+export {
+  Producer,
+  PRODUCER_DEFAULTS,
+  type ProducerEnvironment,
+  type ProducerOptions,
+  type ProducerRecord,
+  type RecordMetadata,
+} from './client/producer.ts';
+export { Transaction, type GroupMetadata, type TransactionOptions } from './client/transaction.ts';
+export { TopicWriter, type Partitioner, type TopicWriterOptions } from './client/topic-writer.ts';
+export {
+  Consumer,
+  CONSUMER_DEFAULTS,
+  type AnyTopic,
+  type Assignment,
+  type ConsumerOptions,
+  type OffsetReset,
+  type Rebalance,
+  type RecordOf,
+} from './client/consumer.ts';
+export { ConsumerRecord } from './client/consumer-record.ts';
+export { PartitionRecords } from './client/partition-records.ts';
+export { rangeAssignor, type AssignedMember, type Assignor } from './client/assignors.ts';
+export { Admin, type CreateTopicOptions } from './client/admin.ts';
+export { murmur2, partitionOfKey } from './client/partitioner.ts';
+export type * from './broker/broker-api.ts';
+export { type CleanupPolicy, type LogConfig } from './log/log-config.ts';
+export { type Codec } from './record/batch.ts';
+export { NULL_POSITION, RecordCursor, type RecordPlace } from './record/record-cursor.ts';
+export { NO_HEADERS, type Header, type Headers } from './record/record.ts';
+export {
+  customSerde,
+  deserializeBytes,
+  NO_ROOM,
+  serializeToBytes,
+  type Serde,
+} from './serde/serde.ts';
+export { json, string } from './serde/text.ts';
+export { bigint64, bytes, double, int16, int32, int64, msgpack, uuid } from './serde/binary.ts';
+export { validated, type StandardSchema } from './serde/validated.ts';
+export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } from './errors.ts';
+export { assert, AssertionFailure, present, unreachable } from './assert.ts';
+export { sleep, systemClock, type Clock, type Timer } from './clock.ts';
+export { seededRandom, systemRandom, type Random } from './random.ts';
+export { silentLogger, stderrLogger, type Logger } from './logger.ts';
+export {
+  anything,
+  callback,
+  checkOptions,
+  flag,
+  instance,
+  integer,
+  oneOf,
+  show,
+  text,
+  type OptionCheck,
+  type OptionChecks,
+} from './options.ts';
+export type {
+  DirectoryEntry,
+  File,
+  FileStat,
+  FileSystem,
+  OpenMode,
+} from './storage/file-system.ts';
+export { nodeFileSystem } from './storage/node-fs.ts';

@@ -1,0 +1,79 @@
+import { closest } from 'fastest-levenshtein';
+import { LogError } from './errors.ts';
+
+/** What a value of one option must be; returns what it should have been, or undefined when it is fine. */
+export type OptionCheck = (value: unknown) => string | undefined;
+
+/** The options of one call: every one that exists, with its check. */
+export type OptionChecks<Options> = { readonly [Name in keyof Required<Options>]: OptionCheck };
+
+/**
+ * Checks the options that a user gave, at the border.
+ *
+ * @param what the options are of, for messages: `openLog`.
+ * @throws LogError UNKNOWN_OPTION with the nearest known name, INVALID_OPTION with what is allowed.
+ */
+export function checkOptions<Options extends object>(
+  what: string,
+  options: Options,
+  checks: OptionChecks<Options>,
+): void {
+  for (const [option, value] of Object.entries(options)) {
+    const check = (checks as Record<string, OptionCheck | undefined>)[option];
+    if (check === undefined) throw unknownOption(what, option, Object.keys(checks));
+    if (value === undefined) continue;
+    const allowed = check(value);
+    if (allowed === undefined) continue;
+    const shown = show(value);
+    const message = `${what}: ${option} must be ${allowed}, not ${shown}`;
+    throw new LogError('INVALID_OPTION', message, { option, value: shown, allowed });
+  }
+}
+
+function unknownOption(what: string, option: string, known: readonly string[]): LogError {
+  const nearest = known.length === 0 ? undefined : closest(option, known);
+  const hint = nearest === undefined ? 'it has no options' : `did you mean ${nearest}?`;
+  const details = nearest === undefined ? { option } : { option, nearest };
+  return new LogError('UNKNOWN_OPTION', `${what} has no option ${option}; ${hint}`, details);
+}
+
+/** A value as messages show it: short, and without throwing. */
+export function show(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n`;
+  const text = JSON.stringify(value) as string | undefined;
+  const shown = text ?? String(value);
+  return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
+}
+
+/** Accepts an integer within the range; the range is part of the message. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): OptionCheck {
+  const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`;
+  return (value) =>
+    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
+      ? undefined
+      : `an integer, ${range}`;
+}
+
+/** Accepts one of the values given. */
+export function oneOf(...values: readonly (string | number | boolean)[]): OptionCheck {
+  return (value) =>
+    values.includes(value as string) ? undefined : values.map((each) => show(each)).join(' or ');
+}
+
+/** Accepts a string of at least one character. */
+export const text: OptionCheck = (value) =>
+  typeof value === 'string' && value.length > 0 ? undefined : 'a string that is not empty';
+
+export const flag: OptionCheck = (value) =>
+  typeof value === 'boolean' ? undefined : 'true or false';
+
+export const callback: OptionCheck = (value) =>
+  typeof value === 'function' ? undefined : 'a function';
+
+/** Accepts any object: what it is used for will show whether it fits. */
+export const instance: OptionCheck = (value) =>
+  typeof value === 'object' && value !== null ? undefined : 'an object';
+
+/** Accepts anything. */
+export const anything: OptionCheck = () => undefined;
