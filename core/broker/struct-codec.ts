@@ -1,4 +1,4 @@
-import { readInt64, writeInt64 } from '../record/int64.ts';
+import { readInt64, writeInt64 } from '../int64.ts';
 
 /**
  * Kafka's classic (not "flexible") structs: big-endian numbers, strings and byte arrays behind an

@@ -7,7 +7,7 @@ import {
   sealBatch,
   type BatchHeader,
 } from '../record/batch.ts';
-import { writeInt64 } from '../record/int64.ts';
+import { writeInt64 } from '../int64.ts';
 import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
 import { isCompacted, type LogConfig } from './log-config.ts';
 

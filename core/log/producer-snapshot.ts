@@ -1,6 +1,6 @@
 import { crc32c } from '../record/crc32c.ts';
 import { addSequence } from '../record/batch.ts';
-import { readInt64, writeInt64 } from '../record/int64.ts';
+import { readInt64, writeInt64 } from '../int64.ts';
 import type { ProducerBatch, ProducerState } from './producer-states.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { readInt64, writeInt64 } from '../record/int64.ts';
+import { readInt64, writeInt64 } from '../int64.ts';
 
 /**
  * A column of numbers that only grows at its end, kept in one typed array: an index of a segment of

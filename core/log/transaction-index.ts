@@ -1,4 +1,4 @@
-import { readInt64, writeInt64 } from '../record/int64.ts';
+import { readInt64, writeInt64 } from '../int64.ts';
 
 /** A transaction that was aborted, as readers of committed data need it. */
 export interface AbortedTransaction {

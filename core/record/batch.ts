@@ -1,5 +1,5 @@
 import { crc32c } from './crc32c.ts';
-import { readInt64, writeInt64 } from './int64.ts';
+import { readInt64, writeInt64 } from '../int64.ts';
 
 /**
  * Kafka's record batch, version 2 (magic 2), all big-endian:

@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import { readInt64, writeInt64 } from '../record/int64.ts';
+import { readInt64, writeInt64 } from '../int64.ts';
 import { NO_ROOM, type Serde } from './serde.ts';
 
 const BYTES: Serde<Uint8Array> = {
