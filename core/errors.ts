@@ -97,6 +97,8 @@ export interface LogErrorData<C extends LogErrorCode = LogErrorCode> {
 
 /** A failure the caller is expected to handle. Switch on `code`; `message` is for people. */
 export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
+  /** Only a type: after `error instanceof LogError` the code is a `LogErrorCode`, not `any`. */
+  declare static readonly [Symbol.hasInstance]: (value: unknown) => value is LogError;
   override readonly name = 'LogError';
   readonly code: C;
   readonly details: Readonly<LogErrorDetails[C]>;
@@ -118,8 +120,7 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
   /** The error as plain data, for an answer of the broker API. The cause is folded into the text. */
   static toData(error: unknown): LogErrorData {
     if (error instanceof LogError) {
-      const known = error as LogError;
-      return { code: known.code, message: known.message, details: known.details };
+      return { code: error.code, message: error.message, details: error.details };
     }
     const reason = error instanceof Error ? error.message : String(error);
     return { code: 'UNKNOWN_SERVER_ERROR', message: reason, details: { reason } };

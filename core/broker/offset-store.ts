@@ -195,7 +195,7 @@ export class OffsetStore {
 
   #apply({ groupId, topic, partition }: OffsetKey, value: OffsetValue | undefined): void {
     let group = this.#groups.get(groupId);
-    if (group === undefined) this.#groups.set(groupId, (group = new Map()));
+    if (group === undefined) this.#groups.set(groupId, (group = new Map<string, Committed>()));
     const key = partitionKey(topic, partition);
     if (value === undefined) group.delete(key);
     else group.set(key, { topic, partition, value });

@@ -42,7 +42,9 @@ export function kafkaName(option: string): string {
 
 /** Options in camelCase as a topic's settings. */
 export function toTopicConfig(options: Partial<LogConfig>): TopicConfig {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  const entries = Object.entries(options as Record<string, unknown>).filter(
+    ([, value]) => value !== undefined,
+  );
   return Object.fromEntries(entries.map(([name, value]) => [kafkaName(name), String(value)]));
 }
 

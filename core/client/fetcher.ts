@@ -121,7 +121,7 @@ export class Fetcher {
       if (generation === this.#generation) for (const fetched of partitions) this.#arrive(fetched);
     } catch (cause) {
       if (!(cause instanceof LogError)) throw cause;
-      for (const place of wanted) this.#errors.push({ place, error: cause as LogError });
+      for (const place of wanted) this.#errors.push({ place, error: cause });
     } finally {
       this.#fetching = undefined;
     }

@@ -271,7 +271,7 @@ export class Producer implements AsyncDisposable {
   writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
     let writer = this.#writers.get(topic.name);
     if (writer === undefined) {
-      writer = this.#newWriter(topic as Topic<unknown, unknown>);
+      writer = this.#newWriter(topic);
       this.#writers.set(topic.name, writer);
       writer.catch(() => this.#writers.delete(topic.name)); // the next call tries again
     }

@@ -400,7 +400,7 @@ export class Sender {
 }
 
 function asLogError(cause: unknown): LogError {
-  if (cause instanceof LogError) return cause as LogError;
+  if (cause instanceof LogError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new LogError('UNKNOWN_SERVER_ERROR', reason, { reason }, { cause });
 }

@@ -69,7 +69,7 @@ export class Transaction {
     }
     const writer = this.#writers.get(topic.name);
     if (writer === undefined) {
-      this.#waiting.push({ topic, record } as unknown as Waiting);
+      this.#waiting.push({ topic, record });
       this.#resolving ??= this.#resolve();
       return;
     }
@@ -99,7 +99,7 @@ export class Transaction {
     await this.#resolving; // keeps the order of what was sent before
     const known = this.#writers.get(topic.name);
     if (known !== undefined) return known.for(topic);
-    const writer = await this.#options.writer(topic as Topic<unknown, unknown>);
+    const writer = await this.#options.writer(topic);
     this.#writers.set(topic.name, writer);
     return writer.for(topic);
   }
@@ -201,7 +201,7 @@ export class Transaction {
       }
     } catch (cause) {
       this.#waiting.length = 0;
-      this.#failure ??= cause instanceof LogError ? (cause as LogError) : undefined;
+      this.#failure ??= cause instanceof LogError ? cause : undefined;
       if (!(cause instanceof LogError)) throw cause;
     } finally {
       this.#resolving = undefined;

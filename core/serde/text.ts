@@ -66,7 +66,7 @@ const JSON_SERDE: Serde<unknown> = {
     if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
     return writeText(text, target, position);
   },
-  deserialize: (source, start, end) => JSON.parse(source.toString('utf8', start, end)),
+  deserialize: (source, start, end): unknown => JSON.parse(source.toString('utf8', start, end)),
 };
 
 /**
