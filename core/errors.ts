@@ -117,7 +117,9 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
     return error instanceof LogError && error.code === code;
   }
 
-  /** The error as plain data, for an answer of the broker API. The cause is folded into the text. */
+  /**
+   * The error as plain data, for an answer of the broker API. The cause is folded into the text.
+   */
   static toData(error: unknown): LogErrorData {
     if (error instanceof LogError) {
       return { code: error.code, message: error.message, details: error.details };

@@ -17,14 +17,13 @@ export { Transaction, type GroupMetadata, type TransactionOptions } from './clie
 export { TopicWriter, type Partitioner, type TopicWriterOptions } from './client/topic-writer.ts';
 export {
   Consumer,
-  CONSUMER_DEFAULTS,
   type AnyTopic,
   type Assignment,
-  type ConsumerOptions,
   type OffsetReset,
   type Rebalance,
   type RecordOf,
 } from './client/consumer.ts';
+export { CONSUMER_DEFAULTS, type ConsumerOptions } from './client/consumer-options.ts';
 export { ConsumerRecord } from './client/consumer-record.ts';
 export { PartitionRecords } from './client/partition-records.ts';
 export { rangeAssignor, type AssignedMember, type Assignor } from './client/assignors.ts';

@@ -1,7 +1,10 @@
 import { closest } from 'fastest-levenshtein';
 import { LogError } from './errors.ts';
 
-/** What a value of one option must be; returns what it should have been, or undefined when it is fine. */
+/**
+ * What a value of one option must be; returns what it should have been, or undefined when it is
+ * fine.
+ */
 export type OptionCheck = (value: unknown) => string | undefined;
 
 /** The options of one call: every one that exists, with its check. */

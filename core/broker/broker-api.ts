@@ -3,8 +3,8 @@ import type { LogErrorData } from '../errors.ts';
 /**
  * The face of a broker: one method for each Kafka request that clients need, in Kafka's meaning and
  * with Kafka's error codes. Arguments and results are plain data that structured clone carries, and
- * records travel as encoded batches, so the same clients work on the embedded broker by a direct call,
- * through a message port, or (with an adapter) on a Kafka cluster. Never one call a record.
+ * records travel as encoded batches, so the same clients work on the embedded broker by a direct
+ * call, through a message port, or (with an adapter) on a Kafka cluster. Never one call a record.
  *
  * A method rejects, with a LogError, only when the request as a whole failed; what concerns one
  * partition, topic or group stands in its place of the answer as `error`.
@@ -214,7 +214,9 @@ export interface OffsetCommitRequest {
   readonly generation: number;
   readonly offsets: readonly CommittedOffset[];
 }
-/** The offset of the **next** record to read, with whatever the committer wants to keep beside it. */
+/**
+ * The offset of the **next** record to read, with whatever the committer wants to keep beside it.
+ */
 export interface CommittedOffset extends TopicPartition {
   readonly offset: number;
   readonly metadata: string;

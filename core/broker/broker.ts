@@ -80,7 +80,9 @@ const TRANSACTIONS_TOPIC = '__transaction_state';
 
 /** Kafka's `num.partitions`. */
 const PARTITIONS_DEFAULT = 1;
-/** Kafka: 60 s. A shorter tail to read after a crash, for one sync of what is mostly synced already. */
+/**
+ * Kafka: 60 s. A shorter tail to read after a crash, for one sync of what is mostly synced already.
+ */
 const CHECKPOINT_MS = 10_000;
 /** Kafka's `log.retention.check.interval.ms`. */
 const RETENTION_CHECK_MS = 5 * 60 * 1000;
@@ -150,7 +152,8 @@ export class Broker implements BrokerApi {
   }
 
   /**
-   * Makes everything durable, so that the next opening has nothing to recover, and frees the directory.
+   * Makes everything durable, so that the next opening has nothing to recover, and frees the
+   * directory.
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: what was acknowledged is safe all the same.
    */

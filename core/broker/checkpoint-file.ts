@@ -34,8 +34,8 @@ export async function writeCheckpoint(
 /**
  * Reads a checkpoint file; an absent one is empty.
  *
- * @throws LogError CORRUPT_FILE when it is not in the format: it was replaced atomically, so this is
- *   damage, not a crash.
+ * @throws LogError CORRUPT_FILE when it is not in the format: it was replaced atomically, so this
+ *   is damage, not a crash.
  */
 export async function readCheckpoint(fileSystem: FileSystem, path: string): Promise<Checkpoint> {
   const checkpoint: Checkpoint = new Map();

@@ -30,8 +30,8 @@ const INTERNAL_TOPIC_CONFIG = {
 };
 
 /**
- * What a coordinator remembers: a compacted internal topic. One partition by default, not Kafka's 50:
- * there is one broker to put them on, and each more would be a file to sync at a commit.
+ * What a coordinator remembers: a compacted internal topic. One partition by default, not Kafka's
+ * 50: there is one broker to put them on, and each more would be a file to sync at a commit.
  */
 export class CoordinatorLog {
   readonly topic: string;
@@ -44,13 +44,17 @@ export class CoordinatorLog {
     this.#clock = clock;
   }
 
-  /** Creates the topic at first use, so that a log without groups or transactions has no such files. */
+  /**
+   * Creates the topic at first use, so that a log without groups or transactions has no such files.
+   */
   async ensure(): Promise<void> {
     if (this.#topics.find(this.topic) !== undefined) return;
     await this.#topics.create(this.topic, 1, INTERNAL_TOPIC_CONFIG);
   }
 
-  /** The partition that keeps what belongs to `id`: Java's hash of it (`Utils.abs(id.hashCode)`). */
+  /**
+   * The partition that keeps what belongs to `id`: Java's hash of it (`Utils.abs(id.hashCode)`).
+   */
   partitionOf(id: string): number {
     let hash = 0;
     for (let index = 0; index < id.length; index++)
@@ -77,7 +81,9 @@ export class CoordinatorLog {
     return this.log(this.partitionOf(id)).appendInternal(writer.close(seal));
   }
 
-  /** Goes through all that is kept, oldest first: records to `visit`, ended transactions to `ended`. */
+  /**
+   * Goes through all that is kept, oldest first: records to `visit`, ended transactions to `ended`.
+   */
   async replay(
     visit: (record: ReplayedRecord) => void,
     ended: (producerId: number, isCommit: boolean) => void = () => undefined,

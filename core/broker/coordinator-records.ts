@@ -2,11 +2,11 @@ import type { TopicPartition } from './broker-api.ts';
 import { StructReader, StructWriter } from './struct-codec.ts';
 
 /**
- * The records of `__consumer_offsets` and `__transaction_state` in Kafka's schemas: a key that starts
- * with an int16 type, a value that starts with an int16 version, null for "gone". The versions are
- * the newest that are not "flexible". (Kafka: `OffsetCommitKey.json`, `OffsetCommitValue.json` v3,
- * `GroupMetadataKey.json`, `GroupMetadataValue.json` v3, `TransactionLogKey.json`,
- * `TransactionLogValue.json` v0.)
+ * The records of `__consumer_offsets` and `__transaction_state` in Kafka's schemas: a key that
+ * starts with an int16 type, a value that starts with an int16 version, null for "gone". The
+ * versions are the newest that are not "flexible". (Kafka: `OffsetCommitKey.json`,
+ * `OffsetCommitValue.json` v3, `GroupMetadataKey.json`, `GroupMetadataValue.json` v3,
+ * `TransactionLogKey.json`, `TransactionLogValue.json` v0.)
  */
 
 const OFFSET_KEY_TYPE = 1;
@@ -43,7 +43,9 @@ export function encodeOffsetValue(value: OffsetValue): Buffer {
   return writer.end();
 }
 
-/** The key of a record of `__consumer_offsets`, or undefined for kinds this broker has no use for. */
+/**
+ * The key of a record of `__consumer_offsets`, or undefined for kinds this broker has no use for.
+ */
 export function decodeGroupTopicKey(bytes: Buffer): OffsetKey | GroupKey | undefined {
   const reader = new StructReader(bytes);
   const type = reader.int16();

@@ -12,9 +12,9 @@ import type { Partition, Topics } from './topics.ts';
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Answers a fetch as soon as there are `minBytes`, an error, or `maxWaitMs` are over. Partitions are
- * read in the order of the request until `maxBytes` are reached, so a caller that wants all of them to
- * get their turn changes the order from request to request.
+ * Answers a fetch as soon as there are `minBytes`, an error, or `maxWaitMs` are over. Partitions
+ * are read in the order of the request until `maxBytes` are reached, so a caller that wants all of
+ * them to get their turn changes the order from request to request.
  */
 export async function fetchFrom(
   topics: Topics,
@@ -59,7 +59,8 @@ async function read(
   const { log } = partition;
   const { fetchOffset, maxBytes } = wanted;
   try {
-    // Fixed before reading: what is stable now stays so, and the markers below are all in the index.
+    // Fixed before reading: what is stable now stays so, and the markers below are all in the
+    // index.
     const endOffset = endOf(partition, isolationLevel);
     const { bytes, nextOffset } = await log.read(fetchOffset, { endOffset, maxBytes });
     const aborted =

@@ -43,7 +43,8 @@ export interface GroupEvents {
 const NO_ASSIGNMENT = new Uint8Array(0);
 
 /**
- * One consumer group: the classic rebalance protocol (Kafka: `ClassicGroup`, `GroupMetadataManager`).
+ * One consumer group: the classic rebalance protocol (Kafka: `ClassicGroup`,
+ * `GroupMetadataManager`).
  *
  * Empty -> PreparingRebalance (all members join anew) -> CompletingRebalance (the leader assigns)
  * -> Stable, and back to PreparingRebalance whenever a member comes, goes or changes its mind.
@@ -315,7 +316,9 @@ export class Group {
     const fits = this.#members.size === 0 || protocolType === this.#protocolType;
     if (fits && this.#commonProtocols(members).size > 0) return;
     const names = protocols.map(({ name }) => name);
-    const message = `group ${this.groupId} has no protocol in common with a member that knows ${names.join(', ')}`;
+    const known = names.join(', ');
+    const message =
+      `group ${this.groupId} has no protocol in common with a member ` + `that knows ${known}`;
     throw new LogError('INCONSISTENT_GROUP_PROTOCOL', message, {
       groupId: this.groupId,
       protocols: names,
@@ -341,13 +344,16 @@ export class Group {
     const member = this.#member(memberId);
     if (generation === this.generation) return member;
     const { groupId, generation: currentGeneration } = this;
-    const message = `group ${groupId} is at generation ${currentGeneration}; this member is at ${generation}`;
+    const message =
+      `group ${groupId} is at generation ${currentGeneration}; ` +
+      `this member is at ${generation}`;
     throw new LogError('ILLEGAL_GENERATION', message, { groupId, generation, currentGeneration });
   }
 
   #unknownMember(memberId: string): LogError {
     const { groupId } = this;
-    const message = `group ${groupId} has no member ${memberId}: it left, or its session ended; join again`;
+    const message =
+      `group ${groupId} has no member ${memberId}: ` + 'it left, or its session ended; join again';
     return new LogError('UNKNOWN_MEMBER_ID', message, { groupId, memberId });
   }
 

@@ -42,7 +42,9 @@ export class OffsetStore {
   readonly #topics: Topics;
   readonly #log: CoordinatorLog;
   readonly #clock: Clock;
-  /** Group to partition key to offset. Changes when a commit is written, or its transaction ends. */
+  /**
+   * Group to partition key to offset. Changes when a commit is written, or its transaction ends.
+   */
   readonly #groups = new Map<string, Map<string, Committed>>();
   /** Producer id to what its open transaction wants to commit. */
   readonly #pending = new Map<number, PendingCommit[]>();

@@ -9,8 +9,8 @@ const FILE = 'producer-ids';
 const BLOCK = 1000;
 
 /**
- * Hands out producer ids, each only once in the life of a data directory: the file `producer-ids` holds
- * the first id that no process may have used yet.
+ * Hands out producer ids, each only once in the life of a data directory: the file `producer-ids`
+ * holds the first id that no process may have used yet.
  */
 export class ProducerIds {
   readonly #fileSystem: FileSystem;

@@ -4,7 +4,10 @@ import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
 import { integer, oneOf, type OptionCheck } from '../options.ts';
 import { CODECS } from '../record/batch.ts';
 
-/** The settings of a topic that differ from the defaults, in Kafka's names: `retention.ms` to `1000`. */
+/**
+ * The settings of a topic that differ from the defaults, in Kafka's names: `retention.ms` to
+ * `1000`.
+ */
 export type TopicConfig = Readonly<Record<string, string>>;
 
 const MIB = 1024 * 1024;

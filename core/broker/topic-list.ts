@@ -5,7 +5,10 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicConfig } from './topic-config.ts';
 
-/** A topic as `topics.json` lists it. Kafka keeps this in its metadata log, which needs a controller. */
+/**
+ * A topic as `topics.json` lists it. Kafka keeps this in its metadata log, which needs a
+ * controller.
+ */
 export interface ListedTopic {
   readonly name: string;
   readonly topicId: string;

@@ -48,7 +48,9 @@ export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_START_FILE = 'log-start-offset-checkpoint';
 export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
 
-/** Opening a partition is a handful of file calls; more at once gain nothing from four I/O threads. */
+/**
+ * Opening a partition is a handful of file calls; more at once gain nothing from four I/O threads.
+ */
 const OPEN_AT_ONCE = 16;
 const PARTITIONS_MAX = 10_000;
 
@@ -260,7 +262,8 @@ export class Topics {
     if (tornTail !== undefined) {
       const { file, positionBytes, removedBytes, reason } = tornTail;
       logger.warn(
-        `${file}: cut ${removedBytes} bytes at ${positionBytes}, which a crash left unfinished (${reason})`,
+        `${file}: cut ${removedBytes} bytes at ${positionBytes}, ` +
+          `which a crash left unfinished (${reason})`,
       );
     }
     return { topic: listed.name, partition, log, waiters };

@@ -22,7 +22,10 @@ import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { Topics } from './topics.ts';
 
-/** One transactional id. Changes only in the coordinator, and is written down at each change of state. */
+/**
+ * One transactional id. Changes only in the coordinator, and is written down at each change of
+ * state.
+ */
 interface Transaction {
   readonly transactionalId: string;
   producerId: number;
@@ -55,8 +58,8 @@ const COORDINATOR_EPOCH = 0;
 const MARKER_RETRY_MS = 500;
 
 /**
- * Kafka's transaction coordinator (`TransactionCoordinator`, KIP-98), with the epoch raised at every
- * end of a transaction (KIP-890): a late request of one transaction can never touch the next.
+ * Kafka's transaction coordinator (`TransactionCoordinator`, KIP-98), with the epoch raised at
+ * every end of a transaction (KIP-890): a late request of one transaction can never touch the next.
  *
  * The commit point is the PrepareCommit record, synced after the data that it covers.
  */
@@ -69,8 +72,8 @@ export class TransactionCoordinator {
   }
 
   /**
-   * Reads back what is kept, finishes what was decided, and aborts transactions in the partitions that
-   * the coordinator knows nothing of: their first record reached the disk, its own did not.
+   * Reads back what is kept, finishes what was decided, and aborts transactions in the partitions
+   * that the coordinator knows nothing of: their first record reached the disk, its own did not.
    */
   async open(): Promise<void> {
     await this.#options.log.replay(({ key, value }) => {
@@ -93,8 +96,8 @@ export class TransactionCoordinator {
   }
 
   /**
-   * Gives a producer its id. A transactional id gets the same producer id again with a higher epoch,
-   * which fences whoever used it before; what that one had open is aborted first.
+   * Gives a producer its id. A transactional id gets the same producer id again with a higher
+   * epoch, which fences whoever used it before; what that one had open is aborted first.
    *
    * @throws LogError INVALID_TRANSACTION_TIMEOUT, KAFKA_STORAGE_ERROR, DISK_FULL
    */
@@ -175,8 +178,8 @@ export class TransactionCoordinator {
   }
 
   /**
-   * Commits or aborts. A commit is durable, with all its data, when this resolves, and readers see it.
-   * Returns the identity to go on with.
+   * Commits or aborts. A commit is durable, with all its data, when this resolves, and readers see
+   * it. Returns the identity to go on with.
    *
    * @throws LogError PRODUCER_FENCED, INVALID_TXN_STATE, CONCURRENT_TRANSACTIONS: not committed.
    * @throws LogError DISK_FULL: not committed, try again.
@@ -189,14 +192,18 @@ export class TransactionCoordinator {
     if (transaction.state !== 'Ongoing') {
       const { transactionalId, state } = transaction;
       const reason = 'nothing was written in it';
-      const message = `transaction of ${transactionalId} is ${state}, so it cannot be ended: ${reason}`;
+      const message =
+        `transaction of ${transactionalId} is ${state}, ` + `so it cannot be ended: ${reason}`;
       throw new LogError('INVALID_TXN_STATE', message, { transactionalId, state, reason });
     }
     await this.#end(transaction, isCommit ? 'COMMIT' : 'ABORT');
     return identityOf(transaction);
   }
 
-  /** Aborts transactions that have been open for longer than their timeout; their producers are fenced. */
+  /**
+   * Aborts transactions that have been open for longer than their timeout; their producers are
+   * fenced.
+   */
   async abortTimedOut(): Promise<void> {
     const nowMs = this.#options.clock.nowMs();
     for (const transaction of this.#transactions.values()) {
@@ -239,8 +246,8 @@ export class TransactionCoordinator {
     if (transaction.producerEpoch !== producerEpoch || transaction.producerId !== producerId) {
       const currentEpoch = transaction.producerEpoch;
       const message =
-        `the producer with transactionalId ${transactionalId} was replaced by a newer one, or its ` +
-        `transaction timed out (epoch ${producerEpoch}, now ${currentEpoch})`;
+        `the producer with transactionalId ${transactionalId} was replaced by a newer one, ` +
+        `or its transaction timed out (epoch ${producerEpoch}, now ${currentEpoch})`;
       const details = { transactionalId, epoch: producerEpoch, currentEpoch };
       throw new LogError('PRODUCER_FENCED', message, details);
     }
@@ -278,7 +285,9 @@ export class TransactionCoordinator {
     if (transaction.producerEpoch > EPOCH_MAX) await this.#renew(transaction);
   }
 
-  /** Writes the markers of a decided transaction. What is decided stays decided, so it keeps trying. */
+  /**
+   * Writes the markers of a decided transaction. What is decided stays decided, so it keeps trying.
+   */
   async #complete(transaction: Transaction, type: MarkerType): Promise<void> {
     const { clock, logger, offsets } = this.#options;
     const { producerId, producerEpoch, transactionalId } = transaction;
@@ -366,7 +375,8 @@ export class TransactionCoordinator {
         await log.appendMarker({ ...marker, type: 'ABORT' }).written;
         offsets.endTransaction(producerId, false);
         logger.warn(
-          `${topic}-${partition}: aborted a transaction of producer ${producerId} that a crash left unknown`,
+          `${topic}-${partition}: aborted a transaction of producer ${producerId} ` +
+            'that a crash left unknown',
         );
       }
     }

@@ -18,8 +18,8 @@ export interface Assignor {
 }
 
 /**
- * Kafka's RangeAssignor: topic by topic, consecutive partitions to the members in the order of their
- * ids, so that partition n of topics with equally many partitions goes to one member.
+ * Kafka's RangeAssignor: topic by topic, consecutive partitions to the members in the order of
+ * their ids, so that partition n of topics with equally many partitions goes to one member.
  */
 export const rangeAssignor: Assignor = {
   name: 'range',

@@ -3,8 +3,8 @@ import type { TopicPartition } from '../broker/broker-api.ts';
 import { asBuffer } from '../serde/serde.ts';
 
 /**
- * What members of a group tell each other, in the bytes of Kafka's clients (`ConsumerProtocol`), so that
- * a group may hold members of other languages.
+ * What members of a group tell each other, in the bytes of Kafka's clients (`ConsumerProtocol`), so
+ * that a group may hold members of other languages.
  */
 
 const VERSION = 0;

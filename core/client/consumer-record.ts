@@ -80,7 +80,9 @@ export function deserializationFailed(
 ): LogError {
   const { topic, partition, offset } = record;
   const reason = cause instanceof Error ? cause.message : String(cause);
-  const message = `the ${field} of ${topic}-${partition} at offset ${offset} is not ${serde.name}: ${reason}`;
+  const message =
+    `the ${field} of ${topic}-${partition} at offset ${offset} ` +
+    `is not ${serde.name}: ${reason}`;
   return new LogError(
     'DESERIALIZATION_FAILED',
     message,

@@ -1,25 +1,19 @@
 import { Subject, type Observable } from 'rxjs';
 import { systemClock, type Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
-import {
-  anything,
-  checkOptions,
-  flag,
-  integer,
-  oneOf,
-  text,
-  type OptionChecks,
-} from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
 import type {
   BrokerApi,
   CommittedOffset,
-  IsolationLevel,
   OffsetSpec,
   TopicPartition,
 } from '../broker/broker-api.ts';
 import { partitionKey } from '../broker/checkpoint-file.ts';
-import { rangeAssignor, type Assignor } from './assignors.ts';
+import {
+  consumerSettings,
+  type ConsumerOptions,
+  type ConsumerSettings,
+} from './consumer-options.ts';
 import { ConsumerRecord } from './consumer-record.ts';
 import { Fetcher } from './fetcher.ts';
 import { GroupMembership } from './group-membership.ts';
@@ -28,78 +22,10 @@ import type { Topic } from './topic.ts';
 import { ensureTopic } from './topic-metadata.ts';
 import type { GroupMetadata } from './transaction.ts';
 
-/** Kafka's consumer settings, in camelCase; sizes in bytes, times in milliseconds. */
-export interface ConsumerOptions {
-  /** Where to begin in a partition for which the group has committed nothing. */
-  readonly autoOffsetReset?: 'earliest' | 'latest' | 'none';
-  readonly autoCommitIntervalMs?: number;
-  readonly clientId?: string;
-  /** Commit what was handed out, every `autoCommitIntervalMs` and at the end. Needs a `groupId`. */
-  readonly enableAutoCommit?: boolean;
-  readonly fetchMaxBytes?: number;
-  readonly fetchMaxWaitMs?: number;
-  readonly fetchMinBytes?: number;
-  /** Members of one group divide the partitions among them, and its committed offsets are kept. */
-  readonly groupId?: string;
-  readonly heartbeatIntervalMs?: number;
-  readonly isolationLevel?: IsolationLevel;
-  readonly maxPartitionFetchBytes?: number;
-  readonly maxPollIntervalMs?: number;
-  readonly maxPollRecords?: number;
-  readonly partitionAssignmentStrategy?: readonly Assignor[];
-  readonly sessionTimeoutMs?: number;
-  /** Ends waiting polls and iterations. */
-  readonly signal?: AbortSignal;
-}
-
-const MIB = 1024 * 1024;
-
-/** Kafka's defaults, but for `autoOffsetReset`. */
-export const CONSUMER_DEFAULTS = {
-  // Kafka: latest. Here mostly the program that wrote the log reads it, and what it wrote before its
-  // consumer's first start would be skipped without a word.
-  autoOffsetReset: 'earliest',
-  autoCommitIntervalMs: 5_000,
-  clientId: 'consumer',
-  enableAutoCommit: true,
-  fetchMaxBytes: 50 * MIB,
-  fetchMaxWaitMs: 500,
-  fetchMinBytes: 1,
-  heartbeatIntervalMs: 3_000,
-  isolationLevel: 'read_uncommitted',
-  maxPartitionFetchBytes: MIB,
-  maxPollIntervalMs: 300_000,
-  maxPollRecords: 500,
-  partitionAssignmentStrategy: [rangeAssignor],
-  sessionTimeoutMs: 45_000,
-} as const satisfies ConsumerOptions;
-
-const CHECKS: OptionChecks<ConsumerOptions> = {
-  autoOffsetReset: oneOf('earliest', 'latest', 'none'),
-  autoCommitIntervalMs: integer(0),
-  clientId: text,
-  enableAutoCommit: flag,
-  fetchMaxBytes: integer(1024),
-  fetchMaxWaitMs: integer(0),
-  fetchMinBytes: integer(0),
-  groupId: text,
-  heartbeatIntervalMs: integer(1),
-  isolationLevel: oneOf('read_uncommitted', 'read_committed'),
-  maxPartitionFetchBytes: integer(1),
-  maxPollIntervalMs: integer(1),
-  maxPollRecords: integer(1),
-  partitionAssignmentStrategy: (value) =>
-    Array.isArray(value) && value.length > 0 ? undefined : 'a list of assignors',
-  sessionTimeoutMs: integer(1),
-  signal: anything,
-};
-
-type Settings = ConsumerOptions & Required<Pick<ConsumerOptions, keyof typeof CONSUMER_DEFAULTS>>;
-
 /** The records of a topic, or of several. */
 export type RecordOf<T> = T extends Topic<infer K, infer V> ? ConsumerRecord<K, V> : never;
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a handle of any types, to infer them from
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- types are inferred from it
 export type AnyTopic = Topic<any, any>;
 
 /** What a consumer is told to read, by hand. */
@@ -123,7 +49,8 @@ export interface Rebalance {
 }
 
 /**
- * Reads records. One user at a time: `poll` and iteration must not overlap. Made by `log.consumer()`.
+ * Reads records. One user at a time: `poll` and iteration must not overlap. Made by
+ * `log.consumer()`.
  *
  * @example
  * for await (const order of log.consumer({ groupId: 'audit' }).subscribe([orders])) { ... }
@@ -131,7 +58,7 @@ export interface Rebalance {
 export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements AsyncDisposable {
   readonly #api: BrokerApi;
   readonly #clock: Clock;
-  readonly #options: Settings;
+  readonly #options: ConsumerSettings;
   readonly #fetcher: Fetcher;
   readonly #membership: GroupMembership | undefined;
   readonly #handles = new Map<string, AnyTopic>();
@@ -151,9 +78,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     options: ConsumerOptions = {},
     environment: { readonly clock?: Clock; readonly random?: Random } = {},
   ) {
-    checkOptions('consumer', options, CHECKS);
+    const all = consumerSettings(options);
     const { clock = systemClock, random = systemRandom } = environment;
-    const all = { ...CONSUMER_DEFAULTS, ...options };
     this.#api = api;
     this.#clock = clock;
     this.#options = all;
@@ -185,8 +111,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   }
 
   /**
-   * Reads these topics as a member of the group, or, without a `groupId`, all their partitions. Nothing
-   * happens before the first poll.
+   * Reads these topics as a member of the group, or, without a `groupId`, all their partitions.
+   * Nothing happens before the first poll.
    */
   subscribe<T extends AnyTopic>(topics: readonly T[]): Consumer<RecordOf<T>> {
     for (const topic of topics) this.#handles.set(topic.name, topic);
@@ -194,7 +120,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return this as unknown as Consumer<RecordOf<T>>;
   }
 
-  /** Reads exactly these partitions, instead of what a group would give. Replaces an earlier call. */
+  /**
+   * Reads exactly these partitions, instead of what a group would give. Replaces an earlier call.
+   */
   async assign<T extends AnyTopic>(
     assignments: readonly Assignment<T>[],
   ): Promise<Consumer<RecordOf<T>>> {
@@ -214,9 +142,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   }
 
   /**
-   * Returns the next records: as soon as there are any, at most `maxPollRecords`, none after `maxWaitMs`
-   * (default: wait until there are some). With auto-commit, what the poll before returned is committed
-   * by this call or a later one.
+   * Returns the next records: as soon as there are any, at most `maxPollRecords`, none after
+   * `maxWaitMs` (default: wait until there are some). With auto-commit, what the poll before
+   * returned is committed by this call or a later one.
    *
    * @throws LogError OFFSET_OUT_OF_RANGE with `autoOffsetReset: 'none'`, CORRUPT_BATCH,
    *   UNKNOWN_TOPIC_OR_PARTITION, ABORTED by the signal.
@@ -240,8 +168,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   }
 
   /**
-   * The same in whole batches, for programs that look at bytes: no object a record. All of it counts as
-   * handed out.
+   * The same in whole batches, for programs that look at bytes: no object a record. All of it
+   * counts as handed out.
    *
    * @throws LogError as `poll`.
    */
@@ -253,7 +181,10 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return batches;
   }
 
-  /** Iterates until the signal aborts or the loop is left. A record counts as handed out when the next is asked for. */
+  /**
+   * Iterates until the signal aborts or the loop is left. A record counts as handed out when the
+   * next is asked for.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
     const { signal } = this.#options;
     for (;;) {
@@ -304,8 +235,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   }
 
   /**
-   * Commits what has been handed out, or `offsets`: the **next** offset of each partition. Durable when
-   * it resolves.
+   * Commits what has been handed out, or `offsets`: the **next** offset of each partition. Durable
+   * when it resolves.
    *
    * @throws LogError NOT_SUBSCRIBED without a groupId; REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION,
    *   UNKNOWN_MEMBER_ID when the partitions may be another member's by now: not committed.
@@ -322,7 +253,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     this.#lastCommitMs = this.#clock.monotonicMs();
   }
 
-  /** What the group has committed for the partitions, by partition key; missing where it has not. */
+  /**
+   * What the group has committed for the partitions, by partition key; missing where it has not.
+   */
   async committed(places: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
     const { groupId } = this.#groupMetadata();
     const partitions = places.map(({ topic, partition }) => ({ topic, partition }));
@@ -416,7 +349,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return counts;
   }
 
-  /** Begins to read partitions: where told, where the group stands, or where `autoOffsetReset` says. */
+  /**
+   * Begins to read partitions: where told, where the group stands, or where `autoOffsetReset` says.
+   */
   async #add(places: readonly (TopicPartition & { readonly offset?: number })[]): Promise<void> {
     const unknown = places.filter(({ offset }) => offset === undefined);
     const hasGroup = this.#options.groupId !== undefined && unknown.length > 0;
@@ -486,7 +421,10 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     if (sinceMs >= this.#options.autoCommitIntervalMs) await this.#commitQuietly();
   }
 
-  /** A member that has lost its seat commits nothing: whoever has the partitions now reads them again. */
+  /**
+   * A member that has lost its seat commits nothing: whoever has the partitions now reads them
+   * again.
+   */
   async #commitQuietly(): Promise<void> {
     if (this.#positions.size === 0) return;
     try {
@@ -526,7 +464,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   }
 
   #noOffset({ topic, partition }: TopicPartition): LogError {
-    const message = `no offset is committed for ${topic}-${partition} and autoOffsetReset is 'none'`;
+    const message =
+      `no offset is committed for ${topic}-${partition} ` + `and autoOffsetReset is 'none'`;
     const unknown = { offset: -1, logStartOffset: -1, highWatermark: -1 };
     return new LogError('OFFSET_OUT_OF_RANGE', message, { topic, partition, ...unknown });
   }

@@ -71,8 +71,8 @@ export class Fetcher {
   }
 
   /**
-   * Hands out what has arrived, waiting for up to `maxWaitMs` for something. Another fetch is begun at
-   * once for what was handed out.
+   * Hands out what has arrived, waiting for up to `maxWaitMs` for something. Another fetch is begun
+   * at once for what was handed out.
    */
   async take(maxWaitMs: number): Promise<PartitionRecords[]> {
     let taken = this.#takeArrived();
@@ -140,7 +140,10 @@ export class Fetcher {
     state.arrived = records;
   }
 
-  /** The partitions, beginning with another one each time, so that none starves behind `fetchMaxBytes`. */
+  /**
+   * The partitions, beginning with another one each time, so that none starves behind
+   * `fetchMaxBytes`.
+   */
   #rotated(): FetchState[] {
     const states = [...this.#states.values()];
     if (states.length === 0) return states;

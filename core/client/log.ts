@@ -10,7 +10,8 @@ import { systemRandom, type Random } from '../random.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
 import { Admin } from './admin.ts';
-import { Consumer, type AnyTopic, type ConsumerOptions, type RecordOf } from './consumer.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { Consumer, type AnyTopic, type RecordOf } from './consumer.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 
 export interface OpenLogOptions {
@@ -104,8 +105,8 @@ export class Log implements AsyncDisposable {
  * Opens the log in `directory`, making one where there is none, and recovers what a crash left. One
  * process has a log open at a time.
  *
- * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED with the owner's pid, CORRUPT_BATCH and CORRUPT_FILE
- *   with the place, UNKNOWN_OPTION
+ * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED with the owner's pid, CORRUPT_BATCH and
+ *   CORRUPT_FILE with the place, UNKNOWN_OPTION
  *
  * @example
  * await using log = await openLog('./data');

@@ -5,8 +5,9 @@ import { RecordCursor } from '../record/record-cursor.ts';
 import type { AbortedRange, FetchedPartition } from '../broker/broker-api.ts';
 
 /**
- * What one fetch brought of one partition: walks over its records, leaving out what readers do not get
- * to see: control records, records of aborted transactions, and those below the offset asked for.
+ * What one fetch brought of one partition: walks over its records, leaving out what readers do not
+ * get to see: control records, records of aborted transactions, and those below the offset asked
+ * for.
  */
 export class PartitionRecords {
   readonly topic: string;

@@ -1,6 +1,6 @@
 /**
- * Kafka's murmur2 (`Utils.murmur2`) over `bytes[start, end)`, as a signed 32-bit number: the same key
- * goes to the same partition whichever client wrote it.
+ * Kafka's murmur2 (`Utils.murmur2`) over `bytes[start, end)`, as a signed 32-bit number: the same
+ * key goes to the same partition whichever client wrote it.
  */
 export function murmur2(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;

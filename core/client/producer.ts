@@ -43,7 +43,9 @@ export interface ProducerOptions {
   readonly partitioner?: Partitioner;
   readonly retryBackoffMs?: number;
   readonly retryBackoffMaxMs?: number;
-  /** Names the producer across restarts: transactions of a former one are aborted and it is fenced. */
+  /**
+   * Names the producer across restarts: transactions of a former one are aborted and it is fenced.
+   */
   readonly transactionalId?: string;
   /** How long a transaction may stay open before the broker aborts it. */
   readonly transactionTimeoutMs?: number;
@@ -113,8 +115,8 @@ export interface ProducerEnvironment {
 }
 
 /**
- * Sends records. Many calls may run at the same time; records to one partition keep the order of the
- * calls. Made by `log.producer()`.
+ * Sends records. Many calls may run at the same time; records to one partition keep the order of
+ * the calls. Made by `log.producer()`.
  */
 export class Producer implements AsyncDisposable {
   readonly #api: BrokerApi;
@@ -159,8 +161,8 @@ export class Producer implements AsyncDisposable {
   /**
    * Sends one record. Resolves as `acks` says.
    *
-   * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, PARTITION_MISMATCH, BUFFER_EXHAUSTED after
-   *   `maxBlockMs` without room, and what the broker answered: the record is not in the log.
+   * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, PARTITION_MISMATCH, BUFFER_EXHAUSTED
+   *   after `maxBlockMs` without room, and what the broker answered: the record is not in the log.
    */
   async send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
     this.#checkUsable();
@@ -175,8 +177,8 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * Sends many records, keeping no promise for each: much faster than many `send`. Resolves with their
-   * number when all are acknowledged as `acks` says.
+   * Sends many records, keeping no promise for each: much faster than many `send`. Resolves with
+   * their number when all are acknowledged as `acks` says.
    *
    * @throws LogError as `send`. Records before and after the failed one may be in the log: use a
    *   transaction where that matters.
@@ -211,9 +213,9 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * Runs `write` in a transaction: commits when it returns, aborts when it throws. What it sent becomes
-   * visible to readers of committed data all at once, or not at all, and survives a power cut when this
-   * resolves. Returns what `write` returned.
+   * Runs `write` in a transaction: commits when it returns, aborts when it throws. What it sent
+   * becomes visible to readers of committed data all at once, or not at all, and survives a power
+   * cut when this resolves. Returns what `write` returned.
    *
    * @throws LogError INVALID_TXN_STATE while another transaction of this producer is open,
    *   PRODUCER_FENCED when another producer has taken the transactional id; nothing was committed.

@@ -128,7 +128,10 @@ export class Sender {
     }
   }
 
-  /** Resolves when everything that was added before has been answered; failures went to those who waited. */
+  /**
+   * Resolves when everything that was added before has been answered; failures went to those who
+   * waited.
+   */
   async flush(): Promise<void> {
     this.#isFlushing = true;
     try {
@@ -175,8 +178,8 @@ export class Sender {
   }
 
   /**
-   * Ending the transaction failed, so how it stands is not known here: the next one begins by asking for
-   * the identity anew, which aborts this one if it is still open.
+   * Ending the transaction failed, so how it stands is not known here: the next one begins by
+   * asking for the identity anew, which aborts this one if it is still open.
    */
   loseTransaction(cause: unknown): void {
     const error = asLogError(cause);
@@ -208,8 +211,8 @@ export class Sender {
   }
 
   /**
-   * Sends after the linger, or at the end of this turn of the event loop: what is added until then goes
-   * along. A flush and a full batch do not wait for the linger.
+   * Sends after the linger, or at the end of this turn of the event loop: what is added until then
+   * goes along. A flush and a full batch do not wait for the linger.
    */
   #schedule(): void {
     const isUrgent = this.#isFlushing || this.isFull;
@@ -348,7 +351,8 @@ export class Sender {
     this.#fail(batch, error);
     if (FATAL.has(error.code)) this.#fatal ??= error;
     if (this.#inTransaction !== undefined) this.#transactionFailure ??= error;
-    else if (this.#options.isIdempotent) this.#mustRenew = true; // its sequence numbers are a gap now
+    // Its sequence numbers are a gap now.
+    else if (this.#options.isIdempotent) this.#mustRenew = true;
   }
 
   #fail(batch: SentBatch, error: LogError): void {

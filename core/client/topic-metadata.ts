@@ -4,10 +4,11 @@ import { toTopicConfig } from '../broker/topic-config.ts';
 import type { Topic } from './topic.ts';
 
 /**
- * Finds the topic of a handle, or creates it as the handle says. Returns how many partitions it has.
+ * Finds the topic of a handle, or creates it as the handle says. Returns how many partitions it
+ * has.
  *
- * @throws LogError PARTITION_MISMATCH when it exists with another number of partitions than the handle
- *   names: keys would go to other partitions than before.
+ * @throws LogError PARTITION_MISMATCH when it exists with another number of partitions than the
+ *   handle names: keys would go to other partitions than before.
  * @throws LogError INVALID_TOPIC, INVALID_CONFIG, UNKNOWN_TOPIC_OR_PARTITION
  */
 export async function ensureTopic(

@@ -69,11 +69,11 @@ export class TopicWriter<K, V> {
   }
 
   /**
-   * Serialises a record into the open batch of its partition and returns that batch. The partition is,
-   * in this order: the one given, the partitioner's, murmur2 of the key as in Kafka, any.
+   * Serialises a record into the open batch of its partition and returns that batch. The partition
+   * is, in this order: the one given, the partitioner's, murmur2 of the key as in Kafka, any.
    *
-   * @throws LogError SERIALIZATION_FAILED, INVALID_PARTITIONS, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE: the
-   *   record was not added.
+   * @throws LogError SERIALIZATION_FAILED, INVALID_PARTITIONS, INVALID_TIMESTAMP,
+   *   MESSAGE_TOO_LARGE: the record was not added.
    */
   write(
     key: K | null,
@@ -164,23 +164,25 @@ export class TopicWriter<K, V> {
     const limitBytes = this.#options.maxRequestSize;
     const topic = this.topic.name;
     const message =
-      `a record for ${topic} takes more than maxRequestSize=${limitBytes} bytes; raise it and the ` +
-      `topic's maxMessageBytes, or make the record smaller`;
+      `a record for ${topic} takes more than maxRequestSize=${limitBytes} bytes; raise it and ` +
+      "the topic's maxMessageBytes, or make the record smaller";
     return new LogError('MESSAGE_TOO_LARGE', message, { topic, sizeBytes, limitBytes });
   }
 
   #notSerialized(field: 'key' | 'value', cause: unknown): LogError {
     const { name, [field]: serde } = this.topic;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `the ${field} of a record for ${name} could not be written by ${serde.name}: ${reason}`;
+    const message =
+      `the ${field} of a record for ${name} ` + `could not be written by ${serde.name}: ${reason}`;
     return new LogError('SERIALIZATION_FAILED', message, { topic: name, field }, { cause });
   }
 
   #badPartition(partition: number): LogError {
     const { partitions } = this;
-    const message = `topic ${this.topic.name} has partitions 0 to ${partitions - 1}, not ${partition}`;
+    const { name } = this.topic;
+    const message = `topic ${name} has partitions 0 to ${partitions - 1}, not ${partition}`;
     return new LogError('INVALID_PARTITIONS', message, {
-      topic: this.topic.name,
+      topic: name,
       partitions: partition,
       existing: partitions,
     });
@@ -188,7 +190,8 @@ export class TopicWriter<K, V> {
 
   #badTimestamp(timestampMs: number): LogError {
     const topic = this.topic.name;
-    const message = `${timestampMs} is no timestamp for ${topic}: milliseconds since 1970 are wanted`;
+    const message =
+      `${timestampMs} is no timestamp for ${topic}: ` + 'milliseconds since 1970 are wanted';
     return new LogError('INVALID_TIMESTAMP', message, { topic, partition: -1, timestampMs });
   }
 }

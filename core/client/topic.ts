@@ -8,7 +8,8 @@ export interface TopicOptions<K, V> {
   readonly key: Serde<K>;
   readonly value: Serde<V>;
   /**
-   * How many partitions it is created with, and has. Default: as many as it has, or 1 when it is made.
+   * How many partitions it is created with, and has. Default: as many as it has, or 1 when it is
+   * made.
    */
   readonly partitions?: number;
   /** What differs from Kafka's defaults when it is created, such as `{ retentionMs: days(7) }`. */
@@ -16,9 +17,9 @@ export interface TopicOptions<K, V> {
 }
 
 /**
- * A topic as a program names it: name, types, serdes. Producers, consumers, topologies and connectors
- * take handles, so a wrong type does not compile. Making one touches nothing; the topic itself is
- * created when it is first used.
+ * A topic as a program names it: name, types, serdes. Producers, consumers, topologies and
+ * connectors take handles, so a wrong type does not compile. Making one touches nothing; the topic
+ * itself is created when it is first used.
  */
 export interface Topic<K, V> {
   readonly name: string;

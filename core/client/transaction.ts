@@ -26,7 +26,10 @@ interface Waiting {
   readonly record: ProducerRecord<unknown, unknown>;
 }
 
-/** Beyond this many records nothing is known of their size, so nobody could say how much memory they take. */
+/**
+ * Beyond this many records nothing is known of their size, so nobody could say how much memory they
+ * take.
+ */
 const WAITING_MAX = 100_000;
 
 /** One transaction of a producer: all that is sent through it counts, or none of it. */
@@ -50,8 +53,8 @@ export class Transaction {
   }
 
   /**
-   * Adds a record. There is nothing to wait for: what goes wrong later fails the commit. In a long loop
-   * `sendAll` is better, which waits for room.
+   * Adds a record. There is nothing to wait for: what goes wrong later fails the commit. In a long
+   * loop `sendAll` is better, which waits for room.
    *
    * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS
    * @throws LogError BUFFER_EXHAUSTED when more than `bufferMemory` waits, for nothing can be sent
@@ -63,8 +66,9 @@ export class Transaction {
     const { bufferedBytes } = sender;
     if (bufferedBytes >= bufferMemory + bufferMemory / 2 || this.#waiting.length >= WAITING_MAX) {
       const message =
-        `${bufferedBytes} bytes wait to be written and bufferMemory=${bufferMemory}: a loop of send() ` +
-        'that never waits leaves no time for writing; use "await tx.sendAll(topic, records)"';
+        `${bufferedBytes} bytes wait to be written and bufferMemory=${bufferMemory}: ` +
+        'a loop of send() that never waits leaves no time for writing; ' +
+        'use "await tx.sendAll(topic, records)"';
       throw new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes: bufferMemory });
     }
     const writer = this.#writers.get(topic.name);
@@ -139,8 +143,8 @@ export class Transaction {
   /**
    * Commits: everything is durable and visible when this resolves.
    *
-   * @throws LogError what failed a record of the transaction, PRODUCER_FENCED, KAFKA_STORAGE_ERROR: the
-   *   transaction is aborted.
+   * @throws LogError what failed a record of the transaction, PRODUCER_FENCED, KAFKA_STORAGE_ERROR:
+   *   the transaction is aborted.
    */
   async commit(): Promise<void> {
     this.#checkOpen('commit');

@@ -30,7 +30,8 @@ export function admitBatch(batch: Buffer, rules: AdmissionRules): BatchHeader {
   if (batch.length > config.maxMessageBytes) {
     throw new LogError(
       'MESSAGE_TOO_LARGE',
-      `a batch of ${batch.length} bytes for ${topic} exceeds maxMessageBytes=${config.maxMessageBytes}`,
+      `a batch of ${batch.length} bytes for ${topic} exceeds ` +
+        `maxMessageBytes=${config.maxMessageBytes}`,
       { topic, sizeBytes: batch.length, limitBytes: config.maxMessageBytes },
     );
   }
@@ -72,7 +73,8 @@ function checkTimestamps(header: BatchHeader, { place, config, nowMs }: Admissio
   const { topic, partition } = place;
   throw new LogError(
     'INVALID_TIMESTAMP',
-    `a record for ${topic}-${partition} is stamped ${timestampMs}, too far ${side} the broker's clock (${nowMs}; ${limit})`,
+    `a record for ${topic}-${partition} is stamped ${timestampMs}, ` +
+      `too far ${side} the broker's clock (${nowMs}; ${limit})`,
     { topic, partition, timestampMs },
   );
 }

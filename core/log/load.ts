@@ -53,10 +53,10 @@ export interface LoadedLog {
 
 /**
  * Opens what is on the disk (Kafka: `LogLoader`). Indexes and snapshots are taken over where they
- * stand below the recovery point and are sound; from there on the batches themselves are read, which
- * is the tail after a crash and next to nothing after a clean end. Kafka drops everything behind the
- * first bad batch, because its replicas have it; here a bad batch below the recovery point is an error,
- * and only a torn tail behind it is cut.
+ * stand below the recovery point and are sound; from there on the batches themselves are read,
+ * which is the tail after a crash and next to nothing after a clean end. Kafka drops everything
+ * behind the first bad batch, because its replicas have it; here a bad batch below the recovery
+ * point is an error, and only a torn tail behind it is cut.
  *
  * @throws LogError CORRUPT_BATCH: no record was removed.
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
@@ -91,7 +91,8 @@ export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
   if (segments.length === 0) segments.push(new Segment(fileSystem, directory, logStartOffset));
   const last = segments.at(-1)!;
   if (last.nextOffset < recoveryPoint) {
-    const reason = `the log ends at offset ${last.nextOffset}, but was durable up to ${recoveryPoint}`;
+    const { nextOffset } = last;
+    const reason = `the log ends at offset ${nextOffset}, but was durable up to ${recoveryPoint}`;
     throw corrupt(last, last.writtenBytes, reason);
   }
   return { segments, producers, logStartOffset, tornTail };
@@ -118,9 +119,10 @@ function offsetsOf(names: readonly string[], suffix: string): number[] {
 }
 
 /**
- * Restores the producers from the newest sound snapshot and returns its offset: from there on the log
- * itself has to be read, without one from `firstOffset`. Snapshots that cannot be used are removed:
- * damaged ones, and those above the recovery point, which may stand for batches that a power cut took.
+ * Restores the producers from the newest sound snapshot and returns its offset: from there on the
+ * log itself has to be read, without one from `firstOffset`. Snapshots that cannot be used are
+ * removed: damaged ones, and those above the recovery point, which may stand for batches that a
+ * power cut took.
  */
 async function loadSnapshot(
   options: LoadOptions,
@@ -143,7 +145,9 @@ async function loadSnapshot(
   return firstOffset;
 }
 
-/** A segment wholly below the scan: its size and its index files are believed, if they fit together. */
+/**
+ * A segment wholly below the scan: its size and its index files are believed, if they fit together.
+ */
 async function openSealed(
   options: LoadOptions,
   baseOffset: number,

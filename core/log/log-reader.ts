@@ -34,8 +34,8 @@ export interface ReadRequest {
 const READ_BYTES_MIN = 16 * 1024;
 
 /**
- * Reads whole, checked batches of one segment. The bytes are fresh memory: records may stay views of
- * them.
+ * Reads whole, checked batches of one segment. The bytes are fresh memory: records may stay views
+ * of them.
  *
  * @throws LogError CORRUPT_BATCH with file and position for bytes that are no sound batch.
  */
@@ -51,7 +51,8 @@ export async function readSegment(segment: Segment, request: ReadRequest): Promi
     if (isWhole || (rest === 0 && position + skipped === end)) {
       return wholeBatches(segment, chunk, { ...request, position, from: skipped });
     }
-    // The batch is larger than the chunk, or starts in its last bytes: read from its start, all of it.
+    // The batch is larger than the chunk, or starts in its last bytes: read from its start, all of
+    // it.
     position += skipped;
     want = Math.max(want, rest >= LOG_OVERHEAD ? batchSizeBytes(chunk, skipped) : READ_BYTES_MIN);
     if (rest === end - position) throw corrupt(segment, position, 'batch cut short');
@@ -111,7 +112,8 @@ export function corrupt(segment: Segment, positionBytes: number, reason: string)
   const file = segment.logPath;
   return new LogError(
     'CORRUPT_BATCH',
-    `${file} is damaged at byte ${positionBytes}: ${reason}; the records from there on cannot be read`,
+    `${file} is damaged at byte ${positionBytes}: ${reason}; ` +
+      'the records from there on cannot be read',
     { file, positionBytes, reason },
   );
 }

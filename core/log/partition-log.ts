@@ -1,22 +1,20 @@
-import { join } from 'node:path';
 import { assert, present } from '../assert.ts';
 import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import { NO_SEQUENCE, placeBatch, readBatchHeader, type BatchHeader } from '../record/batch.ts';
 import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
-import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { admitBatch } from './admission.ts';
-import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './file-names.ts';
 import { loadLog, type TornTail } from './load.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
 import { readSegment } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
 import { ReadPositions } from './read-positions.ts';
-import { encodeSnapshot } from './producer-snapshot.ts';
+import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
+import { retainedFrom } from './retention.ts';
 import { removeFiles } from './segment-removal.ts';
 import { Segment } from './segment.ts';
 import { findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
@@ -53,8 +51,6 @@ export interface LogRead {
 const INT32_MAX = 0x7fff_ffff;
 /** Kafka's `producer.id.expiration.ms`. */
 const PRODUCER_EXPIRATION_MS = 24 * 3600 * 1000;
-/** The newest may stand above the recorded recovery point; then the one before it counts. */
-const SNAPSHOTS_KEPT = 2;
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
@@ -149,9 +145,9 @@ export class PartitionLog {
   }
 
   /**
-   * Gives the batch its offsets and hands it to the writer. Takes `batch` over: its offset and epoch
-   * fields are set in place. A batch that repeats one of the producer's last five is not appended
-   * again; its old offsets are returned.
+   * Gives the batch its offsets and hands it to the writer. Takes `batch` over: its offset and
+   * epoch fields are set in place. A batch that repeats one of the producer's last five is not
+   * appended again; its old offsets are returned.
    *
    * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
    *   OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, and DISK_FULL or
@@ -204,8 +200,8 @@ export class PartitionLog {
   }
 
   /**
-   * Reads whole batches from the one that holds `offset` on, below `endOffset` (the high watermark or
-   * the last stable offset). Empty when there is nothing yet.
+   * Reads whole batches from the one that holds `offset` on, below `endOffset` (the high watermark
+   * or the last stable offset). Empty when there is nothing yet.
    *
    * @throws LogError OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, KAFKA_STORAGE_ERROR
    */
@@ -272,12 +268,15 @@ export class PartitionLog {
 
   /**
    * Removes old segments by size and time, as the topic's settings say. The newest segment stays
-   * unless all of it has expired; then a new one is begun first (Kafka: `UnifiedLog.deleteOldSegments`).
+   * unless all of it has expired; then a new one is begun first (Kafka:
+   * `UnifiedLog.deleteOldSegments`).
    */
   async applyRetention(): Promise<void> {
     if (!isDeleted(this.#config)) return;
-    const keepFrom = this.#retainedFrom(this.#options.clock.nowMs());
-    if (keepFrom <= this.#logStartOffset) return;
+    const { highWatermark } = this;
+    const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
+    const keepFrom = retainedFrom(this.#segments, limits);
+    if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
     this.#logStartOffset = keepFrom;
     if (keepFrom >= this.nextOffset) this.#roll(this.nextOffset);
     await this.#removeBelow(keepFrom);
@@ -285,15 +284,15 @@ export class PartitionLog {
   }
 
   /**
-   * Makes the log durable up to here, with its indexes and producers, so that the next opening starts
-   * from here. Returns the offset to keep as recovery point.
+   * Makes the log durable up to here, with its indexes and producers, so that the next opening
+   * starts from here. Returns the offset to keep as recovery point.
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
   async checkpoint(): Promise<number> {
     const offset = this.nextOffset;
     if (offset === this.#checkpointed) return offset;
-    const { clock } = this.#options;
+    const { clock, fileSystem, directory } = this.#options;
     this.#producers.expire(clock.nowMs() - PRODUCER_EXPIRATION_MS);
     const snapshot = encodeSnapshot(this.#producers.all());
     const segments = [...this.#segments];
@@ -301,7 +300,7 @@ export class PartitionLog {
     for (const segment of segments) {
       if (segment.hasUnflushedIndexes) await segment.flushIndexes();
     }
-    await this.#writeSnapshot(offset, snapshot);
+    await writeSnapshot(fileSystem, directory, { offset, snapshot });
     this.#checkpointed = offset;
     return offset;
   }
@@ -418,23 +417,6 @@ export class PartitionLog {
     return low;
   }
 
-  /** The offset from which on retention keeps everything. */
-  #retainedFrom(nowMs: number): number {
-    const { retentionBytes, retentionMs } = this.#config;
-    const segments = this.#segments;
-    let index = 0;
-    let excess = retentionBytes < 0 ? 0 : this.sizeBytes - retentionBytes;
-    for (; index < segments.length; index++) {
-      const segment = segments[index]!;
-      if (segment.nextOffset > this.highWatermark || segment.writtenBytes === 0) break;
-      const isTooLarge = retentionBytes >= 0 && excess - segment.writtenBytes >= 0;
-      const isTooOld = retentionMs >= 0 && nowMs - segment.maxTimestampMs > retentionMs;
-      if (!isTooLarge && !isTooOld) break;
-      excess -= segment.writtenBytes;
-    }
-    return index === 0 ? this.#logStartOffset : segments[index - 1]!.nextOffset;
-  }
-
   /** Takes the segments wholly below `offset` out; their files go after `fileDeleteDelayMs`. */
   async #removeBelow(offset: number): Promise<void> {
     const kept = this.#segments.findIndex((_, index) => {
@@ -447,23 +429,10 @@ export class PartitionLog {
     await removeFiles(removed, { fileSystem, clock, delayMs: this.#config.fileDeleteDelayMs });
   }
 
-  async #writeSnapshot(offset: number, snapshot: Buffer): Promise<void> {
-    const { fileSystem, directory } = this.#options;
-    await replaceFile(fileSystem, join(directory, offsetName(offset) + SNAPSHOT_SUFFIX), snapshot);
-    const entries = await fileSystem.list(directory);
-    const offsets = entries
-      .map(({ name }) => offsetOfName(name, SNAPSHOT_SUFFIX))
-      .filter((found) => found !== undefined)
-      .sort((a, b) => b - a);
-    for (const old of offsets.slice(SNAPSHOTS_KEPT)) {
-      await fileSystem.remove(join(directory, offsetName(old) + SNAPSHOT_SUFFIX));
-    }
-  }
-
   /**
-   * After a failed write the file may end in a part of it: that part is cut off and the log is loaded
-   * anew, since offsets and sequences had run ahead. After a failed sync nothing is ever acknowledged
-   * again here (docs/decisions/0001-no-second-fsync.md).
+   * After a failed write the file may end in a part of it: that part is cut off and the log is
+   * loaded anew, since offsets and sequences had run ahead. After a failed sync nothing is ever
+   * acknowledged again here (docs/decisions/0001-no-second-fsync.md).
    */
   #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
     if (operation === 'sync') {
@@ -486,7 +455,8 @@ export class PartitionLog {
       if (segment.nextOffset <= highWatermark) continue;
       const file = await segment.file();
       await file.truncate(segment.writtenBytes);
-      // A segment begun by a batch that was not written starts at an offset that is not reached yet.
+      // A segment begun by a batch that was not written starts at an offset that is not reached
+      // yet.
       if (index > 0 && segment.writtenBytes === 0) await this.#options.fileSystem.remove(file.path);
     }
     await this.#closeFiles();
@@ -517,7 +487,8 @@ export class PartitionLog {
     const { logStartOffset, highWatermark } = this;
     return new LogError(
       'OFFSET_OUT_OF_RANGE',
-      `offset ${offset} of ${topic}-${partition} cannot be read: the log has ${logStartOffset} to ${highWatermark}`,
+      `offset ${offset} of ${topic}-${partition} cannot be read: ` +
+        `the log has ${logStartOffset} to ${highWatermark}`,
       { topic, partition, offset, logStartOffset, highWatermark },
     );
   }

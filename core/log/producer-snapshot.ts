@@ -1,6 +1,10 @@
-import { crc32c } from '../record/crc32c.ts';
-import { addSequence } from '../record/batch.ts';
+import { join } from 'node:path';
 import { readInt64, writeInt64 } from '../int64.ts';
+import { addSequence } from '../record/batch.ts';
+import { crc32c } from '../record/crc32c.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './file-names.ts';
 import type { ProducerBatch, ProducerState } from './producer-states.ts';
 
 /**
@@ -19,6 +23,31 @@ const HEADER_BYTES = 10;
 const ENTRY_BYTES = 46;
 const CRC_POSITION = 2;
 const CRC_START = 6;
+
+/** The newest may stand above the recorded recovery point; then the one before it counts. */
+const SNAPSHOTS_KEPT = 2;
+
+/**
+ * Writes the snapshot for `offset` and removes those that are not needed any more. Durable when it
+ * resolves.
+ *
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
+ */
+export async function writeSnapshot(
+  fileSystem: FileSystem,
+  directory: string,
+  { offset, snapshot }: { readonly offset: number; readonly snapshot: Buffer },
+): Promise<void> {
+  await replaceFile(fileSystem, join(directory, offsetName(offset) + SNAPSHOT_SUFFIX), snapshot);
+  const entries = await fileSystem.list(directory);
+  const offsets = entries
+    .map(({ name }) => offsetOfName(name, SNAPSHOT_SUFFIX))
+    .filter((found) => found !== undefined)
+    .sort((a, b) => b - a);
+  for (const old of offsets.slice(SNAPSHOTS_KEPT)) {
+    await fileSystem.remove(join(directory, offsetName(old) + SNAPSHOT_SUFFIX));
+  }
+}
 
 export function encodeSnapshot(states: Iterable<ProducerState>): Buffer {
   const entries = [...states];

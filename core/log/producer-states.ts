@@ -46,7 +46,9 @@ interface EndedTransaction {
 export class ProducerStates {
   readonly #place: RecordPlace;
   readonly #states = new Map<number, ProducerState>();
-  /** Open transactions: producer id to first offset. Small, so the minimum is looked for each time. */
+  /**
+   * Open transactions: producer id to first offset. Small, so the minimum is looked for each time.
+   */
   readonly #open = new Map<number, number>();
   /** Ended, but the marker is above the high watermark: `settle` removes them. */
   #ended: EndedTransaction[] = [];
@@ -75,7 +77,8 @@ export class ProducerStates {
    * Checks a batch of a producer with an id before it is given an offset. Returns the batch that it
    * repeats, or undefined for a new one.
    *
-   * @throws LogError INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE: nothing changed.
+   * @throws LogError INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE:
+   *   nothing changed.
    */
   check(header: BatchHeader): ProducerBatch | undefined {
     const state = this.#states.get(header.producerId);
@@ -153,7 +156,9 @@ export class ProducerStates {
     return { producerId, firstOffset, lastOffset, lastStableOffset };
   }
 
-  /** Up to here every transaction's outcome can be read, given what of the log can be read at all. */
+  /**
+   * Up to here every transaction's outcome can be read, given what of the log can be read at all.
+   */
   lastStableOffset(highWatermark: number): number {
     let stable = Math.min(highWatermark, this.#firstOpenOffset() ?? highWatermark);
     for (const { firstOffset } of this.#ended) stable = Math.min(stable, firstOffset);
@@ -214,7 +219,8 @@ export class ProducerStates {
     const { producerId, baseSequence: sequence } = header;
     throw new LogError(
       'OUT_OF_ORDER_SEQUENCE_NUMBER',
-      `producer ${producerId} sent sequence ${sequence} to ${topic}-${partition}, expected ${expected}`,
+      `producer ${producerId} sent sequence ${sequence} to ${topic}-${partition}, ` +
+        `expected ${expected}`,
       { topic, partition, producerId, sequence, expectedSequence: expected },
     );
   }
@@ -224,7 +230,8 @@ export class ProducerStates {
     const { producerId, producerEpoch: epoch } = header;
     return new LogError(
       'INVALID_PRODUCER_EPOCH',
-      `producer ${producerId} with epoch ${epoch} was replaced: ${topic}-${partition} knows epoch ${state.epoch}`,
+      `producer ${producerId} with epoch ${epoch} was replaced: ` +
+        `${topic}-${partition} knows epoch ${state.epoch}`,
       { producerId, epoch, currentEpoch: state.epoch, topic, partition },
     );
   }

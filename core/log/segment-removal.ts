@@ -5,9 +5,9 @@ import { DELETED_SUFFIX, SEGMENT_SUFFIXES } from './file-names.ts';
 import type { Segment } from './segment.ts';
 
 /**
- * Marks the files of `segments` as deleted, at once, and removes them after `delayMs`, so that a read
- * that has begun can end. A process that stops in between leaves `.deleted` files, which the next
- * opening removes.
+ * Marks the files of `segments` as deleted, at once, and removes them after `delayMs`, so that a
+ * read that has begun can end. A process that stops in between leaves `.deleted` files, which the
+ * next opening removes.
  */
 export async function removeFiles(
   segments: readonly Segment[],
@@ -16,7 +16,8 @@ export async function removeFiles(
   const { fileSystem, clock, delayMs } = options;
   for (const segment of segments) {
     const marked: string[] = [];
-    // The log goes last: an index without a log is a left-over, a log without an index costs a scan.
+    // The log goes last: an index without a log is a left-over, a log without an index costs a
+    // scan.
     for (const suffix of SEGMENT_SUFFIXES.toReversed()) {
       const path = segment.path(suffix);
       if ((await fileSystem.stat(path)) === undefined) continue;

@@ -30,8 +30,9 @@ export interface ScanOptions {
 const SCAN_BYTES = 4 * 1024 * 1024;
 
 /**
- * Reads the batches of `segment` from where it stands (`admittedBytes`) to the end of its file, checks
- * each, and feeds indexes and producers. Stops at the first bad one: `segment` then ends just before it.
+ * Reads the batches of `segment` from where it stands (`admittedBytes`) to the end of its file,
+ * checks each, and feeds indexes and producers. Stops at the first bad one: `segment` then ends
+ * just before it.
  */
 export async function scanSegment(
   segment: Segment,

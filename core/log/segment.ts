@@ -123,13 +123,19 @@ export class Segment {
     this.nextOffset = header.lastOffset + 1;
   }
 
-  /** The last time entry, which Kafka adds on roll and close so that the newest time is in the index. */
+  /**
+   * The last time entry, which Kafka adds on roll and close so that the newest time is in the
+   * index.
+   */
   closeTimeIndex(): void {
     if (this.maxTimestampMs === NO_TIMESTAMP) return;
     this.indexes.times.maybeAppend(this.maxTimestampMs, this.#maxTimestampOffset);
   }
 
-  /** Goes on at `sizeBytes`, where the batch at `nextOffset` will start: what stands before is believed. */
+  /**
+   * Goes on at `sizeBytes`, where the batch at `nextOffset` will start: what stands before is
+   * believed.
+   */
   resume(sizeBytes: number, nextOffset: number): void {
     this.admittedBytes = sizeBytes;
     this.writtenBytes = sizeBytes;
@@ -179,7 +185,10 @@ export class Segment {
     Object.assign(this.#flushed, upTo);
   }
 
-  /** Writes the three index files anew, shortening what is there: after recovery found other entries. */
+  /**
+   * Writes the three index files anew, shortening what is there: after recovery found other
+   * entries.
+   */
   async rewriteIndexes(): Promise<void> {
     Object.assign(this.#flushed, { offsets: 0, times: 0, aborted: 0 });
     for (const suffix of [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {

@@ -12,8 +12,8 @@ export interface TimestampedOffset {
 const SEARCH_BYTES = 256 * 1024;
 
 /**
- * The first record in [from, upTo) that is stamped `timestampMs` or later, or undefined. The time index
- * says where to begin; the batches from there on are read.
+ * The first record in [from, upTo) that is stamped `timestampMs` or later, or undefined. The time
+ * index says where to begin; the batches from there on are read.
  */
 export async function findTimestamp(
   segments: readonly Segment[],

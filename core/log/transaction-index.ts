@@ -16,7 +16,8 @@ const VERSION = 0;
 /**
  * One entry of `.txnindex` (Kafka: `AbortedTxn`):
  *
- *     0 version i16 | 2 producerId i64 | 10 firstOffset i64 | 18 lastOffset i64 | 26 lastStableOffset i64
+ *     0 version i16 | 2 producerId i64 | 10 firstOffset i64 | 18 lastOffset i64
+ *    26 lastStableOffset i64
  */
 export function encodeAbortedTransactions(entries: readonly AbortedTransaction[]): Buffer {
   const bytes = Buffer.alloc(entries.length * TRANSACTION_ENTRY_BYTES);
@@ -31,7 +32,9 @@ export function encodeAbortedTransactions(entries: readonly AbortedTransaction[]
   return bytes;
 }
 
-/** The entries of a file, or undefined when it is not one of ours or Kafka's: then it is made again. */
+/**
+ * The entries of a file, or undefined when it is not one of ours or Kafka's: then it is made again.
+ */
 export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] | undefined {
   if (bytes.length % TRANSACTION_ENTRY_BYTES !== 0) return undefined;
   const entries: AbortedTransaction[] = [];

@@ -19,7 +19,8 @@ export function compress(codec: Codec, records: Buffer): Buffer {
 
 /**
  * @throws LogError UNSUPPORTED_COMPRESSION_TYPE for a codec that this build lacks.
- * @throws RangeError for more than UNPACKED_BYTES_MAX, and Error for bytes that are not of the codec.
+ * @throws RangeError for more than UNPACKED_BYTES_MAX, and Error for bytes that are not of the
+ *   codec.
  */
 export function decompress(codec: Codec, records: Buffer): Buffer {
   switch (codec) {

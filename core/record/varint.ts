@@ -31,7 +31,8 @@ const INT30 = 0x4000_0000;
  */
 export function writeVarlong(target: Uint8Array, position: number, value: number): number {
   if (value < INT30 && value >= -INT30) return writeVarint(target, position, value);
-  let zigzag = value >= 0 ? value * 2 : -value * 2 - 1; // at most 2^54: exact, for it is even or odd by one bit
+  // At most 2^54: exact, for it is even or odd by one bit.
+  let zigzag = value >= 0 ? value * 2 : -value * 2 - 1;
   while (zigzag > 0x7f) {
     target[position++] = (zigzag % 0x80) | 0x80;
     zigzag = Math.floor(zigzag / 0x80);

@@ -41,8 +41,8 @@ function asUnpacked(value: unknown): unknown {
 }
 
 /**
- * MessagePack by msgpackr: smaller and faster than JSON, and Date, Map, Set, BigInt, undefined, typed
- * arrays and cycles come back as they went in.
+ * MessagePack by msgpackr: smaller and faster than JSON, and Date, Map, Set, BigInt, undefined,
+ * typed arrays and cycles come back as they went in.
  */
 export function msgpack<T>(): Serde<T> {
   return MSGPACK as Serde<T>;

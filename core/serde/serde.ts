@@ -59,8 +59,8 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
- * A serde from two plain functions: the way to bring your own format (Avro, Protobuf ...). Costs one
- * copy a value more than a serde that writes in place.
+ * A serde from two plain functions: the way to bring your own format (Avro, Protobuf ...). Costs
+ * one copy a value more than a serde that writes in place.
  */
 export function customSerde<T>(options: {
   readonly name: string;

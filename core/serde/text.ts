@@ -1,6 +1,8 @@
 import { NO_ROOM, type Serde } from './serde.ts';
 
-/** Up to here a loop over characters beats the call into the engine (measured: 7 ns against 43 ns). */
+/**
+ * Up to here a loop over characters beats the call into the engine (measured: 7 ns against 43 ns).
+ */
 const SHORT_CHARS = 16;
 
 /** A UTF-8 character takes at most three bytes for each unit of a JavaScript string. */

@@ -21,8 +21,8 @@ interface SchemaIssue {
 }
 
 /**
- * `inner`, with every value checked against `schema` when it is written and when it is read. What the
- * schema makes of a value (defaults, coercions) is what is written and what the reader gets.
+ * `inner`, with every value checked against `schema` when it is written and when it is read. What
+ * the schema makes of a value (defaults, coercions) is what is written and what the reader gets.
  */
 export function validated<T>(schema: StandardSchema<T>, inner: Serde<unknown>): Serde<T> {
   const { validate, vendor } = schema['~standard'];

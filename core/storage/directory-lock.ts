@@ -86,7 +86,9 @@ async function refuseWhileAlive(
   if (owner !== undefined && isAlive(owner)) throw locked(directory, owner);
 }
 
-/** The owner in a lock file; undefined for none, or for a file that names none (Kafka's is empty). */
+/**
+ * The owner in a lock file; undefined for none, or for a file that names none (Kafka's is empty).
+ */
 async function readOwner(fileSystem: FileSystem, path: string): Promise<LockOwner | undefined> {
   try {
     const content: unknown = JSON.parse((await fileSystem.readFile(path)).toString('utf8'));

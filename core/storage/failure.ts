@@ -18,7 +18,8 @@ export function storageFailure(
   const errno = errnoOf(cause);
   const details = { file, operation };
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
-    const message = `no room left on the disk: cannot ${operation} ${file}; free some space and try again`;
+    const message =
+      `no room left on the disk: cannot ${operation} ${file}; ` + 'free some space and try again';
     return new LogError('DISK_FULL', message, details, { cause });
   }
   const reason = cause instanceof Error ? cause.message : String(cause);

@@ -7,8 +7,8 @@
  */
 export interface FileSystem {
   /**
-   * Opens a file. `read`: must exist. `write`: reading and writing, must exist. `create`: reading and
-   * writing, made when absent; the new name is durable only after `syncDirectory`.
+   * Opens a file. `read`: must exist. `write`: reading and writing, must exist. `create`: reading
+   * and writing, made when absent; the new name is durable only after `syncDirectory`.
    */
   open(path: string, mode: OpenMode): Promise<File>;
   /** The whole content. */
@@ -21,7 +21,10 @@ export interface FileSystem {
   stat(path: string): Promise<FileStat | undefined>;
   /** Creates a directory and those above it; no error when it exists. */
   makeDirectory(path: string): Promise<void>;
-  /** Renames a file or directory; replaces an existing file atomically. Durable after `syncDirectory`. */
+  /**
+   * Renames a file or directory; replaces an existing file atomically. Durable after
+   * `syncDirectory`.
+   */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file. Fails with ENOENT when there is none. */
   remove(path: string): Promise<void>;
@@ -55,9 +58,15 @@ export interface File {
    * system has them. When it fails, any part of them may have been written.
    */
   write(buffers: readonly Uint8Array[], position: number): Promise<void>;
-  /** Fills `target` from `position` on and returns the bytes read: fewer only at the end of the file. */
+  /**
+   * Fills `target` from `position` on and returns the bytes read: fewer only at the end of the
+   * file.
+   */
   read(target: Buffer, position: number): Promise<number>;
-  /** Makes the content durable (fdatasync: the size with it, not the name). Never repeat a failed one. */
+  /**
+   * Makes the content durable (fdatasync: the size with it, not the name). Never repeat a failed
+   * one.
+   */
   sync(): Promise<void>;
   /** Cuts or zero-extends the file. */
   truncate(sizeBytes: number): Promise<void>;
