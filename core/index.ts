@@ -13,8 +13,8 @@ export {
   type ProducerRecord,
   type RecordMetadata,
 } from './client/producer.ts';
-export { Transaction, type GroupMetadata, type TransactionOptions } from './client/transaction.ts';
-export { TopicWriter, type Partitioner, type TopicWriterOptions } from './client/topic-writer.ts';
+export { Transaction, type GroupMetadata } from './client/transaction.ts';
+export { TopicWriter, type Partitioner } from './client/topic-writer.ts';
 export {
   Consumer,
   type AnyTopic,
@@ -30,8 +30,8 @@ export { rangeAssignor, type AssignedMember, type Assignor } from './client/assi
 export { Admin, type CreateTopicOptions } from './client/admin.ts';
 export { murmur2, partitionOfKey } from './client/partitioner.ts';
 export type * from './broker/broker-api.ts';
-export { type CleanupPolicy, type LogConfig } from './log/log-config.ts';
-export { type Codec } from './record/batch.ts';
+export type { CleanupPolicy, LogConfig } from './log/log-config.ts';
+export type { BatchHeader, Codec } from './record/batch.ts';
 export { NULL_POSITION, RecordCursor, type RecordPlace } from './record/record-cursor.ts';
 export { NO_HEADERS, type Header, type Headers } from './record/record.ts';
 export {
@@ -43,7 +43,12 @@ export {
 } from './serde/serde.ts';
 export { json, string } from './serde/text.ts';
 export { bigint64, bytes, double, int16, int32, int64, msgpack, uuid } from './serde/binary.ts';
-export { validated, type StandardSchema } from './serde/validated.ts';
+export {
+  validated,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+} from './serde/validated.ts';
 export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } from './errors.ts';
 export { assert, AssertionFailure, present, unreachable } from './assert.ts';
 export { sleep, systemClock, type Clock, type Timer } from './clock.ts';

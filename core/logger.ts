@@ -1,8 +1,12 @@
 /** What Millrace has to say besides its results. Pino, winston and console fit as they are. */
 export interface Logger {
+  /** What helps to follow what happens. */
   debug(message: string): void;
+  /** What an operator wants to see once. */
   info(message: string): void;
+  /** What was dealt with, but should not have happened: a torn tail cut, a group not saved. */
   warn(message: string): void;
+  /** What failed and no caller hears of. */
   error(message: string): void;
 }
 

@@ -68,9 +68,11 @@ export function oneOf(...values: readonly (string | number | boolean)[]): Option
 export const text: OptionCheck = (value) =>
   typeof value === 'string' && value.length > 0 ? undefined : 'a string that is not empty';
 
+/** Accepts a boolean. */
 export const flag: OptionCheck = (value) =>
   typeof value === 'boolean' ? undefined : 'true or false';
 
+/** Accepts a function. */
 export const callback: OptionCheck = (value) =>
   typeof value === 'function' ? undefined : 'a function';
 

@@ -10,28 +10,56 @@ import type { LogErrorData } from '../errors.ts';
  * partition, topic or group stands in its place of the answer as `error`.
  */
 export interface BrokerApi {
+  /** The topics that were asked for, with partitions and settings. */
   metadata(request: MetadataRequest): Promise<MetadataResponse>;
+  /** Appends batches. Answers when each is as durable as `acks` says, or has failed. */
   produce(request: ProduceRequest): Promise<ProduceResponse>;
+  /** Reads batches, waiting up to `maxWaitMs` for `minBytes` of them. */
   fetch(request: FetchRequest): Promise<FetchResponse>;
+  /** The offset at the start, at the end or at a time, of each partition. */
   listOffsets(request: ListOffsetsRequest): Promise<ListOffsetsResponse>;
 
+  /**
+   * A producer id and epoch. For a transactional id it fences the former producer and aborts what
+   * it left open.
+   */
   initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity>;
+  /** Makes partitions part of the open transaction, before anything is written to them. */
   addPartitionsToTxn(request: AddPartitionsToTxnRequest): Promise<void>;
+  /** Makes a group's offsets part of the open transaction, before `txnOffsetCommit`. */
   addOffsetsToTxn(request: AddOffsetsToTxnRequest): Promise<void>;
+  /** Commits offsets that count if and when the transaction commits. */
   txnOffsetCommit(request: TxnOffsetCommitRequest): Promise<OffsetCommitResponse>;
+  /**
+   * Commits or aborts the open transaction; a commit is durable, with all its data, when this
+   * resolves. Returns the identity for the next one.
+   */
   endTxn(request: EndTxnRequest): Promise<ProducerIdentity>;
 
+  /** Joins the group or its next generation; answers when all its members have. */
   joinGroup(request: JoinGroupRequest): Promise<JoinGroupResponse>;
+  /** Hands in (leader) and fetches the assignment of this generation. */
   syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse>;
+  /**
+   * Keeps the seat. Rejects with REBALANCE_IN_PROGRESS when the group wants its members to rejoin.
+   */
   heartbeat(request: GroupMember): Promise<void>;
+  /** Gives up the seat at once, instead of by timeout. */
   leaveGroup(request: LeaveGroupRequest): Promise<void>;
+  /** Commits offsets for a group. Durable when it resolves. */
   offsetCommit(request: OffsetCommitRequest): Promise<OffsetCommitResponse>;
+  /** What the group has committed. */
   offsetFetch(request: OffsetFetchRequest): Promise<OffsetFetchResponse>;
 
+  /** Creates topics. They survive a power cut when this resolves. */
   createTopics(request: CreateTopicsRequest): Promise<CreateTopicsResponse>;
+  /** Deletes topics with all their records, for good. */
   deleteTopics(request: { readonly topics: readonly string[] }): Promise<DeleteTopicsResponse>;
+  /** Makes the records below an offset unreadable and frees their room. */
   deleteRecords(request: DeleteRecordsRequest): Promise<DeleteRecordsResponse>;
+  /** All groups that are known. */
   listGroups(): Promise<ListGroupsResponse>;
+  /** State and members of groups. */
   describeGroups(request: {
     readonly groupIds: readonly string[];
   }): Promise<DescribeGroupsResponse>;

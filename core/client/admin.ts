@@ -95,6 +95,7 @@ export class Admin {
     throwFirst((await this.#api.deleteRecords({ partitions })).results);
   }
 
+  /** Every consumer group that the log knows, with its state. */
   async listGroups(): Promise<ListGroupsResponse['groups']> {
     return (await this.#api.listGroups()).groups;
   }

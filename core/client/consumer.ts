@@ -230,6 +230,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     for (const place of places) this.#fetcher.pause(place, true);
   }
 
+  /** Reads paused partitions again. */
   resume(places: readonly TopicPartition[]): void {
     for (const place of places) this.#fetcher.pause(place, false);
   }
@@ -284,6 +285,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     this.#rebalances.complete();
   }
 
+  /** As `close`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

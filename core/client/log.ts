@@ -37,6 +37,7 @@ export class Log implements AsyncDisposable {
   readonly #broker: Broker;
   readonly #environment: { readonly clock: Clock; readonly random: Random };
 
+  /** @internal `openLog` makes them. */
   constructor(broker: Broker, directory: string, environment: { clock: Clock; random: Random }) {
     this.#broker = broker;
     this.api = broker;
@@ -54,6 +55,7 @@ export class Log implements AsyncDisposable {
     return new Consumer(this.api, options, this.#environment);
   }
 
+  /** Topics and groups: creating, listing, describing, deleting. */
   admin(): Admin {
     return new Admin(this.api);
   }
@@ -96,6 +98,7 @@ export class Log implements AsyncDisposable {
     return this.#broker.close();
   }
 
+  /** As `close`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -303,6 +303,7 @@ export class Producer implements AsyncDisposable {
     await this.#sender.flush();
   }
 
+  /** As `close`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

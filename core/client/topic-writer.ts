@@ -45,6 +45,7 @@ export class TopicWriter<K, V> {
   /** Where records without a key go until the batch there is full (KIP-480). */
   #sticky: number;
 
+  /** @internal `producer.writer` makes them. */
   constructor(topic: Topic<K, V>, partitions: number, sender: Sender, options: TopicWriterOptions) {
     this.topic = topic;
     this.partitions = partitions;

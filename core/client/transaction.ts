@@ -43,6 +43,7 @@ export class Transaction {
   #isOpen = true;
   #hasOffsets = false;
 
+  /** @internal `producer.transaction` makes them. */
   constructor(options: TransactionOptions) {
     this.#options = options;
     options.sender.beginTransaction();

@@ -50,9 +50,11 @@ export const ATTRIBUTE = {
   deleteHorizon: 0x40,
 } as const;
 
-/** The codec of a batch, in Kafka's numbering. */
-export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
-export type Codec = (typeof CODECS)[number];
+/** How the records of a batch are compressed, in Kafka's names. */
+export type Codec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+
+/** The codecs in Kafka's numbering. */
+export const CODECS: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 
 /** The fields of a batch, read once. */
 export interface BatchHeader {

@@ -3,6 +3,8 @@ export interface Header {
   readonly key: string;
   readonly value: Uint8Array | null;
 }
+/** The headers of a record, in order. */
 export type Headers = readonly Header[];
 
+/** The headers of a record that has none. */
 export const NO_HEADERS: Headers = [];

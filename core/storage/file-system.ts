@@ -70,6 +70,8 @@ export interface File {
   sync(): Promise<void>;
   /** Cuts or zero-extends the file. */
   truncate(sizeBytes: number): Promise<void>;
+  /** The size as the operating system has it. */
   sizeBytes(): Promise<number>;
+  /** Gives the file back. Makes nothing durable. */
   close(): Promise<void>;
 }
