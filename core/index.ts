@@ -10,9 +10,8 @@ export {
   PRODUCER_DEFAULTS,
   type ProducerEnvironment,
   type ProducerOptions,
-  type ProducerRecord,
-  type RecordMetadata,
 } from './client/producer.ts';
+export type { ProducerRecord, RecordMetadata } from './client/producer-record.ts';
 export { Transaction, type GroupMetadata } from './client/transaction.ts';
 export { TopicWriter, type Partitioner } from './client/topic-writer.ts';
 export {

@@ -11,8 +11,8 @@ import {
 } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
 import { CODECS, type Codec } from '../record/batch.ts';
-import type { Headers } from '../record/record.ts';
-import type { Acks, BrokerApi, TopicPartition } from '../broker/broker-api.ts';
+import type { Acks, BrokerApi } from '../broker/broker-api.ts';
+import type { ProducerRecord, RecordMetadata } from './producer-record.ts';
 import { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import { ensureTopic } from './topic-metadata.ts';
@@ -91,23 +91,6 @@ const CHECKS: OptionChecks<ProducerOptions> = {
   transactionalId: text,
   transactionTimeoutMs: integer(1),
 };
-
-/** A record to send. Null as value is a tombstone: in a compacted topic the key is deleted. */
-export interface ProducerRecord<K, V> {
-  readonly key?: K | null;
-  readonly value: V | null;
-  /** Event time; default now. */
-  readonly timestampMs?: number;
-  readonly headers?: Headers;
-  /** Default: by the key, as Kafka does. */
-  readonly partition?: number;
-}
-
-/** Where a record went. */
-export interface RecordMetadata extends TopicPartition {
-  /** -1 with acks 0. */
-  readonly offset: number;
-}
 
 export interface ProducerEnvironment {
   readonly clock?: Clock;

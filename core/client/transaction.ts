@@ -1,6 +1,6 @@
 import { LogError } from '../errors.ts';
 import type { BrokerApi, CommittedOffset } from '../broker/broker-api.ts';
-import type { ProducerRecord } from './producer.ts';
+import type { ProducerRecord } from './producer-record.ts';
 import type { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import type { TopicWriter } from './topic-writer.ts';
