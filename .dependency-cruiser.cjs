@@ -1,0 +1,170 @@
+/**
+ * Who may import whom: docs/ARCHITECTURE.md, "Layers", made executable. Think hard about the
+ * layering before changing this file. `test/layers.test.ts` plants a violation of every rule.
+ */
+
+/** Files that are not in the npm package; tests stand beside what they test. */
+const TEST = '[.]test[.]ts$';
+/** The borders of the packages: what package.json exports. */
+const FRONT_DOOR = '^(core|streams|streams/testing|connect|job)/index[.]ts$';
+
+/**
+ * One rule a layer: it imports nothing of the layers above it. Folders, from the bottom up; the files
+ * at a package's root, but its front door, are below all of them.
+ */
+function layers(packageName, folders) {
+  const root = { folder: 'root', path: `^${packageName}/(?!index[.]ts$)[^/]+$` };
+  const all = [root, ...folders.map((folder) => ({ folder, path: `^${packageName}/${folder}/` }))];
+  return all.slice(0, -1).map(({ folder, path }, index) => ({
+    name: `${packageName}-${folder}-is-below-${folders[index]}`,
+    comment: `${packageName}: ${['root', ...folders].join(' < ')}`,
+    severity: 'error',
+    from: { path },
+    to: { path: `^${packageName}/(${folders.slice(index).join('|')})/` },
+  }));
+}
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'front-door',
+      comment: 'Cross the border of a package through its index.ts only.',
+      severity: 'error',
+      from: { path: '^(core|streams|connect|job|cli|examples|bench)/' },
+      to: { path: '^(core|streams|connect|job)/', pathNot: ['^$1/', FRONT_DOOR] },
+    },
+    {
+      name: 'own-front-door',
+      comment: 'Inside a package, import the file itself: its index.ts is for others.',
+      severity: 'error',
+      from: { path: '^(core|streams|connect|job)/', pathNot: [FRONT_DOOR, TEST] },
+      to: { path: '^$1/(testing/)?index[.]ts$' },
+    },
+    {
+      name: 'core-imports-only-itself',
+      severity: 'error',
+      from: { path: '^core/' },
+      to: { path: '^(streams|connect|job|cli|examples|bench|test)/' },
+    },
+    {
+      name: 'streams-imports-only-core',
+      comment: 'streams and connect do not know each other.',
+      severity: 'error',
+      from: { path: '^streams/' },
+      to: { path: '^(connect|job|cli|examples|bench|test)/' },
+    },
+    {
+      name: 'connect-imports-only-core',
+      comment: 'streams and connect do not know each other.',
+      severity: 'error',
+      from: { path: '^connect/' },
+      to: { path: '^(streams|job|cli|examples|bench|test)/' },
+    },
+    {
+      name: 'job-is-below-cli',
+      severity: 'error',
+      from: { path: '^job/' },
+      to: { path: '^(cli|examples|bench|test)/' },
+    },
+    {
+      name: 'nothing-stands-on-programs',
+      comment: 'cli, examples and bench are programs: only tests look into them.',
+      severity: 'error',
+      from: { path: '^(cli|examples|bench)/', pathNot: TEST },
+      to: { path: '^(cli|examples|bench|test)/', pathNot: '^$1/' },
+    },
+    {
+      name: 'programs-use-the-package-name',
+      comment: "Examples and benchmarks import what users do: 'millrace', 'millrace/streams' ...",
+      severity: 'error',
+      from: { path: '^(examples|bench)/', pathNot: TEST },
+      to: {
+        path: '^(core|streams|connect|job)/',
+        dependencyTypesNot: ['aliased-tsconfig', 'aliased-tsconfig-paths'],
+      },
+    },
+    {
+      name: 'packages-use-paths',
+      comment:
+        "Inside the package, its own name would make the declarations need the package's map.",
+      severity: 'error',
+      from: { path: '^(core|streams|connect|job|cli)/', pathNot: TEST },
+      to: { dependencyTypes: ['aliased-tsconfig', 'aliased-tsconfig-paths'] },
+    },
+    ...layers('core', ['serde', 'record', 'storage', 'log', 'broker', 'client']),
+    ...layers('streams', ['topology', 'state', 'operators', 'dsl']),
+    {
+      name: 'streams-runtime-is-above-topology-and-state',
+      comment: 'The runtime drives a topology; what describes one knows nothing of it.',
+      severity: 'error',
+      from: { path: '^streams/((topology|state|operators|dsl)/|(?!index[.]ts$)[^/]+$)' },
+      to: { path: '^streams/runtime/' },
+    },
+    {
+      name: 'streams-runtime-does-not-import-dsl',
+      severity: 'error',
+      from: { path: '^streams/runtime/' },
+      to: { path: '^streams/dsl/' },
+    },
+    {
+      name: 'streams-testing-is-for-tests',
+      severity: 'error',
+      from: { path: '^(streams|job|cli|bench)/', pathNot: ['^streams/testing/', TEST] },
+      to: { path: '^streams/testing/' },
+    },
+    {
+      name: 'disk-only-in-storage',
+      comment:
+        'The disk is a parameter (core/storage/file-system.ts): crashes are simulated there.',
+      severity: 'error',
+      from: {
+        path: '^(core|streams|connect|job)/',
+        pathNot: ['^core/storage/', '^connect/file/', TEST],
+      },
+      to: { path: '^(node:)?fs(/promises)?$' },
+    },
+    {
+      name: 'lmdb-only-in-state',
+      comment: 'Wrapped once, in streams/state: nobody else depends on its rules.',
+      severity: 'error',
+      from: { pathNot: '^streams/state/' },
+      to: { path: '(^|node_modules/)lmdb(/|$)' },
+    },
+    {
+      name: 'shipped-code-needs-no-dev-dependency',
+      severity: 'error',
+      from: { path: '^(core|streams|connect|job|cli)/', pathNot: TEST },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
+    {
+      name: 'no-import-of-tests',
+      severity: 'error',
+      from: {},
+      to: { path: TEST },
+    },
+    {
+      name: 'no-circular',
+      comment: 'Type-only imports count: two files that need each other to be read are one.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-unresolvable',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|docs|data)/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true, // type-only imports too
+    detectJSDocImports: false,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+    },
+  },
+};

@@ -1,0 +1,268 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  checkErrorsPage,
+  checkPage,
+  checkSpec,
+  readErrorTable,
+  type ErrorTable,
+} from './tidy/doc-checks.ts';
+import { entryPoints } from './tidy/entry-points.ts';
+import { isTest, readSources, readText, ROOT, sourceOf } from './tidy/source.ts';
+import {
+  checkBannedCode,
+  checkColumns,
+  checkErrorClasses,
+  checkFileLength,
+  checkFileName,
+  checkFunctionLength,
+  checkIndexFiles,
+  checkOpenEnds,
+  type SourceCheck,
+} from './tidy/source-checks.ts';
+
+const sources = readSources();
+const borders = entryPoints().map(({ source }) => source);
+
+/** Each check, and what it must find something in: a path, and a text that breaks the rule. */
+const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [string, string])[] }> =
+  {
+    'lines have at most 100 columns': {
+      check: checkColumns,
+      bad: [['core/a.ts', `// ${'x'.repeat(98)}`]],
+    },
+    'files have at most 500 lines, tests 800': {
+      check: checkFileLength,
+      bad: [
+        ['core/a.ts', 'a();\n'.repeat(501)],
+        ['core/a.test.ts', 'a();\n'.repeat(801)],
+      ],
+    },
+    'functions have at most 70 lines': {
+      check: checkFunctionLength,
+      bad: [
+        ['core/a.ts', `function f() {\n${'a();\n'.repeat(69)}}`],
+        ['core/a.ts', `class A {\n m() {\n${'a();\n'.repeat(69)}}}`],
+        ['core/a.ts', `const f = () => {\n${'a();\n'.repeat(69)}};`],
+        ['core/a.test.ts', `test('x', () => {\n${'a();\n'.repeat(69)}});`],
+      ],
+    },
+    'banned words have a replacement': {
+      check: checkBannedCode,
+      bad: [
+        ['core/a.ts', 'const now = Date.now();'],
+        ['test/a.test.ts', 'const now = Date.now();'],
+        ['streams/a.ts', 'const now = new Date();'],
+        ['connect/a.ts', 'const now = performance.now();'],
+        ['core/a.ts', 'setTimeout(f, 1);'],
+        ['job/a.ts', 'setInterval(f, 1);'],
+        ['core/a.ts', 'const chance = Math.random();'],
+        ['core/a.ts', "console.log('x');"],
+        ['core/a.test.ts', "console.error('x');"],
+        ['core/a.ts', "throw new Error('x');"],
+        ['job/a.ts', "reject(new Error('x'));"],
+        ['core/a.ts', 'let a: any;'],
+        ['core/a.ts', '// eslint-disable-next-line no-explicit-any\nlet a: any;'],
+        ['core/a.ts', 'enum A { B }'],
+        ['core/a.ts', 'namespace A { f(); }'],
+      ],
+    },
+    'work that is put off names an issue': {
+      check: checkOpenEnds,
+      bad: [
+        ['core/a.ts', '// TODO: later'],
+        ['core/a.ts', 'f(); /* FIXME */'],
+        ['core/a.ts', '/** Does. TODO(me) */\nfunction f() {}'],
+        ['core/a.ts', 'f();\n// XXX'],
+      ],
+    },
+    'file names are kebab-case': {
+      check: checkFileName,
+      bad: [
+        ['core/partitionLog.ts', ''],
+        ['core/partition_log.ts', ''],
+        ['core/PartitionLog.ts', ''],
+        ['core/log.spec.ts', ''],
+      ],
+    },
+    'only the borders of packages are index.ts': {
+      check: checkIndexFiles(borders),
+      bad: [['core/log/index.ts', '']],
+    },
+    'there are four error classes': {
+      check: checkErrorClasses,
+      bad: [
+        ['core/a.ts', 'class TimeoutError extends Error {}'],
+        ['core/a.ts', 'class Late extends LogError {}'],
+        ['core/a.ts', 'const a = class extends TypeError {};'],
+      ],
+    },
+  };
+
+describe.each(Object.entries(CHECKS))('%s', (_, { check, bad }) => {
+  test('in this project', () => {
+    expect(sources.flatMap(check)).toEqual([]);
+  });
+
+  test.each(bad)('not in %s: %j', (path, text) => {
+    expect(check(sourceOf(path, text))).toHaveLength(1);
+  });
+});
+
+test('the checks let pass what is allowed', () => {
+  const allowed: readonly (readonly [string, string])[] = [
+    ['core/a.ts', `// ${'x'.repeat(97)}`],
+    ['core/a.ts', `function f() {\n${'a();\n'.repeat(68)}}`],
+    ['core/a.test.ts', `describe('x', () => {\n${"test('y', f);\n".repeat(99)}});`],
+    ['core/clock.ts', 'const now = Date.now();'],
+    ['bench/a.ts', 'const now = performance.now(); console.log(now);'],
+    ['core/a.ts', "const text = 'Date.now() and TODO'; // not Math.random()"],
+    ['core/a.ts', '// eslint-disable-next-line no-explicit-any -- inferred from\nlet a: any;'],
+    ['core/a.ts', '// TODO #12: later'],
+    ['core/log/segment-scan.test.ts', ''],
+    ['core/index.ts', ''],
+    ['core/a.ts', 'class StreamsError extends Error {}'],
+  ];
+  for (const [path, text] of allowed) {
+    const source = sourceOf(path, text);
+    expect(Object.values(CHECKS).flatMap(({ check }) => check(source))).toEqual([]);
+  }
+});
+
+describe('docs/ERRORS.md lists the codes', () => {
+  const table = readErrorTable(
+    'millrace',
+    sourceOf(
+      'core/errors.ts',
+      `export interface LogErrorDetails { ABORTED: { operation: string }; DISK_FULL: { file: string } }
+       const RETRIABLE: ReadonlySet<Code> = new Set<Code>(['DISK_FULL']);`,
+    ),
+  );
+  const good = [
+    '## `millrace`',
+    '',
+    '### ABORTED',
+    '',
+    'It ended.',
+    '',
+    '- **Not done:** nothing.',
+    '- **To do:** nothing.',
+    '- **Details:** `operation`',
+    '',
+    '### DISK_FULL',
+    '',
+    'No room.',
+    '',
+    '- **Retriable.**',
+    '- **Not done:** the write.',
+    '- **To do:** make room.',
+    '- **Details:** `file`',
+    '',
+  ].join('\n');
+
+  test('of every package, as errors.ts has them', () => {
+    const tables: ErrorTable[] = [];
+    for (const [packageName, path] of [
+      ['millrace', 'core/errors.ts'],
+      ['millrace/streams', 'streams/errors.ts'],
+      ['millrace/connect', 'connect/errors.ts'],
+    ] as const) {
+      const source = sources.find((each) => each.path === path);
+      if (source !== undefined) tables.push(readErrorTable(packageName, source));
+    }
+    expect(tables[0]?.codes.size).toBeGreaterThan(40);
+    expect(checkErrorsPage(readText('docs/ERRORS.md'), tables)).toEqual([]);
+  });
+
+  test('a page that says it all passes', () => {
+    expect(checkErrorsPage(good, [table])).toEqual([]);
+  });
+
+  test.each([
+    ['a missing code', good.replace('### ABORTED', '### OTHER_THING')],
+    ['a code too many', `${good}\n### MADE_UP\n`],
+    ['a missing sentence', good.replace('It ended.\n', '')],
+    ['no "Not done"', good.replace('- **Not done:** nothing.\n', '')],
+    ['no "To do"', good.replace('- **To do:** make room.\n', '')],
+    ['another field', good.replace('`file`', '`path`')],
+    ['a retriable code that is not called so', good.replace('- **Retriable.**\n', '')],
+    ['a code called retriable', good.replace('It ended.\n', 'It ended.\n\n- **Retriable.**')],
+    ['a section without a table', `${good}\n## \`millrace/other\`\n`],
+    ['a missing section', ''],
+  ])('not %s', (_, page) => {
+    expect(checkErrorsPage(page, [table])).not.toEqual([]);
+  });
+});
+
+describe('docs/SPEC.md and the tests know the same rules', () => {
+  const spec = '## LOG\n\n- **[LOG-1]** One.\n- **[LOG-ROLL-2]** Two.\n\n## TXN\n';
+  const titles = "test('[LOG-1] [LOG-ROLL-2] both', f);";
+
+  test('in this project', () => {
+    const tests = sources.filter(({ path }) => isTest(path));
+    expect(checkSpec(readText('docs/SPEC.md'), tests)).toEqual([]);
+  });
+
+  test.each([
+    ['both in one title', spec, titles],
+    ['one each', spec, "describe('[LOG-1] a', f); it.each(rows)(`[LOG-ROLL-2] ${b}`, f);"],
+    ['an example in a code block', `${spec}\`\`\`\n- **[LOG-9]** x\n\`\`\`\n`, titles],
+    ['a section without rules', spec, titles],
+  ])('they may stand as %s', (_, page, text) => {
+    expect(checkSpec(page, [sourceOf('core/a.test.ts', text)])).toEqual([]);
+  });
+
+  test.each([
+    ['a rule without a test', spec, "test('[LOG-1] a', f);"],
+    ['a rule whose test is skipped', spec, "test('[LOG-1] a', f); test.skip('[LOG-ROLL-2] b', f);"],
+    ['an id that is no rule', spec, `${titles} test('[LOG-3] c', f);`],
+    ['a rule in the wrong section', `${spec}- **[LOG-3]** x\n`, `${titles} test('[LOG-3] c', f);`],
+    ['a rule given twice', spec.replace('ROLL-2', '1'), "test('[LOG-1] a', f);"],
+    ['an id of another form', spec.replace('LOG-1', 'log-1'), "test('[LOG-ROLL-2] a', f);"],
+  ])('not %s', (_, page, text) => {
+    expect(checkSpec(page, [sourceOf('core/a.test.ts', text)])).toHaveLength(1);
+  });
+});
+
+describe('the pages of docs/ name what exists', () => {
+  const tree = {
+    exists: (path: string) => ['core', 'core/log.ts', 'docs/SPEC.md'].includes(path),
+    source: (path: string) =>
+      sourceOf(
+        path,
+        `class Log { append() {} #roll() {} } function open() {}
+         const fs = { sync() {} }; interface Api { fetch(): void }`,
+      ),
+  };
+
+  const pages = [
+    ...readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')),
+    ...readdirSync(join(ROOT, 'docs/decisions')).map((name) => `decisions/${name}`),
+  ];
+  test.each(pages)('%s', (name) => {
+    const exists = (path: string) => existsSync(join(ROOT, path));
+    const source = (path: string) => sourceOf(path, readText(path));
+    expect(checkPage(name, readText(`docs/${name}`), { exists, source })).toEqual([]);
+  });
+
+  test('what exists passes', () => {
+    const page =
+      'In `core/log.ts` [`Log.append`](../core/log.ts) calls [`Log.#roll`](../core/log.ts#L3); see ' +
+      '[`open`](../core/log.ts), [`fs.sync`](../core/log.ts), [`Api.fetch`](../core/log.ts), ' +
+      '[the rules](SPEC.md#LOG), [elsewhere](https://example.org/a) and `<topic>-0/x.log`.';
+    expect(checkPage('A.md', page, tree)).toEqual([]);
+  });
+
+  test.each([
+    'A path `core/gone.ts`.',
+    'A folder `streams/state/`.',
+    'A link to [a page](GONE.md).',
+    'A link to [code](../core/gone.ts).',
+    'A method [`Log.sync`](../core/log.ts).',
+    'A function [`close`](../core/log.ts).',
+    'A member of the wrong thing [`Log.fetch`](../core/log.ts).',
+  ])('%s', (page) => {
+    expect(checkPage('A.md', page, tree)).toHaveLength(1);
+  });
+});

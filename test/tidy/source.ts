@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { globSync } from 'tinyglobby';
+import ts from 'typescript';
+
+/** The root of the repository. */
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A TypeScript file as the checks see it. */
+export interface Source {
+  /** From the root, with forward slashes: `core/log/segment.ts`. */
+  readonly path: string;
+  readonly text: string;
+  readonly tree: ts.SourceFile;
+}
+
+/** What a check has against a place: `core/log/segment.ts:12: ...`. */
+export type Finding = string;
+
+export function sourceOf(path: string, text: string): Source {
+  return { path, text, tree: ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true) };
+}
+
+/** Every TypeScript file of the project, by path. */
+export function readSources(): Source[] {
+  const ignore = ['**/node_modules/**', 'dist/**', 'docs/api/**', 'data/**'];
+  const paths = globSync('**/*.ts', { cwd: ROOT, ignore, dot: true });
+  return paths.sort().map((path) => sourceOf(path, readText(path)));
+}
+
+/** The text of a file, its path from the root. */
+export function readText(path: string): string {
+  return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+}
+
+export function isTest(path: string): boolean {
+  return path.startsWith('test/') || path.endsWith('.test.ts');
+}
+
+/** True for the code that the npm package carries. */
+export function isShipped(path: string): boolean {
+  return /^(core|streams|connect|job|cli)\//.test(path) && !isTest(path);
+}
+
+/** All nodes below `node`, itself first. */
+export function* nodesOf(node: ts.Node): Generator<ts.Node> {
+  yield node;
+  const children: ts.Node[] = [];
+  ts.forEachChild(node, (child) => void children.push(child));
+  for (const child of children) yield* nodesOf(child);
+}
+
+export function finding(source: Source, position: number, message: string): Finding {
+  const { line } = source.tree.getLineAndCharacterOfPosition(position);
+  return `${source.path}:${line + 1}: ${message}`;
+}
+
+/** The comments of a file with their places: what stands between its tokens. */
+export function commentsOf({ tree, text }: Source): { position: number; text: string }[] {
+  const comments = new Map<number, string>();
+  for (const token of tokensOf(tree, tree)) {
+    const ranges = [
+      ...(ts.getLeadingCommentRanges(text, token.pos) ?? []),
+      ...(ts.getTrailingCommentRanges(text, token.end) ?? []),
+    ];
+    // At the start of a file one comment is in both.
+    for (const { pos, end } of ranges) comments.set(pos, text.slice(pos, end));
+  }
+  return [...comments].map(([position, comment]) => ({ position, text: comment }));
+}
+
+function* tokensOf(node: ts.Node, tree: ts.SourceFile): Generator<ts.Node> {
+  const children = node.getChildren(tree).filter(({ kind }) => kind !== ts.SyntaxKind.JSDoc);
+  if (children.length === 0) yield node;
+  for (const child of children) yield* tokensOf(child, tree);
+}
