@@ -1,0 +1,48 @@
+/**
+ * What each failure of a topology carries, and thereby the one list of its codes. docs/ERRORS.md is
+ * checked against this table.
+ */
+export interface StreamsErrorDetails {
+  APPLICATION_RUNNING: { applicationId: string };
+  COMMIT_FAILED: { applicationId: string; step: string };
+  COPARTITIONING: { topics: readonly { topic: string; partitions: number }[] };
+  DESERIALIZATION_FAILED: { topic: string; partition: number; offset: number; field: string };
+  INVALID_STATE: { operation: string; state: string };
+  NAME_TAKEN: { name: string; kind: string };
+  PROCESSING_FAILED: {
+    node: string;
+    topic: string;
+    partition: number;
+    offset: number;
+  };
+  SERIALIZATION_FAILED: { store: string; field: string };
+  STATE_AHEAD: { store: string; storeOffset: number; changelogEnd: number };
+  STATE_CORRUPT: { directory: string; reason: string };
+  STATE_KEY_TOO_LONG: { store: string; sizeBytes: number; limitBytes: number };
+  TOPOLOGY_INVALID: { reason: string };
+  UNKNOWN_STORE: { store: string; nearest?: string };
+}
+export type StreamsErrorCode = keyof StreamsErrorDetails;
+
+/** Codes whose call may simply be repeated: the task went back to its last commit. */
+const RETRIABLE: ReadonlySet<StreamsErrorCode> = new Set<StreamsErrorCode>(['COMMIT_FAILED']);
+
+/** A failure of a topology. Switch on `code`; `message` is for people. */
+export class StreamsError<C extends StreamsErrorCode = StreamsErrorCode> extends Error {
+  override readonly name = 'StreamsError';
+  readonly code: C;
+  readonly details: Readonly<StreamsErrorDetails[C]>;
+  readonly retriable: boolean;
+
+  constructor(code: C, message: string, details: StreamsErrorDetails[C], options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+    this.retriable = RETRIABLE.has(code);
+  }
+
+  /** Narrows an unknown error to one code, so that `details` is typed. */
+  static is<C extends StreamsErrorCode>(error: unknown, code: C): error is StreamsError<C> {
+    return error instanceof StreamsError && error.code === code;
+  }
+}

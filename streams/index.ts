@@ -1,0 +1,35 @@
+/**
+ * Stream processing: build a topology with `StreamsBuilder`, run it with `StreamsApp`.
+ *
+ * @packageDocumentation
+ */
+export { StreamsBuilder, type SourceOptions, type TableOptions } from './dsl/streams-builder.ts';
+export { KStream, type SinkTopic, type StreamParts } from './dsl/kstream.ts';
+export {
+  KGroupedStream,
+  TimeWindowedStream,
+  type GroupedParts,
+  type WindowedOptions,
+} from './dsl/grouped-stream.ts';
+export { GlobalKTable, KTable, type TableParts } from './dsl/ktable.ts';
+export type { GroupOptions, NodeOptions, StoreOptions } from './dsl/node-options.ts';
+export { StreamsApp, type StreamsState } from './runtime/app.ts';
+export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
+export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
+export type { CommitStep } from './runtime/commit.ts';
+export type { KeyValue } from './operators/map.ts';
+export type { Emit } from './operators/windowed-aggregate.ts';
+export {
+  hoppingWindow,
+  tumblingWindow,
+  windowedSerde,
+  type TimeWindows,
+  type Windowed,
+} from './topology/windows.ts';
+export { StreamRecord } from './topology/stream-record.ts';
+export type { DropReason } from './topology/operator.ts';
+export type { TimestampExtractor } from './topology/node.ts';
+export type { ReadOnlyKeyValueStore } from './topology/store.ts';
+export type { SubTopology, Topology } from './topology/topology.ts';
+export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';
+export { days, hours, milliseconds, minutes, seconds } from './time.ts';

@@ -1,0 +1,55 @@
+import { NO_HEADERS } from '../../core/index.ts';
+import type { Operator } from '../topology/operator.ts';
+import { StreamRecord } from '../topology/stream-record.ts';
+
+/** How the records of one key become one value. */
+export interface Aggregation<K, V, A> {
+  readonly kind: 'count' | 'reduce' | 'aggregate';
+  /** The name of its store. */
+  readonly store: string;
+  /** The value of a key with its first record, given what it had before: undefined at first. */
+  readonly add: (aggregate: A | undefined, record: StreamRecord<K, V>) => A;
+}
+
+/**
+ * Keeps one value a key in a store and forwards it when it has changed: once for each commit, however
+ * many records went into it [OP-11]. The time of a result is that of its newest record. Records with a
+ * null key or value are left out.
+ */
+export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<K, V, K, A> {
+  const { add } = aggregation;
+  return {
+    kind: aggregation.kind,
+    changesKey: false,
+    start(forward, context) {
+      const store = context.keyValueStore<K, A>(aggregation.store);
+      let current: StreamRecord<K, V>; // the record that `change` adds: saves a closure a record
+      const change = (value: A | undefined): A => add(value, current);
+      return {
+        process: (record) => {
+          if (record.key === null || record.value === null) {
+            context.drop(record.key === null ? 'null-key' : 'null-value');
+            return;
+          }
+          current = record;
+          store.update(record.key, record.timestampMs, change);
+        },
+        flush: () => {
+          for (const { key, value, timestampMs } of store.changed()) {
+            forward(resultRecord(key, value as A, timestampMs, context.partition));
+          }
+        },
+      };
+    },
+  };
+}
+
+/** A record that no single input record stands for. */
+export function resultRecord<K, V>(
+  key: K,
+  value: V,
+  timestampMs: number,
+  partition: number,
+): StreamRecord<K, V> {
+  return new StreamRecord(key, value, timestampMs, NO_HEADERS, '', partition, -1);
+}

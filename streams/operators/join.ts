@@ -1,0 +1,53 @@
+import type { Operator } from '../topology/operator.ts';
+import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+
+/** How a stream meets a table. */
+export interface TableJoin<K, V, KT, VT, VR> {
+  /** The name of the table's store. */
+  readonly store: string;
+  /** A global table is the same in every task; another has the partition of the task. */
+  readonly isGlobal: boolean;
+  /** The key in the table; null or undefined for none. */
+  readonly key: (record: StreamRecord<K, V>) => KT | null | undefined;
+  readonly joiner: (left: V, right: VT, record: StreamRecord<K, V>) => VR;
+  /** Also call the joiner, with undefined, when the table has no such key. */
+  readonly isLeft: boolean;
+}
+
+/**
+ * Looks each record's key up in a table and forwards what the joiner makes of both [OP-9]. The table is
+ * taken as it is when the record is processed: a later change of the table joins nothing again. Null
+ * values, and keys that are missing or null in an inner join, are left out.
+ */
+export function joinTable<K, V, KT, VT, VR>(
+  join: TableJoin<K, V, KT, VT, VR>,
+): Operator<K, V, K, VR> {
+  const { key: keyOf, isLeft } = join;
+  const joiner = join.joiner as (left: V, right: VT | undefined, record: StreamRecord<K, V>) => VR;
+  return {
+    kind: isLeft ? 'left-join' : 'join',
+    changesKey: false,
+    start(forward, context) {
+      const store: ReadOnlyKeyValueStore<KT, VT> = join.isGlobal
+        ? context.globalStore(join.store)
+        : context.keyValueStore(join.store);
+      return {
+        process: (record) => {
+          if (record.value === null) {
+            context.drop('null-value');
+            return;
+          }
+          const key = keyOf(record);
+          const isNull = key === null || key === undefined;
+          const right = isNull ? undefined : store.get(key);
+          if (right !== undefined || isLeft) {
+            forward(record.withValue(joiner(record.value, right, record)));
+          } else if (isNull) {
+            context.drop('null-key');
+          }
+        },
+      };
+    },
+  };
+}

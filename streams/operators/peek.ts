@@ -1,0 +1,24 @@
+import type { Operator } from '../topology/operator.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+
+/**
+ * Calls `look` with each record and forwards it unchanged [OP-6]. After a crash `look` sees again what
+ * was not committed: it is for looking, not for effects that count.
+ */
+export function peek<K, V>(look: (record: StreamRecord<K, V>) => void): Operator<K, V, K, V> {
+  return {
+    kind: 'peek',
+    changesKey: false,
+    start: (forward) => ({
+      process: (record) => {
+        look(record);
+        forward(record);
+      },
+    }),
+  };
+}
+
+/** Forwards everything: where streams are merged, or a table is read as a stream [OP-7]. */
+export function pass<K, V>(kind: string): Operator<K, V, K, V> {
+  return { kind, changesKey: false, start: (forward) => ({ process: forward }) };
+}

@@ -1,0 +1,41 @@
+import type { Operator } from '../topology/operator.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+
+/** A value on its way from `split` to the one branch that takes it. */
+export interface Routed<V> {
+  readonly branch: number;
+  readonly value: V;
+}
+
+/**
+ * Sends each record to the branch of the first predicate that is true, or to the branch behind the last
+ * one when none is [OP-8].
+ */
+export function split<K, V>(
+  predicates: readonly ((record: StreamRecord<K, V>) => boolean)[],
+): Operator<K, V, K, Routed<V>> {
+  return {
+    kind: 'split',
+    changesKey: false,
+    start: (forward) => ({
+      process: (record) => {
+        const found = predicates.findIndex((predicate) => predicate(record));
+        const branch = found < 0 ? predicates.length : found;
+        forward(record.withValue({ branch, value: record.value }));
+      },
+    }),
+  };
+}
+
+/** Takes what `split` sends to branch number `branch`. */
+export function branch<K, V>(branch: number): Operator<K, Routed<V>, K, V> {
+  return {
+    kind: 'branch',
+    changesKey: false,
+    start: (forward) => ({
+      process: (record) => {
+        if (record.value.branch === branch) forward(record.withValue(record.value.value));
+      },
+    }),
+  };
+}

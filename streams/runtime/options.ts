@@ -1,0 +1,84 @@
+import {
+  checkOptions,
+  integer,
+  oneOf,
+  systemClock,
+  text,
+  callback,
+  instance,
+  type Clock,
+  type OptionChecks,
+} from '../../core/index.ts';
+import type { CommitStep } from './commit.ts';
+
+/** Kafka Streams' settings, in camelCase; times in milliseconds. */
+export interface StreamsOptions {
+  /** Names the application: its group, its internal topics, its state. */
+  readonly applicationId: string;
+  /**
+   * `exactly_once`: outputs, state and input offsets change together, whatever happens.
+   * `at_least_once`: after a crash the records since the last commit are processed again.
+   */
+  readonly processingGuarantee?: 'exactly_once' | 'at_least_once';
+  /** How often to commit while there is work; a commit comes earlier when the input has run dry. */
+  readonly commitIntervalMs?: number;
+  /** How often committed state goes into LMDB: what a restart reads back is at most this much. */
+  readonly checkpointIntervalMs?: number;
+  /** A checkpoint comes earlier when a task has this many entries to write. */
+  readonly checkpointEntriesMax?: number;
+  /** Clean entries that a store keeps in memory. */
+  readonly cacheEntriesMax?: number;
+  /** How long an input has to be empty before stream time no longer waits for it. */
+  readonly idleTimeoutMs?: number;
+  /** Where the state is kept. Default: `streams/<applicationId>` in the log's directory. */
+  readonly stateDir?: string;
+  readonly transactionTimeoutMs?: number;
+  /** Hears of each step of a commit and a checkpoint, before it is taken; for tests and tracing. */
+  readonly onStep?: (step: CommitStep) => void;
+  readonly clock?: Clock;
+}
+
+/** Kafka's defaults where it has such a setting. */
+export const STREAMS_DEFAULTS = {
+  processingGuarantee: 'exactly_once',
+  // Kafka: 100 with exactly_once, 30 000 without; there an early commit costs round trips to brokers.
+  commitIntervalMs: 100,
+  checkpointIntervalMs: 3_000,
+  checkpointEntriesMax: 100_000,
+  cacheEntriesMax: 200_000,
+  // Kafka's max.task.idle.ms is 0. A second costs only latency, and keeps a task that is between two
+  // fetches from being overtaken.
+  idleTimeoutMs: 1_000,
+  transactionTimeoutMs: 60_000,
+  clock: systemClock,
+} as const satisfies Partial<StreamsOptions>;
+
+export type StreamsSettings = StreamsOptions &
+  Required<Pick<StreamsOptions, keyof typeof STREAMS_DEFAULTS>>;
+
+const CHECKS: OptionChecks<StreamsOptions> = {
+  applicationId: (value) =>
+    typeof value === 'string' && /^[\w.-]{1,180}$/.test(value)
+      ? undefined
+      : 'a name of a-z A-Z 0-9 . _ -, since topics and directories are named after it',
+  processingGuarantee: oneOf('exactly_once', 'at_least_once'),
+  commitIntervalMs: integer(0),
+  checkpointIntervalMs: integer(0),
+  checkpointEntriesMax: integer(1),
+  cacheEntriesMax: integer(0),
+  idleTimeoutMs: (value) => (value === Infinity ? undefined : integer(0)(value)),
+  stateDir: text,
+  transactionTimeoutMs: integer(1),
+  onStep: callback,
+  clock: instance,
+};
+
+/** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+export function streamsSettings(options: StreamsOptions): StreamsSettings {
+  checkOptions('StreamsApp', options, CHECKS);
+  const settings = { ...STREAMS_DEFAULTS, ...options };
+  if ((options.applicationId as string | undefined) === undefined) {
+    checkOptions('StreamsApp', { applicationId: '' }, CHECKS as never);
+  }
+  return settings;
+}

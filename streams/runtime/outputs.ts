@@ -1,0 +1,17 @@
+import type { Headers } from '../../core/index.ts';
+
+/** Writes the records of one topic; a `TopicWriter` of core is one. */
+export interface RecordWriter {
+  write(
+    key: unknown,
+    value: unknown,
+    timestampMs: number,
+    headers?: Headers,
+    partition?: number,
+  ): unknown;
+}
+
+/** Where the tasks' records go, by topic. All topics of the topology are known before a task starts. */
+export interface Outputs {
+  writer(topic: string): RecordWriter;
+}

@@ -1,0 +1,61 @@
+import type { Log } from '../../core/index.ts';
+import { TaskWindowStore } from '../state/stores.ts';
+import { changelogTopic } from './plan.ts';
+import { UpstreamTime } from './stream-time.ts';
+import type { Task } from './task.ts';
+
+/** A place in a window store's changelog below which only windows up to some start are spoken of. */
+interface Mark {
+  readonly offset: number;
+  readonly newestStartMs: number;
+}
+
+/**
+ * Keeps the internal topics from growing for ever: what a repartition topic's reader has committed, and
+ * what a changelog says of windows that have closed, is deleted (Kafka Streams does the first by
+ * `repartition.purge.interval.ms`, the second by retention).
+ */
+export class Purger {
+  readonly #log: Log;
+  readonly #applicationId: string;
+  /** By task and store: marks of checkpoints, oldest first. */
+  readonly #marks = new Map<string, Mark[]>();
+
+  constructor(log: Log, applicationId: string) {
+    this.#log = log;
+    this.#applicationId = applicationId;
+  }
+
+  /** Runs after a checkpoint: everything processed is committed and in it. */
+  async run(tasks: readonly Task[]): Promise<void> {
+    const partitions: { topic: string; partition: number; offset: number }[] = [];
+    for (const task of tasks) {
+      for (const { topic, partition, position, time } of task.inputs) {
+        if (time instanceof UpstreamTime) partitions.push({ topic, partition, offset: position });
+      }
+      for (const [name, store] of task.state.stores) {
+        if (!(store instanceof TaskWindowStore) || store.spec.backing !== 'changelog') continue;
+        const offset = this.#closedBelow(task, store);
+        const topic = changelogTopic(this.#applicationId, name);
+        if (offset > 0) partitions.push({ topic, partition: task.partition, offset });
+      }
+    }
+    if (partitions.length > 0) await this.#log.admin().deleteRecords(partitions);
+  }
+
+  /** The changelog offset below which all windows have closed. */
+  #closedBelow(task: Task, store: TaskWindowStore<unknown, unknown>): number {
+    const key = `${task.id} ${store.name}`;
+    const marks = this.#marks.get(key) ?? [];
+    this.#marks.set(key, marks);
+    const [oldestStartMs = Infinity] = store.windowStarts();
+    let offset = 0;
+    while (marks[0] !== undefined && marks[0].newestStartMs < oldestStartMs) {
+      offset = marks.shift()?.offset ?? 0;
+    }
+    const newestStartMs = store.newestStartMs;
+    const end = task.state.changelogOffset(store.name) ?? 0;
+    if (marks.at(-1)?.offset !== end) marks.push({ offset: end, newestStartMs });
+    return offset;
+  }
+}

@@ -1,0 +1,148 @@
+import { AssertionFailure, NO_ROOM, serializeToBytes, type Serde } from '../../core/index.ts';
+import { StreamsError } from '../errors.ts';
+import type { StoreSpec } from '../topology/store.ts';
+
+/** LMDB's longest key with pages of 4096 bytes. */
+const KEY_BYTES_MAX = 1978;
+const TIMESTAMP_BYTES = 8;
+/** Places a signed number so that its bytes order as it does. */
+const SIGN_BIAS = 0x8000_0000;
+const HIGH = 0x1_0000_0000;
+
+/** A live entry of a store: one object a key, changed in place. */
+export interface LiveEntry<K, V> {
+  readonly key: K;
+  /** Undefined in a store without windows. */
+  readonly windowStartMs: number | undefined;
+  /** Undefined when deleted. */
+  value: V | undefined;
+  timestampMs: number;
+}
+
+/**
+ * The bytes of a store's entries, the same in LMDB and in the changelog:
+ *
+ *     key:   [windowStart i64, sign bit inverted: windows only] key
+ *     value: timestamp i64 | value
+ *
+ * So a window's entries stand together, windows in the order of time. The two serdes write an entry
+ * straight into a batch of the changelog.
+ */
+export class StoreCodec<K, V> {
+  readonly entryKey: Serde<LiveEntry<K, V>>;
+  readonly entryValue: Serde<LiveEntry<K, V>>;
+  readonly #store: string;
+  readonly #key: Serde<K>;
+  readonly #value: Serde<V>;
+  readonly #keyStart: number;
+
+  constructor(spec: StoreSpec<K, V>) {
+    const isWindowed = spec.kind === 'window';
+    this.#store = spec.name;
+    this.#key = spec.key;
+    this.#value = spec.value;
+    this.#keyStart = isWindowed ? WINDOW_BYTES : 0;
+    this.entryKey = {
+      name: spec.key.name,
+      serialize: ({ key, windowStartMs = 0 }, target, position) => {
+        if (target.length - position < this.#keyStart) return NO_ROOM;
+        if (isWindowed) writeWindowStart(target, position, windowStartMs);
+        const end = spec.key.serialize(key, target, position + this.#keyStart);
+        if (end - position > KEY_BYTES_MAX) throw this.#tooLong(end - position);
+        return end;
+      },
+      deserialize: unused,
+    };
+    this.entryValue = {
+      name: spec.value.name,
+      serialize: ({ value, timestampMs }, target, position) => {
+        if (target.length - position < TIMESTAMP_BYTES) return NO_ROOM;
+        writeInt64(target, position, timestampMs);
+        return spec.value.serialize(value as V, target, position + TIMESTAMP_BYTES);
+      },
+      deserialize: unused,
+    };
+  }
+
+  /** The key's bytes in memory of their own. @throws StreamsError STATE_KEY_TOO_LONG */
+  encodeKey(entry: LiveEntry<K, V>): Buffer {
+    return this.#bytes(this.entryKey, entry, 'key');
+  }
+
+  /** The value's bytes in memory of their own. */
+  encodeValue(entry: LiveEntry<K, V>): Buffer {
+    return this.#bytes(this.entryValue, entry, 'value');
+  }
+
+  decodeKey(bytes: Buffer): K {
+    return this.#key.deserialize(bytes, this.#keyStart, bytes.length);
+  }
+
+  decodeValue(bytes: Buffer): V {
+    return this.#value.deserialize(bytes, TIMESTAMP_BYTES, bytes.length);
+  }
+
+  #bytes<T>(serde: Serde<T>, value: T, field: string): Buffer {
+    try {
+      return serializeToBytes(serde, value);
+    } catch (cause) {
+      if (cause instanceof StreamsError) throw cause;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `a ${field} of store ${this.#store} could not be written by ${serde.name}: ${reason}`;
+      throw new StreamsError(
+        'SERIALIZATION_FAILED',
+        message,
+        { store: this.#store, field },
+        { cause },
+      );
+    }
+  }
+
+  #tooLong(sizeBytes: number): StreamsError {
+    const store = this.#store;
+    const message = `a key of store ${store} takes ${sizeBytes} bytes; at most ${KEY_BYTES_MAX} are possible`;
+    return new StreamsError('STATE_KEY_TOO_LONG', message, {
+      store,
+      sizeBytes,
+      limitBytes: KEY_BYTES_MAX,
+    });
+  }
+}
+
+function unused(): never {
+  throw new AssertionFailure('entries are read through decodeKey and decodeValue');
+}
+
+const WINDOW_BYTES = 8;
+
+/** The start of a windowed key's bytes. */
+export function decodeWindowStart(bytes: Buffer): number {
+  return (bytes.readUInt32BE(0) - SIGN_BIAS) * HIGH + bytes.readUInt32BE(4);
+}
+
+export function decodeTimestamp(bytes: Buffer): number {
+  return bytes.readInt32BE(0) * HIGH + bytes.readUInt32BE(4);
+}
+
+/** The bytes before and after all keys of a window. */
+export function windowBounds(windowStartMs: number): {
+  readonly start: Buffer;
+  readonly end: Buffer;
+} {
+  const [start, end] = [Buffer.alloc(WINDOW_BYTES), Buffer.alloc(WINDOW_BYTES)];
+  writeWindowStart(start, 0, windowStartMs);
+  writeWindowStart(end, 0, windowStartMs + 1);
+  return { start, end };
+}
+
+function writeWindowStart(target: Buffer, position: number, windowStartMs: number): void {
+  const high = Math.floor(windowStartMs / HIGH);
+  target.writeUInt32BE(high + SIGN_BIAS, position);
+  target.writeUInt32BE(windowStartMs - high * HIGH, position + 4);
+}
+
+function writeInt64(target: Buffer, position: number, value: number): void {
+  const high = Math.floor(value / HIGH);
+  target.writeInt32BE(high, position);
+  target.writeUInt32BE(value - high * HIGH, position + 4);
+}

@@ -1,0 +1,38 @@
+/** The value of one key in a checkpoint; undefined removes it. */
+export interface StoredChange {
+  readonly key: Buffer;
+  readonly value: Buffer | undefined;
+}
+
+/** What a checkpoint knows besides the stores themselves. */
+export interface StateMeta {
+  /** Of the layout of keys and values; another one is rebuilt from the changelog. */
+  readonly formatVersion: number;
+  /** Store to the changelog offset that its content stands for: the next one to apply. */
+  readonly changelogOffsets: Readonly<Record<string, number>>;
+}
+
+/**
+ * Where the checkpoints of one task are kept. Only committed state comes here. Two implementations: LMDB
+ * and memory; one shared suite holds them to this page.
+ */
+export interface StateEnvironment {
+  /** What the last checkpoint said, or undefined where there was none. */
+  readMeta(): StateMeta | undefined;
+  /** The value of a key: valid until the next call. */
+  get(store: string, key: Buffer): Buffer | undefined;
+  /** The entries from `start` to before `end`, by rising key; each valid until the next one. */
+  range(
+    store: string,
+    start: Buffer,
+    end: Buffer | undefined,
+  ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
+  /**
+   * Writes changes, by rising key within each store, and what they stand for: all of it or nothing. It
+   * survives kill -9 when it returns; after a power cut an older checkpoint may stand, whole.
+   */
+  checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void;
+  /** Removes everything: the state is to be rebuilt. */
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,227 @@
+import type { StoreEntry } from '../topology/store.ts';
+import { decodeTimestamp, windowBounds, type LiveEntry, type StoreCodec } from './codec.ts';
+import type { StateEnvironment, StoredChange } from './environment.ts';
+
+/** Changed since the last commit: the uncommitted layer. */
+const CHANGED = 1;
+/** Committed, not yet in a checkpoint: the layer between. */
+const PENDING = 2;
+/** The changelog or a checkpoint has a value for the key: deleting it needs a tombstone. */
+const KEPT = 4;
+
+/** An entry with what has to be done about it yet. */
+interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
+  readonly key: K;
+  value: V | undefined;
+  timestampMs: number;
+  /** What the key is found by: itself, or its bytes as text for keys that are objects. */
+  readonly id: unknown;
+  /** Of CHANGED, PENDING and KEPT. */
+  flags: number;
+}
+
+/**
+ * The live entries of a store, or of one window of it, in three layers that share the objects: what this
+ * transaction has changed, what is committed but not in a checkpoint, and a cache of the rest. Values are
+ * objects, serialised once for each commit that changed them; a value may be changed in place by the
+ * function given to `update`.
+ */
+export class KeySpace<K, V> {
+  readonly #name: string;
+  readonly #codec: StoreCodec<K, V>;
+  readonly #environment: StateEnvironment;
+  readonly #windowStartMs: number | undefined;
+  readonly #entries = new Map<unknown, Entry<K, V>>();
+  /** Entries with CHANGED, in the order of their first change. Emptied by `takeChanged`. */
+  #changed: Entry<K, V>[] = [];
+  /** Entries with PENDING. Emptied by `takePending`. */
+  #pending: Entry<K, V>[] = [];
+  /** False when the checkpoint has entries that are not here. */
+  #isComplete: boolean;
+
+  constructor(options: {
+    readonly name: string;
+    readonly codec: StoreCodec<K, V>;
+    readonly environment: StateEnvironment;
+    readonly windowStartMs?: number;
+    /** True when the checkpoint has nothing of this: then a missing entry need not be looked for. */
+    readonly isNew: boolean;
+  }) {
+    this.#name = options.name;
+    this.#codec = options.codec;
+    this.#environment = options.environment;
+    this.#windowStartMs = options.windowStartMs;
+    this.#isComplete = options.isNew;
+  }
+
+  /** Entries in memory, deleted ones included. */
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  get pendingCount(): number {
+    return this.#pending.length;
+  }
+
+  get(key: K): V | undefined {
+    const id = this.#idOf(key);
+    return (this.#entries.get(id) ?? this.#load(key, id))?.value;
+  }
+
+  update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void {
+    const id = typeof key === 'object' ? this.#idOf(key) : key;
+    let entry = this.#entries.get(id) ?? this.#load(key, id);
+    if (entry === undefined) {
+      const value = change(undefined);
+      if (value === undefined) return;
+      entry = this.#add(key, id, value, timestampMs, CHANGED);
+      this.#changed.push(entry);
+      return;
+    }
+    entry.value = change(entry.value);
+    if (timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
+    this.#noteChange(entry);
+  }
+
+  /** Sets a value with its time, whichever was there. */
+  put(key: K, value: V | undefined, timestampMs: number): void {
+    const id = this.#idOf(key);
+    let entry = this.#entries.get(id) ?? this.#load(key, id);
+    if (entry === undefined) {
+      if (value === undefined) return;
+      entry = this.#add(key, id, value, timestampMs, 0);
+    }
+    entry.value = value;
+    entry.timestampMs = timestampMs;
+    this.#noteChange(entry);
+  }
+
+  /** Takes over a record of the changelog: committed, and not in the checkpoint. */
+  restore(keyBytes: Buffer, value: V | undefined, timestampMs: number): void {
+    const key = this.#codec.decodeKey(keyBytes);
+    const id = this.#idOf(key);
+    let entry = this.#entries.get(id);
+    if (entry === undefined) {
+      entry = this.#add(key, id, value, timestampMs, KEPT | PENDING);
+      this.#pending.push(entry);
+      return;
+    }
+    entry.value = value;
+    entry.timestampMs = timestampMs;
+    if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
+    entry.flags |= KEPT | PENDING;
+  }
+
+  /** What has changed since the last commit. */
+  changed(): readonly StoreEntry<K, V>[] {
+    return this.#changed;
+  }
+
+  /** All that is not deleted; reads in what only the checkpoint has. */
+  *all(): Generator<StoreEntry<K, V>> {
+    this.#loadAll();
+    for (const entry of this.#entries.values()) if (entry.value !== undefined) yield entry;
+  }
+
+  /**
+   * Hands over what the changelog has to hear of: one entry for each key that has changed since the last
+   * call. From now on they are committed, as far as this store goes.
+   */
+  takeChanged(): readonly LiveEntry<K, V>[] {
+    const changed = this.#changed;
+    if (changed.length === 0) return changed;
+    this.#changed = [];
+    const kept: Entry<K, V>[] = [];
+    for (const entry of changed) {
+      entry.flags &= ~CHANGED;
+      if (entry.value === undefined && (entry.flags & KEPT) === 0) {
+        this.#entries.delete(entry.id); // made and deleted in between: nobody has to know
+        continue;
+      }
+      if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
+      entry.flags |= PENDING | KEPT;
+      kept.push(entry);
+    }
+    return kept;
+  }
+
+  /** Hands over what a checkpoint has to write, by rising key as far as keys compare as their bytes do. */
+  takePending(): StoredChange[] {
+    const pending = this.#pending;
+    this.#pending = [];
+    pending.sort(byId);
+    return pending.map((entry) => {
+      entry.flags &= ~PENDING;
+      const key = this.#codec.encodeKey(entry);
+      if (entry.value !== undefined) return { key, value: this.#codec.encodeValue(entry) };
+      this.#entries.delete(entry.id);
+      return { key, value: undefined };
+    });
+  }
+
+  /** Drops clean entries, oldest first, until `count` are left: the checkpoint has them. */
+  shrinkTo(count: number): void {
+    if (this.#entries.size <= count) return;
+    for (const entry of this.#entries.values()) {
+      if (this.#entries.size <= count) return;
+      if ((entry.flags & (CHANGED | PENDING)) !== 0) continue;
+      this.#entries.delete(entry.id);
+      this.#isComplete = false;
+    }
+  }
+
+  #noteChange(entry: Entry<K, V>): void {
+    if ((entry.flags & CHANGED) !== 0) return;
+    entry.flags |= CHANGED;
+    this.#changed.push(entry);
+  }
+
+  #add(key: K, id: unknown, value: V | undefined, timestampMs: number, flags: number): Entry<K, V> {
+    const windowStartMs = this.#windowStartMs;
+    const entry: Entry<K, V> = { key, windowStartMs, value, timestampMs, id, flags };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  /** Reads an entry from the checkpoint into the cache. */
+  #load(key: K, id: unknown): Entry<K, V> | undefined {
+    if (this.#isComplete) return undefined;
+    const probe = { key, windowStartMs: this.#windowStartMs, value: undefined, timestampMs: 0 };
+    const bytes = this.#environment.get(this.#name, this.#codec.encodeKey(probe));
+    if (bytes === undefined) return undefined;
+    return this.#add(key, id, this.#codec.decodeValue(bytes), decodeTimestamp(bytes), KEPT);
+  }
+
+  #loadAll(): void {
+    if (this.#isComplete) return;
+    const bounds = this.#windowStartMs === undefined ? ALL : windowBounds(this.#windowStartMs);
+    for (const { key: keyBytes, value } of this.#environment.range(
+      this.#name,
+      bounds.start,
+      bounds.end,
+    )) {
+      const key = this.#codec.decodeKey(keyBytes);
+      const id = this.#idOf(key);
+      if (this.#entries.has(id)) continue;
+      this.#add(key, id, this.#codec.decodeValue(value), decodeTimestamp(value), KEPT);
+    }
+    this.#isComplete = true;
+  }
+
+  #idOf(key: K): unknown {
+    if (typeof key !== 'object' || key === null) return key;
+    const probe = { key, windowStartMs: this.#windowStartMs, value: undefined, timestampMs: 0 };
+    return this.#codec.encodeKey(probe).toString('latin1');
+  }
+}
+
+const ALL = { start: Buffer.alloc(0), end: undefined };
+
+function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
+  const [left, right] = [a.id as string, b.id as string];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

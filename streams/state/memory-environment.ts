@@ -1,0 +1,54 @@
+import type { StateEnvironment, StateMeta, StoredChange } from './environment.ts';
+
+/** Checkpoints in memory: for tests of topologies, and for stores that need not outlive the process. */
+export class MemoryEnvironment implements StateEnvironment {
+  readonly #stores = new Map<string, Map<string, Buffer>>();
+  #meta: StateMeta | undefined;
+
+  readMeta(): StateMeta | undefined {
+    return this.#meta;
+  }
+
+  get(store: string, key: Buffer): Buffer | undefined {
+    return this.#stores.get(store)?.get(key.toString('latin1'));
+  }
+
+  *range(
+    store: string,
+    start: Buffer,
+    end: Buffer | undefined,
+  ): Iterable<{ readonly key: Buffer; readonly value: Buffer }> {
+    const entries = [...(this.#stores.get(store) ?? [])].map(([key, value]) => ({
+      key: Buffer.from(key, 'latin1'),
+      value,
+    }));
+    entries.sort((a, b) => Buffer.compare(a.key, b.key));
+    for (const entry of entries) {
+      const isBelow = end === undefined || Buffer.compare(entry.key, end) < 0;
+      if (Buffer.compare(entry.key, start) >= 0 && isBelow) yield entry;
+    }
+  }
+
+  checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void {
+    for (const [name, changed] of changes) {
+      let store = this.#stores.get(name);
+      if (store === undefined) this.#stores.set(name, (store = new Map<string, Buffer>()));
+      for (const { key, value } of changed) {
+        const text = key.toString('latin1');
+        if (value === undefined) store.delete(text);
+        else store.set(text, Buffer.from(value));
+      }
+    }
+    this.#meta = meta;
+  }
+
+  clear(): Promise<void> {
+    this.#stores.clear();
+    this.#meta = undefined;
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

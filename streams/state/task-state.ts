@@ -1,0 +1,81 @@
+import { closest } from 'fastest-levenshtein';
+import { StreamsError } from '../errors.ts';
+import type { StoreSpec } from '../topology/store.ts';
+import type { StateEnvironment, StoredChange } from './environment.ts';
+import { STATE_FORMAT_VERSION } from './lmdb-environment.ts';
+import { TaskKeyValueStore, TaskWindowStore, type TaskStore } from './stores.ts';
+
+/**
+ * All stores of one task: one environment, and how far along its changelog each store's checkpoint is.
+ */
+export class TaskState {
+  readonly stores: ReadonlyMap<string, TaskStore>;
+  readonly #environment: StateEnvironment;
+  /** Store to the changelog offset that its checkpoint stands for. Changes at each checkpoint. */
+  #changelogOffsets: Readonly<Record<string, number>>;
+
+  constructor(environment: StateEnvironment, specs: readonly StoreSpec[]) {
+    this.#environment = environment;
+    const meta = environment.readMeta();
+    this.#changelogOffsets = meta?.changelogOffsets ?? {};
+    const stores = specs.map((spec): [string, TaskStore] => {
+      const isNew = this.#changelogOffsets[spec.name] === undefined;
+      const Store = spec.kind === 'window' ? TaskWindowStore : TaskKeyValueStore;
+      return [spec.name, new Store(spec, environment, isNew)];
+    });
+    this.stores = new Map(stores);
+  }
+
+  /** The changelog offset to read a store back from; undefined when there is no checkpoint of it. */
+  changelogOffset(store: string): number | undefined {
+    return this.#changelogOffsets[store];
+  }
+
+  /** Entries that are committed and in no checkpoint: what a restart has to read back. */
+  get pendingCount(): number {
+    let count = 0;
+    for (const store of this.stores.values()) count += store.pendingCount;
+    return count;
+  }
+
+  /** @throws StreamsError UNKNOWN_STORE */
+  keyValueStore<K, V>(name: string): TaskKeyValueStore<K, V> {
+    const store = this.stores.get(name);
+    if (store instanceof TaskKeyValueStore) return store as TaskKeyValueStore<K, V>;
+    throw unknownStore(name, this.stores.keys());
+  }
+
+  /** @throws StreamsError UNKNOWN_STORE */
+  windowStore<K, V>(name: string): TaskWindowStore<K, V> {
+    const store = this.stores.get(name);
+    if (store instanceof TaskWindowStore) return store as TaskWindowStore<K, V>;
+    throw unknownStore(name, this.stores.keys());
+  }
+
+  /**
+   * Writes everything committed to the environment, in one transaction with the changelog offsets that it
+   * stands for. Only right after a commit: the live values must be the committed ones.
+   */
+  checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
+    const changes = new Map<string, StoredChange[]>();
+    for (const [name, store] of this.stores) changes.set(name, store.takePending());
+    const offsets = { ...this.#changelogOffsets, ...changelogOffsets };
+    const meta = { formatVersion: STATE_FORMAT_VERSION, changelogOffsets: offsets };
+    this.#environment.checkpoint(changes, meta);
+    this.#changelogOffsets = offsets;
+    for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);
+  }
+
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+}
+
+/** UNKNOWN_STORE with the nearest name. */
+export function unknownStore(store: string, known: Iterable<string>): StreamsError {
+  const names = [...known];
+  const nearest = names.length === 0 ? undefined : closest(store, names);
+  const hint = nearest === undefined ? 'the topology has none' : `did you mean ${nearest}?`;
+  const details = nearest === undefined ? { store } : { store, nearest };
+  return new StreamsError('UNKNOWN_STORE', `there is no store ${store}; ${hint}`, details);
+}

@@ -1,0 +1,68 @@
+import type { Headers, Serde } from '../../core/index.ts';
+import type { Operator } from './operator.ts';
+import type { StoreSpec } from './store.ts';
+import type { StreamRecord } from './stream-record.ts';
+
+/** A topic to read from or write to, as far as a topology needs to know it. */
+export interface TopicSpec<K = unknown, V = unknown> {
+  readonly name: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  /** Undefined where the topic decides. */
+  readonly partitions: number | undefined;
+}
+
+/** Where the event time of a record comes from; the record's own timestamp unless told otherwise. */
+export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
+
+export type TopologyNode = SourceNode | OperatorNode | SinkNode | RepartitionNode;
+
+interface NodeCommon {
+  /** Unique within the topology; given by the user or made from kind and order. */
+  readonly name: string;
+  /** Names of the nodes whose records come here. */
+  readonly parents: readonly string[];
+}
+
+/** Reads topics. */
+export interface SourceNode extends NodeCommon {
+  readonly kind: 'source';
+  readonly topics: readonly TopicSpec[];
+  readonly timestamp: TimestampExtractor<unknown, unknown> | undefined;
+}
+
+/** Does something to records. */
+export interface OperatorNode extends NodeCommon {
+  readonly kind: 'operator';
+  readonly operator: Operator;
+  /** The stores that it uses, by name. */
+  readonly stores: readonly string[];
+  /** For operators with several outputs: which of the parents' outputs arrives here. */
+  readonly output?: number;
+}
+
+/** Writes to a topic. */
+export interface SinkNode extends NodeCommon {
+  readonly kind: 'sink';
+  readonly topic: TopicSpec;
+  readonly headers?: (record: StreamRecord) => Headers;
+}
+
+/**
+ * Writes to an internal topic by key and reads it again, so that equal keys meet in one task. Its parents
+ * and its children are in different sub-topologies.
+ */
+export interface RepartitionNode extends NodeCommon {
+  readonly kind: 'repartition';
+  /** The internal topic is `<applicationId>-<id>-repartition`. */
+  readonly id: string;
+  readonly key: Serde<unknown>;
+  readonly value: Serde<unknown>;
+  readonly partitions: number | undefined;
+}
+
+/** A table of which every task sees all. */
+export interface GlobalTableSpec {
+  readonly store: StoreSpec;
+  readonly topic: TopicSpec;
+}

@@ -1,0 +1,196 @@
+import { StreamsError } from '../errors.ts';
+import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
+import type { StoreSpec } from './store.ts';
+
+/**
+ * A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it, `describe` prints it.
+ */
+export interface Topology {
+  /** In an order in which parents come before their children. */
+  readonly nodes: readonly TopologyNode[];
+  readonly stores: ReadonlyMap<string, StoreSpec>;
+  readonly globalTables: readonly GlobalTableSpec[];
+  /** In an order in which those that feed others come first. */
+  readonly subTopologies: readonly SubTopology[];
+}
+
+/** Nodes that one task runs: connected without a topic in between, or by a store. */
+export interface SubTopology {
+  readonly id: number;
+  /** Names of its nodes; a repartition node is in two: it ends one and begins another. */
+  readonly nodes: readonly string[];
+  readonly sources: readonly (SourceNode | RepartitionNode)[];
+  readonly stores: readonly string[];
+}
+
+/** Takes nodes in and checks what can be checked one by one; `build` checks the rest. */
+export class TopologyGraph {
+  readonly #nodes = new Map<string, TopologyNode>();
+  readonly #stores = new Map<string, StoreSpec>();
+  readonly #globalTables = new Map<string, GlobalTableSpec>();
+  #count = 0;
+
+  /** A name for a node of this kind: the user's, or one from kind and order. */
+  nameFor(kind: string, given?: string): string {
+    const name = given ?? `${kind}-${String(this.#count++).padStart(4, '0')}`;
+    if (this.#nodes.has(name)) throw nameTaken(name, 'node');
+    return name;
+  }
+
+  /** @throws StreamsError NAME_TAKEN */
+  add(node: TopologyNode): void {
+    if (this.#nodes.has(node.name)) throw nameTaken(node.name, 'node');
+    this.#nodes.set(node.name, node);
+  }
+
+  /** @throws StreamsError NAME_TAKEN */
+  addStore(store: StoreSpec): void {
+    if (this.#stores.has(store.name)) throw nameTaken(store.name, 'store');
+    this.#stores.set(store.name, store);
+  }
+
+  /** @throws StreamsError NAME_TAKEN */
+  addGlobalTable(table: GlobalTableSpec): void {
+    const { name } = table.store;
+    if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
+    this.#globalTables.set(name, table);
+  }
+
+  /** The names that are taken, for tables that are made of them. */
+  get nodeCount(): number {
+    return this.#nodes.size;
+  }
+
+  /**
+   * The finished topology.
+   *
+   * @throws StreamsError TOPOLOGY_INVALID
+   */
+  build(): Topology {
+    const nodes = [...this.#nodes.values()];
+    if (nodes.length === 0) throw invalid('it reads no topic; begin with builder.stream(...)');
+    checkTopics(nodes);
+    return {
+      nodes,
+      stores: this.#stores,
+      globalTables: [...this.#globalTables.values()],
+      subTopologies: findSubTopologies(nodes),
+    };
+  }
+}
+
+/** One topic is read at one place: two sources would each need offsets of their own. */
+function checkTopics(nodes: readonly TopologyNode[]): void {
+  const readBy = new Map<string, string>();
+  for (const node of nodes) {
+    if (node.kind !== 'source') continue;
+    for (const { name } of node.topics) {
+      const other = readBy.get(name);
+      if (other !== undefined) {
+        throw invalid(
+          `topic ${name} is read by ${other} and by ${node.name}; read it once and use the stream twice`,
+        );
+      }
+      readBy.set(name, node.name);
+    }
+  }
+}
+
+/** Groups nodes that are connected directly or share a store. Repartition nodes end and begin groups. */
+function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
+  const groups = new Groups();
+  for (const node of nodes) {
+    const own = readingSide(node.name);
+    groups.add(own);
+    for (const parent of node.parents) {
+      groups.join(node.kind === 'repartition' ? writingSide(node.name) : own, readingSide(parent));
+    }
+    if (node.kind === 'operator')
+      for (const store of node.stores) groups.join(own, `store ${store}`);
+  }
+  const byGroup = new Map<string, TopologyNode[]>();
+  for (const node of nodes) {
+    const sides = node.kind === 'repartition' ? [writingSide(node.name)] : [];
+    for (const side of [...sides, readingSide(node.name)]) {
+      const group = groups.find(side);
+      byGroup.set(group, [...(byGroup.get(group) ?? []), node]);
+    }
+  }
+  const members = [...byGroup.entries()].map(([group, inside]) => {
+    const begins = (node: TopologyNode): node is SourceNode | RepartitionNode =>
+      node.kind === 'source' ||
+      (node.kind === 'repartition' && groups.find(readingSide(node.name)) === group);
+    return {
+      nodes: inside.map(({ name }) => name),
+      sources: inside.filter(begins),
+      stores: inside.flatMap((node) => (node.kind === 'operator' ? node.stores : [])),
+    };
+  });
+  return inOrder(members).map((member, id) => ({
+    ...member,
+    id,
+    stores: [...new Set(member.stores)],
+  }));
+}
+
+type Unnumbered = Omit<SubTopology, 'id'>;
+
+/** Those that feed others first. */
+function inOrder(members: readonly Unnumbered[]): Unnumbered[] {
+  const ordered: Unnumbered[] = [];
+  const visit = (member: Unnumbered): void => {
+    if (ordered.includes(member)) return;
+    for (const source of member.sources) {
+      if (source.kind !== 'repartition') continue;
+      const feeding = members.find(
+        (other) => other !== member && other.nodes.includes(source.name),
+      );
+      if (feeding !== undefined) visit(feeding);
+    }
+    ordered.push(member);
+  };
+  for (const member of members) visit(member);
+  return ordered;
+}
+
+function readingSide(name: string): string {
+  return `node ${name}`;
+}
+
+function writingSide(name: string): string {
+  return `into ${name}`;
+}
+
+/** Union-find over names. */
+class Groups {
+  readonly #parents = new Map<string, string>();
+
+  add(name: string): void {
+    if (!this.#parents.has(name)) this.#parents.set(name, name);
+  }
+
+  find(name: string): string {
+    this.add(name);
+    let root = name;
+    for (let parent = this.#parents.get(root); parent !== root; parent = this.#parents.get(root)) {
+      root = parent ?? root;
+    }
+    this.#parents.set(name, root);
+    return root;
+  }
+
+  join(a: string, b: string): void {
+    this.#parents.set(this.find(a), this.find(b));
+  }
+}
+
+function nameTaken(name: string, kind: string): StreamsError {
+  return new StreamsError('NAME_TAKEN', `there is a ${kind} called ${name} already`, {
+    name,
+    kind,
+  });
+}
+
+function invalid(reason: string): StreamsError {
+  return new StreamsError('TOPOLOGY_INVALID', `the topology cannot run: ${reason}`, { reason });
+}
