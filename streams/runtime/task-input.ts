@@ -92,6 +92,19 @@ export class TaskInput {
     return true;
   }
 
+  /** Processes a record that no log has: for the test driver. */
+  inject(record: StreamRecord, timeRose: () => void): void {
+    this.isIdle = false;
+    if (this.time instanceof UpstreamTime) {
+      const marker = record.key === null ? decodeTimeMarker(record.headers) : undefined;
+      if (marker !== undefined) {
+        if (this.time.observe(marker)) timeRose();
+        return;
+      }
+    }
+    this.#pass(record, timeRose);
+  }
+
   /** The timestamp of the record it stands on, as the log has it. */
   get headTimestampMs(): number {
     return this.#queue[0]!.cursor.timestampMs;
@@ -105,12 +118,20 @@ export class TaskInput {
     const value = this.#read('value', this.#value, source, cursor.valueStart, cursor.valueEnd);
     const { topic, partition } = this;
     const { headers } = cursor;
-    let record = new StreamRecord(key, value, timestampMs, headers, topic, partition, offset);
-    if (this.#timestamp !== undefined) record = record.with(key, value, this.#timestamp(record));
-    if (this.time instanceof RecordTime && this.time.observe(record.timestampMs)) timeRose();
-    this.#process(record);
+    this.#pass(
+      new StreamRecord(key, value, timestampMs, headers, topic, partition, offset),
+      timeRose,
+    );
     this.#hasHead = false;
     this.position = offset + 1;
+  }
+
+  #pass(logged: StreamRecord, timeRose: () => void): void {
+    const extract = this.#timestamp;
+    const record =
+      extract === undefined ? logged : logged.with(logged.key, logged.value, extract(logged));
+    if (this.time instanceof RecordTime && this.time.observe(record.timestampMs)) timeRose();
+    this.#process(record);
   }
 
   #read(

@@ -1,6 +1,7 @@
 import { assert, type CommittedOffset, type PartitionRecords } from '../../core/index.ts';
 import type { DropReason, OperatorContext } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TaskState } from '../state/task-state.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
 import type { Outputs } from './outputs.ts';
@@ -135,6 +136,16 @@ export class Task {
       this.#isDirty = true;
     }
     return count;
+  }
+
+  /** Processes one record of `topic` that no log has: for the test driver. */
+  inject(topic: string, record: StreamRecord): void {
+    const input = this.inputs.find((each) => each.topic === topic);
+    assert(input !== undefined, 'records come for an input of the task');
+    input.inject(record, this.#timeRose);
+    this.counts.processed++;
+    this.#isEnded = false;
+    this.#isDirty = true;
   }
 
   /** Notes which inputs have run dry; after a while stream time no longer waits for them. */

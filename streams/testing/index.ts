@@ -1,0 +1,12 @@
+/**
+ * For tests of topologies: runs one without a log and without waiting.
+ *
+ * @packageDocumentation
+ */
+export {
+  TopologyTestDriver,
+  type OutputRecord,
+  type TestInputTopic,
+  type TestOutputTopic,
+  type TestRecord,
+} from './topology-test-driver.ts';
