@@ -34,7 +34,7 @@ export async function lockDirectory(
 ): Promise<() => Promise<void>> {
   const lock = join(directory, LOCK_FILE);
   const takeover = join(directory, TAKEOVER_FILE);
-  const me: LockOwner = { pid: process.pid, startedAt: startOf(process.pid), token };
+  const me: LockOwner = { pid: process.pid, startedAt: startOf(process.pid, fileSystem), token };
   const content = Buffer.from(JSON.stringify(me));
   try {
     if (!(await createIfAbsent(fileSystem, lock, content))) {
@@ -46,7 +46,7 @@ export async function lockDirectory(
         await fileSystem.remove(takeover).catch(ignoreAbsence);
       }
       const owner = await readOwner(fileSystem, lock);
-      if (owner !== undefined && isAlive(owner)) {
+      if (owner !== undefined && isAlive(owner, fileSystem)) {
         await fileSystem.remove(takeover).catch(ignoreAbsence);
         throw locked(directory, owner);
       }
@@ -83,7 +83,7 @@ async function refuseWhileAlive(
   directory: string,
 ): Promise<void> {
   const owner = await readOwner(fileSystem, path);
-  if (owner !== undefined && isAlive(owner)) throw locked(directory, owner);
+  if (owner !== undefined && isAlive(owner, fileSystem)) throw locked(directory, owner);
 }
 
 /**
@@ -104,17 +104,18 @@ async function readOwner(fileSystem: FileSystem, path: string): Promise<LockOwne
   }
 }
 
-function isAlive({ pid, startedAt }: LockOwner): boolean {
+function isAlive({ pid, startedAt }: LockOwner, fileSystem: FileSystem): boolean {
   try {
     process.kill(pid, 0);
   } catch (cause) {
     if (errnoOf(cause) === 'ESRCH') return false; // EPERM: alive, but somebody else's
   }
-  return startedAt === '' || startOf(pid) === startedAt;
+  return startedAt === '' || startOf(pid, fileSystem) === startedAt;
 }
 
 /** When a process started, in a form that only this system's processes share; empty if unknown. */
-function startOf(pid: number): string {
+function startOf(pid: number, { incarnation }: FileSystem): string {
+  if (incarnation !== undefined) return `simulated:${incarnation}`;
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

@@ -7,6 +7,11 @@
  */
 export interface FileSystem {
   /**
+   * Tells a simulated machine from itself before a crash: a process that held a lock then is gone,
+   * although its pid is alive. Absent on a real machine.
+   */
+  readonly incarnation?: string;
+  /**
    * Opens a file. `read`: must exist. `write`: reading and writing, must exist. `create`: reading
    * and writing, made when absent; the new name is durable only after `syncDirectory`.
    */
