@@ -3,8 +3,8 @@
  * layering before changing this file. `test/layers.test.ts` plants a violation of every rule.
  */
 
-/** Files that are not in the npm package; tests stand beside what they test. */
-const TEST = '[.]test[.]ts$';
+/** Files that are not in the npm package: tests, beside what they test, and what several tests share. */
+const TEST = '[.](test|suite)[.]ts$';
 /** The borders of the packages: what package.json exports. */
 const FRONT_DOOR = '^(core|streams|streams/testing|connect|job)/index[.]ts$';
 
@@ -140,7 +140,13 @@ module.exports = {
       name: 'no-import-of-tests',
       severity: 'error',
       from: {},
-      to: { path: TEST },
+      to: { path: '[.]test[.]ts$' },
+    },
+    {
+      name: 'suites-are-for-tests',
+      severity: 'error',
+      from: { pathNot: [TEST, '^test/'] },
+      to: { path: '[.]suite[.]ts$' },
     },
     {
       name: 'no-circular',

@@ -71,6 +71,7 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'core/log', imports: 'lmdb', rule: 'lmdb-only-in-state' },
   { from: 'core/log', imports: 'vitest', rule: 'shipped-code-needs-no-dev-dependency' },
   { from: 'core/log', imports: '../record/target.test.ts', rule: 'no-import-of-tests' },
+  { from: 'core/log', imports: '../record/target.suite.ts', rule: 'suites-are-for-tests' },
   { from: 'core/log', imports: './gone.ts', rule: 'no-unresolvable' },
 ];
 

@@ -33,8 +33,9 @@ export function readText(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 }
 
+/** True for tests and for what several of them share, a `.suite.ts`. */
 export function isTest(path: string): boolean {
-  return path.startsWith('test/') || path.endsWith('.test.ts');
+  return path.startsWith('test/') || /\.(test|suite)\.ts$/.test(path);
 }
 
 /** True for the code that the npm package carries. */
