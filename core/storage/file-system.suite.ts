@@ -58,7 +58,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect((await fileSystem.readFile(path)).toString()).toBe('kept');
       });
 
-      test('[STORAGE-1] a file opened to read refuses writes, a closed one everything', async () => {
+      test('[STORAGE-1] a file opened to read refuses writes, a closed one all', async () => {
         await create('text');
         const file = await fileSystem.open(path, 'read');
         expect(await codeOf(file.write([Buffer.from('x')], 0))).toBe('EBADF');

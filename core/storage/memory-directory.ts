@@ -25,7 +25,9 @@ export class MemoryDirectory {
   readonly isDirectory = true;
   readonly entries = new Map<string, MemoryNode>();
   #durable = new Map<string, MemoryNode>();
-  /** What the entries have and the durable ones lack, in order. A rename stands in both directories. */
+  /**
+   * What the entries have and the durable ones lack, in order. A rename stands in both directories.
+   */
   #changes: NameChange[] = [];
   static #number = 0;
 
@@ -124,7 +126,10 @@ export class MemoryDirectory {
     return copyOf(root) as MemoryDirectory;
   }
 
-  /** The directories in here and below that a crash may show: those of now, of the disk, and in between. */
+  /**
+   * The directories in here and below that a crash may show: those of now, of the disk, and in
+   * between.
+   */
   *mayHold(): Generator<MemoryDirectory> {
     const children = [...this.#durable.values(), ...this.entries.values()];
     for (const { edits } of this.#changes) {

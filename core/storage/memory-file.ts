@@ -11,7 +11,10 @@ export interface MemoryFileHost {
   closed(): void;
 }
 
-/** An open file of a `MemoryFileSystem`. It stays with its content when the name is moved or removed. */
+/**
+ * An open file of a `MemoryFileSystem`. It stays with its content when the name is moved or
+ * removed.
+ */
 export class MemoryFile implements File {
   readonly path: string;
   readonly #content: MemoryContent;

@@ -68,7 +68,7 @@ test('[STORAGE-10] an unsynced write is lost, kept, or torn between sectors', as
   }
 });
 
-test('[STORAGE-10] a write that does not begin at a sector tears at sectors all the same', async () => {
+test('[STORAGE-10] a write tears at sectors wherever it begins', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', Buffer.alloc(1536, 'o'));
   await file.write([Buffer.alloc(600, 'n')], 500); // 12 bytes, 512 bytes, 76 bytes
@@ -77,7 +77,7 @@ test('[STORAGE-10] a write that does not begin at a sector tears at sectors all 
   for (const text of found) expect(text).toMatch(/^o{500}[no]{12}(n{512}|o{512})[no]{76}o{436}$/);
 });
 
-test('[STORAGE-10] of two unsynced writes the later may survive alone, with zeros before it', async () => {
+test('[STORAGE-10] of two unsynced writes the later may survive alone', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', Buffer.alloc(0));
   await file.write([Buffer.alloc(512, 'a')], 0);
@@ -100,7 +100,7 @@ test('[STORAGE-10] a sector is never older in one part than in another', async (
   );
 });
 
-test('[STORAGE-10] an unsynced truncation is lost or kept, and what it cut never comes back', async () => {
+test('[STORAGE-10] an unsynced truncation is lost or kept, and cuts for good', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   await file.truncate(512);
@@ -115,7 +115,7 @@ test('[STORAGE-10] an unsynced truncation is lost or kept, and what it cut never
   }
 });
 
-test('[STORAGE-10] a sync covers what was written before it began, not what overtakes it', async () => {
+test('[STORAGE-10] a sync covers what was written before it began', async () => {
   const lost = new Set<boolean>();
   for (let each = 0; each < 50; each++) {
     const fileSystem = new MemoryFileSystem({ random: seededRandom(each) });
@@ -162,7 +162,7 @@ test('[STORAGE-11] a rename over a file leaves the old or the new one', async ()
   expect(found).toEqual(new Set(['old,new', 'new,absent']));
 });
 
-test('[STORAGE-11] a rename between directories is durable as a whole once either is synced', async () => {
+test('[STORAGE-11] a rename between directories is durable as a whole', async () => {
   for (const synced of ['/a', '/b']) {
     const fileSystem = new MemoryFileSystem();
     await fileSystem.makeDirectory('/a');
@@ -203,7 +203,7 @@ test('[STORAGE-11] a lost directory takes what is in it along', async () => {
   expect(await outcomes(fileSystem, '/a/b/f')).toEqual(new Set(['']));
 });
 
-test('[STORAGE-12] a killed process leaves all it wrote, and a later power cut may take it', async () => {
+test('[STORAGE-12] a killed process leaves all it wrote, for now', async () => {
   const fileSystem = new MemoryFileSystem();
   await durableFile(fileSystem, '/f', OLD);
   const file = await fileSystem.open('/f', 'write');
@@ -262,7 +262,7 @@ test('[STORAGE-13] operations of a kind or path fail as often as asked', async (
   await (await fileSystem.open('/g', 'create')).close();
 });
 
-test('[STORAGE-13] what a failed sync covered is not made durable by the next one', async () => {
+test('[STORAGE-13] what a failed sync covered is settled: the next one changes nothing', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   const found = new Set<string>();
@@ -288,7 +288,7 @@ test('[STORAGE-13] what a failed sync covered is not made durable by the next on
   expect(found.size).toBeGreaterThan(2);
 });
 
-test('[STORAGE-13] what a failed syncDirectory covered is not made durable by the next one', async () => {
+test('[STORAGE-13] what a failed syncDirectory covered is settled', async () => {
   const found = new Set<string>();
   for (let each = 0; each < 20; each++) {
     const fileSystem = new MemoryFileSystem({ random: seededRandom(each) });
@@ -304,7 +304,7 @@ test('[STORAGE-13] what a failed syncDirectory covered is not made durable by th
   expect(found).toEqual(new Set(['absent', '']));
 });
 
-test('[STORAGE-14] a full disk takes a part of the write, and the rest once there is room', async () => {
+test('[STORAGE-14] a full disk takes a part of the write, later the rest', async () => {
   const fileSystem = new MemoryFileSystem({ capacityBytes: 10 });
   await fileSystem.createExclusive('/other', Buffer.from('1234'));
   const file = await fileSystem.open('/f', 'create');
@@ -323,7 +323,7 @@ test('[STORAGE-14] a full disk takes a part of the write, and the rest once ther
   expect(await failureOf(file.write([Buffer.from('x')], 12))).toBe('ENOSPC');
 });
 
-test('[STORAGE-15] the same calls under the same seed are the same operations and outcomes', async () => {
+test('[STORAGE-15] the same calls under the same seed end the same way', async () => {
   const runs: string[] = [];
   for (let run = 0; run < 2; run++) {
     const operations: string[] = [];
@@ -344,7 +344,7 @@ test('[STORAGE-15] the same calls under the same seed are the same operations an
   expect(runs[0]).toBe(runs[1]);
 });
 
-test('[STORAGE-15] every operation is reported once it has happened, before its caller knows', async () => {
+test('[STORAGE-15] every operation is reported before its caller knows', async () => {
   const seen: string[] = [];
   const fileSystem: MemoryFileSystem = new MemoryFileSystem({
     onOperation: ({ number, kind, to }) => {

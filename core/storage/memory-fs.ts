@@ -11,7 +11,10 @@ export interface MemoryFileSystemOptions {
   readonly random?: Random;
   /** For `FileStat.modifiedMs`. Default: the machine's. */
   readonly clock?: Pick<Clock, 'nowMs'>;
-  /** What all files together may hold: a write beyond it is cut short with ENOSPC. Default: no limit. */
+  /**
+   * What all files together may hold: a write beyond it is cut short with ENOSPC. Default: no
+   * limit.
+   */
   readonly capacityBytes?: number;
   /**
    * Called when an operation has taken effect or failed, before its caller knows. Here a test calls
@@ -24,12 +27,12 @@ export interface MemoryFileSystemOptions {
  * A file system in memory that is as unkind as disks are allowed to be: the test bed of everything
  * that has to survive.
  *
- * - **Crashes.** What was synced is kept apart from what was not. `crash()` is a power cut: each write
- *   since the last sync of its file is lost, kept, or torn between sectors of 512 bytes, in any order,
- *   and a file whose size got further than its bytes has zeros there; each name that was made, moved
- *   or removed since the last `syncDirectory` is the old or the new one. `kill()` is the death of the
- *   process: everything written stays. Both return a new file system and leave this one running, so
- *   one run can be crashed after each of its operations.
+ * - **Crashes.** What was synced is kept apart from what was not. `crash()` is a power cut: each
+ *   write since the last sync of its file is lost, kept, or torn between sectors of 512 bytes, in
+ *   any order, and a file whose size got further than its bytes has zeros there; each name that was
+ *   made, moved or removed since the last `syncDirectory` is the old or the new one. `kill()` is
+ *   the death of the process: everything written stays. Both return a new file system and leave
+ *   this one running, so one run can be crashed after each of its operations.
  * - **Faults.** `fail()` makes chosen operations fail. A sync that fails loses what it covered for
  *   good, although reads still show it and the next sync succeeds, as on Linux.
  * - **A full disk.** `capacityBytes`; raise it, or remove files, to make room.
@@ -98,15 +101,16 @@ export class MemoryFileSystem implements FileSystem {
    * What a power cut at this moment may leave, as a new file system in which everything is durable.
    * Each call is another outcome.
    *
-   * @param random decides the outcome, and goes on in the new file system. Default: that of this one.
+   * @param random decides the outcome, and goes on in the new file system. Default: that of this
+   *   one.
    */
   crash(random = this.#operations.random): MemoryFileSystem {
     return this.#next(MemoryDirectory.afterCrash(this.#root, random), random);
   }
 
   /**
-   * What the death of the process at this moment leaves, as a new file system. What was not synced is
-   * there, and a later `crash()` may still take it.
+   * What the death of the process at this moment leaves, as a new file system. What was not synced
+   * is there, and a later `crash()` may still take it.
    */
   kill(random = this.#operations.random): MemoryFileSystem {
     return this.#next(MemoryDirectory.copy(this.#root), random);
