@@ -33,6 +33,12 @@ export function checkOptions<Options extends object>(
   }
 }
 
+/** The options that were given: one set to undefined was not, and must not hide its default. */
+export function given<Options extends object>(options: Options): Options {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Options;
+}
+
 function unknownOption(what: string, option: string, known: readonly string[]): LogError {
   const nearest = known.length === 0 ? undefined : closest(option, known);
   const hint = nearest === undefined ? 'it has no options' : `did you mean ${nearest}?`;

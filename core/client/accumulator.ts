@@ -3,6 +3,7 @@ import type { LogError } from '../errors.ts';
 import { addSequence, resealBatch, type Codec } from '../record/batch.ts';
 import { BatchWriter } from '../record/batch-writer.ts';
 import type { ProducerIdentity, TopicPartition } from '../broker/broker-api.ts';
+import type { Unanswered } from './send-buffer.ts';
 
 /** Who waits for one record: made only for `send`, which promises something for it. */
 export interface DeliveryWaiter {
@@ -13,10 +14,12 @@ export interface DeliveryWaiter {
 }
 
 /** A batch being filled, or full and waiting for its turn. */
-export class OpenBatch {
+export class OpenBatch implements Unanswered {
   readonly queue: PartitionQueue;
   readonly writer: BatchWriter;
+  /** By the monotonic clock. */
   readonly createdMs: number;
+  epoch: Unanswered['epoch'];
   waiters: DeliveryWaiter[] | undefined;
   /** Who last asked to be told of this batch: saves asking twice. */
   watcher: unknown;
@@ -35,7 +38,7 @@ export class OpenBatch {
 }
 
 /** A batch as it is sent. Its place in the sequence may change until the broker has it. */
-export interface SentBatch {
+export interface SentBatch extends Unanswered {
   readonly queue: PartitionQueue;
   readonly bytes: Buffer;
   readonly recordCount: number;
@@ -45,7 +48,6 @@ export interface SentBatch {
   readonly waiters: readonly DeliveryWaiter[];
   /** Its place among the batches of the partition. */
   readonly ordinal: number;
-  attempts: number;
 }
 
 /** What waits for, or is on its way to, one partition. Order is kept. */
@@ -69,21 +71,31 @@ export class PartitionQueue implements TopicPartition {
     this.partition = partition;
   }
 
-  /** Moves the open batch behind the full ones. */
+  /** True while there is nothing to send. */
+  get isEmpty(): boolean {
+    if (this.full.length > 0 || this.retries.length > 0) return false;
+    return this.open === undefined || this.open.writer.recordCount === 0;
+  }
+
+  /** Moves the open batch behind the full ones. One without records stays: it has its memory. */
   seal(): void {
-    if (this.open === undefined) return;
-    if (this.open.writer.recordCount > 0) this.full.push(this.open);
+    if (this.open === undefined || this.open.writer.recordCount === 0) return;
+    this.full.push(this.open);
     this.open = undefined;
   }
 
-  /** Closes the oldest full batch for sending; undefined when there is none. */
+  /**
+   * Closes the oldest full batch for sending; undefined when there is none.
+   *
+   * @throws LogError UNSUPPORTED_COMPRESSION_TYPE: the batch stays where it is.
+   */
   take(seal: SealOptions): SentBatch | undefined {
     const again = this.retries.shift();
     if (again !== undefined) {
       this.inFlight.push(again);
       return again;
     }
-    const batch = this.full.shift();
+    const [batch] = this.full;
     if (batch === undefined) return undefined;
     const { writer, waiters, createdMs } = batch;
     const { recordCount, capacityBytes } = writer;
@@ -93,6 +105,7 @@ export class PartitionQueue implements TopicPartition {
       isTransactional: seal.isTransactional,
       ...(seal.identity !== undefined && { ...seal.identity, baseSequence }),
     });
+    this.full.shift();
     this.nextSequence = addSequence(baseSequence, recordCount);
     const sent: SentBatch = {
       queue: this,
@@ -102,7 +115,7 @@ export class PartitionQueue implements TopicPartition {
       createdMs,
       waiters: waiters ?? [],
       ordinal: this.#ordinal++,
-      attempts: 0,
+      epoch: batch.epoch,
     };
     this.inFlight.push(sent);
     return sent;

@@ -3,6 +3,7 @@ import {
   anything,
   checkOptions,
   flag,
+  given,
   integer,
   oneOf,
   text,
@@ -83,5 +84,5 @@ export type ConsumerSettings = ConsumerOptions &
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
 export function consumerSettings(options: ConsumerOptions): ConsumerSettings {
   checkOptions('consumer', options, CHECKS);
-  return { ...CONSUMER_DEFAULTS, ...options };
+  return { ...CONSUMER_DEFAULTS, ...given(options) };
 }

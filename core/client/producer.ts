@@ -4,6 +4,7 @@ import {
   callback,
   checkOptions,
   flag,
+  given,
   integer,
   oneOf,
   text,
@@ -17,7 +18,7 @@ import { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import { ensureTopic } from './topic-metadata.ts';
 import { TopicWriter, type Partitioner } from './topic-writer.ts';
-import { Transaction, type TransactionOptions } from './transaction.ts';
+import { Transaction } from './transaction.ts';
 
 /** Kafka's producer settings, in camelCase; sizes in bytes, times in milliseconds. */
 export interface ProducerOptions {
@@ -109,7 +110,11 @@ export class Producer implements AsyncDisposable {
   readonly #sender: Sender;
   readonly #writers = new Map<string, Promise<TopicWriter<unknown, unknown>>>();
   #transaction: Transaction | undefined;
-  #isClosed = false;
+  /** True while `beginTransaction` waits for the broker. */
+  #isBeginning = false;
+  /** The last `send` that waits for room; set while one does. */
+  #lastTurn: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(
@@ -121,17 +126,20 @@ export class Producer implements AsyncDisposable {
     this.#api = api;
     this.#clock = environment.clock ?? systemClock;
     this.#random = environment.random ?? systemRandom;
-    const all: Settings = { ...PRODUCER_DEFAULTS, ...options };
+    const all: Settings = { ...PRODUCER_DEFAULTS, ...given(options) };
     this.#options = all;
     this.#sender = new Sender({
       api,
       clock: this.#clock,
       acks: all.acks,
-      batchSize: Math.min(all.batchSize, Math.max(all.maxRequestSize, PRODUCER_DEFAULTS.batchSize)),
+      batchSize: Math.min(all.batchSize, all.maxRequestSize),
       bufferMemory: all.bufferMemory,
       codec: all.compressionType,
       deliveryTimeoutMs: all.deliveryTimeoutMs,
-      isIdempotent: all.enableIdempotence || options.transactionalId !== undefined,
+      // With acks 0 a refused batch goes unseen, and so would the gap in the sequence behind which
+      // everything else is refused.
+      isIdempotent:
+        options.transactionalId !== undefined || (all.enableIdempotence && all.acks !== 0),
       lingerMs: all.lingerMs,
       maxInFlight: all.maxInFlight,
       retryBackoffMs: all.retryBackoffMs,
@@ -149,14 +157,16 @@ export class Producer implements AsyncDisposable {
    */
   async send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
     this.#checkUsable();
-    const writer = await this.writer(topic);
-    if (this.#sender.isFull) await this.#roomInTime();
-    return new Promise((resolve, reject) => {
-      const { key = null, value, timestampMs, headers, partition } = record;
-      const batch = writer.write(key, value, timestampMs, headers, partition);
-      const { topic: name, partition: chosen } = batch.queue;
-      batch.awaitNewest((offset) => resolve({ topic: name, partition: chosen, offset }), reject);
-    });
+    const entry = this.#sender.enter();
+    let endTurn = ignore;
+    try {
+      const writer = await this.writer(topic);
+      if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
+      return await this.#write(writer, record, endTurn);
+    } finally {
+      endTurn();
+      this.#sender.leave(entry);
+    }
   }
 
   /**
@@ -229,21 +239,27 @@ export class Producer implements AsyncDisposable {
       const message = 'transactions need a producer with a transactionalId';
       throw new LogError('NO_TRANSACTION', message, { operation: 'beginTransaction' });
     }
-    if (this.#transaction?.isOpen === true) {
+    if (this.#isBeginning || this.#transaction?.isOpen === true) {
       const reason = 'another transaction of this producer is open';
       const details = { transactionalId, state: 'Ongoing', reason };
       throw new LogError('INVALID_TXN_STATE', `${transactionalId}: ${reason}`, details);
     }
-    const options: TransactionOptions = {
+    this.#isBeginning = true;
+    try {
+      await this.#sender.beginTransaction();
+    } finally {
+      this.#isBeginning = false;
+    }
+    const transaction = new Transaction({
       api: this.#api,
       sender: this.#sender,
       transactionalId,
       writer: (topic) => this.writer(topic),
       bufferMemory: this.#options.bufferMemory,
-    };
-    const transaction = new Transaction(options);
+    });
     this.#transaction = transaction;
-    await this.#sender.identify();
+    if (this.#closing !== undefined) await transaction.abort();
+    this.#checkUsable();
     return transaction;
   }
 
@@ -278,17 +294,45 @@ export class Producer implements AsyncDisposable {
     return this.#sender.flush();
   }
 
-  /** Sends what waits, aborts an open transaction, and ends the producer. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    if (this.#transaction?.isOpen === true) await this.#transaction.abort();
-    await this.#sender.flush();
+  /**
+   * Sends what waits, aborts an open transaction (one that is being committed is waited for), and
+   * ends the producer. After the log was closed there is nothing left to do, and that is no error.
+   *
+   * @throws LogError what went wrong with the abort: the transaction's timeout will do it.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   /** As `close`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    try {
+      if (this.#transaction?.isOpen === true) await this.#transaction.abort();
+    } catch (error) {
+      if (!LogError.is(error, 'CLOSED')) throw error;
+    } finally {
+      await this.#sender.flush();
+    }
+  }
+
+  /** Adds a record, calls `added`, and resolves when the record is acknowledged. */
+  #write<K, V>(
+    writer: TopicWriter<K, V>,
+    record: ProducerRecord<K, V>,
+    added: () => void,
+  ): Promise<RecordMetadata> {
+    return new Promise((resolve, reject) => {
+      const { key = null, value, timestampMs, headers, partition } = record;
+      const batch = writer.write(key, value, timestampMs, headers, partition);
+      added();
+      const { topic, partition: chosen } = batch.queue;
+      batch.awaitNewest((offset) => resolve({ topic, partition: chosen, offset }), reject);
+    });
   }
 
   async #newWriter(topic: Topic<unknown, unknown>): Promise<TopicWriter<unknown, unknown>> {
@@ -302,29 +346,58 @@ export class Producer implements AsyncDisposable {
     });
   }
 
-  async #roomInTime(): Promise<void> {
-    const { maxBlockMs, bufferMemory } = this.#options;
+  /**
+   * Waits for room behind those that wait already, so that nobody is overtaken. Returns what ends
+   * the turn.
+   *
+   * @throws LogError BUFFER_EXHAUSTED after `maxBlockMs`.
+   */
+  async #turn(): Promise<() => void> {
+    const before = this.#lastTurn;
+    let end: () => void = ignore;
+    const turn = new Promise<void>((resolve) => {
+      end = resolve;
+    }).then(() => {
+      if (this.#lastTurn === turn) this.#lastTurn = undefined;
+    });
+    this.#lastTurn = turn;
+    try {
+      await this.#inTime(
+        (async () => {
+          await before;
+          await this.#sender.room();
+        })(),
+      );
+      return end;
+    } catch (error) {
+      // Who comes next still waits for those before.
+      if (before === undefined) end();
+      else void before.then(end);
+      throw error;
+    }
+  }
+
+  async #inTime(room: Promise<void>): Promise<void> {
+    const { maxBlockMs, bufferMemory: limitBytes } = this.#options;
     let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = this.#clock.setTimer(maxBlockMs, () => {
         const { bufferedBytes } = this.#sender;
         const message =
           `the producer's buffer stayed full for maxBlockMs=${maxBlockMs}: ${bufferedBytes} of ` +
-          `bufferMemory=${bufferMemory} bytes wait to be written`;
-        reject(
-          new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes: bufferMemory }),
-        );
+          `bufferMemory=${limitBytes} bytes wait to be written`;
+        reject(new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes }));
       });
     });
     try {
-      await Promise.race([this.#sender.room(), late]);
+      await Promise.race([room, late]);
     } finally {
       timer?.cancel();
     }
   }
 
   #checkUsable(): void {
-    if (this.#isClosed)
+    if (this.#closing !== undefined)
       throw new LogError('CLOSED', 'the producer is closed', { what: 'the producer' });
     const { fatal } = this.#sender;
     if (fatal !== undefined) throw fatal;
@@ -332,5 +405,5 @@ export class Producer implements AsyncDisposable {
 }
 
 function ignore(): void {
-  // a record that arrived needs no answer here
+  // nothing to do: a record that arrived needs no answer, and a turn nobody waits behind no end
 }

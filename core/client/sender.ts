@@ -1,9 +1,11 @@
-import { assert } from '../assert.ts';
-import { sleep, type Clock, type Timer } from '../clock.ts';
+import { assert, present } from '../assert.ts';
+import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Acks, BrokerApi, ProducerIdentity } from '../broker/broker-api.ts';
 import type { Codec } from '../record/batch.ts';
 import { OpenBatch, PartitionQueue, type SentBatch } from './accumulator.ts';
+import { SendBuffer, type Unanswered } from './send-buffer.ts';
+import { SendSchedule } from './send-schedule.ts';
 
 export interface SenderOptions {
   readonly api: BrokerApi;
@@ -20,6 +22,18 @@ export interface SenderOptions {
   readonly retryBackoffMaxMs: number;
   readonly transactionalId: string | undefined;
   readonly transactionTimeoutMs: number;
+}
+
+/** The transaction that is open. */
+interface OpenTransaction {
+  /** Partitions that take part in it, as the broker knows. */
+  readonly members: Set<PartitionQueue>;
+  /** Those of which the broker is being told: nothing more is sent to them until it knows. */
+  readonly joining: Set<PartitionQueue>;
+  /** True once the broker may have heard of it. */
+  hasBegun: boolean;
+  /** What failed in it first: it can only be aborted. */
+  failure: LogError | undefined;
 }
 
 /** Errors after which a producer can do nothing more: another has taken its place. */
@@ -42,35 +56,34 @@ export class Sender {
   readonly #queues = new Map<string, PartitionQueue[]>();
   /** Queues with something to send. */
   readonly #ready = new Set<PartitionQueue>();
-  #bufferedBytes = 0;
-  #recordsPending = 0;
+  readonly #buffer: SendBuffer;
+  readonly #schedule: SendSchedule;
   #inFlightCount = 0;
-  /** Those who wait for room, for the end of a flush, or for quiet. */
-  #waiters: (() => void)[] = [];
-  #isScheduled = false;
-  /** Set while a linger runs. */
-  #linger: Timer | undefined;
-  #isFlushing = false;
+  /** How many flushes wait: nothing lingers then. */
+  #flushCount = 0;
+  /** Failures that may pass, one after the other, since something last succeeded. */
+  #failureCount = 0;
   #identity: ProducerIdentity | undefined;
   #identifying: Promise<void> | undefined;
   /** Set when a batch was refused for good: sequences are renewed once nothing is in flight. */
   #mustRenew = false;
-  /** The first failure of the open transaction, or of a producer that is done for. */
-  #transactionFailure: LogError | undefined;
+  /** Set when the producer is done for. */
   #fatal: LogError | undefined;
-  /** Partitions that take part in the open transaction; undefined outside of one. */
-  #inTransaction: Set<PartitionQueue> | undefined;
+  #transaction: OpenTransaction | undefined;
 
   constructor(options: SenderOptions) {
+    const { clock, lingerMs, bufferMemory } = options;
     this.#options = options;
+    this.#buffer = new SendBuffer(bufferMemory);
+    this.#schedule = new SendSchedule({ clock, lingerMs, send: () => void this.#send() });
   }
 
   get bufferedBytes(): number {
-    return this.#bufferedBytes;
+    return this.#buffer.usedBytes;
   }
 
   get isFull(): boolean {
-    return this.#bufferedBytes >= this.#options.bufferMemory;
+    return this.#buffer.isFull;
   }
 
   get fatal(): LogError | undefined {
@@ -97,23 +110,40 @@ export class Sender {
   /** The open batch of a partition; `startBatch` makes another. */
   startBatch(queue: PartitionQueue): OpenBatch {
     queue.seal();
-    const batch = new OpenBatch(queue, this.#options.batchSize, this.#options.clock.nowMs());
+    // A batch that is full waits for no linger.
+    if (queue.full.length > 0) this.#requestSend(true);
+    const { batchSize, clock } = this.#options;
+    const batch = new OpenBatch(queue, batchSize, clock.monotonicMs());
     queue.open = batch;
-    this.#bufferedBytes += batch.writer.capacityBytes;
+    this.#buffer.take(batch.writer.capacityBytes);
     return batch;
   }
 
   /** Makes room in an open batch for a record that is larger than the batch size. */
   enlarge(batch: OpenBatch, capacityBytes: number): void {
-    this.#bufferedBytes += capacityBytes - batch.writer.capacityBytes;
+    this.#buffer.take(capacityBytes - batch.writer.capacityBytes);
     batch.writer.grow(capacityBytes);
   }
 
-  /** Says that a record was added to the open batch of `queue`. */
-  noteRecord(queue: PartitionQueue): void {
-    this.#recordsPending++;
-    this.#ready.add(queue);
-    if (!this.#isScheduled) this.#schedule();
+  /** Says that a record was added to `batch`, the open one of its queue. */
+  noteRecord(batch: OpenBatch): void {
+    if (batch.writer.recordCount > 1) return; // the first one has said all that follows
+    this.#buffer.begin(batch);
+    this.#ready.add(batch.queue);
+    this.#requestSend();
+  }
+
+  /** Says that a `send` is under way: a flush waits for it, also before it has its batch. */
+  enter(): Unanswered {
+    const send: Unanswered = { epoch: undefined };
+    this.#buffer.begin(send);
+    return send;
+  }
+
+  /** Says that a `send` has its answer. */
+  leave(send: Unanswered): void {
+    this.#buffer.end(send);
+    this.#buffer.changed();
   }
 
   /**
@@ -124,7 +154,8 @@ export class Sender {
   async room(): Promise<void> {
     while (this.isFull) {
       if (this.#fatal !== undefined) throw this.#fatal;
-      await this.#change();
+      this.#requestSend();
+      await this.#buffer.change();
     }
   }
 
@@ -133,14 +164,11 @@ export class Sender {
    * waited.
    */
   async flush(): Promise<void> {
-    this.#isFlushing = true;
+    this.#flushCount++;
     try {
-      while (this.#recordsPending > 0) {
-        this.#schedule();
-        await this.#change();
-      }
+      await this.#buffer.flush(() => this.#requestSend());
     } finally {
-      this.#isFlushing = false;
+      this.#flushCount--;
     }
   }
 
@@ -153,28 +181,40 @@ export class Sender {
     await this.#identifying;
   }
 
-  beginTransaction(): void {
-    assert(this.#inTransaction === undefined, 'one transaction at a time');
-    this.#transactionFailure = undefined;
-    this.#inTransaction = new Set();
+  /** Begins a transaction, once what was sent outside of it has been answered. */
+  async beginTransaction(): Promise<void> {
+    await this.identify();
+    while (this.#buffer.hasPending) await this.flush();
+    assert(this.#transaction === undefined, 'one transaction at a time');
+    this.#transaction = {
+      members: new Set(),
+      joining: new Set(),
+      hasBegun: false,
+      failure: undefined,
+    };
   }
 
-  /** True when the open transaction has written anything. */
-  get hasTransactionData(): boolean {
-    return (this.#inTransaction?.size ?? 0) > 0;
+  /** True when the broker may know of the open transaction. */
+  get hasTransactionBegun(): boolean {
+    return this.#transaction?.hasBegun === true;
   }
 
   get transactionFailure(): LogError | undefined {
-    return this.#fatal ?? this.#transactionFailure;
+    return this.#fatal ?? this.#transaction?.failure;
+  }
+
+  /** Waits until all of the transaction is answered; what is added later waits for its end. */
+  async holdAfterFlush(): Promise<void> {
+    while (this.#buffer.hasPending) await this.flush();
+    this.#schedule.hold();
   }
 
   /** The transaction is over; the next one goes on with `identity`, from sequence 0. */
   endTransaction(identity: ProducerIdentity | undefined): void {
-    this.#inTransaction = undefined;
+    this.#transaction = undefined;
     this.#identity = identity;
-    for (const queues of this.#queues.values()) {
-      for (const queue of queues) queue.resequence(identity);
-    }
+    for (const queue of this.#allQueues()) queue.resequence(identity);
+    this.#schedule.release();
   }
 
   /**
@@ -187,48 +227,34 @@ export class Sender {
     this.endTransaction(undefined);
   }
 
-  /** Throws away what was not sent, and waits for what was: the transaction is to be aborted. */
+  /**
+   * Throws away what was not sent, and waits for what was: the transaction is to be aborted. What
+   * is added later waits for its end.
+   */
   async discard(error: LogError): Promise<void> {
-    for (const queues of this.#queues.values()) {
-      for (const queue of queues) this.#discardQueue(queue, error);
+    this.#schedule.hold();
+    for (;;) {
+      for (const queue of this.#allQueues()) this.#discardQueue(queue, error);
+      this.#buffer.changed();
+      if (this.#inFlightCount === 0) break;
+      await this.#buffer.change();
     }
-    while (this.#inFlightCount > 0) await this.#change();
-    for (const queues of this.#queues.values()) {
-      for (const queue of queues) this.#discardQueue(queue, error);
-    }
-    this.#wake();
+    this.#schedule.endBackoff();
   }
 
   #discardQueue(queue: PartitionQueue, error: LogError): void {
     queue.seal();
-    for (const { writer, waiters } of queue.full.splice(0)) {
-      this.#bufferedBytes -= writer.capacityBytes;
-      this.#recordsPending -= writer.recordCount;
-      for (const { reject } of waiters ?? []) reject(error);
+    for (const batch of queue.full.splice(0)) {
+      this.#buffer.take(-batch.writer.capacityBytes);
+      this.#buffer.end(batch);
+      for (const { reject } of batch.waiters ?? []) reject(error);
     }
     for (const batch of queue.retries.splice(0)) this.#fail(batch, error);
     this.#ready.delete(queue);
   }
 
-  /**
-   * Sends after the linger, or at the end of this turn of the event loop: what is added until then
-   * goes along. A flush and a full batch do not wait for the linger.
-   */
-  #schedule(): void {
-    const isUrgent = this.#isFlushing || this.isFull;
-    if (this.#isScheduled && !(isUrgent && this.#linger !== undefined)) return;
-    this.#isScheduled = true;
-    this.#linger?.cancel();
-    this.#linger = undefined;
-    const { lingerMs, clock } = this.#options;
-    if (lingerMs > 0 && !isUrgent) {
-      this.#linger = clock.setTimer(lingerMs, () => {
-        this.#linger = undefined;
-        void this.#send();
-      });
-    } else {
-      queueMicrotask(() => void this.#send());
-    }
+  #requestSend(isUrgent = this.#flushCount > 0 || this.isFull): void {
+    this.#schedule.request(isUrgent);
   }
 
   /** Sends what is ready, as far as the limit of batches in flight allows. Never rejects. */
@@ -236,62 +262,84 @@ export class Sender {
     try {
       await this.identify();
       if (this.#mustRenew && this.#inFlightCount === 0) await this.#renewIdentity();
-      this.#isScheduled = false;
-      if (this.#mustRenew) return; // the last answer schedules again
-      const batches = this.#takeBatches();
-      if (batches.length === 0) return;
-      await this.#addToTransaction(batches);
-      await this.#produce(batches);
     } catch (cause) {
-      this.#isScheduled = false;
-      this.#abandon(asLogError(cause));
+      this.#schedule.begin();
+      this.#refused(asLogError(cause));
+      return;
     }
+    if (!this.#schedule.begin() || this.#mustRenew) return; // the last answer asks again
+    const batches = this.#takeBatches();
+    const members = this.#transaction?.members;
+    if (members === undefined) {
+      await this.#produce(batches);
+      return;
+    }
+    const joining = batches.filter(({ queue }) => !members.has(queue));
+    const joined = batches.filter(({ queue }) => members.has(queue));
+    await Promise.all([this.#produce(joined), this.#joinAndProduce(joining)]);
   }
 
   #takeBatches(): SentBatch[] {
     const { maxInFlight, codec } = this.#options;
-    const isTransactional = this.#inTransaction !== undefined;
+    const isTransactional = this.#transaction !== undefined;
     const seal = { codec, isTransactional, identity: this.#identity };
     const batches: SentBatch[] = [];
     for (const queue of this.#ready) {
+      if (this.#transaction?.joining.has(queue) === true) continue;
       // An open batch goes when nothing of its partition is under way; else it goes on filling.
       if (queue.full.length === 0 && queue.inFlight.length === 0) queue.seal();
-      while (queue.inFlight.length < maxInFlight) {
-        const batch = queue.take(seal);
-        if (batch === undefined) break;
-        batches.push(batch);
-      }
-      if (queue.open === undefined && queue.full.length === 0 && queue.retries.length === 0) {
-        this.#ready.delete(queue);
+      try {
+        while (queue.inFlight.length < maxInFlight) {
+          const batch = queue.take(seal);
+          if (batch === undefined) break;
+          this.#inFlightCount++;
+          batches.push(batch);
+        }
+        if (queue.isEmpty) this.#ready.delete(queue);
+      } catch (cause) {
+        this.#failUnsent(queue, asLogError(cause));
       }
     }
-    this.#inFlightCount += batches.length;
     return batches;
   }
 
-  async #addToTransaction(batches: readonly SentBatch[]): Promise<void> {
-    const { transactionalId, api } = this.#options;
-    const members = this.#inTransaction;
-    if (members === undefined || transactionalId === undefined) return;
-    const added = new Set<PartitionQueue>();
-    for (const { queue } of batches) if (!members.has(queue)) added.add(queue);
-    if (added.size === 0) return;
-    for (const queue of added) members.add(queue);
+  /** What waits in `queue` cannot be made into batches. */
+  #failUnsent(queue: PartitionQueue, error: LogError): void {
+    this.#noteFailure(error);
+    this.#discardQueue(queue, error);
+    this.#buffer.changed();
+  }
+
+  /** Tells the broker of new partitions of the transaction, and sends to them once it knows. */
+  async #joinAndProduce(batches: readonly SentBatch[]): Promise<void> {
+    if (batches.length === 0) return;
+    const transaction = present(this.#transaction, 'partitions join an open transaction');
+    const identity = present(this.#identity, 'a transactional producer has an identity');
+    const { api, transactionalId } = this.#options;
+    assert(transactionalId !== undefined, 'a transaction has an id');
+    const added = new Set(batches.map(({ queue }) => queue));
+    for (const queue of added) transaction.joining.add(queue);
+    transaction.hasBegun = true;
     const partitions = [...added].map(({ topic, partition }) => ({ topic, partition }));
-    const identity = this.#identity;
-    assert(identity !== undefined, 'a transactional producer has an identity');
     try {
       await api.addPartitionsToTxn({ transactionalId, ...identity, partitions });
+      for (const queue of added) transaction.members.add(queue);
     } catch (cause) {
       const error = asLogError(cause);
       for (const batch of batches) this.#settle(batch, error);
-      throw error;
+      this.#answered(error);
+      return;
+    } finally {
+      for (const queue of added) transaction.joining.delete(queue);
     }
+    await this.#produce(batches);
   }
 
+  /** Never rejects: a failure goes to those who wait for the records. */
   async #produce(batches: readonly SentBatch[]): Promise<void> {
+    if (batches.length === 0) return;
     const { api, acks, transactionalId } = this.#options;
-    const isTransactional = this.#inTransaction !== undefined && transactionalId !== undefined;
+    const isTransactional = this.#transaction !== undefined && transactionalId !== undefined;
     // A commit makes its data durable itself, so batches inside of one need not wait for that.
     const request = {
       acks: isTransactional ? 1 : acks,
@@ -302,28 +350,41 @@ export class Sender {
       })),
       ...(isTransactional && { transactionalId }),
     } as const;
-    let hasFailed = false;
+    let failure: LogError | undefined;
     try {
       const { results } = await api.produce(request);
+      assert(results.length === batches.length, 'each batch has its answer');
       for (const [index, batch] of batches.entries()) {
         const { error, baseOffset } = results[index]!;
-        if (error !== undefined) {
-          hasFailed = true;
-          this.#settle(batch, LogError.fromData(error));
-          continue;
+        if (error === undefined) {
+          this.#settle(batch);
+          for (const { resolve, index: place } of batch.waiters)
+            resolve(acks === 0 ? -1 : baseOffset + place);
+        } else {
+          const known = LogError.fromData(error);
+          this.#settle(batch, known);
+          if (failure?.retriable !== true) failure = known;
         }
-        this.#settle(batch);
-        for (const { resolve, index: place } of batch.waiters)
-          resolve(acks === 0 ? -1 : baseOffset + place);
       }
     } catch (cause) {
-      hasFailed = true;
-      for (const batch of batches) this.#settle(batch, asLogError(cause));
+      failure = asLogError(cause);
+      for (const batch of batches) this.#settle(batch, failure);
     }
-    this.#wake();
-    if (this.#ready.size === 0 && !this.#mustRenew) return;
-    if (hasFailed) await sleep(this.#options.clock, this.#backoffMs(batches));
-    this.#schedule();
+    this.#answered(failure);
+  }
+
+  /** Goes on after an answer: at once, or after a while where the failure may pass. */
+  #answered(failure: LogError | undefined): void {
+    this.#buffer.changed();
+    if (failure === undefined) this.#failureCount = 0;
+    if (failure?.retriable === true && this.#ready.size > 0) this.#backOff();
+    else if (this.#ready.size > 0 || this.#mustRenew) this.#requestSend();
+  }
+
+  #backOff(): void {
+    const { retryBackoffMs, retryBackoffMaxMs } = this.#options;
+    this.#schedule.backOff(Math.min(retryBackoffMs * 2 ** this.#failureCount, retryBackoffMaxMs));
+    this.#failureCount++;
   }
 
   /** Ends a batch: answered, to be sent again, or failed. */
@@ -332,43 +393,67 @@ export class Sender {
     queue.settle(batch);
     this.#inFlightCount--;
     if (error === undefined) {
-      this.#bufferedBytes -= batch.bufferBytes;
-      this.#recordsPending -= batch.recordCount;
+      this.#buffer.take(-batch.bufferBytes);
+      this.#buffer.end(batch);
       return;
     }
-    const waitedMs = this.#options.clock.nowMs() - batch.createdMs;
     // What follows a batch that failed is out of order only because of that.
     const isOutOfOrder = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER';
     const isCollateral = isOutOfOrder && (queue.hasEarlier(batch) || this.#mustRenew);
-    const canRetry =
-      (error.retriable || isCollateral) && waitedMs < this.#options.deliveryTimeoutMs;
-    if (canRetry && this.#fatal === undefined) {
-      batch.attempts++;
+    const canPass = (error.retriable || isCollateral) && this.#fatal === undefined;
+    if (canPass && !this.#isLate(batch)) {
       queue.retry(batch);
       this.#ready.add(queue);
       return;
     }
-    this.#fail(batch, error);
+    this.#fail(batch, canPass ? this.#tooLate(batch, error) : error);
+    this.#noteFailure(error);
+  }
+
+  #fail(batch: SentBatch, error: LogError): void {
+    this.#buffer.take(-batch.bufferBytes);
+    this.#buffer.end(batch);
+    for (const { reject } of batch.waiters) reject(error);
+  }
+
+  /** A batch is lost for good. */
+  #noteFailure(error: LogError): void {
     if (FATAL.has(error.code)) this.#fatal ??= error;
-    if (this.#inTransaction !== undefined) this.#transactionFailure ??= error;
+    if (this.#transaction !== undefined) this.#transaction.failure ??= error;
     // Its sequence numbers are a gap now.
     else if (this.#options.isIdempotent) this.#mustRenew = true;
   }
 
-  #fail(batch: SentBatch, error: LogError): void {
-    this.#bufferedBytes -= batch.bufferBytes;
-    this.#recordsPending -= batch.recordCount;
-    for (const { reject } of batch.waiters) reject(error);
+  #isLate({ createdMs }: { readonly createdMs: number }): boolean {
+    const { clock, deliveryTimeoutMs } = this.#options;
+    return clock.monotonicMs() - createdMs >= deliveryTimeoutMs;
   }
 
-  /** Nothing can be sent: the identity or the transaction is refused. */
-  #abandon(error: LogError): void {
-    if (FATAL.has(error.code)) this.#fatal ??= error;
-    this.#transactionFailure ??= error;
-    for (const queues of this.#queues.values()) {
-      for (const queue of queues) this.#discardQueue(queue, error);
+  #tooLate({ queue, createdMs }: SentBatch, cause: LogError): LogError {
+    const { topic, partition } = queue;
+    const { clock, deliveryTimeoutMs } = this.#options;
+    const message =
+      `records for ${topic}-${partition} could not be written within ` +
+      `deliveryTimeoutMs=${deliveryTimeoutMs}: ${cause.message}`;
+    const waitedMs = clock.monotonicMs() - createdMs;
+    return new LogError('DELIVERY_TIMEOUT', message, { topic, partition, waitedMs }, { cause });
+  }
+
+  /** The identity was refused: nothing can be sent now, or ever. */
+  #refused(error: LogError): void {
+    const waiting = [...this.#ready].flatMap(({ open, full, retries }) => [
+      ...retries,
+      ...full,
+      ...(open === undefined ? [] : [open]),
+    ]);
+    if (error.retriable && !waiting.some((batch) => this.#isLate(batch))) {
+      this.#backOff();
+      return;
     }
-    this.#wake();
+    if (FATAL.has(error.code)) this.#fatal ??= error;
+    if (this.#transaction !== undefined) this.#transaction.failure ??= error;
+    for (const queue of this.#allQueues()) this.#discardQueue(queue, error);
+    this.#buffer.changed();
   }
 
   async #initProducerId(): Promise<void> {
@@ -378,32 +463,17 @@ export class Sender {
 
   async #renewIdentity(): Promise<void> {
     await this.#initProducerId();
-    for (const queues of this.#queues.values()) {
-      for (const queue of queues) queue.resequence(this.#identity);
-    }
+    for (const queue of this.#allQueues()) queue.resequence(this.#identity);
     this.#mustRenew = false;
   }
 
-  #backoffMs(batches: readonly SentBatch[]): number {
-    const { retryBackoffMs, retryBackoffMaxMs } = this.#options;
-    const attempts = Math.max(...batches.map((batch) => batch.attempts), 1);
-    return Math.min(retryBackoffMs * 2 ** (attempts - 1), retryBackoffMaxMs);
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-    });
-  }
-
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter();
+  *#allQueues(): Generator<PartitionQueue> {
+    for (const queues of this.#queues.values()) yield* queues;
   }
 }
 
-function asLogError(cause: unknown): LogError {
+/** What went wrong, as a coded error. */
+export function asLogError(cause: unknown): LogError {
   if (cause instanceof LogError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new LogError('UNKNOWN_SERVER_ERROR', reason, { reason }, { cause });

@@ -44,6 +44,8 @@ export class TopicWriter<K, V> {
   #key = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
   /** Where records without a key go until the batch there is full (KIP-480). */
   #sticky: number;
+  /** Writers for other handles of the topic. */
+  readonly #others = new WeakMap<object, TopicWriter<unknown, unknown>>();
 
   /** @internal `producer.writer` makes them. */
   constructor(topic: Topic<K, V>, partitions: number, sender: Sender, options: TopicWriterOptions) {
@@ -66,7 +68,17 @@ export class TopicWriter<K, V> {
     if (expected !== undefined && expected !== this.partitions) {
       throw partitionMismatch(name, expected, this.partitions);
     }
-    return new TopicWriter(topic, this.partitions, this.#sender, this.#options);
+    let writer = this.#others.get(topic);
+    if (writer === undefined) {
+      writer = new TopicWriter<unknown, unknown>(
+        topic,
+        this.partitions,
+        this.#sender,
+        this.#options,
+      );
+      this.#others.set(topic, writer);
+    }
+    return writer as TopicWriter<K2, V2>;
   }
 
   /**
@@ -100,7 +112,7 @@ export class TopicWriter<K, V> {
         this.#enlarge(batch);
       }
     }
-    this.#sender.noteRecord(queue);
+    this.#sender.noteRecord(batch);
     return batch;
   }
 

@@ -1,7 +1,8 @@
+import { present } from '../assert.ts';
 import { LogError } from '../errors.ts';
 import type { BrokerApi, CommittedOffset } from '../broker/broker-api.ts';
 import type { ProducerRecord } from './producer-record.ts';
-import type { Sender } from './sender.ts';
+import { asLogError, type Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import type { TopicWriter } from './topic-writer.ts';
 
@@ -39,16 +40,21 @@ export class Transaction {
   /** Records for topics that were not used before; sent as soon as their partitions are known. */
   readonly #waiting: Waiting[] = [];
   #resolving: Promise<void> | undefined;
-  #failure: LogError | undefined;
-  #isOpen = true;
+  /** Commits of offsets that are under way; the end of the transaction waits for them. */
+  readonly #offsets = new Set<Promise<void>>();
   #hasOffsets = false;
+  /** What failed outside of the sender: the transaction can only be aborted. */
+  #failure: Error | undefined;
+  /** Set by the first commit or abort: from then on nothing is added, and nobody else ends it. */
+  #ending: Promise<void> | undefined;
+  #isOpen = true;
 
-  /** @internal `producer.transaction` makes them. */
+  /** @internal `producer.transaction` makes them; the sender has begun. */
   constructor(options: TransactionOptions) {
     this.#options = options;
-    options.sender.beginTransaction();
   }
 
+  /** True until a commit or an abort is through. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
@@ -89,11 +95,17 @@ export class Transaction {
     const { sender } = this.#options;
     const writer = await this.writer(topic);
     let count = 0;
-    for await (const record of records) {
+    const add = (record: ProducerRecord<K, V>): boolean => {
       this.#checkOpen('sendAll');
       writeRecord(writer, record);
       count++;
-      if (sender.isFull) await sender.room();
+      return sender.isFull;
+    };
+    // Two loops: `for await` over an array would cost a promise a record.
+    if (Symbol.asyncIterator in records) {
+      for await (const record of records) if (add(record)) await sender.room();
+    } else {
+      for (const record of records) if (add(record)) await sender.room();
     }
     return count;
   }
@@ -102,11 +114,13 @@ export class Transaction {
   async writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
     this.#checkOpen('writer');
     await this.#resolving; // keeps the order of what was sent before
-    const known = this.#writers.get(topic.name);
-    if (known !== undefined) return known.for(topic);
-    const writer = await this.#options.writer(topic);
-    this.#writers.set(topic.name, writer);
-    return writer.for(topic);
+    let known = this.#writers.get(topic.name);
+    if (known === undefined) {
+      known = await this.#options.writer(topic);
+      this.#writers.set(topic.name, known);
+    }
+    this.#checkOpen('writer');
+    return known.for(topic);
   }
 
   /**
@@ -114,7 +128,21 @@ export class Transaction {
    *
    * @throws LogError ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID when the group has moved on: abort.
    */
-  async sendOffsets(
+  sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata | string): Promise<void> {
+    const sending = this.#sendOffsets(offsets, group);
+    const settled = sending.then(
+      () => void this.#offsets.delete(settled),
+      (error: unknown) => {
+        this.#offsets.delete(settled);
+        // A commit without the offsets would have the same records processed again.
+        if (!(error instanceof LogError && error.retriable)) this.#failure ??= asError(error);
+      },
+    );
+    this.#offsets.add(settled);
+    return sending;
+  }
+
+  async #sendOffsets(
     offsets: readonly CommittedOffset[],
     group: GroupMetadata | string,
   ): Promise<void> {
@@ -125,11 +153,9 @@ export class Transaction {
       memberId = '',
       generation = -1,
     } = typeof group === 'string' ? { groupId: group } : group;
-    await sender.identify();
-    const { producerId = -1, producerEpoch = -1 } = sender.identity ?? {};
-    const producer = { transactionalId, producerId, producerEpoch };
-    await api.addOffsetsToTxn({ ...producer, groupId });
+    const producer = { transactionalId, ...present(sender.identity, 'a transaction has an owner') };
     this.#hasOffsets = true;
+    await api.addOffsetsToTxn({ ...producer, groupId });
     const { results } = await api.txnOffsetCommit({
       ...producer,
       groupId,
@@ -144,52 +170,78 @@ export class Transaction {
   /**
    * Commits: everything is durable and visible when this resolves.
    *
-   * @throws LogError what failed a record of the transaction, PRODUCER_FENCED, KAFKA_STORAGE_ERROR:
-   *   the transaction is aborted.
+   * @throws LogError what failed a record of the transaction, PRODUCER_FENCED: the transaction is
+   *   aborted.
+   * @throws LogError DISK_FULL: not committed; it is aborted when the producer's next one begins.
+   * @throws LogError KAFKA_STORAGE_ERROR: whether it is committed shows when the log is opened
+   *   again.
    */
   async commit(): Promise<void> {
     this.#checkOpen('commit');
-    const { sender } = this.#options;
-    await this.#resolving;
-    await sender.flush();
-    const failure = this.#failure ?? sender.transactionFailure;
-    if (failure !== undefined) {
-      await this.abort().catch(() => undefined);
-      throw failure;
-    }
-    await this.#end(true);
+    this.#ending = this.#commit();
+    await this.#ending;
   }
 
-  /** Aborts: nothing of it is ever visible to readers of committed data. */
+  /**
+   * Aborts: nothing of it is ever visible to readers of committed data. When a commit is under way
+   * already, that decides.
+   */
   async abort(): Promise<void> {
-    if (!this.#isOpen) return;
+    const ended = this.#ending?.catch(() => undefined); // its caller has the error
+    this.#ending ??= this.#abort();
+    await (ended ?? this.#ending);
+  }
+
+  async #commit(): Promise<void> {
     const { sender } = this.#options;
-    await this.#resolving;
+    await this.#settled();
+    await sender.holdAfterFlush();
+    const failure = this.#failure ?? sender.transactionFailure;
+    if (failure === undefined) {
+      await this.#end(true);
+      return;
+    }
+    await this.#abort().catch(() => undefined); // the failure is the reason, and is thrown
+    throw failure;
+  }
+
+  async #abort(): Promise<void> {
+    const { sender } = this.#options;
     this.#waiting.length = 0;
+    await this.#settled();
     const operation = 'transaction';
     await sender.discard(new LogError('ABORTED', 'the transaction was aborted', { operation }));
     await this.#end(false);
   }
 
+  /** Resolves when what was asked of the transaction before has reached the sender. */
+  async #settled(): Promise<void> {
+    await this.#resolving;
+    await Promise.all(this.#offsets);
+  }
+
   async #end(commit: boolean): Promise<void> {
     const { api, sender, transactionalId } = this.#options;
-    this.#isOpen = false;
     const { identity } = sender;
-    // Where nothing was written the broker knows of no transaction.
-    const isEmpty = !sender.hasTransactionData && !this.#hasOffsets;
-    if (identity === undefined || isEmpty) {
-      sender.endTransaction(identity);
-      return;
-    }
     try {
+      // Where nothing was written the broker knows of no transaction.
+      if (identity === undefined || !(sender.hasTransactionBegun || this.#hasOffsets)) {
+        sender.endTransaction(identity);
+        return;
+      }
       sender.endTransaction(await api.endTxn({ transactionalId, ...identity, commit }));
     } catch (cause) {
       sender.loseTransaction(cause);
       throw cause;
+    } finally {
+      this.#isOpen = false;
     }
   }
 
-  /** Finds the partitions of the topics that records wait for, and writes those. Never rejects. */
+  /**
+   * Finds the partitions of the topics that records wait for, and writes those. Never rejects: what
+   * goes wrong fails the commit.
+   */
   async #resolve(): Promise<void> {
     try {
       while (this.#waiting.length > 0) {
@@ -206,18 +258,21 @@ export class Transaction {
       }
     } catch (cause) {
       this.#waiting.length = 0;
-      this.#failure ??= cause instanceof LogError ? cause : undefined;
-      if (!(cause instanceof LogError)) throw cause;
+      this.#failure ??= asError(cause);
     } finally {
       this.#resolving = undefined;
     }
   }
 
   #checkOpen(operation: string): void {
-    if (this.#isOpen) return;
+    if (this.#ending === undefined) return;
     const message = `the transaction has ended; ${operation} needs an open one`;
     throw new LogError('NO_TRANSACTION', message, { operation });
   }
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : asLogError(cause);
 }
 
 function writeRecord<K, V>(writer: TopicWriter<K, V>, record: ProducerRecord<K, V>): void {

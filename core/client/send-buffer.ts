@@ -1,0 +1,83 @@
+/** How many batches and sends of one stretch of time are not answered yet. */
+interface Epoch {
+  count: number;
+}
+
+/** Something a flush waits for: a batch from its first record on, or a `send` that waits. */
+export interface Unanswered {
+  /** Set by `begin`. */
+  epoch: Epoch | undefined;
+}
+
+/**
+ * What was handed to a producer and not answered yet: how much memory it takes, and who waits for
+ * that to change. A flush waits for what was begun before it, not for what others go on adding:
+ * hence the epochs.
+ */
+export class SendBuffer {
+  readonly limitBytes: number;
+  #usedBytes = 0;
+  /** Takes what begins now; each flush begins another. */
+  #current: Epoch = { count: 0 };
+  /** Those before, as long as something in them is not answered. */
+  #older: Epoch[] = [];
+  #waiters: (() => void)[] = [];
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get isFull(): boolean {
+    return this.#usedBytes >= this.limitBytes;
+  }
+
+  /** True while anything is not answered. */
+  get hasPending(): boolean {
+    return this.#current.count > 0 || this.#older.some(({ count }) => count > 0);
+  }
+
+  /** Takes memory, or gives it back with a negative number. */
+  take(sizeBytes: number): void {
+    this.#usedBytes += sizeBytes;
+  }
+
+  begin(work: Unanswered): void {
+    work.epoch = this.#current;
+    this.#current.count++;
+  }
+
+  /** Says that it was answered or thrown away. */
+  end({ epoch }: Unanswered): void {
+    if (epoch !== undefined) epoch.count--;
+  }
+
+  /** Resolves when everything that has begun has ended; asks `hurry` for it again and again. */
+  async flush(hurry: () => void): Promise<void> {
+    this.#older = [...this.#older, this.#current].filter(({ count }) => count > 0);
+    this.#current = { count: 0 };
+    const epochs = this.#older;
+    while (epochs.some(({ count }) => count > 0)) {
+      hurry();
+      await this.change();
+    }
+  }
+
+  /** Resolves when something was answered or thrown away. */
+  change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+    });
+  }
+
+  /** Wakes who waits for a change. */
+  changed(): void {
+    const waiters = this.#waiters;
+    if (waiters.length === 0) return;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+}
