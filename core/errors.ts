@@ -22,16 +22,13 @@ export interface LogErrorDetails {
   };
   INVALID_PRODUCER_ID_MAPPING: { transactionalId: string; producerId: number };
   INVALID_RECORD: { topic: string; partition: number; reason: string };
-  INVALID_REQUEST: { reason: string };
   INVALID_SESSION_TIMEOUT: { sessionTimeoutMs: number; minMs: number; maxMs: number };
   INVALID_TIMESTAMP: { topic: string; partition: number; timestampMs: number };
   INVALID_TOPIC: { topic: string; reason: string };
   INVALID_TRANSACTION_TIMEOUT: { transactionTimeoutMs: number; maxMs: number };
   INVALID_TXN_STATE: { transactionalId: string; state: string; reason: string };
   KAFKA_STORAGE_ERROR: { file: string; operation: string };
-  MEMBER_ID_REQUIRED: { groupId: string; memberId: string };
   MESSAGE_TOO_LARGE: { topic: string; sizeBytes: number; limitBytes: number };
-  NON_EMPTY_GROUP: { groupId: string; members: number };
   OFFSET_METADATA_TOO_LARGE: { sizeBytes: number; limitBytes: number };
   OFFSET_OUT_OF_RANGE: {
     topic: string;

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
+  checkCodesAreThrown,
   checkErrorsPage,
   checkPage,
   checkSpec,
@@ -9,7 +10,15 @@ import {
   type ErrorTable,
 } from './tidy/doc-checks.ts';
 import { entryPoints } from './tidy/entry-points.ts';
-import { isTest, readSources, readText, ROOT, sourceOf } from './tidy/source.ts';
+import {
+  isShipped,
+  isTest,
+  readSources,
+  readText,
+  ROOT,
+  sourceOf,
+  type Source,
+} from './tidy/source.ts';
 import {
   checkBannedCode,
   checkColumns,
@@ -131,6 +140,7 @@ test('the checks let pass what is allowed', () => {
 });
 
 describe('docs/ERRORS.md lists the codes', () => {
+  const tables = readErrorTables();
   const table = readErrorTable(
     'millrace',
     sourceOf(
@@ -162,17 +172,21 @@ describe('docs/ERRORS.md lists the codes', () => {
   ].join('\n');
 
   test('of every package, as errors.ts has them', () => {
-    const tables: ErrorTable[] = [];
-    for (const [packageName, path] of [
-      ['millrace', 'core/errors.ts'],
-      ['millrace/streams', 'streams/errors.ts'],
-      ['millrace/connect', 'connect/errors.ts'],
-    ] as const) {
-      const source = sources.find((each) => each.path === path);
-      if (source !== undefined) tables.push(readErrorTable(packageName, source));
-    }
+    expect(tables.map(({ packageName }) => packageName)).toContain('millrace');
     expect(tables[0]?.codes.size).toBeGreaterThan(40);
     expect(checkErrorsPage(readText('docs/ERRORS.md'), tables)).toEqual([]);
+  });
+
+  test('and of every package only those that something throws', () => {
+    const dead = tables.flatMap((each) => {
+      const folder = folderOf(each.packageName);
+      const isThrower = ({ path }: Source) =>
+        path.startsWith(`${folder}/`) && isShipped(path) && path !== `${folder}/errors.ts`;
+      return checkCodesAreThrown(each, sources.filter(isThrower));
+    });
+    expect(dead).toEqual([]);
+    const half = [sourceOf('core/a.ts', "throw new LogError('ABORTED', m, d);")];
+    expect(checkCodesAreThrown(table, half)).toEqual(['millrace: nothing throws DISK_FULL']);
   });
 
   test('a page that says it all passes', () => {
@@ -225,7 +239,7 @@ describe('docs/SPEC.md and the tests know the same rules', () => {
   });
 });
 
-describe('the pages of docs/ name what exists', () => {
+describe('the pages name what exists', () => {
   const tree = {
     exists: (path: string) => ['core', 'core/log.ts', 'docs/SPEC.md'].includes(path),
     source: (path: string) =>
@@ -237,13 +251,16 @@ describe('the pages of docs/ name what exists', () => {
   };
 
   const pages = [
-    ...readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')),
-    ...readdirSync(join(ROOT, 'docs/decisions')).map((name) => `decisions/${name}`),
+    ...['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+      readdirSync(join(ROOT, folder))
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => join(folder, name)),
+    ),
   ];
   test.each(pages)('%s', (name) => {
     const exists = (path: string) => existsSync(join(ROOT, path));
     const source = (path: string) => sourceOf(path, readText(path));
-    expect(checkPage(name, readText(`docs/${name}`), { exists, source })).toEqual([]);
+    expect(checkPage(name, readText(name), { exists, source })).toEqual([]);
   });
 
   test('what exists passes', () => {
@@ -251,7 +268,7 @@ describe('the pages of docs/ name what exists', () => {
       'In `core/log.ts` [`Log.append`](../core/log.ts) calls [`Log.#roll`](../core/log.ts#L3); see ' +
       '[`open`](../core/log.ts), [`fs.sync`](../core/log.ts), [`Api.fetch`](../core/log.ts), ' +
       '[the rules](SPEC.md#LOG), [elsewhere](https://example.org/a) and `<topic>-0/x.log`.';
-    expect(checkPage('A.md', page, tree)).toEqual([]);
+    expect(checkPage('docs/A.md', page, tree)).toEqual([]);
   });
 
   test.each([
@@ -263,6 +280,18 @@ describe('the pages of docs/ name what exists', () => {
     'A function [`close`](../core/log.ts).',
     'A member of the wrong thing [`Log.fetch`](../core/log.ts).',
   ])('%s', (page) => {
-    expect(checkPage('A.md', page, tree)).toHaveLength(1);
+    expect(checkPage('docs/A.md', page, tree)).toHaveLength(1);
   });
 });
+
+/** The code tables of the packages that have one. */
+function readErrorTables(): ErrorTable[] {
+  return ['millrace', 'millrace/streams', 'millrace/connect'].flatMap((packageName) => {
+    const source = sources.find(({ path }) => path === `${folderOf(packageName)}/errors.ts`);
+    return source === undefined ? [] : [readErrorTable(packageName, source)];
+  });
+}
+
+function folderOf(packageName: string): string {
+  return packageName === 'millrace' ? 'core' : packageName.slice('millrace/'.length);
+}

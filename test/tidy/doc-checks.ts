@@ -83,6 +83,19 @@ function faultsOf(entry: string, { fields, isRetriable }: ErrorCode): string[] {
   return faults;
 }
 
+/** A code that nothing throws is a promise to users that nobody keeps. */
+export function checkCodesAreThrown(
+  { packageName, codes }: ErrorTable,
+  sources: readonly Source[],
+): Finding[] {
+  const written = new Set<string>();
+  for (const { tree } of sources) {
+    for (const node of nodesOf(tree)) if (ts.isStringLiteral(node)) written.add(node.text);
+  }
+  const dead = [...codes.keys()].filter((code) => !written.has(code));
+  return dead.map((code) => `${packageName}: nothing throws ${code}`);
+}
+
 /** The text below each heading that `heading` matches, up to the next one, by its first group. */
 function splitAt(page: string, heading: RegExp): Map<string, string> {
   const parts = page.split(heading);
@@ -144,22 +157,24 @@ export interface Tree {
   readonly source: (path: string) => Source;
 }
 
-const CODE_FOLDERS = /^(core|streams|connect|job|cli|examples|bench|test|docs)\/[\w./-]*$/;
+const PATH = /^(core|streams|connect|job|cli|examples|bench|test|docs)\/[\w./-]*$/;
+/** Made by a script, so not there on a fresh clone. */
+const GENERATED = /^docs\/api\//;
 
 /**
- * Holds a page of docs/ to the tree. Checked are paths in code marks, which are from the root; where
- * links lead, from docs/; and for links of the form [`Class.member`](../path.ts) or
+ * Holds a page to the tree; `name` is its path. Checked are paths in code marks, which are from the
+ * root; where links lead, from the page; and for links of the form [`Class.member`](../path.ts) or
  * [`function`](../path.ts) that the file declares it.
  */
 export function checkPage(name: string, page: string, tree: Tree): Finding[] {
   const found: Finding[] = [];
   for (const [, path = ''] of page.matchAll(/`([^`\n]+)`/g)) {
-    if (!CODE_FOLDERS.test(path) || tree.exists(path)) continue;
+    if (!PATH.test(path) || GENERATED.test(path) || tree.exists(path)) continue;
     found.push(`${name}: there is no ${path}`);
   }
   for (const [, label = '', target = ''] of page.matchAll(/\[([^\]]+)\]\(([^)#\s]+)[^)]*\)/g)) {
     if (/^https?:/.test(target)) continue;
-    const path = new URL(target, 'file:///docs/').pathname.slice(1);
+    const path = new URL(target, `file:///${name}`).pathname.slice(1);
     if (!tree.exists(path)) {
       found.push(`${name}: there is no ${path}`);
       continue;
