@@ -1,0 +1,37 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+/**
+ * Where the data is: the npm package `vega-datasets` holds three million US flights of the first half of
+ * 2001, sorted by date, and the airports they use. The package hides its files, so its main module leads
+ * the way.
+ */
+const folder = join(dirname(createRequire(import.meta.url).resolve('vega-datasets')), '../data');
+
+export const FLIGHTS_FILE = join(folder, 'flights-3m.parquet');
+export const AIRPORTS_FILE = join(folder, 'airports.csv');
+
+/** A row of flights-3m.parquet. */
+export interface Flight {
+  /** The scheduled departure, to the minute. */
+  readonly date: Date;
+  /** Minutes; negative for early. */
+  readonly delay: number;
+  readonly distance: number;
+  readonly origin: string;
+  readonly destination: string;
+}
+
+/** A row of airports.csv. */
+export interface Airport {
+  readonly iata: string;
+  readonly name: string;
+  readonly city: string;
+  readonly state: string;
+  readonly country: string;
+  readonly latitude: string;
+  readonly longitude: string;
+}
+
+/** A flight counts as delayed from more than this on. */
+export const DELAYED_MINUTES = 15;
