@@ -6,11 +6,13 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT } from './tidy/source.ts';
 
-/** One import: which file, what it says after `from`, and the rule that it breaks, if one. */
+/** One import: in which folder, what it says after `from`, and the rule that it breaks, if one. */
 interface Plant {
   readonly from: string;
   readonly imports: string;
   readonly rule?: string;
+  /** What the file's name ends in; default `.ts`. */
+  readonly suffix?: string;
 }
 
 const CORE_LAYERS = ['serde', 'record', 'storage', 'log', 'broker', 'client'];
@@ -26,14 +28,13 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'streams/runtime', imports: '../../streams/index.ts', rule: 'own-front-door' },
   { from: 'core/client', imports: '../../streams/index.ts', rule: 'core-imports-only-itself' },
   { from: 'core', imports: '../connect/index.ts', rule: 'core-imports-only-itself' },
-  { from: 'core', imports: '../test/target.ts', rule: 'core-imports-only-itself' },
   { from: 'streams/dsl', imports: '../../connect/index.ts', rule: 'streams-imports-only-core' },
   { from: 'streams/dsl', imports: '../../job/index.ts', rule: 'streams-imports-only-core' },
   { from: 'connect/file', imports: '../../streams/index.ts', rule: 'connect-imports-only-core' },
   { from: 'connect', imports: '../streams/index.ts', rule: 'connect-imports-only-core' },
   { from: 'job', imports: '../cli/target.ts', rule: 'job-is-below-cli' },
   { from: 'cli', imports: '../examples/target.ts', rule: 'nothing-stands-on-programs' },
-  { from: 'bench', imports: '../test/target.ts', rule: 'nothing-stands-on-programs' },
+  { from: 'bench', imports: '../examples/target.ts', rule: 'nothing-stands-on-programs' },
   { from: 'examples', imports: '../core/index.ts', rule: 'programs-use-the-package-name' },
   { from: 'bench', imports: '../streams/index.ts', rule: 'programs-use-the-package-name' },
   { from: 'connect/file', imports: 'millrace', rule: 'packages-use-paths' },
@@ -71,7 +72,10 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'core/log', imports: 'lmdb', rule: 'lmdb-only-in-state' },
   { from: 'core/log', imports: 'vitest', rule: 'shipped-code-needs-no-dev-dependency' },
   { from: 'core/log', imports: '../record/target.test.ts', rule: 'no-import-of-tests' },
-  { from: 'core/log', imports: '../record/target.suite.ts', rule: 'suites-are-for-tests' },
+  { from: 'core', imports: '../test/kit/target.ts', rule: 'tests-are-for-tests' },
+  { from: 'core/log', imports: './target.suite.ts', rule: 'tests-are-for-tests' },
+  { from: 'bench', imports: '../test/target.ts', rule: 'tests-are-for-tests' },
+  { ...inTest('core/log'), imports: '../../test/target.ts', rule: 'tests-share-the-kit' },
   { from: 'core/log', imports: './gone.ts', rule: 'no-unresolvable' },
 ];
 
@@ -95,6 +99,10 @@ const ALLOWED: readonly Plant[] = [
   { from: 'cli', imports: 'node:fs' },
   { from: 'streams/state', imports: 'lmdb' },
   { from: 'core/log', imports: 'msgpackr' },
+  { ...inTest('core/log'), imports: '../../test/kit/target.ts' },
+  { ...inTest('core/log'), imports: './target.suite.ts' },
+  { ...inTest('core/log'), imports: 'vitest' },
+  { ...inTest('streams/state'), imports: 'node:fs' },
 ];
 
 /** Two files that import each other, one of them for a type only. */
@@ -130,6 +138,10 @@ test('every rule has a plant', () => {
   expect(names.filter((name) => !planted.has(name))).toEqual(['no-circular']);
 });
 
+function inTest(from: string): { readonly from: string; readonly suffix: string } {
+  return { from, suffix: '.test.ts' };
+}
+
 function upwards(packageName: string, layers: readonly string[]): Plant[] {
   return layers.flatMap((lower, index) =>
     layers.slice(index + 1).map((higher) => ({
@@ -161,9 +173,12 @@ function plantAll(): string[] {
   const borders = ['core', 'streams', 'streams/testing', 'connect', 'job'];
   for (const border of borders) write(`${border}/index.ts`, '');
   const expected: string[] = [];
-  for (const [index, { from, imports, rule }] of [...VIOLATIONS, ...ALLOWED].entries()) {
+  for (const [index, { from, imports, rule, suffix = '.ts' }] of [
+    ...VIOLATIONS,
+    ...ALLOWED,
+  ].entries()) {
     for (const [kind, form] of forms.entries()) {
-      const path = `${from}/plant-${index}-${kind}.ts`;
+      const path = `${from}/plant-${index}-${kind}${suffix}`;
       write(path, form(imports));
       if (rule !== undefined) expected.push(`${path}: ${rule}`);
       if (imports.endsWith('/index.ts') || !/^\.[^]*target/.test(imports)) continue;

@@ -33,7 +33,7 @@ export function readText(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 }
 
-/** True for tests and for what several of them share, a `.suite.ts`. */
+/** Tests, the suites that several tests run, and what tests are made with. */
 export function isTest(path: string): boolean {
   return path.startsWith('test/') || /\.(test|suite)\.ts$/.test(path);
 }
