@@ -29,6 +29,7 @@ const MARKER_VALUE: Serde<number> = {
   deserialize: (source, start, end) => int32().deserialize(source, start + 2, end),
 };
 
+const MARKER_VALUE_BYTES = 6;
 const MARKER_BATCH_BYTES = 128;
 
 /** A control batch: version i16 and type i16 as its key, the coordinator's epoch in its value. */
@@ -56,7 +57,10 @@ export function markerTypeAt(cursor: RecordCursor): MarkerType | undefined {
   return MARKER_TYPES[cursor.source.readInt16BE(cursor.keyStart + 2)];
 }
 
-/** The coordinator's epoch in the marker that `cursor` stands on. */
+/** The coordinator's epoch in the marker that `cursor` stands on; -1 when it says none. */
 export function coordinatorEpochAt(cursor: RecordCursor): number {
-  return MARKER_VALUE.deserialize(cursor.source, cursor.valueStart, cursor.valueEnd);
+  const { source, valueStart, valueEnd } = cursor;
+  if (valueStart < 0 || valueEnd - valueStart < MARKER_VALUE_BYTES) return -1;
+  // Later versions begin like this one (Kafka reads them so).
+  return MARKER_VALUE.deserialize(source, valueStart, valueStart + MARKER_VALUE_BYTES);
 }

@@ -69,7 +69,10 @@ export class RecordCursor {
    *   whoever made the batch made it wrong.
    */
   next(): boolean {
-    if (this.#remaining === 0) return false;
+    if (this.#remaining === 0) {
+      if (this.#position !== this.#end) throw this.#malformed('record count');
+      return false;
+    }
     this.#remaining--;
     const { source, header } = this;
     const length = this.#readVarint();
@@ -117,18 +120,21 @@ export class RecordCursor {
   }
 
   #readHeaders(): Headers {
-    const resume = this.#position;
-    const end = resume; // where this record ends
+    const end = this.#position; // where this record ends
     this.#position = this.#headersPosition;
-    const count = this.#readVarint();
-    const headers: Header[] = [];
-    for (let index = 0; index < count; index++) {
-      const key = this.#readSlice(this.#readVarint(), end).toString('utf8');
-      const valueLength = this.#readVarint();
-      headers.push({ key, value: valueLength < 0 ? null : this.#readSlice(valueLength, end) });
+    try {
+      const count = this.#readVarint();
+      const headers: Header[] = [];
+      for (let index = 0; index < count; index++) {
+        const key = this.#readSlice(this.#readVarint(), end).toString('utf8');
+        const valueLength = this.#readVarint();
+        headers.push({ key, value: valueLength < 0 ? null : this.#readSlice(valueLength, end) });
+      }
+      if (count < 0 || this.#position !== end) throw this.#malformed('header count');
+      return headers;
+    } finally {
+      this.#position = end;
     }
-    this.#position = resume;
-    return headers;
   }
 
   #readSlice(length: number, end: number): Buffer {
@@ -171,12 +177,13 @@ export class RecordCursor {
     const { source } = this;
     let byte = source[this.#position++]!;
     if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
-    let zigzag = byte & 0x7f;
-    let factor = 0x80;
+    const isNegative = (byte & 1) === 1;
+    let magnitude = (byte & 0x7f) >>> 1;
+    let factor = 0x40;
     for (let count = 1; count < 10; count++) {
       byte = source[this.#position++]!;
-      zigzag += (byte & 0x7f) * factor;
-      if (byte < 0x80) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+      magnitude += (byte & 0x7f) * factor;
+      if (byte < 0x80) return isNegative ? -1 - magnitude : magnitude;
       factor *= 0x80;
     }
     throw this.#malformed('varlong');

@@ -31,12 +31,14 @@ const INT30 = 0x4000_0000;
  */
 export function writeVarlong(target: Uint8Array, position: number, value: number): number {
   if (value < INT30 && value >= -INT30) return writeVarint(target, position, value);
-  // At most 2^54: exact, for it is even or odd by one bit.
-  let zigzag = value >= 0 ? value * 2 : -value * 2 - 1;
-  while (zigzag > 0x7f) {
-    target[position++] = (zigzag % 0x80) | 0x80;
-    zigzag = Math.floor(zigzag / 0x80);
+  // The sign is the lowest bit of the zigzag, which as a whole would need 54 bits.
+  const magnitude = value >= 0 ? value : -1 - value;
+  target[position++] = (magnitude % 0x40) * 2 + (value >= 0 ? 0x80 : 0x81);
+  let rest = Math.floor(magnitude / 0x40); // never zero: small values went another way
+  while (rest > 0x7f) {
+    target[position++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
   }
-  target[position++] = zigzag;
+  target[position++] = rest;
   return position;
 }
