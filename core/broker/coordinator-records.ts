@@ -114,7 +114,7 @@ export function encodeGroupValue(value: GroupValue): Buffer {
 }
 
 /** The states of a transaction, numbered as Kafka keeps them. */
-export const TRANSACTION_STATES = [
+const TRANSACTION_STATES = [
   'Empty',
   'Ongoing',
   'PrepareCommit',

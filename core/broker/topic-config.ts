@@ -39,7 +39,7 @@ const CHECKS: { readonly [Name in keyof LogConfig]: OptionCheck } = {
 const NAMES = Object.keys(CHECKS) as (keyof LogConfig)[];
 
 /** `retentionMs` as Kafka writes it: `retention.ms`. */
-export function kafkaName(option: string): string {
+function kafkaName(option: string): string {
   return option.replace(/[A-Z]/g, (letter) => `.${letter.toLowerCase()}`);
 }
 

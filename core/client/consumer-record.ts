@@ -72,7 +72,7 @@ export class ConsumerRecord<K = unknown, V = unknown> {
 }
 
 /** DESERIALIZATION_FAILED for one record. */
-export function deserializationFailed(
+function deserializationFailed(
   record: { readonly topic: string; readonly partition: number; readonly offset: number },
   field: 'key' | 'value',
   serde: Serde<unknown>,

@@ -41,7 +41,7 @@ export function partitionMismatch(topic: string, expected: number, actual: numbe
 }
 
 /** A topic's metadata, or undefined when there is none. */
-export async function describeTopic(
+async function describeTopic(
   api: BrokerApi,
   name: string,
 ): Promise<TopicMetadata | undefined> {
