@@ -41,10 +41,7 @@ export function partitionMismatch(topic: string, expected: number, actual: numbe
 }
 
 /** A topic's metadata, or undefined when there is none. */
-async function describeTopic(
-  api: BrokerApi,
-  name: string,
-): Promise<TopicMetadata | undefined> {
+async function describeTopic(api: BrokerApi, name: string): Promise<TopicMetadata | undefined> {
   const { topics } = await api.metadata({ topics: [name] });
   const [found] = topics;
   if (found?.error === undefined) return found;
