@@ -9,7 +9,8 @@ const FILE = 'producer-ids';
 const BLOCK = 1000;
 
 /**
- * Hands out producer ids, each only once in the life of a data directory: the file `producer-ids`
+ * Hands out producer ids, each only once in the life of a data directory: a second producer with an
+ * id would have its records taken for repetitions of the first one's. The file `producer-ids`
  * holds the first id that no process may have used yet.
  */
 export class ProducerIds {
@@ -24,18 +25,14 @@ export class ProducerIds {
     this.#path = join(directory, FILE);
   }
 
-  async open(): Promise<void> {
-    if ((await this.#fileSystem.stat(this.#path)) === undefined) return;
-    const content = await this.#fileSystem.readFile(this.#path).catch((cause: unknown) => {
-      throw storageFailure(this.#path, 'read', cause);
-    });
-    const text = content.toString('utf8').trim();
-    if (!/^\d+$/.test(text)) {
-      const reason = 'it does not hold a number';
-      const message = `${this.#path} is damaged: ${reason}`;
-      throw new LogError('CORRUPT_FILE', message, { file: this.#path, reason });
-    }
-    this.#next = this.#blockEnd = Number(text);
+  /**
+   * Goes on where the file says, and above `usedUpTo`: the highest id that the logs know, in case
+   * another broker handed it out or the file was lost.
+   *
+   * @throws LogError CORRUPT_FILE, KAFKA_STORAGE_ERROR
+   */
+  async open(usedUpTo: number): Promise<void> {
+    this.#next = this.#blockEnd = Math.max(await this.#read(), usedUpTo + 1);
   }
 
   /** An id that was never handed out before, even across crashes. */
@@ -47,6 +44,21 @@ export class ProducerIds {
       await this.#reserving;
     }
     return this.#next++;
+  }
+
+  /** The first id that the file says no process has used. */
+  async #read(): Promise<number> {
+    if ((await this.#fileSystem.stat(this.#path)) === undefined) return 0;
+    const content = await this.#fileSystem.readFile(this.#path).catch((cause: unknown) => {
+      throw storageFailure(this.#path, 'read', cause);
+    });
+    const text = content.toString('utf8').trim();
+    if (!/^\d+$/.test(text)) {
+      const reason = 'it does not hold a number';
+      const message = `${this.#path} is damaged: ${reason}`;
+      throw new LogError('CORRUPT_FILE', message, { file: this.#path, reason });
+    }
+    return Number(text);
   }
 
   async #reserve(): Promise<void> {

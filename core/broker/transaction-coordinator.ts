@@ -76,6 +76,7 @@ export class TransactionCoordinator {
    * that the coordinator knows nothing of: their first record reached the disk, its own did not.
    */
   async open(): Promise<void> {
+    await this.#options.producerIds.open(this.#highestProducerId());
     await this.#options.log.replay(({ key, value }) => {
       const transactionalId = decodeTransactionKey(key);
       if (transactionalId === undefined) return;
@@ -352,6 +353,15 @@ export class TransactionCoordinator {
     const appended = log.append(transaction.transactionalId, [{ key, value }]);
     if (options.isDurable !== true) return appended.written;
     await log.log(log.partitionOf(transaction.transactionalId)).sync(appended.lastOffset + 1);
+  }
+
+  /** The highest producer id in any partition, or -1. */
+  #highestProducerId(): number {
+    let highest = -1;
+    for (const { log } of this.#options.topics.partitions()) {
+      for (const { producerId } of log.producers.all()) highest = Math.max(highest, producerId);
+    }
+    return highest;
   }
 
   async #abortOrphans(): Promise<void> {
