@@ -19,7 +19,7 @@ function layers(packageName, folders) {
     name: `${packageName}-${folder}-is-below-${folders[index]}`,
     comment: `${packageName}: ${['root', ...folders].join(' < ')}`,
     severity: 'error',
-    from: { path },
+    from: { path, pathNot: TEST }, // a test may look at its subject from above
     to: { path: `^${packageName}/(${folders.slice(index).join('|')})/` },
   }));
 }
@@ -97,13 +97,16 @@ module.exports = {
       name: 'streams-runtime-is-above-topology-and-state',
       comment: 'The runtime drives a topology; what describes one knows nothing of it.',
       severity: 'error',
-      from: { path: '^streams/((topology|state|operators|dsl)/|(?!index[.]ts$)[^/]+$)' },
+      from: {
+        path: '^streams/((topology|state|operators|dsl)/|(?!index[.]ts$)[^/]+$)',
+        pathNot: TEST,
+      },
       to: { path: '^streams/runtime/' },
     },
     {
       name: 'streams-runtime-does-not-import-dsl',
       severity: 'error',
-      from: { path: '^streams/runtime/' },
+      from: { path: '^streams/runtime/', pathNot: TEST },
       to: { path: '^streams/dsl/' },
     },
     {

@@ -76,6 +76,8 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'core/log', imports: './target.suite.ts', rule: 'tests-are-for-tests' },
   { from: 'bench', imports: '../test/target.ts', rule: 'tests-are-for-tests' },
   { ...inTest('core/log'), imports: '../../test/target.ts', rule: 'tests-share-the-kit' },
+  { ...inTest('streams/dsl'), imports: '../../core/log/target.ts', rule: 'front-door' },
+  { ...inTest('core/log'), imports: '../../streams/index.ts', rule: 'core-imports-only-itself' },
   { from: 'core/log', imports: './gone.ts', rule: 'no-unresolvable' },
 ];
 
@@ -101,6 +103,9 @@ const ALLOWED: readonly Plant[] = [
   { from: 'core/log', imports: 'msgpackr' },
   { ...inTest('core/log'), imports: '../../test/kit/target.ts' },
   { ...inTest('core/log'), imports: './target.suite.ts' },
+  { ...inTest('core/log'), imports: '../client/target.ts' },
+  { ...inTest('streams/operators'), imports: '../runtime/target.ts' },
+  { ...inTest('streams/runtime'), imports: '../dsl/target.ts' },
   { ...inTest('core/log'), imports: 'vitest' },
   { ...inTest('streams/state'), imports: 'node:fs' },
 ];

@@ -145,7 +145,10 @@ describe('docs/ERRORS.md lists the codes', () => {
     'millrace',
     sourceOf(
       'core/errors.ts',
-      `export interface LogErrorDetails { ABORTED: { operation: string }; DISK_FULL: { file: string } }
+      `export interface LogErrorDetails {
+         ABORTED: { operation: string };
+         DISK_FULL: { file: string };
+       }
        const RETRIABLE: ReadonlySet<Code> = new Set<Code>(['DISK_FULL']);`,
     ),
   );
@@ -265,7 +268,8 @@ describe('the pages name what exists', () => {
 
   test('what exists passes', () => {
     const page =
-      'In `core/log.ts` [`Log.append`](../core/log.ts) calls [`Log.#roll`](../core/log.ts#L3); see ' +
+      'In `core/log.ts` [`Log.append`](../core/log.ts) calls ' +
+      '[`Log.#roll`](../core/log.ts#L3); see ' +
       '[`open`](../core/log.ts), [`fs.sync`](../core/log.ts), [`Api.fetch`](../core/log.ts), ' +
       '[the rules](SPEC.md#LOG), [elsewhere](https://example.org/a) and `<topic>-0/x.log`.';
     expect(checkPage('docs/A.md', page, tree)).toEqual([]);

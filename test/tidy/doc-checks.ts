@@ -15,8 +15,8 @@ interface ErrorCode {
 }
 
 /**
- * Reads the code table of a package: the members of the interface `...ErrorDetails`, and the strings
- * in the set RETRIABLE, if there is one.
+ * Reads the code table of a package: the members of the interface `...ErrorDetails`, and the
+ * strings in the set RETRIABLE, if there is one.
  */
 export function readErrorTable(packageName: string, source: Source): ErrorTable {
   const codes = new Map<string, ErrorCode>();
@@ -108,7 +108,9 @@ function splitAt(page: string, heading: RegExp): Map<string, string> {
 
 const RULE_ID = /[A-Z]+(?:-[A-Z]+)*-\d+/.source;
 
-/** Holds docs/SPEC.md to the tests: each rule stands in the title of a test, each such id is a rule. */
+/**
+ * Holds docs/SPEC.md to the tests: each rule stands in the title of a test, each such id is a rule.
+ */
 export function checkSpec(spec: string, tests: readonly Source[]): Finding[] {
   const found: Finding[] = [];
   const defined = new Set<string>();
@@ -186,7 +188,9 @@ export function checkPage(name: string, page: string, tree: Tree): Finding[] {
   return found;
 }
 
-/** True when a file declares `function`, `Class`, `constant` or `Class.member` (`Class.#member`). */
+/**
+ * True when a file declares `function`, `Class`, `constant` or `Class.member` (`Class.#member`).
+ */
 function declares(source: Source, symbol: string): boolean {
   const [name, member] = symbol.split('.');
   return source.tree.statements.some((statement) => {

@@ -73,7 +73,9 @@ export function titleOf(node: ts.Node): string | undefined {
   return ts.isTemplateExpression(title) ? title.head.text : undefined;
 }
 
-/** Something that is not to be written, what to write instead, and where it may stand all the same. */
+/**
+ * Something that is not to be written, what to write instead, and where it may stand all the same.
+ */
 interface Ban {
   readonly text: string;
   readonly instead: string;
@@ -157,7 +159,9 @@ const BANS: readonly Ban[] = [
   },
 ];
 
-/** Words and calls with a better one: time, chance and output are parameters, failures are coded. */
+/**
+ * Words and calls with a better one: time, chance and output are parameters, failures are coded.
+ */
 export const checkBannedCode: SourceCheck = (source) => {
   const bans = BANS.filter(({ isAllowed }) => !isAllowed(source.path));
   const found: Finding[] = [];
