@@ -7,7 +7,8 @@ import type { FileSystem } from './file-system.ts';
  * content whole: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
  * Durable when it resolves. One writer of a path at a time.
  *
- * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands, or the new one where
+ *   only the sync of the directory failed.
  */
 export async function replaceFile(
   fileSystem: FileSystem,

@@ -33,34 +33,65 @@ export async function lockDirectory(
   token: string,
 ): Promise<() => Promise<void>> {
   const lock = join(directory, LOCK_FILE);
-  const takeover = join(directory, TAKEOVER_FILE);
   const me: LockOwner = { pid: process.pid, startedAt: startOf(process.pid, fileSystem), token };
   const content = Buffer.from(JSON.stringify(me));
   try {
-    if (!(await createIfAbsent(fileSystem, lock, content))) {
-      await refuseWhileAlive(fileSystem, lock, directory);
-      // The owner is gone. Whoever creates the takeover file may replace the lock; the rename does
-      // both at once. It may move another's file if a takeover died half-way: hence the last look.
-      while (!(await createIfAbsent(fileSystem, takeover, content))) {
-        await refuseWhileAlive(fileSystem, takeover, directory);
-        await fileSystem.remove(takeover).catch(ignoreAbsence);
-      }
-      const owner = await readOwner(fileSystem, lock);
-      if (owner !== undefined && isAlive(owner, fileSystem)) {
-        await fileSystem.remove(takeover).catch(ignoreAbsence);
-        throw locked(directory, owner);
-      }
-      await fileSystem.rename(takeover, lock).catch(ignoreAbsence);
+    await createIfAbsent(fileSystem, lock, content);
+    // Whoever took the lock last has it; those before, and those who came too late, see that here.
+    while (!(await isOwn(fileSystem, lock, { directory, token }))) {
+      await takeOver(fileSystem, directory, content);
+      await createIfAbsent(fileSystem, lock, content);
     }
-    const holder = await readOwner(fileSystem, lock);
-    if (holder?.token !== token) throw locked(directory, holder ?? me);
   } catch (cause) {
+    for (const path of [join(directory, TAKEOVER_FILE), lock]) {
+      await giveBack(fileSystem, path, token).catch(() => undefined); // `cause` says enough
+    }
     throw storageFailure(lock, 'create', cause);
   }
-  return async () => {
-    const holder = await readOwner(fileSystem, lock);
-    if (holder?.token === token) await fileSystem.remove(lock);
-  };
+  return () => giveBack(fileSystem, lock, token);
+}
+
+async function giveBack(fileSystem: FileSystem, path: string, token: string): Promise<void> {
+  const holder = await readOwner(fileSystem, path);
+  if (holder?.token === token) await fileSystem.remove(path);
+}
+
+/**
+ * Replaces a lock whose owner is gone. Whoever creates the takeover file may do so; the rename ends
+ * both files at once.
+ *
+ * A takeover that died half-way is cleared away, and that may hit the file of another who has just
+ * begun one; then the rename moves a file that is not ours, or none. So it may not have worked.
+ */
+async function takeOver(fileSystem: FileSystem, directory: string, content: Buffer): Promise<void> {
+  const lock = join(directory, LOCK_FILE);
+  const takeover = join(directory, TAKEOVER_FILE);
+  if (!(await createIfAbsent(fileSystem, takeover, content))) {
+    const rival = await readOwner(fileSystem, takeover);
+    if (rival !== undefined && isAlive(rival, fileSystem)) throw locked(directory, rival);
+    await fileSystem.remove(takeover).catch(ignoreAbsence);
+    return;
+  }
+  const found = await fileSystem.readFile(lock).catch(ignoreAbsence);
+  const owner = found && parseOwner(found);
+  // Gone or in use by now: a rename would hit somebody who has just taken it.
+  if (found === undefined || (owner !== undefined && isAlive(owner, fileSystem))) {
+    await fileSystem.remove(takeover).catch(ignoreAbsence);
+  } else {
+    await fileSystem.rename(takeover, lock).catch(ignoreAbsence);
+  }
+}
+
+/** @throws LogError LOG_LOCKED when it is somebody else's who is alive. */
+async function isOwn(
+  fileSystem: FileSystem,
+  lock: string,
+  me: { readonly directory: string; readonly token: string },
+): Promise<boolean> {
+  const owner = await readOwner(fileSystem, lock);
+  if (owner?.token === me.token) return true;
+  if (owner !== undefined && isAlive(owner, fileSystem)) throw locked(me.directory, owner);
+  return false;
 }
 
 async function createIfAbsent(
@@ -77,30 +108,23 @@ async function createIfAbsent(
   }
 }
 
-async function refuseWhileAlive(
-  fileSystem: FileSystem,
-  path: string,
-  directory: string,
-): Promise<void> {
-  const owner = await readOwner(fileSystem, path);
-  if (owner !== undefined && isAlive(owner, fileSystem)) throw locked(directory, owner);
+/** The owner in a lock file; undefined for none. */
+async function readOwner(fileSystem: FileSystem, path: string): Promise<LockOwner | undefined> {
+  const content = await fileSystem.readFile(path).catch(ignoreAbsence);
+  return content && parseOwner(content);
 }
 
-/**
- * The owner in a lock file; undefined for none, or for a file that names none (Kafka's is empty).
- */
-async function readOwner(fileSystem: FileSystem, path: string): Promise<LockOwner | undefined> {
+/** Undefined for a file that names no owner: Kafka's is empty. */
+function parseOwner(content: Buffer): LockOwner | undefined {
   try {
-    const content: unknown = JSON.parse((await fileSystem.readFile(path)).toString('utf8'));
-    const owner = content as Partial<LockOwner> | null;
+    const owner = JSON.parse(content.toString('utf8')) as Partial<LockOwner> | null;
     const { pid, startedAt, token } = owner ?? {};
     if (typeof pid !== 'number' || typeof startedAt !== 'string' || typeof token !== 'string') {
       return undefined;
     }
     return { pid, startedAt, token };
-  } catch (cause) {
-    if (cause instanceof SyntaxError || errnoOf(cause) === 'ENOENT') return undefined;
-    throw cause;
+  } catch {
+    return undefined; // no JSON
   }
 }
 
@@ -127,7 +151,7 @@ function startOf(pid: number, { incarnation }: FileSystem): string {
   }
 }
 
-function ignoreAbsence(cause: unknown): void {
+function ignoreAbsence(cause: unknown): undefined {
   if (errnoOf(cause) !== 'ENOENT') throw cause;
 }
 

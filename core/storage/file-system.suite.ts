@@ -171,6 +171,19 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect((await fileSystem.readFile(path)).toString()).toBe('first');
       });
 
+      test('[STORAGE-5] nobody sees a part of what is created exclusively', async () => {
+        const content = Buffer.alloc(2_000_000, 'x');
+        const seen = new Set<number | undefined>();
+        for (let round = 0; round < 20; round++) {
+          const creation = fileSystem.createExclusive(path, content);
+          for (let look = 0; look < 10; look++) seen.add((await fileSystem.stat(path))?.sizeBytes);
+          await creation;
+          await fileSystem.remove(path);
+        }
+        expect([undefined, content.length]).toEqual(expect.arrayContaining([...seen]));
+        expect(await fileSystem.list(directory)).toEqual([]);
+      });
+
       test('[STORAGE-5] one of many exclusive creations wins', async () => {
         const attempts = Array.from({ length: 10 }, (_, index) =>
           fileSystem.createExclusive(path, Buffer.from(`${index}`)),

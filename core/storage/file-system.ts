@@ -18,7 +18,10 @@ export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<File>;
   /** The whole content. */
   readFile(path: string): Promise<Buffer>;
-  /** Creates a file with `content`; fails with EEXIST when the name is taken. Not synced. */
+  /**
+   * Creates a file with `content`; fails with EEXIST when the name is taken. Nobody sees the name
+   * before the content is there. Not synced.
+   */
   createExclusive(path: string, content: Uint8Array): Promise<void>;
   /** What stands in a directory, in no particular order. */
   list(directory: string): Promise<DirectoryEntry[]>;

@@ -140,15 +140,14 @@ export class MemoryFileSystem implements FileSystem {
 
   async createExclusive(path: string, content: Uint8Array): Promise<void> {
     await this.#operations.wait();
-    const file = this.#operations.run({ kind: 'create', path }, () => {
+    const sizeBytes = content.length;
+    this.#operations.run({ kind: 'create', path, sizeBytes }, () => {
       if (this.#nodeAt(path) !== undefined) throw systemError('EEXIST', 'open', path);
-      return this.#create(path);
+      if (sizeBytes > this.#roomBytes()) throw systemError('ENOSPC', 'write', path);
+      const created = new MemoryContent(this.#clock.nowMs());
+      created.write(Buffer.from(content), 0, created.modifiedMs);
+      this.#name(path, created, 'open');
     });
-    try {
-      await file.write([content], 0);
-    } finally {
-      await file.close();
-    }
   }
 
   async list(path: string): Promise<DirectoryEntry[]> {
@@ -276,15 +275,17 @@ export class MemoryFileSystem implements FileSystem {
     return new MemoryFile(path, content, isWritable, {
       operations: this.#operations,
       nowMs: () => this.#clock.nowMs(),
-      // Counting walks the tree, which is for nothing where there is no limit.
-      roomBytes: () =>
-        this.capacityBytes === Infinity
-          ? Infinity
-          : Math.max(0, this.capacityBytes - this.usedBytes),
+      roomBytes: () => this.#roomBytes(),
       closed: () => {
         this.#openFileCount--;
       },
     });
+  }
+
+  /** Bytes by which files may still grow. */
+  #roomBytes(): number {
+    if (this.capacityBytes === Infinity) return Infinity; // counting walks the tree
+    return Math.max(0, this.capacityBytes - this.usedBytes);
   }
 
   /** Sets a name to a node, or takes it away. */

@@ -1,5 +1,7 @@
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
+import { threadId } from 'node:worker_threads';
+import { Underway } from '../underway.ts';
 import type { DirectoryEntry, File, FileStat, FileSystem, OpenMode } from './file-system.ts';
 
 const OPEN_FLAGS: Record<OpenMode, number> = {
@@ -14,13 +16,29 @@ const fdatasync = promisify(fs.fdatasync);
 const ftruncate = promisify(fs.ftruncate);
 const fstat = promisify(fs.fstat);
 
+/** How file systems without hard links, such as FAT, refuse one. */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP']);
+let temporaryCount = 0;
+
 /** The file system of the machine. */
 export const nodeFileSystem: FileSystem = {
   async open(path, mode) {
     return new NodeFile(path, await open(path, OPEN_FLAGS[mode], 0o644));
   },
   readFile: (path) => fs.promises.readFile(path),
-  createExclusive: (path, content) => fs.promises.writeFile(path, content, { flag: 'wx' }),
+  async createExclusive(path, content) {
+    // A link appears at once with all that is in the file; creating and then writing does not.
+    const temporary = `${path}.${process.pid}-${threadId}-${++temporaryCount}`;
+    await fs.promises.writeFile(temporary, content);
+    try {
+      await fs.promises.link(temporary, path);
+    } catch (cause) {
+      if (!NO_LINKS.has(errnoOf(cause) ?? '')) throw cause;
+      await fs.promises.writeFile(path, content, { flag: 'wx' });
+    } finally {
+      await fs.promises.unlink(temporary);
+    }
+  },
   async list(directory): Promise<DirectoryEntry[]> {
     const entries = await fs.promises.readdir(directory, { withFileTypes: true });
     return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }));
@@ -46,10 +64,15 @@ export const nodeFileSystem: FileSystem = {
   },
 };
 
-/** The calls with a callback cost half of those of a FileHandle, and this is the hot path. */
+/**
+ * The calls with a callback cost half of those of a FileHandle, and this is the hot path. As there,
+ * closing waits for what is under way: the system gives the descriptor to the next file at once,
+ * and a late write would go there.
+ */
 class NodeFile implements File {
   readonly path: string;
   readonly #descriptor: number;
+  readonly #underway = new Underway();
 
   constructor(path: string, descriptor: number) {
     this.path = path;
@@ -57,6 +80,31 @@ class NodeFile implements File {
   }
 
   write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    return this.#underway.run(() => this.#write(buffers, position));
+  }
+
+  read(target: Buffer, position: number): Promise<number> {
+    return this.#underway.run(() => this.#read(target, position));
+  }
+
+  sync(): Promise<void> {
+    return this.#underway.run(() => fdatasync(this.#descriptor));
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return this.#underway.run(() => ftruncate(this.#descriptor, sizeBytes));
+  }
+
+  async sizeBytes(): Promise<number> {
+    return (await this.#underway.run(() => fstat(this.#descriptor))).size;
+  }
+
+  async close(): Promise<void> {
+    await this.#underway.idle();
+    await close(this.#descriptor);
+  }
+
+  #write(buffers: readonly Uint8Array[], position: number): Promise<void> {
     return new Promise((resolve, reject) => {
       writeAll(this.#descriptor, buffers, position, (error) => {
         if (error === null) resolve();
@@ -65,7 +113,7 @@ class NodeFile implements File {
     });
   }
 
-  read(target: Buffer, position: number): Promise<number> {
+  #read(target: Buffer, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
       const fill = (filled: number): void => {
         const room = target.length - filled;
@@ -77,22 +125,6 @@ class NodeFile implements File {
       };
       fill(0);
     });
-  }
-
-  sync(): Promise<void> {
-    return fdatasync(this.#descriptor);
-  }
-
-  truncate(sizeBytes: number): Promise<void> {
-    return ftruncate(this.#descriptor, sizeBytes);
-  }
-
-  async sizeBytes(): Promise<number> {
-    return (await fstat(this.#descriptor)).size;
-  }
-
-  close(): Promise<void> {
-    return close(this.#descriptor);
   }
 }
 

@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest';
+import { codeOf } from '../../test/kit/codes.ts';
+import { LogError } from '../errors.ts';
+import { seededRandom } from '../random.ts';
+import { lockDirectory, LOCK_FILE } from './directory-lock.ts';
+import { MemoryFileSystem } from './memory-fs.ts';
+
+const LOCK = `/d/${LOCK_FILE}`;
+/** No process has this pid: Linux ends at 2^22. */
+const DEAD = { pid: 2 ** 30, startedAt: 'then', token: 'dead' };
+
+async function machine(seed = 1): Promise<MemoryFileSystem> {
+  const fileSystem = new MemoryFileSystem({ random: seededRandom(seed) });
+  await fileSystem.makeDirectory('/d');
+  return fileSystem;
+}
+
+test('[STORAGE-17] a directory has one owner, whose pid others are told', async () => {
+  const fileSystem = await machine();
+  const release = await lockDirectory(fileSystem, '/d', 'one');
+  const failure: unknown = await lockDirectory(fileSystem, '/d', 'two').catch((e: unknown) => e);
+  expect(LogError.is(failure, 'LOG_LOCKED') && failure.details).toEqual({
+    directory: '/d',
+    ownerPid: process.pid,
+  });
+  await release();
+  expect(await fileSystem.list('/d')).toEqual([]);
+  await (
+    await lockDirectory(fileSystem, '/d', 'two')
+  )();
+});
+
+test('[STORAGE-17] giving back twice does not take the lock of another', async () => {
+  const fileSystem = await machine();
+  const release = await lockDirectory(fileSystem, '/d', 'one');
+  await release();
+  await lockDirectory(fileSystem, '/d', 'two');
+  await release();
+  expect(await codeOf(lockDirectory(fileSystem, '/d', 'three'))).toBe('LOG_LOCKED');
+});
+
+test.each([
+  ['of a process that is gone', JSON.stringify(DEAD)],
+  ['of an earlier process with this pid', JSON.stringify({ ...DEAD, pid: process.pid })],
+  ['of Kafka, which is empty', ''],
+  ['that is no JSON', '{"pid":'],
+  ['that names no owner', '{}'],
+  ['that is null', 'null'],
+])('[STORAGE-18] a lock %s is taken over', async (_, content) => {
+  const fileSystem = await machine();
+  await fileSystem.createExclusive(LOCK, Buffer.from(content));
+  await lockDirectory(fileSystem, '/d', 'new');
+  expect((await fileSystem.readFile(LOCK)).toString()).toContain('"new"');
+  expect(await fileSystem.list('/d')).toHaveLength(1);
+  expect(await codeOf(lockDirectory(fileSystem, '/d', 'newer'))).toBe('LOG_LOCKED');
+});
+
+test('[STORAGE-18] a takeover that died half-way is finished', async () => {
+  const fileSystem = await machine();
+  const dead = Buffer.from(JSON.stringify(DEAD));
+  await fileSystem.createExclusive(LOCK, dead);
+  await fileSystem.createExclusive(`${LOCK}.takeover`, dead);
+  await lockDirectory(fileSystem, '/d', 'new');
+  expect(await fileSystem.list('/d')).toHaveLength(1);
+});
+
+test('[STORAGE-18] after a crash the lock can be taken, whatever was left', async () => {
+  const images: MemoryFileSystem[] = [];
+  const fileSystem: MemoryFileSystem = new MemoryFileSystem({
+    onOperation: () => {
+      images.push(fileSystem.kill());
+      for (let seed = 0; seed < 5; seed++) images.push(fileSystem.crash(seededRandom(seed)));
+    },
+  });
+  await fileSystem.makeDirectory('/d');
+  await fileSystem.createExclusive(LOCK, Buffer.from(JSON.stringify(DEAD)));
+  await fileSystem.syncDirectory('/');
+  images.length = 0;
+  const release = await lockDirectory(fileSystem, '/d', 'before');
+  await release();
+  expect(images.length).toBeGreaterThan(30);
+  for (const image of images) {
+    await lockDirectory(image, '/d', 'after');
+    expect(await codeOf(lockDirectory(image, '/d', 'second'))).toBe('LOG_LOCKED');
+  }
+});
+
+test.each(['nothing', 'a dead lock', 'an empty lock', 'a dead lock and takeover'])(
+  '[STORAGE-17] of many who find %s at once, one takes it',
+  async (found) => {
+    for (let seed = 0; seed < 1000; seed++) {
+      const random = seededRandom(-seed);
+      const fileSystem = await machine(seed);
+      const content = found === 'an empty lock' ? '' : JSON.stringify(DEAD);
+      if (found !== 'nothing') await fileSystem.createExclusive(LOCK, Buffer.from(content));
+      if (found.endsWith('takeover')) {
+        await fileSystem.createExclusive(`${LOCK}.takeover`, Buffer.from(content));
+      }
+      const codes = await Promise.all(
+        ['a', 'b', 'c'].map(async (token) => {
+          const turns = random.next() * 20;
+          for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+          return codeOf(lockDirectory(fileSystem, '/d', token));
+        }),
+      );
+      const owners = codes.filter((code) => code === 'resolved').length;
+      if (owners !== 1) throw new Error(`seed ${seed}: ${codes.join()}`);
+    }
+  },
+);
+
+test.each([
+  ['EIO', 'KAFKA_STORAGE_ERROR'],
+  ['ENOSPC', 'DISK_FULL'],
+])('[STORAGE-17] %s in any operation is %s, and nothing is taken', async (errno, code) => {
+  for (let number = 1; ; number++) {
+    const fileSystem = await machine();
+    await fileSystem.createExclusive(LOCK, Buffer.from(JSON.stringify(DEAD)));
+    fileSystem.fail({ at: fileSystem.operationCount + number, code: errno });
+    const result = await codeOf(lockDirectory(fileSystem, '/d', 'one'));
+    if (result === 'resolved') break;
+    expect(result).toBe(code);
+    expect(await codeOf(lockDirectory(fileSystem, '/d', 'two'))).toBe('resolved');
+    expect(await fileSystem.list('/d')).toHaveLength(1);
+  }
+});
