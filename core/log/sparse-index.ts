@@ -88,10 +88,11 @@ export class OffsetIndex {
   /**
    * Takes over the entries of a file that point below `sizeBytes` and `endOffset`, up to the first
    * that does not rise: what follows is damage, or the zeros of a preallocated file of Kafka's.
-   * Returns whether every entry was taken.
+   * Returns whether every entry was taken. A segment's first batch never has an entry, so positions
+   * begin above 0.
    */
   load(bytes: Buffer, sizeBytes: number, endOffset: number): boolean {
-    let [previousOffset, previousPosition] = [this.#baseOffset - 1, -1];
+    let [previousOffset, previousPosition] = [this.#baseOffset - 1, 0];
     const whole = bytes.length - (bytes.length % OffsetIndex.ENTRY_BYTES);
     for (let at = 0; at < whole; at += OffsetIndex.ENTRY_BYTES) {
       const offset = this.#baseOffset + bytes.readInt32BE(at);
@@ -157,7 +158,9 @@ export class TimeIndex {
     return bytes;
   }
 
-  /** As `OffsetIndex.load`. */
+  /**
+   * As `OffsetIndex.load`. An entry of zeros may be one of 1970, but then it is soon made again.
+   */
   load(bytes: Buffer, endOffset: number): boolean {
     let [previousTimestamp, previousOffset] = [-Infinity, this.#baseOffset - 1];
     const whole = bytes.length - (bytes.length % TimeIndex.ENTRY_BYTES);
@@ -165,7 +168,8 @@ export class TimeIndex {
       const timestampMs = readInt64(bytes, at);
       const offset = this.#baseOffset + bytes.readInt32BE(at + 8);
       const rises = timestampMs > previousTimestamp && offset >= previousOffset;
-      if (!rises || offset >= endOffset) return false;
+      const isZero = timestampMs === 0 && offset === this.#baseOffset;
+      if (!rises || isZero || offset >= endOffset) return false;
       this.maybeAppend(timestampMs, offset);
       [previousTimestamp, previousOffset] = [timestampMs, offset];
     }

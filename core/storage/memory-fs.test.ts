@@ -262,7 +262,7 @@ test('[STORAGE-13] operations of a kind or path fail as often as asked', async (
   await (await fileSystem.open('/g', 'create')).close();
 });
 
-test('[STORAGE-13] what a failed sync covered is settled: the next one changes nothing', async () => {
+test('[STORAGE-13] what a failed sync covered is settled for good', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   const found = new Set<string>();

@@ -1,0 +1,194 @@
+import { dirname, join } from 'node:path';
+import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { batchLastOffset, batchSizeBytes, readBatchHeader } from '../record/batch.ts';
+import type { BatchSeal } from '../record/batch-writer.ts';
+import {
+  batchOf,
+  recordsOf,
+  TEST_PLACE,
+  type PlainRecord,
+  type RecordToWrite,
+} from '../record/records.suite.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import type { TornTail } from './load.ts';
+import { LOG_CONFIG_DEFAULTS, type LogConfig } from './log-config.ts';
+import { PartitionLog, type Appended } from './partition-log.ts';
+
+/** What a broker keeps for its logs. */
+export interface Checkpoints {
+  readonly recoveryPoint: number;
+  readonly logStartOffset: number;
+}
+
+export interface HostOptions {
+  readonly fileSystem: FileSystem;
+  /** The partition's directory; its checkpoints stand beside it. */
+  readonly directory: string;
+  readonly config?: Partial<LogConfig>;
+  readonly clock?: ManualClock;
+}
+
+/** Segments of a few batches and index entries every few, so that little data is much to test. */
+export const SMALL: LogConfig = {
+  ...LOG_CONFIG_DEFAULTS,
+  segmentBytes: 1000,
+  indexIntervalBytes: 200,
+};
+
+/** One partition's log with as much of a broker around it as it needs: the checkpoint files. */
+export class LogHost {
+  readonly log: PartitionLog;
+  readonly clock: ManualClock;
+  readonly tornTail: TornTail | undefined;
+  /** How often the log said that more can be read. */
+  advancedCount = 0;
+  readonly #options: HostOptions;
+  #checkpoints: Checkpoints;
+
+  private constructor(
+    options: HostOptions,
+    clock: ManualClock,
+    opened: { log: PartitionLog; tornTail: TornTail | undefined; checkpoints: Checkpoints },
+  ) {
+    this.#options = options;
+    this.clock = clock;
+    this.log = opened.log;
+    this.tornTail = opened.tornTail;
+    this.#checkpoints = opened.checkpoints;
+  }
+
+  /** Makes the directory where there is none, durably, and opens the log. */
+  static async open(options: HostOptions): Promise<LogHost> {
+    const { fileSystem, directory, clock = new ManualClock() } = options;
+    if ((await fileSystem.stat(directory)) === undefined) {
+      await fileSystem.makeDirectory(directory);
+      await fileSystem.syncDirectory(dirname(directory));
+      await fileSystem.syncDirectory(dirname(dirname(directory)));
+    }
+    const checkpoints = await readCheckpoints(options);
+    let host: LogHost | undefined = undefined;
+    const { log, tornTail } = await PartitionLog.open({
+      fileSystem,
+      clock,
+      directory,
+      place: TEST_PLACE,
+      config: { ...SMALL, ...options.config },
+      ...checkpoints,
+      advanced: () => {
+        if (host !== undefined) host.advancedCount++;
+      },
+    });
+    host = new LogHost(options, clock, { log, tornTail, checkpoints });
+    return host;
+  }
+
+  append(records: readonly RecordToWrite[], seal: BatchSeal = {}): Appended {
+    return this.log.append(batchOf(records, seal));
+  }
+
+  /** Appends each value as a batch of its own, one after the other on the disk. */
+  async appendEach(...values: readonly string[]): Promise<void> {
+    for (const value of values) await this.append([{ value }]).written;
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.#save({ recoveryPoint: await this.log.checkpoint() });
+  }
+
+  async deleteRecords(offset: number): Promise<void> {
+    await this.#save({ logStartOffset: await this.log.deleteRecords(offset) });
+  }
+
+  async applyRetention(): Promise<void> {
+    await this.log.applyRetention();
+    await this.#save({ logStartOffset: this.log.logStartOffset });
+  }
+
+  async close(): Promise<void> {
+    await this.#save({ recoveryPoint: await this.log.close() });
+  }
+
+  /** Ends this process without warning and opens the log again in the next one. */
+  async killAndOpen(changes: Partial<HostOptions> = {}): Promise<LogHost> {
+    await this.log.abandon(); // writes nothing
+    return LogHost.open({ ...this.#options, ...changes });
+  }
+
+  async closeAndOpen(changes: Partial<HostOptions> = {}): Promise<LogHost> {
+    await this.close();
+    return LogHost.open({ ...this.#options, ...changes });
+  }
+
+  async #save(changes: Partial<Checkpoints>): Promise<void> {
+    this.#checkpoints = { ...this.#checkpoints, ...changes };
+    const content = Buffer.from(JSON.stringify(this.#checkpoints));
+    await replaceFile(this.#options.fileSystem, checkpointsPath(this.#options), content);
+  }
+}
+
+export async function readCheckpoints(
+  options: Pick<HostOptions, 'fileSystem' | 'directory'>,
+): Promise<Checkpoints> {
+  const path = checkpointsPath(options);
+  if ((await options.fileSystem.stat(path)) === undefined) {
+    return { recoveryPoint: 0, logStartOffset: 0 };
+  }
+  return JSON.parse((await options.fileSystem.readFile(path)).toString()) as Checkpoints;
+}
+
+function checkpointsPath({ directory }: Pick<HostOptions, 'directory'>): string {
+  return join(dirname(directory), 'checkpoints');
+}
+
+/** Reads from `offset` to the high watermark, whatever number of reads that takes. */
+export async function readBatches(
+  log: PartitionLog,
+  offset = log.logStartOffset,
+  { maxBytes = 400, endOffset = Infinity } = {},
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for (let next = offset; ;) {
+    const { bytes, nextOffset } = await log.read(next, { maxBytes, endOffset });
+    if (bytes.length === 0) return Buffer.concat(chunks);
+    chunks.push(bytes);
+    next = nextOffset;
+  }
+}
+
+/** The records from `offset` on: what a consumer sees, which drops what stands before it. */
+export async function readRecords(
+  log: PartitionLog,
+  offset = log.logStartOffset,
+  limits: { maxBytes?: number; endOffset?: number } = {},
+): Promise<PlainRecord[]> {
+  const records = recordsOf(await readBatches(log, offset, limits));
+  return records.filter((record) => record.offset >= offset);
+}
+
+/** The values of all records, in order. */
+export async function readValues(log: PartitionLog): Promise<(string | null)[]> {
+  return (await readRecords(log)).map(({ value }) => value);
+}
+
+/** First and last offset of each batch. */
+export function spansOf(batches: Buffer): [number, number][] {
+  const spans: [number, number][] = [];
+  for (let at = 0; at < batches.length; at += batchSizeBytes(batches, at)) {
+    spans.push([readBatchHeader(batches, at).baseOffset, batchLastOffset(batches, at)]);
+  }
+  return spans;
+}
+
+/** Every file below a directory with its content, for comparing. */
+export async function filesIn(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const { name, isDirectory } of await fileSystem.list(directory)) {
+    if (isDirectory) continue;
+    files.set(name, (await fileSystem.readFile(join(directory, name))).toString('base64'));
+  }
+  return files;
+}
