@@ -1,11 +1,13 @@
-import { join } from 'node:path';
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { batchProducer, NO_TIMESTAMP } from '../record/batch.ts';
+import { batchProducer, isTransactionalBatch } from '../record/batch.ts';
 import type { Random } from '../random.ts';
 import { asBuffer } from '../serde/serde.ts';
+import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
+import { Underway } from '../underway.ts';
 import type {
   AddOffsetsToTxnRequest,
   AddPartitionsToTxnRequest,
@@ -24,7 +26,6 @@ import type {
   JoinGroupRequest,
   JoinGroupResponse,
   LeaveGroupRequest,
-  ListedOffset,
   ListGroupsResponse,
   ListOffsetsRequest,
   ListOffsetsResponse,
@@ -34,7 +35,6 @@ import type {
   OffsetCommitResponse,
   OffsetFetchRequest,
   OffsetFetchResponse,
-  OffsetSpec,
   ProduceBatch,
   ProducerIdentity,
   ProduceRequest,
@@ -45,7 +45,6 @@ import type {
   TopicMetadata,
   TxnOffsetCommitRequest,
 } from './broker-api.ts';
-import { writeCheckpoint } from './checkpoint-file.ts';
 import { CoordinatorLog } from './coordinator-log.ts';
 import {
   clearCleanShutdown,
@@ -53,18 +52,13 @@ import {
   takeDirectory,
   type DataDirectory,
 } from './data-directory.ts';
-import { fetchFrom } from './fetch.ts';
+import { Closing, fetchFrom } from './fetch.ts';
 import { GroupCoordinator } from './group-coordinator.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { listOffsets } from './list-offsets.ts';
 import { OffsetStore } from './offset-store.ts';
 import { ProducerIds } from './producer-ids.ts';
-import {
-  HIGH_WATERMARK_FILE,
-  LOG_START_FILE,
-  RECOVERY_POINT_FILE,
-  Topics,
-  type Partition,
-  type Topic,
-} from './topics.ts';
+import { Topics, type Partition, type Topic } from './topics.ts';
 import { TransactionCoordinator } from './transaction-coordinator.ts';
 
 export interface BrokerOptions {
@@ -97,22 +91,22 @@ export class Broker implements BrokerApi {
   readonly #offsets: OffsetStore;
   readonly #groups: GroupCoordinator;
   readonly #transactions: TransactionCoordinator;
-  readonly #timers = new Set<Timer>();
-  /** Housekeeping that runs now; `close` waits for it. */
-  readonly #chores = new Set<Promise<void>>();
-  /** One write of the checkpoint files at a time. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #housekeeping: Housekeeping;
+  readonly #closing = new Closing();
+  /** Requests that are being answered; `close` waits for them. */
+  readonly #requests = new Underway();
   #closed: Promise<void> | undefined;
 
   private constructor(options: BrokerOptions, directory: DataDirectory) {
     const { fileSystem, clock, random, logger } = options;
     this.#options = options;
     this.#directory = directory;
-    const topics = new Topics(options);
+    const topics = new Topics({ ...options, deleted: (topic) => this.#offsets.forgetTopic(topic) });
     const offsetLog = new CoordinatorLog(OFFSETS_TOPIC, topics, clock);
     const offsets = new OffsetStore(topics, offsetLog, clock);
     this.#topics = topics;
     this.#offsets = offsets;
+    this.#housekeeping = new Housekeeping(clock, logger);
     this.#groups = new GroupCoordinator({
       log: offsetLog,
       offsets,
@@ -147,7 +141,7 @@ export class Broker implements BrokerApi {
       return broker;
     } catch (cause) {
       await taken.release();
-      throw cause;
+      throw errnoOf(cause) === undefined ? cause : storageFailure(directory, 'open', cause);
     }
   }
 
@@ -162,167 +156,158 @@ export class Broker implements BrokerApi {
     return this.#closed;
   }
 
-  async metadata(request: MetadataRequest): Promise<MetadataResponse> {
-    this.#checkOpen();
-    const { clusterId } = this.#directory;
-    const names = request.topics ?? [...this.#topics.all()].map(({ name }) => name);
-    const topics = names.map((name): TopicMetadata => {
-      try {
-        return describe(this.#topics.get(name));
-      } catch (cause) {
-        const error = LogError.toData(cause);
-        return { topic: name, error, topicId: '', isInternal: false, partitions: 0, config: {} };
-      }
-    });
-    return { clusterId, topics };
-  }
-
-  async produce(request: ProduceRequest): Promise<ProduceResponse> {
-    this.#checkOpen();
-    const pending = request.batches.map((batch) => this.#append(batch, request));
-    if (request.acks === 0) {
-      const results = pending.map(({ topic, partition }) => ({ topic, partition, baseOffset: -1 }));
-      return { results };
-    }
-    return { results: await Promise.all(pending.map(({ result }) => result)) };
-  }
-
-  async fetch(request: FetchRequest): Promise<FetchResponse> {
-    this.#checkOpen();
-    return fetchFrom(this.#topics, this.#options.clock, request);
-  }
-
-  async listOffsets(request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
-    this.#checkOpen();
-    const { isolationLevel } = request;
-    const lookups = request.partitions.map(
-      async ({ topic, partition, spec }): Promise<ListedOffset> => {
+  metadata(request: MetadataRequest): Promise<MetadataResponse> {
+    return this.#request(async () => {
+      const { clusterId } = this.#directory;
+      const names = request.topics ?? [...this.#topics.all()].map(({ name }) => name);
+      const topics = names.map((name): TopicMetadata => {
         try {
-          const { log } = this.#topics.partition({ topic, partition });
-          const end =
-            isolationLevel === 'read_committed' ? log.lastStableOffset : log.highWatermark;
-          return { topic, partition, ...(await lookUp(log, spec, end)) };
+          return describe(this.#topics.get(name));
         } catch (cause) {
-          return {
-            topic,
-            partition,
-            offset: -1,
-            timestampMs: NO_TIMESTAMP,
-            error: LogError.toData(cause),
-          };
+          const error = LogError.toData(cause);
+          return { topic: name, error, topicId: '', isInternal: false, partitions: 0, config: {} };
         }
-      },
-    );
-    return { partitions: await Promise.all(lookups) };
+      });
+      return { clusterId, topics };
+    });
   }
 
-  async initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity> {
-    this.#checkOpen();
-    return this.#transactions.initProducerId(request);
+  produce(request: ProduceRequest): Promise<ProduceResponse> {
+    return this.#request(async () => {
+      const pending = request.batches.map((batch) => this.#append(batch, request));
+      if (request.acks !== 0) return { results: await Promise.all(pending) };
+      const results = request.batches.map(({ topic, partition }) => {
+        return { topic, partition, baseOffset: -1 };
+      });
+      return { results };
+    });
   }
 
-  async addPartitionsToTxn(request: AddPartitionsToTxnRequest): Promise<void> {
-    this.#checkOpen();
-    await this.#transactions.addPartitions(request, request.partitions);
-  }
-
-  async addOffsetsToTxn(request: AddOffsetsToTxnRequest): Promise<void> {
-    this.#checkOpen();
-    const partition = await this.#offsets.partitionOf(request.groupId);
-    await this.#transactions.addPartitions(request, [partition]);
-  }
-
-  async txnOffsetCommit(request: TxnOffsetCommitRequest): Promise<OffsetCommitResponse> {
-    this.#checkOpen();
-    this.#groups.checkCommit(request);
-    const { topic, partition } = await this.#offsets.partitionOf(request.groupId);
-    this.#transactions.verify(request, topic, partition);
-    return {
-      results: await this.#offsets.commitInTransaction(request.groupId, request.offsets, request),
+  fetch(request: FetchRequest): Promise<FetchResponse> {
+    const environment = {
+      topics: this.#topics,
+      clock: this.#options.clock,
+      closing: this.#closing,
     };
+    return this.#request(() => fetchFrom(environment, request));
   }
 
-  async endTxn(request: EndTxnRequest): Promise<ProducerIdentity> {
-    this.#checkOpen();
-    return this.#transactions.endTransaction(request, request.commit);
+  listOffsets(request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
+    return this.#request(() => listOffsets(this.#topics, request));
   }
 
-  async joinGroup(request: JoinGroupRequest): Promise<JoinGroupResponse> {
-    this.#checkOpen();
-    return this.#groups.join(request);
+  initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity> {
+    return this.#request(() => this.#transactions.initProducerId(request));
   }
 
-  async syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse> {
-    this.#checkOpen();
-    return this.#groups.sync(request);
+  addPartitionsToTxn(request: AddPartitionsToTxnRequest): Promise<void> {
+    return this.#request(() => this.#transactions.addPartitions(request, request.partitions));
   }
 
-  async heartbeat(request: GroupMember): Promise<void> {
-    this.#checkOpen();
-    this.#groups.heartbeat(request);
-  }
-
-  async leaveGroup(request: LeaveGroupRequest): Promise<void> {
-    this.#checkOpen();
-    this.#groups.leave(request);
-  }
-
-  async offsetCommit(request: OffsetCommitRequest): Promise<OffsetCommitResponse> {
-    this.#checkOpen();
-    this.#groups.checkCommit(request);
-    return { results: await this.#offsets.commit(request.groupId, request.offsets) };
-  }
-
-  async offsetFetch(request: OffsetFetchRequest): Promise<OffsetFetchResponse> {
-    this.#checkOpen();
-    const { groupId, partitions, requireStable } = request;
-    return { offsets: this.#offsets.fetch(groupId, partitions, requireStable) };
-  }
-
-  async createTopics(request: CreateTopicsRequest): Promise<CreateTopicsResponse> {
-    this.#checkOpen();
-    const { validateOnly } = request;
-    const creations = request.topics.map(({ topic, partitions, config }) => {
-      const count = partitions === -1 ? PARTITIONS_DEFAULT : partitions;
-      return named(topic, this.#topics.create(topic, count, config ?? {}, validateOnly));
+  addOffsetsToTxn(request: AddOffsetsToTxnRequest): Promise<void> {
+    return this.#request(async () => {
+      const partition = await this.#offsets.partitionOf(request.groupId);
+      await this.#transactions.addPartitions(request, [partition]);
     });
-    return { results: await Promise.all(creations) };
   }
 
-  async deleteTopics(request: {
-    readonly topics: readonly string[];
-  }): Promise<DeleteTopicsResponse> {
-    this.#checkOpen();
-    const deletions = request.topics.map((topic) => named(topic, this.#topics.delete(topic)));
-    return { results: await Promise.all(deletions) };
-  }
-
-  async deleteRecords(request: DeleteRecordsRequest): Promise<DeleteRecordsResponse> {
-    this.#checkOpen();
-    const deletions = request.partitions.map(async ({ topic, partition, offset }) => {
-      try {
-        const { log } = this.#topics.partition({ topic, partition });
-        const upTo = offset === -1 ? log.highWatermark : offset;
-        return { topic, partition, logStartOffset: await log.deleteRecords(upTo) };
-      } catch (cause) {
-        return { topic, partition, logStartOffset: -1, error: LogError.toData(cause) };
-      }
+  txnOffsetCommit(request: TxnOffsetCommitRequest): Promise<OffsetCommitResponse> {
+    return this.#request(async () => {
+      const { groupId, offsets } = request;
+      const { topic, partition } = await this.#offsets.partitionOf(groupId);
+      const mayCommit = (): void => {
+        this.#groups.checkCommit(request);
+        this.#transactions.verify(request, topic, partition);
+      };
+      mayCommit();
+      return {
+        results: await this.#offsets.commitInTransaction(groupId, offsets, request, mayCommit),
+      };
     });
-    const results = await Promise.all(deletions);
-    await this.#writeLogStarts();
-    return { results };
   }
 
-  async listGroups(): Promise<ListGroupsResponse> {
-    this.#checkOpen();
-    return this.#groups.list();
+  endTxn(request: EndTxnRequest): Promise<ProducerIdentity> {
+    return this.#request(() => this.#transactions.endTransaction(request, request.commit));
   }
 
-  async describeGroups(request: {
+  joinGroup(request: JoinGroupRequest): Promise<JoinGroupResponse> {
+    return this.#request(() => this.#groups.join(request));
+  }
+
+  syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse> {
+    return this.#request(() => this.#groups.sync(request));
+  }
+
+  heartbeat(request: GroupMember): Promise<void> {
+    return this.#request(async () => this.#groups.heartbeat(request));
+  }
+
+  leaveGroup(request: LeaveGroupRequest): Promise<void> {
+    return this.#request(async () => this.#groups.leave(request));
+  }
+
+  offsetCommit(request: OffsetCommitRequest): Promise<OffsetCommitResponse> {
+    return this.#request(async () => {
+      const mayCommit = (): void => this.#groups.checkCommit(request);
+      mayCommit();
+      const { groupId, offsets } = request;
+      return { results: await this.#offsets.commit(groupId, offsets, mayCommit) };
+    });
+  }
+
+  offsetFetch(request: OffsetFetchRequest): Promise<OffsetFetchResponse> {
+    return this.#request(async () => {
+      const { groupId, partitions, requireStable } = request;
+      return { offsets: this.#offsets.fetch(groupId, partitions, requireStable) };
+    });
+  }
+
+  createTopics(request: CreateTopicsRequest): Promise<CreateTopicsResponse> {
+    return this.#request(async () => {
+      const { validateOnly } = request;
+      const creations = request.topics.map(({ topic, partitions, config }) => {
+        const count = partitions === -1 ? PARTITIONS_DEFAULT : partitions;
+        return named(topic, this.#topics.create(topic, count, config ?? {}, validateOnly));
+      });
+      return { results: await Promise.all(creations) };
+    });
+  }
+
+  deleteTopics(request: { readonly topics: readonly string[] }): Promise<DeleteTopicsResponse> {
+    return this.#request(async () => {
+      const deletions = request.topics.map((topic) => named(topic, this.#delete(topic)));
+      return { results: await Promise.all(deletions) };
+    });
+  }
+
+  deleteRecords(request: DeleteRecordsRequest): Promise<DeleteRecordsResponse> {
+    return this.#request(async () => {
+      const deletions = request.partitions.map(async ({ topic, partition, offset }) => {
+        try {
+          checkNotInternal(topic);
+          const { log } = this.#topics.partition({ topic, partition });
+          const upTo = offset === -1 ? log.highWatermark : offset;
+          // A log must not end before it begins: what is deleted is durable first.
+          await log.sync(Math.min(upTo, log.highWatermark));
+          return { topic, partition, logStartOffset: await log.deleteRecords(upTo) };
+        } catch (cause) {
+          return { topic, partition, logStartOffset: -1, error: LogError.toData(cause) };
+        }
+      });
+      const results = await Promise.all(deletions);
+      await this.#topics.checkpoints.writeLogStarts(() => this.#topics.partitions());
+      return { results };
+    });
+  }
+
+  listGroups(): Promise<ListGroupsResponse> {
+    return this.#request(async () => this.#groups.list());
+  }
+
+  describeGroups(request: {
     readonly groupIds: readonly string[];
   }): Promise<DescribeGroupsResponse> {
-    this.#checkOpen();
-    return this.#groups.describe(request.groupIds);
+    return this.#request(async () => this.#groups.describe(request.groupIds));
   }
 
   async #recover(): Promise<void> {
@@ -335,32 +320,32 @@ export class Broker implements BrokerApi {
       for (const { log } of this.#topics.partitions()) await log.abandon();
       throw cause;
     }
-    this.#every(CHECKPOINT_MS, () => this.#checkpoint());
-    this.#every(TRANSACTION_CHECK_MS, () => this.#transactions.abortTimedOut());
-    this.#every(RETENTION_CHECK_MS, async () => {
-      for (const { log } of this.#topics.partitions()) await log.applyRetention();
-      await this.#writeLogStarts();
+    const topics = this.#topics;
+    this.#housekeeping.every(CHECKPOINT_MS, () => this.#checkpoint());
+    this.#housekeeping.every(TRANSACTION_CHECK_MS, () => this.#transactions.abortTimedOut());
+    this.#housekeeping.every(RETENTION_CHECK_MS, async () => {
+      for (const { log } of topics.partitions()) await log.applyRetention();
+      await topics.checkpoints.writeLogStarts(() => topics.partitions());
     });
   }
 
   async #close(): Promise<void> {
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
-    await Promise.all(this.#chores);
+    const closed = new LogError('CLOSED', 'the log is closed', { what: 'the log' });
+    this.#transactions.stop();
     this.#groups.close();
+    this.#closing.begin(closed);
+    await this.#housekeeping.stop();
+    // What has begun comes to its end: a commit that is decided must get all its markers.
+    await this.#requests.idle();
     const failures: unknown[] = [];
-    const recoveryPoints: { topic: string; partition: number; offset: number }[] = [];
-    const partitions = [...this.#topics.partitions()];
-    for (const { topic, partition, log, waiters } of partitions) {
-      try {
-        recoveryPoints.push({ topic, partition, offset: await log.close() });
-      } catch (cause) {
-        failures.push(cause);
-      }
-      for (const waiter of waiters) waiter();
-    }
     try {
-      await this.#writeCheckpoints(recoveryPoints);
+      await this.#transactions
+        .record({ sync: true })
+        .catch((cause: unknown) => failures.push(cause));
+      for (const { log } of this.#topics.partitions()) {
+        await log.close().catch((cause: unknown) => failures.push(cause));
+      }
+      await this.#topics.checkpoints.write(() => this.#topics.partitions());
       if (failures.length === 0) {
         await markCleanShutdown(this.#options.fileSystem, this.#options.directory);
       }
@@ -370,105 +355,79 @@ export class Broker implements BrokerApi {
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Appends one batch; its result waits for what `acks` promises. */
-  #append(batch: ProduceBatch, request: ProduceRequest) {
+  /** Appends one batch; resolves when what `acks` promises is true. Never rejects. */
+  async #append(batch: ProduceBatch, request: ProduceRequest): Promise<ProduceResult> {
     const { topic, partition } = batch;
-    return { topic, partition, result: this.#appendBatch(batch, request) };
-  }
-
-  async #appendBatch(batch: ProduceBatch, request: ProduceRequest): Promise<ProduceResult> {
-    const { topic, partition } = batch;
+    let found: Partition | undefined;
     try {
-      const { log } = this.#topics.partition(batch);
+      checkNotInternal(topic);
+      found = this.#topics.partition(batch);
       const records = asBuffer(batch.records);
       const { transactionalId } = request;
       if (transactionalId !== undefined) {
         this.#transactions.verify({ transactionalId, ...batchProducer(records) }, topic, partition);
+      } else if (isTransactionalBatch(records)) {
+        throw outsideTransaction(topic, partition);
       }
-      const { baseOffset, lastOffset, written } = log.append(records);
-      if (request.acks === 'all') await log.sync(lastOffset + 1);
+      const { baseOffset, lastOffset, written } = found.log.append(records);
+      if (request.acks === 'all') await found.log.sync(lastOffset + 1);
       else if (request.acks === 1) await written;
       return { topic, partition, baseOffset };
-    } catch (cause) {
+    } catch (error) {
+      const cause = found === undefined ? error : this.#topics.causeOf(error, found);
       return { topic, partition, baseOffset: -1, error: LogError.toData(cause) };
     }
   }
 
-  /** Makes every log durable that has moved, and says so: opening then starts from there. */
+  async #delete(topic: string): Promise<void> {
+    checkNotInternal(topic);
+    await this.#topics.delete(topic);
+  }
+
+  /**
+   * Makes every log durable that has moved, and says so: opening then starts from there. A log that
+   * has failed keeps the others from nothing.
+   */
   async #checkpoint(): Promise<void> {
-    const recoveryPoints: { topic: string; partition: number; offset: number }[] = [];
-    for (const { topic, partition, log } of this.#topics.partitions()) {
-      const offset = await log.checkpoint();
-      recoveryPoints.push({ topic, partition, offset });
+    const failures: unknown[] = [];
+    for (const partition of this.#topics.partitions()) {
+      await partition.log.checkpoint().catch((error: unknown) => {
+        const cause = this.#topics.causeOf(error, partition);
+        if (!LogError.is(cause, 'UNKNOWN_TOPIC_OR_PARTITION')) failures.push(cause);
+      });
     }
-    await this.#writeCheckpoints(recoveryPoints);
+    await this.#topics.checkpoints.write(() => this.#topics.partitions());
+    await this.#transactions.record({ sync: false });
+    if (failures.length > 0) throw failures[0];
   }
 
-  async #writeCheckpoints(
-    recoveryPoints: readonly { topic: string; partition: number; offset: number }[],
-  ): Promise<void> {
-    await this.#writeFile(RECOVERY_POINT_FILE, recoveryPoints);
-    await this.#writeFile(HIGH_WATERMARK_FILE, recoveryPoints);
-    await this.#writeLogStarts();
+  /** Answers a request, unless the log is closed; then none is begun any more. */
+  #request<R>(answer: () => Promise<R>): Promise<R> {
+    if (this.#closed === undefined) return this.#requests.run(answer);
+    return Promise.reject(new LogError('CLOSED', 'the log is closed', { what: 'the log' }));
   }
+}
 
-  async #writeLogStarts(): Promise<void> {
-    const starts: { topic: string; partition: number; offset: number }[] = [];
-    for (const { topic, partition, log } of this.#topics.partitions()) {
-      if (log.logStartOffset > 0) starts.push({ topic, partition, offset: log.logStartOffset });
-    }
-    await this.#writeFile(LOG_START_FILE, starts);
-  }
+/** The coordinators' own topics can be read by all, and changed by nobody else. */
+function checkNotInternal(topic: string): void {
+  if (!isInternal(topic)) return;
+  const reason = 'it is internal';
+  throw new LogError('INVALID_TOPIC', `${topic} cannot be changed: ${reason}`, { topic, reason });
+}
 
-  #writeFile(name: string, entries: Parameters<typeof writeCheckpoint>[2]): Promise<void> {
-    const { fileSystem, directory } = this.#options;
-    const written = this.#writing.then(() =>
-      writeCheckpoint(fileSystem, join(directory, name), entries),
-    );
-    this.#writing = written.catch(() => undefined);
-    return written;
-  }
+function isInternal(topic: string): boolean {
+  return topic === OFFSETS_TOPIC || topic === TRANSACTIONS_TOPIC;
+}
 
-  /** Runs a chore again and again. One that fails is reported and tried again at its next turn. */
-  #every(intervalMs: number, chore: () => Promise<void>): void {
-    const { clock, logger } = this.#options;
-    const timer = clock.setBackgroundTimer(intervalMs, () => {
-      this.#timers.delete(timer);
-      const running = chore()
-        .catch((error: unknown) =>
-          logger.error(error instanceof Error ? error.message : String(error)),
-        )
-        .finally(() => {
-          this.#chores.delete(running);
-          if (this.#closed === undefined) this.#every(intervalMs, chore);
-        });
-      this.#chores.add(running);
-    });
-    this.#timers.add(timer);
-  }
-
-  #checkOpen(): void {
-    if (this.#closed === undefined) return;
-    throw new LogError('CLOSED', 'the log is closed', { what: 'the log' });
-  }
+function outsideTransaction(topic: string, partition: number): LogError {
+  const reason = `a batch for ${topic}-${partition} belongs to a transaction, but names none`;
+  const details = { transactionalId: '', state: 'Empty', reason };
+  return new LogError('INVALID_TXN_STATE', `it was refused: ${reason}`, details);
 }
 
 function describe({ name, topicId, partitions, config }: Topic): TopicMetadata {
-  const isInternal = name === OFFSETS_TOPIC || name === TRANSACTIONS_TOPIC;
-  return { topic: name, topicId, isInternal, partitions: partitions.length, config };
-}
-
-async function lookUp(
-  log: Partition['log'],
-  spec: OffsetSpec,
-  end: number,
-): Promise<{ readonly offset: number; readonly timestampMs: number }> {
-  if (spec === 'earliest') return { offset: log.logStartOffset, timestampMs: NO_TIMESTAMP };
-  if (spec === 'latest') return { offset: end, timestampMs: NO_TIMESTAMP };
-  const isMax = spec === 'max_timestamp';
-  const found = await (isMax ? log.findMaxTimestamp() : log.findTimestamp(spec.timestampMs));
-  if (found === undefined || found.offset >= end) return { offset: -1, timestampMs: NO_TIMESTAMP };
-  return found;
+  const internal = isInternal(name);
+  return { topic: name, topicId, isInternal: internal, partitions: partitions.length, config };
 }
 
 async function named(topic: string, change: Promise<void>) {

@@ -1,7 +1,9 @@
+import { assert } from '../assert.ts';
+import { LogError } from '../errors.ts';
 import { batchSizeBytes } from '../record/batch.ts';
 import { markerTypeAt } from '../record/control.ts';
 import { BatchWriter, type BatchSeal } from '../record/batch-writer.ts';
-import { NULL_POSITION, RecordCursor } from '../record/record-cursor.ts';
+import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
 import { NO_HEADERS } from '../record/record.ts';
 import { bytes } from '../serde/binary.ts';
 import type { Appended, PartitionLog } from '../log/partition-log.ts';
@@ -16,11 +18,13 @@ export interface CoordinatorRecord {
 
 /** A record as `replay` shows it, in memory of its own. */
 export interface ReplayedRecord extends CoordinatorRecord {
+  readonly offset: number;
   /** The producer whose transaction it belongs to, or undefined. */
   readonly transactionOf: number | undefined;
 }
 
 const RECORD_OVERHEAD_BYTES = 64;
+const INT32_MIN = -0x8000_0000;
 const REPLAY_BYTES = 1024 * 1024;
 
 /** Kafka's settings for its internal topics, as far as one process needs them. */
@@ -37,6 +41,8 @@ export class CoordinatorLog {
   readonly topic: string;
   readonly #topics: Topics;
   readonly #clock: Clock;
+  /** Set while the topic is being created: all who need it wait for one creation. */
+  #creating: Promise<void> | undefined;
 
   constructor(topic: string, topics: Topics, clock: Clock) {
     this.topic = topic;
@@ -48,8 +54,12 @@ export class CoordinatorLog {
    * Creates the topic at first use, so that a log without groups or transactions has no such files.
    */
   async ensure(): Promise<void> {
-    if (this.#topics.find(this.topic) !== undefined) return;
-    await this.#topics.create(this.topic, 1, INTERNAL_TOPIC_CONFIG);
+    while (this.#topics.find(this.topic) === undefined) {
+      this.#creating ??= this.#topics.create(this.topic, 1, INTERNAL_TOPIC_CONFIG).finally(() => {
+        this.#creating = undefined;
+      });
+      await this.#creating;
+    }
   }
 
   /**
@@ -59,7 +69,8 @@ export class CoordinatorLog {
     let hash = 0;
     for (let index = 0; index < id.length; index++)
       hash = (Math.imul(hash, 31) + id.charCodeAt(index)) | 0;
-    return (hash & 0x7fff_ffff) % this.#topics.get(this.topic).partitions.length;
+    const positive = hash === INT32_MIN ? 0 : Math.abs(hash);
+    return positive % this.#topics.get(this.topic).partitions.length;
   }
 
   log(partition: number): PartitionLog {
@@ -76,13 +87,17 @@ export class CoordinatorLog {
     );
     const nowMs = this.#clock.nowMs();
     for (const { key, value } of records) {
-      writer.append(nowMs, key, 0, key.length, bytes(), value, NO_HEADERS);
+      const isIn = writer.append(nowMs, key, 0, key.length, bytes(), value, NO_HEADERS);
+      assert(isIn, 'the batch has room for the records that it was made for');
     }
     return this.log(this.partitionOf(id)).appendInternal(writer.close(seal));
   }
 
   /**
    * Goes through all that is kept, oldest first: records to `visit`, ended transactions to `ended`.
+   *
+   * @throws LogError CORRUPT_MESSAGE for a record that `visit` throws a RangeError for: nobody who
+   *   knows its schema wrote it. CORRUPT_BATCH, KAFKA_STORAGE_ERROR
    */
   async replay(
     visit: (record: ReplayedRecord) => void,
@@ -97,12 +112,23 @@ export class CoordinatorLog {
         if (nextOffset === offset) break;
         for (let at = 0; at < batches.length; at += batchSizeBytes(batches, at)) {
           cursor.open(batches, at);
-          replayBatch(cursor, visit, ended);
+          try {
+            replayBatch(cursor, visit, ended);
+          } catch (cause) {
+            if (!(cause instanceof RangeError)) throw cause;
+            throw unreadable(log.place, cursor.offset, cause);
+          }
         }
         offset = nextOffset;
       }
     }
   }
+}
+
+function unreadable({ topic, partition }: RecordPlace, offset: number, cause: Error): LogError {
+  const reason = `the record at offset ${offset} cannot be read: ${cause.message}`;
+  const message = `${topic}-${partition} is damaged: ${reason}`;
+  return new LogError('CORRUPT_MESSAGE', message, { topic, partition, reason }, { cause });
 }
 
 function replayBatch(
@@ -120,6 +146,7 @@ function replayBatch(
     const { source, keyStart, keyEnd, valueStart, valueEnd } = cursor;
     if (keyStart === NULL_POSITION) continue;
     visit({
+      offset: cursor.offset,
       key: Buffer.from(source.subarray(keyStart, keyEnd)),
       value:
         valueStart === NULL_POSITION ? null : Buffer.from(source.subarray(valueStart, valueEnd)),

@@ -3,10 +3,10 @@ import { StructReader, StructWriter } from './struct-codec.ts';
 
 /**
  * The records of `__consumer_offsets` and `__transaction_state` in Kafka's schemas: a key that
- * starts with an int16 type, a value that starts with an int16 version, null for "gone". The
- * versions are the newest that are not "flexible". (Kafka: `OffsetCommitKey.json`,
- * `OffsetCommitValue.json` v3, `GroupMetadataKey.json`, `GroupMetadataValue.json` v3,
- * `TransactionLogKey.json`, `TransactionLogValue.json` v0.)
+ * starts with an int16 type, a value that starts with an int16 version, null for "gone". All
+ * versions that Kafka has written are read. (Kafka: `OffsetCommitKey.json`,
+ * `OffsetCommitValue.json`, `GroupMetadataKey.json`, `GroupMetadataValue.json`,
+ * `TransactionLogKey.json`, `TransactionLogValue.json`.)
  */
 
 const OFFSET_KEY_TYPE = 1;
@@ -14,8 +14,11 @@ const GROUP_KEY_TYPE = 2;
 const TRANSACTION_KEY_TYPE = 0;
 const OFFSET_VALUE_VERSION = 3;
 const GROUP_VALUE_VERSION = 3;
-const TRANSACTION_VALUE_VERSION = 0;
+const TRANSACTION_VALUE_VERSION = 1;
 const NO_LEADER_EPOCH = -1;
+/** The tagged field `ClientTransactionVersion`, and the version that KIP-890 brought. */
+const CLIENT_VERSION_TAG = 2;
+const RAISES_EPOCH_FROM = 2;
 
 export interface OffsetKey extends TopicPartition {
   readonly kind: 'offset';
@@ -113,6 +116,14 @@ export function encodeGroupValue(value: GroupValue): Buffer {
   return writer.end();
 }
 
+/** What is taken over of a group that an earlier process kept: its members are gone with it. */
+export function decodeGroupValue(bytes: Buffer): Pick<GroupValue, 'protocolType' | 'generation'> {
+  const reader = new StructReader(bytes);
+  const isFlexible = reader.int16() > GROUP_VALUE_VERSION;
+  const protocolType = isFlexible ? reader.compactString() : reader.string();
+  return { protocolType, generation: reader.int32() };
+}
+
 /** The states of a transaction, numbered as Kafka keeps them. */
 const TRANSACTION_STATES = [
   'Empty',
@@ -121,6 +132,7 @@ const TRANSACTION_STATES = [
   'PrepareAbort',
   'CompleteCommit',
   'CompleteAbort',
+  'Dead',
 ] as const;
 export type TransactionState = (typeof TRANSACTION_STATES)[number];
 
@@ -132,6 +144,11 @@ export interface TransactionValue {
   readonly partitions: readonly TopicPartition[];
   readonly updatedMs: number;
   readonly startedMs: number;
+  /**
+   * True when the end of a transaction raises the epoch (KIP-890), so that markers carry another
+   * one than the data. Only Kafka before version 4 does without.
+   */
+  readonly raisesEpoch: boolean;
 }
 
 export function encodeTransactionKey(transactionalId: string): Buffer {
@@ -153,31 +170,49 @@ export function encodeTransactionValue(value: TransactionValue): Buffer {
     if (partitions === undefined) byTopic.set(topic, [partition]);
     else partitions.push(partition);
   }
-  writer.array([...byTopic], ([topic, partitions]) => {
-    writer.string(topic).array(partitions, (partition) => writer.int32(partition));
+  writer.compactArray([...byTopic], ([topic, partitions]) => {
+    writer.compactString(topic);
+    writer.compactArray(partitions, (partition) => writer.int32(partition)).uvarint(0);
   });
-  return writer.int64(value.updatedMs).int64(value.startedMs).end();
+  writer.int64(value.updatedMs).int64(value.startedMs);
+  if (!value.raisesEpoch) return writer.uvarint(0).end();
+  return writer.uvarint(1).uvarint(CLIENT_VERSION_TAG).uvarint(2).int16(RAISES_EPOCH_FROM).end();
 }
 
-/** A transaction of version 0, or undefined for one that another broker wrote in a newer form. */
+/** A transaction, or undefined for one that is gone. */
 export function decodeTransactionValue(bytes: Buffer): TransactionValue | undefined {
   const reader = new StructReader(bytes);
-  if (reader.int16() !== TRANSACTION_VALUE_VERSION) return undefined;
+  const version = reader.int16();
+  if (version > TRANSACTION_VALUE_VERSION) throw new RangeError(`unknown version ${version}`);
   const [producerId, producerEpoch, timeoutMs] = [reader.int64(), reader.int16(), reader.int32()];
-  const state = TRANSACTION_STATES[reader.int8()];
-  if (state === undefined) return undefined;
+  const status = reader.int8();
+  const state = TRANSACTION_STATES[status];
+  if (state === undefined) throw new RangeError(`unknown state ${status} of a transaction`);
+  const isFlexible = version === TRANSACTION_VALUE_VERSION;
+  const partitions = isFlexible ? readCompactPartitions(reader) : readPartitions(reader);
+  const [updatedMs, startedMs] = [reader.int64(), reader.int64()];
+  let clientVersion = 0;
+  if (isFlexible) reader.tags({ [CLIENT_VERSION_TAG]: () => (clientVersion = reader.int16()) });
+  if (state === 'Dead') return undefined;
+  const raisesEpoch = clientVersion >= RAISES_EPOCH_FROM;
+  const producer = { producerId, producerEpoch, timeoutMs };
+  return { ...producer, state, partitions, updatedMs, startedMs, raisesEpoch };
+}
+
+function readPartitions(reader: StructReader): TopicPartition[] {
   const topics = reader.array(() => {
     const topic = reader.string();
     return reader.array(() => ({ topic, partition: reader.int32() }));
   });
-  const [updatedMs, startedMs] = [reader.int64(), reader.int64()];
-  return {
-    producerId,
-    producerEpoch,
-    timeoutMs,
-    state,
-    partitions: topics.flat(),
-    updatedMs,
-    startedMs,
-  };
+  return topics.flat();
+}
+
+function readCompactPartitions(reader: StructReader): TopicPartition[] {
+  const topics = reader.compactArray(() => {
+    const topic = reader.compactString();
+    const partitions = reader.compactArray(() => ({ topic, partition: reader.int32() }));
+    reader.tags();
+    return partitions;
+  });
+  return topics.flat();
 }

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LogError } from '../errors.ts';
 import type { Random } from '../random.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
@@ -27,7 +27,7 @@ export async function takeDirectory(
   random: Random,
 ): Promise<DataDirectory> {
   try {
-    await fileSystem.makeDirectory(directory);
+    await makeDurably(fileSystem, directory);
     const release = await lockDirectory(fileSystem, directory, newUuid(random));
     try {
       const clusterId = await identify(fileSystem, directory, random);
@@ -40,6 +40,18 @@ export async function takeDirectory(
     if (LogError.is(cause, 'LOG_LOCKED')) throw cause;
     throw unusable(directory, cause);
   }
+}
+
+/** Makes a directory, and those above it, so that a power cut cannot take them with all in them. */
+async function makeDurably(fileSystem: FileSystem, directory: string): Promise<void> {
+  const parents: string[] = [];
+  let path = directory;
+  while (dirname(path) !== path && (await fileSystem.stat(path)) === undefined) {
+    path = dirname(path);
+    parents.push(path);
+  }
+  await fileSystem.makeDirectory(directory);
+  for (const parent of parents) await fileSystem.syncDirectory(parent);
 }
 
 /** Forgets that the last end was clean, durably, before anything is written. */

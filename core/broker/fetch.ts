@@ -11,25 +11,61 @@ import type { Partition, Topics } from './topics.ts';
 
 const NOTHING = Buffer.alloc(0);
 
+/** The end of a broker, for those who wait in it. */
+export class Closing {
+  #error: LogError | undefined;
+  readonly #waiters = new Set<() => void>();
+
+  /** Wakes all who wait, for good: they get `error`. */
+  begin(error: LogError): void {
+    this.#error = error;
+    for (const waiter of this.#waiters) waiter();
+    this.#waiters.clear();
+  }
+
+  /** @throws LogError what `begin` was told. */
+  check(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  add(waiter: () => void): void {
+    this.#waiters.add(waiter);
+  }
+
+  delete(waiter: () => void): void {
+    this.#waiters.delete(waiter);
+  }
+}
+
+/** Where a fetch looks, and what may end its wait. */
+export interface FetchEnvironment {
+  readonly topics: Topics;
+  readonly clock: Clock;
+  readonly closing: Closing;
+}
+
 /**
  * Answers a fetch as soon as there are `minBytes`, an error, or `maxWaitMs` are over. Partitions
  * are read in the order of the request until `maxBytes` are reached, so a caller that wants all of
  * them to get their turn changes the order from request to request.
+ *
+ * @throws LogError CLOSED when the broker is closed meanwhile.
  */
 export async function fetchFrom(
-  topics: Topics,
-  clock: Clock,
+  environment: FetchEnvironment,
   request: FetchRequest,
 ): Promise<FetchResponse> {
+  const { topics, clock, closing } = environment;
   const deadlineMs = clock.monotonicMs() + request.maxWaitMs;
   for (;;) {
+    closing.check();
     const ends = endsOf(topics, request);
     const partitions = await readAll(topics, request);
     const sizeBytes = partitions.reduce((sum, { records }) => sum + records.length, 0);
     const leftMs = deadlineMs - clock.monotonicMs();
     const hasError = partitions.some(({ error }) => error !== undefined);
     if (sizeBytes >= request.minBytes || hasError || leftMs <= 0) return { partitions };
-    await untilChange(topics, clock, request, { ends, delayMs: leftMs });
+    await untilChange(environment, request, { ends, delayMs: leftMs });
   }
 }
 
@@ -45,13 +81,14 @@ async function readAll(topics: Topics, request: FetchRequest): Promise<FetchedPa
       if (maxBytes <= 0) continue;
       // Counted as full, for the reads run at once; it is a limit on memory, not a promise.
       left -= maxBytes;
-      reads.push(read(partition, { ...wanted, maxBytes }, request.isolationLevel));
+      reads.push(read(topics, partition, { ...wanted, maxBytes }, request.isolationLevel));
     }
   }
   return Promise.all(reads);
 }
 
 async function read(
+  topics: Topics,
   partition: Partition,
   wanted: FetchPartition,
   isolationLevel: IsolationLevel,
@@ -74,7 +111,7 @@ async function read(
       records: bytes,
     };
   } catch (error) {
-    return failed(wanted, error, partition);
+    return failed(wanted, topics.causeOf(error, partition), partition);
   }
 }
 
@@ -125,18 +162,19 @@ function endsOf(
 
 /** Resolves when any of the partitions no longer ends where `ends` says, or after `delayMs`. */
 function untilChange(
-  topics: Topics,
-  clock: Clock,
+  { topics, clock, closing }: FetchEnvironment,
   request: FetchRequest,
   since: { readonly ends: readonly (number | undefined)[]; readonly delayMs: number },
 ): Promise<void> {
   const now = endsOf(topics, request);
   if (now.some((end, index) => end !== since.ends[index])) return Promise.resolve();
+  closing.check();
   return new Promise((resolve) => {
     const watched: Partition[] = [];
     let timer: Timer | undefined = undefined;
     const done = (): void => {
       timer?.cancel();
+      closing.delete(done);
       for (const { waiters } of watched) waiters.delete(done);
       resolve();
     };
@@ -146,6 +184,7 @@ function untilChange(
       partition.waiters.add(done);
       watched.push(partition);
     }
+    closing.add(done);
     timer = clock.setTimer(since.delayMs, done);
   });
 }

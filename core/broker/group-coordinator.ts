@@ -12,7 +12,12 @@ import type {
   SyncGroupResponse,
 } from './broker-api.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
-import { decodeGroupTopicKey, encodeGroupKey, encodeGroupValue } from './coordinator-records.ts';
+import {
+  decodeGroupTopicKey,
+  decodeGroupValue,
+  encodeGroupKey,
+  encodeGroupValue,
+} from './coordinator-records.ts';
 import { Group } from './group.ts';
 import type { OffsetStore } from './offset-store.ts';
 
@@ -33,6 +38,7 @@ const SESSION_TIMEOUT_MS_MIN = 10;
 export class GroupCoordinator {
   readonly #options: GroupCoordinatorOptions;
   readonly #groups = new Map<string, Group>();
+  #closed: LogError | undefined;
 
   constructor(options: GroupCoordinatorOptions) {
     this.#options = options;
@@ -44,7 +50,7 @@ export class GroupCoordinator {
       const decoded = decodeGroupTopicKey(key);
       if (decoded?.kind !== 'group') return;
       if (value === null) this.#groups.delete(decoded.groupId);
-      else this.#group(decoded.groupId);
+      else this.#restore(decoded.groupId, decodeGroupValue(value).generation);
     });
   }
 
@@ -59,6 +65,7 @@ export class GroupCoordinator {
       throw new LogError('INVALID_SESSION_TIMEOUT', message, { sessionTimeoutMs, minMs, maxMs });
     }
     await this.#options.log.ensure();
+    if (this.#closed !== undefined) throw this.#closed; // nobody would answer
     return this.#group(groupId).join(request, () => `${clientId}-${this.#token()}`);
   }
 
@@ -105,17 +112,21 @@ export class GroupCoordinator {
     return { groups };
   }
 
+  /** Answers all who wait; from here on nobody joins. */
   close(): void {
-    const error = new LogError('CLOSED', 'the log is closed', { what: 'the log' });
-    for (const group of this.#groups.values()) group.close(error);
+    this.#closed = new LogError('CLOSED', 'the log is closed', { what: 'the log' });
+    for (const group of this.#groups.values()) group.close(this.#closed);
   }
 
   #group(groupId: string): Group {
-    let group = this.#groups.get(groupId);
-    if (group === undefined) {
-      group = new Group(groupId, this.#options.clock, { stable: (stable) => this.#save(stable) });
-      this.#groups.set(groupId, group);
-    }
+    return this.#groups.get(groupId) ?? this.#restore(groupId, 0);
+  }
+
+  /** A group without members; generations go on, so that a member of before is not one of after. */
+  #restore(groupId: string, generation: number): Group {
+    const { clock } = this.#options;
+    const group = new Group(groupId, clock, { stable: (it) => this.#save(it) }, generation);
+    this.#groups.set(groupId, group);
     return group;
   }
 

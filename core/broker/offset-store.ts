@@ -1,5 +1,7 @@
 import { LogError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
+import type { Appended } from '../log/partition-log.ts';
+import type { BatchSeal } from '../record/batch-writer.ts';
 import type {
   CommittedOffset,
   FetchedOffset,
@@ -14,7 +16,6 @@ import {
   decodeOffsetValue,
   encodeOffsetKey,
   encodeOffsetValue,
-  type OffsetKey,
   type OffsetValue,
 } from './coordinator-records.ts';
 import type { Topics } from './topics.ts';
@@ -25,6 +26,8 @@ const METADATA_BYTES_MAX = 4096;
 /** Where a group stands in a partition. */
 interface Committed extends TopicPartition {
   readonly value: OffsetValue;
+  /** Where the record of it stands in the log: of two commits the later record counts. */
+  readonly at: number;
 }
 
 /** Offsets that a transaction will commit, or not. */
@@ -32,6 +35,9 @@ interface PendingCommit {
   readonly groupId: string;
   readonly offsets: readonly Committed[];
 }
+
+/** What a caller hands in. */
+type Checked = Omit<Committed, 'at'>;
 
 /**
  * The committed offsets of all groups, kept in `__consumer_offsets`. An offset is acknowledged only
@@ -42,9 +48,7 @@ export class OffsetStore {
   readonly #topics: Topics;
   readonly #log: CoordinatorLog;
   readonly #clock: Clock;
-  /**
-   * Group to partition key to offset. Changes when a commit is written, or its transaction ends.
-   */
+  /** Group to partition key to offset. Changes when a commit is written, or its transaction ends. */
   readonly #groups = new Map<string, Map<string, Committed>>();
   /** Producer id to what its open transaction wants to commit. */
   readonly #pending = new Map<number, PendingCommit[]>();
@@ -55,18 +59,42 @@ export class OffsetStore {
     this.#clock = clock;
   }
 
-  /** Reads back what the topic keeps. */
+  /**
+   * Reads back what the topic keeps, and forgets what it keeps of topics that are gone: another one
+   * of the name must not inherit it.
+   */
   async open(): Promise<void> {
+    /** Where offsets were deleted: an older commit of a transaction that ends later stays deleted. */
+    const deleted = new Map<string, number>();
     await this.#log.replay(
-      ({ key, value, transactionOf }) => {
+      ({ key, value, offset: at, transactionOf }) => {
         const decoded = decodeGroupTopicKey(key);
         if (decoded?.kind !== 'offset') return;
-        const offset = value === null ? undefined : decodeOffsetValue(value);
-        if (transactionOf === undefined) this.#apply(decoded, offset);
-        else if (offset !== undefined) this.#await(transactionOf, decoded, offset);
+        const { groupId, topic, partition } = decoded;
+        if (value === null) {
+          deleted.set(key.toString('latin1'), at);
+          this.#remove(groupId, partitionKey(topic, partition));
+          return;
+        }
+        const committed = { topic, partition, value: decodeOffsetValue(value), at };
+        if (transactionOf === undefined) this.#apply(groupId, committed);
+        else this.#await(transactionOf, { groupId, offsets: [committed] });
       },
-      (producerId, isCommit) => this.endTransaction(producerId, isCommit),
+      (producerId, isCommit) =>
+        this.#end(producerId, isCommit, (groupId, { topic, partition, at }) => {
+          const key = encodeOffsetKey({ groupId, topic, partition });
+          return at > (deleted.get(key.toString('latin1')) ?? -1);
+        }),
     );
+    const kept = [...this.#groups.values()].flatMap((group) => [...group.values()]);
+    for (const topic of new Set(kept.map((committed) => committed.topic))) {
+      if (this.#topics.find(topic) === undefined) await this.forgetTopic(topic);
+    }
+  }
+
+  /** The topic that keeps them. */
+  get topic(): string {
+    return this.#log.topic;
   }
 
   get groupIds(): IterableIterator<string> {
@@ -82,50 +110,53 @@ export class OffsetStore {
   /**
    * Commits offsets at once. Durable when it resolves.
    *
+   * @param mayCommit throws when the committer may not commit; called at the last moment, because
+   *   the group may move on while records are made durable.
    * @throws LogError OFFSET_METADATA_TOO_LARGE, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR,
    *   DISK_FULL: none of them is committed.
    */
   async commit(
     groupId: string,
     offsets: readonly CommittedOffset[],
+    mayCommit: () => void,
   ): Promise<readonly PartitionError[]> {
-    const committed = await this.#prepare(offsets);
-    await this.#log.ensure();
-    const { lastOffset } = this.#log.append(groupId, toRecords(groupId, committed));
+    const { baseOffset, lastOffset, checked } = await this.#append(groupId, offsets, mayCommit);
     await this.#log.log(this.#log.partitionOf(groupId)).sync(lastOffset + 1);
-    for (const { topic, partition, value } of committed) {
-      this.#apply({ kind: 'offset', groupId, topic, partition }, value);
-    }
+    for (const committed of placed(checked, baseOffset)) this.#apply(groupId, committed);
     return offsets.map(({ topic, partition }) => ({ topic, partition }));
   }
 
-  /** Puts offsets into the producer's open transaction: they count when it commits. */
+  /**
+   * Puts offsets into the producer's open transaction: they count when it commits.
+   *
+   * @param mayCommit as for `commit`; also throws when the transaction is not open any more.
+   */
   async commitInTransaction(
     groupId: string,
     offsets: readonly CommittedOffset[],
     producer: ProducerIdentity,
+    mayCommit: () => void,
   ): Promise<readonly PartitionError[]> {
-    const committed = await this.#prepare(offsets);
     const { producerId, producerEpoch } = producer;
     const seal = { producerId, producerEpoch, isTransactional: true };
-    const appended = this.#log.append(groupId, toRecords(groupId, committed), seal);
-    await appended.written;
-    const pending = this.#pending.get(producerId) ?? [];
-    pending.push({ groupId, offsets: committed });
-    this.#pending.set(producerId, pending);
+    const { baseOffset, written, checked } = await this.#append(groupId, offsets, mayCommit, seal);
+    // At once: the end of the transaction may be asked for before the record is written.
+    const pending = { groupId, offsets: placed(checked, baseOffset) };
+    this.#await(producerId, pending);
+    try {
+      await written;
+    } catch (cause) {
+      const left = this.#pending.get(producerId)?.filter((each) => each !== pending) ?? [];
+      if (left.length > 0) this.#pending.set(producerId, left);
+      else this.#pending.delete(producerId);
+      throw cause;
+    }
     return offsets.map(({ topic, partition }) => ({ topic, partition }));
   }
 
   /** Called when the marker of the producer's transaction is written. */
   endTransaction(producerId: number, isCommit: boolean): void {
-    const pending = this.#pending.get(producerId) ?? [];
-    this.#pending.delete(producerId);
-    if (!isCommit) return;
-    for (const { groupId, offsets } of pending) {
-      for (const { topic, partition, value } of offsets) {
-        this.#apply({ kind: 'offset', groupId, topic, partition }, value);
-      }
-    }
+    this.#end(producerId, isCommit, () => true);
   }
 
   /** What a group has committed; offset -1 for a partition where it has not. */
@@ -149,24 +180,47 @@ export class OffsetStore {
     });
   }
 
-  /** Forgets a group's offsets. Durable when it resolves. */
-  async delete(groupId: string): Promise<void> {
-    const committed = [...(this.#groups.get(groupId)?.values() ?? [])];
-    if (committed.length === 0) return;
-    const records = committed.map(({ topic, partition }) => ({
-      key: encodeOffsetKey({ groupId, topic, partition }),
-      value: null,
-    }));
-    const { lastOffset } = this.#log.append(groupId, records);
-    await this.#log.log(this.#log.partitionOf(groupId)).sync(lastOffset + 1);
-    this.#groups.delete(groupId);
+  /**
+   * Forgets what all groups have committed for a topic, and what open transactions would commit.
+   * Durable when it resolves.
+   */
+  async forgetTopic(topic: string): Promise<void> {
+    const isOf = (committed: TopicPartition): boolean => committed.topic === topic;
+    const forgotten = new Map<string, Set<number>>();
+    const note = (groupId: string, offsets: Iterable<Committed>): void => {
+      const partitions = forgotten.get(groupId) ?? new Set();
+      for (const committed of offsets) if (isOf(committed)) partitions.add(committed.partition);
+      if (partitions.size > 0) forgotten.set(groupId, partitions);
+    };
+    for (const [groupId, group] of this.#groups) note(groupId, group.values());
+    for (const [producerId, commits] of this.#pending) {
+      for (const { groupId, offsets } of commits) note(groupId, offsets);
+      const left = commits.map(({ groupId, offsets }) => {
+        return { groupId, offsets: offsets.filter((committed) => !isOf(committed)) };
+      });
+      this.#pending.set(producerId, left);
+    }
+    const syncs = [...forgotten].map(([groupId, partitions]) => {
+      const records = [...partitions].map((partition) => {
+        return { key: encodeOffsetKey({ groupId, topic, partition }), value: null };
+      });
+      const { lastOffset } = this.#log.append(groupId, records);
+      for (const partition of partitions) this.#remove(groupId, partitionKey(topic, partition));
+      return this.#log.log(this.#log.partitionOf(groupId)).sync(lastOffset + 1);
+    });
+    await Promise.all(syncs);
   }
 
-  /** Checks the offsets and makes the records below them durable. */
-  async #prepare(offsets: readonly CommittedOffset[]): Promise<Committed[]> {
+  /** Makes the records below the offsets durable, and then appends the offsets. */
+  async #append(
+    groupId: string,
+    offsets: readonly CommittedOffset[],
+    mayCommit: () => void,
+    seal: BatchSeal = {},
+  ): Promise<Appended & { readonly checked: readonly Checked[] }> {
     const commitMs = this.#clock.nowMs();
     const syncs: Promise<void>[] = [];
-    const committed = offsets.map(({ topic, partition, offset, metadata }) => {
+    const checked = offsets.map(({ topic, partition, offset, metadata }) => {
       const sizeBytes = Buffer.byteLength(metadata);
       if (sizeBytes > METADATA_BYTES_MAX) throw metadataTooLarge(sizeBytes);
       const { log } = this.#topics.partition({ topic, partition });
@@ -175,7 +229,10 @@ export class OffsetStore {
       return { topic, partition, value: { offset, metadata, commitMs } };
     });
     await Promise.all(syncs);
-    return committed;
+    await this.#log.ensure();
+    mayCommit();
+    for (const each of checked) this.#topics.partition(each); // deleted meanwhile?
+    return { ...this.#log.append(groupId, toRecords(groupId, checked), seal), checked };
   }
 
   #unstable(groupId: string): ReadonlySet<string> {
@@ -189,32 +246,56 @@ export class OffsetStore {
     return keys;
   }
 
-  #await(producerId: number, { groupId, topic, partition }: OffsetKey, value: OffsetValue): void {
-    const pending = this.#pending.get(producerId) ?? [];
-    pending.push({ groupId, offsets: [{ topic, partition, value }] });
-    this.#pending.set(producerId, pending);
+  #await(producerId: number, commit: PendingCommit): void {
+    const pending = this.#pending.get(producerId);
+    if (pending === undefined) this.#pending.set(producerId, [commit]);
+    else pending.push(commit);
   }
 
-  #apply({ groupId, topic, partition }: OffsetKey, value: OffsetValue | undefined): void {
+  #end(
+    producerId: number,
+    isCommit: boolean,
+    counts: (groupId: string, committed: Committed) => boolean,
+  ): void {
+    const pending = this.#pending.get(producerId) ?? [];
+    this.#pending.delete(producerId);
+    if (!isCommit) return;
+    for (const { groupId, offsets } of pending) {
+      for (const each of offsets) if (counts(groupId, each)) this.#apply(groupId, each);
+    }
+  }
+
+  #apply(groupId: string, committed: Committed): void {
     let group = this.#groups.get(groupId);
-    if (group === undefined) this.#groups.set(groupId, (group = new Map<string, Committed>()));
-    const key = partitionKey(topic, partition);
-    if (value === undefined) group.delete(key);
-    else group.set(key, { topic, partition, value });
-    if (group.size === 0) this.#groups.delete(groupId);
+    if (group === undefined) {
+      group = new Map<string, Committed>();
+      this.#groups.set(groupId, group);
+    }
+    const key = partitionKey(committed.topic, committed.partition);
+    const known = group.get(key);
+    // Compaction keeps the last record of a key, so that is the one that counts from the beginning.
+    if (known === undefined || known.at < committed.at) group.set(key, committed);
+  }
+
+  #remove(groupId: string, key: string): void {
+    const group = this.#groups.get(groupId);
+    group?.delete(key);
+    if (group?.size === 0) this.#groups.delete(groupId);
   }
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
 
-function toRecords(
-  groupId: string,
-  offsets: readonly Committed[],
-): { key: Buffer; value: Buffer }[] {
+function toRecords(groupId: string, offsets: readonly Checked[]): { key: Buffer; value: Buffer }[] {
   return offsets.map(({ topic, partition, value }) => ({
     key: encodeOffsetKey({ groupId, topic, partition }),
     value: encodeOffsetValue(value),
   }));
+}
+
+/** The offsets with where their records stand. */
+function placed(offsets: readonly Checked[], baseOffset: number): Committed[] {
+  return offsets.map((each, index) => ({ ...each, at: baseOffset + index }));
 }
 
 function metadataTooLarge(sizeBytes: number): LogError {

@@ -14,7 +14,7 @@ import { ProducerIds } from './producer-ids.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 1 });
 
-test('[PRODUCER-14] after a restart, a record is not taken for one of an earlier producer', async () => {
+test('[PRODUCER-14] after a restart, no record is taken for an earlier producer’s', async () => {
   const directory = temporaryDirectory();
   for (const value of ['a', 'b', 'c']) {
     await using log = await openLog(directory, { logger: silentLogger });

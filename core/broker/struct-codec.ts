@@ -1,8 +1,9 @@
 import { readInt64, writeInt64 } from '../int64.ts';
 
 /**
- * Kafka's classic (not "flexible") structs: big-endian numbers, strings and byte arrays behind an
- * int16 or int32 length, arrays behind an int32 count.
+ * Kafka's structs. Classic ones: big-endian numbers, strings and byte arrays behind an int16 or
+ * int32 length, arrays behind an int32 count. "Flexible" ones: lengths and counts as unsigned
+ * varints of one more, and tagged fields at the end of each struct.
  */
 export class StructWriter {
   #bytes = Buffer.alloc(256);
@@ -50,6 +51,29 @@ export class StructWriter {
 
   array<T>(items: readonly T[], write: (item: T) => void): this {
     this.int32(items.length);
+    for (const item of items) write(item);
+    return this;
+  }
+
+  /** An unsigned varint: seven bits a byte, lowest first. */
+  uvarint(value: number): this {
+    let left = value;
+    for (; left > 0x7f; left >>>= 7) this.int8(((left & 0x7f) | 0x80) - 0x100);
+    return this.int8(left);
+  }
+
+  /** A string of a "flexible" struct, behind its length + 1. */
+  compactString(value: string): this {
+    const sizeBytes = Buffer.byteLength(value);
+    this.uvarint(sizeBytes + 1);
+    this.#room(sizeBytes).write(value, this.#position);
+    this.#position += sizeBytes;
+    return this;
+  }
+
+  /** An array of a "flexible" struct, behind its count + 1. */
+  compactArray<T>(items: readonly T[], write: (item: T) => void): this {
+    this.uvarint(items.length + 1);
     for (const item of items) write(item);
     return this;
   }
@@ -105,16 +129,44 @@ export class StructReader {
     return this.#bytes.toString('utf8', start, start + sizeBytes);
   }
 
-  /** A string of a "flexible" struct: an unsigned varint of its length + 1 in front. */
-  compactString(): string {
-    let [sizePlusOne, shift, byte] = [0, 0, 0x80];
+  /** As `StructWriter.uvarint`. */
+  uvarint(): number {
+    let [value, shift, byte] = [0, 0, 0x80];
     for (; byte >= 0x80; shift += 7) {
       byte = this.#bytes.readUInt8(this.#advance(1));
-      sizePlusOne |= (byte & 0x7f) << shift;
+      value |= (byte & 0x7f) << shift;
     }
-    const sizeBytes = Math.max(0, sizePlusOne - 1);
+    return value >>> 0;
+  }
+
+  /** A string of a "flexible" struct; null is read as empty. */
+  compactString(): string {
+    const sizeBytes = Math.max(0, this.uvarint() - 1);
     const start = this.#advance(sizeBytes);
     return this.#bytes.toString('utf8', start, start + sizeBytes);
+  }
+
+  /** An array of a "flexible" struct; null is read as empty. */
+  compactArray<T>(read: () => T): T[] {
+    const count = Math.max(0, this.uvarint() - 1);
+    const items: T[] = [];
+    for (let index = 0; index < count; index++) items.push(read());
+    return items;
+  }
+
+  /**
+   * The tagged fields at the end of a "flexible" struct: those that `readers` knows are read, the
+   * others stepped over.
+   */
+  tags(readers: Readonly<Record<number, () => void>> = {}): void {
+    const count = this.uvarint();
+    for (let index = 0; index < count; index++) {
+      const [tag, sizeBytes] = [this.uvarint(), this.uvarint()];
+      const start = this.#advance(sizeBytes);
+      this.#position = start;
+      readers[tag]?.();
+      this.#position = start + sizeBytes;
+    }
   }
 
   bytes(): Buffer {

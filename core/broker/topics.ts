@@ -6,6 +6,8 @@ import { closest } from 'fastest-levenshtein';
 import {
   DELETE_DIRECTORY_SUFFIX,
   LEADER_EPOCH_FILE,
+  LOG_SUFFIX,
+  offsetOfName,
   PARTITION_METADATA_FILE,
   partitionDirectory,
   partitionOfDirectory,
@@ -18,7 +20,8 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
 import { newUuid } from './data-directory.ts';
-import { partitionKey, readCheckpoint, type Checkpoint } from './checkpoint-file.ts';
+import { partitionKey, type Checkpoint } from './checkpoint-file.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
 
@@ -37,6 +40,8 @@ export interface Topic {
 }
 
 export interface TopicsOptions {
+  /** Forgets, durably, what is kept of a topic elsewhere. Called when its records are gone. */
+  readonly deleted: (topic: string) => Promise<void>;
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly random: Random;
@@ -44,15 +49,13 @@ export interface TopicsOptions {
   readonly directory: string;
 }
 
-export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
-export const LOG_START_FILE = 'log-start-offset-checkpoint';
-export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
-
 /**
  * Opening a partition is a handful of file calls; more at once gain nothing from four I/O threads.
  */
 const OPEN_AT_ONCE = 16;
 const PARTITIONS_MAX = 10_000;
+/** Where a Kafka controller keeps what `topics.json` is here: no topic of anybody's. */
+const METADATA_TOPIC = '__cluster_metadata';
 
 /**
  * The topics of a data directory. The list in `topics.json` is what counts: it is written before a
@@ -60,13 +63,17 @@ const PARTITIONS_MAX = 10_000;
  * finished at the next opening.
  */
 export class Topics {
+  readonly checkpoints: Checkpoints;
   readonly #options: TopicsOptions;
   readonly #topics = new Map<string, Topic>();
+  /** Deleted, or not made to the end: listed as deleted until nothing of them is left. */
+  readonly #leftOver = new Map<string, ListedTopic>();
   /** One change of the list at a time. */
   #changing: Promise<unknown> = Promise.resolve();
 
   constructor(options: TopicsOptions) {
     this.#options = options;
+    this.checkpoints = new Checkpoints(options.fileSystem, options.directory);
   }
 
   /**
@@ -75,15 +82,19 @@ export class Topics {
    * @throws LogError CORRUPT_BATCH, CORRUPT_FILE, KAFKA_STORAGE_ERROR: what was opened is closed.
    */
   async open(): Promise<void> {
-    const { fileSystem, directory } = this.#options;
-    const recoveryPoints = await readCheckpoint(fileSystem, join(directory, RECOVERY_POINT_FILE));
-    const logStarts = await readCheckpoint(fileSystem, join(directory, LOG_START_FILE));
+    const { recoveryPoints, logStarts } = await this.checkpoints.read();
     const listed = await this.#listTopics();
     try {
       for (const topic of listed) {
-        if (topic.isDeleted === true) await this.#removeDirectories(topic);
-        else this.#topics.set(topic.name, await this.#openTopic(topic, recoveryPoints, logStarts));
+        if (topic.isDeleted === true) {
+          this.#leftOver.set(topic.name, topic);
+          await this.#removeDirectories(topic);
+        } else {
+          this.#topics.set(topic.name, await this.#openTopic(topic, recoveryPoints, logStarts));
+        }
       }
+      if (this.#leftOver.size > 0) await this.checkpoints.write(() => this.partitions());
+      this.#leftOver.clear();
       await this.#saveList();
     } catch (cause) {
       for (const { log } of this.partitions()) await log.abandon();
@@ -124,6 +135,18 @@ export class Topics {
   }
 
   /**
+   * Why a partition failed: its log is closed under those who use it when its topic is deleted, and
+   * that is what they are to hear.
+   */
+  causeOf(error: unknown, place: TopicPartition & { readonly log: PartitionLog }): unknown {
+    if (!LogError.is(error, 'CLOSED')) return error;
+    const { topic, partition } = place;
+    if (this.find(topic)?.partitions[partition]?.log === place.log) return error;
+    const message = `topic ${topic} was deleted`;
+    return new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic, partition });
+  }
+
+  /**
    * Creates a topic. It survives a power cut when this resolves.
    *
    * @throws LogError TOPIC_ALREADY_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_CONFIG
@@ -145,30 +168,56 @@ export class Topics {
         throw new LogError('INVALID_PARTITIONS', message, { topic: name, partitions });
       }
       if (validateOnly) return;
+      await this.#finishDeletion(name);
       const listed = { name, topicId: this.#newTopicId(), partitions, config };
       await this.#saveList({ added: listed });
       const none: Checkpoint = new Map();
-      this.#topics.set(name, await this.#openTopic(listed, none, none));
+      try {
+        this.#topics.set(name, await this.#openTopic(listed, none, none));
+      } catch (cause) {
+        // A part of its directories is there; the next opening must not take it for a topic.
+        this.#leftOver.set(name, listed);
+        await this.#finishDeletion(name).catch((error: unknown) => {
+          this.#options.logger.warn(`topic ${name} was not made, but in part: ${String(error)}`);
+        });
+        throw cause;
+      }
     });
   }
 
   /**
-   * Deletes a topic and all its records. Gone for good when this resolves.
+   * Deletes a topic, all its records, and the offsets that groups have committed for it. Gone for
+   * good when this resolves.
    *
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the topic is gone or not, but never in part;
+   *   calling again, or the next opening, removes what is left.
    */
   delete(name: string): Promise<void> {
     return this.#exclusively(async () => {
-      const topic = this.get(name);
-      await this.#saveList({ deleted: name });
-      this.#topics.delete(name);
-      for (const { log, waiters } of topic.partitions) {
-        await log.abandon();
-        wake(waiters);
+      if (!this.#leftOver.has(name)) {
+        const topic = this.get(name);
+        await this.#saveList({ deleted: name });
+        this.#leftOver.set(name, toListed(topic));
+        this.#topics.delete(name);
+        for (const { log, waiters } of topic.partitions) {
+          await log.abandon();
+          wake(waiters);
+        }
       }
-      await this.#removeDirectories(toListed(topic));
-      await this.#saveList();
+      await this.#finishDeletion(name);
     });
+  }
+
+  /** Removes what is left of a topic, if anything is. Until then its name cannot be used again. */
+  async #finishDeletion(name: string): Promise<void> {
+    const topic = this.#leftOver.get(name);
+    if (topic === undefined) return;
+    await this.#removeDirectories(topic);
+    await this.checkpoints.write(() => this.partitions());
+    await this.#options.deleted(name);
+    this.#leftOver.delete(name);
+    await this.#saveList();
   }
 
   /** Sets topic settings anew; the next append goes by them. Durable when it resolves. */
@@ -202,6 +251,7 @@ export class Topics {
       }
       const place = partitionOfDirectory(name);
       if (place === undefined || names.has(place.topic)) continue;
+      if (place.topic === METADATA_TOPIC || !(await this.#isPartition(name))) continue;
       found.set(place.topic, Math.max(found.get(place.topic) ?? 0, place.partition + 1));
     }
     for (const [name, partitions] of found) {
@@ -209,6 +259,16 @@ export class Topics {
       listed.push({ name, topicId: await this.#topicIdOf(name), partitions, config: {} });
     }
     return listed;
+  }
+
+  /** True for a directory that holds a log, and not just has a name like `backup-2024`. */
+  async #isPartition(name: string): Promise<boolean> {
+    const entries = await this.#options.fileSystem.list(join(this.#options.directory, name));
+    return entries.some(
+      (entry) =>
+        entry.name === PARTITION_METADATA_FILE ||
+        offsetOfName(entry.name, LOG_SUFFIX) !== undefined,
+    );
   }
 
   async #openTopic(
@@ -285,20 +345,26 @@ export class Topics {
 
   async #removeDirectories(topic: ListedTopic): Promise<void> {
     const { fileSystem } = this.#options;
+    const { directory } = this.#options;
     for (let partition = 0; partition < topic.partitions; partition++) {
-      const path = join(this.#options.directory, partitionDirectory(topic.name, partition));
+      const path = join(directory, partitionDirectory(topic.name, partition));
       await fileSystem.removeDirectory(path).catch((cause: unknown) => {
         throw storageFailure(path, 'remove', cause);
       });
     }
+    // Before the list forgets the topic: what came back would be taken for one.
+    await fileSystem.syncDirectory(directory).catch((cause: unknown) => {
+      throw storageFailure(directory, 'sync', cause);
+    });
   }
 
   async #saveList(change: { added?: ListedTopic; deleted?: string } = {}): Promise<void> {
     const { fileSystem, directory } = this.#options;
-    const listed = [...this.#topics.values()].map((topic) => {
+    const listed: ListedTopic[] = [...this.#topics.values()].map((topic) => {
       const entry = toListed(topic);
-      return topic.name === change.deleted ? { ...entry, isDeleted: true as const } : entry;
+      return topic.name === change.deleted ? { ...entry, isDeleted: true } : entry;
     });
+    for (const topic of this.#leftOver.values()) listed.push({ ...topic, isDeleted: true });
     if (change.added !== undefined) listed.push(change.added);
     await writeTopicList(fileSystem, directory, listed);
   }

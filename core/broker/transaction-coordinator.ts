@@ -2,7 +2,8 @@ import { assert } from '../assert.ts';
 import { sleep, type Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { MarkerType } from '../record/control.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
+import type { Marker, MarkerType } from '../record/control.ts';
 import type {
   InitProducerIdRequest,
   ProducerIdentity,
@@ -16,29 +17,21 @@ import {
   decodeTransactionValue,
   encodeTransactionKey,
   encodeTransactionValue,
-  type TransactionState,
 } from './coordinator-records.ts';
 import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { Topics } from './topics.ts';
-
-/**
- * One transactional id. Changes only in the coordinator, and is written down at each change of
- * state.
- */
-interface Transaction {
-  readonly transactionalId: string;
-  producerId: number;
-  producerEpoch: number;
-  timeoutMs: number;
-  state: TransactionState;
-  /** What takes part, by partition key. */
-  readonly partitions: Map<string, TopicPartition>;
-  updatedMs: number;
-  startedMs: number;
-  /** Set while the transaction is being ended: nobody else may touch it. */
-  ending: Promise<void> | undefined;
-}
+import {
+  checkOwner,
+  concurrent,
+  decisionOf,
+  identityOf,
+  invalidState,
+  newTransaction,
+  restoreTransaction,
+  type Transaction,
+  type WrittenMarker,
+} from './transaction.ts';
 
 export interface TransactionCoordinatorOptions {
   readonly topics: Topics;
@@ -61,11 +54,20 @@ const MARKER_RETRY_MS = 500;
  * Kafka's transaction coordinator (`TransactionCoordinator`, KIP-98), with the epoch raised at
  * every end of a transaction (KIP-890): a late request of one transaction can never touch the next.
  *
- * The commit point is the PrepareCommit record, synced after the data that it covers.
+ * The commit point is the PrepareCommit record, synced after the data that it covers. Until the
+ * markers are durable it must stay the last word of its transactional id: a power cut that takes a
+ * marker must leave the decision. So what follows is written down once they are, and not before:
+ * the end of that transaction and the beginning of the next one, which need no record, because a
+ * transaction that the coordinator does not know is aborted at open.
  */
 export class TransactionCoordinator {
   readonly #options: TransactionCoordinatorOptions;
   readonly #transactions = new Map<string, Transaction>();
+  /** Only an open coordinator waits for room on the disk, as long as it takes. */
+  #phase: 'opening' | 'open' | 'closing' = 'opening';
+  /** Ends the waits for room. */
+  #endWaits: () => void = () => undefined;
+  readonly #waitsEnd = new Promise<void>((resolve) => (this.#endWaits = resolve));
 
   constructor(options: TransactionCoordinatorOptions) {
     this.#options = options;
@@ -74,26 +76,37 @@ export class TransactionCoordinator {
   /**
    * Reads back what is kept, finishes what was decided, and aborts transactions in the partitions
    * that the coordinator knows nothing of: their first record reached the disk, its own did not.
+   *
+   * @throws LogError CORRUPT_MESSAGE, CORRUPT_FILE, KAFKA_STORAGE_ERROR, DISK_FULL
    */
   async open(): Promise<void> {
-    await this.#options.producerIds.open(this.#highestProducerId());
     await this.#options.log.replay(({ key, value }) => {
       const transactionalId = decodeTransactionKey(key);
       if (transactionalId === undefined) return;
       const kept = value === null ? undefined : decodeTransactionValue(value);
       if (kept === undefined) this.#transactions.delete(transactionalId);
-      else this.#transactions.set(transactionalId, restore(transactionalId, kept));
+      else this.#transactions.set(transactionalId, restoreTransaction(transactionalId, kept));
     });
     for (const transaction of this.#transactions.values()) {
-      const { state } = transaction;
-      if (state === 'PrepareCommit') await this.#complete(transaction, 'COMMIT');
-      if (state === 'PrepareAbort') await this.#complete(transaction, 'ABORT');
+      if (decisionOf(transaction) === undefined) continue;
+      // Read back does not mean durable: another crash must not take the decision once it has had
+      // an effect.
+      await Promise.all([this.#syncData(transaction), this.#logOf(transaction).sync()]);
+      await this.#complete(transaction);
     }
     await this.#abortOrphans();
+    await this.#takeOverProducers();
+    this.#phase = 'open';
   }
 
   all(): IterableIterator<Readonly<Transaction>> {
     return this.#transactions.values();
+  }
+
+  /** Ends waits for room on the disk; what is decided is finished at the next opening. */
+  stop(): void {
+    this.#phase = 'closing';
+    this.#endWaits();
   }
 
   /**
@@ -104,64 +117,66 @@ export class TransactionCoordinator {
    */
   async initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity> {
     const { transactionalId, transactionTimeoutMs: timeoutMs } = request;
+    const { producerIds, log } = this.#options;
     if (transactionalId === null) {
-      return { producerId: await this.#options.producerIds.next(), producerEpoch: 0 };
+      return { producerId: await producerIds.next(), producerEpoch: 0 };
     }
     if (timeoutMs <= 0 || timeoutMs > TIMEOUT_MS_MAX) {
       const message = `transactionTimeoutMs must be 1 to ${TIMEOUT_MS_MAX}, not ${timeoutMs}`;
       const details = { transactionTimeoutMs: timeoutMs, maxMs: TIMEOUT_MS_MAX };
       throw new LogError('INVALID_TRANSACTION_TIMEOUT', message, details);
     }
-    await this.#options.log.ensure();
-    let transaction = this.#transactions.get(transactionalId);
-    if (transaction === undefined) {
-      const producerId = await this.#options.producerIds.next();
-      transaction = this.#transactions.get(transactionalId);
-      if (transaction === undefined) {
-        transaction = this.#begin(transactionalId, producerId, timeoutMs);
+    await log.ensure();
+    if (!this.#transactions.has(transactionalId)) {
+      const producerId = await producerIds.next();
+      // Another request for the same id may have been faster; then this one comes after it.
+      if (!this.#transactions.has(transactionalId)) {
+        const transaction = newTransaction(transactionalId, producerId, timeoutMs);
+        this.#transactions.set(transactionalId, transaction);
         await this.#save(transaction);
         return { producerId, producerEpoch: 0 };
       }
     }
-    while (transaction.ending !== undefined) await transaction.ending;
-    if (transaction.state === 'Ongoing') await this.#end(transaction, 'ABORT');
-    transaction.timeoutMs = timeoutMs;
-    transaction.state = 'Empty';
-    if (transaction.producerEpoch >= EPOCH_MAX) await this.#renew(transaction);
-    else transaction.producerEpoch++;
-    const identity = identityOf(transaction); // now: the next caller raises the epoch again
-    await this.#save(transaction);
-    return identity;
+    const transaction = this.#find(transactionalId);
+    return this.#exclusively(transaction, () => this.#replaceProducer(transaction, timeoutMs));
   }
 
   /**
    * Adds partitions to the producer's transaction, beginning it with the first.
    *
    * @throws LogError PRODUCER_FENCED, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS,
-   *   UNKNOWN_TOPIC_OR_PARTITION
+   *   UNKNOWN_TOPIC_OR_PARTITION, DISK_FULL, KAFKA_STORAGE_ERROR: none of them was added.
    */
   async addPartitions(
     request: TransactionRequest,
     partitions: readonly TopicPartition[],
   ): Promise<void> {
-    const transaction = this.#checked(request);
-    if (transaction.ending !== undefined) throw concurrent(transaction);
+    const transaction = this.#owned(request);
+    if (!isSettled(transaction)) throw concurrent(transaction);
     for (const each of partitions) this.#options.topics.partition(each);
-    const { partitions: known } = transaction;
+    const { partitions: known, state } = transaction;
     const added = partitions.filter(
       ({ topic, partition }) => !known.has(partitionKey(topic, partition)),
     );
-    if (added.length === 0 && transaction.state === 'Ongoing') return;
-    const nowMs = this.#options.clock.nowMs();
-    if (transaction.state !== 'Ongoing') {
-      known.clear();
+    if (added.length === 0 && state === 'Ongoing') return;
+    if (state !== 'Ongoing') {
       transaction.state = 'Ongoing';
-      transaction.startedMs = nowMs;
+      transaction.startedMs = this.#options.clock.nowMs();
     }
-    for (const { topic, partition } of partitions) {
+    for (const { topic, partition } of added) {
       known.set(partitionKey(topic, partition), { topic, partition });
     }
-    await this.#save(transaction);
+    transaction.isRecorded = false;
+    if (!this.#hasDurableMarkers(transaction)) return;
+    try {
+      await this.#save(transaction);
+    } catch (cause) {
+      // Markers for partitions without data would do no harm, but who asks again must be answered
+      // by what is on the disk.
+      for (const { topic, partition } of added) known.delete(partitionKey(topic, partition));
+      if (known.size === 0 && isSettled(transaction)) transaction.state = state;
+      throw cause;
+    }
   }
 
   /**
@@ -169,13 +184,10 @@ export class TransactionCoordinator {
    * late batch would open a transaction that nobody ends (KIP-890).
    */
   verify(request: TransactionRequest, topic: string, partition: number): void {
-    const transaction = this.#checked(request);
+    const transaction = this.#owned(request);
     const isPart = transaction.partitions.has(partitionKey(topic, partition));
-    if (transaction.state === 'Ongoing' && transaction.ending === undefined && isPart) return;
-    const { transactionalId, state } = transaction;
-    const reason = `${topic}-${partition} takes no part in it`;
-    const message = `transaction of ${transactionalId} is ${state} and ${reason}`;
-    throw new LogError('INVALID_TXN_STATE', message, { transactionalId, state, reason });
+    if (transaction.state === 'Ongoing' && isSettled(transaction) && isPart) return;
+    throw invalidState(transaction, `${topic}-${partition} takes no part in it`);
   }
 
   /**
@@ -184,161 +196,247 @@ export class TransactionCoordinator {
    *
    * @throws LogError PRODUCER_FENCED, INVALID_TXN_STATE, CONCURRENT_TRANSACTIONS: not committed.
    * @throws LogError DISK_FULL: not committed, try again.
-   * @throws LogError KAFKA_STORAGE_ERROR: the disk failed while the commit was written; whether it
-   *   happened shows when the log is opened again.
+   * @throws LogError KAFKA_STORAGE_ERROR, CLOSED: the disk failed, or the log was closed, while the
+   *   commit was written; whether it happened shows when the log is opened again.
    */
   async endTransaction(request: TransactionRequest, isCommit: boolean): Promise<ProducerIdentity> {
-    const transaction = this.#checked(request);
-    if (transaction.ending !== undefined) throw concurrent(transaction);
-    if (transaction.state !== 'Ongoing') {
-      const { transactionalId, state } = transaction;
-      const reason = 'nothing was written in it';
-      const message =
-        `transaction of ${transactionalId} is ${state}, ` + `so it cannot be ended: ${reason}`;
-      throw new LogError('INVALID_TXN_STATE', message, { transactionalId, state, reason });
+    const transaction = this.#owned(request);
+    if (!isSettled(transaction)) throw concurrent(transaction);
+    const isOngoing = transaction.state === 'Ongoing';
+    if (isCommit && !isOngoing) throw invalidState(transaction, 'nothing was written in it');
+    return this.#exclusively(transaction, async () => {
+      if (isOngoing) await this.#end(transaction, isCommit ? 'COMMIT' : 'ABORT');
+      else await this.#raiseEpoch(transaction); // what may be under way for it is fenced
+      return identityOf(transaction);
+    });
+  }
+
+  /**
+   * Aborts transactions that have been open for longer than their timeout, which fences their
+   * producers, and writes markers that could not be written before. Failures are reported and left
+   * to the next call.
+   */
+  async abortTimedOut(): Promise<void> {
+    const { clock, logger } = this.#options;
+    for (const transaction of this.#transactions.values()) {
+      const { state, changing, startedMs, timeoutMs, transactionalId } = transaction;
+      const isLate = state === 'Ongoing' && clock.nowMs() - startedMs > timeoutMs;
+      const isUndone = decisionOf(transaction) !== undefined;
+      if (changing !== undefined || !(isLate || isUndone)) continue;
+      if (isLate) {
+        logger.warn(
+          `transaction of ${transactionalId} was open for more than ${timeoutMs} ms; aborting it`,
+        );
+      }
+      try {
+        await this.#exclusively(transaction, () => this.#abortOrFinish(transaction));
+      } catch (error) {
+        logger.error(`transaction of ${transactionalId} could not be ended: ${String(error)}`);
+      }
     }
-    await this.#end(transaction, isCommit ? 'COMMIT' : 'ABORT');
+  }
+
+  /**
+   * Writes down how the transactions stand for which that had to wait; at the end of the log (with
+   * `sync`) for all.
+   */
+  async record(options: { readonly sync: boolean }): Promise<void> {
+    for (const transaction of this.#transactions.values()) {
+      if (transaction.isRecorded || !isSettled(transaction)) continue;
+      if (options.sync) await this.#syncMarkers(transaction);
+      if (isSettled(transaction) && this.#hasDurableMarkers(transaction)) {
+        await this.#save(transaction);
+      }
+    }
+  }
+
+  #find(transactionalId: string): Transaction {
+    const transaction = this.#transactions.get(transactionalId);
+    if (transaction !== undefined) return transaction;
+    const message = `no producer has begun with transactionalId ${transactionalId}`;
+    throw new LogError('TRANSACTIONAL_ID_NOT_FOUND', message, { transactionalId });
+  }
+
+  #owned(request: TransactionRequest): Transaction {
+    const transaction = this.#find(request.transactionalId);
+    checkOwner(transaction, request);
+    return transaction;
+  }
+
+  /** Runs one change after the other of a transaction. */
+  async #exclusively<R>(transaction: Transaction, change: () => Promise<R>): Promise<R> {
+    while (transaction.changing !== undefined) await transaction.changing;
+    let done: () => void = () => undefined;
+    transaction.changing = new Promise((resolve) => (done = resolve));
+    try {
+      return await change();
+    } finally {
+      transaction.changing = undefined;
+      done();
+    }
+  }
+
+  async #replaceProducer(transaction: Transaction, timeoutMs: number): Promise<ProducerIdentity> {
+    await this.#abortOrFinish(transaction);
+    transaction.timeoutMs = timeoutMs;
+    transaction.state = 'Empty';
+    await this.#raiseEpoch(transaction);
     return identityOf(transaction);
   }
 
-  /**
-   * Aborts transactions that have been open for longer than their timeout; their producers are
-   * fenced.
-   */
-  async abortTimedOut(): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    for (const transaction of this.#transactions.values()) {
-      const { state, ending, startedMs, timeoutMs, transactionalId } = transaction;
-      if (state !== 'Ongoing' || ending !== undefined || nowMs - startedMs <= timeoutMs) continue;
-      this.#options.logger.warn(
-        `transaction of ${transactionalId} was open for more than ${timeoutMs} ms and is aborted`,
-      );
-      await this.#end(transaction, 'ABORT');
-    }
+  /** Sees to it that nothing is open any more: aborts, or finishes what is decided. */
+  async #abortOrFinish(transaction: Transaction): Promise<void> {
+    if (transaction.state === 'Ongoing') await this.#end(transaction, 'ABORT');
+    else if (decisionOf(transaction) !== undefined) await this.#complete(transaction);
   }
 
-  #begin(transactionalId: string, producerId: number, timeoutMs: number): Transaction {
-    const transaction: Transaction = {
-      transactionalId,
-      producerId,
-      producerEpoch: 0,
-      timeoutMs,
-      state: 'Empty',
-      partitions: new Map(),
-      updatedMs: 0,
-      startedMs: -1,
-      ending: undefined,
-    };
-    this.#transactions.set(transactionalId, transaction);
-    return transaction;
+  async #raiseEpoch(transaction: Transaction): Promise<void> {
+    if (transaction.producerEpoch >= EPOCH_MAX) {
+      transaction.producerId = await this.#options.producerIds.next();
+      transaction.producerEpoch = 0;
+    } else {
+      transaction.producerEpoch++;
+    }
+    transaction.raisesEpoch = true;
+    await this.#syncMarkers(transaction);
+    await this.#save(transaction);
   }
 
-  #checked(request: TransactionRequest): Transaction {
-    const { transactionalId, producerId, producerEpoch } = request;
-    const transaction = this.#transactions.get(transactionalId);
-    if (transaction === undefined) {
-      const message = `no producer has begun with transactionalId ${transactionalId}`;
-      throw new LogError('TRANSACTIONAL_ID_NOT_FOUND', message, { transactionalId });
-    }
-    if (transaction.producerId !== producerId && transaction.producerEpoch !== 0) {
-      const message = `producer ${producerId} is not the one of transactionalId ${transactionalId}`;
-      throw new LogError('INVALID_PRODUCER_ID_MAPPING', message, { transactionalId, producerId });
-    }
-    if (transaction.producerEpoch !== producerEpoch || transaction.producerId !== producerId) {
-      const currentEpoch = transaction.producerEpoch;
-      const message =
-        `the producer with transactionalId ${transactionalId} was replaced by a newer one, ` +
-        `or its transaction timed out (epoch ${producerEpoch}, now ${currentEpoch})`;
-      const details = { transactionalId, epoch: producerEpoch, currentEpoch };
-      throw new LogError('PRODUCER_FENCED', message, details);
-    }
-    return transaction;
-  }
-
-  /** Ends an ongoing transaction; one at a time for each transactional id. */
-  #end(transaction: Transaction, type: MarkerType): Promise<void> {
-    assert(transaction.ending === undefined, 'a transaction is ended once');
-    transaction.ending = this.#decide(transaction, type).finally(() => {
-      transaction.ending = undefined;
-    });
-    return transaction.ending;
-  }
-
-  async #decide(transaction: Transaction, type: MarkerType): Promise<void> {
+  /** Ends an ongoing transaction; the caller has it for itself. */
+  async #end(transaction: Transaction, type: MarkerType): Promise<void> {
+    const { state, producerEpoch, raisesEpoch } = transaction;
+    assert(state === 'Ongoing', 'only an ongoing transaction is ended');
+    // Asked for before the decision: after it nothing may go wrong any more.
+    const isExhausted = producerEpoch >= EPOCH_MAX;
+    const nextId = isExhausted ? await this.#options.producerIds.next() : undefined;
+    // Everything that the commit covers is durable before the commit itself is.
     if (type === 'COMMIT') {
-      // Everything that the commit covers is durable before the commit itself is.
-      await Promise.all(this.#logsOf(transaction).map((log) => log.sync()));
+      await Promise.all([this.#syncData(transaction), this.#syncMarkers(transaction)]);
     }
-    const before = { ...transaction };
     transaction.state = type === 'COMMIT' ? 'PrepareCommit' : 'PrepareAbort';
-    // Markers carry the raised epoch: from then on a late batch of this transaction is fenced. A
-    // producer id at its last epoch ends with it; the next transaction gets a new id.
+    // Markers carry the raised epoch: from then on a late batch of this transaction is fenced.
     transaction.producerEpoch++;
+    transaction.raisesEpoch = true;
+    transaction.isRecorded = false;
     try {
-      await this.#save(transaction, { isDurable: type === 'COMMIT' });
+      // An abort need not be known: what nobody decided is aborted.
+      const mayRecord = this.#hasDurableMarkers(transaction);
+      assert(mayRecord || type === 'ABORT', 'a commit follows durable markers');
+      if (mayRecord) await this.#save(transaction, { isDurable: type === 'COMMIT' });
     } catch (cause) {
-      // Not decided: the record may or may not have reached the disk, but it is not acknowledged,
-      // and this coordinator writes no more.
-      Object.assign(transaction, before);
+      // Not decided: either the record is not in the log, or a failed sync left it in doubt, and
+      // then this log takes no more records.
+      Object.assign(transaction, { state, producerEpoch, raisesEpoch });
       throw cause;
     }
-    await this.#complete(transaction, type);
-    if (transaction.producerEpoch > EPOCH_MAX) await this.#renew(transaction);
+    await this.#complete(transaction, nextId);
   }
 
   /**
-   * Writes the markers of a decided transaction. What is decided stays decided, so it keeps trying.
+   * Writes the markers of a decided transaction, where they are missing, and goes on to the next
+   * one, with another producer id where `nextId` says so.
    */
-  async #complete(transaction: Transaction, type: MarkerType): Promise<void> {
-    const { clock, logger, offsets } = this.#options;
-    const { producerId, producerEpoch, transactionalId } = transaction;
-    const timestampMs = clock.nowMs();
-    const marker = {
+  async #complete(transaction: Transaction, nextId?: number): Promise<void> {
+    const type = decisionOf(transaction);
+    assert(type !== undefined, 'markers follow a decision');
+    const markers: WrittenMarker[] = [];
+    const writes = this.#partitionsOf(transaction).map(async ({ log }) => {
+      const offset = await this.#writeMarker(log, transaction, type);
+      if (offset !== undefined) markers.push({ log, offset });
+    });
+    for (const result of await Promise.allSettled(writes)) {
+      if (result.status === 'rejected') throw result.reason;
+    }
+    transaction.state = type === 'COMMIT' ? 'CompleteCommit' : 'CompleteAbort';
+    transaction.partitions.clear();
+    transaction.markers = [...transaction.markers, ...markers];
+    transaction.isRecorded = false;
+    if (nextId !== undefined) Object.assign(transaction, { producerId: nextId, producerEpoch: 0 });
+  }
+
+  /**
+   * Writes the marker that ends the transaction in one partition, unless it is there already.
+   * Returns the offset after it; undefined when the partition is gone.
+   */
+  async #writeMarker(
+    log: PartitionLog,
+    transaction: Transaction,
+    type: MarkerType,
+  ): Promise<number | undefined> {
+    const { clock, logger } = this.#options;
+    const { producerId, producerEpoch, transactionalId, raisesEpoch } = transaction;
+    const marker: Marker = {
       type,
       producerId,
       producerEpoch,
       coordinatorEpoch: COORDINATOR_EPOCH,
-      timestampMs,
+      timestampMs: clock.nowMs(),
     };
-    const writes = this.#logsOf(transaction).map(async (log) => {
-      for (;;) {
-        try {
-          await log.appendMarker(marker).written;
-          return;
-        } catch (error) {
-          if (LogError.is(error, 'CLOSED')) return; // the topic is being deleted
-          if (!LogError.is(error, 'DISK_FULL')) throw error;
-          const { topic, partition } = log.place;
-          logger.error(
-            `transaction of ${transactionalId} is decided (${type}), but the disk is full: ` +
-              `${topic}-${partition} waits for its marker`,
-          );
-          await sleep(clock, MARKER_RETRY_MS);
-        }
+    for (;;) {
+      try {
+        // Another marker would end the next transaction, whose data may be all that follows the
+        // first one: a power cut can take its beginning from the coordinator alone.
+        if (raisesEpoch && log.hasProducerAt(producerId, producerEpoch)) return log.nextOffset;
+        return await this.#appendMarker(log, marker);
+      } catch (error) {
+        const { topic, partition } = log.place;
+        if (LogError.is(error, 'CLOSED') && !this.#isOpen(log)) return undefined;
+        if (!LogError.is(error, 'DISK_FULL') || this.#phase === 'opening') throw error;
+        if (this.#phase === 'closing') throw unfinished(transaction, error);
+        logger.error(
+          `transaction of ${transactionalId} is decided (${type}), but the disk is full: ` +
+            `${topic}-${partition} waits for its marker`,
+        );
+        await Promise.race([sleep(clock, MARKER_RETRY_MS), this.#waitsEnd]);
       }
-    });
-    await Promise.all(writes);
-    offsets.endTransaction(producerId, type === 'COMMIT');
-    transaction.state = type === 'COMMIT' ? 'CompleteCommit' : 'CompleteAbort';
-    transaction.partitions.clear();
-    await this.#save(transaction);
-  }
-
-  #logsOf(transaction: Transaction): ReturnType<CoordinatorLog['log']>[] {
-    const { topics } = this.#options;
-    const logs: ReturnType<CoordinatorLog['log']>[] = [];
-    for (const { topic, partition } of transaction.partitions.values()) {
-      // A topic that was deleted meanwhile has nothing left to end.
-      const found = topics.find(topic)?.partitions[partition];
-      if (found !== undefined) logs.push(found.log);
     }
-    return logs;
   }
 
-  async #renew(transaction: Transaction): Promise<void> {
-    transaction.producerId = await this.#options.producerIds.next();
-    transaction.producerEpoch = 0;
-    await this.#save(transaction);
+  /** Appends a marker; in the topic of the offsets it decides about those. */
+  async #appendMarker(log: PartitionLog, marker: Marker): Promise<number> {
+    const { offsets } = this.#options;
+    const { lastOffset, written } = log.appendMarker(marker);
+    await written;
+    if (log.place.topic === offsets.topic) {
+      offsets.endTransaction(marker.producerId, marker.type === 'COMMIT');
+    }
+    return lastOffset + 1;
+  }
+
+  #isOpen(log: PartitionLog): boolean {
+    const { topic, partition } = log.place;
+    return this.#options.topics.find(topic)?.partitions[partition]?.log === log;
+  }
+
+  #partitionsOf(transaction: Transaction): { readonly log: PartitionLog }[] {
+    const { topics } = this.#options;
+    // A topic that was deleted meanwhile has nothing left to end.
+    return [...transaction.partitions.values()].flatMap(
+      ({ topic, partition }) => topics.find(topic)?.partitions[partition] ?? [],
+    );
+  }
+
+  async #syncData(transaction: Transaction): Promise<void> {
+    await Promise.all(this.#partitionsOf(transaction).map(({ log }) => log.sync()));
+  }
+
+  /** True when nothing but a second crash of the disk can take the markers of the last end. */
+  #hasDurableMarkers(transaction: Transaction): boolean {
+    transaction.markers = transaction.markers.filter(
+      ({ log, offset }) => this.#isOpen(log) && log.durableOffset < offset,
+    );
+    return transaction.markers.length === 0;
+  }
+
+  async #syncMarkers(transaction: Transaction): Promise<void> {
+    if (this.#hasDurableMarkers(transaction)) return;
+    await Promise.all(transaction.markers.map(({ log, offset }) => log.sync(offset)));
+  }
+
+  /** The partition of `__transaction_state` that keeps the transaction. */
+  #logOf({ transactionalId }: Transaction): PartitionLog {
+    const { log } = this.#options;
+    return log.log(log.partitionOf(transactionalId));
   }
 
   async #save(
@@ -351,21 +449,13 @@ export class TransactionCoordinator {
     const partitions = [...transaction.partitions.values()];
     const value = encodeTransactionValue({ ...transaction, partitions });
     const appended = log.append(transaction.transactionalId, [{ key, value }]);
-    if (options.isDurable !== true) return appended.written;
-    await log.log(log.partitionOf(transaction.transactionalId)).sync(appended.lastOffset + 1);
-  }
-
-  /** The highest producer id in any partition, or -1. */
-  #highestProducerId(): number {
-    let highest = -1;
-    for (const { log } of this.#options.topics.partitions()) {
-      for (const { producerId } of log.producers.all()) highest = Math.max(highest, producerId);
-    }
-    return highest;
+    transaction.isRecorded = true;
+    if (options.isDurable === true) await this.#logOf(transaction).sync(appended.lastOffset + 1);
+    else await appended.written;
   }
 
   async #abortOrphans(): Promise<void> {
-    const { topics, clock, logger, offsets } = this.#options;
+    const { topics, clock, logger } = this.#options;
     const ongoing = new Map<number, Transaction>();
     for (const transaction of this.#transactions.values()) {
       if (transaction.state === 'Ongoing') ongoing.set(transaction.producerId, transaction);
@@ -374,16 +464,14 @@ export class TransactionCoordinator {
       for (const producerId of [...log.producers.openTransactions().keys()]) {
         const owner = ongoing.get(producerId);
         if (owner?.partitions.has(partitionKey(topic, partition)) === true) continue;
-        const producerEpoch = log.producers.get(producerId)?.epoch ?? 0;
-        const timestampMs = clock.nowMs();
-        const marker = {
+        const marker: Marker = {
+          type: 'ABORT',
           producerId,
-          producerEpoch,
+          producerEpoch: log.producers.get(producerId)?.epoch ?? 0,
           coordinatorEpoch: COORDINATOR_EPOCH,
-          timestampMs,
+          timestampMs: clock.nowMs(),
         };
-        await log.appendMarker({ ...marker, type: 'ABORT' }).written;
-        offsets.endTransaction(producerId, false);
+        await this.#appendMarker(log, marker);
         logger.warn(
           `${topic}-${partition}: aborted a transaction of producer ${producerId} ` +
             'that a crash left unknown',
@@ -391,24 +479,38 @@ export class TransactionCoordinator {
       }
     }
   }
-}
 
-function restore(
-  transactionalId: string,
-  kept: NonNullable<ReturnType<typeof decodeTransactionValue>>,
-): Transaction {
-  const partitions = new Map<string, TopicPartition>();
-  for (const { topic, partition } of kept.partitions) {
-    partitions.set(partitionKey(topic, partition), { topic, partition });
+  /**
+   * Goes on above what the partitions know: a power cut may have taken the record of an epoch, or
+   * of a producer id, and left data of it, for repetitions of which new data would be taken.
+   */
+  async #takeOverProducers(): Promise<void> {
+    const epochs = new Map<number, number>();
+    for (const { log } of this.#options.topics.partitions()) {
+      for (const { producerId, epoch } of log.producers.all()) {
+        epochs.set(producerId, Math.max(epoch, epochs.get(producerId) ?? 0));
+      }
+    }
+    let highestId = -1;
+    for (const producerId of epochs.keys()) highestId = Math.max(highestId, producerId);
+    for (const transaction of this.#transactions.values()) {
+      const { producerId, producerEpoch } = transaction;
+      transaction.producerEpoch = Math.max(producerEpoch, epochs.get(producerId) ?? 0);
+      highestId = Math.max(highestId, producerId);
+    }
+    await this.#options.producerIds.open(highestId);
   }
-  return { ...kept, transactionalId, partitions, ending: undefined };
 }
 
-function identityOf({ producerId, producerEpoch }: Transaction): ProducerIdentity {
-  return { producerId, producerEpoch };
+/** CLOSED while a decided transaction waits for room on the disk. */
+function unfinished({ transactionalId, state }: Transaction, cause: unknown): LogError {
+  const message =
+    `the log is closed, and the transaction of ${transactionalId} (${state}) still waits for ` +
+    'room on the disk; the next opening finishes it';
+  return new LogError('CLOSED', message, { what: 'the log' }, { cause });
 }
 
-function concurrent({ transactionalId, state }: Transaction): LogError {
-  const message = `the last transaction of ${transactionalId} is still being ended; try again`;
-  return new LogError('CONCURRENT_TRANSACTIONS', message, { transactionalId, state });
+/** True when nobody is at work on it, and no marker is missing. */
+function isSettled(transaction: Transaction): boolean {
+  return transaction.changing === undefined && decisionOf(transaction) === undefined;
 }

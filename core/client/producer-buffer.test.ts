@@ -41,7 +41,7 @@ const turns = async (count = 20) => {
 };
 
 describe('flush', () => {
-  test('[PRODUCER-5] flush waits for what was sent before, not for what others go on sending', async () => {
+  test('[PRODUCER-5] flush waits for what was sent before, not for what follows', async () => {
     await using log = await open();
     const { producer, requests } = await slowProducer(log, { batchSize: 256 });
     const before = producer.send(letters, { value: 'before' });
@@ -83,7 +83,7 @@ describe('flush', () => {
     expect(isSent).toBe(true);
   });
 
-  test('[PRODUCER-5] flush of nothing, and of a producer that failed, comes to an end', async () => {
+  test('[PRODUCER-5] flush of nothing, and after a failure, comes to an end', async () => {
     await using log = await open();
     await using producer = log.producer();
     await producer.flush();
@@ -94,7 +94,7 @@ describe('flush', () => {
 });
 
 describe('the buffer', () => {
-  test('[PRODUCER-6] send fails with BUFFER_EXHAUSTED when there is no room for maxBlockMs', async () => {
+  test('[PRODUCER-6] without room for maxBlockMs, send fails with BUFFER_EXHAUSTED', async () => {
     await using log = await open();
     const clock = new ManualClock();
     const options = { bufferMemory: 1024, batchSize: 1024, maxBlockMs: 500 };
@@ -192,7 +192,7 @@ describe('linger', () => {
 });
 
 describe('partitions', () => {
-  test('[PRODUCER-8] the partition is the one given, else the partitioner’s, else by the key', async () => {
+  test('[PRODUCER-8] the partition: as given, by the partitioner, by the key', async () => {
     await using log = await open();
     await using plain = log.producer();
     const own = log.producer({ partitioner: ({ keyBytes }) => (keyBytes?.[0] ?? 0) % 4 });
@@ -246,7 +246,7 @@ describe('what cannot be sent', () => {
     expect(await readValues(log, letters)).toEqual(['a', 'c']);
   });
 
-  test('[PRODUCER-9] a codec that this build lacks fails the records and nothing hangs', async () => {
+  test('[PRODUCER-9] a codec that this build lacks fails the records, and no more', async () => {
     await using log = await open();
     await using producer = log.producer({ compressionType: 'zstd' });
     const sent = ['a', 'b'].map((value) => codeOf(producer.send(letters, { value })));
@@ -291,7 +291,7 @@ describe('close', () => {
     expect(await codeOf(producer.sendAll(letters, []))).toBe('CLOSED');
   });
 
-  test('[PRODUCER-11] after the log is closed, sends fail with CLOSED and closing is no error', async () => {
+  test('[PRODUCER-11] after the log is closed, sends fail and closing does not', async () => {
     const log = await open();
     const producer = log.producer();
     await producer.send(letters, { value: 'a' });
@@ -323,7 +323,7 @@ test('[PRODUCER-12] an unknown or wrong option names what was meant', async () =
   expect(() => log.producer({ maxInFlight: 6 })).toThrow('an integer, 1 to 5');
 });
 
-test('[PRODUCER-13] what is written is what is read: nulls, headers, times, compression', async () => {
+test('[PRODUCER-13] read as written: nulls, headers, times, compression', async () => {
   await using log = await open();
   await using producer = log.producer({ compressionType: 'gzip', batchSize: 300 });
   const headers = [

@@ -185,12 +185,17 @@ async function openScanned(
   await empty.close();
   const loaded = await loadIndexes(options, empty, { sizeBytes, endOffset: scanFrom });
   const last = loaded.indexes.offsets.last();
-  let segment = empty;
+  // Without an entry to begin at all is read again, but the producers only from their snapshot on:
+  // the transactions aborted before that stand in the index alone.
+  const { aborted } = loaded.indexes;
+  let indexes: SegmentIndexes = { ...emptyIndexes(baseOffset), aborted };
+  let segment = new Segment(fileSystem, directory, baseOffset, indexes);
   if (last !== undefined) {
     // The entry names the last offset of its batch: reading starts with that batch.
     const header = await headerAt(empty, last.position, sizeBytes);
     if (header?.lastOffset === last.offset) {
-      segment = new Segment(fileSystem, directory, baseOffset, loaded.indexes);
+      indexes = loaded.indexes;
+      segment = new Segment(fileSystem, directory, baseOffset, indexes);
       segment.resume(last.position, header.baseOffset);
     }
   }
@@ -205,9 +210,9 @@ async function openScanned(
     const removedBytes = sizeBytes - positionBytes;
     tornTail = { file: segment.logPath, positionBytes, removedBytes, reason: fault };
   }
-  if (!loaded.isWhole || segment === empty || tornTail !== undefined)
+  if (!loaded.isWhole || indexes !== loaded.indexes || tornTail !== undefined)
     await segment.rewriteIndexes();
-  if (segment !== empty) await empty.close();
+  await empty.close();
   return { segment, tornTail };
 }
 
@@ -221,8 +226,9 @@ async function loadIndexes(
   const offsets = await readIfThere(options, segment.path(OFFSET_INDEX_SUFFIX));
   const times = await readIfThere(options, segment.path(TIME_INDEX_SUFFIX));
   const aborted = await readIfThere(options, segment.path(TRANSACTION_INDEX_SUFFIX));
-  if (offsets === undefined || times === undefined) return { indexes, isWhole: false };
   const areWhole =
+    offsets !== undefined &&
+    times !== undefined &&
     indexes.offsets.load(offsets, limits.sizeBytes, limits.endOffset) &&
     indexes.times.load(times, limits.endOffset);
   const entries = aborted === undefined ? [] : decodeAbortedTransactions(aborted);
@@ -248,6 +254,23 @@ async function cut(segment: Segment, positionBytes: number): Promise<void> {
     throw storageFailure(segment.logPath, 'truncate', cause);
   }
   segment.writtenBytes = positionBytes;
+}
+
+/**
+ * Cuts off what a failed write may have left above `highWatermark`. A segment begun by a batch that
+ * was not written goes: it starts at an offset that is not reached yet.
+ */
+export async function cutUnwritten(
+  fileSystem: FileSystem,
+  segments: readonly Segment[],
+  highWatermark: number,
+): Promise<void> {
+  for (const [index, segment] of segments.entries()) {
+    if (segment.nextOffset <= highWatermark) continue;
+    const file = await segment.file();
+    await file.truncate(segment.writtenBytes);
+    if (index > 0 && segment.writtenBytes === 0) await fileSystem.remove(file.path);
+  }
 }
 
 async function removeSegments(options: LoadOptions, bases: readonly number[]): Promise<void> {

@@ -7,6 +7,7 @@ import {
   checkBatch,
   LOG_OVERHEAD,
 } from '../record/batch.ts';
+import type { RecordPlace } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { Segment } from './segment.ts';
 
@@ -115,5 +116,23 @@ export function corrupt(segment: Segment, positionBytes: number, reason: string)
     `${file} is damaged at byte ${positionBytes}: ${reason}; ` +
       'the records from there on cannot be read',
     { file, positionBytes, reason },
+  );
+}
+
+/** OFFSET_OUT_OF_RANGE for an offset that the log does not have, or no longer has. */
+export function outOfRange(
+  { topic, partition }: RecordPlace,
+  range: {
+    readonly offset: number;
+    readonly logStartOffset: number;
+    readonly highWatermark: number;
+  },
+): LogError {
+  const { offset, logStartOffset, highWatermark } = range;
+  return new LogError(
+    'OFFSET_OUT_OF_RANGE',
+    `offset ${offset} of ${topic}-${partition} cannot be read: ` +
+      `the log has ${logStartOffset} to ${highWatermark}`,
+    { topic, partition, offset, logStartOffset, highWatermark },
   );
 }

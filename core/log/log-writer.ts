@@ -132,6 +132,11 @@ export class LogWriter {
     }
   }
 
+  /** Refuses whatever is asked from here on, with `error`: the files are being closed. */
+  end(error: LogError): void {
+    this.#failure ??= error;
+  }
+
   /** Resolves when neither a write nor a sync runs or waits. Failures were reported elsewhere. */
   async idle(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;

@@ -6,10 +6,11 @@ import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { Underway } from '../underway.ts';
 import { admitBatch } from './admission.ts';
-import { loadLog, type TornTail } from './load.ts';
+import { cutUnwritten, loadLog, type TornTail } from './load.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
-import { readSegment } from './log-reader.ts';
+import { outOfRange, readSegment } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
 import { ReadPositions } from './read-positions.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
@@ -18,7 +19,7 @@ import { retainedFrom } from './retention.ts';
 import { removeFiles } from './segment-removal.ts';
 import { Segment } from './segment.ts';
 import { findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
-import type { AbortedTransaction } from './transaction-index.ts';
+import { abortedWithin, type AbortedTransaction } from './transaction-index.ts';
 
 export interface PartitionLogOptions {
   readonly fileSystem: FileSystem;
@@ -47,8 +48,6 @@ export interface LogRead {
   readonly nextOffset: number;
 }
 
-/** Relative offsets and positions are 32-bit numbers in the indexes. */
-const INT32_MAX = 0x7fff_ffff;
 /** Kafka's `producer.id.expiration.ms`. */
 const PRODUCER_EXPIRATION_MS = 24 * 3600 * 1000;
 
@@ -71,8 +70,12 @@ export class PartitionLog {
   #checkpointed = -1;
   /** Set while a failed write is being cut away; appends fail meanwhile. */
   #reloading: Promise<void> | undefined;
-  /** Set by the failure that ended this log, or by `close`. */
+  /** Set by the failure that ended this log, or by `close`: nothing is appended any more. */
   #ended: LogError | undefined;
+  /** Set when the files are being closed: nothing is read any more either. */
+  #isClosed = false;
+  /** Checkpoints and removals, which `close` waits for. */
+  readonly #chores = new Underway();
 
   private constructor(
     options: PartitionLogOptions,
@@ -128,6 +131,11 @@ export class PartitionLog {
     return this.#writer.durableOffset;
   }
 
+  /** What an opening may believe without a look: the end of the last checkpoint. */
+  get recoveryPoint(): number {
+    return Math.max(this.#options.recoveryPoint, this.#checkpointed);
+  }
+
   get sizeBytes(): number {
     return this.#segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
   }
@@ -170,6 +178,17 @@ export class PartitionLog {
   }
 
   /**
+   * True when the producer had this epoch here, or a later one: the marker that raised it is there.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED while nobody can say, because the log
+   *   cannot be written.
+   */
+  hasProducerAt(producerId: number, epoch: number): boolean {
+    this.#checkWritable();
+    return (this.#producers.get(producerId)?.epoch ?? -1) >= epoch;
+  }
+
+  /**
    * Ends the transaction that the marker's producer has open here, if it has one.
    *
    * @throws LogError INVALID_PRODUCER_EPOCH for a marker older than the producer's epoch.
@@ -206,6 +225,7 @@ export class PartitionLog {
    * @throws LogError OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, KAFKA_STORAGE_ERROR
    */
   async read(offset: number, limits: { endOffset: number; maxBytes: number }): Promise<LogRead> {
+    if (this.#isClosed) throw this.#closedError();
     const { highWatermark, logStartOffset } = this;
     if (offset < logStartOffset || offset > highWatermark) throw this.#outOfRange(offset);
     const endOffset = Math.min(limits.endOffset, highWatermark);
@@ -227,15 +247,7 @@ export class PartitionLog {
 
   /** The aborted transactions that a reader of committed data meets in [from, upTo). */
   abortedTransactions(from: number, upTo: number): AbortedTransaction[] {
-    const found: AbortedTransaction[] = [];
-    for (let index = this.#segmentIndex(from); index < this.#segments.length; index++) {
-      for (const aborted of this.#segments[index]!.indexes.aborted) {
-        if (aborted.lastOffset < from) continue;
-        if (aborted.firstOffset < upTo) found.push(aborted);
-        if (aborted.lastStableOffset >= upTo) return found;
-      }
-    }
-    return found;
+    return abortedWithin(this.#segments.slice(this.#segmentIndex(from)), from, upTo);
   }
 
   /** The first record stamped `timestampMs` or later, or undefined when there is none. */
@@ -257,12 +269,9 @@ export class PartitionLog {
    * @throws LogError OFFSET_OUT_OF_RANGE above the high watermark: nothing changed.
    */
   async deleteRecords(offset: number): Promise<number> {
+    this.#checkWritable();
     if (offset > this.highWatermark) throw this.#outOfRange(offset);
-    if (offset > this.#logStartOffset) {
-      this.#logStartOffset = offset;
-      await this.#removeBelow(offset);
-      this.#options.advanced();
-    }
+    if (offset > this.#logStartOffset) await this.#chores.run(() => this.#startAt(offset));
     return this.#logStartOffset;
   }
 
@@ -272,15 +281,13 @@ export class PartitionLog {
    * `UnifiedLog.deleteOldSegments`).
    */
   async applyRetention(): Promise<void> {
-    if (!isDeleted(this.#config)) return;
+    if (!isDeleted(this.#config) || this.#ended !== undefined) return;
     const { highWatermark } = this;
     const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
     const keepFrom = retainedFrom(this.#segments, limits);
     if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
-    this.#logStartOffset = keepFrom;
     if (keepFrom >= this.nextOffset) this.#roll(this.nextOffset);
-    await this.#removeBelow(keepFrom);
-    this.#options.advanced();
+    await this.#chores.run(() => this.#startAt(keepFrom));
   }
 
   /**
@@ -289,9 +296,16 @@ export class PartitionLog {
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
-  async checkpoint(): Promise<number> {
+  checkpoint(): Promise<number> {
+    return this.#chores.run(async () => {
+      if (this.#ended !== undefined) throw this.#ended;
+      return this.#checkpoint();
+    });
+  }
+
+  async #checkpoint(isLast = false): Promise<number> {
     const offset = this.nextOffset;
-    if (offset === this.#checkpointed) return offset;
+    if (offset === this.#checkpointed && !isLast) return offset;
     const { clock, fileSystem, directory } = this.#options;
     this.#producers.expire(clock.nowMs() - PRODUCER_EXPIRATION_MS);
     const snapshot = encodeSnapshot(this.#producers.all());
@@ -307,16 +321,16 @@ export class PartitionLog {
 
   /** Ends the log after `checkpoint`: the next opening has nothing to recover. */
   async close(): Promise<number> {
-    if (this.#reloading !== undefined) await this.#reloading;
-    await this.#writer.idle();
-    const failure = this.#ended ?? this.#writer.failure;
+    const failure = this.#ended;
+    this.#ended = this.#closedError(); // from here on nothing is added
+    await this.#quiet();
     try {
-      if (failure !== undefined) throw failure;
+      const known = failure ?? this.#writer.failure;
+      if (known !== undefined) throw known;
       for (const segment of this.#segments) segment.closeTimeIndex();
-      this.#checkpointed = -1;
-      return await this.checkpoint();
+      return await this.#checkpoint(true);
     } finally {
-      this.#ended = this.#closedError();
+      this.#isClosed = true;
       await this.#closeFiles();
     }
   }
@@ -324,8 +338,19 @@ export class PartitionLog {
   /** Gives up the files without making anything durable: the partition is to be deleted. */
   async abandon(): Promise<void> {
     this.#ended = this.#closedError();
-    await this.#writer.idle();
+    this.#isClosed = true;
+    await this.#quiet();
+    this.#writer.end(this.#ended);
     await this.#closeFiles();
+  }
+
+  /** Resolves when nothing touches the files any more but reads that have begun. */
+  async #quiet(): Promise<void> {
+    await this.#chores.idle();
+    do {
+      await this.#reloading;
+      await this.#writer.idle();
+    } while (this.#reloading !== undefined);
   }
 
   #appendData(batch: Buffer, header: BatchHeader, nowMs: number): Appended {
@@ -369,7 +394,7 @@ export class PartitionLog {
 
   /** Fixes the place of the batch; from here on it counts. */
   #place(batch: Buffer, header: BatchHeader): BatchHeader {
-    if (this.#mustRoll(header)) this.#roll(this.nextOffset);
+    if (!this.#active.hasRoomFor(header, this.#config)) this.#roll(this.nextOffset);
     const active = this.#active;
     const baseOffset = active.nextOffset;
     placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
@@ -382,22 +407,6 @@ export class PartitionLog {
   #write(batch: Buffer, { baseOffset, lastOffset }: BatchHeader): Appended {
     const written = this.#writer.write(this.#active, batch, lastOffset + 1);
     return { baseOffset, lastOffset, written };
-  }
-
-  #mustRoll(header: BatchHeader): boolean {
-    const { segmentBytes, segmentMs, segmentIndexBytes } = this.#config;
-    const active = this.#active;
-    if (active.admittedBytes === 0) return false;
-    const { offsets, times } = active.indexes;
-    const size = active.admittedBytes + header.sizeBytes;
-    const lastOffset = active.nextOffset + header.lastOffset - header.baseOffset;
-    return (
-      size > Math.min(segmentBytes, INT32_MAX) ||
-      lastOffset - active.baseOffset > INT32_MAX ||
-      header.maxTimestampMs - active.firstTimestampMs > segmentMs ||
-      (offsets.count + 1) * 8 > segmentIndexBytes ||
-      (times.count + 1) * 12 > segmentIndexBytes
-    );
   }
 
   #roll(baseOffset: number): void {
@@ -415,6 +424,12 @@ export class PartitionLog {
       else high = middle - 1;
     }
     return low;
+  }
+
+  async #startAt(offset: number): Promise<void> {
+    this.#logStartOffset = offset;
+    await this.#removeBelow(offset);
+    this.#options.advanced();
   }
 
   /** Takes the segments wholly below `offset` out; their files go after `fileDeleteDelayMs`. */
@@ -441,7 +456,7 @@ export class PartitionLog {
     }
     this.#reloading = this.#reload()
       .catch((cause: unknown) => {
-        this.#ended = storageFailure(this.#options.directory, 'truncate', cause);
+        this.#ended ??= storageFailure(this.#options.directory, 'truncate', cause);
       })
       .finally(() => {
         this.#reloading = undefined;
@@ -451,14 +466,7 @@ export class PartitionLog {
   async #reload(): Promise<void> {
     const { highWatermark, durableOffset } = this;
     await this.#writer.idle();
-    for (const [index, segment] of this.#segments.entries()) {
-      if (segment.nextOffset <= highWatermark) continue;
-      const file = await segment.file();
-      await file.truncate(segment.writtenBytes);
-      // A segment begun by a batch that was not written starts at an offset that is not reached
-      // yet.
-      if (index > 0 && segment.writtenBytes === 0) await this.#options.fileSystem.remove(file.path);
-    }
+    await cutUnwritten(this.#options.fileSystem, this.#segments, highWatermark);
     await this.#closeFiles();
     const loaded = await loadLog({
       ...this.#options,
@@ -483,14 +491,8 @@ export class PartitionLog {
   }
 
   #outOfRange(offset: number): LogError {
-    const { topic, partition } = this.place;
     const { logStartOffset, highWatermark } = this;
-    return new LogError(
-      'OFFSET_OUT_OF_RANGE',
-      `offset ${offset} of ${topic}-${partition} cannot be read: ` +
-        `the log has ${logStartOffset} to ${highWatermark}`,
-      { topic, partition, offset, logStartOffset, highWatermark },
-    );
+    return outOfRange(this.place, { offset, logStartOffset, highWatermark });
   }
 }
 

@@ -161,7 +161,10 @@ export class ProducerStates {
    */
   lastStableOffset(highWatermark: number): number {
     let stable = Math.min(highWatermark, this.#firstOpenOffset() ?? highWatermark);
-    for (const { firstOffset } of this.#ended) stable = Math.min(stable, firstOffset);
+    for (const { firstOffset, markerOffset } of this.#ended) {
+      // Below it the marker is readable; a log that was just opened has many of those.
+      if (markerOffset >= highWatermark) stable = Math.min(stable, firstOffset);
+    }
     return stable;
   }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { assert } from '../assert.ts';
 import { NO_TIMESTAMP, type BatchHeader } from '../record/batch.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { File, FileSystem } from '../storage/file-system.ts';
 import {
@@ -10,12 +11,16 @@ import {
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts';
+import type { LogConfig } from './log-config.ts';
 import { OffsetIndex, TimeIndex } from './sparse-index.ts';
 import {
   encodeAbortedTransactions,
   TRANSACTION_ENTRY_BYTES,
   type AbortedTransaction,
 } from './transaction-index.ts';
+
+/** Relative offsets and positions are 32-bit numbers in the indexes. */
+const INT32_MAX = 0x7fff_ffff;
 
 /** The three lookup structures over a segment. */
 export interface SegmentIndexes {
@@ -102,6 +107,22 @@ export class Segment {
     return this.#file;
   }
 
+  /** False when the batch is for a new segment, by its size, its time, or the room in an index. */
+  hasRoomFor(header: BatchHeader, config: LogConfig): boolean {
+    if (this.admittedBytes === 0) return true;
+    const { segmentBytes, segmentMs, segmentIndexBytes } = config;
+    const { offsets, times } = this.indexes;
+    const sizeBytes = this.admittedBytes + header.sizeBytes;
+    const lastOffset = this.nextOffset + header.lastOffset - header.baseOffset;
+    return (
+      sizeBytes <= Math.min(segmentBytes, INT32_MAX) &&
+      lastOffset - this.baseOffset <= INT32_MAX &&
+      header.maxTimestampMs - this.firstTimestampMs <= segmentMs &&
+      (offsets.count + 1) * OffsetIndex.ENTRY_BYTES <= segmentIndexBytes &&
+      (times.count + 1) * TimeIndex.ENTRY_BYTES <= segmentIndexBytes
+    );
+  }
+
   /**
    * Takes in a batch that goes to `admittedBytes`, and feeds the indexes by Kafka's rule
    * (`LogSegment.append`): an entry once more than `indexIntervalBytes` went by since the last.
@@ -186,16 +207,24 @@ export class Segment {
   }
 
   /**
-   * Writes the three index files anew, shortening what is there: after recovery found other
-   * entries.
+   * Puts the entries in the place of the three index files: after recovery found other ones. Each
+   * file is the old or the new one whatever happens meanwhile, for what the last checkpoint covered
+   * is not looked for in the log again.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
    */
   async rewriteIndexes(): Promise<void> {
-    Object.assign(this.#flushed, { offsets: 0, times: 0, aborted: 0 });
-    for (const suffix of [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX]) {
-      if ((await this.#fileSystem.stat(this.path(suffix))) === undefined) continue;
-      await this.#fileSystem.remove(this.path(suffix));
+    const { offsets, times, aborted } = this.indexes;
+    const counts = { offsets: offsets.count, times: times.count, aborted: aborted.length };
+    await replaceFile(this.#fileSystem, this.path(OFFSET_INDEX_SUFFIX), offsets.encode(0));
+    await replaceFile(this.#fileSystem, this.path(TIME_INDEX_SUFFIX), times.encode(0));
+    const path = this.path(TRANSACTION_INDEX_SUFFIX);
+    if (aborted.length > 0) {
+      await replaceFile(this.#fileSystem, path, encodeAbortedTransactions(aborted));
+    } else if ((await this.#fileSystem.stat(path)) !== undefined) {
+      await this.#fileSystem.remove(path);
     }
-    await this.flushIndexes();
+    Object.assign(this.#flushed, counts);
   }
 
   async close(): Promise<void> {

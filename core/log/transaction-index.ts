@@ -53,3 +53,25 @@ export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] |
   }
   return entries;
 }
+
+/** Where entries stand in memory: a segment. */
+interface Indexed {
+  readonly indexes: { readonly aborted: readonly AbortedTransaction[] };
+}
+
+/** The aborted transactions that reach into [from, upTo); `segments` begin with that of `from`. */
+export function abortedWithin(
+  segments: readonly Indexed[],
+  from: number,
+  upTo: number,
+): AbortedTransaction[] {
+  const found: AbortedTransaction[] = [];
+  for (const { indexes } of segments) {
+    for (const aborted of indexes.aborted) {
+      if (aborted.lastOffset < from) continue;
+      if (aborted.firstOffset < upTo) found.push(aborted);
+      if (aborted.lastStableOffset >= upTo) return found;
+    }
+  }
+  return found;
+}

@@ -232,3 +232,9 @@ export function batchProducer(source: Buffer): {
   const producerId = readInt64(source, BATCH.producerId);
   return { producerId, producerEpoch: source.readInt16BE(BATCH.producerEpoch) };
 }
+
+/** True when a batch says that it belongs to a transaction. */
+export function isTransactionalBatch(source: Buffer): boolean {
+  if (source.length < BATCH_OVERHEAD) return false;
+  return (source.readInt16BE(BATCH.attributes) & ATTRIBUTE.transactional) !== 0;
+}

@@ -1,0 +1,42 @@
+import { LogError } from '../errors.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
+import { NO_TIMESTAMP } from '../record/batch.ts';
+import type {
+  IsolationLevel,
+  ListedOffset,
+  ListOffsetsRequest,
+  ListOffsetsResponse,
+  OffsetSpec,
+} from './broker-api.ts';
+import type { Topics } from './topics.ts';
+
+const NONE = { offset: -1, timestampMs: NO_TIMESTAMP };
+
+/** Answers which offsets the partitions of a request have at its specs. */
+export async function listOffsets(
+  topics: Topics,
+  { isolationLevel, partitions }: ListOffsetsRequest,
+): Promise<ListOffsetsResponse> {
+  const lookups = partitions.map(async ({ topic, partition, spec }): Promise<ListedOffset> => {
+    try {
+      const { log } = topics.partition({ topic, partition });
+      return { topic, partition, ...(await lookUp(log, spec, isolationLevel)) };
+    } catch (cause) {
+      return { topic, partition, ...NONE, error: LogError.toData(cause) };
+    }
+  });
+  return { partitions: await Promise.all(lookups) };
+}
+
+async function lookUp(
+  log: PartitionLog,
+  spec: OffsetSpec,
+  isolationLevel: IsolationLevel,
+): Promise<{ readonly offset: number; readonly timestampMs: number }> {
+  const end = isolationLevel === 'read_committed' ? log.lastStableOffset : log.highWatermark;
+  if (spec === 'earliest') return { offset: log.logStartOffset, timestampMs: NO_TIMESTAMP };
+  if (spec === 'latest') return { offset: end, timestampMs: NO_TIMESTAMP };
+  const isMax = spec === 'max_timestamp';
+  const found = await (isMax ? log.findMaxTimestamp() : log.findTimestamp(spec.timestampMs));
+  return found === undefined || found.offset >= end ? NONE : found;
+}

@@ -1,0 +1,31 @@
+/** Counts what is under way, for whoever has to wait until nothing is. */
+export class Underway {
+  #count = 0;
+  #waiters: (() => void)[] = [];
+
+  /** Runs `task`, counting it until its promise is settled. */
+  async run<R>(task: () => Promise<R>): Promise<R> {
+    this.#count++;
+    try {
+      return await task();
+    } finally {
+      this.#count--;
+      if (this.#count === 0) this.#wake();
+    }
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    while (this.#count > 0) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.push(resolve);
+      });
+    }
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+}
