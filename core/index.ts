@@ -74,3 +74,5 @@ export type {
   OpenMode,
 } from './storage/file-system.ts';
 export { nodeFileSystem } from './storage/node-fs.ts';
+export { replaceFile } from './storage/atomic-file.ts';
+export { lockDirectory } from './storage/directory-lock.ts';
