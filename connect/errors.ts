@@ -1,0 +1,66 @@
+/**
+ * What each failure of a connector carries, and thereby the one list of its codes. docs/ERRORS.md
+ * is checked against this table.
+ */
+export interface ConnectErrorDetails {
+  ACCESS_DENIED: { path: string; operation: string };
+  CONNECTOR_FAILED: { connector: string; operation: string };
+  DISK_FULL: { file: string; operation: string };
+  FIELD_COUNT: {
+    file: string;
+    line: number;
+    positionBytes: number;
+    expected: number;
+    actual: number;
+  };
+  FILE_CHANGED: { file: string; reason: string };
+  FILE_NOT_FOUND: { path: string };
+  INVALID_CSV: { file: string; line: number; positionBytes: number; reason: string };
+  INVALID_JSON: { file: string; line: number; positionBytes: number; reason: string };
+  INVALID_PARQUET: { file: string; sizeBytes: number; reason: string };
+  INVALID_SOURCE_OFFSET: { connector: string; partition: string; offset: string };
+  INVALID_STATE: { operation: string; state: string };
+  LINE_TOO_LONG: { file: string; line: number; positionBytes: number; limitBytes: number };
+  NOT_A_DIRECTORY: { path: string };
+  NOT_A_FILE: { path: string };
+  NOT_UTF8: { file: string; line: number; positionBytes: number };
+  NO_FILE_MATCHES: { pattern: string };
+  OUTPUT_AHEAD: { topic: string; partition: number; offset: number; endOffset: number };
+  OUTPUT_DAMAGED: { file: string; reason: string };
+  OUTPUT_FOREIGN: { directory: string; entries: readonly string[] };
+  OUTPUT_LOCKED: { directory: string; ownerPid: number };
+  OUTPUT_MISMATCH: { directory: string; field: string; expected: string; actual: string };
+  RECORD_REFUSED: { connector: string; topic: string; place: string };
+  ROW_FAILED: { file: string; line: number; option: string };
+  ROW_UNWRITABLE: { topic: string; partition: number; offset: number; reason: string };
+  STORAGE_FAILED: { file: string; operation: string };
+  UNDECLARED_TOPIC: { connector: string; topic: string };
+  UNKNOWN_COLUMN: { file: string; column: string; columns: readonly string[] };
+}
+export type ConnectErrorCode = keyof ConnectErrorDetails;
+
+/** Codes whose connector may simply be run again: it goes on where its last commit was. */
+const RETRIABLE: ReadonlySet<ConnectErrorCode> = new Set<ConnectErrorCode>(['DISK_FULL']);
+
+/** A failure of a connector. Switch on `code`; `message` is for people. */
+export class ConnectError<C extends ConnectErrorCode = ConnectErrorCode> extends Error {
+  /** Only a type: after `error instanceof ConnectError` the code is no `any`. */
+  declare static readonly [Symbol.hasInstance]: (value: unknown) => value is ConnectError;
+  override readonly name = 'ConnectError';
+  readonly code: C;
+  readonly details: Readonly<ConnectErrorDetails[C]>;
+  /** True when the connector may be run again, unchanged. */
+  readonly retriable: boolean;
+
+  constructor(code: C, message: string, details: ConnectErrorDetails[C], options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+    this.retriable = RETRIABLE.has(code);
+  }
+
+  /** Narrows an unknown error to one code, so that `details` is typed. */
+  static is<C extends ConnectErrorCode>(error: unknown, code: C): error is ConnectError<C> {
+    return error instanceof ConnectError && error.code === code;
+  }
+}

@@ -1,0 +1,238 @@
+import { ConnectError } from '../errors.ts';
+import { placeText, type FilePlace, type TextParser, type TextPlace } from './text-reader.ts';
+
+/** Turns the text of one field into its value; throws to say why it cannot. */
+export type FieldParser = (text: string) => unknown;
+
+/** How rows are made of fields. */
+export interface CsvColumns {
+  readonly names: readonly string[];
+  /** By column; undefined where the text is the value. */
+  readonly parsers: readonly (FieldParser | undefined)[];
+}
+
+const QUOTE = 34;
+const CR = 13;
+const LF = 10;
+
+type Problem = NonNullable<TextPlace['problem']>;
+
+/**
+ * Parses records as RFC 4180 has them: fields between delimiters, in quotes where they hold a
+ * delimiter, a quote (written twice) or a line end. A quote inside a field that does not begin with
+ * one is an ordinary character. Empty lines are skipped, but for files of one column.
+ */
+export class CsvParser implements TextParser<object> {
+  readonly #delimiter: string;
+  readonly #names: readonly string[];
+  readonly #parsers: readonly (FieldParser | undefined)[];
+  readonly #hasParsers: boolean;
+
+  constructor(delimiter: string, { names, parsers }: CsvColumns) {
+    this.#delimiter = delimiter;
+    this.#names = names;
+    this.#parsers = parsers;
+    this.#hasParsers = parsers.some((parser) => parser !== undefined);
+  }
+
+  parse(text: string, isLast: boolean, rows: object[], limit: number): TextPlace {
+    const count = this.#names.length;
+    const fields = new Array<string>(count);
+    let at = 0;
+    let lines = 0;
+    let quote = -1; // the next one in the text
+    while (at < text.length && rows.length < limit) {
+      const lineEnd = text.indexOf('\n', at);
+      let end = lineEnd === -1 ? text.length : lineEnd;
+      if (quote < at) quote = indexOrEnd(text, '"', at);
+      let problem: Problem | undefined;
+      let next = lineEnd === -1 ? end : end + 1;
+      if (quote > end) {
+        if (end > at && text.charCodeAt(end - 1) === CR) end--;
+        if (end === at && count > 1) {
+          at = next;
+          if (lineEnd !== -1) lines++;
+          continue;
+        }
+        if (!splitPlain(text, at, end, this.#delimiter, fields)) {
+          problem = fieldCount(count, text.slice(at, end).split(this.#delimiter).length);
+        }
+        if (lineEnd !== -1 && problem === undefined) lines++;
+      } else {
+        const record = splitQuoted(text, at, isLast, this.#delimiter);
+        if (record === undefined) break; // goes on in the next chunk
+        next = record.end;
+        problem = record.problem;
+        if (problem === undefined && record.fields.length !== count) {
+          problem = fieldCount(count, record.fields.length);
+        }
+        if (problem === undefined) {
+          for (let column = 0; column < count; column++) fields[column] = record.fields[column]!;
+          lines += countLines(text, at, next);
+        }
+      }
+      if (problem !== undefined) return { at, lines, problem };
+      const row = this.#row(fields);
+      if (typeof row === 'function') return { at, lines: lines - 1, problem: row };
+      rows.push(row);
+      at = next;
+    }
+    return { at, lines };
+  }
+
+  /** The row, or the problem with one of its fields. */
+  #row(fields: readonly string[]): Record<string, unknown> | Problem {
+    const names = this.#names;
+    const row: Record<string, unknown> = {};
+    if (!this.#hasParsers) {
+      for (let column = 0; column < names.length; column++) row[names[column]!] = fields[column];
+      return row;
+    }
+    const parsers = this.#parsers;
+    for (let column = 0; column < names.length; column++) {
+      const field = fields[column]!;
+      const parser = parsers[column];
+      try {
+        row[names[column]!] = parser === undefined ? field : parser(field);
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        return invalidCsv(`column ${names[column]!}: ${reason}`);
+      }
+    }
+    return row;
+  }
+}
+
+/** The fields of the first record of a text, whatever their number: the header. */
+export class CsvHeaderParser implements TextParser<readonly string[]> {
+  readonly #delimiter: string;
+
+  constructor(delimiter: string) {
+    this.#delimiter = delimiter;
+  }
+
+  parse(text: string, isLast: boolean, rows: (readonly string[])[], limit: number): TextPlace {
+    const blank = /^(?:\r?\n)*/.exec(text)?.[0].length ?? 0;
+    if (limit === 0 || blank === text.length)
+      return { at: blank, lines: countLines(text, 0, blank) };
+    const record = splitQuoted(text, blank, isLast, this.#delimiter);
+    if (record === undefined) return { at: 0, lines: 0 };
+    const lines = countLines(text, 0, blank);
+    if (record.problem !== undefined) return { at: blank, lines, problem: record.problem };
+    rows.push(record.fields);
+    return { at: record.end, lines: countLines(text, 0, record.end) };
+  }
+}
+
+/**
+ * Cuts a line without quotes into exactly as many fields as there is room for; false for others.
+ */
+function splitPlain(
+  text: string,
+  start: number,
+  end: number,
+  delimiter: string,
+  fields: string[],
+): boolean {
+  const last = fields.length - 1;
+  let at = start;
+  for (let column = 0; column < last; column++) {
+    const stop = text.indexOf(delimiter, at);
+    if (stop === -1 || stop >= end) return false;
+    fields[column] = text.slice(at, stop);
+    at = stop + 1;
+  }
+  const more = text.indexOf(delimiter, at);
+  if (more !== -1 && more < end) return false;
+  fields[last] = text.slice(at, end);
+  return true;
+}
+
+interface QuotedRecord {
+  readonly fields: readonly string[];
+  /** Behind its line end. */
+  readonly end: number;
+  readonly problem?: Problem;
+}
+
+/** Cuts a record that may have quotes; undefined when it does not end in the text. */
+function splitQuoted(
+  text: string,
+  start: number,
+  isLast: boolean,
+  delimiter: string,
+): QuotedRecord | undefined {
+  const fields: string[] = [];
+  let at = start;
+  for (;;) {
+    let stop: number;
+    if (text.charCodeAt(at) === QUOTE) {
+      const close = closingQuote(text, at);
+      if (close === -1) {
+        if (!isLast) return undefined;
+        return { fields, end: at, problem: invalidCsv('a quote is opened and never closed') };
+      }
+      fields.push(text.slice(at + 1, close).replaceAll('""', '"'));
+      stop = close + 1;
+    } else {
+      stop = at;
+      for (; stop < text.length; stop++) {
+        const code = text.charCodeAt(stop);
+        if (code === LF || text[stop] === delimiter) break;
+      }
+      const isCrlf = text.charCodeAt(stop - 1) === CR && stop > at && text[stop] !== delimiter;
+      fields.push(text.slice(at, isCrlf ? stop - 1 : stop));
+    }
+    if (text[stop] === delimiter) {
+      at = stop + 1;
+      continue;
+    }
+    if (stop === text.length) return { fields, end: stop };
+    if (text.charCodeAt(stop) === CR && text.charCodeAt(stop + 1) === LF) stop++;
+    if (text.charCodeAt(stop) === LF) return { fields, end: stop + 1 };
+    if (text.charCodeAt(stop) === CR && stop + 1 === text.length) return { fields, end: stop + 1 };
+    const problem = invalidCsv(
+      `after the closing quote of field ${fields.length} comes ${JSON.stringify(text[stop])}; ` +
+        'a quote inside a field is written twice',
+    );
+    return { fields, end: at, problem };
+  }
+}
+
+/** The quote that ends the field which the one at `open` begins, or -1. */
+function closingQuote(text: string, open: number): number {
+  for (let at = open + 1; ; at += 2) {
+    at = text.indexOf('"', at);
+    if (at === -1 || text.charCodeAt(at + 1) !== QUOTE) return at;
+  }
+}
+
+function indexOrEnd(text: string, search: string, from: number): number {
+  const index = text.indexOf(search, from);
+  return index === -1 ? Infinity : index;
+}
+
+function countLines(text: string, start: number, end: number): number {
+  let count = 0;
+  for (let at = text.indexOf('\n', start); at !== -1 && at < end; at = text.indexOf('\n', at + 1)) {
+    count++;
+  }
+  return count;
+}
+
+/** INVALID_CSV for a reason. */
+export function invalidCsv(reason: string): (place: FilePlace) => ConnectError {
+  return (place) => {
+    const message = `${placeText(place)}: ${reason}`;
+    return new ConnectError('INVALID_CSV', message, { ...place, reason });
+  };
+}
+
+function fieldCount(expected: number, actual: number): Problem {
+  return (place) => {
+    const message =
+      `${placeText(place)}: ${actual} fields instead of ${expected}; ` +
+      'correct the row, or check the delimiter and the header';
+    return new ConnectError('FIELD_COUNT', message, { ...place, expected, actual });
+  };
+}

@@ -1,0 +1,208 @@
+import { callback, checkOptions, LogError, oneOf, type OptionChecks } from '../../core/index.ts';
+import { ConnectError } from '../errors.ts';
+import { CsvHeaderParser, CsvParser, invalidCsv, type FieldParser } from './csv-parser.ts';
+import type { InputFile, RowEncoder, RowReader, SinkFormat, SourceFormat } from './format.ts';
+import { TEXT_CHECKS, type TextOptions } from './text-options.ts';
+import { LINE_BYTES_MAX, TextReader, type TextReaderOptions } from './text-reader.ts';
+
+/**
+ * How the text of a column becomes its value: `number` (an empty field is an error), `number?` (an
+ * empty field is null), or a function, which throws when the text is none of its values.
+ */
+export type CsvColumn<Value> =
+  | ([number] extends [Value] ? 'number' : never)
+  | ([number | null] extends [Value] ? 'number?' : never)
+  | ((text: string) => Value);
+
+/** The columns that are more than text, each with how it is read. */
+type CsvValues<Row> = {
+  readonly [Name in keyof Row as IsText<Row[Name]> extends true ? never : Name]: CsvColumn<
+    Row[Name]
+  >;
+};
+
+/** Text as it stands is such a value, or may be one, as with `'LAX' | 'JFK'`. */
+type IsText<Value> = string extends Value
+  ? true
+  : [Value] extends [string | undefined]
+    ? true
+    : false;
+
+/** The options of `csv`. Columns that are not text have to be named in `columns`. */
+export type CsvOptions<Row> = TextOptions & {
+  /** One character. Default: a comma. */
+  readonly delimiter?: string;
+  /**
+   * Names the columns of files that do not do so themselves. Default: the first record of each file
+   * is its header. A sink writes these columns, in this order; default: those of its first row.
+   */
+  readonly header?: readonly string[];
+} & (keyof CsvValues<Row> extends never
+    ? { readonly columns?: { readonly [Name in keyof Row]?: CsvColumn<Row[Name]> } }
+    : { readonly columns: CsvValues<Row> });
+
+/** CSV: to read such rows, and to write any object. */
+export interface CsvFormat<Row> extends SourceFormat<Row>, SinkFormat<object> {}
+
+/** The options as the code below sees them, whatever the row type. */
+interface AnyCsvOptions extends TextOptions {
+  readonly delimiter?: string;
+  readonly header?: readonly string[];
+  readonly columns?: Readonly<Record<string, 'number' | 'number?' | FieldParser>>;
+}
+
+const isKeyword = oneOf('number', 'number?');
+
+const CHECKS: OptionChecks<AnyCsvOptions> = {
+  ...TEXT_CHECKS,
+  delimiter: (value) =>
+    typeof value === 'string' && /^[^"\r\n]$/.test(value)
+      ? undefined
+      : 'one character, not a quote',
+  header: (value) => (Array.isArray(value) && value.length > 0 ? undefined : 'a list of columns'),
+  columns: (value) =>
+    typeof value === 'object' && value !== null ? undefined : 'an object, by name of column',
+};
+
+/**
+ * CSV as RFC 4180 has it, in UTF-8. The first record of each file names the columns; a row is an
+ * object with a property for each, text unless `columns` says otherwise.
+ *
+ * In a sink each file begins with a header. Null and undefined are empty fields, dates ISO 8601,
+ * and objects JSON; a row with a column that is not in the header is an error.
+ *
+ * @example
+ * csv<{ origin: string; delay: number }>({ columns: { delay: 'number' } })
+ */
+export function csv<Row extends object = Record<string, string>>(
+  ...[options]: keyof CsvValues<Row> extends never ? [CsvOptions<Row>?] : [CsvOptions<Row>]
+): CsvFormat<Row> {
+  const all = (options ?? {}) as AnyCsvOptions;
+  checkOptions('csv', all, CHECKS);
+  checkColumns(all.columns ?? {});
+  const { delimiter = ',' } = all;
+  return {
+    name: 'csv',
+    unit: 'line',
+    open: async (file) => (await openCsv(file, all)) as RowReader<Row>,
+    encoder: (columns) => new CsvEncoder(delimiter, columns ?? all.header),
+  };
+}
+
+async function openCsv(input: InputFile, options: AnyCsvOptions): Promise<RowReader<object>> {
+  const { delimiter = ',', header, columns = {}, lineBytesMax = LINE_BYTES_MAX } = options;
+  let { offset } = input;
+  let names = header;
+  if (names === undefined) {
+    const parser = new CsvHeaderParser(delimiter);
+    const head = await readFirst(input, { parser, lineBytesMax, rowsMax: 1 });
+    names = head?.rows[0] ?? [];
+    offset ??= head?.offset;
+  }
+  const file = input.path;
+  checkNames(file, names);
+  for (const column of Object.keys(columns)) {
+    if (names.length === 0 || names.includes(column)) continue; // an empty file has no columns
+    const message =
+      `${file} has no column ${column}, which the option columns names; ` +
+      `it has ${names.join(', ')}`;
+    throw new ConnectError('UNKNOWN_COLUMN', message, { file, column, columns: names });
+  }
+  const parsers = names.map((name) =>
+    Object.hasOwn(columns, name) ? parserOf(columns[name]!) : undefined,
+  );
+  const parser = new CsvParser(delimiter, { names, parsers });
+  return TextReader.open({ ...input, offset }, { parser, lineBytesMax });
+}
+
+async function readFirst<Row>(input: InputFile, options: TextReaderOptions<Row>) {
+  const reader = await TextReader.open({ ...input, offset: undefined }, options);
+  try {
+    return await reader.next();
+  } finally {
+    await reader.close();
+  }
+}
+
+function checkNames(file: string, names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  const place = { file, line: 1, positionBytes: 0 };
+  if (twice !== undefined) throw invalidCsv(`the header names the column "${twice}" twice`)(place);
+  // As a property it would set the row's prototype, and the column would be lost.
+  if (names.includes('__proto__')) throw invalidCsv('__proto__ cannot be a column')(place);
+}
+
+function checkColumns(columns: object): void {
+  for (const [name, value] of Object.entries(columns)) {
+    if (isKeyword(value) === undefined || callback(value) === undefined) continue;
+    const allowed = "'number', 'number?' or a function";
+    const [option, shown] = [`columns.${name}`, String(value)];
+    const message = `csv: ${option} must be ${allowed}, not ${shown}`;
+    throw new LogError('INVALID_OPTION', message, { option, value: shown, allowed });
+  }
+}
+
+function parserOf(column: 'number' | 'number?' | FieldParser): FieldParser {
+  if (typeof column === 'function') return column;
+  return column === 'number' ? parseNumber : (text) => (text === '' ? null : parseNumber(text));
+}
+
+function parseNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isNaN(value) || text.trim() === '') {
+    throw new TypeError(`${JSON.stringify(text)} is not a number`);
+  }
+  return value;
+}
+
+/** Writes rows as CSV records. */
+class CsvEncoder implements RowEncoder<object> {
+  columns: readonly string[] | undefined;
+  readonly #delimiter: string;
+  readonly #special: RegExp;
+
+  constructor(delimiter: string, columns: readonly string[] | undefined) {
+    this.columns = columns;
+    this.#delimiter = delimiter;
+    this.#special = new RegExp(`["\\r\\n${delimiter.replace(/[\\\]^-]/, '\\$&')}]`);
+  }
+
+  get header(): string | undefined {
+    return this.columns?.map((name) => this.#field(name)).join(this.#delimiter);
+  }
+
+  encode(row: object): string {
+    if (typeof row !== 'object' || (row as object | null) === null) {
+      throw new TypeError(
+        `a CSV row is an object with a property for each column, not ${typeof row}`,
+      );
+    }
+    const values = row as Record<string, unknown>;
+    this.columns ??= Object.keys(values);
+    const { columns } = this;
+    const unknown = Object.keys(values).find((name) => !columns.includes(name));
+    if (unknown !== undefined) {
+      throw new TypeError(`column ${unknown} is not in the header: ${columns.join(', ')}`);
+    }
+    const fields = columns.map((name) => this.#field(values[name]));
+    // An empty line would be skipped on the way back in.
+    return fields.length === 1 && fields[0] === '' ? '""' : fields.join(this.#delimiter);
+  }
+
+  #field(value: unknown): string {
+    if (typeof value === 'number') return String(value);
+    const text = textOf(value);
+    if (text === undefined) return '';
+    return text === '' || this.#special.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+}
+
+/** A value as text; undefined for none. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (value === null || value === undefined) return undefined;
+  if (value instanceof Date) return value.toISOString();
+  if (typeof value === 'object') return JSON.stringify(value);
+  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value);
+  throw new TypeError(`a ${typeof value} has no form in CSV`);
+}

@@ -1,0 +1,108 @@
+import {
+  callback,
+  instance,
+  integer,
+  nodeFileSystem,
+  present,
+  text,
+  type ConsumerRecord,
+  type FileSystem,
+  type OptionChecks,
+  type Topic,
+} from '../../core/index.ts';
+import type { SinkConnector } from '../connector.ts';
+import { checkAllOptions } from '../required.ts';
+import { FileSinkTask } from './file-sink-task.ts';
+import type { SinkFormat } from './format.ts';
+import { openOutput } from './output-directory.ts';
+
+interface FileSinkParts<Row, K, V> {
+  /** Names the sink in the log, for ever. Default: `<topic>-sink`. */
+  readonly name?: string;
+  readonly topic: Topic<K, V>;
+  /** A directory of its own. It is made if need be. */
+  readonly path: string;
+  readonly format: SinkFormat<Row>;
+  /** The size at which a file is full and another one begun. Default: 128 MiB. */
+  readonly partBytes?: number;
+  /** Default: the machine's. */
+  readonly fileSystem?: FileSystem;
+}
+
+/** What `fileSink` writes, and where. */
+export type FileSinkOptions<Row, K, V> = FileSinkParts<Row, K, V> &
+  ([V] extends [Row]
+    ? {
+        /** The row of a record; undefined leaves the record out. Default: the record's value. */
+        readonly value?: (record: ConsumerRecord<K, V>) => Row | undefined;
+      }
+    : { readonly value: (record: ConsumerRecord<K, V>) => Row | undefined });
+
+interface AnyFileSinkOptions<Row, K, V> extends FileSinkParts<Row, K, V> {
+  readonly value?: (record: ConsumerRecord<K, V>) => Row | undefined;
+}
+
+const CHECKS: OptionChecks<AnyFileSinkOptions<unknown, unknown, unknown>> = {
+  name: text,
+  topic: (value) => (instance(value) === undefined ? undefined : 'a topic'),
+  path: (value) => (text(value) === undefined ? undefined : 'the path of a directory'),
+  format: (value) => (isFormat(value) ? undefined : 'a format to write: csv() or jsonl()'),
+  partBytes: integer(1),
+  fileSystem: instance,
+  value: callback,
+};
+
+const PART_BYTES = 128 * 1024 * 1024;
+
+/**
+ * Writes a topic to files, each record once, whatever happens to the process or the machine. The
+ * directory holds part files and `manifest.json`, which says how much of each part counts, up to
+ * which offsets that is, and with `"complete": true` that the input had ended.
+ *
+ * Each part holds records of one partition in their order: what the files contain does not depend
+ * on how partitions were interleaved, on crashes or on the time.
+ *
+ * @example
+ * fileSink({ topic: delaysByAirport, path: 'out/delays', format: jsonl() })
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
+ */
+export function fileSink<Row, K, V>(options: FileSinkOptions<Row, K, V>): SinkConnector {
+  const all: AnyFileSinkOptions<Row, K, V> = options;
+  const required = ['topic', 'path', 'format'] as const;
+  checkAllOptions(
+    'fileSink',
+    all as AnyFileSinkOptions<unknown, unknown, unknown>,
+    CHECKS,
+    required,
+  );
+  const { topic, path: directory, format, name = `${topic.name}-sink` } = all;
+  const { fileSystem = nodeFileSystem, partBytes = PART_BYTES } = all;
+  const value = all.value ?? ((record: ConsumerRecord<K, V>) => record.value as Row);
+  return {
+    name,
+    topics: [topic],
+    delivery: 'transactional',
+    async open(context) {
+      const { columns } = format.encoder(undefined);
+      const place = { fileSystem, directory, format: format.name, columns };
+      const output = await openOutput({
+        ...place,
+        topic: present(context.topics[0], 'a sink gets the topics that it names'),
+      });
+      return new FileSinkTask({
+        fileSystem,
+        directory,
+        partBytes,
+        extension: format.name,
+        encoder: format.encoder(output.manifest.columns),
+        value: value as (record: ConsumerRecord) => unknown,
+        output,
+        context,
+      });
+    },
+  };
+}
+
+function isFormat(value: unknown): boolean {
+  return instance(value) === undefined && 'encoder' in (value as object);
+}

@@ -1,0 +1,60 @@
+import { ConnectError } from '../errors.ts';
+import type { SinkFormat, SourceFormat } from './format.ts';
+import { checkTextOptions, type TextOptions } from './text-options.ts';
+import { LINE_BYTES_MAX, placeText, TextReader, type TextParser } from './text-reader.ts';
+
+/** JSON lines, to read and to write. */
+export interface JsonlFormat<Row> extends SourceFormat<Row>, SinkFormat<Row> {}
+
+const PARSER: TextParser<unknown> = {
+  parse(text, _isLast, rows, limit) {
+    let at = 0;
+    let lines = 0;
+    while (at < text.length && rows.length < limit) {
+      const lineEnd = text.indexOf('\n', at);
+      const end = lineEnd === -1 ? text.length : lineEnd;
+      const line = text.slice(at, end);
+      try {
+        rows.push(JSON.parse(line));
+      } catch (cause) {
+        if (line.trim() !== '') return { at, lines, problem: invalidJson(cause) };
+      }
+      if (lineEnd === -1) return { at: end, lines };
+      at = end + 1;
+      lines++;
+    }
+    return { at, lines };
+  },
+};
+
+function invalidJson(cause: unknown) {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return (place: Parameters<typeof placeText>[0]): ConnectError => {
+    const message = `${placeText(place)}: the line is not JSON: ${reason}`;
+    return new ConnectError('INVALID_JSON', message, { ...place, reason }, { cause });
+  };
+}
+
+/**
+ * JSON lines: one JSON value a line, in UTF-8. Empty lines are skipped. `Row` is taken on trust:
+ * use a `validated` serde for what may be otherwise.
+ *
+ * In a sink what JSON lacks is written as `JSON.stringify` does: a Date as text, NaN as null.
+ */
+export function jsonl<Row = unknown>(options: TextOptions = {}): JsonlFormat<Row> {
+  checkTextOptions('jsonl', options);
+  const { lineBytesMax = LINE_BYTES_MAX } = options;
+  const parser = PARSER as TextParser<Row>;
+  return {
+    name: 'jsonl',
+    unit: 'line',
+    open: (file) => TextReader.open(file, { parser, lineBytesMax }),
+    encoder: () => ({ columns: undefined, header: undefined, encode }),
+  };
+}
+
+function encode(row: unknown): string {
+  const text = JSON.stringify(row) as string | undefined;
+  if (text === undefined) throw new TypeError(`${typeof row} has no JSON form`);
+  return text;
+}

@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import { replaceFile, type FileSystem } from '../../core/index.ts';
+import { ConnectError } from '../errors.ts';
+import { fileFailure } from './failure.ts';
+
+/** The file in an output directory that says what in it counts. */
+export const MANIFEST = 'manifest.json';
+
+/** One file of the output. */
+export interface ManifestPart {
+  /** Its name in the directory: `part-0-00000.jsonl`, by partition and number. */
+  readonly file: string;
+  /** The partition whose records it holds, in the order of their offsets. */
+  readonly partition: number;
+  /** The offsets of its first and last record. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  readonly records: number;
+  /** What counts of the file; bytes behind it are of no commit yet. */
+  readonly sizeBytes: number;
+  /** CRC-32 of these bytes, in hexadecimal. */
+  readonly crc32: string;
+  /** True when nothing will be added to it. */
+  readonly isSealed: boolean;
+}
+
+/**
+ * What an output directory holds, and how far the topic has been read for it. Replaced as a whole
+ * by each commit: bytes and offsets change together [CONNECT-SINK-1].
+ */
+export interface Manifest {
+  /** Raised when the meaning of a field changes. */
+  readonly version: 1;
+  readonly topic: { readonly name: string; readonly id: string };
+  readonly format: string;
+  /** For formats with columns, once they are known. */
+  readonly columns?: readonly string[];
+  /** True when the input had ended: nothing more will come, unless the sink is run again. */
+  readonly complete: boolean;
+  /** The **next** offset to read, by partition. */
+  readonly offsets: Readonly<Record<string, number>>;
+  readonly parts: readonly ManifestPart[];
+}
+
+/**
+ * Reads the manifest of a directory; undefined when there is none.
+ *
+ * @throws ConnectError OUTPUT_DAMAGED, ACCESS_DENIED, STORAGE_FAILED
+ */
+export async function readManifest(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<Manifest | undefined> {
+  const file = join(directory, MANIFEST);
+  let content: string;
+  try {
+    if ((await fileSystem.stat(file)) === undefined) return undefined;
+    content = (await fileSystem.readFile(file)).toString('utf8');
+  } catch (cause) {
+    throw fileFailure(file, 'read', cause);
+  }
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(content);
+  } catch (cause) {
+    throw damaged(file, 'it is not JSON', cause);
+  }
+  const reason = faultOf(manifest);
+  if (reason !== undefined) throw damaged(file, reason);
+  return manifest as Manifest;
+}
+
+/**
+ * Replaces the manifest: the commit point of the file sink. Durable when it resolves; when it
+ * rejects, the old or the new one stands.
+ *
+ * @throws ConnectError DISK_FULL, ACCESS_DENIED, STORAGE_FAILED
+ */
+export async function writeManifest(
+  fileSystem: FileSystem,
+  directory: string,
+  manifest: Manifest,
+): Promise<void> {
+  const file = join(directory, MANIFEST);
+  const content = Buffer.from(`${JSON.stringify(manifest, undefined, 2)}\n`);
+  try {
+    await replaceFile(fileSystem, file, content);
+  } catch (cause) {
+    throw fileFailure(file, 'replace', cause);
+  }
+}
+
+/** OUTPUT_DAMAGED, with what to do. */
+export function damaged(file: string, reason: string, cause?: unknown): ConnectError {
+  const message =
+    `${file} is damaged: ${reason}; bring it back from a backup, or have the sink write to a new ` +
+    'directory from the beginning';
+  return new ConnectError('OUTPUT_DAMAGED', message, { file, reason }, { cause });
+}
+
+/** Why a value is no manifest; undefined when it is one. */
+function faultOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return 'it is no object';
+  const { version, topic, format, offsets, parts } = value as Partial<Manifest>;
+  if ((version as unknown) !== 1) return `its version is ${String(version)}, and 1 is known`;
+  if (typeof topic?.name !== 'string' || typeof topic.id !== 'string') return 'it names no topic';
+  if (typeof format !== 'string') return 'it names no format';
+  const isOffset = (each: unknown): boolean => Number.isSafeInteger(each) && (each as number) >= 0;
+  if (typeof offsets !== 'object' || !Object.values(offsets).every(isOffset)) {
+    return 'it has no offsets';
+  }
+  if (!Array.isArray(parts)) return 'it has no parts';
+  const isPart = (part: Partial<ManifestPart>): boolean =>
+    typeof part.file === 'string' &&
+    [part.partition, part.firstOffset, part.lastOffset, part.records, part.sizeBytes].every(
+      isOffset,
+    ) &&
+    /^[0-9a-f]{8}$/.test(part.crc32 ?? '');
+  return parts.every(isPart) ? undefined : 'one of its parts is incomplete';
+}

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { dirname, join, resolve } from 'node:path';
+import { lockDirectory, LogError, type FileSystem } from '../../core/index.ts';
+import type { SinkTopic } from '../connector.ts';
+import { ConnectError } from '../errors.ts';
+import { fileFailure, type FileOperation } from './failure.ts';
+import { damaged, MANIFEST, readManifest, writeManifest, type Manifest } from './manifest.ts';
+
+/** What a sink is about to write, to be compared with what a directory holds. */
+export interface Output {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly topic: SinkTopic;
+  readonly format: string;
+  /** The columns, where the options name them. */
+  readonly columns: readonly string[] | undefined;
+}
+
+/** A directory that this process may write to, as the last commit left it. */
+export interface OpenOutput {
+  readonly manifest: Manifest;
+  /** Lets others write to it. */
+  readonly unlock: () => Promise<void>;
+}
+
+/** The name of a part, by partition and by number within it. */
+export function partName(partition: number, number: number, extension: string): string {
+  return `part-${partition}-${String(number).padStart(5, '0')}.${extension}`;
+}
+
+const PART_NAME = /^part-\d+-\d{5,}\.\w+$/;
+const TEMPORARY = `${MANIFEST}.tmp`;
+
+/**
+ * Takes an output directory, makes it where there is none, and brings it back to its last commit:
+ * what the manifest does not cover is cut off.
+ *
+ * @throws ConnectError NOT_A_DIRECTORY, OUTPUT_FOREIGN, OUTPUT_MISMATCH, OUTPUT_DAMAGED,
+ *   OUTPUT_LOCKED: nothing was touched; ACCESS_DENIED, DISK_FULL, STORAGE_FAILED
+ */
+export async function openOutput(output: Output): Promise<OpenOutput> {
+  const { fileSystem, directory } = output;
+  await inspect(output); // before anything is made: what is not ours stays as it is
+  await make(fileSystem, directory);
+  const unlock = await lock(output);
+  try {
+    const found = await inspect(output); // again: until here somebody else may have written
+    if (found === undefined) {
+      const manifest = emptyManifest(output);
+      await writeManifest(fileSystem, directory, manifest);
+      return { manifest, unlock };
+    }
+    await recover(output, found);
+    return { manifest: found, unlock };
+  } catch (cause) {
+    await unlock().catch(() => undefined); // `cause` says enough
+    throw cause;
+  }
+}
+
+function emptyManifest({ topic, format }: Output): Manifest {
+  const { topic: name, topicId: id } = topic;
+  return { version: 1, topic: { name, id }, format, complete: false, offsets: {}, parts: [] };
+}
+
+/** The directory's manifest; undefined when it is empty or missing. Touches nothing. */
+async function inspect(output: Output): Promise<Manifest | undefined> {
+  const { fileSystem, directory: path } = output;
+  const names = await attempt(path, 'open', async () => {
+    const stat = await fileSystem.stat(path);
+    if (stat === undefined) return [];
+    if (stat.isDirectory) return (await fileSystem.list(path)).map(({ name }) => name);
+    const message = `${path} is a file, and the output needs a directory; give another path`;
+    throw new ConnectError('NOT_A_DIRECTORY', message, { path });
+  });
+  if (names.includes(MANIFEST)) {
+    const manifest = await readManifest(fileSystem, path);
+    if (manifest !== undefined) compare(output, manifest);
+    return manifest;
+  }
+  const foreign = names.filter((name) => !name.startsWith('.') && name !== TEMPORARY);
+  if (foreign.length === 0) return undefined;
+  const shown = foreign.slice(0, 3).join(', ') + (foreign.length > 3 ? ', ...' : '');
+  const message =
+    `${path} holds files that are no output of a sink (${shown}); ` +
+    'give a directory that is empty or does not exist';
+  throw new ConnectError('OUTPUT_FOREIGN', message, { directory: path, entries: foreign });
+}
+
+/** @throws ConnectError OUTPUT_MISMATCH when the directory belongs to another output. */
+function compare({ directory, topic, format, columns }: Output, manifest: Manifest): void {
+  const fields: readonly (readonly [string, string, string])[] = [
+    ['topic', topic.topic, manifest.topic.name],
+    ['id of the topic', topic.topicId, manifest.topic.id],
+    ['format', format, manifest.format],
+    ['columns', String(columns ?? manifest.columns), String(manifest.columns ?? columns)],
+  ];
+  for (const [field, expected, actual] of fields) {
+    if (expected === actual) continue;
+    const message =
+      `${directory} holds the output of something else: its ${field} is ${actual}, not ` +
+      `${expected}; give another directory, or remove this one if it is no longer needed`;
+    throw new ConnectError('OUTPUT_MISMATCH', message, { directory, field, expected, actual });
+  }
+}
+
+async function make(fileSystem: FileSystem, directory: string): Promise<void> {
+  await attempt(directory, 'create', async () => {
+    if ((await fileSystem.stat(directory)) !== undefined) return;
+    await fileSystem.makeDirectory(directory);
+    await fileSystem.syncDirectory(dirname(resolve(directory)));
+  });
+}
+
+async function lock({ fileSystem, directory }: Output): Promise<() => Promise<void>> {
+  try {
+    return await lockDirectory(fileSystem, directory, randomUUID());
+  } catch (cause) {
+    if (!LogError.is(cause, 'LOG_LOCKED')) throw fileFailure(directory, 'create', cause);
+    const { ownerPid } = cause.details;
+    const owner = ownerPid === process.pid ? 'this process' : 'another process';
+    const message =
+      `${owner} (pid ${ownerPid}) is writing to ${directory}; ` +
+      'stop it, or give each sink a directory of its own';
+    throw new ConnectError('OUTPUT_LOCKED', message, { directory, ownerPid }, { cause });
+  }
+}
+
+/** Cuts bytes and removes files that no commit covers. Again after a crash, it does the rest. */
+async function recover({ fileSystem, directory }: Output, { parts }: Manifest): Promise<void> {
+  for (const { file, sizeBytes } of parts) {
+    const path = join(directory, file);
+    const actual = await attempt(path, 'open', () => fileSystem.stat(path));
+    if (actual === undefined) throw damaged(path, `it is missing, and ${MANIFEST} lists it`);
+    if (actual.sizeBytes < sizeBytes) {
+      const reason = `it has ${actual.sizeBytes} bytes, and ${MANIFEST} says ${sizeBytes}`;
+      throw damaged(path, reason);
+    }
+    if (actual.sizeBytes > sizeBytes) await cut(fileSystem, path, sizeBytes);
+  }
+  const listed = new Set(parts.map(({ file }) => file));
+  const entries = await attempt(directory, 'list', () => fileSystem.list(directory));
+  for (const { name } of entries) {
+    if (listed.has(name) || !(PART_NAME.test(name) || name === TEMPORARY)) continue;
+    const path = join(directory, name);
+    await attempt(path, 'remove', () => fileSystem.remove(path));
+  }
+}
+
+async function cut(fileSystem: FileSystem, path: string, sizeBytes: number): Promise<void> {
+  await attempt(path, 'truncate', async () => {
+    const file = await fileSystem.open(path, 'write');
+    try {
+      await file.truncate(sizeBytes);
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+async function attempt<T>(
+  path: string,
+  operation: FileOperation,
+  action: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    throw fileFailure(path, operation, cause);
+  }
+}

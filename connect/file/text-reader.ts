@@ -1,0 +1,310 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+import { crc32 } from 'node:zlib';
+import { assert, type File } from '../../core/index.ts';
+import type { SourceOffset } from '../connector.ts';
+import { ConnectError } from '../errors.ts';
+import { fileChanged, fileFailure } from './failure.ts';
+import type { InputFile, RowBatch, RowReader } from './format.ts';
+
+/** Where parsing of a chunk has come to. */
+export interface TextPlace {
+  /** In the chunk, in characters: behind the last whole record. */
+  readonly at: number;
+  /** Line ends passed on the way there. */
+  readonly lines: number;
+  /** Set when the record at this place is wrong: makes the error. */
+  readonly problem?: ((place: FilePlace) => ConnectError) | undefined;
+}
+
+/** A place in a text file, as errors name it. */
+export interface FilePlace {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  readonly positionBytes: number;
+}
+
+/** Cuts text into rows. Keeps nothing from call to call. */
+export interface TextParser<Row> {
+  /**
+   * Appends the rows of `text` to `rows`, `limit` at most, and says where it has come to. The text
+   * ends behind a line end, except at the end of the file (`isLast`), where every record is whole.
+   * A record that goes on in the next chunk is left.
+   */
+  parse(text: string, isLast: boolean, rows: Row[], limit: number): TextPlace;
+}
+
+export interface TextReaderOptions<Row> {
+  readonly parser: TextParser<Row>;
+  /** A record that is longer is an error: it would be read into memory whole. */
+  readonly lineBytesMax: number;
+  /** Rows of one batch at most. */
+  readonly rowsMax?: number;
+}
+
+/** For formats: what a record may take by default. Nothing in a log is as large. */
+export const LINE_BYTES_MAX: number = 16 * 1024 * 1024;
+
+/** A place in a text file, as it is committed. */
+interface TextOffset {
+  /** Bytes from the start of the file. */
+  readonly position: number;
+  /** Line ends before it. */
+  readonly line: number;
+  /** The size that the file had: one that has shrunk was replaced. */
+  readonly sizeBytes: number;
+  /** CRC-32 of the up to CHECK_BYTES before it: one where they differ was replaced. */
+  readonly check: number;
+}
+
+/** What is read at once: a few thousand rows, some milliseconds of work. */
+const CHUNK_BYTES = 256 * 1024;
+/** Enough to tell files apart that share a header, and read back in no time. */
+const CHECK_BYTES = 1024;
+const LF = 10;
+const CR = 13;
+
+/**
+ * Reads a text file chunk by chunk, from the size that it has when it is opened. Places are exact
+ * in bytes whatever the text holds: chunks are cut behind line ends, which no UTF-8 character
+ * contains, and are decoded as a whole, which is several times faster than line by line.
+ *
+ *      #base            #start                    #end
+ *        | <= CHECK_BYTES | not parsed yet          | not read yet ...   #sizeBytes
+ *        +----------------+-------------------------+-----
+ *                 #buffer
+ */
+export class TextReader<Row> implements RowReader<Row> {
+  readonly #file: File;
+  readonly #path: string;
+  readonly #options: TextReaderOptions<Row>;
+  readonly #sizeBytes: number;
+  #buffer: Buffer = Buffer.allocUnsafeSlow(CHECK_BYTES + CHUNK_BYTES);
+  /** The place in the file at which the buffer begins; moves when the buffer is filled. */
+  #base: number;
+  /** In the buffer: what is before it has been parsed. */
+  #start: number;
+  /** In the buffer: what is before it has been read from the file. */
+  #end = 0;
+  /** Line ends before `#start`. */
+  #lines: number;
+
+  private constructor(
+    file: File,
+    { path }: InputFile,
+    options: TextReaderOptions<Row>,
+    place: { readonly position: number; readonly line: number; readonly sizeBytes: number },
+  ) {
+    this.#file = file;
+    this.#path = path;
+    this.#options = options;
+    this.#sizeBytes = place.sizeBytes;
+    this.#base = Math.max(0, place.position - CHECK_BYTES);
+    this.#start = place.position - this.#base;
+    this.#lines = place.line;
+  }
+
+  /**
+   * Opens a file at its offset, or at its start.
+   *
+   * @throws ConnectError as `SourceFormat.open`; NOT_UTF8 for UTF-16.
+   */
+  static async open<Row>(
+    input: InputFile,
+    options: TextReaderOptions<Row>,
+  ): Promise<TextReader<Row>> {
+    const { fileSystem, path, offset, badOffset } = input;
+    let file: File | undefined;
+    try {
+      file = await fileSystem.open(path, 'read');
+      const sizeBytes = await file.sizeBytes();
+      const known = offset === undefined ? undefined : textOffset(offset);
+      if (offset !== undefined && known === undefined) throw badOffset();
+      checkSize(path, sizeBytes, known);
+      const { position = 0, line = 0 } = known ?? {};
+      const reader = new TextReader(file, input, options, { position, line, sizeBytes });
+      await reader.#begin(known);
+      return reader;
+    } catch (cause) {
+      await file?.close();
+      throw cause instanceof ConnectError ? cause : fileFailure(path, 'open', cause);
+    }
+  }
+
+  async next(): Promise<RowBatch<Row> | undefined> {
+    for (;;) {
+      const isLast = this.#base + this.#end >= this.#sizeBytes;
+      if (isLast && this.#start === this.#end) return undefined;
+      const cut = isLast ? this.#end : this.#buffer.lastIndexOf(LF, this.#end - 1) + 1;
+      if (this.#end > 0 && cut > this.#start) {
+        const batch = this.#parse(cut, isLast);
+        if (batch !== undefined) return batch;
+        assert(!isLast, 'at the end of a file every record is whole');
+      }
+      await this.#fill();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  /** Parses the bytes before `cut`; undefined when there is no whole record in them. */
+  #parse(cut: number, isLast: boolean): RowBatch<Row> | undefined {
+    const { parser, rowsMax = Infinity } = this.#options;
+    const firstLine = this.#lines + 1;
+    const { text, isSingleByte } = this.#decode(cut);
+    const rows: Row[] = [];
+    const { at, lines, problem } = parser.parse(text, isLast, rows, rowsMax);
+    const readBytes =
+      at === text.length
+        ? cut - this.#start
+        : isSingleByte
+          ? at
+          : Buffer.byteLength(text.slice(0, at));
+    if (problem !== undefined) {
+      const positionBytes = this.#base + this.#start + readBytes;
+      throw problem({ file: this.#path, line: firstLine + lines, positionBytes });
+    }
+    if (at === 0) return undefined;
+    this.#start += readBytes;
+    this.#lines += lines;
+    const offset = this.#offset();
+    const lineOf = (index: number): number => {
+      const place = parser.parse(text, isLast, [], index);
+      const skipped = /^(?:\r?\n)*/.exec(text.slice(place.at))?.[0] ?? '';
+      return firstLine + place.lines + (skipped.split('\n').length - 1);
+    };
+    return { rows, offset, doneBytes: offset['position'] as number, lineOf };
+  }
+
+  #offset(): SourceOffset {
+    const before = this.#buffer.subarray(Math.max(0, this.#start - CHECK_BYTES), this.#start);
+    const offset: TextOffset = {
+      position: this.#base + this.#start,
+      line: this.#lines,
+      sizeBytes: this.#sizeBytes,
+      check: crc32(before),
+    };
+    return { ...offset };
+  }
+
+  #decode(cut: number): { readonly text: string; readonly isSingleByte: boolean } {
+    const bytes = this.#buffer.subarray(this.#start, cut);
+    if (isAscii(bytes)) return { text: bytes.toString('latin1'), isSingleByte: true };
+    if (!isUtf8(bytes)) throw this.#notUtf8(bytes);
+    return { text: bytes.toString('utf8'), isSingleByte: false };
+  }
+
+  /** Reads more behind what is there. */
+  async #fill(): Promise<void> {
+    const { lineBytesMax } = this.#options;
+    const leftBytes = this.#end - this.#start;
+    if (leftBytes >= lineBytesMax) throw this.#tooLong(lineBytesMax);
+    const keptBytes = Math.min(this.#start, CHECK_BYTES) + leftBytes;
+    // Twice as much each time, so that a long record is not looked through again and again.
+    const wantedBytes = Math.min(
+      Math.max(CHUNK_BYTES, leftBytes),
+      this.#sizeBytes - this.#base - this.#end,
+    );
+    const kept = this.#buffer.subarray(this.#end - keptBytes, this.#end);
+    if (keptBytes + wantedBytes > this.#buffer.length) {
+      this.#buffer = Buffer.allocUnsafeSlow(keptBytes + wantedBytes);
+    }
+    kept.copy(this.#buffer);
+    this.#base += this.#end - keptBytes;
+    this.#start = keptBytes - leftBytes;
+    this.#end = keptBytes;
+    await this.#read(wantedBytes);
+  }
+
+  async #read(wantedBytes: number): Promise<void> {
+    const target = this.#buffer.subarray(this.#end, this.#end + wantedBytes);
+    let readBytes: number;
+    try {
+      readBytes = await this.#file.read(target, this.#base + this.#end);
+    } catch (cause) {
+      throw fileFailure(this.#path, 'read', cause);
+    }
+    this.#end += readBytes;
+    if (readBytes < wantedBytes) {
+      throw fileChanged(
+        this.#path,
+        `it was cut to ${this.#base + this.#end} bytes while being read`,
+      );
+    }
+  }
+
+  /** Reads what comes before the place to begin at, and a little behind it, and looks at both. */
+  async #begin(known: TextOffset | undefined): Promise<void> {
+    await this.#read(Math.min(this.#start + 2, this.#sizeBytes - this.#base));
+    const buffer = this.#buffer;
+    if (known === undefined) {
+      if (this.#end < 2) return;
+      const isUtf16 = [0xfeff, 0xfffe].includes(buffer.readUInt16BE(0));
+      if (isUtf16) throw this.#notUtf8(buffer.subarray(0, 2));
+      if (this.#sizeBytes >= 3) await this.#read(1);
+      if (this.#end >= 3 && buffer.readUIntBE(0, 3) === 0xefbbbf) this.#start = 3;
+      return;
+    }
+    if (crc32(buffer.subarray(0, this.#start)) !== known.check) {
+      throw fileChanged(this.#path, `it has other content before byte ${known.position}`);
+    }
+    // A last line without a line end was a whole one when it was read. What follows now may be its
+    // line end, but no more of it.
+    if (this.#start === 0 || this.#start === this.#end || buffer[this.#start - 1] === LF) return;
+    const isCrlf = buffer[this.#start] === CR && buffer[this.#start + 1] === LF;
+    if (!isCrlf && buffer[this.#start] !== LF) {
+      const reason = `its last line had no line end, and now goes on behind byte ${known.position}`;
+      throw fileChanged(this.#path, reason);
+    }
+    this.#start += isCrlf ? 2 : 1;
+    this.#lines++;
+  }
+
+  #tooLong(limitBytes: number): ConnectError {
+    const place = this.#place();
+    const message =
+      `${placeText(place)}: a record of more than lineBytesMax=${limitBytes} bytes; raise it, or ` +
+      'look for a quote that is never closed';
+    return new ConnectError('LINE_TOO_LONG', message, { ...place, limitBytes });
+  }
+
+  /** @param bytes that begin at `#start`. */
+  #notUtf8(bytes: Buffer): ConnectError {
+    let start = 0;
+    let line = this.#lines + 1;
+    for (let end = 0; start < bytes.length; start = end, line++) {
+      end = bytes.indexOf(LF, start) + 1 || bytes.length;
+      if (!isUtf8(bytes.subarray(start, end))) break;
+    }
+    const place = { ...this.#place(), line };
+    const positionBytes = place.positionBytes + start;
+    const message =
+      `${placeText({ ...place, positionBytes })}: the text is not UTF-8; convert the file first, ` +
+      'for example with iconv -f WINDOWS-1252 -t UTF-8 (or -f UTF-16)';
+    return new ConnectError('NOT_UTF8', message, { ...place, positionBytes });
+  }
+
+  #place(): FilePlace {
+    const positionBytes = this.#base + this.#start;
+    return { file: this.#path, line: this.#lines + 1, positionBytes };
+  }
+}
+
+/** A place as messages name it. */
+export function placeText({ file, line, positionBytes }: FilePlace): string {
+  return `${file}, line ${line} (byte ${positionBytes})`;
+}
+
+function checkSize(path: string, sizeBytes: number, known: TextOffset | undefined): void {
+  if (known === undefined || sizeBytes >= known.sizeBytes) return;
+  throw fileChanged(path, `it has shrunk from ${known.sizeBytes} to ${sizeBytes} bytes`);
+}
+
+function textOffset(offset: SourceOffset): TextOffset | undefined {
+  const known = offset as unknown as TextOffset;
+  const { position, line, sizeBytes, check } = known;
+  const isOurs = [position, line, sizeBytes, check].every((each) => Number.isSafeInteger(each));
+  return isOurs && position >= 0 && position <= sizeBytes ? known : undefined;
+}

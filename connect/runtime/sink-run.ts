@@ -1,0 +1,274 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  ConsumerRecord,
+  LogError,
+  present,
+  type AnyTopic,
+  type Clock,
+  type Consumer,
+  type Log,
+  type PartitionRecords,
+} from '../../core/index.ts';
+import type { SinkConnector, SinkOffset, SinkTask, SinkTopic } from '../connector.ts';
+import { ConnectError } from '../errors.ts';
+import { failureOf } from './failure.ts';
+
+export interface SinkRunOptions {
+  readonly log: Log;
+  readonly connector: SinkConnector;
+  readonly groupId: string;
+  readonly commitIntervalMs: number;
+  readonly commitRecordsMax: number;
+  readonly clock: Clock;
+  /** Ends the run soon, after a last commit. */
+  readonly signal: AbortSignal;
+  readonly onStep: (step: string) => void;
+  /** Called when something was written or committed. */
+  readonly onProgress: () => void;
+}
+
+/** Where a partition stands. */
+interface Place {
+  readonly topic: AnyTopic;
+  readonly partition: number;
+  /** The next offset to read. */
+  position: number;
+  /** The end of the partition when it was last looked at. */
+  endOffset: number;
+  /** When finishing: the offset to read up to. */
+  finalOffset: number;
+}
+
+/** How long to wait for records at most before looking around. */
+const POLL_MS = 100;
+/** Records handed over at once: a few milliseconds of work between turns of the event loop. */
+const PUT_RECORDS = 2_000;
+
+/**
+ * One run of a sink connector: reads committed records from where the output stands, hands them
+ * over, and commits [CONNECT-SINK-1].
+ */
+export class SinkRun {
+  /** Handed to the sink by this run, and of these committed. */
+  records = 0;
+  committedRecords = 0;
+  commits = 0;
+  readonly #options: SinkRunOptions;
+  readonly #consumer: Consumer;
+  #task: SinkTask | undefined;
+  #places: readonly Place[] = [];
+  #lastCommitMs = 0;
+  /** Set by `finish`: the run ends where the topics end at that moment. */
+  #isFinishing = false;
+  /** The final offsets are known. */
+  #knowsEnds = false;
+
+  constructor(options: SinkRunOptions) {
+    this.#options = options;
+    this.#consumer = options.log.consumer({
+      isolationLevel: 'read_committed',
+      autoOffsetReset: 'none',
+    });
+  }
+
+  /** Records that wait to be read, as far as is known. */
+  get lag(): number {
+    return this.#places.reduce((sum, { position, endOffset }) => {
+      return sum + Math.max(0, endOffset - position);
+    }, 0);
+  }
+
+  /** No more input will come: `run` ends when what is there now is written. */
+  finish(): void {
+    this.#isFinishing = true;
+  }
+
+  /**
+   * Writes until the signal aborts, or until the end after `finish`; commits. True after `finish`.
+   *
+   * @throws ConnectError, LogError what went wrong: the output stands at the last commit.
+   */
+  async run(): Promise<boolean> {
+    const { clock, signal } = this.#options;
+    let isThrowing = true;
+    try {
+      await this.#open();
+      this.#lastCommitMs = clock.monotonicMs();
+      let isFinal = false;
+      while (!signal.aborted && !isFinal) {
+        const batches = await this.#consumer.pollBatches({ maxWaitMs: this.#waitMs() });
+        for (const batch of batches) await this.#put(batch);
+        if (this.#isCommitDue()) await this.#commit(false);
+        isFinal = this.#isFinishing && (await this.#isAtEnd());
+      }
+      await this.#commit(isFinal);
+      isThrowing = false;
+      return isFinal;
+    } finally {
+      await this.#close(isThrowing);
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { log, connector, clock, signal, onStep } = this.#options;
+    for (const topic of connector.topics) await log.admin().ensureTopic(topic);
+    const described = await log.admin().describeTopics(connector.topics.map(({ name }) => name));
+    const topics = described.map(({ topic, topicId, partitions }) => {
+      return { topic, topicId, partitions };
+    });
+    try {
+      this.#task = await connector.open({ topics, clock, signal, onStep });
+    } catch (cause) {
+      throw failureOf(connector.name, 'open', cause);
+    }
+    this.#places = await this.#findPlaces(topics, this.#task.committedOffsets);
+    await this.#consumer.assign(
+      this.#places.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
+    );
+  }
+
+  /** Where to begin in each partition: behind what the output holds, or at the first record. */
+  async #findPlaces(
+    topics: readonly SinkTopic[],
+    ownOffsets: readonly SinkOffset[] | undefined,
+  ): Promise<Place[]> {
+    const { log, connector, groupId } = this.#options;
+    const committed =
+      ownOffsets ?? (await log.api.offsetFetch({ groupId, requireStable: false })).offsets;
+    const places: Place[] = [];
+    for (const [index, { topic: name, partitions }] of topics.entries()) {
+      const ranges = await log.admin().offsets(name);
+      for (let partition = 0; partition < partitions; partition++) {
+        const { earliest = 0, latest: endOffset = 0 } = ranges[partition] ?? {};
+        const known = committed.find((each) => each.topic === name && each.partition === partition);
+        const offset = known === undefined || known.offset < 0 ? earliest : known.offset;
+        if (offset > endOffset)
+          throw isAhead(connector, { topic: name, partition, offset }, endOffset);
+        const topic = present(connector.topics[index], 'topics are in the order of the connector');
+        places.push({ topic, partition, position: offset, endOffset, finalOffset: Infinity });
+      }
+    }
+    return places;
+  }
+
+  /** Hands over what one fetch brought of one partition. */
+  async #put(batch: PartitionRecords): Promise<void> {
+    const { connector, onProgress } = this.#options;
+    const task = present(this.#task, 'the sink is open');
+    const place = present(
+      this.#places.find(({ topic, partition }) => {
+        return partition === batch.partition && topic.name === batch.topic;
+      }),
+      'only assigned partitions are read',
+    );
+    place.endOffset = Math.max(batch.highWatermark, batch.endOffset);
+    for (let hasMore = true; hasMore;) {
+      const records: ConsumerRecord[] = [];
+      while (records.length < PUT_RECORDS && (hasMore = batch.next())) {
+        records.push(new ConsumerRecord(place.topic, batch.partition, batch.cursor));
+      }
+      try {
+        if (records.length > 0) await task.put(records);
+      } catch (cause) {
+        throw failureOf(connector.name, 'put', cause);
+      }
+      this.records += records.length;
+      const last = records.at(-1);
+      place.position = hasMore && last !== undefined ? last.offset + 1 : batch.endOffset;
+      onProgress();
+      await nextTurn();
+      if (this.#isCommitDue()) await this.#commit(false);
+    }
+  }
+
+  #waitMs(): number {
+    if (this.#isFinishing) return 0;
+    if (this.records === this.committedRecords) return POLL_MS;
+    const { clock, commitIntervalMs } = this.#options;
+    const leftMs = this.#lastCommitMs + commitIntervalMs - clock.monotonicMs();
+    return Math.max(1, Math.min(POLL_MS, leftMs));
+  }
+
+  #isCommitDue(): boolean {
+    const { clock, commitIntervalMs, commitRecordsMax } = this.#options;
+    const waiting = this.records - this.committedRecords;
+    if (waiting === 0) return false;
+    const sinceMs = clock.monotonicMs() - this.#lastCommitMs;
+    return sinceMs >= commitIntervalMs || waiting >= commitRecordsMax;
+  }
+
+  async #commit(isFinal: boolean): Promise<void> {
+    const { connector, groupId, onStep, onProgress, log, clock } = this.#options;
+    const task = present(this.#task, 'the sink is open');
+    const offsets = this.#places.map(({ topic: { name: topic }, partition, position: offset }) => {
+      return { topic, partition, offset };
+    });
+    // 1. The output is durable, and for a transactional sink the offsets with it.
+    onStep('sink-1-output');
+    try {
+      await task.commit(offsets, { isFinal });
+    } catch (cause) {
+      throw failureOf(connector.name, 'commit', cause);
+    }
+    // 2. For the others the offsets follow: a crash in between writes the records again.
+    onStep('sink-2-offsets');
+    if (task.committedOffsets === undefined) await commitOffsets(log, groupId, offsets);
+
+    onStep('sink-3-committed');
+    if (this.committedRecords < this.records) this.commits++;
+    this.committedRecords = this.records;
+    this.#lastCommitMs = clock.monotonicMs();
+    onProgress();
+  }
+
+  /** True when everything that was committed before `finish` was called has been written. */
+  async #isAtEnd(): Promise<boolean> {
+    if (!this.#knowsEnds) {
+      const { partitions } = await this.#options.log.api.listOffsets({
+        isolationLevel: 'read_committed', // the last stable offset
+        partitions: this.#places.map(({ topic, partition }) => {
+          return { topic: topic.name, partition, spec: 'latest' as const };
+        }),
+      });
+      for (const [index, { offset, error }] of partitions.entries()) {
+        if (error !== undefined) throw LogError.fromData(error);
+        this.#places[index]!.finalOffset = offset;
+      }
+      this.#knowsEnds = true;
+    }
+    return this.#places.every(({ position, finalOffset }) => position >= finalOffset);
+  }
+
+  /** Closes everything. With `isThrowing` there is a better error already. */
+  async #close(isThrowing: boolean): Promise<void> {
+    const closing = [this.#task?.close() ?? Promise.resolve(), this.#consumer.close()];
+    const failed = (await Promise.allSettled(closing)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected' && !isThrowing) {
+      throw failureOf(this.#options.connector.name, 'close', failed.reason);
+    }
+  }
+}
+
+async function commitOffsets(
+  log: Log,
+  groupId: string,
+  offsets: readonly SinkOffset[],
+): Promise<void> {
+  const { results } = await log.api.offsetCommit({
+    groupId,
+    memberId: '',
+    generation: -1,
+    offsets: offsets.map((offset) => ({ ...offset, metadata: '' })),
+  });
+  const failed = results.find(({ error }) => error !== undefined)?.error;
+  if (failed !== undefined) throw LogError.fromData(failed);
+}
+
+function isAhead({ name }: SinkConnector, place: SinkOffset, endOffset: number): ConnectError {
+  const { topic, partition, offset } = place;
+  const message =
+    `the output of ${name} goes up to offset ${offset} of ${topic}-${partition}, which ends at ` +
+    `${endOffset}: it was written from another log, or the log was set back; ` +
+    'have it written anew to another place';
+  return new ConnectError('OUTPUT_AHEAD', message, { ...place, endOffset });
+}

@@ -1,0 +1,177 @@
+import { BehaviorSubject, type Observable } from 'rxjs';
+import {
+  anything,
+  callback,
+  checkOptions,
+  instance,
+  integer,
+  systemClock,
+  text,
+  type Clock,
+  type Log,
+  type OptionChecks,
+} from '../../core/index.ts';
+import type { SinkConnector } from '../connector.ts';
+import { ConnectError } from '../errors.ts';
+import { SinkRun } from './sink-run.ts';
+
+export interface SinkRunnerOptions {
+  /** The group that keeps the offsets of sinks which do not do so. Default: `connect-<name>`. */
+  readonly groupId?: string;
+  /** How long what was read may wait to be committed. */
+  readonly commitIntervalMs?: number;
+  /** Commits earlier when this many records wait. */
+  readonly commitRecordsMax?: number;
+  /** Stops the run, as `stop` does. */
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+  /** Hears of each step of a commit, before it is taken; for tests and tracing. */
+  readonly onStep?: (step: string) => void;
+}
+
+export const SINK_DEFAULTS = {
+  // Kafka Connect: 60 000 (offset.flush.interval.ms). Here a commit is a few syncs of local files.
+  commitIntervalMs: 1_000,
+  // What a crash has written again at most.
+  commitRecordsMax: 1_000_000,
+} as const satisfies SinkRunnerOptions;
+
+const CHECKS: OptionChecks<SinkRunnerOptions> = {
+  groupId: text,
+  commitIntervalMs: integer(1),
+  commitRecordsMax: integer(1),
+  signal: anything,
+  clock: instance,
+  onStep: callback,
+};
+
+/** How far a sink has come. */
+export interface SinkProgress {
+  /** Records handed to the sink by this run; what is not committed yet included. */
+  readonly records: number;
+  readonly committedRecords: number;
+  /** Records in the log that wait to be read, as far as is known. */
+  readonly lag: number;
+}
+
+/** What a run has done. */
+export interface SinkSummary {
+  /** Records that were committed by this run. */
+  readonly records: number;
+  readonly commits: number;
+  readonly elapsedMs: number;
+  /** True after `finish`: the output is complete. */
+  readonly isFinished: boolean;
+}
+
+/**
+ * Runs one sink connector: how often each record is in the output says its `delivery`. A runner
+ * runs once.
+ *
+ * @example
+ * const sink = new SinkRunner(log, fileSink({ topic: delays, path: 'out', format: jsonl() }));
+ * const running = sink.run();
+ * ... // what writes to the topic comes to its end
+ * await sink.finish();
+ */
+export class SinkRunner implements AsyncDisposable {
+  readonly connector: SinkConnector;
+  readonly #clock: Clock;
+  readonly #run: SinkRun;
+  readonly #stopping = new AbortController();
+  readonly #signal: AbortSignal | undefined;
+  readonly #progress: BehaviorSubject<SinkProgress>;
+  #running: Promise<SinkSummary> | undefined;
+
+  /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+  constructor(log: Log, connector: SinkConnector, options: SinkRunnerOptions = {}) {
+    checkOptions('SinkRunner', options, CHECKS);
+    this.connector = connector;
+    this.#clock = options.clock ?? systemClock;
+    this.#signal = options.signal;
+    this.#run = new SinkRun({
+      log,
+      connector,
+      groupId: options.groupId ?? `connect-${connector.name}`,
+      commitIntervalMs: options.commitIntervalMs ?? SINK_DEFAULTS.commitIntervalMs,
+      commitRecordsMax: options.commitRecordsMax ?? SINK_DEFAULTS.commitRecordsMax,
+      clock: this.#clock,
+      signal: this.#stopping.signal,
+      onStep: options.onStep ?? ignore,
+      onProgress: () => this.#progress.next(this.progress),
+    });
+    this.#progress = new BehaviorSubject(this.progress);
+  }
+
+  /** How far the run has come. */
+  get progress(): SinkProgress {
+    const { records, committedRecords, lag } = this.#run;
+    return { records, committedRecords, lag };
+  }
+
+  /** The progress after each batch and commit; completes with the run, and never fails. */
+  get progress$(): Observable<SinkProgress> {
+    return this.#progress.asObservable();
+  }
+
+  /**
+   * Goes on where the output stands. Resolves after `stop` or `finish`: everything that was read is
+   * in the output then.
+   *
+   * @throws ConnectError, LogError what ended the run: the output stands at its last commit.
+   * @throws ConnectError INVALID_STATE when it has been called before.
+   */
+  run(): Promise<SinkSummary> {
+    if (this.#running !== undefined || this.#stopping.signal.aborted) {
+      const state = this.#running === undefined ? 'stopped' : 'started';
+      const details = { operation: 'run', state };
+      const message = `the runner of ${this.connector.name} was ${state} before: make another one`;
+      return Promise.reject(new ConnectError('INVALID_STATE', message, details));
+    }
+    this.#running = this.#start();
+    return this.#running;
+  }
+
+  /**
+   * Writes what is committed in the topics at this moment, marks the output as complete, and ends
+   * the run. Runs the sink when `run` was not called.
+   *
+   * @throws ConnectError, LogError as `run`.
+   */
+  finish(): Promise<SinkSummary> {
+    this.#run.finish();
+    return this.#running ?? this.run();
+  }
+
+  /**
+   * Commits what was read and ends the run. Resolves when that is done; never rejects: `run` does.
+   */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running?.catch(() => undefined);
+  }
+
+  /** As `stop`, at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #start(): Promise<SinkSummary> {
+    const startMs = this.#clock.monotonicMs();
+    const stop = (): void => this.#stopping.abort();
+    this.#signal?.addEventListener('abort', stop);
+    if (this.#signal?.aborted === true) stop();
+    try {
+      const isFinished = await this.#run.run();
+      const { committedRecords: records, commits } = this.#run;
+      return { records, commits, elapsedMs: this.#clock.monotonicMs() - startMs, isFinished };
+    } finally {
+      this.#signal?.removeEventListener('abort', stop);
+      this.#progress.complete();
+    }
+  }
+}
+
+function ignore(): void {
+  // nobody listens
+}

@@ -1,0 +1,67 @@
+import { json, topic, type Log, type Topic } from '../../core/index.ts';
+import type { SourceOffset, SourcePartition } from '../connector.ts';
+
+/** Kafka Connect's key: the connector's name and the source partition. */
+type OffsetKey = readonly [connector: string, partition: SourcePartition];
+
+/**
+ * Where sources keep how far they have read, in the form of Kafka Connect: key
+ * `["flights-source",{"file":"2001.csv"}]`, value `{"position":4711}`. One record a partition and
+ * commit, in the transaction of what was read.
+ */
+export const connectOffsets: Topic<OffsetKey, SourceOffset> = topic('connect-offsets', {
+  key: json<OffsetKey>(),
+  value: json<SourceOffset>(),
+  config: { cleanupPolicy: 'compact' },
+});
+
+/** The key under which a partition's offsets are kept: the same whatever the order of its names. */
+export function offsetKey(connector: string, partition: SourcePartition): OffsetKey {
+  const entries = Object.entries(partition).sort(([a], [b]) => (a < b ? -1 : 1));
+  return [connector, Object.fromEntries(entries)];
+}
+
+/** A partition as text, for maps and messages. */
+export function partitionText(partition: SourcePartition): string {
+  return JSON.stringify(offsetKey('', partition)[1]);
+}
+
+/** How long one poll waits for what other connectors are about to commit. */
+const POLL_MS = 100;
+
+/**
+ * The last committed offsets of a connector, by `partitionText`. To be called when a predecessor
+ * can commit no more. Transactions of other connectors that are open at this moment are waited for:
+ * what this connector committed may stand behind them.
+ *
+ * @throws LogError what reading the topic fails with.
+ */
+export async function readSourceOffsets(
+  log: Log,
+  connector: string,
+): Promise<Map<string, SourceOffset>> {
+  await log.admin().ensureTopic(connectOffsets);
+  const ends = await log.admin().offsets(connectOffsets.name);
+  const consumer = log.consumer({ isolationLevel: 'read_committed' });
+  const assignments = ends.map(({ partition }) => ({ topic: connectOffsets, partition }));
+  const reader = await consumer.assign(assignments);
+  const found = new Map<string, SourceOffset>();
+  const isBehind = (): boolean =>
+    ends.some(({ partition, latest }) => {
+      const position = reader.position({ topic: connectOffsets.name, partition });
+      return (position ?? latest) < latest;
+    });
+  try {
+    while (isBehind()) {
+      for (const { key, value } of await reader.poll({ maxWaitMs: POLL_MS })) {
+        if (key?.[0] !== connector) continue;
+        const text = partitionText(key[1]);
+        if (value === null) found.delete(text);
+        else found.set(text, value);
+      }
+    }
+  } finally {
+    await consumer.close();
+  }
+  return found;
+}

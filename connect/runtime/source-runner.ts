@@ -1,0 +1,198 @@
+import { BehaviorSubject, type Observable } from 'rxjs';
+import {
+  anything,
+  callback,
+  checkOptions,
+  instance,
+  integer,
+  systemClock,
+  text,
+  type Clock,
+  type Log,
+  type OptionChecks,
+} from '../../core/index.ts';
+import type { SourceConnector } from '../connector.ts';
+import { ConnectError } from '../errors.ts';
+import { SourceRun, type SourceStep } from './source-run.ts';
+
+export interface SourceRunnerOptions {
+  /** Default: `connect-<name of the connector>`. */
+  readonly transactionalId?: string;
+  /** How long what was read may wait to become visible. */
+  readonly commitIntervalMs?: number;
+  /** Commits earlier when this many records wait. */
+  readonly commitRecordsMax?: number;
+  /** Stops the run, as `stop` does. */
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+  /** Hears of each step of a commit, before it is taken; for tests and tracing. */
+  readonly onStep?: (step: SourceStep) => void;
+}
+
+export const SOURCE_DEFAULTS = {
+  // Kafka Connect commits at each poll (transaction.boundary). One that syncs makes that dear, and
+  // a second is soon enough for an import.
+  commitIntervalMs: 1_000,
+  // Whoever reads what is being imported is to have work before the second is over.
+  commitRecordsMax: 100_000,
+} as const satisfies SourceRunnerOptions;
+
+const CHECKS: OptionChecks<SourceRunnerOptions> = {
+  transactionalId: text,
+  commitIntervalMs: integer(1),
+  commitRecordsMax: integer(1),
+  signal: anything,
+  clock: instance,
+  onStep: callback,
+};
+
+/** How far a source has come. */
+export interface SourceProgress {
+  /** Records written by this run; what is not committed yet included. */
+  readonly records: number;
+  readonly committedRecords: number;
+  /** What `done` and `total` count. */
+  readonly unit: 'bytes' | 'rows';
+  /** Read of the source in all, by former runs too. */
+  readonly done: number;
+  /** Undefined where nobody knows. */
+  readonly total: number | undefined;
+  /** What is being read now, such as a file. */
+  readonly current: string | undefined;
+}
+
+/** What a run has done. */
+export interface SourceSummary {
+  /** Records that were committed by this run. */
+  readonly records: number;
+  readonly commits: number;
+  readonly elapsedMs: number;
+  /** True when a bounded source was read to its end; false when the run was stopped before. */
+  readonly isEnded: boolean;
+}
+
+/**
+ * Runs one source connector: each record is in the log once, whatever happens [CONNECT-1]. A runner
+ * runs once; one with the same name that is still running elsewhere is fenced.
+ *
+ * @example
+ * const source = new SourceRunner(log, fileSource({ ... }));
+ * const { records } = await source.run();
+ */
+export class SourceRunner implements AsyncDisposable {
+  readonly connector: SourceConnector;
+  readonly #log: Log;
+  readonly #options: SourceRunnerOptions;
+  readonly #clock: Clock;
+  readonly #stopping = new AbortController();
+  readonly #progress = new BehaviorSubject<SourceProgress>(progressOf(undefined));
+  #run: SourceRun | undefined;
+  #running: Promise<SourceSummary> | undefined;
+
+  /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+  constructor(log: Log, connector: SourceConnector, options: SourceRunnerOptions = {}) {
+    checkOptions('SourceRunner', options, CHECKS);
+    this.#log = log;
+    this.connector = connector;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** How far the run has come. */
+  get progress(): SourceProgress {
+    return progressOf(this.#run);
+  }
+
+  /** The progress after each batch and commit; completes with the run, and never fails. */
+  get progress$(): Observable<SourceProgress> {
+    return this.#progress.asObservable();
+  }
+
+  /**
+   * Goes on where the last commit was. Resolves when a bounded source has ended, or after `stop`;
+   * everything read is committed then, and survives a power cut.
+   *
+   * @throws ConnectError, LogError what ended the run: what was not committed is not in the log,
+   *   and the next run reads it again.
+   * @throws ConnectError INVALID_STATE when it has been called before.
+   */
+  run(): Promise<SourceSummary> {
+    if (this.#running !== undefined || this.#stopping.signal.aborted) {
+      const state = this.#running === undefined ? 'stopped' : 'started';
+      const details = { operation: 'run', state };
+      const message = `the runner of ${this.connector.name} was ${state} before: make another one`;
+      return Promise.reject(new ConnectError('INVALID_STATE', message, details));
+    }
+    this.#running = this.#start();
+    return this.#running;
+  }
+
+  /**
+   * Commits what was read and ends the run. Resolves when that is done; never rejects: `run` does.
+   */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running?.catch(() => undefined);
+  }
+
+  /** As `stop`, at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #start(): Promise<SourceSummary> {
+    const startMs = this.#clock.monotonicMs();
+    const { signal, onStep = ignore, ...options } = this.#options;
+    const { commitIntervalMs, commitRecordsMax } = SOURCE_DEFAULTS;
+    const stop = (): void => this.#stopping.abort();
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted === true) stop();
+    const run = new SourceRun({
+      log: this.#log,
+      connector: this.connector,
+      transactionalId: options.transactionalId ?? `connect-${this.connector.name}`,
+      commitIntervalMs: options.commitIntervalMs ?? commitIntervalMs,
+      commitRecordsMax: options.commitRecordsMax ?? commitRecordsMax,
+      clock: this.#clock,
+      signal: this.#stopping.signal,
+      onStep,
+      onProgress: () => this.#progress.next(this.progress),
+    });
+    this.#run = run;
+    try {
+      const isEnded = await run.run();
+      const elapsedMs = this.#clock.monotonicMs() - startMs;
+      return { records: run.committedRecords, commits: run.commits, elapsedMs, isEnded };
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      this.#progress.complete();
+    }
+  }
+}
+
+/** The progress of all tasks of a run together. */
+function progressOf(run: SourceRun | undefined): SourceProgress {
+  const { records, committedRecords, tasks } = run ?? {
+    records: 0,
+    committedRecords: 0,
+    tasks: [],
+  };
+  const each = tasks.map((task) => task.progress?.()).filter((known) => known !== undefined);
+  const isComplete = each.length > 0 && each.length === tasks.length;
+  return {
+    records,
+    committedRecords,
+    unit: each[0]?.unit ?? 'rows',
+    done: each.reduce((sum, { done }) => sum + done, 0),
+    total: isComplete ? each.reduce<number | undefined>(addTotals, 0) : undefined,
+    current: each.find(({ current }) => current !== undefined)?.current,
+  };
+}
+
+function addTotals(sum: number | undefined, { total }: { readonly total: number | undefined }) {
+  return sum === undefined || total === undefined ? undefined : sum + total;
+}
+
+function ignore(): void {
+  // nobody listens
+}
