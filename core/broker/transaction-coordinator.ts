@@ -20,6 +20,7 @@ import {
 } from './coordinator-records.ts';
 import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
+import { epochsIn, orphansIn } from './transaction-recovery.ts';
 import type { Topics } from './topics.ts';
 import {
   checkOwner,
@@ -27,6 +28,7 @@ import {
   decisionOf,
   identityOf,
   invalidState,
+  markerOf,
   newTransaction,
   restoreTransaction,
   type Transaction,
@@ -46,7 +48,6 @@ export interface TransactionCoordinatorOptions {
 const TIMEOUT_MS_MAX = 15 * 60 * 1000;
 /** The last epoch is kept for fencing; then a new producer id takes over. */
 const EPOCH_MAX = 0x7fff - 1;
-const COORDINATOR_EPOCH = 0;
 /** Between two tries to write a marker of a decided transaction while the disk is full. */
 const MARKER_RETRY_MS = 500;
 
@@ -365,13 +366,7 @@ export class TransactionCoordinator {
   ): Promise<number | undefined> {
     const { clock, logger } = this.#options;
     const { producerId, producerEpoch, transactionalId, raisesEpoch } = transaction;
-    const marker: Marker = {
-      type,
-      producerId,
-      producerEpoch,
-      coordinatorEpoch: COORDINATOR_EPOCH,
-      timestampMs: clock.nowMs(),
-    };
+    const marker = markerOf(transaction, type, clock.nowMs());
     for (;;) {
       try {
         // Another marker would end the next transaction, whose data may be all that follows the
@@ -456,27 +451,13 @@ export class TransactionCoordinator {
 
   async #abortOrphans(): Promise<void> {
     const { topics, clock, logger } = this.#options;
-    const ongoing = new Map<number, Transaction>();
-    for (const transaction of this.#transactions.values()) {
-      if (transaction.state === 'Ongoing') ongoing.set(transaction.producerId, transaction);
-    }
-    for (const { topic, partition, log } of topics.partitions()) {
-      for (const producerId of [...log.producers.openTransactions().keys()]) {
-        const owner = ongoing.get(producerId);
-        if (owner?.partitions.has(partitionKey(topic, partition)) === true) continue;
-        const marker: Marker = {
-          type: 'ABORT',
-          producerId,
-          producerEpoch: log.producers.get(producerId)?.epoch ?? 0,
-          coordinatorEpoch: COORDINATOR_EPOCH,
-          timestampMs: clock.nowMs(),
-        };
-        await this.#appendMarker(log, marker);
-        logger.warn(
-          `${topic}-${partition}: aborted a transaction of producer ${producerId} ` +
-            'that a crash left unknown',
-        );
-      }
+    for (const { log, ...producer } of orphansIn(topics, this.#transactions.values())) {
+      await this.#appendMarker(log, markerOf(producer, 'ABORT', clock.nowMs()));
+      const { topic, partition } = log.place;
+      logger.info(
+        `${topic}-${partition}: aborted a transaction of producer ${producer.producerId} ` +
+          'that a crash left unfinished',
+      );
     }
   }
 
@@ -485,12 +466,7 @@ export class TransactionCoordinator {
    * of a producer id, and left data of it, for repetitions of which new data would be taken.
    */
   async #takeOverProducers(): Promise<void> {
-    const epochs = new Map<number, number>();
-    for (const { log } of this.#options.topics.partitions()) {
-      for (const { producerId, epoch } of log.producers.all()) {
-        epochs.set(producerId, Math.max(epoch, epochs.get(producerId) ?? 0));
-      }
-    }
+    const epochs = epochsIn(this.#options.topics);
     let highestId = -1;
     for (const producerId of epochs.keys()) highestId = Math.max(highestId, producerId);
     for (const transaction of this.#transactions.values()) {

@@ -1,9 +1,12 @@
 import { LogError } from '../errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
-import type { MarkerType } from '../record/control.ts';
+import type { Marker, MarkerType } from '../record/control.ts';
 import type { ProducerIdentity, TopicPartition, TransactionRequest } from './broker-api.ts';
 import { partitionKey } from './checkpoint-file.ts';
 import type { TransactionState, TransactionValue } from './coordinator-records.ts';
+
+/** There is one coordinator, and no election. */
+const COORDINATOR_EPOCH = 0;
 
 /**
  * One transactional id. Changes only in the coordinator, and is written down at each change of
@@ -74,6 +77,15 @@ export function decisionOf({ state }: Transaction): MarkerType | undefined {
 
 export function identityOf({ producerId, producerEpoch }: Transaction): ProducerIdentity {
   return { producerId, producerEpoch };
+}
+
+/** What ends a transaction of a producer in a partition. */
+export function markerOf(
+  { producerId, producerEpoch }: ProducerIdentity,
+  type: MarkerType,
+  timestampMs: number,
+): Marker {
+  return { type, producerId, producerEpoch, coordinatorEpoch: COORDINATOR_EPOCH, timestampMs };
 }
 
 /**
