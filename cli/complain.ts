@@ -1,0 +1,28 @@
+import { ConnectError } from '../connect/index.ts';
+import { LogError } from '../core/index.ts';
+import { StreamsError } from '../streams/index.ts';
+
+/**
+ * Prints one message for an error: what, where and what to do. Errors that we know say that themselves;
+ * others are bugs, of the job or ours, and come with their stack.
+ */
+export function complain(error: unknown): void {
+  process.stderr.write(`millrace: ${textOf(error)}\n`);
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = codeOf(error);
+  if (code === undefined) return error.stack ?? error.message;
+  const { message, cause } = error;
+  const own = `${message} (${code})`;
+  // The stack of what a user's function threw tells where in the job it was.
+  const isUsers = code === 'PROCESSING_FAILED' && cause instanceof Error;
+  return isUsers ? `${own}\n${cause.stack ?? ''}` : own;
+}
+
+function codeOf(error: Error): string | undefined {
+  if (error instanceof LogError) return error.code;
+  if (error instanceof StreamsError) return (error as StreamsError).code;
+  return error instanceof ConnectError ? error.code : undefined;
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { complain } from './complain.ts';
+import { runCommand } from './run.ts';
+
+/** 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130: stopped by Ctrl-C. */
+const USAGE_ERROR = 2;
+
+const program = new Command('millrace')
+  .description('Stream processing on an embedded log: runs jobs, and looks into their data.')
+  .version(versionOf())
+  .exitOverride()
+  .showHelpAfterError('(millrace --help lists the commands)');
+
+program
+  .command('run')
+  .description('run a job to its end, or until Ctrl-C; the next run goes on where it stopped')
+  .argument('<file>', 'a TypeScript or JavaScript file whose default export is defineJob({ ... })')
+  .option('--data <directory>', 'where log, state and offsets are kept', './data')
+  .option('--json', 'print progress and summary as a line of JSON each')
+  .option('--quiet', 'print no progress')
+  .action(runCommand);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
+  else {
+    complain(error);
+    process.exitCode = 1;
+  }
+}
+
+function versionOf(): string {
+  // Two levels up from cli/main.ts, and as many from dist/cli/main.js behind one more.
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    } catch {
+      continue; // the other place
+    }
+  }
+  return 'unknown';
+}

@@ -1,0 +1,136 @@
+/**
+ * The demonstration: runs the job on three million flights, checks every window that it wrote against plain
+ * loops over the same file, and prints the worst airports. With `--chaos 10` the job is killed ten times on
+ * the way.
+ */
+import { rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { progressDisplay, runJob, type JobProgress, type JobSummary } from 'millrace/job';
+import { runWithChaos, type ChildMessage } from './chaos.ts';
+import { flightDelays } from './job.ts';
+import { startStraight } from './straight-process.ts';
+import { verify, type Verification } from './verify.ts';
+import { WorstAirports } from './worst-airports.ts';
+
+const USAGE = `usage: npm start -- [--chaos KILLS [--seed NUMBER]] [--json] [--data DIRECTORY]`;
+
+interface Flags {
+  readonly chaos: number;
+  readonly seed: number;
+  readonly json: boolean;
+  readonly data: string;
+  readonly isChild: boolean;
+}
+
+const flags = readFlags();
+if (flags.isChild) await runAsChild();
+else await demonstrate();
+
+async function demonstrate(): Promise<void> {
+  const startMs = performance.now();
+  const { json, data, chaos, seed } = flags;
+  const say = json ? (): void => undefined : (text: string): void => console.log(text);
+  rmSync(data, { recursive: true, force: true });
+  say(`flight-delays: log, state and results go to ${data}`);
+  if (chaos > 0) say(`chaos: ${chaos} kills, --seed ${seed} repeats them`);
+  const straight = startStraight();
+  straight.catch(() => undefined); // it is waited for below
+  const display = json ? undefined : progressDisplay(process.stdout);
+  const { summary, kills, peakRssMb } = await run((progress) => display?.show(progress));
+  display?.end();
+  const worst = new WorstAirports();
+  const found = await verify(join(data, 'out'), await straight, (delays) => worst.add(delays));
+  const seconds = (performance.now() - startMs) / 1000;
+  say(`\n${worst.table()}\n`);
+  say(verdict(found, kills));
+  const records = flightsOf(summary, chaos > 0 ? (await straight).rows : undefined);
+  if (json)
+    console.log(JSON.stringify({ records, seconds: round(seconds), ...found, kills, peakRssMb }));
+  else
+    say(
+      `${records.toLocaleString('en-US')} flights in ${seconds.toFixed(1)} s, peak memory ${peakRssMb} MB`,
+    );
+  if (found.missing + found.duplicated + found.different > 0) process.exitCode = 1;
+}
+
+interface Run {
+  readonly summary: JobSummary;
+  readonly kills: number;
+  readonly peakRssMb: number;
+}
+
+async function run(onProgress: (progress: JobProgress) => void): Promise<Run> {
+  const { data, chaos, seed, json } = flags;
+  if (chaos === 0) {
+    const summary = await runJob(flightDelays(join(data, 'out')), {
+      directory: join(data, 'log'),
+      onProgress,
+    });
+    return { summary, kills: 0, peakRssMb: peakRss() };
+  }
+  const onKill = (kill: number, afterMs: number): void => {
+    if (!json)
+      console.log(
+        `kill -9, number ${kill} of ${chaos}, ${(afterMs / 1000).toFixed(2)} s after the start`,
+      );
+  };
+  return runWithChaos({ kills: chaos, seed, directory: data, onProgress, onKill });
+}
+
+/** The job alone, for `chaos.ts`: goes on where the process before it was killed. */
+async function runAsChild(): Promise<void> {
+  const tell = (message: ChildMessage): void => void process.send?.(message);
+  const summary = await runJob(flightDelays(join(flags.data, 'out')), {
+    directory: join(flags.data, 'log'),
+    onProgress: (progress) => tell({ type: 'progress', progress, peakRssMb: peakRss() }),
+  });
+  const done: ChildMessage = { type: 'done', summary, peakRssMb: peakRss() };
+  process.send?.(done, () => process.disconnect());
+}
+
+function verdict({ windows, missing, duplicated, different }: Verification, kills: number): string {
+  const word = missing + duplicated + different === 0 ? 'verified' : 'NOT VERIFIED';
+  const survived = kills === 0 ? '' : `, after ${kills} kills`;
+  return (
+    `${word}: ${windows.toLocaleString('en-US')} windows, ${missing} missing, ` +
+    `${duplicated} duplicated, ${different} different${survived}`
+  );
+}
+
+/** Flights that went through: this run's, or of all runs when some were killed. */
+function flightsOf(summary: JobSummary, ofAllRuns: number | undefined): number {
+  const source = summary.sources.find(({ name }) => name === 'flights-source');
+  return ofAllRuns ?? source?.records ?? 0;
+}
+
+function peakRss(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 100) / 100;
+}
+
+function readFlags(): Flags {
+  try {
+    const { values } = parseArgs({
+      options: {
+        chaos: { type: 'string', default: '0' },
+        seed: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        data: { type: 'string', default: './data/flight-delays' },
+        child: { type: 'boolean', default: false },
+      },
+    });
+    const chaos = Number(values.chaos);
+    const seed = Number(values.seed ?? Math.floor(performance.timeOrigin) % 1_000_000);
+    if (!Number.isInteger(chaos) || chaos < 0 || !Number.isInteger(seed)) {
+      throw new TypeError('--chaos and --seed take whole numbers');
+    }
+    return { chaos, seed, json: values.json, data: resolve(values.data), isChild: values.child };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    process.exit(2);
+  }
+}

@@ -1,0 +1,84 @@
+import {
+  checkOptions,
+  instance,
+  LogError,
+  callback,
+  type AnyTopic,
+  type OptionChecks,
+} from '../core/index.ts';
+import type { SinkConnector, SourceConnector } from '../connect/index.ts';
+import type { StreamsBuilder, StreamsOptions } from '../streams/index.ts';
+
+/** What a job is: sources, what is done with their records, sinks. */
+export interface JobDefinition {
+  /** Names the job, its application and its state: a-z A-Z 0-9 . _ - */
+  readonly name: string;
+  readonly sources: readonly SourceConnector[];
+  /** Builds the topology between the topics of the sources and those of the sinks. */
+  readonly topology: (builder: StreamsBuilder) => void;
+  readonly sinks: readonly SinkConnector[];
+  /** Settings of the application, such as `{ commitIntervalMs: 500 }`. */
+  readonly streams?: Omit<StreamsOptions, 'applicationId' | 'stateDir'>;
+}
+
+/** A checked definition: run it with `runJob`, or from the command line with `millrace run`. */
+export interface Job extends JobDefinition {
+  /** Tells a job from other exports of a file. */
+  readonly isJob: true;
+}
+
+const CHECKS: OptionChecks<JobDefinition> = {
+  name: (value) =>
+    typeof value === 'string' && /^[\w.-]{1,180}$/.test(value)
+      ? undefined
+      : 'a name of a-z A-Z 0-9 . _ -, since topics and directories are named after it',
+  sources: (value) => (Array.isArray(value) && value.length > 0 ? undefined : 'a list of sources'),
+  topology: callback,
+  sinks: (value) => (Array.isArray(value) ? undefined : 'a list of sinks'),
+  streams: instance,
+};
+
+/**
+ * Defines a job: the default export of a file that `millrace run` is given. Nothing runs yet.
+ *
+ * @example
+ * export default defineJob({
+ *   name: 'flight-delays',
+ *   sources: [fileSource({ path: 'flights/*.csv', format: csv(), topic: flights, key: (row) => row.origin })],
+ *   topology: (builder) => { builder.stream(flights)... },
+ *   sinks: [fileSink({ topic: delaysByAirport, path: 'out/delays', format: jsonl() })],
+ * });
+ * @throws LogError UNKNOWN_OPTION with the nearest name, INVALID_OPTION
+ */
+export function defineJob(definition: JobDefinition): Job {
+  checkOptions('defineJob', definition, CHECKS);
+  for (const name of ['name', 'sources', 'topology', 'sinks'] as const) {
+    if ((definition[name] as unknown) !== undefined) continue;
+    const allowed = CHECKS[name](undefined) ?? 'given';
+    const details = { option: name, value: 'undefined', allowed };
+    throw new LogError(
+      'INVALID_OPTION',
+      `defineJob: ${name} is missing: it must be ${allowed}`,
+      details,
+    );
+  }
+  checkNames('sources', definition.sources);
+  checkNames('sinks', definition.sinks);
+  return { ...definition, isJob: true };
+}
+
+/** Offsets and transactions go by the names of the connectors. */
+function checkNames(
+  option: string,
+  connectors: readonly { readonly name: string; readonly topics: readonly AnyTopic[] }[],
+): void {
+  const names = new Set<string>();
+  for (const { name } of connectors) {
+    if (names.has(name)) {
+      const allowed = 'connectors with different names';
+      const message = `defineJob: two of the ${option} are called ${name}; give one of them another name`;
+      throw new LogError('INVALID_OPTION', message, { option, value: name, allowed });
+    }
+    names.add(name);
+  }
+}
