@@ -13,8 +13,8 @@ export const AIRPORTS_FILE = join(folder, 'airports.csv');
 
 /** A row of flights-3m.parquet. */
 export interface Flight {
-  /** The scheduled departure, to the minute. */
-  readonly date: Date;
+  /** The scheduled departure, to the minute, in milliseconds since 1970. */
+  readonly date: number;
   /** Minutes; negative for early. */
   readonly delay: number;
   readonly distance: number;

@@ -62,7 +62,7 @@ export function flightDelays(output: string): Job {
       }),
       fileSource({
         path: FLIGHTS_FILE,
-        format: parquet<Flight>(),
+        format: parquet<Flight>({ timestamps: 'ms' }),
         topic: flights,
         key: (row) => row.origin,
         timestamp: (row) => row.date,
