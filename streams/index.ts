@@ -3,16 +3,26 @@
  *
  * @packageDocumentation
  */
-export { StreamsBuilder, type SourceOptions, type TableOptions } from './dsl/streams-builder.ts';
-export { KStream, type SinkTopic, type StreamParts } from './dsl/kstream.ts';
+export { StreamsBuilder } from './dsl/streams-builder.ts';
 export {
   KGroupedStream,
+  KStream,
+  KTable,
   TimeWindowedStream,
-  type GroupedParts,
-  type WindowedOptions,
-} from './dsl/grouped-stream.ts';
-export { GlobalKTable, KTable, type TableParts } from './dsl/ktable.ts';
-export type { GroupOptions, NodeOptions, StoreOptions } from './dsl/node-options.ts';
+  type SinkTopic,
+  type StreamParts,
+} from './dsl/kstream.ts';
+export { GlobalKTable } from './dsl/global-ktable.ts';
+export type { GroupedParts, TableParts } from './dsl/aggregations.ts';
+export type {
+  GroupOptions,
+  KeyOptions,
+  NodeOptions,
+  SourceOptions,
+  StoreOptions,
+  TableOptions,
+  WindowedOptions,
+} from './dsl/node-options.ts';
 export { StreamsApp, type StreamsState } from './runtime/app.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';

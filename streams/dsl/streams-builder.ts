@@ -3,21 +3,9 @@ import { tableSource } from '../operators/table-source.ts';
 import type { TimestampExtractor } from '../topology/node.ts';
 import type { Operator } from '../topology/operator.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
-import { KStream } from './kstream.ts';
-import { GlobalKTable, KTable } from './ktable.ts';
-import type { NodeOptions } from './node-options.ts';
-
-/** How a topic is read. */
-export interface SourceOptions<K, V> extends NodeOptions {
-  /** The event time of a record; default: its timestamp in the log. */
-  readonly timestamp?: TimestampExtractor<K, V>;
-}
-
-/** Where a table is kept. */
-export interface TableOptions extends NodeOptions {
-  /** Default: the name of the topic. */
-  readonly store?: string;
-}
+import { GlobalKTable } from './global-ktable.ts';
+import { KStream, KTable } from './kstream.ts';
+import { checkNodeOptions, type SourceOptions, type TableOptions } from './node-options.ts';
 
 /**
  * Builds a topology. Nothing runs before the topology is given to `StreamsApp` or
@@ -33,44 +21,45 @@ export class StreamsBuilder {
 
   /** The records of a topic. Each topic can be read at one place of the topology. */
   stream<K, V>(topic: Topic<K, V>, options: SourceOptions<K, V> = {}): KStream<K, V> {
-    const name = this.#addSource(topic, options);
-    const { key: keySerde, value: valueSerde } = topic;
-    return new KStream({ graph: this.#graph, node: name, keySerde, valueSerde, isRekeyed: false });
-  }
-
-  /** The newest value of each key of a topic; a null value deletes. The topic serves as changelog. */
-  table<K, V>(topic: Topic<K, V>, options: TableOptions & SourceOptions<K, V> = {}): KTable<K, V> {
+    checkNodeOptions('stream', options, ['name', 'timestamp']);
     const graph = this.#graph;
-    const parent = this.#addSource(topic, { ...options, name: graph.nameFor('source') });
-    const store = options.store ?? topic.name;
-    const { key, value } = topic;
-    const backing = { sourceTopic: topic.name };
-    graph.addStore({
-      name: store,
-      kind: 'keyValue',
-      key: key,
-      value: value,
-      backing,
-    });
-    const operator = tableSource<K, V>(store) as unknown as Operator;
-    const name = graph.nameFor('table', options.name);
-    graph.add({ kind: 'operator', name, parents: [parent], operator, stores: [store] });
-    return new KTable({ graph, node: name, store, keySerde: key, valueSerde: value });
+    const node = this.#addSource(topic, graph.nameFor('source', options.name), options.timestamp);
+    const { key: keySerde, value: valueSerde } = topic;
+    return new KStream({ graph, node, keySerde, valueSerde, isRekeyed: false });
   }
 
   /**
-   * The newest value of each key of a topic, whole in every task: small tables to join with by any key.
-   * Read to its end before the application runs, and kept up to date after, by no clock but its own.
+   * The newest value of each key of a topic; a null value deletes. The topic serves as changelog.
    */
-  globalTable<K, V>(topic: Topic<K, V>, options: TableOptions = {}): GlobalKTable<K, V> {
-    const store = options.store ?? topic.name;
-    const { name, key, value, partitions } = topic;
-    const backing = { sourceTopic: name };
-    const spec = { name: store, kind: 'keyValue', key, value, backing } as const;
-    this.#graph.addGlobalTable({
-      store: spec,
-      topic: { name, key: key, value: value, partitions },
-    });
+  table<K, V>(topic: Topic<K, V>, options: TableOptions & SourceOptions<K, V> = {}): KTable<K, V> {
+    checkNodeOptions('table', options, ['name', 'timestamp', 'store']);
+    const graph = this.#graph;
+    const { key, value } = topic;
+    const { store = topic.name } = options;
+    const source = this.#addSource(topic, graph.nameFor('source'), options.timestamp);
+    const backing = { sourceTopic: topic.name };
+    graph.addStore({ name: store, kind: 'keyValue', key, value, backing });
+    const operator = tableSource<K, V>(store) as unknown as Operator;
+    const node = graph.nameFor('table', options.name);
+    graph.add({ kind: 'operator', name: node, parents: [source], operator, stores: [store] });
+    const serdes = { keySerde: key, valueSerde: value };
+    return new KTable({ graph, node, store, ...serdes, isWindowed: false });
+  }
+
+  /**
+   * The newest value of each key of a topic, whole in every task: small tables to join with by any
+   * key. Read to its end before the application runs, and kept up to date after, by no clock but
+   * its own.
+   */
+  globalTable<K, V>(
+    topic: Topic<K, V>,
+    options: Pick<TableOptions, 'store'> = {},
+  ): GlobalKTable<K, V> {
+    checkNodeOptions('globalTable', options, ['store']);
+    const { store = topic.name } = options;
+    const { name, key, value } = topic;
+    const spec = { name: store, kind: 'keyValue', key, value } as const;
+    this.#graph.addGlobalTable({ store: { ...spec, backing: { sourceTopic: name } }, topic });
     return new GlobalKTable(this.#graph, store);
   }
 
@@ -79,17 +68,13 @@ export class StreamsBuilder {
     return this.#graph.build();
   }
 
-  #addSource<K, V>(topic: Topic<K, V>, options: SourceOptions<K, V>): string {
-    const graph = this.#graph;
-    const name = options.name ?? graph.nameFor('source');
-    const { name: topicName, key, value, partitions } = topic;
-    graph.add({
-      kind: 'source',
-      name,
-      parents: [],
-      topics: [{ name: topicName, key: key, value: value, partitions }],
-      timestamp: options.timestamp as TimestampExtractor<unknown, unknown> | undefined,
-    });
+  #addSource<K, V>(
+    topic: Topic<K, V>,
+    name: string,
+    extractor: TimestampExtractor<K, V> | undefined,
+  ): string {
+    const timestamp = extractor as TimestampExtractor<unknown, unknown> | undefined;
+    this.#graph.add({ kind: 'source', name, parents: [], topics: [topic], timestamp });
     return name;
   }
 }

@@ -1,5 +1,5 @@
 import { NO_HEADERS } from '../../core/index.ts';
-import type { Operator } from '../topology/operator.ts';
+import type { DropReason, Operator } from '../topology/operator.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 
 /** How the records of one key become one value. */
@@ -12,8 +12,9 @@ export interface Aggregation<K, V, A> {
 }
 
 /**
- * Keeps one value a key in a store and forwards it when it has changed: once for each commit, however
- * many records went into it [OP-11]. The time of a result is that of its newest record. Records with a
+ * Keeps one value a key in a store and forwards it when it has changed: once for each commit,
+ * however many records went into it [OP-11]. The time of a result is that of its newest record. An
+ * aggregate that has become null or undefined is deleted, and its result is null. Records with a
  * null key or value are left out.
  */
 export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<K, V, K, A> {
@@ -24,11 +25,12 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
     start(forward, context) {
       const store = context.keyValueStore<K, A>(aggregation.store);
       let current: StreamRecord<K, V>; // the record that `change` adds: saves a closure a record
-      const change = (value: A | undefined): A => add(value, current);
+      const change = (value: A | undefined) => add(value, current) ?? undefined;
       return {
         process: (record) => {
-          if (record.key === null || record.value === null) {
-            context.drop(record.key === null ? 'null-key' : 'null-value');
+          const reason = reasonToDrop(record);
+          if (reason !== undefined) {
+            context.drop(reason);
             return;
           }
           current = record;
@@ -36,12 +38,18 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
         },
         flush: () => {
           for (const { key, value, timestampMs } of store.changed()) {
-            forward(resultRecord(key, value as A, timestampMs, context.partition));
+            forward(resultRecord(key, (value ?? null) as A, timestampMs, context.partition));
           }
         },
       };
     },
   };
+}
+
+/** Why a record counts for no aggregate, if it does not. What a mapper made of nothing is as null. */
+export function reasonToDrop({ key, value }: StreamRecord): DropReason | undefined {
+  if (key === null || key === undefined) return 'null-key';
+  return value === null || value === undefined ? 'null-value' : undefined;
 }
 
 /** A record that no single input record stands for. */

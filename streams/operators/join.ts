@@ -16,9 +16,9 @@ export interface TableJoin<K, V, KT, VT, VR> {
 }
 
 /**
- * Looks each record's key up in a table and forwards what the joiner makes of both [OP-9]. The table is
- * taken as it is when the record is processed: a later change of the table joins nothing again. Null
- * values, and keys that are missing or null in an inner join, are left out.
+ * Looks each record's key up in a table and forwards what the joiner makes of both [OP-9]. The
+ * table is taken as it is when the record is processed: a later change of the table joins nothing
+ * again. Null values, and keys that are missing or null in an inner join, are left out.
  */
 export function joinTable<K, V, KT, VT, VR>(
   join: TableJoin<K, V, KT, VT, VR>,
@@ -34,7 +34,7 @@ export function joinTable<K, V, KT, VT, VR>(
         : context.keyValueStore(join.store);
       return {
         process: (record) => {
-          if (record.value === null) {
+          if (record.value === null || record.value === undefined) {
             context.drop('null-value');
             return;
           }

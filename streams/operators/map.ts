@@ -7,7 +7,10 @@ export interface KeyValue<K, V> {
   readonly value: V;
 }
 
-/** Replaces key and value; time and headers stay [OP-2]. A later grouping goes through a repartition topic. */
+/**
+ * Replaces key and value; time and headers stay [OP-2]. A later grouping goes through a repartition
+ * topic.
+ */
 export function map<K, V, K2, V2>(
   mapper: (record: StreamRecord<K, V>) => KeyValue<K2, V2>,
 ): Operator<K, V, K2, V2> {

@@ -2,8 +2,8 @@ import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
 /**
- * Calls `look` with each record and forwards it unchanged [OP-6]. After a crash `look` sees again what
- * was not committed: it is for looking, not for effects that count.
+ * Calls `look` with each record and forwards it unchanged [OP-6]. After a crash `look` sees again
+ * what was not committed: it is for looking, not for effects that count.
  */
 export function peek<K, V>(look: (record: StreamRecord<K, V>) => void): Operator<K, V, K, V> {
   return {

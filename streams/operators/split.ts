@@ -8,8 +8,8 @@ export interface Routed<V> {
 }
 
 /**
- * Sends each record to the branch of the first predicate that is true, or to the branch behind the last
- * one when none is [OP-8].
+ * Sends each record to the branch of the first predicate that is true, or to the branch behind the
+ * last one when none is [OP-8].
  */
 export function split<K, V>(
   predicates: readonly ((record: StreamRecord<K, V>) => boolean)[],

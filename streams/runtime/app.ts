@@ -1,23 +1,41 @@
-import { BehaviorSubject, distinctUntilChanged, Observable, type Subscriber } from 'rxjs';
-import { LogError, sleep, type Log } from '../../core/index.ts';
+import { BehaviorSubject, distinctUntilChanged, Observable } from 'rxjs';
+import { LogError, sleep, type Log, type LogErrorCode } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { Topology } from '../topology/topology.ts';
 import { GlobalTables } from './global-tables.ts';
-import { collectMetrics, type AppCounts, type StreamsMetrics } from './metrics.ts';
+import {
+  collectMetrics,
+  keepCommitted,
+  newCounts,
+  type AppCounts,
+  type StreamsMetrics,
+} from './metrics.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { TaskRunner } from './task-runner.ts';
 import { topicHandle } from './topics.ts';
 
 /**
- * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; from everywhere
- * to ERROR. After a commit that failed it goes from RUNNING back to RESTORING.
+ * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; from
+ * everywhere to ERROR. After a commit that failed it goes from RUNNING back to RESTORING.
  */
 export type StreamsState =
   'CREATED' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
 
 const METRICS_MS = 1000;
+
+/**
+ * Failures of a commit that going back to the last one mends, besides those that are retriable by
+ * themselves. A producer is fenced here only when its transaction ran into its timeout, because the
+ * process was stopped for so long: another application of this id would not have been started.
+ */
+const RECOVERABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
+  'DELIVERY_TIMEOUT',
+  'INVALID_PRODUCER_EPOCH',
+  'PRODUCER_FENCED',
+]);
+
 /** Kafka Streams' `task.timeout.ms`: how long failures that may pass are tried again. */
 const RETRY_MS = 300_000;
 const RETRY_PAUSE_MS = 1_000;
@@ -37,16 +55,18 @@ export class StreamsApp implements AsyncDisposable {
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
   readonly #state = new BehaviorSubject<StreamsState>('CREATED');
-  readonly #counts: AppCounts = {
-    commits: 0,
-    lastCommitMs: 0,
-    checkpoints: 0,
-    lastCheckpointMs: 0,
-  };
+  readonly #counts: AppCounts = newCounts();
+  /** The attempt that runs, or ran last. */
   #runner: TaskRunner | undefined;
   #globalTables: GlobalTables | undefined;
+  /** What ended the reading of global tables. */
+  #globalFailure: unknown;
   #isClosing = false;
   #isFinishing = false;
+  /** All input came to its end. */
+  #hasFinished = false;
+  /** Changes by `setIdleTimeout`. */
+  #idleTimeoutMs: number;
   /** Settles when the application has ended; rejects with what ended it. */
   #done: Promise<void> | undefined;
 
@@ -55,6 +75,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
+    this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
   }
 
   get state(): StreamsState {
@@ -70,13 +91,16 @@ export class StreamsApp implements AsyncDisposable {
   get metrics$(): Observable<StreamsMetrics> {
     return new Observable((subscriber) => {
       const { clock } = this.#settings;
-      let timer = clock.setBackgroundTimer(METRICS_MS, tick);
-      const app = this;
-      function tick(): void {
-        subscriber.next(app.metrics());
+      const tick = (): void => {
+        subscriber.next(this.metrics());
         timer = clock.setBackgroundTimer(METRICS_MS, tick);
-      }
-      const ended = this.#state.subscribe({ complete: () => this.#lastMetrics(subscriber) });
+      };
+      let timer = clock.setBackgroundTimer(METRICS_MS, tick);
+      const last = (): void => {
+        subscriber.next(this.metrics());
+        subscriber.complete();
+      };
+      const ended = this.#state.subscribe({ complete: last });
       return () => {
         timer.cancel();
         ended.unsubscribe();
@@ -97,46 +121,50 @@ export class StreamsApp implements AsyncDisposable {
   /**
    * Makes the internal topics, reads the state back and begins to process. Resolves when it runs.
    *
-   * @throws StreamsError INVALID_STATE on a second call, APPLICATION_RUNNING when this process runs one of
-   *   the same id on this log, COPARTITIONING, STATE_AHEAD, STATE_CORRUPT
+   * @throws StreamsError INVALID_STATE on a second call, and when it is closed meanwhile;
+   *   APPLICATION_RUNNING when this process runs one of the same id on this log, COPARTITIONING,
+   *   STATE_AHEAD, STATE_CORRUPT
    */
   async start(): Promise<void> {
-    if (this.#done !== undefined) {
-      const details = { operation: 'start', state: this.state };
-      throw new StreamsError(
-        'INVALID_STATE',
-        `the application is ${this.state}; make a new one`,
-        details,
-      );
-    }
-    const started = new Promise<void>((resolve, reject) => {
+    if (this.state !== 'CREATED') throw this.#wrongState('start', 'make a new one');
+    await new Promise<void>((resolve, reject) => {
       this.#done = this.#run(resolve);
-      this.#done.catch(reject);
+      // After `resolve` neither has an effect.
+      this.#done.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
     });
-    await started;
   }
 
   /**
-   * Says that no more input will come: everything that is in the topics is processed, the windows are
-   * closed, results committed, and the application ends. Resolves then.
+   * Says that no more input will come: everything that is in the topics is processed, the windows
+   * are closed, results committed, and the application ends. Resolves then.
    *
+   * @throws StreamsError INVALID_STATE before `start`, and when it is closed before that.
    * @throws StreamsError, LogError what ended the application instead.
    */
   async finish(): Promise<void> {
+    if (this.#done === undefined) throw this.#wrongState('finish', 'start it first');
     this.#isFinishing = true;
     this.#runner?.finish();
-    await this.done;
+    await this.#done;
+    if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
   }
 
   /** Changes how long an empty input holds stream time back. */
   setIdleTimeout(idleTimeoutMs: number): void {
+    this.#idleTimeoutMs = idleTimeoutMs;
     this.#runner?.setIdleTimeout(idleTimeoutMs);
   }
 
   /** Commits what is processed and ends. Never rejects for an error that `done` reports. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    if (this.state === 'RUNNING') this.#state.next('PENDING_SHUTDOWN');
+    if (this.state === 'CREATED') {
+      this.#state.next('NOT_RUNNING');
+      this.#state.complete();
+    }
+    if (this.state === 'RUNNING' || this.state === 'RESTORING') {
+      this.#state.next('PENDING_SHUTDOWN');
+    }
     this.#runner?.stop();
     await this.done.catch(() => undefined);
   }
@@ -147,45 +175,48 @@ export class StreamsApp implements AsyncDisposable {
 
   /** A global table's content. @throws StreamsError UNKNOWN_STORE, INVALID_STATE before `start`. */
   globalTable<K, V>(name: string): ReadOnlyKeyValueStore<K, V> {
-    if (this.#globalTables === undefined) {
-      const details = { operation: 'globalTable', state: this.state };
-      throw new StreamsError('INVALID_STATE', 'the application has not been started', details);
-    }
+    if (this.#globalTables === undefined) throw this.#wrongState('globalTable', 'start it first');
     return this.#globalTables.store(name) as unknown as ReadOnlyKeyValueStore<K, V>;
   }
 
   async #run(started: () => void): Promise<void> {
     const { applicationId } = this.#settings;
     const key = `${this.#log.directory}\n${applicationId}`;
-    if (running.has(key)) {
-      const message = `application ${applicationId} runs already on ${this.#log.directory}, in this process`;
-      throw new StreamsError('APPLICATION_RUNNING', message, { applicationId });
-    }
-    running.add(key);
+    let isOwner = false;
     try {
-      this.#state.next('RESTORING');
-      const plan = await this.#makePlan();
-      const globalTables = new GlobalTables(this.#log, this.#topology.globalTables);
-      this.#globalTables = globalTables;
-      let failure: unknown;
-      try {
-        await globalTables.load();
-        globalTables.follow((error) => {
-          failure = error;
-          this.#runner?.stop();
-        });
-        await this.#runAttempts(plan, globalTables, started);
-        if (failure !== undefined) throw failure as Error;
-      } finally {
-        await globalTables.close();
+      if (running.has(key)) {
+        const message =
+          `application ${applicationId} runs already on ${this.#log.directory}, ` +
+          'in this process';
+        throw new StreamsError('APPLICATION_RUNNING', message, { applicationId });
       }
+      running.add(key);
+      isOwner = true;
+      this.#state.next('RESTORING');
+      await this.#runWithTables(await this.#makePlan(), started);
       this.#state.next('NOT_RUNNING');
     } catch (error) {
       this.#state.next('ERROR');
       throw error;
     } finally {
-      running.delete(key);
+      if (isOwner) running.delete(key);
       this.#state.complete();
+    }
+  }
+
+  async #runWithTables(plan: Plan, started: () => void): Promise<void> {
+    const globalTables = new GlobalTables(this.#log, this.#topology.globalTables);
+    this.#globalTables = globalTables;
+    try {
+      await globalTables.load();
+      globalTables.follow((error) => {
+        this.#globalFailure = error;
+        this.#runner?.stop();
+      });
+      await this.#runAttempts(plan, globalTables, started);
+      if (this.#globalFailure !== undefined) throw this.#globalFailure as Error;
+    } finally {
+      await globalTables.close();
     }
   }
 
@@ -193,38 +224,47 @@ export class StreamsApp implements AsyncDisposable {
   async #runAttempts(plan: Plan, globalTables: GlobalTables, started: () => void): Promise<void> {
     const { clock } = this.#settings;
     let failingSinceMs: number | undefined;
-    while (!this.#isClosing) {
-      const commits = this.#counts.commits;
+    while (!this.#mustStop) {
+      const { commits } = this.#counts;
       try {
-        const settings = this.#settings;
-        const runner = await TaskRunner.open({
-          log: this.#log,
-          plan,
-          settings,
-          globalTables,
-          counts: this.#counts,
-        });
-        this.#runner = runner;
-        if (this.#isFinishing) runner.finish();
-        this.#state.next('RUNNING');
-        started();
-        try {
-          await runner.run();
-        } catch (error) {
-          await runner.abandon();
-          throw error;
-        }
+        this.#hasFinished = await this.#runOnce(plan, globalTables, started);
         return;
       } catch (error) {
-        if (!isRetriable(error)) throw error;
+        if (!isRecoverable(error)) throw error;
         const nowMs = clock.monotonicMs();
         if (this.#counts.commits > commits) failingSinceMs = undefined;
         failingSinceMs ??= nowMs;
         if (nowMs - failingSinceMs > RETRY_MS) throw error;
-        this.#state.next('RESTORING');
+        if (this.state === 'RUNNING') this.#state.next('RESTORING');
         await sleep(clock, RETRY_PAUSE_MS);
       }
     }
+  }
+
+  /** One attempt; returns whether all input came to its end. */
+  async #runOnce(plan: Plan, globalTables: GlobalTables, started: () => void): Promise<boolean> {
+    const settings = { ...this.#settings, idleTimeoutMs: this.#idleTimeoutMs };
+    const counts = this.#counts;
+    const log = this.#log;
+    const runner = await TaskRunner.open({ log, plan, settings, globalTables, counts });
+    keepCommitted(this.#runner?.tasks ?? [], counts);
+    this.#runner = runner;
+    if (this.#isFinishing) runner.finish();
+    if (this.#mustStop) runner.stop();
+    else {
+      this.#state.next('RUNNING');
+      started();
+    }
+    try {
+      return await runner.run();
+    } catch (error) {
+      await runner.abandon();
+      throw error;
+    }
+  }
+
+  get #mustStop(): boolean {
+    return this.#isClosing || this.#globalFailure !== undefined;
   }
 
   async #makePlan(): Promise<Plan> {
@@ -237,15 +277,21 @@ export class StreamsApp implements AsyncDisposable {
       }
     }
     const { applicationId } = this.#settings;
-    return makePlan(applicationId, this.#topology, (topic) => partitions.get(topic) ?? 1);
+    return makePlan(
+      applicationId,
+      this.#topology,
+      (topic, declared) => declared ?? partitions.get(topic) ?? 1,
+    );
   }
 
-  #lastMetrics(subscriber: Subscriber<StreamsMetrics>): void {
-    subscriber.next(this.metrics());
-    subscriber.complete();
+  #wrongState(operation: string, hint: string): StreamsError {
+    const { state } = this;
+    const message = `${operation}: the application is ${state}; ${hint}`;
+    return new StreamsError('INVALID_STATE', message, { operation, state });
   }
 }
 
-function isRetriable(error: unknown): boolean {
-  return (error instanceof LogError || error instanceof StreamsError) && error.retriable;
+function isRecoverable(error: unknown): boolean {
+  if (error instanceof StreamsError) return error.retriable;
+  return error instanceof LogError && (error.retriable || RECOVERABLE.has(error.code));
 }

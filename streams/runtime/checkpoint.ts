@@ -1,8 +1,9 @@
-import type { Log } from '../../core/index.ts';
+import { AssertionFailure, LogError, type Log } from '../../core/index.ts';
+import { StreamsError } from '../errors.ts';
 import type { CommitStep } from './commit.ts';
-import { changelogTopic } from './plan.ts';
 import { offsetsOf } from './restore.ts';
 import type { Task } from './task.ts';
+import { changelogTopic } from './topics.ts';
 
 export interface CheckpointContext {
   readonly log: Log;
@@ -13,33 +14,64 @@ export interface CheckpointContext {
 }
 
 /**
- * Writes the committed state of the tasks to LMDB, a transaction a task, values in key order
- * [STREAMS-CHECKPOINT]. Only right after a commit, before anything else is processed.
+ * Writes the committed state of the tasks to LMDB, a transaction a task, values in key order. Only
+ * right after a commit, before anything else is processed.
+ *
+ * @throws StreamsError COMMIT_FAILED when LMDB cannot write, for want of room: what is committed is
+ *   in the changelogs, and the checkpoint of before stands.
  */
 export async function checkpoint(context: CheckpointContext): Promise<void> {
-  const { log, applicationId, tasks, cacheEntriesMax, onStep } = context;
+  const { tasks, cacheEntriesMax, onStep } = context;
   for (const task of tasks) {
     if (task.state.stores.size === 0) continue;
 
-    // 1. Where the changelogs end: only this task writes to its partitions, and all of it is committed.
-    //    A crash up to step 2 leaves the checkpoint of before: a restart reads back a longer tail.
+    // 1. Where the changelogs end: only this task writes to its partitions, and all of it is
+    //    committed. A crash up to step 2 leaves the checkpoint of before: a restart reads back a
+    //    longer tail.
     onStep('checkpoint-1-offsets');
-    const offsets: Record<string, number> = {};
-    for (const [name, { spec }] of task.state.stores) {
-      if (spec.backing === 'changelog') {
-        const topic = changelogTopic(applicationId, name);
-        offsets[name] = (await offsetsOf(log, topic, task.partition)).latest;
-      } else {
-        const { sourceTopic } = spec.backing;
-        const input = task.inputs.find(({ topic }) => topic === sourceTopic);
-        offsets[name] = input?.position ?? 0;
-      }
-    }
+    const offsets = await changelogOffsets(context, task);
 
-    // 2. State and offsets in one LMDB transaction: a crash within it leaves the old or the new one.
+    // 2. State and offsets in one LMDB transaction: a crash within it leaves the old one or the
+    //    new one.
     onStep('checkpoint-2-write');
-    task.state.checkpoint(offsets, cacheEntriesMax);
+    try {
+      task.state.checkpoint(offsets, cacheEntriesMax);
+    } catch (cause) {
+      throw checkpointFailed(context, task, cause);
+    }
   }
   // 3. A crash here has lost nothing.
   onStep('checkpoint-3-done');
+}
+
+async function changelogOffsets(
+  { log, applicationId }: CheckpointContext,
+  task: Task,
+): Promise<Record<string, number>> {
+  const offsets: Record<string, number> = {};
+  for (const [name, { spec }] of task.state.stores) {
+    if (spec.backing === 'changelog') {
+      const topic = changelogTopic(applicationId, name);
+      offsets[name] = (await offsetsOf(log, topic, task.plan.partition)).latest;
+    } else {
+      const { sourceTopic } = spec.backing;
+      const input = task.inputs.find(({ topic }) => topic === sourceTopic);
+      offsets[name] = input?.committedOffset ?? 0;
+    }
+  }
+  return offsets;
+}
+
+function checkpointFailed(
+  { applicationId }: CheckpointContext,
+  task: Task,
+  cause: unknown,
+): unknown {
+  const isKnown = cause instanceof StreamsError || cause instanceof LogError;
+  if (isKnown || cause instanceof AssertionFailure) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const { id } = task;
+  const message = `the state of task ${id} of ${applicationId} could not be written: ${reason}`;
+  const details = { applicationId, step: 'checkpoint-2-write' };
+  return new StreamsError('COMMIT_FAILED', message, details, { cause });
 }

@@ -1,15 +1,23 @@
-import { LogError, NULL_POSITION, type Consumer, type Log } from '../../core/index.ts';
+import {
+  LogError,
+  NULL_POSITION,
+  type Consumer,
+  type Log,
+  type PartitionRecords,
+  type Serde,
+  type Topic,
+} from '../../core/index.ts';
 import type { GlobalTableSpec } from '../topology/node.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { unknownStore } from '../state/task-state.ts';
-import { topicHandle } from './topics.ts';
+import { deserializationFailed } from './record-failures.ts';
+import { placeOf, topicHandle } from './topics.ts';
 
 /** The global tables of an application: read whole before it starts, and kept up to date after. */
 export class GlobalTables {
   readonly #log: Log;
   readonly #specs: readonly GlobalTableSpec[];
   readonly #stores = new Map<string, GlobalStore<unknown, unknown>>();
-  readonly #byTopic = new Map<string, GlobalTableSpec>();
   readonly #stop = new AbortController();
   #consumer: Consumer | undefined;
   #following: Promise<void> | undefined;
@@ -19,7 +27,6 @@ export class GlobalTables {
     this.#specs = specs;
     for (const spec of specs) {
       this.#stores.set(spec.store.name, new GlobalStore(spec.store.name, spec.topic.key));
-      this.#byTopic.set(spec.topic.name, spec);
     }
   }
 
@@ -36,29 +43,27 @@ export class GlobalTables {
     const { signal } = this.#stop;
     const consumer = this.#log.consumer({ isolationLevel: 'read_committed', signal });
     this.#consumer = consumer;
-    const places: { topic: ReturnType<typeof topicHandle>; partition: number; offset: number }[] =
-      [];
+    const places: { topic: Topic<unknown, unknown>; partition: number }[] = [];
     const ends = new Map<string, number>();
-    for (const { topic } of this.#specs) {
-      const handle = topicHandle(topic);
+    for (const handle of this.#topics()) {
       const partitions = await this.#log.admin().ensureTopic(handle);
       const listed = await this.#log.api.listOffsets({
         isolationLevel: 'read_committed',
         partitions: Array.from({ length: partitions }, (_, partition) => {
-          return { topic: topic.name, partition, spec: 'latest' as const };
+          return { topic: handle.name, partition, spec: 'latest' as const };
         }),
       });
-      for (const { partition, offset, error } of listed.partitions) {
+      for (const { topic, partition, offset, error } of listed.partitions) {
         if (error !== undefined) throw LogError.fromData(error);
-        places.push({ topic: handle, partition, offset: 0 });
-        ends.set(`${topic.name}-${partition}`, offset);
+        places.push({ topic: handle, partition });
+        ends.set(placeOf({ topic, partition }), offset);
       }
     }
     await consumer.assign(places);
     const isBehind = (): boolean =>
-      places.some(({ topic, partition }) => {
-        const position = consumer.position({ topic: topic.name, partition }) ?? 0;
-        return position < (ends.get(`${topic.name}-${partition}`) ?? 0);
+      places.some(({ topic: { name: topic }, partition }) => {
+        const position = consumer.position({ topic, partition }) ?? 0;
+        return position < (ends.get(placeOf({ topic, partition })) ?? 0);
       });
     while (isBehind()) await this.#take(consumer);
   }
@@ -81,18 +86,40 @@ export class GlobalTables {
     await this.#consumer?.close();
   }
 
+  /** Each once, although several tables may be made of it. */
+  #topics(): Iterable<Topic<unknown, unknown>> {
+    return new Map(this.#specs.map(({ topic }) => [topic.name, topicHandle(topic)])).values();
+  }
+
   async #take(consumer: Consumer): Promise<void> {
     for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
-      const spec = this.#byTopic.get(batch.topic)!;
-      const store = this.store(spec.store.name);
-      const { key, value } = spec.topic;
+      const specs = this.#specs.filter(({ topic }) => topic.name === batch.topic);
       while (batch.next()) {
-        const { source, keyStart, keyEnd, valueStart, valueEnd } = batch.cursor;
+        const { keyStart, keyEnd, valueStart, valueEnd } = batch.cursor;
         if (keyStart === NULL_POSITION) continue;
-        const id = key.deserialize(source, keyStart, keyEnd);
         const isNull = valueStart === NULL_POSITION;
-        store.set(id, isNull ? null : value.deserialize(source, valueStart, valueEnd));
+        for (const { store, topic } of specs) {
+          const key = read(batch, 'key', topic.key, keyStart, keyEnd);
+          const value = isNull ? null : read(batch, 'value', topic.value, valueStart, valueEnd);
+          this.store(store.name).set(key, value);
+        }
       }
     }
+  }
+}
+
+/** One field of the record that the batch stands on. */
+function read(
+  { topic, partition, cursor }: PartitionRecords,
+  field: 'key' | 'value',
+  serde: Serde<unknown>,
+  start: number,
+  end: number,
+): unknown {
+  try {
+    return serde.deserialize(cursor.source, start, end);
+  } catch (cause) {
+    const { offset } = cursor;
+    throw deserializationFailed({ topic, partition, offset, field }, serde, cause);
   }
 }

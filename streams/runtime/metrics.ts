@@ -29,21 +29,45 @@ export interface AppCounts {
   lastCommitMs: number;
   checkpoints: number;
   lastCheckpointMs: number;
+  /** What was committed before the tasks were last made: a failed commit makes them anew. */
+  processedBefore: number;
+  readonly droppedBefore: Record<DropReason, number>;
+}
+
+export function newCounts(): AppCounts {
+  return {
+    commits: 0,
+    lastCommitMs: 0,
+    checkpoints: 0,
+    lastCheckpointMs: 0,
+    processedBefore: 0,
+    droppedBefore: { late: 0, 'null-key': 0, 'null-value': 0 },
+  };
+}
+
+/** Counts what tasks have committed that are given up. */
+export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
+  for (const { committedCounts } of tasks) {
+    counts.processedBefore += committedCounts.processed;
+    addDropped(counts.droppedBefore, committedCounts.dropped);
+  }
 }
 
 export function collectMetrics(tasks: readonly Task[], counts: AppCounts): StreamsMetrics {
-  const droppedRecords: Record<DropReason, number> = { late: 0, 'null-key': 0, 'null-value': 0 };
-  let processedRecords = 0;
+  const { commits, lastCommitMs, checkpoints, lastCheckpointMs } = counts;
+  const droppedRecords = { ...counts.droppedBefore };
+  let processedRecords = counts.processedBefore;
   for (const task of tasks) {
     processedRecords += task.counts.processed;
-    for (const reason of Object.keys(droppedRecords) as DropReason[]) {
-      droppedRecords[reason] += task.counts.dropped[reason];
-    }
+    addDropped(droppedRecords, task.counts.dropped);
   }
   return {
     processedRecords,
     droppedRecords,
-    ...counts,
+    commits,
+    lastCommitMs,
+    checkpoints,
+    lastCheckpointMs,
     tasks: tasks.map((task) => ({
       taskId: task.id,
       processedRecords: task.counts.processed,
@@ -54,4 +78,11 @@ export function collectMetrics(tasks: readonly Task[], counts: AppCounts): Strea
       streamTimeMs: task.streamTimeMs,
     })),
   };
+}
+
+function addDropped(
+  sums: Record<DropReason, number>,
+  counts: Readonly<Record<DropReason, number>>,
+): void {
+  for (const reason of Object.keys(sums) as DropReason[]) sums[reason] += counts[reason];
 }

@@ -1,11 +1,14 @@
-/** What a commit keeps beside the offset of an input: enough to decide lateness as if nothing had happened. */
+/**
+ * What a commit keeps beside the offset of an input: enough to decide lateness as if nothing had
+ * happened.
+ */
 export interface OffsetMetadata {
   /** How far the input's time had come. */
   readonly timeMs: number;
-  /** The stream time of the task, where it was ahead of its inputs: they had ended. */
-  readonly streamTimeMs: number;
   /** For a repartition topic: how far each upstream task was. */
   readonly upstreams: readonly number[];
+  /** How far time had come for the operators with windows, by the names of their stores. */
+  readonly stores: ReadonlyMap<string, number>;
 }
 
 const VERSION = 'm1';
@@ -14,25 +17,35 @@ const RADIX = 36;
 const NONE = '-';
 
 /**
- * As text, for Kafka's committed offsets carry a string of at most 4096 bytes: version, times in base 36,
- * and the upstream tasks as distances from the slowest. Enough for some 600 of them.
+ * As text, for Kafka's committed offsets carry a string of at most 4096 bytes: version, times in
+ * base 36, and the upstream tasks as distances from the slowest. Enough for some 500 of them.
  */
-export function encodeOffsetMetadata(metadata: OffsetMetadata): string {
-  const { timeMs, streamTimeMs, upstreams } = metadata;
+export function encodeOffsetMetadata({ timeMs, upstreams, stores }: OffsetMetadata): string {
   const finite = upstreams.filter((each) => each !== -Infinity);
   const base = finite.length === 0 ? 0 : Math.min(...finite);
-  const distances = upstreams.map((each) => (each === -Infinity ? NONE : text(each - base)));
-  return [VERSION, text(timeMs), text(streamTimeMs), text(base), distances.join(',')].join(';');
+  const distances = upstreams.map((each) => text(each - base));
+  const times = [...stores].map(([store, storeMs]) => `${store}=${text(storeMs)}`);
+  return [VERSION, text(timeMs), text(base), distances.join(), times.join()].join(';');
 }
 
 /** What was kept, or undefined for the commit of another program. */
 export function decodeOffsetMetadata(metadata: string): OffsetMetadata | undefined {
-  const [version, timeMs, streamTimeMs, base, distances] = metadata.split(';');
-  if (version !== VERSION || distances === undefined) return undefined;
-  const parts = distances === '' ? [] : distances.split(',');
-  const start = number(base ?? '0');
-  const upstreams = parts.map((part) => (part === NONE ? -Infinity : start + number(part)));
-  return { timeMs: number(timeMs ?? NONE), streamTimeMs: number(streamTimeMs ?? NONE), upstreams };
+  const [version, timeMs = NONE, base = '0', distances = '', times] = metadata.split(';');
+  if (version !== VERSION || times === undefined) return undefined;
+  const start = number(base);
+  const stores = list(times).map((each): [string, number] => {
+    const [store = '', storeMs = NONE] = each.split('=');
+    return [store, number(storeMs)];
+  });
+  return {
+    timeMs: number(timeMs),
+    upstreams: list(distances).map((each) => start + number(each)),
+    stores: new Map(stores),
+  };
+}
+
+function list(items: string): string[] {
+  return items === '' ? [] : items.split(',');
 }
 
 function text(timeMs: number): string {

@@ -41,13 +41,14 @@ export interface StreamsOptions {
 /** Kafka's defaults where it has such a setting. */
 export const STREAMS_DEFAULTS = {
   processingGuarantee: 'exactly_once',
-  // Kafka: 100 with exactly_once, 30 000 without; there an early commit costs round trips to brokers.
+  // Kafka: 100 with exactly_once, 30 000 without; there an early commit costs round trips to
+  // brokers.
   commitIntervalMs: 100,
   checkpointIntervalMs: 3_000,
   checkpointEntriesMax: 100_000,
   cacheEntriesMax: 200_000,
-  // Kafka's max.task.idle.ms is 0. A second costs only latency, and keeps a task that is between two
-  // fetches from being overtaken.
+  // Kafka's max.task.idle.ms is 0. A second costs only latency, and keeps a task that is between
+  // two fetches from being overtaken.
   idleTimeoutMs: 1_000,
   transactionTimeoutMs: 60_000,
   clock: systemClock,

@@ -11,7 +11,12 @@ export interface RecordWriter {
   ): unknown;
 }
 
-/** Where the tasks' records go, by topic. All topics of the topology are known before a task starts. */
+/** Where the tasks' records go. All topics of the topology are known before a task starts. */
 export interface Outputs {
-  writer(topic: string): RecordWriter;
+  /**
+   * By the name of a sink or repartition node: two sinks may write to one topic with different
+   * serdes.
+   */
+  node(name: string): RecordWriter;
+  changelog(store: string): RecordWriter;
 }

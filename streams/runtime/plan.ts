@@ -1,7 +1,9 @@
 import { StreamsError } from '../errors.ts';
+import { StoreCodec } from '../state/codec.ts';
 import type { RepartitionNode, SourceNode, TopicSpec } from '../topology/node.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
+import { changelogTopic, INTERNAL_CONFIG, repartitionTopic } from './topics.ts';
 
 /** A topology with names and numbers: which tasks there are and what each reads and keeps. */
 export interface Plan {
@@ -21,6 +23,8 @@ export interface TaskPlan {
   readonly partition: number;
   readonly inputs: readonly TaskInputPlan[];
   readonly stores: readonly StoreSpec[];
+  /** Sub-topologies whose tasks write what this one reads: it ends after they have. */
+  readonly upstreams: readonly number[];
 }
 
 /** A partition that a task reads; its number is the task's. */
@@ -40,30 +44,22 @@ export interface RepartitionTopic {
 
 export interface ChangelogTopic {
   readonly store: StoreSpec;
-  readonly topic: string;
-  readonly partitions: number;
-}
-
-export function changelogTopic(applicationId: string, store: string): string {
-  return `${applicationId}-${store}-changelog`;
-}
-
-export function repartitionTopic(applicationId: string, id: string): string {
-  return `${applicationId}-${id}-repartition`;
+  readonly topic: TopicSpec;
 }
 
 /**
  * Lays a topology out over partitions: a sub-topology has as many tasks as its widest input has
- * partitions, and a repartition topic as many partitions as it has upstream tasks, unless told otherwise.
+ * partitions, and a repartition topic as many partitions as it has upstream tasks, unless told
+ * otherwise.
  *
- * @param partitionsOf tells how many partitions a topic of the outside has.
- * @throws StreamsError COPARTITIONING when inputs that share a store differ in their partitions: equal keys
- *   would not meet.
+ * @param partitionsOf tells how many partitions a topic has, given what is declared.
+ * @throws StreamsError COPARTITIONING when inputs that share a store differ in their partitions:
+ *   equal keys would not meet.
  */
 export function makePlan(
   applicationId: string,
   topology: Topology,
-  partitionsOf: (topic: string) => number,
+  partitionsOf: (topic: string, declared: number | undefined) => number,
 ): Plan {
   const repartitions = new Map<string, RepartitionTopic & { upstreamTasks: number }>();
   const tasks: TaskPlan[] = [];
@@ -72,40 +68,44 @@ export function makePlan(
     const inputs = subTopology.sources.flatMap((node) => inputsOf(node, repartitions));
     const counts = inputs.map(({ topic }) => ({
       topic: topic.name,
-      partitions: topic.partitions ?? partitionsOf(topic.name),
+      partitions: partitionsOf(topic.name, topic.partitions),
     }));
     checkCopartitioning(subTopology, counts);
     const width = Math.max(...counts.map(({ partitions }) => partitions));
     const stores = subTopology.stores.map((name) => topology.stores.get(name)!);
+    const upstreams = upstreamsOf(topology, subTopology);
     for (let partition = 0; partition < width; partition++) {
       const own = inputs.filter((_, index) => partition < (counts[index]?.partitions ?? 0));
-      tasks.push({
-        id: `${subTopology.id}_${partition}`,
-        subTopology,
-        partition,
-        inputs: own,
-        stores,
-      });
+      const id = `${subTopology.id}_${partition}`;
+      tasks.push({ id, subTopology, partition, inputs: own, stores, upstreams });
     }
     for (const store of stores) {
       if (store.backing !== 'changelog') continue;
-      const topic = changelogTopic(applicationId, store.name);
-      changelogs.push({ store, topic, partitions: width });
+      changelogs.push({ store, topic: changelogSpec(applicationId, store, width) });
     }
-    for (const node of endingIn(topology, subTopology)) {
-      const name = repartitionTopic(applicationId, node.id);
-      const partitions = node.partitions ?? width;
-      const topic = { name, key: node.key, value: node.value, partitions };
+    for (const node of repartitionsEndingIn(topology, subTopology)) {
+      const { id, key, value } = node;
+      const name = repartitionTopic(applicationId, id);
+      const partitions = partitionsOf(name, node.partitions ?? width);
+      const topic = { name, key, value, partitions, config: INTERNAL_CONFIG };
       repartitions.set(node.name, { node, topic, partitions, upstreamTasks: width });
     }
   }
-  return {
-    applicationId,
-    topology,
-    tasks,
-    repartitionTopics: [...repartitions.values()],
-    changelogs,
-  };
+  const repartitionTopics = [...repartitions.values()];
+  return { applicationId, topology, tasks, repartitionTopics, changelogs };
+}
+
+/** The repartition nodes that this sub-topology writes to. */
+export function repartitionsEndingIn(
+  topology: Topology,
+  subTopology: SubTopology,
+): RepartitionNode[] {
+  return topology.nodes.filter(
+    (node): node is RepartitionNode =>
+      node.kind === 'repartition' &&
+      subTopology.nodes.includes(node.name) &&
+      !subTopology.sources.includes(node),
+  );
 }
 
 function inputsOf(
@@ -115,18 +115,23 @@ function inputsOf(
   if (node.kind === 'source') {
     return node.topics.map((topic) => ({ topic, node, upstreamTasks: undefined }));
   }
-  const repartition = repartitions.get(node.name)!;
-  return [{ topic: repartition.topic, node, upstreamTasks: repartition.upstreamTasks }];
+  const { topic, upstreamTasks } = repartitions.get(node.name)!; // its writers come first
+  return [{ topic, node, upstreamTasks }];
 }
 
-/** The repartition nodes that this sub-topology writes to. */
-function endingIn(topology: Topology, subTopology: SubTopology): RepartitionNode[] {
-  return topology.nodes.filter(
-    (node): node is RepartitionNode =>
-      node.kind === 'repartition' &&
-      subTopology.nodes.includes(node.name) &&
-      !subTopology.sources.includes(node),
-  );
+function changelogSpec(applicationId: string, store: StoreSpec, partitions: number): TopicSpec {
+  const codec = new StoreCodec(store);
+  return {
+    name: changelogTopic(applicationId, store.name),
+    key: codec.entryKey,
+    value: codec.entryValue,
+    partitions,
+    config: {
+      ...INTERNAL_CONFIG,
+      // Of windows whole segments go, when their windows have closed.
+      cleanupPolicy: store.kind === 'window' ? 'delete' : 'compact',
+    },
+  };
 }
 
 function checkCopartitioning(
@@ -136,9 +141,46 @@ function checkCopartitioning(
   const differ = topics.some(({ partitions }) => partitions !== topics[0]?.partitions);
   if (!differ || subTopology.stores.length === 0) return;
   const list = topics.map(({ topic, partitions }) => `${topic} has ${partitions}`).join(', ');
+  const stores = subTopology.stores.join(', ');
   throw new StreamsError(
     'COPARTITIONING',
-    `topics that meet in store ${subTopology.stores.join(', ')} need equally many partitions: ${list}`,
+    `topics that meet in store ${stores} need equally many partitions: ${list}`,
     { topics },
   );
+}
+
+/**
+ * The sub-topologies that feed this one, through repartition topics or the user's own, and not
+ * back.
+ */
+function upstreamsOf(topology: Topology, into: SubTopology): number[] {
+  const { subTopologies } = topology;
+  const feeds = (from: SubTopology, to: SubTopology): boolean =>
+    from !== to && inputNames(to).some((name) => outputNames(topology, from).includes(name));
+  const fed = new Set([into]); // by it, at first or second hand
+  for (const each of fed) {
+    for (const next of subTopologies) if (feeds(each, next)) fed.add(next);
+  }
+  // What feeds a topic of the user and is fed by it has no end before it.
+  return subTopologies.filter((from) => feeds(from, into) && !fed.has(from)).map(({ id }) => id);
+}
+
+/** What a sub-topology reads: topics, and repartition nodes by their names. */
+function inputNames({ sources }: SubTopology): string[] {
+  return sources.flatMap((node) =>
+    node.kind === 'source'
+      ? node.topics.map(({ name }) => `topic ${name}`)
+      : [`repartition ${node.name}`],
+  );
+}
+
+/** What it writes. */
+function outputNames(topology: Topology, subTopology: SubTopology): string[] {
+  const sinks = topology.nodes.flatMap((node) =>
+    node.kind === 'sink' && subTopology.nodes.includes(node.name)
+      ? [`topic ${node.topic.name}`]
+      : [],
+  );
+  const repartitions = repartitionsEndingIn(topology, subTopology);
+  return [...sinks, ...repartitions.map(({ name }) => `repartition ${name}`)];
 }

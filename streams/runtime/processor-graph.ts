@@ -1,57 +1,134 @@
-import { LogError } from '../../core/index.ts';
-import { StreamsError } from '../errors.ts';
-import type { TopologyNode } from '../topology/node.ts';
+import { present } from '../../core/index.ts';
+import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
-import type { StreamRecord } from '../topology/stream-record.ts';
-import type { Outputs } from './outputs.ts';
-import { repartitionTopic } from './plan.ts';
+import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
+import type { Outputs, RecordWriter } from './outputs.ts';
+import { processingFailed } from './record-failures.ts';
 
-/** The processors of one task, wired up: each calls the next directly. */
-export interface ProcessorGraph {
-  /** Where the records of a source or repartition node come in, by node name. */
-  readonly entries: ReadonlyMap<string, Forward<unknown, unknown>>;
-  /** In the order of the topology: parents first. */
-  readonly processors: readonly Processor<unknown, unknown>[];
+/** What the processors of a task are wired to. */
+export interface GraphOptions {
+  readonly topology: Topology;
+  readonly subTopology: SubTopology;
+  readonly outputs: Outputs;
+  /** Of a source or repartition node, by its name. */
+  readonly inputs: (node: string) => readonly TimedInput[];
+  readonly context: Omit<OperatorContext, 'streamTimeMs'>;
 }
 
-/** Sets the operators of a sub-topology to work for one task. */
-export function startProcessors(
-  applicationId: string,
-  topology: Topology,
-  subTopology: SubTopology,
-  outputs: Outputs,
-  context: OperatorContext,
-): ProcessorGraph {
-  const nodes = topology.nodes.filter(({ name }) => subTopology.nodes.includes(name));
-  const entries = new Map<string, Forward<unknown, unknown>>();
-  const processors: Processor<unknown, unknown>[] = [];
-  const started = new Map<string, Forward<unknown, unknown>>();
-  const isEntry = (node: TopologyNode): boolean =>
-    subTopology.sources.some((each) => each === node);
-  // Children first, so that each finds what it forwards to.
-  for (const node of [...nodes].reverse()) {
-    const children = nodes.filter(({ parents }) => parents.includes(node.name));
-    const forward = toAll(children.map(({ name }) => started.get(name)!));
-    switch (node.kind) {
-      case 'source':
-        entries.set(node.name, forward);
-        break;
-      case 'repartition':
-        if (isEntry(node)) entries.set(node.name, forward);
-        else started.set(node.name, writeTo(outputs, repartitionTopic(applicationId, node.id)));
-        break;
-      case 'sink':
-        started.set(node.name, writeTo(outputs, node.topic.name));
-        break;
-      case 'operator': {
-        const processor = node.operator.start(forward, context);
-        processors.unshift(processor);
-        started.set(node.name, guarded(node.name, processor));
+/** The processors of one task, wired up: each calls the next directly. */
+export class ProcessorGraph {
+  /** Where the records of a source or repartition node come in, by node name. */
+  readonly entries = new Map<string, Forward<unknown, unknown>>();
+  /** What the records come from that leave through a repartition node, by node name. */
+  readonly exits = new Map<string, Feed>();
+  /** Those operators that time matters to: parents first. */
+  readonly times: OperatorTime[] = [];
+  readonly #options: GraphOptions;
+  /** The nodes of the sub-topology: parents first. */
+  readonly #nodes: readonly TopologyNode[];
+
+  /** Sets the operators of a sub-topology to work for one task. */
+  constructor(options: GraphOptions) {
+    const { topology, subTopology } = options;
+    this.#options = options;
+    this.#nodes = topology.nodes.filter(({ name }) => subTopology.nodes.includes(name));
+    this.#connectTimes(this.#startAll());
+  }
+
+  /** The inputs have come further: windows close. Returns whether any operator's time has risen. */
+  advance(): boolean {
+    let hasRisen = false;
+    for (const time of this.times) if (time.rise()) hasRisen = true;
+    return hasRisen;
+  }
+
+  /** Passes on what operators hold back until a commit. */
+  flush(): void {
+    for (const time of this.times) time.flush();
+  }
+
+  /** No more input will come: all windows close. */
+  end(): void {
+    for (const time of this.times) time.end();
+  }
+
+  /** Starts the operators, the last ones first, so that each finds what it forwards to. */
+  #startAll(): Map<string, StartedOperator> {
+    const started = new Map<string, StartedOperator>();
+    const forwards = new Map<string, Forward<unknown, unknown>>();
+    const { outputs } = this.#options;
+    for (const node of [...this.#nodes].reverse()) {
+      const forward = toAll(
+        // Once for each time it is a parent: a stream may be merged with itself.
+        this.#nodes.flatMap(({ name, parents }) =>
+          parents.filter((parent) => parent === node.name).map(() => forwards.get(name)!),
+        ),
+      );
+      if (this.#isEntry(node)) {
+        this.entries.set(node.name, forward);
+      } else if (node.kind === 'operator') {
+        const operator = new StartedOperator(node, forward, this.#options.context);
+        started.set(node.name, operator);
+        forwards.set(node.name, operator.forward);
+      } else {
+        forwards.set(node.name, writeTo(outputs.node(node.name), node.name));
       }
     }
+    return started;
   }
-  return { entries, processors };
+
+  /** Finds out for each operator what it has to wait for. */
+  #connectTimes(started: ReadonlyMap<string, StartedOperator>): void {
+    const feeds = new Map<string, Feed>(); // of what leaves a node
+    for (const node of this.#nodes) {
+      if (this.#isEntry(node)) {
+        feeds.set(node.name, new Feed(this.#options.inputs(node.name), []));
+        continue;
+      }
+      const feed = Feed.merge(node.parents.map((parent) => feeds.get(parent)!));
+      if (node.kind === 'repartition') this.exits.set(node.name, feed);
+      if (node.kind !== 'operator') continue;
+      const operator = present(started.get(node.name), 'each operator was started');
+      const time = operator.connect(feed);
+      if (time !== undefined) this.times.push(time);
+      feeds.set(node.name, time === undefined ? feed : new Feed([], [time]));
+    }
+  }
+
+  #isEntry(node: TopologyNode): boolean {
+    return this.#options.subTopology.sources.some((each) => each === node);
+  }
+}
+
+/** An operator at work. */
+class StartedOperator {
+  readonly forward: Forward<unknown, unknown>;
+  readonly #node: OperatorNode;
+  readonly #processor: Processor<unknown, unknown>;
+  #feed: Feed | undefined;
+  #time: OperatorTime | undefined;
+
+  constructor(
+    node: OperatorNode,
+    forward: Forward<unknown, unknown>,
+    shared: GraphOptions['context'],
+  ) {
+    const streamTimeMs = (): number => this.#time?.timeMs ?? this.#feed?.timeMs() ?? -Infinity;
+    this.#node = node;
+    this.#processor = node.operator.start(forward, { ...shared, streamTimeMs });
+    this.forward = guarded(node.name, this.#processor);
+  }
+
+  /** Says where its records come from; returns its own time, if it has one. */
+  connect(feed: Feed): OperatorTime | undefined {
+    this.#feed = feed;
+    if (OperatorTime.isNeededBy(this.#processor)) {
+      const store = this.#processor.advance === undefined ? undefined : this.#node.stores[0];
+      this.#time = new OperatorTime(this.#processor, feed, store);
+    }
+    return this.#time;
+  }
 }
 
 function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown, unknown> {
@@ -65,10 +142,14 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
   };
 }
 
-function writeTo(outputs: Outputs, topic: string): Forward<unknown, unknown> {
-  const writer = outputs.writer(topic);
+/** Names the node and the record when a key or value cannot be written. */
+function writeTo(writer: RecordWriter, node: string): Forward<unknown, unknown> {
   return (record) => {
-    writer.write(record.key ?? null, record.value ?? null, record.timestampMs, record.headers);
+    try {
+      writer.write(record.key ?? null, record.value ?? null, record.timestampMs, record.headers);
+    } catch (cause) {
+      throw processingFailed(node, record, cause);
+    }
   };
 }
 
@@ -81,18 +162,4 @@ function guarded(node: string, processor: Processor<unknown, unknown>): Forward<
       throw processingFailed(node, record, cause);
     }
   };
-}
-
-function processingFailed(node: string, record: StreamRecord, cause: unknown): unknown {
-  if (cause instanceof StreamsError || cause instanceof LogError) return cause;
-  const { topic, partition, offset } = record;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  const place = topic === '' ? 'a result' : `${topic}-${partition} at offset ${offset}`;
-  const message = `${node} failed on ${place}: ${reason}`;
-  return new StreamsError(
-    'PROCESSING_FAILED',
-    message,
-    { node, topic, partition, offset },
-    { cause },
-  );
 }

@@ -1,19 +1,21 @@
 import type { Log } from '../../core/index.ts';
 import { TaskWindowStore } from '../state/stores.ts';
-import { changelogTopic } from './plan.ts';
 import { UpstreamTime } from './stream-time.ts';
 import type { Task } from './task.ts';
+import { changelogTopic } from './topics.ts';
 
-/** A place in a window store's changelog below which only windows up to some start are spoken of. */
+/**
+ * A place in a window store's changelog below which only windows up to some start are spoken of.
+ */
 interface Mark {
   readonly offset: number;
   readonly newestStartMs: number;
 }
 
 /**
- * Keeps the internal topics from growing for ever: what a repartition topic's reader has committed, and
- * what a changelog says of windows that have closed, is deleted (Kafka Streams does the first by
- * `repartition.purge.interval.ms`, the second by retention).
+ * Keeps the internal topics from growing for ever: what a repartition topic's reader has committed,
+ * and what a changelog says of windows that have closed, is deleted (Kafka Streams does the first
+ * by `repartition.purge.interval.ms`, the second by retention).
  */
 export class Purger {
   readonly #log: Log;
@@ -26,18 +28,19 @@ export class Purger {
     this.#applicationId = applicationId;
   }
 
-  /** Runs after a checkpoint: everything processed is committed and in it. */
+  /** Runs after a checkpoint, which has everything that is committed. */
   async run(tasks: readonly Task[]): Promise<void> {
     const partitions: { topic: string; partition: number; offset: number }[] = [];
     for (const task of tasks) {
-      for (const { topic, partition, position, time } of task.inputs) {
-        if (time instanceof UpstreamTime) partitions.push({ topic, partition, offset: position });
+      for (const { topic, partition, committedOffset: offset, time } of task.inputs) {
+        // Not what was processed: a restart begins at what was committed.
+        if (time instanceof UpstreamTime) partitions.push({ topic, partition, offset });
       }
       for (const [name, store] of task.state.stores) {
         if (!(store instanceof TaskWindowStore) || store.spec.backing !== 'changelog') continue;
         const offset = this.#closedBelow(task, store);
         const topic = changelogTopic(this.#applicationId, name);
-        if (offset > 0) partitions.push({ topic, partition: task.partition, offset });
+        if (offset > 0) partitions.push({ topic, partition: task.plan.partition, offset });
       }
     }
     if (partitions.length > 0) await this.#log.admin().deleteRecords(partitions);

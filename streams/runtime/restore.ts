@@ -1,7 +1,16 @@
-import { LogError, NULL_POSITION, type Log, type Topic } from '../../core/index.ts';
+import {
+  LogError,
+  NULL_POSITION,
+  type Log,
+  type PartitionRecords,
+  type RecordCursor,
+  type Topic,
+} from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { TaskState } from '../state/task-state.ts';
 import { TaskWindowStore, type TaskStore } from '../state/stores.ts';
+import { deserializationFailed } from './record-failures.ts';
+import { placeOf } from './topics.ts';
 
 /** A store that is to be read back, and how far. */
 export interface StoreRestore {
@@ -9,87 +18,118 @@ export interface StoreRestore {
   readonly store: TaskStore;
   readonly topic: Topic<unknown, unknown>;
   readonly partition: number;
-  /** Where to stop: the end of the changelog, or for a table's own topic what has been processed. */
+  /**
+   * Where to stop: the end of the changelog, or for a table's own topic what has been processed.
+   */
   readonly endOffset: number | undefined;
-  /** How far event time had come at the last commit: windows that had closed by then are left out. */
-  readonly streamTimeMs: number;
+  /**
+   * How far event time had come for the store's windows: those that had closed by then are left
+   * out.
+   */
+  readonly timeMs: number;
 }
 
-/** How many entries may wait for a checkpoint while a store is read back. */
-const PENDING_MAX = 100_000;
+/** How many changes may wait for a checkpoint while a store is read back. */
+const TAIL_MAX = 100_000;
 
 /**
  * Reads back what the checkpoints of these stores lack: the committed tail of each changelog.
  *
- * @throws StreamsError STATE_AHEAD when a checkpoint stands for more than the changelog holds: the log has
- *   lost data, and results would silently differ.
+ * @throws StreamsError STATE_AHEAD when a checkpoint stands for more than the changelog holds: the
+ *   log has lost data, and results would silently differ.
+ * @throws StreamsError DESERIALIZATION_FAILED when a store's serde cannot read what another has
+ *   written.
  */
 export async function restoreStores(
   log: Log,
   restores: readonly StoreRestore[],
   cacheEntriesMax: number,
 ): Promise<void> {
-  const byPlace = new Map<string, StoreRestore & { readonly end: number }>();
-  const assignments: { topic: Topic<unknown, unknown>; partition: number; offset: number }[] = [];
+  const started: StartedRestore[] = [];
   for (const restore of restores) {
     const { topic, partition, state, store } = restore;
     const { earliest, latest } = await offsetsOf(log, topic.name, partition);
     const kept = state.changelogOffset(store.spec.name);
     if (kept !== undefined && kept > latest) throw stateAhead(store, kept, latest);
     const end = Math.min(restore.endOffset ?? latest, latest);
-    const offset = Math.max(kept ?? 0, earliest);
-    if (offset >= end) continue;
-    byPlace.set(`${topic.name}-${partition}`, { ...restore, end });
-    assignments.push({ topic, partition, offset });
+    started.push({ ...restore, end, offset: Math.max(kept ?? 0, earliest) });
   }
-  if (assignments.length > 0) await readBack(log, byPlace, assignments, cacheEntriesMax);
-  for (const { store, streamTimeMs } of restores) dropClosed(store, streamTimeMs);
+  await readBack(log, started, cacheEntriesMax);
+  for (const restore of restores) dropClosed(restore);
+}
+
+/** A store that is being read back. */
+interface StartedRestore extends StoreRestore {
+  readonly end: number;
+  /** How far it has come. */
+  offset: number;
 }
 
 async function readBack(
   log: Log,
-  byPlace: ReadonlyMap<string, StoreRestore & { readonly end: number }>,
-  assignments: readonly { topic: Topic<unknown, unknown>; partition: number; offset: number }[],
+  restores: readonly StartedRestore[],
   cacheEntriesMax: number,
 ): Promise<void> {
+  const waiting = new Map<string, StartedRestore>();
+  for (const restore of restores) {
+    const { topic, partition, offset, end } = restore;
+    if (offset < end) waiting.set(placeOf({ topic: topic.name, partition }), restore);
+  }
+  if (waiting.size === 0) return;
   await using consumer = log.consumer({ isolationLevel: 'read_committed' });
-  await consumer.assign(assignments);
-  const waiting = new Set(byPlace.keys());
+  await consumer.assign([...waiting.values()]);
   while (waiting.size > 0) {
     for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
-      const place = `${batch.topic}-${batch.partition}`;
-      const restore = byPlace.get(place);
-      if (restore === undefined || !waiting.has(place)) continue;
-      const { store, state, end } = restore;
-      while (batch.next()) {
-        const { cursor } = batch;
-        if (cursor.offset >= end) break;
-        const { source, keyStart, keyEnd, valueStart, valueEnd } = cursor;
-        if (keyStart === NULL_POSITION) continue;
-        const isNull = valueStart === NULL_POSITION;
-        const value = isNull ? undefined : source.subarray(valueStart, valueEnd);
-        store.restore(source.subarray(keyStart, keyEnd), value, cursor.timestampMs);
-      }
-      if (batch.endOffset >= end) {
-        waiting.delete(place);
+      const restore = waiting.get(placeOf(batch));
+      if (restore === undefined) continue;
+      const { state, end } = restore;
+      restoreBatch(restore, batch);
+      if (restore.offset >= end) {
+        waiting.delete(placeOf(batch));
         consumer.pause([batch]);
       }
-      if (state.pendingCount > PENDING_MAX) {
-        // A long way back: what is read is committed, so it may go into a checkpoint at once.
-        dropClosed(store, restore.streamTimeMs);
-        const offset = Math.min(batch.endOffset, end);
-        state.checkpoint({ [store.spec.name]: offset }, cacheEntriesMax);
-      }
+      if (state.tailCount <= TAIL_MAX) continue;
+      // A long way back: what is read is committed, so it may go into a checkpoint at once.
+      const siblings = restores.filter((each) => each.state === state);
+      for (const sibling of siblings) dropClosed(sibling);
+      const offsets = siblings.map(({ store, offset }) => [store.spec.name, offset] as const);
+      state.checkpoint(Object.fromEntries(offsets), cacheEntriesMax);
     }
   }
 }
 
-/** Windows whose result was passed on before the last commit: the checkpoint may be older than that. */
-function dropClosed(store: TaskStore, streamTimeMs: number): void {
+function restoreBatch(restore: StartedRestore, batch: PartitionRecords): void {
+  const { state, end } = restore;
+  while (batch.next()) {
+    if (batch.cursor.offset >= end) break;
+    restoreRecord(restore, batch.cursor);
+    state.tailCount++;
+  }
+  restore.offset = Math.min(batch.endOffset, end);
+}
+
+function restoreRecord({ store, topic, partition }: StoreRestore, cursor: RecordCursor): void {
+  const { source, keyStart, keyEnd, valueStart, valueEnd, offset, timestampMs } = cursor;
+  if (keyStart === NULL_POSITION) return;
+  const isNull = valueStart === NULL_POSITION;
+  // A copy: a value may be a view, and would keep all that was fetched in memory.
+  const value = isNull ? undefined : Buffer.from(source.subarray(valueStart, valueEnd));
+  try {
+    store.restore(source.subarray(keyStart, keyEnd), value, timestampMs);
+  } catch (cause) {
+    const place = { topic: topic.name, partition, offset, field: 'value' } as const;
+    throw deserializationFailed(place, store.spec.value, cause);
+  }
+}
+
+/**
+ * Windows whose result was passed on before the last commit: the checkpoint may be older than that.
+ */
+function dropClosed({ store, timeMs }: StoreRestore): void {
   if (!(store instanceof TaskWindowStore)) return;
   const { windowLifeMs = 0 } = store.spec;
   for (const startMs of store.windowStarts()) {
-    if (startMs + windowLifeMs <= streamTimeMs) store.drop(startMs);
+    if (startMs + windowLifeMs <= timeMs) store.drop(startMs);
   }
 }
 
@@ -114,6 +154,7 @@ function stateAhead(store: TaskStore, storeOffset: number, changelogEnd: number)
   const { name } = store.spec;
   const message =
     `store ${name} stands for its changelog up to offset ${storeOffset}, but that ends at ` +
-    `${changelogEnd}: the log has lost records; remove the state directory to rebuild from what is left`;
+    `${changelogEnd}: the log has lost records; remove the state directory to rebuild from what ` +
+    'is left';
   return new StreamsError('STATE_AHEAD', message, { store: name, storeOffset, changelogEnd });
 }

@@ -3,10 +3,10 @@ import type { Header, Headers } from '../../core/index.ts';
 /**
  * How far event time has come, input by input.
  *
- * A repartition topic mixes the records of several upstream tasks, which are not equally far. If the
- * newest record counted, a task that ran ahead would make the others' records late. So each upstream task
- * writes into the topic how far it is, and the reader's time is that of the slowest that is not idle
- * (docs/decisions/0002-stream-time.md).
+ * A repartition topic mixes the records of several upstream tasks, which are not equally far. If
+ * the newest record counted, a task that ran ahead would make the others' records late. So each
+ * upstream task writes into the topic how far it is, and the reader's time is that of the slowest
+ * that is not idle, or when all are idle that of the furthest (docs/decisions/0002-stream-time.md).
  */
 export interface InputTime {
   /** -Infinity before the first record. Never goes back. */
@@ -28,6 +28,9 @@ export class RecordTime implements InputTime {
 export interface TimeMarker {
   /** Its partition, which is its number among the tasks that write to the topic. */
   readonly upstream: number;
+  /**
+   * Nothing older than this follows, but for records that are out of order where they come from.
+   */
   readonly timeMs: number;
   /** It has had nothing to read for a while: do not wait for it. */
   readonly isIdle: boolean;
@@ -59,7 +62,9 @@ export class UpstreamTime implements InputTime {
     return this.#recompute();
   }
 
-  /** What has to be kept to go on after a restart. */
+  /**
+   * What has to be kept to go on after a restart. Who is idle or has ended says so again by itself.
+   */
   snapshot(): readonly number[] {
     return this.#upstreams.map(({ timeMs }) => timeMs);
   }
@@ -72,12 +77,22 @@ export class UpstreamTime implements InputTime {
   }
 
   #recompute(): boolean {
-    const active = this.#upstreams.filter(({ isIdle, isEnded }) => !isIdle && !isEnded);
-    // When nobody is waited for, time stays where it is: their end, not their silence, closes windows.
-    if (active.length === 0) return false;
-    const slowest = Math.min(...active.map(({ timeMs }) => timeMs));
-    if (slowest <= this.timeMs) return false;
-    this.timeMs = slowest;
+    let slowestMs = Infinity;
+    let furthestMs = -Infinity;
+    let isAnyIdle = false;
+    for (const { timeMs, isIdle, isEnded } of this.#upstreams) {
+      if (!isIdle && !isEnded && timeMs < slowestMs) slowestMs = timeMs;
+      if (timeMs > furthestMs) furthestMs = timeMs;
+      isAnyIdle ||= isIdle && !isEnded;
+    }
+    let timeMs = slowestMs;
+    if (slowestMs === Infinity) {
+      // Nobody is waited for. When all have ended it is the reader's end that closes the windows.
+      if (!isAnyIdle) return false;
+      timeMs = furthestMs;
+    }
+    if (timeMs <= this.timeMs) return false;
+    this.timeMs = timeMs;
     return true;
   }
 }
@@ -86,8 +101,6 @@ const MARKER_HEADER = '__millrace.stream-time';
 const MARKER_BYTES = 14;
 const IDLE = 1;
 const ENDED = 2;
-/** Stands for -Infinity. */
-const NO_TIME = -Number.MAX_SAFE_INTEGER;
 
 /** The headers of a marker record, whose key and value are null: version, flags, upstream, time. */
 export function encodeTimeMarker(marker: TimeMarker): Headers {
@@ -95,7 +108,7 @@ export function encodeTimeMarker(marker: TimeMarker): Headers {
   value.writeInt8(0, 0);
   value.writeInt8((marker.isIdle ? IDLE : 0) | (marker.isEnded ? ENDED : 0), 1);
   value.writeInt32BE(marker.upstream, 2);
-  value.writeDoubleBE(Math.max(marker.timeMs, NO_TIME), 6);
+  value.writeDoubleBE(marker.timeMs, 6);
   return [{ key: MARKER_HEADER, value }];
 }
 
@@ -105,10 +118,9 @@ export function decodeTimeMarker(headers: Headers): TimeMarker | undefined {
   if (header?.key !== MARKER_HEADER || header.value?.length !== MARKER_BYTES) return undefined;
   const value = Buffer.from(header.value);
   const flags = value.readInt8(1);
-  const timeMs = value.readDoubleBE(6);
   return {
     upstream: value.readInt32BE(2),
-    timeMs: timeMs === NO_TIME ? -Infinity : timeMs,
+    timeMs: value.readDoubleBE(6),
     isIdle: (flags & IDLE) !== 0,
     isEnded: (flags & ENDED) !== 0,
   };

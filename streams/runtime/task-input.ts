@@ -1,59 +1,86 @@
-import { LogError, NULL_POSITION, type PartitionRecords, type Serde } from '../../core/index.ts';
-import { StreamsError } from '../errors.ts';
+import {
+  AssertionFailure,
+  NULL_POSITION,
+  type PartitionRecords,
+  type Serde,
+} from '../../core/index.ts';
 import type { TimestampExtractor } from '../topology/node.ts';
 import type { Forward } from '../topology/operator.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
+import type { TimedInput } from './operator-time.ts';
 import type { TaskInputPlan } from './plan.ts';
+import { deserializationFailed, processingFailed } from './record-failures.ts';
 import { decodeTimeMarker, RecordTime, UpstreamTime } from './stream-time.ts';
 
 /**
- * One partition that a task reads: what has been fetched of it, how far the task has come in it, and how
- * far event time has come in it.
+ * One partition that a task reads: what has been fetched of it, how far the task has come in it,
+ * and how far event time has come in it.
  */
-export class TaskInput {
+export class TaskInput implements TimedInput {
   readonly topic: string;
   readonly partition: number;
+  /** The node that takes its records. */
+  readonly node: string;
   readonly time: RecordTime | UpstreamTime;
+  /** Takes the records; set when the processors stand. */
+  process: Forward<unknown, unknown> = unconnected;
   /** The next offset to process: what a commit commits. */
-  position: number;
+  position = 0;
+  /** What the last commit has committed: what is below is never read again. */
+  committedOffset = 0;
   /** Where the log ended when it was last asked; -1 before that. */
   endOffset = -1;
+  /** It is not fetched for the moment: enough of it waits in memory for another input. */
+  isPaused = false;
   /** When it was found empty, with nothing more in the log; undefined while there is something. */
-  emptySinceMs: number | undefined;
-  /** It has been empty for so long that stream time no longer waits for it. */
-  isIdle = false;
+  #emptySinceMs: number | undefined;
+  #isIdle = false;
   readonly #key: Serde<unknown>;
   readonly #value: Serde<unknown>;
-  readonly #process: Forward<unknown, unknown>;
   readonly #timestamp: TimestampExtractor<unknown, unknown> | undefined;
   readonly #queue: PartitionRecords[] = [];
   #hasHead = false;
+  /**
+   * The record it stands on, where its time is not the log's: else it is built when it is
+   * processed.
+   */
+  #head: StreamRecord | undefined;
 
-  constructor(plan: TaskInputPlan, partition: number, process: Forward<unknown, unknown>) {
+  constructor(plan: TaskInputPlan, partition: number) {
     this.topic = plan.topic.name;
     this.partition = partition;
-    this.position = 0;
+    this.node = plan.node.name;
     this.time =
       plan.upstreamTasks === undefined ? new RecordTime() : new UpstreamTime(plan.upstreamTasks);
     this.#key = plan.topic.key;
     this.#value = plan.topic.value;
     this.#timestamp = plan.node.kind === 'source' ? plan.node.timestamp : undefined;
-    this.#process = process;
+  }
+
+  get isIdle(): boolean {
+    return this.#isIdle;
   }
 
   /** Takes what was fetched. */
   add(records: PartitionRecords): void {
     this.#queue.push(records);
     this.endOffset = Math.max(this.endOffset, records.highWatermark);
-    this.emptySinceMs = undefined;
-    this.isIdle = false;
+    this.#wake();
   }
 
   /** Notes whether there is nothing left to read, and for how long that has been so. */
   noteEmpty(nowMs: number, idleTimeoutMs: number): void {
-    if (!this.isCaughtUp) return;
-    this.emptySinceMs ??= nowMs;
-    this.isIdle = nowMs - this.emptySinceMs >= idleTimeoutMs;
+    if (!this.isCaughtUp) {
+      this.#wake();
+      return;
+    }
+    this.#emptySinceMs ??= nowMs;
+    this.#isIdle = nowMs - this.#emptySinceMs >= idleTimeoutMs;
+  }
+
+  #wake(): void {
+    this.#emptySinceMs = undefined;
+    this.#isIdle = false;
   }
 
   get queuedBatches(): number {
@@ -66,8 +93,8 @@ export class TaskInput {
   }
 
   /**
-   * Stands on the next record, and returns false when there is none in memory. Markers are taken in on the
-   * way; `timeRose` is called when one moves the time of the input.
+   * Stands on the next record, and returns false when there is none in memory. Markers are taken in
+   * on the way; `timeRose` is called when one moves the time of the input.
    */
   stand(timeRose: () => void): boolean {
     while (!this.#hasHead) {
@@ -87,51 +114,76 @@ export class TaskInput {
           continue;
         }
       }
+      if (this.#timestamp !== undefined) this.#head = this.#timed(this.#timestamp, this.#record());
       this.#hasHead = true;
     }
     return true;
   }
 
-  /** Processes a record that no log has: for the test driver. */
-  inject(record: StreamRecord, timeRose: () => void): void {
-    this.isIdle = false;
+  /** Processes a record that no log has, for the test driver; returns whether it was no marker. */
+  inject(record: StreamRecord, timeRose: () => void): boolean {
+    this.#wake();
     if (this.time instanceof UpstreamTime) {
       const marker = record.key === null ? decodeTimeMarker(record.headers) : undefined;
       if (marker !== undefined) {
         if (this.time.observe(marker)) timeRose();
-        return;
+        return false;
       }
     }
-    this.#pass(record, timeRose);
+    const extract = this.#timestamp;
+    this.#pass(extract === undefined ? record : this.#timed(extract, record), timeRose);
+    return true;
   }
 
-  /** The timestamp of the record it stands on, as the log has it. */
+  /** The event time of the record it stands on. */
   get headTimestampMs(): number {
-    return this.#queue[0]!.cursor.timestampMs;
+    return this.#head?.timestampMs ?? this.#queue[0]!.cursor.timestampMs;
   }
 
-  /** Processes the record it stands on; `timeRose` is called before, when the record moves the time. */
+  /**
+   * Processes the record it stands on; `timeRose` is called before, when the record moves the time.
+   */
   processHead(timeRose: () => void): void {
+    const record = this.#head ?? this.#record();
+    this.#pass(record, timeRose);
+    this.#head = undefined;
+    this.#hasHead = false;
+    this.position = record.offset + 1;
+  }
+
+  /** The record that the cursor stands on. */
+  #record(): StreamRecord {
     const { cursor } = this.#queue[0]!;
-    const { offset, timestampMs, source } = cursor;
+    const { offset, timestampMs, source, headers } = cursor;
     const key = this.#read('key', this.#key, source, cursor.keyStart, cursor.keyEnd);
     const value = this.#read('value', this.#value, source, cursor.valueStart, cursor.valueEnd);
-    const { topic, partition } = this;
-    const { headers } = cursor;
-    this.#pass(
-      new StreamRecord(key, value, timestampMs, headers, topic, partition, offset),
-      timeRose,
-    );
-    this.#hasHead = false;
-    this.position = offset + 1;
+    return new StreamRecord(key, value, timestampMs, headers, this.topic, this.partition, offset);
   }
 
-  #pass(logged: StreamRecord, timeRose: () => void): void {
-    const extract = this.#timestamp;
-    const record =
-      extract === undefined ? logged : logged.with(logged.key, logged.value, extract(logged));
-    if (this.time instanceof RecordTime && this.time.observe(record.timestampMs)) timeRose();
-    this.#process(record);
+  /** The record with the event time that the user's function finds for it. */
+  #timed(extract: TimestampExtractor<unknown, unknown>, logged: StreamRecord): StreamRecord {
+    let timestampMs: number;
+    try {
+      timestampMs = extract(logged);
+    } catch (cause) {
+      throw processingFailed(this.node, logged, cause);
+    }
+    if (!Number.isSafeInteger(timestampMs)) throw this.#badTime(logged, timestampMs);
+    return logged.with(logged.key, logged.value, timestampMs);
+  }
+
+  #pass(record: StreamRecord, timeRose: () => void): void {
+    const { timestampMs } = record;
+    if (!(timestampMs >= 0)) throw this.#badTime(record, timestampMs);
+    if (this.time instanceof RecordTime && this.time.observe(timestampMs)) timeRose();
+    this.process(record);
+  }
+
+  #badTime(record: StreamRecord, timestampMs: number): Error {
+    const reason =
+      `its time is ${timestampMs}; whole milliseconds since 1970 are needed: ` +
+      "give builder.stream() a 'timestamp' that finds them";
+    return processingFailed(this.node, record, reason);
   }
 
   #read(
@@ -145,13 +197,13 @@ export class TaskInput {
     try {
       return serde.deserialize(source, start, end);
     } catch (cause) {
-      if (cause instanceof LogError) throw cause;
       const { topic, partition } = this;
       const { offset } = this.#queue[0]!.cursor;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `the ${field} of ${topic}-${partition} at offset ${offset} is not ${serde.name}: ${reason}`;
-      const details = { topic, partition, offset, field };
-      throw new StreamsError('DESERIALIZATION_FAILED', message, details, { cause });
+      throw deserializationFailed({ topic, partition, offset, field }, serde, cause);
     }
   }
+}
+
+function unconnected(): never {
+  throw new AssertionFailure('an input is connected before it is read');
 }

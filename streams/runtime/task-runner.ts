@@ -1,133 +1,59 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { join } from 'node:path';
-import {
-  LogError,
-  type AnyTopic,
-  type CommittedOffset,
-  type Consumer,
-  type Log,
-  type Producer,
-  type Topic,
-  type Transaction,
-} from '../../core/index.ts';
-import { StoreCodec } from '../state/codec.ts';
-import { LmdbEnvironment } from '../state/lmdb-environment.ts';
-import { TaskState } from '../state/task-state.ts';
+import { LogError, type CommittedOffset, type Log, type Transaction } from '../../core/index.ts';
 import { checkpoint } from './checkpoint.ts';
 import { commit } from './commit.ts';
-import type { GlobalTables } from './global-tables.ts';
-import type { AppCounts } from './metrics.ts';
-import { decodeOffsetMetadata } from './offset-metadata.ts';
-import type { StreamsSettings } from './options.ts';
-import type { RecordWriter } from './outputs.ts';
-import { changelogTopic, type Plan } from './plan.ts';
 import { Purger } from './purge.ts';
-import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
-import { Task } from './task.ts';
-import { topicHandle } from './topics.ts';
+import { closeParts, openParts, type RunnerParts, type TaskRunnerOptions } from './task-opening.ts';
+import type { Task } from './task.ts';
+import { placeOf } from './topics.ts';
 
-export interface TaskRunnerOptions {
-  readonly log: Log;
-  readonly plan: Plan;
-  readonly settings: StreamsSettings;
-  readonly globalTables: GlobalTables;
-  readonly counts: AppCounts;
-}
-
-const KIB = 1024;
-/** Large enough to be worth a file write, small enough that a slice of work fills several. */
-const BATCH_BYTES = 128 * KIB;
-/** Batches of the outputs gather across slices; a commit does not wait for this. */
-const LINGER_MS = 20;
-/** What is fetched of a partition at once: some milliseconds of work. */
-const FETCH_BYTES = 512 * KIB;
 /** Records between two turns of the event loop: a few milliseconds. */
 const SLICE_RECORDS = 1000;
 /** How long to wait for input at most before looking around. */
 const POLL_MS = 100;
 /** A quiet stream spends at most a quarter of its time in commits. */
 const EARLY_COMMIT_FACTOR = 3;
-/** Kafka Streams' segment size for internal topics: what has been read is soon deleted. */
-const INTERNAL_SEGMENT_BYTES = 50 * KIB * KIB;
-/** A changelog is appended to once a commit, so its batches may be larger than a client's. */
-const MESSAGE_BYTES_MAX = 16 * KIB * KIB;
+/** Fetches of an input that wait for another one: enough to go on with when that has come. */
+const QUEUED_BATCHES_MAX = 2;
 
 /**
- * Runs the tasks of an application: reads, processes, commits. One runner is one attempt: after a failed
- * commit another one is made, which begins at the last commit.
+ * Runs the tasks of an application: reads, processes, commits. One runner is one attempt: after a
+ * failed commit another one is made, which begins at the last commit.
  */
 export class TaskRunner {
   readonly tasks: readonly Task[];
   readonly #options: TaskRunnerOptions;
-  readonly #producer: Producer;
-  readonly #consumer: Consumer;
+  readonly #parts: RunnerParts;
   readonly #byInput: ReadonlyMap<string, Task>;
   readonly #purger: Purger;
+  /** Always open with exactly-once, but for the time in which one is ended. */
   #transaction: Transaction | undefined;
   #lastCommitMs: number;
   #lastCheckpointMs: number;
+  #lastLookMs = -Infinity;
   #isStopping = false;
   #isFinishing = false;
 
-  private constructor(
-    options: TaskRunnerOptions,
-    parts: {
-      readonly tasks: readonly Task[];
-      readonly producer: Producer;
-      readonly consumer: Consumer;
-      readonly transaction: Transaction | undefined;
-    },
-  ) {
+  private constructor(options: TaskRunnerOptions, parts: RunnerParts) {
     this.#options = options;
+    this.#parts = parts;
     this.tasks = parts.tasks;
-    this.#producer = parts.producer;
-    this.#consumer = parts.consumer;
     this.#transaction = parts.transaction;
     this.#purger = new Purger(options.log, options.plan.applicationId);
-    const nowMs = options.settings.clock.monotonicMs();
-    this.#lastCommitMs = nowMs;
-    this.#lastCheckpointMs = nowMs;
+    this.#lastCommitMs = this.#nowMs();
+    this.#lastCheckpointMs = this.#lastCommitMs;
     this.#byInput = new Map(
       parts.tasks.flatMap((task) => task.inputs.map((input) => [placeOf(input), task] as const)),
     );
   }
 
-  /** Fences the runner before, reads the state back and stands where the last commit was. */
+  /**
+   * Fences the runner before, reads the state back and stands where the last commit was.
+   *
+   * @throws StreamsError, LogError
+   */
   static async open(options: TaskRunnerOptions): Promise<TaskRunner> {
-    const { log, plan, settings } = options;
-    const isExactlyOnce = settings.processingGuarantee === 'exactly_once';
-    const { applicationId, transactionTimeoutMs } = settings;
-    const producer = log.producer({
-      batchSize: BATCH_BYTES,
-      lingerMs: LINGER_MS,
-      maxRequestSize: MESSAGE_BYTES_MAX,
-      transactionTimeoutMs,
-      ...(isExactlyOnce && { transactionalId: applicationId }),
-    });
-    // Before anything is read: what the runner before had open is aborted, so the log's end stands.
-    const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
-    const writers = await openWriters(producer, plan);
-    const tasks = await openTasks(options, (topic) => writers.get(topic)!);
-    const consumer = log.consumer({
-      isolationLevel: 'read_committed',
-      autoOffsetReset: 'none',
-      maxPartitionFetchBytes: FETCH_BYTES,
-    });
-    await consumer.assign(
-      tasks.flatMap((task, index) =>
-        task.inputs.map((input) => {
-          const { topic } = plan.tasks[index]!.inputs.find(
-            ({ topic: { name } }) => name === input.topic,
-          )!;
-          return {
-            topic: topicHandle(topic) as AnyTopic,
-            partition: input.partition,
-            offset: input.position,
-          };
-        }),
-      ),
-    );
-    return new TaskRunner(options, { tasks, producer, consumer, transaction });
+    return new TaskRunner(options, await openParts(options));
   }
 
   /** Ends `run` soon, after a last commit and checkpoint. */
@@ -135,35 +61,41 @@ export class TaskRunner {
     this.#isStopping = true;
   }
 
-  /** No more input will come: `run` ends when everything is processed and all windows are closed. */
+  /**
+   * No more input will come: `run` ends when everything is processed and all windows are closed.
+   */
   finish(): void {
     this.#isFinishing = true;
   }
 
-  /** Stream time no longer waits, or waits for ever, for inputs that are empty. */
+  /** Changes how long stream time waits for inputs that are empty. */
   setIdleTimeout(idleTimeoutMs: number): void {
     for (const task of this.tasks) task.idleTimeoutMs = idleTimeoutMs;
   }
 
   /**
-   * Works until `stop` or `finish`.
+   * Works until `stop` or `finish`; returns whether all input came to its end.
    *
    * @throws StreamsError, LogError what ended it; then `abandon`.
    */
-  async run(): Promise<void> {
-    while (!this.#isStopping) {
-      const batches = await this.#consumer.pollBatches({ maxWaitMs: this.#waitMs() });
+  async run(): Promise<boolean> {
+    let hasFinished = false;
+    for (const task of this.tasks) task.announce();
+    while (!this.#isStopping && !hasFinished) {
+      const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
       for (const batch of batches) this.#byInput.get(placeOf(batch))?.add(batch);
       const processed = await this.#processAll();
+      this.#limitQueues();
       const isDry = batches.length === 0 && processed === 0;
-      if (isDry) await this.#lookAround();
+      if (isDry || this.#nowMs() - this.#lastLookMs >= POLL_MS) await this.#lookAround();
       if (this.#isCommitDue(isDry)) await this.#commit();
-      if (isDry && this.#isFinishing && (await this.#endTasks())) break;
+      hasFinished = isDry && this.#isFinishing && (await this.#endTasks());
     }
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
     await this.#checkpoint();
     await this.#transaction?.abort(); // nothing was written in it
     await this.#close();
+    return hasFinished;
   }
 
   /** Gives up: what was not committed is thrown away. */
@@ -172,14 +104,13 @@ export class TaskRunner {
     await this.#close();
   }
 
-  async #close(): Promise<void> {
-    await this.#consumer.close();
-    await this.#producer.close().catch(() => undefined); // what counts is committed or aborted
-    for (const { state } of this.tasks) await state.close();
+  #close(): Promise<void> {
+    return closeParts({ ...this.#parts, states: this.tasks.map(({ state }) => state) });
   }
 
   /** Processes what is in memory, slice by slice, and commits in between when it is time. */
   async #processAll(): Promise<number> {
+    const { producer } = this.#parts;
     let total = 0;
     for (;;) {
       let count = 0;
@@ -187,16 +118,33 @@ export class TaskRunner {
         if (!task.hasQueued) continue;
         count += task.process(SLICE_RECORDS);
         await nextTurn();
-        if (this.#producer.isFull) await this.#producer.room();
+        if (producer.isFull) await producer.room();
         if (this.#isCommitDue(false)) await this.#commit();
       }
-      if (count === 0) return total;
       total += count;
-      if (this.#isStopping) return total;
+      if (count === 0 || this.#isStopping) return total;
     }
   }
 
-  /** Nothing came: asks where the inputs end, so that it is known which have run dry. */
+  /** Fetches no more of an input that waits for another one of its task: memory has an end. */
+  #limitQueues(): void {
+    const { consumer } = this.#parts;
+    for (const { inputs } of this.tasks) {
+      if (inputs.length === 1) continue;
+      for (const input of inputs) {
+        const isFull = input.queuedBatches >= QUEUED_BATCHES_MAX;
+        if (isFull === input.isPaused) continue;
+        input.isPaused = isFull;
+        if (isFull) consumer.pause([input]);
+        else consumer.resume([input]);
+      }
+    }
+  }
+
+  /**
+   * Asks where the inputs end of which nothing is in memory, so that it is known which have run
+   * dry. Also while others are busy: an input that stays empty must not hold back the rest.
+   */
   async #lookAround(): Promise<void> {
     const asked = this.tasks.flatMap(({ inputs }) =>
       inputs.filter(({ queuedBatches }) => queuedBatches === 0),
@@ -213,14 +161,21 @@ export class TaskRunner {
       if (error !== undefined) throw LogError.fromData(error);
       asked[index]!.endOffset = offset;
     }
-    const nowMs = this.#options.settings.clock.monotonicMs();
-    for (const task of this.tasks) task.noteEmpty(nowMs);
+    this.#lastLookMs = this.#nowMs();
+    for (const task of this.tasks) task.noteEmpty(this.#lastLookMs);
   }
 
-  /** Ends the tasks that have nothing left to come; true when all have ended and that is committed. */
+  /**
+   * Ends the tasks that have nothing left to come; true when all have ended and that is committed.
+   */
   async #endTasks(): Promise<boolean> {
-    const ending = this.tasks.filter((task) => !task.isEnded && task.canEnd());
-    if (ending.length === 0) return this.tasks.every(({ isEnded }) => isEnded);
+    const open = this.tasks.filter(({ isEnded }) => !isEnded);
+    if (open.length === 0) return true;
+    const hasOpenUpstream = ({ plan }: Task): boolean =>
+      open.some((other) => plan.upstreams.includes(other.plan.subTopology.id));
+    // Markers alone would not do: those of an earlier run may not have been read yet.
+    const ending = open.filter((task) => task.canEnd() && !hasOpenUpstream(task));
+    if (ending.length === 0) return false;
     for (const task of ending) task.end();
     await this.#commit();
     return false;
@@ -229,138 +184,67 @@ export class TaskRunner {
   #waitMs(): number {
     if (this.tasks.some(({ hasQueued }) => hasQueued)) return 1; // an input keeps others waiting
     if (!this.tasks.some(({ needsCommit }) => needsCommit)) return POLL_MS;
-    const { clock } = this.#options.settings;
-    const sinceMs = clock.monotonicMs() - this.#lastCommitMs;
+    const sinceMs = this.#nowMs() - this.#lastCommitMs;
     return Math.max(1, Math.min(POLL_MS, this.#earlyCommitMs() - sinceMs));
   }
 
   #isCommitDue(isDry: boolean): boolean {
-    const { clock, commitIntervalMs } = this.#options.settings;
-    const sinceMs = clock.monotonicMs() - this.#lastCommitMs;
+    const { commitIntervalMs } = this.#options.settings;
+    const sinceMs = this.#nowMs() - this.#lastCommitMs;
     if (sinceMs < (isDry ? this.#earlyCommitMs() : commitIntervalMs)) return false;
     return this.tasks.some(({ needsCommit }) => needsCommit);
   }
 
   #earlyCommitMs(): number {
-    const { lastCommitMs } = this.#options.counts;
-    return Math.min(this.#options.settings.commitIntervalMs, lastCommitMs * EARLY_COMMIT_FACTOR);
+    const { counts, settings } = this.#options;
+    return Math.min(settings.commitIntervalMs, counts.lastCommitMs * EARLY_COMMIT_FACTOR);
   }
 
   async #commit(): Promise<void> {
     const { settings, counts, plan, log } = this.#options;
-    const { clock, onStep = ignore } = settings;
-    const startMs = clock.monotonicMs();
+    const { producer, deliveries } = this.#parts;
+    const { onStep = ignore } = settings;
+    const startMs = this.#nowMs();
     const groupId = plan.applicationId;
     await commit({
       groupId,
       tasks: this.tasks,
-      producer: this.#producer,
+      flush: async () => {
+        await producer.flush();
+        deliveries.check();
+      },
       transaction: this.#transaction,
       commitOffsets: (offsets) => commitOffsets(log, groupId, offsets),
       onStep,
     });
-    if (this.#transaction !== undefined)
-      this.#transaction = await this.#producer.beginTransaction();
-    const nowMs = clock.monotonicMs();
-    this.#lastCommitMs = nowMs;
+    if (this.#transaction !== undefined) this.#transaction = await producer.beginTransaction();
+    this.#lastCommitMs = this.#nowMs();
     counts.commits++;
-    counts.lastCommitMs = nowMs - startMs;
-    const { checkpointIntervalMs, checkpointEntriesMax } = settings;
-    const isDue = nowMs - this.#lastCheckpointMs >= checkpointIntervalMs;
-    const isLarge = this.tasks.some(({ state }) => state.pendingCount >= checkpointEntriesMax);
-    if (isDue || isLarge) await this.#checkpoint();
+    counts.lastCommitMs = this.#lastCommitMs - startMs;
+    if (this.#isCheckpointDue()) await this.#checkpoint();
+  }
+
+  #isCheckpointDue(): boolean {
+    const { checkpointIntervalMs, checkpointEntriesMax } = this.#options.settings;
+    if (this.#lastCommitMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
+    return this.tasks.some(({ state }) => state.tailCount >= checkpointEntriesMax);
   }
 
   async #checkpoint(): Promise<void> {
     const { settings, counts, plan, log } = this.#options;
-    const { clock, cacheEntriesMax, onStep = ignore } = settings;
-    const startMs = clock.monotonicMs();
+    const { cacheEntriesMax, onStep = ignore } = settings;
+    const startMs = this.#nowMs();
     const { applicationId } = plan;
     await checkpoint({ log, applicationId, tasks: this.tasks, cacheEntriesMax, onStep });
     await this.#purger.run(this.tasks);
-    this.#lastCheckpointMs = clock.monotonicMs();
+    this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;
     counts.lastCheckpointMs = this.#lastCheckpointMs - startMs;
   }
-}
 
-/** Writers for all topics that the topology writes to; internal topics are made here. */
-async function openWriters(producer: Producer, plan: Plan): Promise<Map<string, RecordWriter>> {
-  const handles: Topic<unknown, unknown>[] = [];
-  const internal = { segmentBytes: INTERNAL_SEGMENT_BYTES, maxMessageBytes: MESSAGE_BYTES_MAX };
-  for (const node of plan.topology.nodes) {
-    if (node.kind === 'sink') handles.push(topicHandle(node.topic));
+  #nowMs(): number {
+    return this.#options.settings.clock.monotonicMs();
   }
-  for (const { topic } of plan.repartitionTopics) handles.push(topicHandle(topic, internal));
-  for (const { store, topic, partitions } of plan.changelogs) {
-    const codec = new StoreCodec(store);
-    const cleanupPolicy = store.kind === 'window' ? 'delete' : 'compact';
-    const spec = { name: topic, key: codec.entryKey, value: codec.entryValue, partitions };
-    handles.push(topicHandle(spec, { ...internal, cleanupPolicy }));
-  }
-  const writers = new Map<string, RecordWriter>();
-  for (const handle of handles) writers.set(handle.name, await producer.writer(handle));
-  return writers;
-}
-
-/** The tasks, with their state read back, standing at the last commit. */
-async function openTasks(
-  options: TaskRunnerOptions,
-  writer: (topic: string) => RecordWriter,
-): Promise<Task[]> {
-  const { log, plan, settings, globalTables } = options;
-  const { applicationId, stateDir, cacheEntriesMax, idleTimeoutMs } = settings;
-  const directory = stateDir ?? join(log.directory, 'streams', applicationId);
-  const committed = await committedOffsets(log, applicationId);
-  const restores: StoreRestore[] = [];
-  const states = plan.tasks.map((task) => {
-    const { stores, partition } = task;
-    const environment = LmdbEnvironment.open(
-      join(directory, task.id),
-      stores.map(({ name }) => name),
-    );
-    const state = new TaskState(environment, stores);
-    const kept = task.inputs.map(({ topic }) =>
-      committed.get(placeOf({ topic: topic.name, partition })),
-    );
-    const times = kept.map((each) => decodeOffsetMetadata(each?.metadata ?? '')?.streamTimeMs);
-    const streamTimeMs = Math.max(...times.map((each) => each ?? -Infinity));
-    for (const store of state.stores.values()) {
-      const { backing, name } = store.spec;
-      const isChangelog = backing === 'changelog';
-      const topicName = isChangelog ? changelogTopic(applicationId, name) : backing.sourceTopic;
-      const { key, value } = store.spec;
-      const topic = topicHandle({ name: topicName, key, value, partitions: undefined });
-      const processed = committed.get(placeOf({ topic: topicName, partition }))?.offset ?? 0;
-      const endOffset = isChangelog ? undefined : processed;
-      restores.push({ state, store, topic, partition, endOffset, streamTimeMs });
-    }
-    return state;
-  });
-  await restoreStores(log, restores, cacheEntriesMax);
-  const tasks: Task[] = [];
-  for (const [index, taskPlan] of plan.tasks.entries()) {
-    const task = new Task({
-      plan,
-      task: taskPlan,
-      state: states[index]!,
-      outputs: { writer },
-      globalStore: (name) => globalTables.store(name),
-      idleTimeoutMs,
-    });
-    for (const input of task.inputs) {
-      const kept = committed.get(placeOf(input));
-      const { earliest } = await offsetsOf(log, input.topic, input.partition);
-      task.restore(input, kept?.offset ?? earliest, kept?.metadata ?? '');
-    }
-    tasks.push(task);
-  }
-  return tasks;
-}
-
-async function committedOffsets(log: Log, groupId: string): Promise<Map<string, CommittedOffset>> {
-  const { offsets } = await log.api.offsetFetch({ groupId, requireStable: false });
-  return new Map(offsets.map((offset) => [placeOf(offset), offset]));
 }
 
 async function commitOffsets(
@@ -372,16 +256,6 @@ async function commitOffsets(
   const { results } = await log.api.offsetCommit(request);
   const failed = results.find(({ error }) => error !== undefined)?.error;
   if (failed !== undefined) throw LogError.fromData(failed);
-}
-
-function placeOf({
-  topic,
-  partition,
-}: {
-  readonly topic: string;
-  readonly partition: number;
-}): string {
-  return `${topic}-${partition}`;
 }
 
 function ignore(): void {

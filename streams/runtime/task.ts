@@ -1,14 +1,15 @@
 import { assert, type CommittedOffset, type PartitionRecords } from '../../core/index.ts';
-import type { DropReason, OperatorContext } from '../topology/operator.ts';
+import type { DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TaskState } from '../state/task-state.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
+import { Feed } from './operator-time.ts';
 import type { Outputs } from './outputs.ts';
-import { changelogTopic, type Plan, type TaskPlan } from './plan.ts';
-import { startProcessors, type ProcessorGraph } from './processor-graph.ts';
-import { TaskInput } from './task-input.ts';
+import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
+import { ProcessorGraph } from './processor-graph.ts';
 import { encodeTimeMarker, UpstreamTime, type TimeMarker } from './stream-time.ts';
+import { TaskInput } from './task-input.ts';
 
 export interface TaskOptions {
   readonly plan: Plan;
@@ -22,70 +23,95 @@ export interface TaskOptions {
 
 /** What a task has done since its start. */
 export interface TaskCounts {
-  processed: number;
-  readonly dropped: Record<DropReason, number>;
+  readonly processed: number;
+  readonly dropped: Readonly<Record<DropReason, number>>;
 }
 
-/** One sub-topology on one partition: its inputs, its processors, its state, its stream time. */
+/** A repartition topic that a task writes to, and what the task has said there of itself. */
+interface Downstream {
+  readonly node: string;
+  readonly partitions: number;
+  readonly feed: Feed;
+  /** Undefined before the first marker; each start says everything once more. */
+  last: TimeMarker | undefined;
+}
+
+/** One sub-topology on one partition: its inputs, its processors, its state, its time. */
 export class Task {
   readonly id: string;
-  readonly partition: number;
+  readonly plan: TaskPlan;
   readonly inputs: readonly TaskInput[];
   readonly state: TaskState;
-  readonly counts: TaskCounts = {
-    processed: 0,
-    dropped: { late: 0, 'null-key': 0, 'null-value': 0 },
-  };
-  readonly #plan: Plan;
-  readonly #outputs: Outputs;
-  readonly #graph: ProcessorGraph;
   /** How long an input has to be empty before stream time no longer waits for it. */
   idleTimeoutMs: number;
-  /** The repartition topics that its records go to. */
-  readonly #downstream: readonly { readonly topic: string; readonly partitions: number }[];
+  readonly #outputs: Outputs;
+  readonly #graph: ProcessorGraph;
+  /** All inputs. */
+  readonly #feed: Feed;
+  readonly #downstreams: readonly Downstream[];
+  #processed = 0;
+  readonly #dropped: Record<DropReason, number> = { late: 0, 'null-key': 0, 'null-value': 0 };
+  #committedCounts: TaskCounts;
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Undone by further input. */
   #isEnded = false;
-  /** What the last marker said, so that it is not said again. */
-  #lastMarker: TimeMarker | undefined;
   /** Set when something happened that a commit has to keep. */
   #isDirty = false;
   readonly #timeRose = (): void => this.#advance();
 
   constructor(options: TaskOptions) {
     const { plan, task, state, outputs } = options;
+    const { subTopology, partition } = task;
     this.id = task.id;
-    this.partition = task.partition;
+    this.plan = task;
     this.state = state;
-    this.#plan = plan;
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
-    const context: OperatorContext = {
-      taskId: task.id,
-      partition: task.partition,
-      streamTimeMs: () => this.#streamTimeMs,
-      keyValueStore: (name) => state.keyValueStore(name),
-      windowStore: (name) => state.windowStore(name),
-      globalStore: <K, V>(name: string) =>
-        options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
-      drop: (reason) => this.counts.dropped[reason]++,
-    };
-    const { applicationId, topology } = plan;
-    this.#graph = startProcessors(applicationId, topology, task.subTopology, outputs, context);
-    this.inputs = task.inputs.map((input) => {
-      const process = this.#graph.entries.get(input.node.name);
-      assert(process !== undefined, 'each source of the sub-topology has an entry');
-      return new TaskInput(input, task.partition, process);
+    this.inputs = task.inputs.map((input) => new TaskInput(input, partition));
+    this.#feed = new Feed(this.inputs, []);
+    const graph = new ProcessorGraph({
+      topology: plan.topology,
+      subTopology,
+      outputs,
+      inputs: (node) => this.inputs.filter((input) => input.node === node),
+      context: {
+        taskId: task.id,
+        partition,
+        keyValueStore: (name) => state.keyValueStore(name),
+        windowStore: (name) => state.windowStore(name),
+        globalStore: <K, V>(name: string) =>
+          options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
+        drop: (reason) => this.#dropped[reason]++,
+      },
     });
-    this.#downstream = plan.repartitionTopics
-      .filter(
-        ({ node }) =>
-          task.subTopology.nodes.includes(node.name) && !task.subTopology.sources.includes(node),
-      )
-      .map(({ topic, partitions }) => ({ topic: topic.name, partitions }));
+    this.#graph = graph;
+    for (const input of this.inputs) {
+      const process = graph.entries.get(input.node);
+      assert(process !== undefined, 'each source of the sub-topology has an entry');
+      input.process = process;
+    }
+    const own = new Set(repartitionsEndingIn(plan.topology, subTopology));
+    this.#downstreams = plan.repartitionTopics
+      .filter(({ node }) => own.has(node))
+      .map(({ node: { name }, partitions }) => {
+        return { node: name, partitions, feed: graph.exits.get(name)!, last: undefined };
+      });
+    this.#committedCounts = this.counts;
   }
 
+  /** What the task has done since its start, committed or not. */
+  get counts(): TaskCounts {
+    return { processed: this.#processed, dropped: { ...this.#dropped } };
+  }
+
+  /** The same, up to the last commit. */
+  get committedCounts(): TaskCounts {
+    return this.#committedCounts;
+  }
+
+  /** How far event time has come, by all inputs. For people to look at. */
   get streamTimeMs(): number {
+    this.#streamTimeMs = Math.max(this.#streamTimeMs, this.#feed.timeMs());
     return this.#streamTimeMs;
   }
 
@@ -95,23 +121,39 @@ export class Task {
 
   /** True when a commit would have something to keep, or something to say downstream. */
   get needsCommit(): boolean {
-    return this.#isDirty || (this.#downstream.length > 0 && this.#isNews(this.#marker()));
+    return this.#isDirty || this.#downstreams.some((each) => this.#news(each) !== undefined);
   }
 
   /** Goes on where the last commit was. */
   restore(input: TaskInput, offset: number, metadata: string): void {
     input.position = offset;
+    input.committedOffset = offset;
     const kept = decodeOffsetMetadata(metadata);
     if (kept === undefined) return;
     if (input.time instanceof UpstreamTime) input.time.restore(kept.timeMs, kept.upstreams);
     else input.time.timeMs = kept.timeMs;
-    this.#streamTimeMs = Math.max(this.#streamTimeMs, kept.streamTimeMs);
+    for (const time of this.#graph.times) {
+      const keptMs = kept.stores.get(time.store ?? '') ?? -Infinity;
+      time.timeMs = Math.max(time.timeMs, keptMs);
+    }
+  }
+
+  /**
+   * Says downstream that this task is at work, before anything else is: what an earlier run has
+   * said of it and has not been read, that it was idle or had ended, no longer counts then.
+   */
+  announce(): void {
+    this.#writeMarkers();
   }
 
   add(records: PartitionRecords): void {
     const input = this.inputs.find(({ topic }) => topic === records.topic);
     assert(input !== undefined, 'records come for an input of the task');
+    const wasIdle = input.isIdle;
     input.add(records);
+    // Who was said to be idle is waited for again from here on, not from the next commit on, by
+    // which time the others may have told how far they are.
+    if (wasIdle) this.#writeMarkers();
   }
 
   get hasQueued(): boolean {
@@ -119,8 +161,9 @@ export class Task {
   }
 
   /**
-   * Processes up to `max` records of those that were fetched, the oldest timestamp of all inputs first, and
-   * returns how many it did. With several inputs it waits for those that are known to have more.
+   * Processes up to `max` records of those that were fetched, the oldest timestamp of all inputs
+   * first, and returns how many it did. With several inputs it waits for those that are known to
+   * have more.
    */
   process(max: number): number {
     const single = this.inputs.length === 1 ? this.inputs[0] : undefined;
@@ -130,11 +173,7 @@ export class Task {
       if (input === undefined || !input.stand(this.#timeRose)) break;
       input.processHead(this.#timeRose);
     }
-    if (count > 0) {
-      this.counts.processed += count;
-      this.#isEnded = false;
-      this.#isDirty = true;
-    }
+    if (count > 0) this.#noteProcessed(count);
     return count;
   }
 
@@ -142,10 +181,7 @@ export class Task {
   inject(topic: string, record: StreamRecord): void {
     const input = this.inputs.find((each) => each.topic === topic);
     assert(input !== undefined, 'records come for an input of the task');
-    input.inject(record, this.#timeRose);
-    this.counts.processed++;
-    this.#isEnded = false;
-    this.#isDirty = true;
+    if (input.inject(record, this.#timeRose)) this.#noteProcessed(1);
   }
 
   /** Notes which inputs have run dry; after a while stream time no longer waits for them. */
@@ -156,50 +192,52 @@ export class Task {
       input.noteEmpty(nowMs, this.idleTimeoutMs);
       hasChanged ||= input.isIdle !== wasIdle;
     }
-    if (hasChanged && this.inputs.length > 1) this.#advance();
+    if (hasChanged) this.#advance();
   }
 
   /** Passes on what operators hold back, and says downstream how far this task is. */
   flush(): void {
-    for (const processor of this.#graph.processors) processor.flush?.();
+    this.#graph.flush();
     this.#writeMarkers();
   }
 
   /** Appends one changelog record for each key that has changed since the last commit. */
   writeChangelog(): void {
+    const { partition } = this.plan;
     for (const [name, store] of this.state.stores) {
       if (store.spec.backing !== 'changelog') {
-        store.takeChanged(() => undefined); // its topic has it already
+        this.state.tailCount += store.takeChanged(() => undefined); // its topic has it already
         continue;
       }
-      const writer = this.#outputs.writer(changelogTopic(this.#plan.applicationId, name));
-      store.takeChanged((entry) => {
+      const writer = this.#outputs.changelog(name);
+      this.state.tailCount += store.takeChanged((entry) => {
         const value = entry.value === undefined ? null : entry;
-        writer.write(entry, value, entry.timestampMs, undefined, this.partition);
+        writer.write(entry, value, entry.timestampMs, undefined, partition);
       });
     }
   }
 
   /** What to commit: the next offset of each input, with what decides lateness. */
   offsets(): CommittedOffset[] {
-    return this.inputs.map(({ topic, partition, position, time }) => ({
-      topic,
-      partition,
-      offset: position,
-      metadata: encodeOffsetMetadata({
-        timeMs: time.timeMs,
-        streamTimeMs: this.#streamTimeMs,
-        upstreams: time instanceof UpstreamTime ? time.snapshot() : [],
-      }),
-    }));
+    const stores = new Map<string, number>();
+    for (const { store, timeMs } of this.#graph.times) {
+      if (store !== undefined) stores.set(store, timeMs);
+    }
+    return this.inputs.map(({ topic, partition, position, time }) => {
+      const upstreams = time instanceof UpstreamTime ? time.snapshot() : [];
+      const metadata = encodeOffsetMetadata({ timeMs: time.timeMs, upstreams, stores });
+      return { topic, partition, offset: position, metadata };
+    });
   }
 
   /** A commit has kept everything. */
   committed(): void {
     this.#isDirty = false;
+    this.#committedCounts = this.counts;
+    for (const input of this.inputs) input.committedOffset = input.position;
   }
 
-  /** True when nothing is left to read and nothing more can come. */
+  /** True when nothing is left to read and nothing more can come, as far as its inputs say. */
   canEnd(): boolean {
     return this.inputs.every((input) => {
       return input.isCaughtUp && (!(input.time instanceof UpstreamTime) || input.time.isEnded);
@@ -209,12 +247,14 @@ export class Task {
   /** No more input will come: closes all windows, and says so downstream. */
   end(): void {
     assert(this.canEnd(), 'a task ends when its input has');
-    let closedMs = -Infinity;
-    for (const processor of this.#graph.processors) {
-      closedMs = Math.max(closedMs, processor.endOfInput?.() ?? -Infinity);
-    }
-    this.#streamTimeMs = Math.max(this.#streamTimeMs, closedMs);
+    this.#graph.end();
     this.#isEnded = true;
+    this.#isDirty = true;
+  }
+
+  #noteProcessed(count: number): void {
+    this.#processed += count;
+    this.#isEnded = false;
     this.#isDirty = true;
   }
 
@@ -231,49 +271,29 @@ export class Task {
     return oldest;
   }
 
-  /** Stream time is that of the slowest input that is not idle. */
   #advance(): void {
-    this.#isDirty = true;
-    let timeMs = Infinity;
-    for (const { isIdle, time } of this.inputs) {
-      if (!isIdle && time.timeMs < timeMs) timeMs = time.timeMs;
-    }
-    if (timeMs === Infinity || timeMs <= this.#streamTimeMs) return;
-    this.#streamTimeMs = timeMs;
-    for (const processor of this.#graph.processors) {
-      if (processor.deadlineMs !== undefined && processor.deadlineMs <= timeMs) {
-        processor.advance?.(timeMs);
-      }
-    }
+    if (this.#graph.advance()) this.#isDirty = true;
   }
 
-  #marker(): TimeMarker {
-    return {
-      upstream: this.partition,
-      timeMs: this.#streamTimeMs,
-      isIdle: this.inputs.every(({ isIdle }) => isIdle),
-      isEnded: this.#isEnded,
-    };
-  }
-
-  #isNews(marker: TimeMarker): boolean {
-    const last = this.#lastMarker;
-    return (
-      last?.timeMs !== marker.timeMs ||
-      last.isIdle !== marker.isIdle ||
-      last.isEnded !== marker.isEnded
-    );
+  /** What a downstream topic has to be told: undefined when it knows. */
+  #news({ feed, last }: Downstream): TimeMarker | undefined {
+    const timeMs = Math.max(feed.timeMs(), last?.timeMs ?? -Infinity);
+    const { isIdle } = feed;
+    const isEnded = this.#isEnded;
+    if (last?.timeMs === timeMs && last.isIdle === isIdle && last.isEnded === isEnded) return;
+    return { upstream: this.plan.partition, timeMs, isIdle, isEnded };
   }
 
   #writeMarkers(): void {
-    const marker = this.#marker();
-    if (this.#downstream.length === 0 || !this.#isNews(marker)) return;
-    this.#lastMarker = marker;
-    const timestampMs = Math.max(0, marker.timeMs);
-    const headers = encodeTimeMarker(marker);
-    for (const { topic, partitions } of this.#downstream) {
-      const writer = this.#outputs.writer(topic);
-      for (let partition = 0; partition < partitions; partition++) {
+    for (const downstream of this.#downstreams) {
+      const marker = this.#news(downstream);
+      if (marker === undefined) continue;
+      downstream.last = marker;
+      this.#isDirty = true;
+      const timestampMs = Math.max(0, marker.timeMs);
+      const headers = encodeTimeMarker(marker);
+      const writer = this.#outputs.node(downstream.node);
+      for (let partition = 0; partition < downstream.partitions; partition++) {
         writer.write(null, null, timestampMs, headers, partition);
       }
     }

@@ -1,11 +1,33 @@
 import { topic, type LogConfig, type Topic } from '../../core/index.ts';
 import type { TopicSpec } from '../topology/node.ts';
 
+const MIB = 1024 * 1024;
+
+/** A changelog is appended to once a commit, so its batches may be larger than a client's. */
+export const MESSAGE_BYTES_MAX = 16 * MIB;
+
+/** What the application's own topics are created with. */
+export const INTERNAL_CONFIG: Partial<LogConfig> = {
+  // Kafka Streams' segment size for internal topics: what has been read is soon deleted.
+  segmentBytes: 50 * MIB,
+  maxMessageBytes: MESSAGE_BYTES_MAX,
+};
+
 /** The handle of a topic that a topology names. */
-export function topicHandle(
-  spec: TopicSpec,
-  config: Partial<LogConfig> = {},
-): Topic<unknown, unknown> {
-  const { name, key, value, partitions } = spec;
+export function topicHandle(spec: TopicSpec): Topic<unknown, unknown> {
+  const { name, key, value, partitions, config } = spec;
   return topic(name, { key, value, config, ...(partitions !== undefined && { partitions }) });
+}
+
+export function changelogTopic(applicationId: string, store: string): string {
+  return `${applicationId}-${store}-changelog`;
+}
+
+export function repartitionTopic(applicationId: string, id: string): string {
+  return `${applicationId}-${id}-repartition`;
+}
+
+/** A partition as a key of maps. */
+export function placeOf(place: { readonly topic: string; readonly partition: number }): string {
+  return `${place.topic}-${place.partition}`;
 }

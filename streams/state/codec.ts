@@ -1,13 +1,20 @@
-import { AssertionFailure, NO_ROOM, serializeToBytes, type Serde } from '../../core/index.ts';
+import {
+  AssertionFailure,
+  int64,
+  NO_ROOM,
+  serializeToBytes,
+  type Serde,
+} from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 
-/** LMDB's longest key with pages of 4096 bytes. */
-const KEY_BYTES_MAX = 1978;
+/** One less than LMDB's longest key with pages of 4096 bytes: that one stands for the empty key. */
+const KEY_BYTES_MAX = 1977;
+const INT64 = int64();
 const TIMESTAMP_BYTES = 8;
-/** Places a signed number so that its bytes order as it does. */
-const SIGN_BIAS = 0x8000_0000;
-const HIGH = 0x1_0000_0000;
+const WINDOW_BYTES = 8;
+/** Inverted, the bytes of signed numbers are in the order of the numbers. */
+const SIGN_BIT = 0x80;
 
 /** A live entry of a store: one object a key, changed in place. */
 export interface LiveEntry<K, V> {
@@ -56,9 +63,8 @@ export class StoreCodec<K, V> {
     this.entryValue = {
       name: spec.value.name,
       serialize: ({ value, timestampMs }, target, position) => {
-        if (target.length - position < TIMESTAMP_BYTES) return NO_ROOM;
-        writeInt64(target, position, timestampMs);
-        return spec.value.serialize(value as V, target, position + TIMESTAMP_BYTES);
+        const start = INT64.serialize(timestampMs, target, position);
+        return start === NO_ROOM ? NO_ROOM : spec.value.serialize(value as V, target, start);
       },
       deserialize: unused,
     };
@@ -88,7 +94,8 @@ export class StoreCodec<K, V> {
     } catch (cause) {
       if (cause instanceof StreamsError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `a ${field} of store ${this.#store} could not be written by ${serde.name}: ${reason}`;
+      const store = this.#store;
+      const message = `a ${field} of store ${store} cannot be written by ${serde.name}: ${reason}`;
       throw new StreamsError(
         'SERIALIZATION_FAILED',
         message,
@@ -100,7 +107,9 @@ export class StoreCodec<K, V> {
 
   #tooLong(sizeBytes: number): StreamsError {
     const store = this.#store;
-    const message = `a key of store ${store} takes ${sizeBytes} bytes; at most ${KEY_BYTES_MAX} are possible`;
+    const message =
+      `a key of store ${store} takes ${sizeBytes} bytes; ` +
+      `at most ${KEY_BYTES_MAX} are possible`;
     return new StreamsError('STATE_KEY_TOO_LONG', message, {
       store,
       sizeBytes,
@@ -113,15 +122,15 @@ function unused(): never {
   throw new AssertionFailure('entries are read through decodeKey and decodeValue');
 }
 
-const WINDOW_BYTES = 8;
-
 /** The start of a windowed key's bytes. */
 export function decodeWindowStart(bytes: Buffer): number {
-  return (bytes.readUInt32BE(0) - SIGN_BIAS) * HIGH + bytes.readUInt32BE(4);
+  const high = bytes.readUInt32BE(0) - SIGN_BIAS;
+  return high * HIGH + bytes.readUInt32BE(4);
 }
 
+/** The time that stands before a value. */
 export function decodeTimestamp(bytes: Buffer): number {
-  return bytes.readInt32BE(0) * HIGH + bytes.readUInt32BE(4);
+  return INT64.deserialize(bytes, 0, TIMESTAMP_BYTES);
 }
 
 /** The bytes before and after all keys of a window. */
@@ -136,13 +145,9 @@ export function windowBounds(windowStartMs: number): {
 }
 
 function writeWindowStart(target: Buffer, position: number, windowStartMs: number): void {
-  const high = Math.floor(windowStartMs / HIGH);
-  target.writeUInt32BE(high + SIGN_BIAS, position);
-  target.writeUInt32BE(windowStartMs - high * HIGH, position + 4);
+  INT64.serialize(windowStartMs, target, position);
+  target[position]! ^= SIGN_BIT;
 }
 
-function writeInt64(target: Buffer, position: number, value: number): void {
-  const high = Math.floor(value / HIGH);
-  target.writeInt32BE(high, position);
-  target.writeUInt32BE(value - high * HIGH, position + 4);
-}
+const SIGN_BIAS = SIGN_BIT * 0x100_0000;
+const HIGH = 0x1_0000_0000;

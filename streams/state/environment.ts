@@ -13,26 +13,29 @@ export interface StateMeta {
 }
 
 /**
- * Where the checkpoints of one task are kept. Only committed state comes here. Two implementations: LMDB
- * and memory; one shared suite holds them to this page.
+ * Where the checkpoints of one task are kept. Only committed state comes here. Two implementations:
+ * LMDB and memory; one shared suite holds them to this page.
  */
 export interface StateEnvironment {
   /** What the last checkpoint said, or undefined where there was none. */
   readMeta(): StateMeta | undefined;
-  /** The value of a key: valid until the next call. */
+  /** The value of a key, in memory of its own. */
   get(store: string, key: Buffer): Buffer | undefined;
-  /** The entries from `start` to before `end`, by rising key; each valid until the next one. */
+  /**
+   * The entries from `start` to before `end`, in memory of their own, by rising key; only an empty
+   * key may stand anywhere.
+   */
   range(
     store: string,
     start: Buffer,
     end: Buffer | undefined,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
   /**
-   * Writes changes, by rising key within each store, and what they stand for: all of it or nothing. It
-   * survives kill -9 when it returns; after a power cut an older checkpoint may stand, whole.
+   * Writes changes, by rising key within each store, and what they stand for: all of it or nothing.
+   * It survives kill -9 when it returns; after a power cut an older checkpoint may stand, whole.
    */
   checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void;
   /** Removes everything: the state is to be rebuilt. */
-  clear(): Promise<void>;
+  clear(): void;
   close(): Promise<void>;
 }

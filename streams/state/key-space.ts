@@ -21,10 +21,10 @@ interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
 }
 
 /**
- * The live entries of a store, or of one window of it, in three layers that share the objects: what this
- * transaction has changed, what is committed but not in a checkpoint, and a cache of the rest. Values are
- * objects, serialised once for each commit that changed them; a value may be changed in place by the
- * function given to `update`.
+ * The live entries of a store, or of one window of it, in three layers that share the objects: what
+ * this transaction has changed, what is committed but not in a checkpoint, and a cache of the rest.
+ * Values are objects, serialised once for each commit that changed them; a value may be changed in
+ * place by the function given to `update`.
  */
 export class KeySpace<K, V> {
   readonly #name: string;
@@ -38,13 +38,19 @@ export class KeySpace<K, V> {
   #pending: Entry<K, V>[] = [];
   /** False when the checkpoint has entries that are not here. */
   #isComplete: boolean;
+  /**
+   * Entries in memory that are deleted: they stay until changelog and checkpoint have heard of it.
+   */
+  #deletedCount = 0;
 
   constructor(options: {
     readonly name: string;
     readonly codec: StoreCodec<K, V>;
     readonly environment: StateEnvironment;
     readonly windowStartMs?: number;
-    /** True when the checkpoint has nothing of this: then a missing entry need not be looked for. */
+    /**
+     * True when the checkpoint has nothing of this: then a missing entry need not be looked for.
+     */
     readonly isNew: boolean;
   }) {
     this.#name = options.name;
@@ -54,17 +60,13 @@ export class KeySpace<K, V> {
     this.#isComplete = options.isNew;
   }
 
-  /** Entries in memory, deleted ones included. */
+  /** Entries in memory that are not deleted. */
   get count(): number {
-    return this.#entries.size;
+    return this.#entries.size - this.#deletedCount;
   }
 
   get isComplete(): boolean {
     return this.#isComplete;
-  }
-
-  get pendingCount(): number {
-    return this.#pending.length;
   }
 
   get(key: K): V | undefined {
@@ -72,18 +74,19 @@ export class KeySpace<K, V> {
     return (this.#entries.get(id) ?? this.#load(key, id))?.value;
   }
 
+  /** As `KeyValueStore.update`. */
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void {
     const id = typeof key === 'object' ? this.#idOf(key) : key;
-    let entry = this.#entries.get(id) ?? this.#load(key, id);
+    const entry = this.#entries.get(id) ?? this.#load(key, id);
+    const before = entry?.value;
+    const value = change(before);
     if (entry === undefined) {
-      const value = change(undefined);
-      if (value === undefined) return;
-      entry = this.#add(key, id, value, timestampMs, CHANGED);
-      this.#changed.push(entry);
+      if (value !== undefined) this.#noteChange(this.#add(key, id, value, timestampMs, 0));
       return;
     }
-    entry.value = change(entry.value);
-    if (timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
+    // A key that was deleted begins anew: whether its entry is still here must make no difference.
+    if (before === undefined || timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
+    this.#setValue(entry, value);
     this.#noteChange(entry);
   }
 
@@ -95,7 +98,7 @@ export class KeySpace<K, V> {
       if (value === undefined) return;
       entry = this.#add(key, id, value, timestampMs, 0);
     }
-    entry.value = value;
+    this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
     this.#noteChange(entry);
   }
@@ -104,13 +107,8 @@ export class KeySpace<K, V> {
   restore(keyBytes: Buffer, value: V | undefined, timestampMs: number): void {
     const key = this.#codec.decodeKey(keyBytes);
     const id = this.#idOf(key);
-    let entry = this.#entries.get(id);
-    if (entry === undefined) {
-      entry = this.#add(key, id, value, timestampMs, KEPT | PENDING);
-      this.#pending.push(entry);
-      return;
-    }
-    entry.value = value;
+    const entry = this.#entries.get(id) ?? this.#add(key, id, value, timestampMs, 0);
+    this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
     if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
     entry.flags |= KEPT | PENDING;
@@ -128,8 +126,8 @@ export class KeySpace<K, V> {
   }
 
   /**
-   * Hands over what the changelog has to hear of: one entry for each key that has changed since the last
-   * call. From now on they are committed, as far as this store goes.
+   * Hands over what the changelog has to hear of: one entry for each key that has changed since the
+   * last call. From now on they are committed, as far as this store goes.
    */
   takeChanged(): readonly LiveEntry<K, V>[] {
     const changed = this.#changed;
@@ -139,7 +137,7 @@ export class KeySpace<K, V> {
     for (const entry of changed) {
       entry.flags &= ~CHANGED;
       if (entry.value === undefined && (entry.flags & KEPT) === 0) {
-        this.#entries.delete(entry.id); // made and deleted in between: nobody has to know
+        this.#forget(entry); // made and deleted in between: nobody has to know
         continue;
       }
       if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
@@ -149,7 +147,10 @@ export class KeySpace<K, V> {
     return kept;
   }
 
-  /** Hands over what a checkpoint has to write, by rising key as far as keys compare as their bytes do. */
+  /**
+   * Hands over what a checkpoint has to write, by rising key as far as keys compare as their bytes
+   * do.
+   */
   takePending(): StoredChange[] {
     const pending = this.#pending;
     this.#pending = [];
@@ -158,7 +159,7 @@ export class KeySpace<K, V> {
       entry.flags &= ~PENDING;
       const key = this.#codec.encodeKey(entry);
       if (entry.value !== undefined) return { key, value: this.#codec.encodeValue(entry) };
-      this.#entries.delete(entry.id);
+      this.#forget(entry);
       return { key, value: undefined };
     });
   }
@@ -169,9 +170,21 @@ export class KeySpace<K, V> {
     for (const entry of this.#entries.values()) {
       if (this.#entries.size <= count) return;
       if ((entry.flags & (CHANGED | PENDING)) !== 0) continue;
-      this.#entries.delete(entry.id);
+      this.#forget(entry);
       this.#isComplete = false;
     }
+  }
+
+  #setValue(entry: Entry<K, V>, value: V | undefined): void {
+    if ((value === undefined) !== (entry.value === undefined)) {
+      this.#deletedCount += value === undefined ? 1 : -1;
+    }
+    entry.value = value;
+  }
+
+  #forget(entry: Entry<K, V>): void {
+    this.#entries.delete(entry.id);
+    if (entry.value === undefined) this.#deletedCount--;
   }
 
   #noteChange(entry: Entry<K, V>): void {
@@ -184,6 +197,7 @@ export class KeySpace<K, V> {
     const windowStartMs = this.#windowStartMs;
     const entry: Entry<K, V> = { key, windowStartMs, value, timestampMs, id, flags };
     this.#entries.set(id, entry);
+    if (value === undefined) this.#deletedCount++;
     return entry;
   }
 

@@ -1,35 +1,40 @@
-import { mkdirSync, rmSync } from 'node:fs';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { present } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StateEnvironment, StateMeta, StoredChange } from './environment.ts';
 
-const META_DATABASE = 'meta';
+/** No store can be called so. */
+const META_DATABASE = '$meta';
 const META_KEY = Buffer.from('meta');
+/**
+ * LMDB has no empty keys. The empty key of a store stands under this one, which no other key can
+ * be: it is as long as LMDB's keys can be, and those of stores are shorter.
+ */
+const EMPTY_KEY = Buffer.alloc(1978);
 
 /**
- * The layout of stores in LMDB. A checkpoint of another version is thrown away and the state is read
- * back from the changelog.
+ * The layout of stores in LMDB. A checkpoint of another version is thrown away and the state is
+ * read back from the changelog.
  */
 export const STATE_FORMAT_VERSION = 1;
 
 /**
- * Checkpoints in LMDB: one environment a task, a database each store, and `meta` beside them, so that
- * state and changelog offset change in one transaction.
+ * Checkpoints in LMDB: one environment a task, a database each store, and one of what they stand
+ * for beside them, so that state and changelog offset change in one transaction.
  *
- * LMDB syncs behind each commit ("overlapping sync"): nothing is waited for, a process that is killed
- * loses nothing, and after a power cut the newest checkpoint that was synced stands.
+ * LMDB syncs behind each commit ("overlapping sync"): nothing is waited for, a process that is
+ * killed loses nothing, and after a power cut the newest checkpoint that was synced stands.
  */
 export class LmdbEnvironment implements StateEnvironment {
-  readonly directory: string;
-  readonly #storeNames: readonly string[];
-  #root: RootDatabase<Buffer, Buffer>;
-  #databases: Map<string, Database<Buffer, Buffer>>;
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #databases: ReadonlyMap<string, Database<Buffer, Buffer>>;
 
-  private constructor(directory: string, storeNames: readonly string[]) {
-    this.directory = directory;
-    this.#storeNames = storeNames;
-    [this.#root, this.#databases] = openEnvironment(directory, storeNames);
+  private constructor(
+    root: RootDatabase<Buffer, Buffer>,
+    databases: ReadonlyMap<string, Database<Buffer, Buffer>>,
+  ) {
+    this.#root = root;
+    this.#databases = databases;
   }
 
   /**
@@ -38,7 +43,21 @@ export class LmdbEnvironment implements StateEnvironment {
    * @throws StreamsError STATE_CORRUPT when LMDB cannot open what is there.
    */
   static open(directory: string, storeNames: readonly string[]): LmdbEnvironment {
-    return new LmdbEnvironment(directory, storeNames);
+    const names = [META_DATABASE, ...storeNames];
+    try {
+      const maxDbs = names.length + 1; // and the root
+      const root = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs });
+      const databases = names.map(
+        (name) => [name, root.openDB<Buffer, Buffer>({ name, ...BINARY })] as const,
+      );
+      return new LmdbEnvironment(root, new Map(databases));
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message =
+        `the state in ${directory} cannot be opened: ${reason}; ` +
+        'remove the directory, and it is read back from the changelogs';
+      throw new StreamsError('STATE_CORRUPT', message, { directory, reason }, { cause });
+    }
   }
 
   readMeta(): StateMeta | undefined {
@@ -49,7 +68,9 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   get(store: string, key: Buffer): Buffer | undefined {
-    return this.#database(store).getBinaryFast(key);
+    // A copy: what `getBinaryFast` returns is overwritten by the next call, and a value may be a
+    // view.
+    return this.#database(store).getBinary(key.length === 0 ? EMPTY_KEY : key);
   }
 
   *range(
@@ -58,7 +79,9 @@ export class LmdbEnvironment implements StateEnvironment {
     end: Buffer | undefined,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }> {
     const bounds = end === undefined ? { start } : { start, end };
-    for (const { key, value } of this.#database(store).getRange(bounds)) yield { key, value };
+    for (const { key, value } of this.#database(store).getRange(bounds)) {
+      yield { key: key.equals(EMPTY_KEY) ? NO_BYTES : key, value };
+    }
   }
 
   checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void {
@@ -66,8 +89,10 @@ export class LmdbEnvironment implements StateEnvironment {
     this.#root.transactionSync(() => {
       for (const [store, changed] of changes) {
         const database = this.#database(store);
-        for (const { key, value } of changed) {
-          // Inside the transaction both calls are done when they return; the promises say nothing more.
+        for (const { key: bytes, value } of changed) {
+          const key = bytes.length === 0 ? EMPTY_KEY : bytes;
+          // Inside the transaction both calls are done when they return; the promises say nothing
+          // more.
           if (value === undefined) void database.remove(key);
           else void database.put(key, value);
         }
@@ -76,10 +101,10 @@ export class LmdbEnvironment implements StateEnvironment {
     });
   }
 
-  async clear(): Promise<void> {
-    await this.#root.close();
-    rmSync(this.directory, { recursive: true, force: true });
-    [this.#root, this.#databases] = openEnvironment(this.directory, this.#storeNames);
+  clear(): void {
+    this.#root.transactionSync(() => {
+      for (const database of this.#databases.values()) database.clearSync();
+    });
   }
 
   async close(): Promise<void> {
@@ -93,20 +118,4 @@ export class LmdbEnvironment implements StateEnvironment {
 }
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
-
-function openEnvironment(
-  directory: string,
-  storeNames: readonly string[],
-): [RootDatabase<Buffer, Buffer>, Map<string, Database<Buffer, Buffer>>] {
-  try {
-    mkdirSync(directory, { recursive: true });
-    const names = [META_DATABASE, ...storeNames];
-    const root = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs: names.length + 1 });
-    const databases = names.map((name) => [name, root.openDB<Buffer, Buffer>({ name, ...BINARY })]);
-    return [root, new Map(databases as [string, Database<Buffer, Buffer>][])];
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `the state in ${directory} cannot be opened: ${reason}; remove the directory to rebuild it`;
-    throw new StreamsError('STATE_CORRUPT', message, { directory, reason }, { cause });
-  }
-}
+const NO_BYTES = Buffer.alloc(0);

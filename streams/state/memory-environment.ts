@@ -1,6 +1,6 @@
 import type { StateEnvironment, StateMeta, StoredChange } from './environment.ts';
 
-/** Checkpoints in memory: for tests of topologies, and for stores that need not outlive the process. */
+/** Checkpoints in memory: for tests of topologies, which end with their process. */
 export class MemoryEnvironment implements StateEnvironment {
   readonly #stores = new Map<string, Map<string, Buffer>>();
   #meta: StateMeta | undefined;
@@ -10,7 +10,8 @@ export class MemoryEnvironment implements StateEnvironment {
   }
 
   get(store: string, key: Buffer): Buffer | undefined {
-    return this.#stores.get(store)?.get(key.toString('latin1'));
+    const value = this.#stores.get(store)?.get(key.toString('latin1'));
+    return value && Buffer.from(value);
   }
 
   *range(
@@ -20,7 +21,7 @@ export class MemoryEnvironment implements StateEnvironment {
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }> {
     const entries = [...(this.#stores.get(store) ?? [])].map(([key, value]) => ({
       key: Buffer.from(key, 'latin1'),
-      value,
+      value: Buffer.from(value),
     }));
     entries.sort((a, b) => Buffer.compare(a.key, b.key));
     for (const entry of entries) {
@@ -42,10 +43,9 @@ export class MemoryEnvironment implements StateEnvironment {
     this.#meta = meta;
   }
 
-  clear(): Promise<void> {
+  clear(): void {
     this.#stores.clear();
     this.#meta = undefined;
-    return Promise.resolve();
   }
 
   close(): Promise<void> {

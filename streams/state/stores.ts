@@ -7,15 +7,17 @@ import { KeySpace } from './key-space.ts';
 export interface TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
-  /** Entries that no checkpoint has yet. */
-  readonly pendingCount: number;
-  /** Hands over, by calling `visit`, what the changelog has to hear of. */
-  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): void;
-  /** Hands over what a checkpoint has to write. */
+  /**
+   * Hands over, by calling `visit`, what the changelog has to hear of; returns how much that was.
+   */
+  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number;
+  /** Hands over what a checkpoint has to write. To be called right after a commit. */
   takePending(): StoredChange[];
   /** Takes over a record of the topic that backs the store. */
   restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void;
-  /** Drops clean entries beyond `count`. */
+  /**
+   * Drops clean entries until `count` are left in memory; of windows, those of the oldest first.
+   */
   shrinkTo(count: number): void;
 }
 
@@ -32,7 +34,7 @@ export class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
     const hasChangelog = spec.backing === 'changelog';
     this.#decode = (value) =>
       hasChangelog ? codec.decodeValue(value) : spec.value.deserialize(value, 0, value.length);
-    this.spec = spec as StoreSpec;
+    this.spec = spec;
     this.codec = codec as StoreCodec<unknown, unknown>;
     this.#space = new KeySpace({ name: spec.name, codec, environment, isNew });
   }
@@ -43,10 +45,6 @@ export class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
 
   get size(): number | undefined {
     return this.#space.isComplete ? this.#space.count : undefined;
-  }
-
-  get pendingCount(): number {
-    return this.#space.pendingCount;
   }
 
   get(key: K): V | undefined {
@@ -73,8 +71,10 @@ export class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
     return this.#space.changed();
   }
 
-  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): void {
-    for (const entry of this.#space.takeChanged()) visit(entry);
+  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {
+    const changed = this.#space.takeChanged();
+    for (const entry of changed) visit(entry);
+    return changed.length;
   }
 
   takePending(): StoredChange[] {
@@ -108,7 +108,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
     this.#codec = new StoreCodec(spec);
-    this.spec = spec as StoreSpec;
+    this.spec = spec;
     this.codec = this.#codec as StoreCodec<unknown, unknown>;
     this.#environment = environment;
     if (isNew) return;
@@ -120,12 +120,6 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
 
   get name(): string {
     return this.spec.name;
-  }
-
-  get pendingCount(): number {
-    let count = this.#dropped.size;
-    for (const window of this.#windows.values()) count += window.pendingCount;
-    return count;
   }
 
   get(key: K, windowStartMs: number): V | undefined {
@@ -161,10 +155,14 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     if (this.#checkpointed.delete(windowStartMs)) this.#dropped.add(windowStartMs);
   }
 
-  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): void {
+  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {
+    let count = 0;
     for (const window of this.#windows.values()) {
-      for (const entry of window.takeChanged()) visit(entry);
+      const changed = window.takeChanged();
+      for (const entry of changed) visit(entry);
+      count += changed.length;
     }
+    return count;
   }
 
   takePending(): StoredChange[] {
@@ -191,7 +189,16 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   shrinkTo(count: number): void {
-    for (const window of this.#windows.values()) window.shrinkTo(count);
+    let excess = -count;
+    for (const window of this.#windows.values()) excess += window.count;
+    for (const startMs of this.#starts) {
+      if (excess <= 0) return;
+      const window = this.#windows.get(startMs);
+      if (window === undefined) continue;
+      const before = window.count;
+      window.shrinkTo(Math.max(0, before - excess));
+      excess -= before - window.count;
+    }
   }
 
   #begin(windowStartMs: number): KeySpace<K, V> {
@@ -212,7 +219,9 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return window;
   }
 
-  /** The windows that the checkpoint has, found by jumping from each one's first key to the next. */
+  /**
+   * The windows that the checkpoint has, found by jumping from each one's first key to the next.
+   */
   *#storedWindows(): Generator<number> {
     let from = Buffer.alloc(0);
     for (;;) {

@@ -6,10 +6,16 @@ import { STATE_FORMAT_VERSION } from './lmdb-environment.ts';
 import { TaskKeyValueStore, TaskWindowStore, type TaskStore } from './stores.ts';
 
 /**
- * All stores of one task: one environment, and how far along its changelog each store's checkpoint is.
+ * All stores of one task: one environment, and how far along its changelog each store's checkpoint
+ * is.
  */
 export class TaskState {
   readonly stores: ReadonlyMap<string, TaskStore>;
+  /**
+   * Changes that are in the changelogs and in no checkpoint: what a restart would have to read
+   * back. Who writes or reads a changelog counts them.
+   */
+  tailCount = 0;
   readonly #environment: StateEnvironment;
   /** Store to the changelog offset that its checkpoint stands for. Changes at each checkpoint. */
   #changelogOffsets: Readonly<Record<string, number>>;
@@ -17,6 +23,7 @@ export class TaskState {
   constructor(environment: StateEnvironment, specs: readonly StoreSpec[]) {
     this.#environment = environment;
     const meta = environment.readMeta();
+    if (meta === undefined) environment.clear(); // of another version, or nothing
     this.#changelogOffsets = meta?.changelogOffsets ?? {};
     const stores = specs.map((spec): [string, TaskStore] => {
       const isNew = this.#changelogOffsets[spec.name] === undefined;
@@ -26,16 +33,11 @@ export class TaskState {
     this.stores = new Map(stores);
   }
 
-  /** The changelog offset to read a store back from; undefined when there is no checkpoint of it. */
+  /**
+   * The changelog offset to read a store back from; undefined when there is no checkpoint of it.
+   */
   changelogOffset(store: string): number | undefined {
     return this.#changelogOffsets[store];
-  }
-
-  /** Entries that are committed and in no checkpoint: what a restart has to read back. */
-  get pendingCount(): number {
-    let count = 0;
-    for (const store of this.stores.values()) count += store.pendingCount;
-    return count;
   }
 
   /** @throws StreamsError UNKNOWN_STORE */
@@ -53,8 +55,8 @@ export class TaskState {
   }
 
   /**
-   * Writes everything committed to the environment, in one transaction with the changelog offsets that it
-   * stands for. Only right after a commit: the live values must be the committed ones.
+   * Writes everything committed to the environment, in one transaction with the changelog offsets
+   * that it stands for. Only right after a commit: the live values must be the committed ones.
    */
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
     const changes = new Map<string, StoredChange[]>();
@@ -63,6 +65,7 @@ export class TaskState {
     const meta = { formatVersion: STATE_FORMAT_VERSION, changelogOffsets: offsets };
     this.#environment.checkpoint(changes, meta);
     this.#changelogOffsets = offsets;
+    this.tailCount = 0;
     for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);
   }
 

@@ -1,4 +1,5 @@
 import {
+  AssertionFailure,
   deserializeBytes,
   LogError,
   NO_HEADERS,
@@ -7,10 +8,11 @@ import {
   type Serde,
   type Topic,
 } from '../../core/index.ts';
+import type { LiveEntry, StoreCodec } from '../state/codec.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';
 import { TaskState, unknownStore } from '../state/task-state.ts';
-import { collectMetrics, type StreamsMetrics } from '../runtime/metrics.ts';
+import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metrics.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
 import { Task } from '../runtime/task.ts';
@@ -62,9 +64,9 @@ interface StoredOutput {
 const APPLICATION_ID = 'test';
 
 /**
- * Runs a topology without a log and without waiting: one partition a topic, a commit after each record, and
- * no cache between (Kafka Streams: `TopologyTestDriver`). Keys and values pass through their serdes, so a
- * wrong serde shows.
+ * Runs a topology without a log and without waiting: one partition a topic, a commit after each
+ * record, and no cache between (Kafka Streams: `TopologyTestDriver`). Keys and values pass through
+ * their serdes, so a wrong serde shows.
  *
  * @example
  * const driver = new TopologyTestDriver(builder.build());
@@ -76,7 +78,7 @@ export class TopologyTestDriver {
   readonly #tasks: readonly Task[];
   readonly #globalStores = new Map<string, GlobalStore<unknown, unknown>>();
   readonly #outputs = new Map<string, StoredOutput[]>();
-  /** Records for repartition topics, to be processed next. */
+  /** Records for topics that the topology reads itself, to be processed next. */
   readonly #internal: { readonly topic: string; readonly output: StoredOutput }[] = [];
   #nowMs = 0;
   #offset = 0;
@@ -88,40 +90,36 @@ export class TopologyTestDriver {
     for (const { store, topic } of topology.globalTables) {
       this.#globalStores.set(store.name, new GlobalStore(store.name, topic.key));
     }
-    this.#tasks = plan.tasks
-      .filter(({ partition }) => partition === 0)
-      .map((task) => {
-        const state = new TaskState(new MemoryEnvironment(), task.stores);
-        const started = new Task({
-          plan,
-          task,
-          state,
-          outputs: { writer: (name) => this.#writer(name) },
-          globalStore: (name) => this.#globalStore(name),
-          idleTimeoutMs: 0,
-        });
-        for (const input of started.inputs) input.endOffset = 0;
-        return started;
+    this.#tasks = plan.tasks.map((task) => {
+      const state = new TaskState(new MemoryEnvironment(), task.stores);
+      const started = new Task({
+        plan,
+        task,
+        state,
+        outputs: {
+          node: (name) => this.#nodeWriter(name),
+          changelog: (store) => changelogWriter(state.stores.get(store)?.codec),
+        },
+        globalStore: (name) => this.#globalStore(name),
+        idleTimeoutMs: 0,
       });
+      for (const input of started.inputs) input.endOffset = 0;
+      return started;
+    });
   }
 
   /** @throws LogError UNKNOWN_TOPIC_OR_PARTITION for a topic that the topology does not read. */
   inputTopic<K, V>(topic: Topic<K, V>): TestInputTopic<K, V> {
     const { name } = topic;
-    const global = this.#plan.topology.globalTables.find((table) => table.topic.name === name);
-    const task = this.#tasks.find(({ inputs }) => inputs.some((input) => input.topic === name));
-    if (global === undefined && task === undefined) throw notInTopology(name, 'reads');
+    const task = this.#taskReading(name);
+    const isGlobal = this.#plan.topology.globalTables.some((table) => table.topic.name === name);
+    if (!isGlobal && task === undefined) throw notInTopology(name, 'reads');
     const pipe = (record: TestRecord<K, V>): void => {
-      const key = roundTrip(topic.key, record.key ?? null);
-      const value = roundTrip(topic.value, record.value);
-      if (global !== undefined) {
-        if (key !== null) this.#globalStore(global.store.name).set(key, value);
-        return;
-      }
       this.#nowMs = record.timestampMs ?? this.#nowMs;
-      const { headers = NO_HEADERS } = record;
-      const offset = this.#offset++;
-      task?.inject(name, new StreamRecord(key, value, this.#nowMs, headers, name, 0, offset));
+      const { key = null, value, headers = NO_HEADERS } = record;
+      const written = write(topic, key, value, this.#nowMs, headers);
+      this.#setGlobal(name, written);
+      this.#process(name, written);
       this.#settle();
     };
     return {
@@ -168,17 +166,22 @@ export class TopologyTestDriver {
     );
   }
 
-  /** No more input comes: windows close and pass their results on, as at the end of a bounded job. */
+  /**
+   * No more input comes: windows close and pass their results on, as at the end of a bounded job.
+   */
   endOfInput(): void {
-    for (const task of this.#tasks) {
-      task.end();
+    let open = this.#tasks;
+    while (open.length > 0) {
+      const ids = open.map(({ plan }) => plan.subTopology.id);
+      const ending = open.filter(({ plan }) => !plan.upstreams.some((id) => ids.includes(id)));
+      for (const task of ending) task.end();
       this.#settle();
+      open = open.filter((task) => !ending.includes(task));
     }
   }
 
   metrics(): StreamsMetrics {
-    const none = { commits: 0, lastCommitMs: 0, checkpoints: 0, lastCheckpointMs: 0 };
-    return collectMetrics(this.#tasks, none);
+    return collectMetrics(this.#tasks, newCounts());
   }
 
   /** Lets everything run that the last record has set off. */
@@ -195,15 +198,14 @@ export class TopologyTestDriver {
     } while (this.#internal.length > 0);
   }
 
-  /** A record of a repartition topic, on its reading side. */
+  /** A record of a topic that a task reads. */
   #process(topic: string, { key, value, timestampMs, headers }: StoredOutput): void {
-    const repartition = this.#plan.repartitionTopics.find((each) => each.topic.name === topic);
-    const task = this.#tasks.find(({ inputs }) => inputs.some((input) => input.topic === topic));
-    if (repartition === undefined || task === undefined) return;
-    const { node } = repartition;
+    const task = this.#taskReading(topic);
+    const spec = task?.plan.inputs.find((input) => input.topic.name === topic)?.topic;
+    if (task === undefined || spec === undefined) return;
     const record = new StreamRecord(
-      key === null ? null : deserializeBytes(node.key, key),
-      value === null ? null : deserializeBytes(node.value, value),
+      key === null ? null : deserializeBytes(spec.key, key),
+      value === null ? null : deserializeBytes(spec.value, value),
       timestampMs,
       headers,
       topic,
@@ -213,26 +215,36 @@ export class TopologyTestDriver {
     task.inject(topic, record);
   }
 
-  #writer(topic: string): RecordWriter {
-    const repartition = this.#plan.repartitionTopics.find((each) => each.topic.name === topic);
-    const sink = this.#plan.topology.nodes.find(
-      (node) => node.kind === 'sink' && node.topic.name === topic,
-    );
-    const spec = repartition?.node ?? (sink?.kind === 'sink' ? sink.topic : undefined);
-    const stored = this.#stored(topic);
+  #taskReading(topic: string): Task | undefined {
+    return this.#tasks.find(({ inputs }) => inputs.some((input) => input.topic === topic));
+  }
+
+  /** A writer for a sink or repartition node. */
+  #nodeWriter(name: string): RecordWriter {
+    const repartition = this.#plan.repartitionTopics.find(({ node }) => node.name === name);
+    const sink = this.#plan.topology.nodes.find((node) => node.name === name);
+    const spec = repartition?.topic ?? (sink?.kind === 'sink' ? sink.topic : undefined);
+    if (spec === undefined) throw new AssertionFailure('sinks and repartition nodes write');
+    const { name: topic } = spec;
+    const stored = repartition === undefined ? this.#stored(topic) : [];
     return {
       write: (key, value, timestampMs, headers = NO_HEADERS) => {
-        if (spec === undefined) return; // a changelog: the stores are right here
-        const output = {
-          key: key === null ? null : serializeToBytes(spec.key, key),
-          value: value === null ? null : serializeToBytes(spec.value, value),
-          timestampMs,
-          headers,
-        };
-        if (repartition !== undefined) this.#internal.push({ topic, output });
-        else stored.push(output);
+        const output = write(spec, key, value, timestampMs, headers);
+        if (repartition === undefined) stored.push(output);
+        if (this.#taskReading(topic) !== undefined) this.#internal.push({ topic, output });
+        this.#setGlobal(topic, output);
       },
     };
+  }
+
+  /** Puts a record into the global tables of its topic. */
+  #setGlobal(topic: string, { key, value }: StoredOutput): void {
+    if (key === null) return;
+    for (const { topic: spec, store } of this.#plan.topology.globalTables) {
+      if (spec.name !== topic) continue;
+      const row = value === null ? null : deserializeBytes(spec.value, value);
+      this.#globalStore(store.name).set(deserializeBytes(spec.key, key), row);
+    }
   }
 
   #stored(topic: string): StoredOutput[] {
@@ -248,8 +260,30 @@ export class TopologyTestDriver {
   }
 }
 
-function roundTrip<T>(serde: Serde<T>, value: T | null): T | null {
-  return value === null ? null : deserializeBytes(serde, serializeToBytes(serde, value));
+function write<K, V>(
+  topic: { readonly key: Serde<K>; readonly value: Serde<V> },
+  key: K | null,
+  value: V | null,
+  timestampMs: number,
+  headers: Headers,
+): StoredOutput {
+  return {
+    key: key === null ? null : serializeToBytes(topic.key, key),
+    value: value === null ? null : serializeToBytes(topic.value, value),
+    timestampMs,
+    headers,
+  };
+}
+
+/** Nothing reads a changelog here, but it must be writable. */
+function changelogWriter(codec: StoreCodec<unknown, unknown> | undefined): RecordWriter {
+  return {
+    write: (key, value) => {
+      if (codec === undefined) return;
+      codec.encodeKey(key as LiveEntry<unknown, unknown>);
+      if (value !== null) codec.encodeValue(value as LiveEntry<unknown, unknown>);
+    },
+  };
 }
 
 function notInTopology(topic: string, verb: string): LogError {

@@ -1,4 +1,4 @@
-import type { Headers, Serde } from '../../core/index.ts';
+import type { LogConfig, Serde } from '../../core/index.ts';
 import type { Operator } from './operator.ts';
 import type { StoreSpec } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
@@ -10,9 +10,14 @@ export interface TopicSpec<K = unknown, V = unknown> {
   readonly value: Serde<V>;
   /** Undefined where the topic decides. */
   readonly partitions: number | undefined;
+  /** What the topic is created with, if there is none. */
+  readonly config: Partial<LogConfig>;
 }
 
-/** Where the event time of a record comes from; the record's own timestamp unless told otherwise. */
+/**
+ * Where the event time of a record comes from; the record's own timestamp unless told otherwise.
+ * Whole milliseconds since 1970, not before: what comes from a log can go back into one.
+ */
 export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
 
 export type TopologyNode = SourceNode | OperatorNode | SinkNode | RepartitionNode;
@@ -37,20 +42,17 @@ export interface OperatorNode extends NodeCommon {
   readonly operator: Operator;
   /** The stores that it uses, by name. */
   readonly stores: readonly string[];
-  /** For operators with several outputs: which of the parents' outputs arrives here. */
-  readonly output?: number;
 }
 
 /** Writes to a topic. */
 export interface SinkNode extends NodeCommon {
   readonly kind: 'sink';
   readonly topic: TopicSpec;
-  readonly headers?: (record: StreamRecord) => Headers;
 }
 
 /**
- * Writes to an internal topic by key and reads it again, so that equal keys meet in one task. Its parents
- * and its children are in different sub-topologies.
+ * Writes to an internal topic by key and reads it again, so that equal keys meet in one task. Its
+ * parents and its children are in different sub-topologies.
  */
 export interface RepartitionNode extends NodeCommon {
   readonly kind: 'repartition';

@@ -6,8 +6,8 @@ export type Forward<K, V> = (record: StreamRecord<K, V>) => void;
 
 /**
  * One step of a topology, as data: what it is called, what it does to the key, and how it is set to
- * work in a task. Everything that changes lives in the Processor or in stores, so one operator serves
- * all tasks.
+ * work in a task. Everything that changes lives in the Processor or in stores, so one operator
+ * serves all tasks.
  */
 export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = unknown> {
   /** For names and descriptions: `filter`. */
@@ -19,23 +19,31 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
 }
 
 /**
- * An operator at work in one task. Calls never overlap. What `process` throws ends the task before the
- * record's offset is committed, so the record is read again.
+ * An operator at work in one task. Calls never overlap. What `process` throws ends the task before
+ * the record's offset is committed, so the record is read again.
  */
 export interface Processor<K, V> {
   process(record: StreamRecord<K, V>): void;
   /**
-   * The stream time at which `advance` is wanted, Infinity for never. Read after each call; may change
-   * in any of them.
+   * The stream time at which `advance` is wanted, Infinity for never. Read after each call; may
+   * change in any of them.
    */
   readonly deadlineMs?: number;
   /** Stream time has reached `deadlineMs`: before the record that brought it there is processed. */
   advance?(streamTimeMs: number): void;
-  /** Passes on what it holds back; before each commit, in the order of the topology. */
+  /**
+   * Passes on what it holds back; before each commit, in the order of the topology. Stream time
+   * stands still for what follows until this has run.
+   */
   flush?(): void;
   /**
-   * No more input will come: closes what waits for stream time, and returns the stream time that this
-   * stands for, or -Infinity. Input that comes all the same and is older than that is late.
+   * The oldest time that a record may have which is passed on later, for an operator that holds
+   * records back beyond a flush. For what follows, stream time is no further than this.
+   */
+  heldMs?(): number;
+  /**
+   * No more input will come: closes what waits for stream time, and returns the stream time that
+   * this stands for, or -Infinity. Input that comes all the same and is older than that is late.
    */
   endOfInput?(): number;
 }
@@ -45,7 +53,11 @@ export interface OperatorContext {
   /** The task's name, such as `1_3`: third partition of the second sub-topology. */
   readonly taskId: string;
   readonly partition: number;
-  /** How far event time has come in this task; -Infinity before the first record. */
+  /**
+   * How far event time has come in what reaches this operator; -Infinity before the first record.
+   * Behind an operator that holds records back it is further back than at the start of the
+   * topology.
+   */
   streamTimeMs(): number;
   keyValueStore<K, V>(name: string): KeyValueStore<K, V>;
   windowStore<K, V>(name: string): WindowStore<K, V>;

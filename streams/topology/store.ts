@@ -61,8 +61,8 @@ export interface StoreSpec<K = unknown, V = unknown> {
   /** For windows: from its start on, a window lives until stream time is this much later. */
   readonly windowLifeMs?: number;
   /**
-   * Where the store can be read back from: a changelog topic of its own, or the topic that it is a copy
-   * of.
+   * Where the store can be read back from: a changelog topic of its own, or the topic that it is a
+   * copy of.
    */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }

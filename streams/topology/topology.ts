@@ -3,7 +3,8 @@ import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from 
 import type { StoreSpec } from './store.ts';
 
 /**
- * A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it, `describe` prints it.
+ * A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it, `describe` prints
+ * it.
  */
 export interface Topology {
   /** In an order in which parents come before their children. */
@@ -22,6 +23,9 @@ export interface SubTopology {
   readonly sources: readonly (SourceNode | RepartitionNode)[];
   readonly stores: readonly string[];
 }
+
+/** Topics and directories are named after stores. */
+const STORE_NAME = /^[\w.-]{1,120}$/;
 
 /** Takes nodes in and checks what can be checked one by one; `build` checks the rest. */
 export class TopologyGraph {
@@ -43,26 +47,22 @@ export class TopologyGraph {
     this.#nodes.set(node.name, node);
   }
 
-  /** @throws StreamsError NAME_TAKEN */
+  /**
+   * @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic could be made of.
+   */
   addStore(store: StoreSpec): void {
-    if (this.#stores.has(store.name)) throw nameTaken(store.name, 'store');
+    this.#checkStoreName(store.name);
     this.#stores.set(store.name, store);
   }
 
-  /** @throws StreamsError NAME_TAKEN */
+  /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID as `addStore`. */
   addGlobalTable(table: GlobalTableSpec): void {
-    const { name } = table.store;
-    if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
-    this.#globalTables.set(name, table);
-  }
-
-  /** The names that are taken, for tables that are made of them. */
-  get nodeCount(): number {
-    return this.#nodes.size;
+    this.#checkStoreName(table.store.name);
+    this.#globalTables.set(table.store.name, table);
   }
 
   /**
-   * The finished topology.
+   * The finished topology, as it is now: what is added later is not in it.
    *
    * @throws StreamsError TOPOLOGY_INVALID
    */
@@ -72,10 +72,20 @@ export class TopologyGraph {
     checkTopics(nodes);
     return {
       nodes,
-      stores: this.#stores,
+      stores: new Map(this.#stores),
       globalTables: [...this.#globalTables.values()],
       subTopologies: findSubTopologies(nodes),
     };
+  }
+
+  #checkStoreName(name: string): void {
+    if (!STORE_NAME.test(name)) {
+      throw invalid(
+        `a store cannot be called ${JSON.stringify(name)}: topics are named after it, ` +
+          'so it has 1 to 120 characters of a-z A-Z 0-9 . _ -',
+      );
+    }
+    if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
   }
 }
 
@@ -88,7 +98,8 @@ function checkTopics(nodes: readonly TopologyNode[]): void {
       const other = readBy.get(name);
       if (other !== undefined) {
         throw invalid(
-          `topic ${name} is read by ${other} and by ${node.name}; read it once and use the stream twice`,
+          `topic ${name} is read by ${other} and by ${node.name}; ` +
+            'read it once and use the stream twice',
         );
       }
       readBy.set(name, node.name);
@@ -96,7 +107,10 @@ function checkTopics(nodes: readonly TopologyNode[]): void {
   }
 }
 
-/** Groups nodes that are connected directly or share a store. Repartition nodes end and begin groups. */
+/**
+ * Groups nodes that are connected directly or share a store. Repartition nodes end and begin
+ * groups.
+ */
 function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
   const groups = new Groups();
   for (const node of nodes) {
@@ -135,22 +149,34 @@ function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
 
 type Unnumbered = Omit<SubTopology, 'id'>;
 
-/** Those that feed others first. */
+/**
+ * Those that feed others first.
+ *
+ * @throws StreamsError TOPOLOGY_INVALID when a sub-topology would feed itself: its time would wait
+ *   for itself, and its windows would never close.
+ */
 function inOrder(members: readonly Unnumbered[]): Unnumbered[] {
   const ordered: Unnumbered[] = [];
-  const visit = (member: Unnumbered): void => {
+  const visit = (member: Unnumbered, path: readonly Unnumbered[]): void => {
     if (ordered.includes(member)) return;
     for (const source of member.sources) {
       if (source.kind !== 'repartition') continue;
-      const feeding = members.find(
-        (other) => other !== member && other.nodes.includes(source.name),
-      );
-      if (feeding !== undefined) visit(feeding);
+      const feeding =
+        members.find((other) => other !== member && other.nodes.includes(source.name)) ?? member;
+      if (feeding === member || path.includes(feeding)) throw feedsItself(source.name);
+      visit(feeding, [...path, member]);
     }
     ordered.push(member);
   };
-  for (const member of members) visit(member);
+  for (const member of members) visit(member, []);
   return ordered;
+}
+
+function feedsItself(repartition: string): StreamsError {
+  return invalid(
+    `what ${repartition} repartitions is joined with what comes of it, so that it would have to ` +
+      'wait for itself; write to a topic with to() and read that with table()',
+  );
 }
 
 function readingSide(name: string): string {

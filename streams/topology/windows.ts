@@ -1,5 +1,11 @@
-import { StreamsError } from '../errors.ts';
-import type { Serde } from '../../core/index.ts';
+import {
+  checkOptions,
+  int64,
+  integer,
+  NO_ROOM,
+  type OptionChecks,
+  type Serde,
+} from '../../core/index.ts';
 
 /** A key within a window: [startMs, endMs). */
 export interface Windowed<K> {
@@ -20,70 +26,90 @@ export interface TimeWindows {
 /**
  * Windows that follow each other without overlap; each record is in one.
  *
- * @throws StreamsError TOPOLOGY_INVALID for a size that is not positive or a negative grace.
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the times are whole milliseconds, `sizeMs`
+ *   at least one.
  */
 export function tumblingWindow(options: {
   readonly sizeMs: number;
   readonly graceMs?: number;
 }): TimeWindows {
-  const { sizeMs, graceMs = 0 } = options;
-  return checked({ sizeMs, advanceMs: sizeMs, graceMs });
+  const { sizeMs, graceMs = 0 } = checkedWindow('tumblingWindow', options, {
+    sizeMs: integer(1),
+    graceMs: integer(0),
+  });
+  return { sizeMs, advanceMs: sizeMs, graceMs };
 }
 
 /**
- * Windows that overlap: a record is in `sizeMs / advanceMs` of them.
+ * Windows that overlap: a record is in `sizeMs / advanceMs` of them, or in one more or less where
+ * that is no whole number.
  *
- * @throws StreamsError TOPOLOGY_INVALID unless 0 < advanceMs <= sizeMs.
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless 0 < advanceMs <= sizeMs, in whole
+ *   milliseconds.
  */
 export function hoppingWindow(options: {
   readonly sizeMs: number;
   readonly advanceMs: number;
   readonly graceMs?: number;
 }): TimeWindows {
-  const { sizeMs, advanceMs, graceMs = 0 } = options;
-  return checked({ sizeMs, advanceMs, graceMs });
+  const {
+    sizeMs,
+    advanceMs,
+    graceMs = 0,
+  } = checkedWindow('hoppingWindow', options, {
+    sizeMs: integer(1),
+    advanceMs: integer(1, options.sizeMs),
+    graceMs: integer(0),
+  });
+  return { sizeMs, advanceMs, graceMs };
 }
 
-function checked(windows: TimeWindows): TimeWindows {
-  const { sizeMs, advanceMs, graceMs } = windows;
-  const isWhole = [sizeMs, advanceMs, graceMs].every((each) => Number.isSafeInteger(each));
-  if (isWhole && sizeMs > 0 && advanceMs > 0 && advanceMs <= sizeMs && graceMs >= 0) return windows;
-  const reason =
-    `windows need whole milliseconds with sizeMs > 0, 0 < advanceMs <= sizeMs and graceMs >= 0; got ` +
-    `sizeMs=${sizeMs}, advanceMs=${advanceMs}, graceMs=${graceMs}`;
-  throw new StreamsError('TOPOLOGY_INVALID', reason, { reason });
-}
-
-/** The start of the first window that holds `timestampMs`; the others follow every `advanceMs`. */
-export function firstWindowStart({ sizeMs, advanceMs }: TimeWindows, timestampMs: number): number {
-  const last = timestampMs - mod(timestampMs, advanceMs);
-  const count = Math.ceil((sizeMs - (timestampMs - last)) / advanceMs);
-  // Kafka clamps at 0: no window begins before 1970 unless the record is from before.
-  return Math.max(last - (count - 1) * advanceMs, Math.min(0, last));
-}
-
-function mod(value: number, modulus: number): number {
-  const rest = value % modulus;
-  return rest < 0 ? rest + modulus : rest;
+/** The options, all right; one that is missing although it must not be is null to the checks. */
+function checkedWindow<Options extends { readonly sizeMs: number; readonly advanceMs?: number }>(
+  what: string,
+  options: Options,
+  checks: OptionChecks<Options>,
+): Options {
+  const required = 'advanceMs' in checks ? { sizeMs: null, advanceMs: null } : { sizeMs: null };
+  checkOptions(what, { ...required, ...options }, checks);
+  return options;
 }
 
 /**
- * A windowed key as Kafka's TimeWindowedSerializer writes it: the key, then the window's start in eight
- * bytes. The size is not in the bytes, so the reader has to know it.
+ * The start of the first window that holds `timestampMs`, which is not negative; the others follow
+ * every `advanceMs`. As in Kafka no window begins before 1970.
+ */
+export function firstWindowStart({ sizeMs, advanceMs }: TimeWindows, timestampMs: number): number {
+  const last = timestampMs - (timestampMs % advanceMs);
+  const count = Math.ceil((sizeMs - (timestampMs - last)) / advanceMs);
+  return Math.max(last - (count - 1) * advanceMs, 0);
+}
+
+/** The start of the first window that is still open when time is `timeMs`. */
+export function oldestOpenStart(windows: TimeWindows, timeMs: number): number {
+  const { sizeMs, advanceMs, graceMs } = windows;
+  const closedMs = timeMs - sizeMs - graceMs; // what begins here, or before, has closed
+  return (Math.floor(closedMs / advanceMs) + 1) * advanceMs;
+}
+
+/**
+ * A windowed key as Kafka's TimeWindowedSerializer writes it: the key, then the window's start in
+ * eight bytes. The size is not in the bytes, so the reader has to know it.
  */
 export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): Serde<Windowed<K>> {
+  const start = int64();
   return {
     name: `windowed(${inner.name})`,
     serialize(windowed, target, position) {
       const end = inner.serialize(windowed.key, target, position);
-      if (end < 0 || end + 8 > target.length) return -1;
-      target.writeBigInt64BE(BigInt(windowed.windowStartMs), end);
-      return end + 8;
+      return end === NO_ROOM ? NO_ROOM : start.serialize(windowed.windowStartMs, target, end);
     },
-    deserialize(source, start, end) {
-      const windowStartMs = Number(source.readBigInt64BE(end - 8));
-      const key = inner.deserialize(source, start, end - 8);
+    deserialize(source, from, end) {
+      const windowStartMs = start.deserialize(source, end - START_BYTES, end);
+      const key = inner.deserialize(source, from, end - START_BYTES);
       return { key, windowStartMs, windowEndMs: windowStartMs + sizeMs };
     },
   };
 }
+
+const START_BYTES = 8;

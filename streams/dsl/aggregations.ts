@@ -1,0 +1,106 @@
+import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { aggregate, type Aggregation } from '../operators/aggregate.ts';
+import { windowedAggregate } from '../operators/windowed-aggregate.ts';
+import type { Operator } from '../topology/operator.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import type { TopologyGraph } from '../topology/topology.ts';
+import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
+import type { StoreOptions, WindowedOptions } from './node-options.ts';
+
+/** A grouped stream before it is known what becomes of it. */
+export interface GroupedParts<K, V> {
+  readonly graph: TopologyGraph;
+  readonly node: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  readonly mustRepartition: boolean;
+  readonly partitions: number | undefined;
+}
+
+/** What is known of a table. */
+export interface TableParts<K, V> {
+  readonly graph: TopologyGraph;
+  readonly node: string;
+  readonly store: string;
+  readonly keySerde: Serde<K>;
+  readonly valueSerde: Serde<V>;
+  /** True when it has a row for each key and window. */
+  readonly isWindowed: boolean;
+}
+
+/** What is done with the records of a key, and how its result is written unless told otherwise. */
+export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'> {
+  readonly value: Serde<A>;
+}
+
+export function counting<K, V>(): Aggregating<K, V, number> {
+  return { kind: 'count', add: (count) => (count ?? 0) + 1, value: int64() };
+}
+
+export function reducing<K, V>(
+  reducer: (aggregate: V, value: V, record: StreamRecord<K, V>) => V,
+  value: Serde<V>,
+): Aggregating<K, V, V> {
+  return {
+    kind: 'reduce',
+    add: (known, record) =>
+      known === undefined ? record.value : reducer(known, record.value, record),
+    value,
+  };
+}
+
+export function aggregating<K, V, A>(
+  initializer: () => A,
+  adder: (aggregate: A, record: StreamRecord<K, V>) => A,
+): Aggregating<K, V, A> {
+  return {
+    kind: 'aggregate',
+    add: (known, record) => adder(known === undefined ? initializer() : known, record),
+    value: msgpack<A>(),
+  };
+}
+
+/** Adds an aggregation to the topology, behind a repartition topic where keys have changed. */
+export function addAggregate<K, V, A>(
+  parts: GroupedParts<K, V>,
+  { kind, add, value }: Aggregating<K, V, A>,
+  options: StoreOptions<A>,
+): TableParts<K, A> {
+  const { graph, key: keySerde } = parts;
+  const node = graph.nameFor(kind, options.name);
+  const { store = node, value: valueSerde = value } = options;
+  const spec = { name: store, key: keySerde, value: valueSerde, backing: 'changelog' } as const;
+  graph.addStore({ ...spec, kind: 'keyValue' });
+  const operator = aggregate({ kind, add, store }) as unknown as Operator;
+  const parent = readingPoint(parts, store);
+  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
+  return { graph, node, store, keySerde, valueSerde, isWindowed: false };
+}
+
+/** The same for each window. */
+export function addWindowedAggregate<K, V, A>(
+  parts: GroupedParts<K, V>,
+  windows: TimeWindows,
+  { kind, add, value }: Aggregating<K, V, A>,
+  options: WindowedOptions<A>,
+): TableParts<Windowed<K>, A> {
+  const { graph, key } = parts;
+  const node = graph.nameFor(`windowed-${kind}`, options.name);
+  const { store = node, value: valueSerde = value, emit = 'update' } = options;
+  const spec = { name: store, key, value: valueSerde, backing: 'changelog' } as const;
+  graph.addStore({ ...spec, kind: 'window', windowLifeMs: windows.sizeMs + windows.graceMs });
+  const operator = windowedAggregate({ kind, add, store, windows, emit }) as unknown as Operator;
+  const parent = readingPoint(parts, store);
+  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
+  const keySerde = windowedSerde(key, windows.sizeMs);
+  return { graph, node, store, keySerde, valueSerde, isWindowed: true };
+}
+
+/** The node to read the group's records from: a repartition node where keys have changed. */
+function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
+  const { graph, node, key, value, mustRepartition, partitions } = parts;
+  if (!mustRepartition) return node;
+  const name = graph.nameFor('repartition', `${store}-repartition`);
+  graph.add({ kind: 'repartition', name, parents: [node], id: store, key, value, partitions });
+  return name;
+}

@@ -1,0 +1,263 @@
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import { int64, json, string, topic, type Serde } from '../../core/index.ts';
+import { codeOf } from '../../test/kit/codes.ts';
+import { numbers, sums } from '../../test/kit/drive.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { hoppingWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
+import type { KStream, KTable } from './kstream.ts';
+import { StreamsBuilder } from './streams-builder.ts';
+
+const others = topic('others', { key: string(), value: int64() });
+
+/** The code that `build` throws with, on a new builder. */
+function refusal(build: (builder: StreamsBuilder, stream: KStream<string, number>) => unknown) {
+  const builder = new StreamsBuilder();
+  return codeOf((async () => build(builder, builder.stream(numbers)))());
+}
+
+describe('[STREAMS-1] names', () => {
+  test('of nodes are made from kind and order, or given', () => {
+    const builder = new StreamsBuilder();
+    builder
+      .stream(numbers)
+      .filter(() => true)
+      .mapValues((value) => value, { name: 'mine' })
+      .peek(() => undefined)
+      .to(sums, { name: 'out' });
+    const names = builder.build().nodes.map(({ name }) => name);
+    expect(names).toEqual(['source-0000', 'filter-0001', 'mine', 'peek-0002', 'out']);
+  });
+
+  test.each<[string, Parameters<typeof refusal>[0]]>([
+    ['two nodes', (_, s) => [s.peek(look, { name: 'x' }), s.filter(() => true, { name: 'x' })]],
+    ['two sources', (b) => [b.stream(others, { name: 'x' }), b.stream(sums, { name: 'x' })]],
+    ['two stores', (_, s) => [count(s, 'x'), count(s, 'x')]],
+    ['a store and a table', (b, s) => [count(s, 'others'), b.table(others)]],
+    ['a store and a global table', (b, s) => [count(s, 'others'), b.globalTable(others)]],
+    ['a global table and a store', (b, s) => [b.globalTable(others), count(s, 'others')]],
+    ['a branch and the rest', (_, s) => s.split({ a: () => true }, 'a')],
+  ])('are taken once: %s', async (_, build) => {
+    expect(await refusal(build)).toContain('StreamsError: there is a');
+  });
+
+  test.each(['', 'a/b', 'a b', 'ä', '$meta', 'x'.repeat(121)])(
+    'of stores must do for topics and directories: "%s"',
+    async (name) => {
+      expect(await refusal((_, stream) => count(stream, name))).not.toBe('resolved');
+    },
+  );
+});
+
+describe('[STREAMS-2] options of the DSL', () => {
+  const windows = tumblingWindow({ sizeMs: 10 });
+  test.each<[string, Parameters<typeof refusal>[0]]>([
+    ['stream', (b) => b.stream(others, wrong)],
+    ['table', (b) => b.table(others, wrong)],
+    ['globalTable', (b) => b.globalTable(others, wrong)],
+    ['filter', (_, s) => s.filter(() => true, wrong)],
+    ['selectKey', (_, s) => s.selectKey(() => 1, wrong)],
+    ['merge', (_, s) => s.merge(s, wrong)],
+    ['split', (_, s) => s.split({}, 'rest', wrong)],
+    ['groupBy', (_, s) => s.groupBy(() => 1, wrong)],
+    ['groupByKey', (_, s) => s.groupByKey(wrong)],
+    ['count', (_, s) => s.groupByKey().count(wrong)],
+    ['reduce', (_, s) => s.groupByKey().reduce((a) => a, wrong)],
+    ['windowed count', (_, s) => s.groupByKey().windowedBy(windows).count(wrong)],
+    [
+      'join',
+      (b, s) =>
+        s.join(
+          b.globalTable(others),
+          ({ key }) => key,
+          (a) => a,
+          wrong,
+        ),
+    ],
+    ['joinTable', (b, s) => s.joinTable(b.table(others), (a) => a, wrong)],
+    ['toStream', (_, s) => s.groupByKey().count().toStream(wrong)],
+    ['to', (_, s) => s.to(sums, wrong)],
+  ])('that are unknown are refused: %s', async (_, build) => {
+    expect(await refusal(build)).toBe('UNKNOWN_OPTION');
+  });
+
+  test.each<[string, Parameters<typeof refusal>[0]]>([
+    ['emit', (_, s) => windowed(s, { emit: 'finally' as 'final' })],
+    ['partitions', (_, s) => s.groupBy(() => 1, { partitions: 0 })],
+    ['key', (_, s) => s.groupBy(() => 1, { key: 'string' as never })],
+    ['timestamp', (b) => b.stream(others, { timestamp: 5 as never })],
+    ['name', (_, s) => s.filter(() => true, { name: '' })],
+  ])('that cannot be are refused: %s', async (_, build) => {
+    expect(await refusal(build)).toBe('INVALID_OPTION');
+  });
+});
+
+describe('[STREAMS-3] a topology is refused', () => {
+  test.each<[string, Parameters<typeof refusal>[0], string]>([
+    ['without a topic', () => new StreamsBuilder().build(), 'it reads no topic'],
+    ['that reads a topic twice', (b) => (b.stream(numbers), b.build()), 'read it once'],
+    ['with a table and a stream of a topic', (b) => (b.table(numbers), b.build()), 'read it once'],
+    [
+      'with a merge of two builders',
+      (_, s) => s.merge(new StreamsBuilder().stream(others)),
+      'merge needs both sides from one StreamsBuilder',
+    ],
+    [
+      'with a join of two builders',
+      (_, s) => s.joinTable(new StreamsBuilder().table(others), (a) => a),
+      'join needs both sides from one StreamsBuilder',
+    ],
+    [
+      'with a global join of two builders',
+      (_, s) =>
+        s.join(
+          new StreamsBuilder().globalTable(others),
+          () => 'a',
+          (a) => a,
+        ),
+      'join needs both sides from one StreamsBuilder',
+    ],
+    [
+      'that joins a table by a key that has changed',
+      (b, s) => s.selectKey(() => 'a').joinTable(b.table(others), (a) => a),
+      'join before the key changes',
+    ],
+    [
+      'that joins a table of windows',
+      (_, s) => {
+        const table = windowed(s, {}) as unknown as KTable<string, number>;
+        s.joinTable(table, (a) => a);
+      },
+      'a table of windows cannot be joined',
+    ],
+    [
+      'that joins a stream with what is repartitioned of it',
+      (b, s) => {
+        const table = s.groupBy(({ key }) => key, { key: string() }).count({ store: 'counts' });
+        s.joinTable(table, (a) => a);
+        b.build();
+      },
+      'what counts-repartition repartitions is joined with what comes of it',
+    ],
+    [
+      'in which two parts wait for each other',
+      (b, s) => {
+        const other = b.stream(others);
+        const counts = s.groupBy(({ key }) => key, { key: string() }).count();
+        const otherCounts = other.groupBy(({ key }) => key, { key: string() }).count();
+        s.joinTable(otherCounts, (a) => a);
+        other.joinTable(counts, (a) => a);
+        b.build();
+      },
+      'it would have to wait for itself',
+    ],
+  ])('%s', async (_, build, reason) => {
+    const answer = await refusal(build);
+    expect(answer).toContain('StreamsError');
+    expect(answer).toContain(reason);
+  });
+
+  test('as it was when it was built: what is added later is not in it', () => {
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(numbers);
+    const topology = builder.build();
+    count(stream, 'later');
+    builder.globalTable(others);
+    expect(topology.nodes).toHaveLength(1);
+    expect(topology.stores.size).toBe(0);
+    expect(topology.globalTables).toEqual([]);
+  });
+});
+
+describe('types', () => {
+  interface Order {
+    readonly total: number;
+  }
+  const orders = topic('orders', { key: string(), value: json<Order>() });
+
+  test('[STREAMS-4] follow the records from the topic on', () => {
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(orders);
+    expectTypeOf(stream).toEqualTypeOf<KStream<string, Order>>();
+    const totals = stream.mapValues(({ total }) => total);
+    expectTypeOf(totals).toEqualTypeOf<KStream<string, number>>();
+    const mapped = stream.map(({ key, value }) => ({ key: value.total, value: key }));
+    expectTypeOf(mapped).toEqualTypeOf<KStream<number, string>>();
+    const flat = stream.flatMapValues(({ total }) => [String(total)]);
+    expectTypeOf(flat).toEqualTypeOf<KStream<string, string>>();
+    expectTypeOf(stream.selectKey(() => 5n)).toEqualTypeOf<KStream<bigint, Order>>();
+    const parts = stream.split({ big: ({ value }) => value.total > 9 }, 'small');
+    expectTypeOf(parts).toEqualTypeOf<Record<'big' | 'small', KStream<string, Order>>>();
+    const joined = stream.leftJoin(
+      builder.globalTable(numbers),
+      ({ key }) => key,
+      (order, count, record) => {
+        expectTypeOf(order).toEqualTypeOf<Order>();
+        expectTypeOf(count).toEqualTypeOf<number | undefined>();
+        expectTypeOf(record).toEqualTypeOf<StreamRecord<string, Order>>();
+        return count ?? 0;
+      },
+    );
+    expectTypeOf(joined).toEqualTypeOf<KStream<string, number>>();
+    const table = totals.groupByKey().reduce((a, b) => a + b);
+    expectTypeOf(table).toEqualTypeOf<KTable<string, number>>();
+    const windows = totals
+      .groupByKey()
+      .windowedBy(hoppingWindow({ sizeMs: 10, advanceMs: 5 }))
+      .aggregate(
+        () => ({ sum: 0 }),
+        ({ sum }, { value }) => ({ sum: sum + value }),
+      );
+    expectTypeOf(windows).toEqualTypeOf<KTable<Windowed<string>, { sum: number }>>();
+  });
+
+  test('[STREAMS-4] that do not fit do not compile', () => {
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(orders);
+    const table = builder.table(others);
+    const global = builder.globalTable(numbers);
+    const keyedByNumber = topic('by-number', { key: int64(), value: json<Order>() });
+    const total = ({ value }: StreamRecord<string, Order>) => value.total;
+    const zero = () => 0;
+    const wrongly = (): void => {
+      // @ts-expect-error -- the topic's values are numbers
+      stream.to(numbers);
+      // @ts-expect-error -- the topic's keys are numbers
+      stream.to(keyedByNumber);
+      // @ts-expect-error -- an order has no amount
+      stream.filter(({ value }) => value.amount > 5);
+      // @ts-expect-error -- streams of other values do not merge
+      stream.merge(builder.stream(others));
+      // @ts-expect-error -- the table's rows are numbers
+      stream.joinTable(table, (_, count: string) => count);
+      // @ts-expect-error -- in a left join the row may be missing
+      stream.leftJoinTable(table, (_, count: number) => count);
+      // @ts-expect-error -- the table's keys are texts
+      stream.join(global, total, () => 1);
+      // @ts-expect-error -- a reducer makes values of the same kind
+      stream.groupByKey().reduce((order) => order.total);
+      // @ts-expect-error -- the serde must fit to what is aggregated
+      stream.groupByKey().aggregate(zero, zero, { value: string() });
+      // @ts-expect-error -- the serde must fit to the new key
+      stream.groupBy(total, { key: string() });
+      // @ts-expect-error -- without windows there is nothing to wait for
+      stream.groupByKey().count({ emit: 'final' });
+    };
+    expect(wrongly).toBeTypeOf('function');
+    const wider: Serde<Order | undefined> = json();
+    stream.to(topic('wider', { key: string(), value: wider })); // a topic that takes more is fine
+  });
+});
+
+const wrong = { colour: 'red' } as never;
+const look = (): void => undefined;
+
+function count(stream: KStream<string, number>, store: string): unknown {
+  return stream.groupByKey().count({ store });
+}
+
+function windowed(stream: KStream<string, number>, options: { readonly emit?: 'final' }) {
+  return stream
+    .groupByKey()
+    .windowedBy(tumblingWindow({ sizeMs: 10 }))
+    .count(options);
+}

@@ -1,0 +1,40 @@
+import { AssertionFailure, type Serde } from '../../core/index.ts';
+import { StreamsError } from '../errors.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+
+/**
+ * PROCESSING_FAILED with the node and the place of the record; our own coded errors stay as they
+ * are.
+ */
+export function processingFailed(node: string, record: StreamRecord, cause: unknown): Error {
+  if (cause instanceof StreamsError || cause instanceof AssertionFailure) return cause;
+  const { topic, partition, offset } = record;
+  const place = topic === '' ? 'a result' : `${topic}-${partition} at offset ${offset}`;
+  const message = `${node} failed on ${place}: ${reasonOf(cause)}`;
+  const details = { node, topic, partition, offset };
+  return new StreamsError('PROCESSING_FAILED', message, details, { cause });
+}
+
+/** Where the bytes stand that are not what their serde reads. */
+export interface FieldPlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly field: 'key' | 'value';
+}
+
+/** DESERIALIZATION_FAILED with the place of the record. */
+export function deserializationFailed(
+  { topic, partition, offset, field }: FieldPlace,
+  serde: Serde<unknown>,
+  cause: unknown,
+): StreamsError {
+  const place = `${topic}-${partition} at offset ${offset}`;
+  const message = `the ${field} of ${place} is not ${serde.name}: ${reasonOf(cause)}`;
+  const details = { topic, partition, offset, field };
+  return new StreamsError('DESERIALIZATION_FAILED', message, details, { cause });
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+import {
+  present,
+  type CommittedOffset,
+  type Consumer,
+  type Log,
+  type Producer,
+  type Topic,
+  type TopicWriter,
+  type Transaction,
+} from '../../core/index.ts';
+import { LmdbEnvironment } from '../state/lmdb-environment.ts';
+import { TaskState } from '../state/task-state.ts';
+import type { TopicSpec } from '../topology/node.ts';
+import { Deliveries } from './deliveries.ts';
+import type { GlobalTables } from './global-tables.ts';
+import type { AppCounts } from './metrics.ts';
+import { decodeOffsetMetadata } from './offset-metadata.ts';
+import type { StreamsSettings } from './options.ts';
+import type { Outputs, RecordWriter } from './outputs.ts';
+import type { Plan, TaskPlan } from './plan.ts';
+import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
+import { Task } from './task.ts';
+import { changelogTopic, MESSAGE_BYTES_MAX, placeOf, topicHandle } from './topics.ts';
+
+export interface TaskRunnerOptions {
+  readonly log: Log;
+  readonly plan: Plan;
+  readonly settings: StreamsSettings;
+  readonly globalTables: GlobalTables;
+  readonly counts: AppCounts;
+}
+
+/** What a runner works with. */
+export interface RunnerParts {
+  readonly tasks: readonly Task[];
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  /** With exactly-once; the first one. */
+  readonly transaction: Transaction | undefined;
+  readonly deliveries: Deliveries;
+}
+
+const KIB = 1024;
+/** Large enough to be worth a file write, small enough that a slice of work fills several. */
+const BATCH_BYTES = 128 * KIB;
+/** Batches of the outputs gather across slices; a commit does not wait for this. */
+const LINGER_MS = 20;
+/** What is fetched of a partition at once: some milliseconds of work. */
+const FETCH_BYTES = 512 * KIB;
+
+/**
+ * Fences the runner before, reads the state back and stands where the last commit was.
+ *
+ * @throws StreamsError, LogError what went wrong; nothing stays open then.
+ */
+export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts> {
+  const { log, settings } = options;
+  const isExactlyOnce = settings.processingGuarantee === 'exactly_once';
+  const { applicationId, transactionTimeoutMs } = settings;
+  const producer = log.producer({
+    batchSize: BATCH_BYTES,
+    lingerMs: LINGER_MS,
+    maxRequestSize: MESSAGE_BYTES_MAX,
+    transactionTimeoutMs,
+    ...(isExactlyOnce && { transactionalId: applicationId }),
+  });
+  const states: TaskState[] = [];
+  const consumer = log.consumer({
+    isolationLevel: 'read_committed',
+    autoOffsetReset: 'none',
+    maxPartitionFetchBytes: FETCH_BYTES,
+  });
+  try {
+    // Before anything is read: what the runner before had open is aborted, so the log's end stands.
+    const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
+    const deliveries = new Deliveries();
+    const outputs = await openOutputs(options, producer, deliveries);
+    const committed = await committedOffsets(log, applicationId);
+    await openStates(options, committed, states);
+    const tasks = await openTasks(options, committed, states, outputs);
+    await assign(consumer, tasks);
+    return { tasks, producer, consumer, transaction, deliveries };
+  } catch (cause) {
+    await closeParts({ producer, consumer, states });
+    throw cause;
+  }
+}
+
+/** Gives everything back. What went wrong before counts, not what goes wrong here. */
+export async function closeParts(parts: {
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  readonly states: readonly TaskState[];
+}): Promise<void> {
+  await parts.consumer.close();
+  await parts.producer.close().catch(() => undefined); // what counts is committed or aborted
+  for (const state of parts.states) await state.close();
+}
+
+/** Writers for all topics that the topology writes to; internal topics are made here. */
+async function openOutputs(
+  { plan, settings }: TaskRunnerOptions,
+  producer: Producer,
+  deliveries: Deliveries,
+): Promise<Outputs> {
+  const isTransactional = settings.processingGuarantee === 'exactly_once';
+  const open = async (topic: TopicSpec): Promise<RecordWriter> => {
+    const writer: TopicWriter<unknown, unknown> = await producer.writer(topicHandle(topic));
+    return isTransactional ? writer : deliveries.watch(writer);
+  };
+  const nodes = new Map<string, RecordWriter>();
+  const changelogs = new Map<string, RecordWriter>();
+  for (const node of plan.topology.nodes) {
+    if (node.kind === 'sink') nodes.set(node.name, await open(node.topic));
+  }
+  for (const { node, topic } of plan.repartitionTopics) nodes.set(node.name, await open(topic));
+  for (const { store, topic } of plan.changelogs) changelogs.set(store.name, await open(topic));
+  return {
+    node: (name) => present(nodes.get(name), 'each node that writes has a writer'),
+    changelog: (store) => present(changelogs.get(store), 'each changelog has a writer'),
+  };
+}
+
+/** The tasks' states, read back; each one stands in `states` as soon as it is open. */
+async function openStates(
+  { log, plan, settings }: TaskRunnerOptions,
+  committed: ReadonlyMap<string, CommittedOffset>,
+  states: TaskState[],
+): Promise<void> {
+  const { applicationId, stateDir, cacheEntriesMax } = settings;
+  const directory = stateDir ?? join(log.directory, 'streams', applicationId);
+  const restores: StoreRestore[] = [];
+  for (const task of plan.tasks) {
+    const names = task.stores.map(({ name }) => name);
+    const state = new TaskState(LmdbEnvironment.open(join(directory, task.id), names), task.stores);
+    states.push(state);
+    restores.push(...restoresOf(applicationId, task, state, committed));
+  }
+  await restoreStores(log, restores, cacheEntriesMax);
+}
+
+function restoresOf(
+  applicationId: string,
+  { inputs, partition }: TaskPlan,
+  state: TaskState,
+  committed: ReadonlyMap<string, CommittedOffset>,
+): StoreRestore[] {
+  const kept = inputs.map(({ topic }) => committed.get(placeOf({ topic: topic.name, partition })));
+  const metadata = kept.map((each) => decodeOffsetMetadata(each?.metadata ?? ''));
+  return [...state.stores].map(([name, store]) => {
+    const { backing, key, value } = store.spec;
+    const isChangelog = backing === 'changelog';
+    const topic = isChangelog ? changelogTopic(applicationId, name) : backing.sourceTopic;
+    const processed = committed.get(placeOf({ topic, partition }))?.offset ?? 0;
+    return {
+      state,
+      store,
+      topic: topicHandle({ name: topic, key, value, partitions: undefined, config: {} }),
+      partition,
+      endOffset: isChangelog ? undefined : processed,
+      timeMs: Math.max(...metadata.map((each) => each?.stores.get(name) ?? -Infinity)),
+    };
+  });
+}
+
+async function openTasks(
+  { log, plan, settings, globalTables }: TaskRunnerOptions,
+  committed: ReadonlyMap<string, CommittedOffset>,
+  states: readonly TaskState[],
+  outputs: Outputs,
+): Promise<Task[]> {
+  const { idleTimeoutMs } = settings;
+  const globalStore = (name: string) => globalTables.store(name);
+  const tasks: Task[] = [];
+  for (const [index, plannedTask] of plan.tasks.entries()) {
+    const state = states[index]!;
+    const task = new Task({ plan, task: plannedTask, state, outputs, globalStore, idleTimeoutMs });
+    for (const input of task.inputs) {
+      const kept = committed.get(placeOf(input));
+      const { earliest } = await offsetsOf(log, input.topic, input.partition);
+      task.restore(input, kept?.offset ?? earliest, kept?.metadata ?? '');
+    }
+    tasks.push(task);
+  }
+  return tasks;
+}
+
+async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void> {
+  const handles = new Map<string, Topic<unknown, unknown>>();
+  for (const { plan } of tasks) {
+    for (const { topic } of plan.inputs) handles.set(topic.name, topicHandle(topic));
+  }
+  const inputs = tasks.flatMap((task) => task.inputs);
+  await consumer.assign(
+    inputs.map(({ topic, partition, position: offset }) => {
+      return { topic: present(handles.get(topic), 'inputs are planned'), partition, offset };
+    }),
+  );
+}
+
+async function committedOffsets(log: Log, groupId: string): Promise<Map<string, CommittedOffset>> {
+  const { offsets } = await log.api.offsetFetch({ groupId, requireStable: false });
+  return new Map(offsets.map((offset) => [placeOf(offset), offset]));
+}

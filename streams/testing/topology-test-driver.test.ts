@@ -1,0 +1,261 @@
+import { describe, expect, test } from 'vitest';
+import { int64, string, topic } from '../../core/index.ts';
+import { codeOf } from '../../test/kit/codes.ts';
+import { numbers, shown, sums } from '../../test/kit/drive.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { StreamsError } from '../errors.ts';
+import type { KTable } from '../dsl/kstream.ts';
+import { hours, minutes, seconds } from '../time.ts';
+import { tumblingWindow, type Windowed } from '../topology/windows.ts';
+import { TopologyTestDriver } from './topology-test-driver.ts';
+
+/** Sums behind windows, by key again, in windows of another size. */
+function rollUp(
+  table: KTable<Windowed<string>, number>,
+  sizeMs: number,
+): KTable<Windowed<string>, number> {
+  return table
+    .toStream()
+    .map(({ key, value }) => ({ key: key.key, value }))
+    .groupByKey({ key: string(), value: int64() })
+    .windowedBy(tumblingWindow({ sizeMs }))
+    .reduce((a, b) => a + b, { emit: 'final', store: `sums-${sizeMs}` });
+}
+
+function write(builder: StreamsBuilder, table: KTable<Windowed<string>, number>) {
+  table
+    .toStream()
+    .map(({ key, value }) => ({ key: `${key.key}@${key.windowStartMs}`, value }))
+    .to(sums);
+  return new TopologyTestDriver(builder.build());
+}
+
+describe('[OP-19] an operator that holds records back holds back time for what follows', () => {
+  test.each([
+    ['without grace', 0],
+    ['with grace', minutes(10)],
+    ['with a long grace', hours(30)],
+  ])('final windows of windows lose nothing: %s', (_, graceMs) => {
+    const builder = new StreamsBuilder();
+    const hourly = builder
+      .stream(numbers)
+      .groupByKey()
+      .windowedBy(tumblingWindow({ sizeMs: hours(1), graceMs }))
+      .count({ emit: 'final', store: 'hourly' });
+    const driver = write(builder, rollUp(rollUp(hourly, hours(6)), hours(24)));
+    for (let timestampMs = 0; timestampMs < hours(60); timestampMs += minutes(25)) {
+      driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs });
+    }
+    const before = driver.outputTopic(sums).readAll();
+    expect(before.length).toBeGreaterThan(0); // not only at the end
+    driver.endOfInput();
+    const all = [...before, ...driver.outputTopic(sums).readAll()];
+    expect(all.map(({ key, value }) => [key, value])).toEqual([
+      ['a@0', 58],
+      [`a@${hours(24)}`, 58],
+      [`a@${hours(48)}`, 28],
+    ]);
+    expect(driver.metrics().droppedRecords.late).toBe(0);
+  });
+
+  test('also where no repartition topic is between them', () => {
+    const builder = new StreamsBuilder();
+    const table = builder
+      .stream(numbers)
+      .groupByKey()
+      .windowedBy(tumblingWindow({ sizeMs: 10, graceMs: 5 }))
+      .count({ emit: 'final', store: 'first' })
+      .toStream()
+      .groupByKey() // the window is in the key
+      .windowedBy(tumblingWindow({ sizeMs: 20 }))
+      .count({ emit: 'final', store: 'second' });
+    table
+      .toStream()
+      .map(({ key, value }) => ({
+        key: `${key.key.key}@${key.key.windowStartMs} in ${key.windowStartMs}`,
+        value,
+      }))
+      .to(sums);
+    const driver = new TopologyTestDriver(builder.build());
+    expect(builder.build().subTopologies).toHaveLength(1);
+    for (const timestampMs of [0, 9, 14, 19, 24, 29, 35, 44, 45, 60]) {
+      driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs });
+    }
+    driver.endOfInput();
+    expect(shown(driver.outputTopic(sums).readAll())).toEqual([
+      'a@0 in 0 1 @9',
+      'a@10 in 0 1 @19',
+      'a@20 in 20 1 @29',
+      'a@30 in 20 1 @35',
+      'a@40 in 40 1 @45',
+      'a@60 in 60 1 @60',
+    ]);
+    expect(driver.metrics().droppedRecords.late).toBe(0);
+  });
+
+  test('counts that are passed on at a commit are not late for the windows behind them', () => {
+    const builder = new StreamsBuilder();
+    const table = builder
+      .stream(numbers)
+      .groupByKey()
+      .count({ store: 'counts' })
+      .toStream()
+      .groupByKey()
+      .windowedBy(tumblingWindow({ sizeMs: 10 }))
+      .reduce((_, newest) => newest, { emit: 'final', store: 'newest' });
+    const driver = write(builder, table);
+    for (const timestampMs of [0, 5, 12, 25]) {
+      driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs });
+    }
+    driver.endOfInput();
+    expect(shown(driver.outputTopic(sums).readAll())).toEqual([
+      'a@0 2 @5',
+      'a@10 3 @12',
+      'a@20 4 @25',
+    ]);
+  });
+});
+
+describe('[STREAMS-8] the test driver', () => {
+  test('closes windows behind a repartition topic as stream time goes on', () => {
+    const builder = new StreamsBuilder();
+    const table = builder
+      .stream(topic('numbers', { key: string(), value: int64(), partitions: 4 }))
+      .groupBy(({ value }) => `k${value % 2}`, { key: string(), partitions: 3 })
+      .windowedBy(tumblingWindow({ sizeMs: 10 }))
+      .count({ emit: 'final', store: 'counts' });
+    const driver = write(builder, table);
+    driver.inputTopic(numbers).pipeAll([
+      { key: 'a', value: 1, timestampMs: 1 },
+      { key: 'b', value: 3, timestampMs: 5 },
+      { key: 'c', value: 2, timestampMs: 10 },
+    ]);
+    expect(shown(driver.outputTopic(sums).readAll())).toEqual(['k1@0 2 @5']);
+    driver.endOfInput();
+    expect(shown(driver.outputTopic(sums).readAll())).toEqual(['k0@10 1 @10']);
+    expect(driver.metrics().processedRecords).toBe(6); // three on each side
+  });
+
+  test('reads back what a topology writes to a topic that it reads', () => {
+    const builder = new StreamsBuilder();
+    const middle = topic('middle', { key: string(), value: int64() });
+    builder.stream(middle).groupByKey().count({ store: 'counts' }).toStream().to(sums);
+    builder
+      .stream(numbers)
+      .groupByKey()
+      .windowedBy(tumblingWindow({ sizeMs: 10 }))
+      .count({ emit: 'final' })
+      .toStream()
+      .map(({ value }) => ({ key: 'all', value }))
+      .to(middle);
+    const driver = new TopologyTestDriver(builder.build());
+    for (const timestampMs of [0, 10, 20]) {
+      driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs });
+    }
+    driver.endOfInput();
+    const out = driver.outputTopic(sums).readAll();
+    expect(out.map(({ value }) => value)).toEqual([1, 2, 3]);
+    expect(driver.outputTopic(middle).readAll()).toHaveLength(3);
+  });
+
+  test('takes the time of the record before where none is given', () => {
+    const builder = new StreamsBuilder();
+    builder.stream(numbers).to(sums);
+    const driver = new TopologyTestDriver(builder.build());
+    driver
+      .inputTopic(numbers)
+      .pipeAll([{ value: 1 }, { key: 'a', value: 2, timestampMs: 7 }, { key: 'b', value: 3 }]);
+    const output = driver.outputTopic(sums);
+    expect(output.read()).toMatchObject({ key: null, value: 1, timestampMs: 0 });
+    expect(shown(output.readAll())).toEqual(['a 2 @7', 'b 3 @7']);
+    expect(output.read()).toBeUndefined();
+  });
+
+  test('reads an output as a table', () => {
+    const builder = new StreamsBuilder();
+    builder.stream(numbers).to(sums);
+    const driver = new TopologyTestDriver(builder.build());
+    for (const [key, value] of [
+      ['a', 1],
+      ['b', 2],
+      ['a', 3],
+      ['b', null],
+    ] as const) {
+      driver.inputTopic(numbers).pipe({ key, value });
+    }
+    expect([...driver.outputTopic(sums).readTable()]).toEqual([['a', 3]]);
+  });
+
+  test('names the node and the record when a function throws, or a value cannot be written', () => {
+    const builder = new StreamsBuilder();
+    builder
+      .stream(numbers)
+      .peek(
+        ({ value }) => {
+          if (value === 13) throw new RangeError('unlucky');
+        },
+        { name: 'look' },
+      )
+      .mapValues((value) => (value === 5 ? 0.5 : value))
+      .to(sums, { name: 'out' });
+    const driver = new TopologyTestDriver(builder.build());
+    driver.inputTopic(numbers).pipe({ key: 'a', value: 1 });
+    const failure = catching(() => driver.inputTopic(numbers).pipe({ key: 'a', value: 13 }));
+    expect(StreamsError.is(failure, 'PROCESSING_FAILED') && failure.details).toEqual({
+      node: 'look',
+      topic: 'numbers',
+      partition: 0,
+      offset: 1,
+    });
+    expect(failure).toMatchObject({
+      message: 'look failed on numbers-0 at offset 1: unlucky',
+      cause: new RangeError('unlucky'),
+    });
+    const unwritable = catching(() => driver.inputTopic(numbers).pipe({ key: 'a', value: 5 }));
+    expect(StreamsError.is(unwritable, 'PROCESSING_FAILED') && unwritable.details).toMatchObject({
+      node: 'out',
+      offset: 2,
+    });
+  });
+
+  test('finds out when a store cannot be written', () => {
+    const builder = new StreamsBuilder();
+    builder
+      .stream(numbers)
+      .groupByKey()
+      .aggregate(
+        () => 0,
+        () => 0.5,
+        { value: int64(), store: 'halves' },
+      );
+    const driver = new TopologyTestDriver(builder.build());
+    const failure = catching(() => driver.inputTopic(numbers).pipe({ key: 'a', value: 1 }));
+    expect(StreamsError.is(failure, 'SERIALIZATION_FAILED') && failure.details).toEqual({
+      store: 'halves',
+      field: 'value',
+    });
+  });
+
+  test('refuses topics and stores that the topology does not have, and names the nearest', async () => {
+    const builder = new StreamsBuilder();
+    builder.stream(numbers).groupByKey().count({ store: 'counts' });
+    const driver = new TopologyTestDriver(builder.build());
+    const input = async () => driver.inputTopic(sums);
+    expect(await codeOf(input())).toBe('UNKNOWN_TOPIC_OR_PARTITION');
+    const store = async () => driver.keyValueStore('count');
+    expect(await codeOf(store())).toContain('did you mean counts?');
+  });
+});
+
+test('durations are in milliseconds', () => {
+  expect([seconds(2), minutes(2), hours(2)]).toEqual([2000, 120_000, 7_200_000]);
+});
+
+function catching(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { int64, string, topic } from '../../core/index.ts';
+import { numbers, sums } from '../../test/kit/drive.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import type { Topology } from './topology.ts';
+
+const others = topic('others', { key: string(), value: int64() });
+
+/** `id: sources -> other nodes (stores)` of each sub-topology. */
+function parts({ subTopologies }: Topology): string[] {
+  return subTopologies.map(({ id, sources, nodes, stores }) => {
+    const from = sources.map(({ name }) => name);
+    const rest = nodes.filter((name) => !from.includes(name));
+    return `${id}: ${from.join()} -> ${rest.join()} (${stores.join()})`;
+  });
+}
+
+test('[STREAMS-5] streams that do not touch each other run apart', () => {
+  const builder = new StreamsBuilder();
+  builder.stream(numbers, { name: 'a' }).to(sums, { name: 'x' });
+  builder.stream(others, { name: 'b' }).to(sums, { name: 'y' });
+  expect(parts(builder.build())).toEqual(['0: a -> x ()', '1: b -> y ()']);
+});
+
+test('[STREAMS-5] a repartition topic ends one part and begins another, which comes later', () => {
+  const builder = new StreamsBuilder();
+  builder
+    .stream(numbers, { name: 'a' })
+    .selectKey(({ key }) => key, { name: 'k', key: string() })
+    .groupByKey()
+    .count({ store: 's', name: 'c' })
+    .toStream({ name: 't' })
+    .to(sums, { name: 'x' });
+  expect(parts(builder.build())).toEqual([
+    '0: a -> k,s-repartition ()',
+    '1: s-repartition -> c,t,x (s)',
+  ]);
+});
+
+test('[STREAMS-5] what shares a store runs together', () => {
+  const builder = new StreamsBuilder();
+  const table = builder.table(others, { name: 't' });
+  builder.stream(numbers, { name: 'a' }).joinTable(table, (a) => a, { name: 'j' });
+  const [only, ...more] = builder.build().subTopologies;
+  expect(more).toEqual([]);
+  expect(only?.sources.map(({ name }) => name)).toEqual(['source-0000', 'a']);
+  expect(only?.stores).toEqual(['others']);
+});

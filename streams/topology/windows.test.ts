@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { bytes, deserializeBytes, serializeToBytes, string } from '../../core/index.ts';
+import { codeOf } from '../../test/kit/codes.ts';
+import {
+  firstWindowStart,
+  hoppingWindow,
+  oldestOpenStart,
+  tumblingWindow,
+  windowedSerde,
+} from './windows.ts';
+
+describe('[OP-18] window options', () => {
+  test.each([
+    ['no size', {}, 'INVALID_OPTION'],
+    ['size 0', { sizeMs: 0 }, 'INVALID_OPTION'],
+    ['a negative size', { sizeMs: -5 }, 'INVALID_OPTION'],
+    ['half a millisecond', { sizeMs: 0.5 }, 'INVALID_OPTION'],
+    ['a negative grace', { sizeMs: 5, graceMs: -1 }, 'INVALID_OPTION'],
+    ['an unknown option', { sizeMs: 5, grace: 1 }, 'UNKNOWN_OPTION'],
+  ])('tumblingWindow refuses %s', async (_, options, code) => {
+    const make = async () => tumblingWindow(options as { sizeMs: number });
+    expect(await codeOf(make())).toBe(code);
+  });
+
+  test.each([
+    ['no advance', { sizeMs: 5 }, 'INVALID_OPTION'],
+    ['advance 0', { sizeMs: 5, advanceMs: 0 }, 'INVALID_OPTION'],
+    ['an advance above the size', { sizeMs: 5, advanceMs: 6 }, 'INVALID_OPTION'],
+    ['an unknown option', { sizeMs: 5, advanceMs: 5, hopMs: 1 }, 'UNKNOWN_OPTION'],
+  ])('hoppingWindow refuses %s', async (_, options, code) => {
+    const make = async () => hoppingWindow(options as { sizeMs: number; advanceMs: number });
+    expect(await codeOf(make())).toBe(code);
+  });
+
+  test('are otherwise kept, the grace being 0', () => {
+    expect(tumblingWindow({ sizeMs: 5 })).toEqual({ sizeMs: 5, advanceMs: 5, graceMs: 0 });
+    const options = { sizeMs: 5, advanceMs: 2, graceMs: 9 };
+    expect(hoppingWindow(options)).toEqual(options);
+  });
+});
+
+test('[OP-12] the first window of a record is the earliest that holds it', () => {
+  const windows = { sizeMs: 10, advanceMs: 3, graceMs: 0 };
+  const starts = [0, 2, 3, 8, 9, 10, 12, 13].map((time) => firstWindowStart(windows, time));
+  expect(starts).toEqual([0, 0, 0, 0, 0, 3, 3, 6]);
+});
+
+test('[OP-19] the oldest open window ends behind stream time, with its grace', () => {
+  const windows = { sizeMs: 10, advanceMs: 5, graceMs: 3 };
+  for (let timeMs = 13; timeMs < 60; timeMs++) {
+    const startMs = oldestOpenStart(windows, timeMs);
+    expect(startMs % 5).toBe(0);
+    expect(startMs + 13).toBeGreaterThan(timeMs);
+    expect(startMs - 5 + 13).toBeLessThanOrEqual(timeMs);
+  }
+  expect(oldestOpenStart(windows, -Infinity)).toBe(-Infinity);
+});
+
+describe('[OP-20] windowedSerde', () => {
+  const serde = windowedSerde(string(), 10);
+
+  test('writes the key, then the start in eight bytes, as Kafka does', () => {
+    const key = { key: 'ab', windowStartMs: 0x1_0203_0405, windowEndMs: 0x1_0203_040f };
+    const written = serializeToBytes(serde, key);
+    expect(written.toString('hex')).toBe('6162' + '0000000102030405');
+    expect(deserializeBytes(serde, written)).toEqual(key);
+    expect(serde.name).toBe('windowed(string)');
+  });
+
+  test('asks for room where there is too little, for the key or for the start', () => {
+    const key = { key: 'abc', windowStartMs: 5, windowEndMs: 15 };
+    expect(serde.serialize(key, Buffer.alloc(11), 0)).toBe(11);
+    for (let size = 0; size < 11; size++) {
+      expect(serde.serialize(key, Buffer.alloc(size), 0)).toBe(-1);
+    }
+  });
+
+  test('takes empty keys, and refuses what is too short to be one', () => {
+    const empty = windowedSerde(bytes(), 10);
+    const written = serializeToBytes(empty, {
+      key: Buffer.alloc(0),
+      windowStartMs: 0,
+      windowEndMs: 10,
+    });
+    expect(written).toHaveLength(8);
+    expect(deserializeBytes(empty, written).key).toHaveLength(0);
+    expect(() => deserializeBytes(empty, Buffer.alloc(7))).toThrow();
+  });
+});
