@@ -82,6 +82,8 @@ export class TaskRunner {
     let hasFinished = false;
     for (const task of this.tasks) task.announce();
     while (!this.#isStopping && !hasFinished) {
+      // Taken before looking: what came in before `finish` was called is seen by this turn.
+      const isFinishing = this.#isFinishing;
       const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
       for (const batch of batches) this.#byInput.get(placeOf(batch))?.add(batch);
       const processed = await this.#processAll();
@@ -89,7 +91,7 @@ export class TaskRunner {
       const isDry = batches.length === 0 && processed === 0;
       if (isDry || this.#nowMs() - this.#lastLookMs >= POLL_MS) await this.#lookAround();
       if (this.#isCommitDue(isDry)) await this.#commit();
-      hasFinished = isDry && this.#isFinishing && (await this.#endTasks());
+      hasFinished = isDry && isFinishing && (await this.#endTasks());
     }
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
     await this.#checkpoint();
