@@ -1,11 +1,11 @@
 import { Subject, type Observable } from 'rxjs';
-import { systemClock, type Clock } from '../clock.ts';
+import { sleep, systemClock, type Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import { systemRandom, type Random } from '../random.ts';
 import type {
   BrokerApi,
   CommittedOffset,
-  OffsetSpec,
+  GroupMember,
   TopicPartition,
 } from '../broker/broker-api.ts';
 import { partitionKey } from '../broker/checkpoint-file.ts';
@@ -15,12 +15,16 @@ import {
   type ConsumerSettings,
 } from './consumer-options.ts';
 import { ConsumerRecord } from './consumer-record.ts';
-import { Fetcher } from './fetcher.ts';
+import { Fetcher, type Position } from './fetcher.ts';
 import { GroupMembership } from './group-membership.ts';
+import { HeldRecords } from './held-records.ts';
+import { OffsetCommitter } from './offset-committer.ts';
 import type { PartitionRecords } from './partition-records.ts';
+import { committedOffsets, listedOffset, startOffsets, type Place } from './start-offsets.ts';
 import type { Topic } from './topic.ts';
-import { ensureTopic } from './topic-metadata.ts';
+import { countPartitions, ensureTopic } from './topic-metadata.ts';
 import type { GroupMetadata } from './transaction.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** The records of a topic, or of several. */
 export type RecordOf<T> = T extends Topic<infer K, infer V> ? ConsumerRecord<K, V> : never;
@@ -48,6 +52,9 @@ export interface Rebalance {
   readonly partitions: readonly TopicPartition[];
 }
 
+/** How long to wait for a transaction that is about to commit offsets before asking again. */
+const UNSTABLE_RETRY_MS = 20;
+
 /**
  * Reads records. One user at a time: `poll` and iteration must not overlap. Made by
  * `log.consumer()`.
@@ -60,15 +67,21 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   readonly #clock: Clock;
   readonly #options: ConsumerSettings;
   readonly #fetcher: Fetcher;
+  readonly #committer: OffsetCommitter;
   readonly #membership: GroupMembership | undefined;
   readonly #handles = new Map<string, AnyTopic>();
-  /** The next offset to hand out, by partition: what a commit commits. */
-  readonly #positions = new Map<string, TopicPartition & { offset: number }>();
-  /** What has been fetched and is being handed out. */
-  #current: PartitionRecords[] = [];
+  /** What has been fetched and is being handed out, oldest first. */
+  readonly #held = new HeldRecords<R>((records) => this.#record(records));
+  /** Partitions that are this consumer's and whose position is not known yet. */
+  #unplaced: readonly Place[] = [];
+  /** What to tell of the newest seat, once all its partitions are placed. */
+  #rebalance: Rebalance | undefined;
   #isSubscribed = false;
-  #lastCommitMs: number;
-  #isClosed = false;
+  /** True until all partitions of a subscription without a group were found. */
+  #mustFindPartitions = false;
+  #closing: Promise<void> | undefined;
+  /** Ends what waits when the consumer is closed or told to stop. */
+  readonly #ended = new AbortController();
   readonly #resets = new Subject<OffsetReset>();
   readonly #rebalances = new Subject<Rebalance>();
 
@@ -83,8 +96,17 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     this.#api = api;
     this.#clock = clock;
     this.#options = all;
-    this.#lastCommitMs = clock.monotonicMs();
     this.#fetcher = new Fetcher({ api, ...all });
+    this.#committer = new OffsetCommitter({
+      api,
+      clock,
+      isAutomatic: all.groupId !== undefined && all.enableAutoCommit,
+      intervalMs: all.autoCommitIntervalMs,
+      member: () => this.#member(),
+      positions: () => this.#fetcher.positions,
+    });
+    this.#ended.signal.addEventListener('abort', () => this.#fetcher.interrupt());
+    all.signal?.addEventListener('abort', this.#end);
     const { groupId } = all;
     if (groupId === undefined) return;
     this.#membership = new GroupMembership({
@@ -96,7 +118,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
       heartbeatIntervalMs: all.heartbeatIntervalMs,
       maxPollIntervalMs: all.maxPollIntervalMs,
       assignors: all.partitionAssignmentStrategy,
-      countPartitions: (topics) => this.#countPartitions(topics),
+      countPartitions: (topics) => countPartitions(api, topics, this.#handles),
     });
   }
 
@@ -112,11 +134,15 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
 
   /**
    * Reads these topics as a member of the group, or, without a `groupId`, all their partitions.
-   * Nothing happens before the first poll.
+   * Replaces an earlier call. Nothing happens before the next poll.
    */
   subscribe<T extends AnyTopic>(topics: readonly T[]): Consumer<RecordOf<T>> {
+    this.#handles.clear();
     for (const topic of topics) this.#handles.set(topic.name, topic);
+    for (const place of this.assignment) if (!this.#handles.has(place.topic)) this.#drop(place);
     this.#isSubscribed = true;
+    this.#mustFindPartitions = true;
+    this.#membership?.requireRejoin();
     return this as unknown as Consumer<RecordOf<T>>;
   }
 
@@ -126,18 +152,22 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   async assign<T extends AnyTopic>(
     assignments: readonly Assignment<T>[],
   ): Promise<Consumer<RecordOf<T>>> {
-    for (const place of this.#fetcher.partitions) this.#drop(place);
+    for (const place of this.#fetcher.positions) this.#drop(place);
+    this.#unplaced = [];
     for (const { topic } of assignments) {
       if (this.#handles.has(topic.name)) continue;
       this.#handles.set(topic.name, topic);
       await ensureTopic(this.#api, topic);
     }
-    const places = assignments.map(({ topic, partition, offset }) => ({
-      topic: topic.name,
-      partition,
-      ...(offset !== undefined && { offset }),
-    }));
-    await this.#add(places);
+    this.#unplaced = assignments.map(({ topic, partition, offset }) => {
+      return { topic: topic.name, partition, offset };
+    });
+    await this.#place();
+    while (this.#unplaced.length > 0) {
+      this.#checkRunning();
+      await sleep(this.#clock, UNSTABLE_RETRY_MS);
+      await this.#place();
+    }
     return this as unknown as Consumer<RecordOf<T>>;
   }
 
@@ -147,23 +177,23 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
    * returned is committed by this call or a later one.
    *
    * @throws LogError OFFSET_OUT_OF_RANGE with `autoOffsetReset: 'none'`, CORRUPT_BATCH,
-   *   UNKNOWN_TOPIC_OR_PARTITION, ABORTED by the signal.
+   *   UNKNOWN_TOPIC_OR_PARTITION, ABORTED by the signal. Records before the place of an error are
+   *   returned first; the error comes again until a seek goes past it.
    */
   async poll(options: { readonly maxWaitMs?: number } = {}): Promise<R[]> {
-    await this.#fill(options.maxWaitMs ?? Infinity);
+    const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
     const records: R[] = [];
     const { maxPollRecords } = this.#options;
-    while (records.length < maxPollRecords) {
-      const batch = this.#current[0];
-      if (batch === undefined) break;
-      if (batch.next()) {
-        records.push(this.#record(batch));
-        this.#advance(batch, batch.cursor.offset + 1);
-      } else {
-        this.#advance(batch, batch.endOffset);
-        this.#current.shift();
+    do {
+      await this.#fill(deadlineMs);
+      while (records.length < maxPollRecords) {
+        const next = this.#held.next(records.length > 0);
+        if (next === undefined) break;
+        records.push(next.record);
+        next.position.offset = next.record.offset + 1;
       }
-    }
+      // What was fetched may hold nothing that a reader gets to see.
+    } while (records.length === 0 && this.#clock.monotonicMs() < deadlineMs);
     return records;
   }
 
@@ -174,11 +204,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
    * @throws LogError as `poll`.
    */
   async pollBatches(options: { readonly maxWaitMs?: number } = {}): Promise<PartitionRecords[]> {
-    await this.#fill(options.maxWaitMs ?? Infinity);
-    const batches = this.#current;
-    this.#current = [];
-    for (const batch of batches) this.#advance(batch, batch.endOffset);
-    return batches;
+    await this.#fill(this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity));
+    return this.#held.takeAll().map(({ records }) => records);
   }
 
   /**
@@ -186,7 +213,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
    * next is asked for.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    const { signal } = this.#options;
+    const { signal, maxPollRecords } = this.#options;
     for (;;) {
       try {
         await this.#fill(Infinity);
@@ -194,45 +221,59 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
         if (signal?.aborted === true && LogError.is(error, 'ABORTED')) return;
         throw error;
       }
-      for (let batch = this.#current[0]; batch !== undefined; batch = this.#current[0]) {
-        while (batch.next()) {
-          yield this.#record(batch);
-          this.#advance(batch, batch.cursor.offset + 1);
-          if (signal?.aborted === true) return;
-        }
-        this.#advance(batch, batch.endOffset);
-        this.#current.shift();
+      // After so many, commits and rebalances get their turn, as between two polls.
+      for (let count = 0; count < maxPollRecords; count++) {
+        const next = this.#held.next(false);
+        if (next === undefined) break;
+        const { position, record } = next;
+        yield record;
+        // After a seek meanwhile this is a position that nobody has any more.
+        position.offset = record.offset + 1;
+        this.#membership?.notePoll();
+        if (signal?.aborted === true) return;
       }
     }
   }
 
   /** The partitions that are read now. */
   get assignment(): TopicPartition[] {
-    return this.#fetcher.partitions;
+    return this.#fetcher.positions.map(({ topic, partition }) => ({ topic, partition }));
   }
 
-  /** The offset of the next record to be handed out; undefined for a partition that is not read. */
-  position({ topic, partition }: TopicPartition): number | undefined {
-    return this.#positions.get(partitionKey(topic, partition))?.offset;
+  /**
+   * The offset of the next record to be handed out; undefined for a partition that is not read.
+   */
+  position(place: TopicPartition): number | undefined {
+    return this.#fetcher.find(place)?.offset;
   }
 
   /** Goes on from `offset`. */
   seek(place: TopicPartition, offset: number): void {
-    this.#checkAssigned(place);
-    this.#current = this.#current.filter((batch) => !isSame(batch, place));
-    this.#fetcher.seek(place, offset);
     const { topic, partition } = place;
-    this.#positions.set(partitionKey(topic, partition), { topic, partition, offset });
+    const position = this.#fetcher.find(place);
+    if (position === undefined) {
+      const message = `this consumer does not read ${topic}-${partition}`;
+      throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic, partition });
+    }
+    this.#readFrom({ topic, partition, offset, isPaused: position.isPaused });
   }
 
   /** Hands out nothing more of these partitions until `resume`; the seat in the group is kept. */
   pause(places: readonly TopicPartition[]): void {
-    for (const place of places) this.#fetcher.pause(place, true);
+    for (const place of places) {
+      const position = this.#fetcher.find(place);
+      if (position !== undefined) position.isPaused = true;
+    }
   }
 
-  /** Reads paused partitions again. */
+  /** Goes on with paused partitions where they were paused. */
   resume(places: readonly TopicPartition[]): void {
-    for (const place of places) this.#fetcher.pause(place, false);
+    for (const place of places) {
+      const position = this.#fetcher.find(place);
+      if (position?.isPaused !== true) continue;
+      position.isPaused = false;
+      this.#fetcher.interrupt();
+    }
   }
 
   /**
@@ -243,46 +284,32 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
    *   UNKNOWN_MEMBER_ID when the partitions may be another member's by now: not committed.
    */
   async commit(offsets?: readonly CommittedOffset[]): Promise<void> {
-    const { groupId } = this.#groupMetadata();
-    const member = this.#member();
-    const positions =
-      offsets ?? [...this.#positions.values()].map((each) => ({ ...each, metadata: '' }));
-    if (positions.length === 0) return;
-    const { results } = await this.#api.offsetCommit({ ...member, groupId, offsets: positions });
-    const failed = results.find(({ error }) => error !== undefined)?.error;
-    if (failed !== undefined) throw LogError.fromData(failed);
-    this.#lastCommitMs = this.#clock.monotonicMs();
+    this.#groupId(); // or there is nobody to commit for
+    await this.#committer.commit(offsets);
   }
 
   /**
    * What the group has committed for the partitions, by partition key; missing where it has not.
    */
   async committed(places: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
-    const { groupId } = this.#groupMetadata();
-    const partitions = places.map(({ topic, partition }) => ({ topic, partition }));
-    const { offsets } = await this.#api.offsetFetch({ groupId, partitions, requireStable: false });
-    const found = new Map<string, CommittedOffset>();
-    for (const { error, ...committed } of offsets) {
-      if (error !== undefined) throw LogError.fromData(error);
-      if (committed.offset >= 0)
-        found.set(partitionKey(committed.topic, committed.partition), committed);
-    }
+    const request = { groupId: this.#groupId(), places, requireStable: false };
+    const { found } = await committedOffsets(this.#api, request);
     return found;
   }
 
   /** For `transaction.sendOffsets`: who this consumer is in its group. */
   groupMetadata(): GroupMetadata {
-    return { ...this.#groupMetadata(), ...this.#member() };
+    return this.#member();
   }
 
-  /** Commits (with auto-commit), leaves the group and ends the consumer. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    if (this.#commitsItself()) await this.#commitQuietly();
-    await this.#membership?.leave();
-    this.#resets.complete();
-    this.#rebalances.complete();
+  /**
+   * Commits (with auto-commit), leaves the group and ends the consumer. After the log was closed
+   * there is nothing left to do, and that is no error.
+   */
+  close(): Promise<void> {
+    // Later, so that who is woken finds it closed.
+    this.#closing ??= Promise.resolve().then(() => this.#close());
+    return this.#closing;
   }
 
   /** As `close`, at the end of an `await using` block. */
@@ -290,195 +317,175 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return this.close();
   }
 
-  /** Sees to it that `#current` holds something, or that `maxWaitMs` are over. */
-  async #fill(maxWaitMs: number): Promise<void> {
+  async #close(): Promise<void> {
+    this.#end();
+    this.#options.signal?.removeEventListener('abort', this.#end);
+    try {
+      await this.#committer.commitAutomatically();
+    } catch (error) {
+      if (!LogError.is(error, 'CLOSED')) throw error;
+    } finally {
+      await this.#leave();
+    }
+  }
+
+  async #leave(): Promise<void> {
+    try {
+      await this.#membership?.leave();
+    } catch (error) {
+      if (!LogError.is(error, 'CLOSED')) throw error;
+    } finally {
+      this.#resets.complete();
+      this.#rebalances.complete();
+    }
+  }
+
+  readonly #end = (): void => {
+    this.#ended.abort();
+  };
+
+  #checkRunning(): void {
     const { signal } = this.#options;
-    const deadlineMs = this.#clock.monotonicMs() + maxWaitMs;
+    if (this.#closing !== undefined || signal?.aborted === true) throw this.#endError();
+  }
+
+  #endError(): LogError {
+    if (this.#closing !== undefined) {
+      return new LogError('CLOSED', 'the consumer is closed', { what: 'the consumer' });
+    }
+    const message = 'the consumer was told to stop by its signal';
+    return new LogError('ABORTED', message, { operation: 'poll' });
+  }
+
+  /** Sees to it that something is held, or that `deadlineMs` is over. */
+  async #fill(deadlineMs: number): Promise<void> {
     for (;;) {
-      if (this.#isClosed)
-        throw new LogError('CLOSED', 'the consumer is closed', { what: 'the consumer' });
-      if (signal?.aborted === true) throw aborted();
-      await this.#maybeCommit();
+      this.#checkRunning();
+      this.#membership?.notePoll();
+      if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
       await this.#ensureAssigned();
-      if (this.#current.length > 0) return;
+      if (this.#held.hasAny()) return;
       const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-      this.#current = await this.#fetcher.take(leftMs);
+      const waitMs = this.#unplaced.length > 0 ? Math.min(leftMs, UNSTABLE_RETRY_MS) : leftMs;
+      for (const fetched of await this.#fetcher.take(waitMs)) {
+        // A seek may have come while this was on its way.
+        if (this.#fetcher.isCurrent(fetched.position)) this.#held.add(fetched);
+      }
       await this.#handleErrors();
-      if (this.#current.length > 0 || leftMs === 0) return;
+      if (this.#held.hasAny() || leftMs === 0) return;
     }
   }
 
   async #ensureAssigned(): Promise<void> {
     if (!this.#isSubscribed) {
-      if (this.#fetcher.partitions.length > 0) return;
-      const { groupId } = this.#options;
-      const details = groupId === undefined ? {} : { groupId };
-      throw new LogError(
-        'NOT_SUBSCRIBED',
-        'the consumer has neither subscribed nor assigned',
-        details,
-      );
+      if (this.#fetcher.positions.length === 0) throw this.#notSubscribed();
+    } else if (this.#membership === undefined) {
+      if (this.#mustFindPartitions) this.#take(await this.#allPartitions(), true);
+      this.#mustFindPartitions = false;
+    } else if (this.#membership.mustRejoin) {
+      await this.#rejoin(this.#membership);
     }
-    const membership = this.#membership;
-    if (membership === undefined) {
-      if (this.#fetcher.partitions.length === 0) await this.#add(await this.#allPartitions());
-      return;
-    }
-    if (!membership.mustRejoin) return;
-    if (this.#commitsItself()) await this.#commitQuietly();
+    if (this.#unplaced.length > 0) await this.#place();
+    if (this.#unplaced.length === 0) this.#announce();
+  }
+
+  #announce(): void {
+    const rebalance = this.#rebalance;
+    this.#rebalance = undefined;
+    if (rebalance !== undefined) this.#rebalances.next(rebalance);
+  }
+
+  async #rejoin(membership: GroupMembership): Promise<void> {
+    await this.#committer.commitAutomatically();
     for (const topic of this.#handles.values()) await ensureTopic(this.#api, topic);
-    const assigned = await membership.join([...this.#handles.keys()]);
-    for (const place of this.#fetcher.partitions) {
-      if (!assigned.some((each) => isSame(each, place))) this.#drop(place);
+    const seat = await unlessAborted(
+      membership.join([...this.#handles.keys()]),
+      this.#ended.signal,
+      () => this.#endError(),
+    );
+    const { generation, partitions, isContinuous } = seat;
+    this.#take(partitions, isContinuous);
+    this.#rebalance = { generation, partitions };
+  }
+
+  /** Has exactly these partitions from here on; those it had before go on where they are. */
+  #take(partitions: readonly TopicPartition[], mayKeep: boolean): void {
+    for (const place of this.#fetcher.positions) {
+      if (!mayKeep || !partitions.some((each) => isSame(each, place))) this.#drop(place);
     }
-    await this.#add(assigned.filter((place) => !this.#fetcher.has(place)));
-    this.#rebalances.next({ generation: membership.member.generation, partitions: assigned });
+    this.#unplaced = partitions.filter((place) => this.#fetcher.find(place) === undefined);
   }
 
   async #allPartitions(): Promise<TopicPartition[]> {
-    const counts = await this.#countPartitions([...this.#handles.keys()]);
+    const topics = [...this.#handles.keys()];
+    const counts = await countPartitions(this.#api, topics, this.#handles);
     return [...counts].flatMap(([topic, count]) =>
       Array.from({ length: count }, (_, partition) => ({ topic, partition })),
     );
   }
 
-  async #countPartitions(topics: readonly string[]): Promise<Map<string, number>> {
-    const counts = new Map<string, number>();
-    for (const name of topics) {
-      const handle = this.#handles.get(name);
-      if (handle !== undefined) counts.set(name, await ensureTopic(this.#api, handle));
-    }
-    return counts;
+  /** Begins to read the partitions without a position, as far as it can be told from where. */
+  async #place(): Promise<void> {
+    const { groupId, isolationLevel, autoOffsetReset } = this.#options;
+    const options = { groupId, isolationLevel, autoOffsetReset };
+    const starts = await startOffsets(this.#api, this.#unplaced, options);
+    this.#unplaced = this.#unplaced.filter(({ topic, partition }) => {
+      const offset = starts.get(partitionKey(topic, partition));
+      if (offset === undefined) return true;
+      this.#readFrom({ topic, partition, offset, isPaused: false });
+      return false;
+    });
   }
 
-  /**
-   * Begins to read partitions: where told, where the group stands, or where `autoOffsetReset` says.
-   */
-  async #add(places: readonly (TopicPartition & { readonly offset?: number })[]): Promise<void> {
-    const unknown = places.filter(({ offset }) => offset === undefined);
-    const hasGroup = this.#options.groupId !== undefined && unknown.length > 0;
-    const committed = hasGroup ? await this.committed(unknown) : new Map<string, CommittedOffset>();
-    const { autoOffsetReset } = this.#options;
-    for (const { topic, partition, offset } of places) {
-      const key = partitionKey(topic, partition);
-      const known = offset ?? committed.get(key)?.offset;
-      if (known === undefined && autoOffsetReset === 'none')
-        throw this.#noOffset({ topic, partition });
-      const spec = autoOffsetReset === 'latest' ? 'latest' : 'earliest';
-      const start = known ?? (await this.#offsetOf({ topic, partition }, spec));
-      this.#fetcher.seek({ topic, partition }, start);
-      this.#positions.set(key, { topic, partition, offset: start });
-    }
+  #readFrom(position: Position): void {
+    this.#held.drop(position);
+    this.#fetcher.add(position);
   }
 
   #drop(place: TopicPartition): void {
     this.#fetcher.remove(place);
-    this.#positions.delete(partitionKey(place.topic, place.partition));
-    this.#current = this.#current.filter((batch) => !isSame(batch, place));
+    this.#held.drop(place);
   }
 
   async #handleErrors(): Promise<void> {
-    for (const { place, error } of this.#fetcher.takeErrors()) {
-      const { autoOffsetReset } = this.#options;
+    for (const { position, error } of this.#fetcher.takeErrors()) {
+      const { autoOffsetReset, isolationLevel } = this.#options;
       if (!LogError.is(error, 'OFFSET_OUT_OF_RANGE') || autoOffsetReset === 'none') throw error;
-      const to = await this.#offsetOf(place, autoOffsetReset);
-      this.seek(place, to);
-      this.#resets.next({
-        topic: place.topic,
-        partition: place.partition,
-        from: error.details.offset,
-        to,
-      });
+      const { topic, partition } = position;
+      const request = { spec: autoOffsetReset, isolationLevel };
+      const to = await listedOffset(this.#api, position, request);
+      if (!this.#fetcher.isCurrent(position)) continue; // somebody knew better
+      this.seek(position, to);
+      this.#resets.next({ topic, partition, from: error.details.offset, to });
     }
   }
 
-  async #offsetOf({ topic, partition }: TopicPartition, spec: OffsetSpec): Promise<number> {
-    const { isolationLevel } = this.#options;
-    const { partitions } = await this.#api.listOffsets({
-      isolationLevel,
-      partitions: [{ topic, partition, spec }],
-    });
-    const [found] = partitions;
-    if (found?.error !== undefined) throw LogError.fromData(found.error);
-    return found?.offset ?? 0;
+  #record({ topic, partition, cursor }: PartitionRecords): R {
+    const handle = this.#handles.get(topic);
+    return new ConsumerRecord(handle as AnyTopic, partition, cursor) as R;
   }
 
-  #record(batch: PartitionRecords): R {
-    const handle = this.#handles.get(batch.topic);
-    return new ConsumerRecord(handle as AnyTopic, batch.partition, batch.cursor) as R;
-  }
-
-  #advance({ topic, partition }: TopicPartition, offset: number): void {
-    const position = this.#positions.get(partitionKey(topic, partition));
-    if (position !== undefined) position.offset = offset;
-  }
-
-  #commitsItself(): boolean {
-    return this.#options.groupId !== undefined && this.#options.enableAutoCommit;
-  }
-
-  async #maybeCommit(): Promise<void> {
-    if (!this.#commitsItself() || this.#membership?.mustRejoin === true) return;
-    const sinceMs = this.#clock.monotonicMs() - this.#lastCommitMs;
-    if (sinceMs >= this.#options.autoCommitIntervalMs) await this.#commitQuietly();
-  }
-
-  /**
-   * A member that has lost its seat commits nothing: whoever has the partitions now reads them
-   * again.
-   */
-  async #commitQuietly(): Promise<void> {
-    if (this.#positions.size === 0) return;
-    try {
-      await this.commit();
-    } catch (error) {
-      const isLost =
-        LogError.is(error, 'REBALANCE_IN_PROGRESS') ||
-        LogError.is(error, 'ILLEGAL_GENERATION') ||
-        LogError.is(error, 'UNKNOWN_MEMBER_ID');
-      if (!isLost) throw error;
-    }
-  }
-
-  #groupMetadata(): { readonly groupId: string } {
+  #groupId(): string {
     const { groupId } = this.#options;
-    if (groupId !== undefined) return { groupId };
-    throw new LogError(
-      'NOT_SUBSCRIBED',
-      'the consumer has no groupId, so it has no committed offsets',
-      {},
-    );
+    if (groupId !== undefined) return groupId;
+    const message = 'the consumer has no groupId, so it has no committed offsets';
+    throw new LogError('NOT_SUBSCRIBED', message, {});
   }
 
-  #member(): { readonly memberId: string; readonly generation: number } {
-    const isMember = this.#isSubscribed && this.#membership !== undefined;
-    const { memberId, generation } = isMember
-      ? this.#membership.member
-      : { memberId: '', generation: -1 };
-    return { memberId, generation };
+  /** Who commits: the member, or for partitions assigned by hand nobody in particular. */
+  #member(): GroupMember {
+    const membership = this.#isSubscribed ? this.#membership : undefined;
+    return membership?.member ?? { groupId: this.#groupId(), memberId: '', generation: -1 };
   }
 
-  #checkAssigned(place: TopicPartition): void {
-    if (this.#fetcher.has(place)) return;
-    const { topic, partition } = place;
-    const message = `this consumer does not read ${topic}-${partition}`;
-    throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic, partition });
-  }
-
-  #noOffset({ topic, partition }: TopicPartition): LogError {
-    const message =
-      `no offset is committed for ${topic}-${partition} ` + `and autoOffsetReset is 'none'`;
-    const unknown = { offset: -1, logStartOffset: -1, highWatermark: -1 };
-    return new LogError('OFFSET_OUT_OF_RANGE', message, { topic, partition, ...unknown });
+  #notSubscribed(): LogError {
+    const { groupId } = this.#options;
+    const details = groupId === undefined ? {} : { groupId };
+    const message = 'the consumer has neither subscribed nor assigned';
+    return new LogError('NOT_SUBSCRIBED', message, details);
   }
 }
 
 function isSame(a: TopicPartition, b: TopicPartition): boolean {
   return a.partition === b.partition && a.topic === b.topic;
-}
-
-function aborted(): LogError {
-  return new LogError('ABORTED', 'the consumer was told to stop by its signal', {
-    operation: 'poll',
-  });
 }

@@ -17,137 +17,181 @@ export interface FetcherOptions {
   readonly fetchMaxWaitMs: number;
 }
 
+/** Where a consumer stands in a partition. A seek makes another one, so that this one is done. */
+export interface Position extends TopicPartition {
+  /** The offset of the next record to hand out. */
+  offset: number;
+  isPaused: boolean;
+}
+
+/** What one fetch brought of a partition. */
+export interface Fetched {
+  readonly position: Position;
+  readonly records: PartitionRecords;
+}
+
 /** A partition that is read. */
-interface FetchState extends TopicPartition {
+interface FetchState {
+  readonly position: Position;
   /** The next offset to fetch: behind everything that has arrived. */
   fetchOffset: number;
-  isPaused: boolean;
+  /** True while a request for it is under way. */
+  isFetching: boolean;
   /** What has arrived and was not taken. */
   arrived: PartitionRecords | undefined;
 }
 
 /**
  * Fetches ahead: while what has arrived is being worked on, the next request is under way. Holds at
- * most one answer of each partition, so memory is bounded by `fetchMaxBytes` twice.
+ * most one answer of each partition, and each is in one request at a time.
  */
 export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #states = new Map<string, FetchState>();
-  #fetching: Promise<void> | undefined;
-  /** Raised when offsets were moved: what is under way then no longer counts. */
-  #generation = 0;
+  readonly #requests = new Set<Promise<void>>();
   /** Errors of partitions, for the next `take`. */
-  readonly #errors: { readonly place: TopicPartition; readonly error: LogError }[] = [];
+  #errors: { readonly position: Position; readonly error: LogError }[] = [];
+  /** A request that failed as a whole, for the next `take`. */
+  #failure: Error | undefined;
   #rotation = 0;
+  /** Ends the waits of `take`. */
+  #interrupt: () => void = () => undefined;
+  #interruption!: Promise<void>;
 
   constructor(options: FetcherOptions) {
     this.#options = options;
+    this.interrupt();
   }
 
-  get partitions(): TopicPartition[] {
-    return [...this.#states.values()].map(({ topic, partition }) => ({ topic, partition }));
+  get positions(): Position[] {
+    return [...this.#states.values()].map(({ position }) => position);
   }
 
-  has({ topic, partition }: TopicPartition): boolean {
-    return this.#states.has(partitionKey(topic, partition));
+  find({ topic, partition }: TopicPartition): Position | undefined {
+    return this.#states.get(partitionKey(topic, partition))?.position;
   }
 
-  /** Reads `partition` from `offset` on; what had arrived of it is dropped. */
-  seek({ topic, partition }: TopicPartition, offset: number): void {
-    this.#generation++;
-    const key = partitionKey(topic, partition);
-    const isPaused = this.#states.get(key)?.isPaused ?? false;
-    this.#states.set(key, { topic, partition, fetchOffset: offset, isPaused, arrived: undefined });
+  /** Reads a partition from `position` on; what had arrived of it is dropped. */
+  add(position: Position): void {
+    const { topic, partition, offset: fetchOffset } = position;
+    const state = { position, fetchOffset, isFetching: false, arrived: undefined };
+    this.#states.set(partitionKey(topic, partition), state);
+    this.interrupt();
   }
 
   remove({ topic, partition }: TopicPartition): void {
-    this.#generation++;
     this.#states.delete(partitionKey(topic, partition));
   }
 
-  pause({ topic, partition }: TopicPartition, isPaused: boolean): void {
-    const state = this.#states.get(partitionKey(topic, partition));
-    if (state !== undefined) state.isPaused = isPaused;
+  /** True while the partition is read from this position on. */
+  isCurrent(position: Position): boolean {
+    return this.find(position) === position;
+  }
+
+  /** Makes a waiting `take` return: what is wanted has changed. */
+  interrupt(): void {
+    this.#interrupt();
+    this.#interruption = new Promise((resolve) => {
+      this.#interrupt = resolve;
+    });
   }
 
   /**
    * Hands out what has arrived, waiting for up to `maxWaitMs` for something. Another fetch is begun
    * at once for what was handed out.
+   *
+   * @throws LogError what a request as a whole failed with.
    */
-  async take(maxWaitMs: number): Promise<PartitionRecords[]> {
+  async take(maxWaitMs: number): Promise<Fetched[]> {
     let taken = this.#takeArrived();
     if (taken.length === 0 && this.#errors.length === 0) {
-      this.#fetching ??= this.#fetch(maxWaitMs);
-      await this.#fetching;
+      const wanted = this.#wanted();
+      if (wanted.length > 0 || this.#requests.size === 0) this.#request(wanted, maxWaitMs);
+      await Promise.race([...this.#requests, this.#interruption]);
+      const failure = this.#failure;
+      this.#failure = undefined;
+      if (failure !== undefined) throw failure;
       taken = this.#takeArrived();
     }
-    if (taken.length > 0) this.#fetching ??= this.#fetch(0);
+    const next = taken.length > 0 ? this.#wanted() : [];
+    if (next.length > 0) this.#request(next, 0);
     return taken;
   }
 
   /** The errors that partitions answered with since the last call. */
-  takeErrors(): { readonly place: TopicPartition; readonly error: LogError }[] {
-    return this.#errors.splice(0);
+  takeErrors(): { readonly position: Position; readonly error: LogError }[] {
+    const errors = this.#errors.filter(({ position }) => this.isCurrent(position));
+    this.#errors = [];
+    return errors;
   }
 
-  #takeArrived(): PartitionRecords[] {
-    const taken: PartitionRecords[] = [];
+  #takeArrived(): Fetched[] {
+    const taken: Fetched[] = [];
     for (const state of this.#states.values()) {
-      if (state.arrived === undefined || state.isPaused) continue;
-      taken.push(state.arrived);
+      const { position, arrived: records } = state;
+      if (records === undefined || position.isPaused) continue;
+      taken.push({ position, records });
       state.arrived = undefined;
     }
     return taken;
   }
 
-  /** Never rejects: a failed request becomes an error of all its partitions. */
-  async #fetch(maxWaitMs: number): Promise<void> {
+  /**
+   * What has to be asked for, beginning with another partition each time, so that none starves
+   * behind `fetchMaxBytes`.
+   */
+  #wanted(): FetchState[] {
+    const states = [...this.#states.values()].filter(
+      ({ position, arrived, isFetching }) =>
+        arrived === undefined && !isFetching && !position.isPaused,
+    );
+    if (states.length < 2) return states;
+    const first = this.#rotation++ % states.length;
+    return [...states.slice(first), ...states.slice(0, first)];
+  }
+
+  #request(wanted: readonly FetchState[], maxWaitMs: number): void {
+    for (const state of wanted) state.isFetching = true;
+    const request = this.#fetch(wanted, maxWaitMs).finally(() => {
+      for (const state of wanted) state.isFetching = false;
+      this.#requests.delete(request);
+    });
+    this.#requests.add(request);
+  }
+
+  /** Never rejects: a failure is for the next `take`. */
+  async #fetch(wanted: readonly FetchState[], maxWaitMs: number): Promise<void> {
     const { api, isolationLevel, fetchMaxBytes, maxPartitionFetchBytes, fetchMinBytes } =
       this.#options;
-    const generation = this.#generation;
-    const wanted = this.#rotated().filter(
-      (state) => state.arrived === undefined && !state.isPaused,
-    );
     try {
       const { partitions } = await api.fetch({
         isolationLevel,
         maxWaitMs: Math.min(maxWaitMs, this.#options.fetchMaxWaitMs),
         minBytes: fetchMinBytes,
         maxBytes: fetchMaxBytes,
-        partitions: wanted.map(({ topic, partition, fetchOffset }) => {
+        partitions: wanted.map(({ position: { topic, partition }, fetchOffset }) => {
           return { topic, partition, fetchOffset, maxBytes: maxPartitionFetchBytes };
         }),
       });
-      if (generation === this.#generation) for (const fetched of partitions) this.#arrive(fetched);
+      for (const fetched of partitions) this.#arrive(fetched, wanted);
     } catch (cause) {
-      if (!(cause instanceof LogError)) throw cause;
-      for (const place of wanted) this.#errors.push({ place, error: cause });
-    } finally {
-      this.#fetching = undefined;
+      const reason = String(cause);
+      this.#failure =
+        cause instanceof Error ? cause : new LogError('UNKNOWN_SERVER_ERROR', reason, { reason });
     }
   }
 
-  #arrive(fetched: FetchedPartition): void {
+  #arrive(fetched: FetchedPartition, wanted: readonly FetchState[]): void {
     const state = this.#states.get(partitionKey(fetched.topic, fetched.partition));
-    if (state === undefined) return;
+    // Moved or given up meanwhile: the answer is to a question that nobody has any more.
+    if (state === undefined || !wanted.includes(state)) return;
     if (fetched.error !== undefined) {
-      this.#errors.push({ place: state, error: LogError.fromData(fetched.error) });
+      this.#errors.push({ position: state.position, error: LogError.fromData(fetched.error) });
       return;
     }
     if (fetched.records.length === 0) return;
     const records = new PartitionRecords(fetched, state.fetchOffset);
     state.fetchOffset = records.endOffset;
     state.arrived = records;
-  }
-
-  /**
-   * The partitions, beginning with another one each time, so that none starves behind
-   * `fetchMaxBytes`.
-   */
-  #rotated(): FetchState[] {
-    const states = [...this.#states.values()];
-    if (states.length === 0) return states;
-    const first = this.#rotation++ % states.length;
-    return [...states.slice(first), ...states.slice(0, first)];
   }
 }

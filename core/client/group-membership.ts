@@ -28,6 +28,17 @@ export interface GroupMembershipOptions {
   readonly countPartitions: (topics: readonly string[]) => Promise<ReadonlyMap<string, number>>;
 }
 
+/** What a member has in a generation. */
+export interface Seat {
+  readonly generation: number;
+  readonly partitions: readonly TopicPartition[];
+  /**
+   * True when nobody else can have had its partitions since its last seat: it may go on in those
+   * that it keeps.
+   */
+  readonly isContinuous: boolean;
+}
+
 /** Errors of a member that has to join again as a new one. */
 const LOST = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION']);
 
@@ -36,11 +47,19 @@ export class GroupMembership {
   readonly #options: GroupMembershipOptions;
   #memberId = '';
   #generation = -1;
+  /** The generation of the last seat. */
+  #seatGeneration = -1;
   #heartbeat: Timer | undefined;
+  /** Raised when heartbeats under way no longer matter. */
+  #heartbeatRound = 0;
   #mustRejoin = true;
+  #hasLeft = false;
+  /** When the member last asked for records. */
+  #polledMs: number;
 
   constructor(options: GroupMembershipOptions) {
     this.#options = options;
+    this.#polledMs = options.clock.monotonicMs();
   }
 
   /** Who commits: the member of this generation. */
@@ -57,42 +76,78 @@ export class GroupMembership {
     return this.#mustRejoin;
   }
 
-  /** Joins, or joins anew, and returns the partitions of this generation. */
-  async join(topics: readonly string[]): Promise<TopicPartition[]> {
+  /** Says that the subscription has changed. */
+  requireRejoin(): void {
+    this.#mustRejoin = true;
+  }
+
+  /** Says that the member asks for records: without that for `maxPollIntervalMs` it leaves. */
+  notePoll(): void {
+    this.#polledMs = this.#options.clock.monotonicMs();
+  }
+
+  /**
+   * Joins, or joins anew, and returns the seat of this generation.
+   *
+   * @throws LogError CLOSED when the member has left meanwhile.
+   */
+  async join(topics: readonly string[]): Promise<Seat> {
+    const { memberId } = this.member;
+    const lastGeneration = this.#seatGeneration;
     this.#stopHeartbeat();
     for (;;) {
       try {
-        const assigned = await this.#joinOnce(topics);
+        this.#checkStays();
+        const partitions = await this.#joinOnce(topics);
         this.#mustRejoin = false;
         this.#startHeartbeat();
-        return assigned;
+        const generation = this.#generation;
+        this.#seatGeneration = generation;
+        const isSame = memberId !== '' && memberId === this.#memberId;
+        // In a generation that it missed, others may have had its partitions.
+        const isContinuous = isSame && generation - lastGeneration <= 1;
+        return { generation, partitions, isContinuous };
       } catch (error) {
         if (!this.#noteLoss(error)) throw error;
       }
     }
   }
 
+  /** Gives the seat up, for good. A join that is under way leaves when it is through. */
   async leave(): Promise<void> {
-    this.#stopHeartbeat();
-    if (this.#memberId === '') return;
-    const { api, groupId } = this.#options;
+    this.#hasLeft = true;
+    const memberId = this.#giveUp();
+    if (memberId !== '') await this.#leaveAs(memberId);
+  }
+
+  /** Forgets the seat without a word to the group; returns who had it. */
+  #giveUp(): string {
     const memberId = this.#memberId;
+    this.#stopHeartbeat();
     this.#memberId = '';
     this.#generation = -1;
     this.#mustRejoin = true;
+    return memberId;
+  }
+
+  async #leaveAs(memberId: string): Promise<void> {
+    const { api, groupId } = this.#options;
     await api.leaveGroup({ groupId, memberId }).catch((error: unknown) => {
       if (!(error instanceof LogError) || !LOST.has(error.code)) throw error;
     });
+  }
+
+  #checkStays(): void {
+    if (!this.#hasLeft) return;
+    const message = `the consumer has left group ${this.#options.groupId}`;
+    throw new LogError('CLOSED', message, { what: 'the consumer' });
   }
 
   /** Takes note of an answer that says the seat is lost or moves; false for other errors. */
   #noteLoss(error: unknown): boolean {
     if (!(error instanceof LogError)) return false;
     const isLost = LOST.has(error.code);
-    if (isLost) {
-      this.#memberId = '';
-      this.#generation = -1;
-    }
+    if (isLost) this.#giveUp();
     if (!isLost && error.code !== 'REBALANCE_IN_PROGRESS') return false;
     this.#mustRejoin = true;
     return true;
@@ -111,10 +166,13 @@ export class GroupMembership {
       protocolType: CONSUMER_PROTOCOL,
       protocols: assignors.map(({ name }) => ({ name, metadata })),
     });
+    if (this.#hasLeft) await this.#leaveAs(joined.memberId);
+    this.#checkStays();
     this.#memberId = joined.memberId;
     this.#generation = joined.generation;
     const assignments = joined.leaderId === joined.memberId ? await this.#assign(joined) : [];
     const { assignment } = await api.syncGroup({ ...this.member, assignments });
+    this.#checkStays();
     return decodeAssignment(assignment);
   }
 
@@ -142,19 +200,31 @@ export class GroupMembership {
   }
 
   #startHeartbeat(): void {
-    const { clock, heartbeatIntervalMs, api } = this.#options;
+    const { clock, heartbeatIntervalMs } = this.#options;
+    const round = this.#heartbeatRound;
     this.#heartbeat = clock.setBackgroundTimer(heartbeatIntervalMs, () => {
-      api.heartbeat(this.member).then(
-        () => this.#startHeartbeat(),
-        (error: unknown) => {
-          // Whatever it was, the next poll joins again and meets it there.
-          if (!this.#noteLoss(error)) this.#mustRejoin = true;
-        },
-      );
+      void this.#beat(round);
     });
   }
 
+  /** Never rejects: whatever goes wrong, the next poll joins again and meets it there. */
+  async #beat(round: number): Promise<void> {
+    const { api, clock, maxPollIntervalMs } = this.#options;
+    try {
+      if (clock.monotonicMs() - this.#polledMs > maxPollIntervalMs) {
+        // Nobody asks for its records; others may.
+        await this.#leaveAs(this.#giveUp());
+        return;
+      }
+      await api.heartbeat(this.member);
+      if (round === this.#heartbeatRound) this.#startHeartbeat();
+    } catch (error) {
+      if (round === this.#heartbeatRound && !this.#noteLoss(error)) this.#mustRejoin = true;
+    }
+  }
+
   #stopHeartbeat(): void {
+    this.#heartbeatRound++;
     this.#heartbeat?.cancel();
     this.#heartbeat = undefined;
   }

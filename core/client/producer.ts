@@ -155,18 +155,10 @@ export class Producer implements AsyncDisposable {
    * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, PARTITION_MISMATCH, BUFFER_EXHAUSTED
    *   after `maxBlockMs` without room, and what the broker answered: the record is not in the log.
    */
-  async send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
-    this.#checkUsable();
-    const entry = this.#sender.enter();
-    let endTurn = ignore;
-    try {
-      const writer = await this.writer(topic);
-      if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
-      return await this.#write(writer, record, endTurn);
-    } finally {
-      endTurn();
-      this.#sender.leave(entry);
-    }
+  send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
+    return new Promise((resolve, reject) => {
+      void this.#send(topic, record, { resolve, reject });
+    });
   }
 
   /**
@@ -320,19 +312,36 @@ export class Producer implements AsyncDisposable {
     }
   }
 
-  /** Adds a record, calls `added`, and resolves when the record is acknowledged. */
-  #write<K, V>(
-    writer: TopicWriter<K, V>,
-    record: ProducerRecord<K, V>,
-    added: () => void,
-  ): Promise<RecordMetadata> {
-    return new Promise((resolve, reject) => {
-      const { key = null, value, timestampMs, headers, partition } = record;
+  /** Never rejects: failures go to `answer`. */
+  async #send<K, V>(
+    topic: Topic<K, V>,
+    { key = null, value, timestampMs, headers, partition }: ProducerRecord<K, V>,
+    answer: Answer,
+  ): Promise<void> {
+    const entry = this.#sender.enter();
+    let endTurn = ignore;
+    try {
+      this.#checkUsable();
+      const writer = await this.writer(topic);
+      if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
       const batch = writer.write(key, value, timestampMs, headers, partition);
-      added();
-      const { topic, partition: chosen } = batch.queue;
-      batch.awaitNewest((offset) => resolve({ topic, partition: chosen, offset }), reject);
-    });
+      const { topic: name, partition: chosen } = batch.queue;
+      batch.awaitNewest(
+        (offset) => {
+          this.#sender.leave(entry);
+          answer.resolve({ topic: name, partition: chosen, offset });
+        },
+        (error) => {
+          this.#sender.leave(entry);
+          answer.reject(error);
+        },
+      );
+    } catch (error) {
+      this.#sender.leave(entry);
+      answer.reject(error as Error);
+    } finally {
+      endTurn();
+    }
   }
 
   async #newWriter(topic: Topic<unknown, unknown>): Promise<TopicWriter<unknown, unknown>> {
@@ -402,6 +411,12 @@ export class Producer implements AsyncDisposable {
     const { fatal } = this.#sender;
     if (fatal !== undefined) throw fatal;
   }
+}
+
+/** Who waits for a record. */
+interface Answer {
+  readonly resolve: (metadata: RecordMetadata) => void;
+  readonly reject: (error: Error) => void;
 }
 
 function ignore(): void {

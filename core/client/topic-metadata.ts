@@ -48,3 +48,24 @@ async function describeTopic(api: BrokerApi, name: string): Promise<TopicMetadat
   if (found.error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
   throw LogError.fromData(found.error);
 }
+
+/**
+ * How many partitions each of `topics` has; those with a handle are created where there are none,
+ * those without are left out then.
+ */
+export async function countPartitions(
+  api: BrokerApi,
+  topics: readonly string[],
+  handles: ReadonlyMap<string, Topic<unknown, unknown>>,
+): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  for (const name of topics) {
+    const handle = handles.get(name);
+    const count =
+      handle === undefined
+        ? (await describeTopic(api, name))?.partitions
+        : await ensureTopic(api, handle);
+    if (count !== undefined) counts.set(name, count);
+  }
+  return counts;
+}
