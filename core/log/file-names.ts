@@ -6,13 +6,13 @@ export const LOG_SUFFIX = '.log';
 export const OFFSET_INDEX_SUFFIX = '.index';
 export const TIME_INDEX_SUFFIX = '.timeindex';
 export const TRANSACTION_INDEX_SUFFIX = '.txnindex';
-/** The files of one segment. */
-export const SEGMENT_SUFFIXES = [
-  LOG_SUFFIX,
+export const INDEX_SUFFIXES = [
   OFFSET_INDEX_SUFFIX,
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 ] as const;
+/** The files of one segment. */
+export const SEGMENT_SUFFIXES = [LOG_SUFFIX, ...INDEX_SUFFIXES] as const;
 export const SNAPSHOT_SUFFIX = '.snapshot';
 /** Added to a name until the file is removed. */
 export const DELETED_SUFFIX = '.deleted';

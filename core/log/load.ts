@@ -1,25 +1,27 @@
 import { join } from 'node:path';
 import type { RecordPlace } from '../record/record-cursor.ts';
+import { TEMPORARY_SUFFIX } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
 import {
   DELETED_SUFFIX,
+  INDEX_SUFFIXES,
   LOG_SUFFIX,
-  OFFSET_INDEX_SUFFIX,
   offsetName,
   offsetOfName,
   SEGMENT_SUFFIXES,
   SNAPSHOT_SUFFIX,
-  TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts';
+import { loadScanned, loadSealed, type LoadedSegment } from './load-segment.ts';
 import type { LogConfig } from './log-config.ts';
 import { corrupt } from './log-reader.ts';
 import { decodeSnapshot } from './producer-snapshot.ts';
 import { ProducerStates } from './producer-states.ts';
-import { headerAt, scanSegment, type ScanFault, type ScanOptions } from './segment-scan.ts';
-import { emptyIndexes, Segment, type SegmentIndexes } from './segment.ts';
-import { decodeAbortedTransactions } from './transaction-index.ts';
+import type { ScanFault } from './segment-scan.ts';
+import { Segment } from './segment.ts';
+import { decodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
 
 /** What is known of a partition before its files are looked at. */
 export interface LoadOptions {
@@ -55,210 +57,192 @@ export interface LoadedLog {
  * Opens what is on the disk (Kafka: `LogLoader`). Indexes and snapshots are taken over where they
  * stand below the recovery point and are sound; from there on the batches themselves are read,
  * which is the tail after a crash and next to nothing after a clean end. Kafka drops everything
- * behind the first bad batch, because its replicas have it; here a bad batch below the recovery
- * point is an error, and only a torn tail behind it is cut.
+ * behind the first bad batch, because its replicas have it; here only the torn end of the last
+ * segment is cut. A bad batch anywhere else is an error: a segment is begun when all before it is
+ * durable (`LogWriter`), so no crash leaves one.
  *
- * @throws LogError CORRUPT_BATCH: no record was removed.
- * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
+ * @throws LogError CORRUPT_BATCH: nothing was changed on the disk.
+ * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: no record was removed.
  */
 export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
-  const { fileSystem, directory, place, recoveryPoint } = options;
-  const names = await listNames(options);
+  try {
+    const names = await listFiles(options);
+    const { repairs, ...loaded } = await readLog(options, names);
+    for (const repair of repairs) await repair();
+    await removeLeftOvers(options, names, loaded);
+    return loaded;
+  } catch (cause) {
+    throw storageFailure(options.directory, 'open', cause);
+  }
+}
+
+/** What the files say, and what has to be done to them before the log goes on. */
+interface ReadLog extends LoadedLog {
+  readonly repairs: readonly (() => Promise<void>)[];
+}
+
+async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promise<ReadLog> {
+  const { fileSystem, directory, place, recoveryPoint, config, nowMs } = options;
   const bases = offsetsOf(names, LOG_SUFFIX);
-  const producers = new ProducerStates(place);
   const firstOffset = bases[0] ?? options.logStartOffset;
   const logStartOffset = Math.max(options.logStartOffset, firstOffset);
-  const producersFrom = await loadSnapshot(options, names, producers, firstOffset);
-  const { indexIntervalBytes } = options.config;
-  const scan = { place, indexIntervalBytes, producers, producersFrom, nowMs: options.nowMs };
+  const producers = new ProducerStates(place);
+  const aborted = await readAborted(options, bases, names);
+  // Only a scan of the whole log tells again which transactions were aborted.
+  const producersFrom =
+    aborted === undefined
+      ? firstOffset
+      : await loadSnapshot(options, names, producers, firstOffset);
   const scanFrom = Math.min(recoveryPoint, producersFrom);
+  const { indexIntervalBytes } = config;
+  const scan = { place, indexIntervalBytes, producers, producersFrom, nowMs, scanFrom };
 
   const segments: Segment[] = [];
+  const repairs: (() => Promise<void>)[] = [];
   let tornTail: TornTail | undefined;
-  for (const [index, base] of bases.entries()) {
+  for (const [index, baseOffset] of bases.entries()) {
     const endOffset = bases[index + 1];
-    if (endOffset !== undefined && endOffset <= scanFrom) {
-      segments.push(await openSealed(options, base, endOffset, scan));
-      continue;
+    const known = aborted?.get(baseOffset) ?? [];
+    const kept = known.filter(({ lastOffset }) => lastOffset < producersFrom);
+    const files = { baseOffset, names, aborted: kept };
+    const isSealed = endOffset !== undefined && endOffset <= scanFrom;
+    const { segment, hasStaleIndexes, fault } = isSealed
+      ? await loadSealed(options, files, { ...scan, endOffset })
+      : await loadScanned(options, files, scan);
+    segments.push(segment);
+    const isStale = hasStaleIndexes || aborted === undefined || kept.length < known.length;
+    if (isStale) repairs.push(() => segment.trimIndexes());
+    if (endOffset !== undefined && !isSealed) segment.closeTimeIndex();
+    if (fault === undefined) continue;
+    tornTail = tornTailOf(segment, fault);
+    if (endOffset !== undefined || segment.nextOffset < recoveryPoint) {
+      throw corrupt(segment, tornTail.positionBytes, fault.reason);
     }
-    const segment = await openScanned(options, base, scanFrom, scan);
-    segments.push(segment.segment);
-    tornTail = segment.tornTail;
-    if (tornTail === undefined) continue;
-    await removeSegments(options, bases.slice(index + 1));
-    break;
+    repairs.unshift(() => cut(segment));
   }
   if (segments.length === 0) segments.push(new Segment(fileSystem, directory, logStartOffset));
   const last = segments.at(-1)!;
-  if (last.nextOffset < recoveryPoint) {
-    const { nextOffset } = last;
+  const { nextOffset } = last;
+  if (nextOffset < recoveryPoint) {
     const reason = `the log ends at offset ${nextOffset}, but was durable up to ${recoveryPoint}`;
     throw corrupt(last, last.writtenBytes, reason);
   }
-  return { segments, producers, logStartOffset, tornTail };
-}
-
-/** The partition's files, after those marked as deleted are gone. */
-async function listNames(options: LoadOptions): Promise<string[]> {
-  const { fileSystem, directory } = options;
-  const entries = await fileSystem.list(directory).catch((cause: unknown) => {
-    throw storageFailure(directory, 'list', cause);
-  });
-  const names: string[] = [];
-  for (const { name, isDirectory } of entries) {
-    if (isDirectory) continue;
-    if (name.endsWith(DELETED_SUFFIX)) await fileSystem.remove(join(directory, name));
-    else names.push(name);
+  producers.settle(nextOffset);
+  if (nextOffset < logStartOffset) {
+    // What was not durable when it was deleted is gone, and so is the rest: it was deleted too.
+    const removed = segments.splice(
+      0,
+      segments.length,
+      new Segment(fileSystem, directory, logStartOffset),
+    );
+    repairs.splice(0, repairs.length, () => removeSegments(options, removed));
   }
-  return names;
+  return { segments, producers, logStartOffset, tornTail, repairs };
 }
 
-function offsetsOf(names: readonly string[], suffix: string): number[] {
-  const offsets = names.map((name) => offsetOfName(name, suffix));
+async function listFiles({ fileSystem, directory }: LoadOptions): Promise<Set<string>> {
+  const entries = await fileSystem.list(directory);
+  return new Set(entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name));
+}
+
+function offsetsOf(names: Iterable<string>, suffix: string): number[] {
+  const offsets = [...names].map((name) => offsetOfName(name, suffix));
   return offsets.filter((offset) => offset !== undefined).sort((a, b) => a - b);
+}
+
+/** The aborted transactions by segment; undefined when a file that lists them is damaged. */
+async function readAborted(
+  { fileSystem, directory }: LoadOptions,
+  bases: readonly number[],
+  names: ReadonlySet<string>,
+): Promise<Map<number, AbortedTransaction[]> | undefined> {
+  const aborted = new Map<number, AbortedTransaction[]>();
+  for (const base of bases) {
+    const name = offsetName(base) + TRANSACTION_INDEX_SUFFIX;
+    if (!names.has(name)) continue;
+    const entries = decodeAbortedTransactions(await fileSystem.readFile(join(directory, name)));
+    if (entries === undefined) return undefined;
+    aborted.set(base, entries);
+  }
+  return aborted;
 }
 
 /**
  * Restores the producers from the newest sound snapshot and returns its offset: from there on the
- * log itself has to be read, without one from `firstOffset`. Snapshots that cannot be used are
- * removed: damaged ones, and those above the recovery point, which may stand for batches that a
- * power cut took.
+ * log itself has to be read, without one from `firstOffset`. Not believed are damaged snapshots,
+ * and those above the recovery point, which may stand for batches that a power cut took.
  */
 async function loadSnapshot(
-  options: LoadOptions,
-  names: readonly string[],
+  { fileSystem, directory, recoveryPoint }: LoadOptions,
+  names: ReadonlySet<string>,
   producers: ProducerStates,
   firstOffset: number,
 ): Promise<number> {
-  const { fileSystem, directory, recoveryPoint } = options;
   for (const offset of offsetsOf(names, SNAPSHOT_SUFFIX).reverse()) {
+    if (offset > recoveryPoint) continue;
     const path = join(directory, offsetName(offset) + SNAPSHOT_SUFFIX);
-    const isCovered = offset <= recoveryPoint;
-    const states = isCovered ? decodeSnapshot(await fileSystem.readFile(path)) : undefined;
-    if (states === undefined) {
-      await fileSystem.remove(path);
-      continue;
-    }
+    const states = decodeSnapshot(await fileSystem.readFile(path));
+    if (states === undefined) continue;
     for (const state of states) producers.restore(state);
     return Math.max(offset, firstOffset);
   }
   return firstOffset;
 }
 
-/**
- * A segment wholly below the scan: its size and its index files are believed, if they fit together.
- */
-async function openSealed(
-  options: LoadOptions,
-  baseOffset: number,
-  endOffset: number,
-  scan: ScanOptions,
-): Promise<Segment> {
-  const { fileSystem, directory } = options;
-  const empty = new Segment(fileSystem, directory, baseOffset);
-  const sizeBytes = await (await empty.file()).sizeBytes();
-  await empty.close();
-  const loaded = await loadIndexes(options, empty, { sizeBytes, endOffset });
-  // The newest time is always indexed when a segment is sealed: without it the index is a lost one.
-  if (loaded.isWhole && (loaded.indexes.times.count > 0 || sizeBytes === 0)) {
-    const segment = new Segment(fileSystem, directory, baseOffset, loaded.indexes);
-    segment.resume(sizeBytes, endOffset);
-    return segment;
-  }
-  const fault = await scanSegment(empty, sizeBytes, scan);
-  if (fault !== undefined) throw corrupt(empty, empty.admittedBytes, fault);
-  empty.closeTimeIndex();
-  await empty.rewriteIndexes();
-  return empty;
-}
-
-/** A segment that reaches into the tail: read from the last index entry below `scanFrom` on. */
-async function openScanned(
-  options: LoadOptions,
-  baseOffset: number,
-  scanFrom: number,
-  scan: ScanOptions,
-): Promise<{ readonly segment: Segment; readonly tornTail: TornTail | undefined }> {
-  const { fileSystem, directory } = options;
-  const empty = new Segment(fileSystem, directory, baseOffset);
-  const sizeBytes = await (await empty.file()).sizeBytes();
-  await empty.close();
-  const loaded = await loadIndexes(options, empty, { sizeBytes, endOffset: scanFrom });
-  const last = loaded.indexes.offsets.last();
-  // Without an entry to begin at all is read again, but the producers only from their snapshot on:
-  // the transactions aborted before that stand in the index alone.
-  const { aborted } = loaded.indexes;
-  let indexes: SegmentIndexes = { ...emptyIndexes(baseOffset), aborted };
-  let segment = new Segment(fileSystem, directory, baseOffset, indexes);
-  if (last !== undefined) {
-    // The entry names the last offset of its batch: reading starts with that batch.
-    const header = await headerAt(empty, last.position, sizeBytes);
-    if (header?.lastOffset === last.offset) {
-      indexes = loaded.indexes;
-      segment = new Segment(fileSystem, directory, baseOffset, indexes);
-      segment.resume(last.position, header.baseOffset);
-    }
-  }
-  const first = await headerAt(segment, 0, sizeBytes);
-  if (first !== undefined) segment.firstTimestampMs = first.maxTimestampMs;
-  const fault = await scanSegment(segment, sizeBytes, scan);
-  let tornTail: TornTail | undefined;
-  if (fault !== undefined) {
-    const positionBytes = segment.admittedBytes;
-    if (segment.nextOffset < options.recoveryPoint) throw corrupt(segment, positionBytes, fault);
-    await cut(segment, positionBytes);
-    const removedBytes = sizeBytes - positionBytes;
-    tornTail = { file: segment.logPath, positionBytes, removedBytes, reason: fault };
-  }
-  if (!loaded.isWhole || indexes !== loaded.indexes || tornTail !== undefined)
-    await segment.rewriteIndexes();
-  await empty.close();
-  return { segment, tornTail };
-}
-
-/** The entries of the index files that point below the limits, and whether that is all of them. */
-async function loadIndexes(
-  options: LoadOptions,
-  segment: Segment,
-  limits: { readonly sizeBytes: number; readonly endOffset: number },
-): Promise<{ readonly indexes: SegmentIndexes; readonly isWhole: boolean }> {
-  const indexes = emptyIndexes(segment.baseOffset);
-  const offsets = await readIfThere(options, segment.path(OFFSET_INDEX_SUFFIX));
-  const times = await readIfThere(options, segment.path(TIME_INDEX_SUFFIX));
-  const aborted = await readIfThere(options, segment.path(TRANSACTION_INDEX_SUFFIX));
-  const areWhole =
-    offsets !== undefined &&
-    times !== undefined &&
-    indexes.offsets.load(offsets, limits.sizeBytes, limits.endOffset) &&
-    indexes.times.load(times, limits.endOffset);
-  const entries = aborted === undefined ? [] : decodeAbortedTransactions(aborted);
-  const below = (entries ?? []).filter(({ lastOffset }) => lastOffset < limits.endOffset);
-  indexes.aborted.push(...below);
-  return { indexes, isWhole: areWhole && below.length === entries?.length };
-}
-
-async function readIfThere(options: LoadOptions, path: string): Promise<Buffer | undefined> {
-  if ((await options.fileSystem.stat(path)) === undefined) return undefined;
-  return options.fileSystem.readFile(path).catch((cause: unknown) => {
-    throw storageFailure(path, 'read', cause);
-  });
+function tornTailOf(segment: Segment, fault: NonNullable<LoadedSegment['fault']>): TornTail {
+  const { reason, behindBytes: removedBytes } = fault;
+  return { file: segment.logPath, positionBytes: segment.admittedBytes, removedBytes, reason };
 }
 
 /** Cuts a torn tail away, durably, before anything is appended in its place. */
-async function cut(segment: Segment, positionBytes: number): Promise<void> {
-  try {
-    const file = await segment.file();
-    await file.truncate(positionBytes);
-    await file.sync();
-  } catch (cause) {
-    throw storageFailure(segment.logPath, 'truncate', cause);
+async function cut(segment: Segment): Promise<void> {
+  const file = await segment.file();
+  await file.truncate(segment.writtenBytes);
+  await file.sync();
+}
+
+/** Removes all files of segments, durably: coming back later they would stand among new ones. */
+async function removeSegments(
+  { fileSystem, directory }: LoadOptions,
+  segments: readonly Segment[],
+): Promise<void> {
+  for (const segment of segments) {
+    for (const suffix of SEGMENT_SUFFIXES) await removeIfThere(fileSystem, segment.path(suffix));
   }
-  segment.writtenBytes = positionBytes;
+  await fileSystem.syncDirectory(directory);
+}
+
+/**
+ * Removes what nobody will read again: files marked as deleted, indexes without a segment, what was
+ * being written when a process ended, and snapshots that were not believed.
+ */
+async function removeLeftOvers(
+  { fileSystem, directory, recoveryPoint }: LoadOptions,
+  names: ReadonlySet<string>,
+  { segments }: LoadedLog,
+): Promise<void> {
+  const bases = new Set(segments.map(({ baseOffset }) => baseOffset));
+  for (const name of names) {
+    const isDone = name.endsWith(DELETED_SUFFIX) || name.endsWith(TEMPORARY_SUFFIX);
+    const isLost = INDEX_SUFFIXES.some((suffix) => {
+      const base = offsetOfName(name, suffix);
+      return base !== undefined && !bases.has(base);
+    });
+    const isEarly = (offsetOfName(name, SNAPSHOT_SUFFIX) ?? 0) > recoveryPoint;
+    if (isDone || isLost || isEarly) await removeIfThere(fileSystem, join(directory, name));
+  }
+}
+
+/** A file may go meanwhile: by the timer that was to remove it. */
+async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
+  await fileSystem.remove(path).catch((cause: unknown) => {
+    if (errnoOf(cause) !== 'ENOENT') throw cause;
+  });
 }
 
 /**
  * Cuts off what a failed write may have left above `highWatermark`. A segment begun by a batch that
- * was not written goes: it starts at an offset that is not reached yet.
+ * was not written goes, durably: it starts at an offset that is not reached yet.
  */
 export async function cutUnwritten(
   fileSystem: FileSystem,
@@ -267,18 +251,12 @@ export async function cutUnwritten(
 ): Promise<void> {
   for (const [index, segment] of segments.entries()) {
     if (segment.nextOffset <= highWatermark) continue;
-    const file = await segment.file();
-    await file.truncate(segment.writtenBytes);
-    if (index > 0 && segment.writtenBytes === 0) await fileSystem.remove(file.path);
-  }
-}
-
-async function removeSegments(options: LoadOptions, bases: readonly number[]): Promise<void> {
-  const { fileSystem, directory } = options;
-  for (const base of bases) {
-    for (const suffix of SEGMENT_SUFFIXES) {
-      const path = join(directory, offsetName(base) + suffix);
-      if ((await fileSystem.stat(path)) !== undefined) await fileSystem.remove(path);
+    if (index > 0 && segment.writtenBytes === 0) {
+      await removeIfThere(fileSystem, segment.logPath);
+      await fileSystem.syncDirectory(segment.directory);
+    } else {
+      const file = await segment.file();
+      await file.truncate(segment.writtenBytes);
     }
   }
 }

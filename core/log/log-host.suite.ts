@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { batchLastOffset, batchSizeBytes, readBatchHeader } from '../record/batch.ts';
 import type { BatchSeal } from '../record/batch-writer.ts';
 import {
@@ -11,6 +12,9 @@ import {
 } from '../record/records.suite.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { MemoryFileSystem } from '../storage/memory-fs.ts';
+import { nodeFileSystem } from '../storage/node-fs.ts';
+import { LOG_SUFFIX, offsetOfName } from './file-names.ts';
 import type { TornTail } from './load.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from './log-config.ts';
 import { PartitionLog, type Appended } from './partition-log.ts';
@@ -29,6 +33,22 @@ export interface HostOptions {
   readonly clock?: ManualClock;
 }
 
+/** Both file systems, for `describe.each`: how to get an empty directory in each. */
+export const FILE_SYSTEMS: readonly (readonly [string, () => Promise<HostOptions>])[] = [
+  [
+    'nodeFileSystem',
+    () =>
+      Promise.resolve({
+        fileSystem: nodeFileSystem,
+        directory: join(temporaryDirectory(), 'test-0'),
+      }),
+  ],
+  [
+    'MemoryFileSystem',
+    () => Promise.resolve({ fileSystem: new MemoryFileSystem(), directory: '/data/test-0' }),
+  ],
+];
+
 /** Segments of a few batches and index entries every few, so that little data is much to test. */
 export const SMALL: LogConfig = {
   ...LOG_CONFIG_DEFAULTS,
@@ -45,6 +65,7 @@ export class LogHost {
   advancedCount = 0;
   readonly #options: HostOptions;
   #checkpoints: Checkpoints;
+  #chores: Promise<void> = Promise.resolve();
 
   private constructor(
     options: HostOptions,
@@ -83,6 +104,24 @@ export class LogHost {
     return host;
   }
 
+  get fileSystem(): FileSystem {
+    return this.#options.fileSystem;
+  }
+
+  get directory(): string {
+    return this.#options.directory;
+  }
+
+  async fileNames(): Promise<string[]> {
+    return (await this.fileSystem.list(this.directory)).map(({ name }) => name).sort();
+  }
+
+  /** The offsets at which segments begin, as their files say. */
+  async segmentBases(): Promise<number[]> {
+    const bases = (await this.fileNames()).map((name) => offsetOfName(name, LOG_SUFFIX));
+    return bases.filter((base) => base !== undefined);
+  }
+
   append(records: readonly RecordToWrite[], seal: BatchSeal = {}): Appended {
     return this.log.append(batchOf(records, seal));
   }
@@ -92,21 +131,29 @@ export class LogHost {
     for (const value of values) await this.append([{ value }]).written;
   }
 
-  async checkpoint(): Promise<void> {
-    await this.#save({ recoveryPoint: await this.log.checkpoint() });
+  checkpoint(): Promise<void> {
+    return this.#alone(async () => {
+      await this.#save({ recoveryPoint: await this.log.checkpoint() });
+    });
   }
 
-  async deleteRecords(offset: number): Promise<void> {
-    await this.#save({ logStartOffset: await this.log.deleteRecords(offset) });
+  deleteRecords(offset: number): Promise<void> {
+    return this.#alone(async () => {
+      await this.#save({ logStartOffset: await this.log.deleteRecords(offset) });
+    });
   }
 
-  async applyRetention(): Promise<void> {
-    await this.log.applyRetention();
-    await this.#save({ logStartOffset: this.log.logStartOffset });
+  applyRetention(): Promise<void> {
+    return this.#alone(async () => {
+      await this.log.applyRetention();
+      await this.#save({ logStartOffset: this.log.logStartOffset });
+    });
   }
 
-  async close(): Promise<void> {
-    await this.#save({ recoveryPoint: await this.log.close() });
+  close(): Promise<void> {
+    return this.#alone(async () => {
+      await this.#save({ recoveryPoint: await this.log.close() });
+    });
   }
 
   /** Ends this process without warning and opens the log again in the next one. */
@@ -118,6 +165,13 @@ export class LogHost {
   async closeAndOpen(changes: Partial<HostOptions> = {}): Promise<LogHost> {
     await this.close();
     return LogHost.open({ ...this.#options, ...changes });
+  }
+
+  /** Like a broker's: one chore at a time. */
+  #alone(chore: () => Promise<void>): Promise<void> {
+    const done = this.#chores.then(chore);
+    this.#chores = done.catch(() => undefined);
+    return done;
   }
 
   async #save(changes: Partial<Checkpoints>): Promise<void> {

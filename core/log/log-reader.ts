@@ -6,6 +6,8 @@ import {
   BATCH_OVERHEAD,
   checkBatch,
   LOG_OVERHEAD,
+  readBatchHeader,
+  type BatchHeader,
 } from '../record/batch.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
@@ -25,6 +27,8 @@ export interface ReadResult {
 export interface ReadRequest {
   readonly offset: number;
   readonly position: number;
+  /** The last offset of the batch at `position`, where an index says so: it is checked. */
+  readonly lastOffset?: number | undefined;
   /** Batches from here on are not readable. */
   readonly endOffset: number;
   /** The first batch comes even when it is larger (KIP-74). */
@@ -46,6 +50,10 @@ export async function readSegment(segment: Segment, request: ReadRequest): Promi
   let want = Math.max(request.maxBytes, READ_BYTES_MIN);
   for (;;) {
     const chunk = await readChunk(segment, position, Math.min(want, end - position));
+    if (isMisled(chunk, request)) {
+      segment.indexes.offsets.distrust();
+      return readSegment(segment, { ...request, position: 0, lastOffset: undefined });
+    }
     const skipped = skipBelow(segment, chunk, position, request.offset);
     const rest = chunk.length - skipped;
     const isWhole = rest >= BATCH_OVERHEAD && batchSizeBytes(chunk, skipped) <= rest;
@@ -57,7 +65,38 @@ export async function readSegment(segment: Segment, request: ReadRequest): Promi
     position += skipped;
     want = Math.max(want, rest >= LOG_OVERHEAD ? batchSizeBytes(chunk, skipped) : READ_BYTES_MIN);
     if (rest === end - position) throw corrupt(segment, position, 'batch cut short');
+    request = { ...request, lastOffset: undefined }; // what the index said was right
   }
+}
+
+/** True when an index led to a place where another batch stands than it says, or none. */
+function isMisled(chunk: Buffer, { lastOffset }: ReadRequest): boolean {
+  if (lastOffset === undefined) return false;
+  return chunk.length < BATCH_OVERHEAD || batchLastOffset(chunk, 0) !== lastOffset;
+}
+
+/**
+ * The header of the first batch at or behind `position` that reaches `offset`, unchecked; undefined
+ * when there is none, or no batch at `position`.
+ */
+export async function findHeader(
+  segment: Segment,
+  offset: number,
+  position: number,
+): Promise<BatchHeader | undefined> {
+  const end = segment.writtenBytes;
+  while (end - position >= BATCH_OVERHEAD) {
+    const chunk = await readChunk(segment, position, Math.min(READ_BYTES_MIN, end - position));
+    let at = 0;
+    while (chunk.length - at >= BATCH_OVERHEAD) {
+      if (batchLastOffset(chunk, at) >= offset) return readBatchHeader(chunk, at);
+      const sizeBytes = batchSizeBytes(chunk, at);
+      if (sizeBytes < BATCH_OVERHEAD) return undefined;
+      at += sizeBytes;
+    }
+    position += at;
+  }
+  return undefined;
 }
 
 /** Reads `count` bytes at `position`; fewer are damage, because the log has written them. */

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { assert } from '../assert.ts';
 import type { LogError } from '../errors.ts';
 import { storageFailure } from '../storage/failure.ts';
@@ -62,6 +61,8 @@ export class LogWriter {
   #durableOffset: number;
   /** Set by the first failure; after it nothing is written or acknowledged. */
   #failure: LogError | undefined;
+  /** Set by a failed sync: what it covered may be gone, whatever a later sync says. */
+  #syncFailure: LogError | undefined;
 
   constructor(
     fileSystem: FileSystem,
@@ -85,6 +86,11 @@ export class LogWriter {
   /** Why nothing can be appended any more, if so. */
   get failure(): LogError | undefined {
     return this.#failure;
+  }
+
+  /** Why what was written is not to be relied on, if so. */
+  get syncFailure(): LogError | undefined {
+    return this.#syncFailure;
   }
 
   /** Says that a segment has bytes or a name that may not be durable. */
@@ -137,6 +143,37 @@ export class LogWriter {
     this.#failure ??= error;
   }
 
+  /**
+   * Begins an empty segment on the disk. Durable when it resolves, with all that stands before it.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
+   */
+  async begin(segment: Segment): Promise<void> {
+    await this.#syncBefore(segment);
+    await segment.file();
+    await this.#fileSystem.syncDirectory(segment.directory).catch((cause: unknown) => {
+      const error = storageFailure(segment.directory, 'sync', cause);
+      this.#fail(error, 'sync');
+      throw error;
+    });
+  }
+
+  /** Forgets segments that are removed: nothing of them has to be durable. */
+  forget(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      this.#unsynced.delete(segment);
+      this.#unnamed.delete(segment);
+    }
+  }
+
+  /**
+   * Says that a sync of the directory failed elsewhere. The names it covered may be lost for good,
+   * and among them those of segments that wait for their first sync.
+   */
+  noteNamesLost(error: LogError): void {
+    if (this.#unnamed.size > 0) this.#fail(error, 'sync');
+  }
+
   /** Resolves when neither a write nor a sync runs or waits. Failures were reported elsewhere. */
   async idle(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
@@ -168,8 +205,9 @@ export class LogWriter {
       const buffers: Buffer[] = [];
       while (end < writes.length && writes[end]!.segment === segment)
         buffers.push(writes[end++]!.bytes);
-      const file = await segment.file();
       const isFirst = segment.writtenBytes === 0;
+      if (isFirst) await this.#syncBefore(segment);
+      const file = await segment.file();
       await file.write(buffers, segment.writtenBytes).catch((cause: unknown) => {
         throw storageFailure(file.path, 'write', cause);
       });
@@ -183,17 +221,33 @@ export class LogWriter {
     }
   }
 
+  /**
+   * Makes durable what stands before a segment that is begun. So a power cut tears the end of the
+   * last segment and nothing else: recovery may believe all before it, and finds no gap.
+   */
+  async #syncBefore(segment: Segment): Promise<void> {
+    const isUnsynced = () => [...this.#unsynced].some((other) => other !== segment);
+    while (this.#syncing !== undefined || isUnsynced()) {
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#syncing ??= this.#syncOnce();
+      await this.#syncing;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
   /** Never rejects: waiters look at `#failure`. */
   async #syncOnce(): Promise<void> {
     const covered = this.#writtenOffset;
     const segments = [...this.#unsynced];
-    const directories = new Set([...this.#unnamed].map(({ logPath }) => dirname(logPath)));
+    const directories = new Set([...this.#unnamed].map(({ directory }) => directory));
     this.#unsynced.clear();
     this.#unnamed.clear();
     try {
       const syncs = segments.map(async (segment) => (await segment.file()).sync());
       for (const directory of directories) syncs.push(this.#fileSystem.syncDirectory(directory));
-      await Promise.all(syncs);
+      // All of them end before anybody hears of a failure: the files may then be closed.
+      const failed = (await Promise.allSettled(syncs)).find(({ status }) => status === 'rejected');
+      if (failed?.status === 'rejected') throw failed.reason;
       this.#durableOffset = Math.max(this.#durableOffset, covered);
     } catch (cause) {
       const file = segments.at(-1)?.logPath ?? '';
@@ -203,14 +257,16 @@ export class LogWriter {
     }
   }
 
+  /**
+   * A failed sync outweighs a failed write: after it not even what was written can be relied on.
+   */
   #fail(error: LogError, operation: 'write' | 'sync', round?: Round): void {
-    if (this.#failure !== undefined) {
-      round?.reject(error);
-      return;
-    }
-    this.#failure = error;
     round?.reject(error);
-    this.#round.reject(error); // what waits builds on offsets that will not be
+    const isFirst = this.#failure === undefined;
+    if (!isFirst && operation === 'write') return;
+    this.#failure = error;
+    if (operation === 'sync') this.#syncFailure = error;
+    if (isFirst) this.#round.reject(error); // what waits builds on offsets that will not be
     this.#events.failed(error, operation);
   }
 }

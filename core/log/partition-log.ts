@@ -6,19 +6,20 @@ import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
-import { Underway } from '../underway.ts';
+import { Exclusive } from '../exclusive.ts';
 import { admitBatch } from './admission.ts';
 import { cutUnwritten, loadLog, type TornTail } from './load.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
-import { outOfRange, readSegment } from './log-reader.ts';
+import { outOfRange } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
 import { ReadPositions } from './read-positions.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { retainedFrom } from './retention.ts';
 import { removeFiles } from './segment-removal.ts';
+import { readSegments, segmentIndexOf, type LogRead } from './segment-list.ts';
 import { Segment } from './segment.ts';
-import { findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
+import { findNewest, findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
 import { abortedWithin, type AbortedTransaction } from './transaction-index.ts';
 
 export interface PartitionLogOptions {
@@ -39,13 +40,6 @@ export interface Appended {
   readonly lastOffset: number;
   /** Resolves when the operating system has the batch; shared by the batches of one write. */
   readonly written: Promise<void>;
-}
-
-/** What a fetch gets. */
-export interface LogRead {
-  /** Whole batches; the first may begin before the asked offset. */
-  readonly bytes: Buffer;
-  readonly nextOffset: number;
 }
 
 /** Kafka's `producer.id.expiration.ms`. */
@@ -75,7 +69,7 @@ export class PartitionLog {
   /** Set when the files are being closed: nothing is read any more either. */
   #isClosed = false;
   /** Checkpoints and removals, which `close` waits for. */
-  readonly #chores = new Underway();
+  readonly #chores = new Exclusive();
 
   private constructor(
     options: PartitionLogOptions,
@@ -229,25 +223,14 @@ export class PartitionLog {
     const { highWatermark, logStartOffset } = this;
     if (offset < logStartOffset || offset > highWatermark) throw this.#outOfRange(offset);
     const endOffset = Math.min(limits.endOffset, highWatermark);
-    for (let index = this.#segmentIndex(offset); index < this.#segments.length; index++) {
-      if (offset >= endOffset) break;
-      const segment = this.#segments[index]!;
-      const position =
-        this.#positions.find(segment, offset) ?? segment.indexes.offsets.lookup(offset);
-      const { maxBytes } = limits;
-      const result = await readSegment(segment, { offset, position, endOffset, maxBytes });
-      if (result.bytes.length > 0) {
-        this.#positions.note(segment, result.nextOffset, result.nextPosition);
-        return { bytes: result.bytes, nextOffset: result.nextOffset };
-      }
-      if (segment === this.#segments.at(-1)) break;
-    }
-    return { bytes: EMPTY, nextOffset: offset };
+    const { maxBytes } = limits;
+    return readSegments(this.#segments, this.#positions, { offset, endOffset, maxBytes });
   }
 
   /** The aborted transactions that a reader of committed data meets in [from, upTo). */
   abortedTransactions(from: number, upTo: number): AbortedTransaction[] {
-    return abortedWithin(this.#segments.slice(this.#segmentIndex(from)), from, upTo);
+    const segments = this.#segments.slice(segmentIndexOf(this.#segments, from));
+    return abortedWithin(segments, from, upTo);
   }
 
   /** The first record stamped `timestampMs` or later, or undefined when there is none. */
@@ -257,9 +240,9 @@ export class PartitionLog {
   }
 
   /** The newest timestamp in the log and where it stands, or undefined for an empty log. */
-  async findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
-    const newest = Math.max(...this.#segments.map(({ maxTimestampMs }) => maxTimestampMs));
-    return newest < 0 ? undefined : this.findTimestamp(newest);
+  findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
+    const range = { from: this.#logStartOffset, upTo: this.highWatermark };
+    return findNewest(this.#segments, { ...range, place: this.place });
   }
 
   /**
@@ -268,11 +251,13 @@ export class PartitionLog {
    *
    * @throws LogError OFFSET_OUT_OF_RANGE above the high watermark: nothing changed.
    */
-  async deleteRecords(offset: number): Promise<number> {
-    this.#checkWritable();
-    if (offset > this.highWatermark) throw this.#outOfRange(offset);
-    if (offset > this.#logStartOffset) await this.#chores.run(() => this.#startAt(offset));
-    return this.#logStartOffset;
+  deleteRecords(offset: number): Promise<number> {
+    return this.#chores.run(async () => {
+      this.#checkWritable();
+      if (offset > this.highWatermark) throw this.#outOfRange(offset);
+      if (offset > this.#logStartOffset) await this.#startAt(offset);
+      return this.#logStartOffset;
+    });
   }
 
   /**
@@ -280,14 +265,20 @@ export class PartitionLog {
    * unless all of it has expired; then a new one is begun first (Kafka:
    * `UnifiedLog.deleteOldSegments`).
    */
-  async applyRetention(): Promise<void> {
-    if (!isDeleted(this.#config) || this.#ended !== undefined) return;
-    const { highWatermark } = this;
-    const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
-    const keepFrom = retainedFrom(this.#segments, limits);
-    if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
-    if (keepFrom >= this.nextOffset) this.#roll(this.nextOffset);
-    await this.#chores.run(() => this.#startAt(keepFrom));
+  applyRetention(): Promise<void> {
+    return this.#chores.run(async () => {
+      if (!isDeleted(this.#config) || this.#failure !== undefined) return;
+      const { highWatermark } = this;
+      const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
+      const keepFrom = retainedFrom(this.#segments, limits);
+      if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
+      if (keepFrom >= this.nextOffset) {
+        this.#roll(this.nextOffset);
+        // Without a file that says where the log ends, it would begin at 0 again.
+        await this.#writer.begin(this.#active);
+      }
+      await this.#startAt(keepFrom);
+    });
   }
 
   /**
@@ -314,7 +305,7 @@ export class PartitionLog {
     for (const segment of segments) {
       if (segment.hasUnflushedIndexes) await segment.flushIndexes();
     }
-    await writeSnapshot(fileSystem, directory, { offset, snapshot });
+    await this.#naming(() => writeSnapshot(fileSystem, directory, { offset, snapshot }));
     this.#checkpointed = offset;
     return offset;
   }
@@ -358,7 +349,9 @@ export class PartitionLog {
       const duplicate = this.#producers.check(header);
       if (duplicate !== undefined) {
         const { baseOffset, lastOffset } = duplicate;
-        return { baseOffset, lastOffset, written: this.#writer.written(lastOffset + 1) };
+        const written = this.#writer.written(lastOffset + 1);
+        written.catch(() => undefined); // as with a round, nobody has to care
+        return { baseOffset, lastOffset, written };
       }
     }
     const placed = this.#place(batch, header);
@@ -387,9 +380,13 @@ export class PartitionLog {
     return writer;
   }
 
+  /** Why nothing can be added now, if so. */
+  get #failure(): LogError | undefined {
+    return this.#ended ?? this.#writer.failure;
+  }
+
   #checkWritable(): void {
-    const failure = this.#ended ?? this.#writer.failure;
-    if (failure !== undefined) throw failure;
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Fixes the place of the batch; from here on it counts. */
@@ -415,33 +412,26 @@ export class PartitionLog {
     this.#segments.push(new Segment(fileSystem, directory, baseOffset));
   }
 
-  /** Index of the segment that holds `offset`, or that follows a gap around it. */
-  #segmentIndex(offset: number): number {
-    let [low, high] = [0, this.#segments.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.#segments[middle]!.baseOffset <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
+  /** Lets the log begin at `offset`; the files of what is wholly below go after a delay. */
   async #startAt(offset: number): Promise<void> {
     this.#logStartOffset = offset;
-    await this.#removeBelow(offset);
     this.#options.advanced();
-  }
-
-  /** Takes the segments wholly below `offset` out; their files go after `fileDeleteDelayMs`. */
-  async #removeBelow(offset: number): Promise<void> {
-    const kept = this.#segments.findIndex((_, index) => {
-      const next = this.#segments[index + 1];
-      return next === undefined || next.baseOffset > offset;
-    });
-    const removed = this.#segments.splice(0, kept);
+    const removed = this.#segments.splice(0, segmentIndexOf(this.#segments, offset));
+    this.#writer.forget(removed);
     for (const segment of removed) this.#positions.forget(segment);
     const { fileSystem, clock } = this.#options;
-    await removeFiles(removed, { fileSystem, clock, delayMs: this.#config.fileDeleteDelayMs });
+    const options = { fileSystem, clock, delayMs: this.#config.fileDeleteDelayMs };
+    await this.#naming(() => removeFiles(removed, options));
+  }
+
+  /** Runs what syncs the directory: when that fails, names of others may be lost with it. */
+  async #naming(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (cause) {
+      this.#writer.noteNamesLost(storageFailure(this.#options.directory, 'sync', cause));
+      throw cause;
+    }
   }
 
   /**
@@ -451,7 +441,7 @@ export class PartitionLog {
    */
   #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
     if (operation === 'sync') {
-      this.#ended = error;
+      this.#ended ??= error;
       return;
     }
     this.#reloading = this.#reload()
@@ -464,8 +454,10 @@ export class PartitionLog {
   }
 
   async #reload(): Promise<void> {
-    const { highWatermark, durableOffset } = this;
+    await this.#chores.idle();
     await this.#writer.idle();
+    if (this.#writer.syncFailure !== undefined) throw this.#writer.syncFailure;
+    const { highWatermark, durableOffset } = this;
     await cutUnwritten(this.#options.fileSystem, this.#segments, highWatermark);
     await this.#closeFiles();
     const loaded = await loadLog({
@@ -481,8 +473,9 @@ export class PartitionLog {
     this.#writer = this.#newWriter(durableOffset);
   }
 
+  /** A failure to close loses nothing: what is to be durable was synced. */
   async #closeFiles(): Promise<void> {
-    for (const segment of this.#segments) await segment.close();
+    await Promise.allSettled(this.#segments.map((segment) => segment.close()));
   }
 
   #closedError(): LogError {
@@ -495,5 +488,3 @@ export class PartitionLog {
     return outOfRange(this.place, { offset, logStartOffset, highWatermark });
   }
 }
-
-const EMPTY = Buffer.alloc(0);

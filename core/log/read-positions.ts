@@ -22,9 +22,9 @@ export class ReadPositions {
     }
   }
 
-  find(segment: Segment, offset: number): number | undefined {
+  find(segment: Segment, offset: number): { readonly position: number } | undefined {
     const place = this.#places.get(offset);
-    return place?.segment === segment ? place.position : undefined;
+    return place?.segment === segment ? { position: place.position } : undefined;
   }
 
   forget(segment: Segment): void {

@@ -4,34 +4,55 @@ import type { FileSystem } from '../storage/file-system.ts';
 import { DELETED_SUFFIX, SEGMENT_SUFFIXES } from './file-names.ts';
 import type { Segment } from './segment.ts';
 
+export interface RemovalOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly delayMs: number;
+}
+
 /**
  * Marks the files of `segments` as deleted, at once, and removes them after `delayMs`, so that a
  * read that has begun can end. A process that stops in between leaves `.deleted` files, which the
- * next opening removes.
+ * next opening removes. The oldest segment goes first, durably: what is left is always the end of
+ * the log.
+ *
+ * @throws LogError KAFKA_STORAGE_ERROR: the segments from some on are still there.
  */
 export async function removeFiles(
   segments: readonly Segment[],
-  options: { readonly fileSystem: FileSystem; readonly clock: Clock; readonly delayMs: number },
+  options: RemovalOptions,
 ): Promise<void> {
-  const { fileSystem, clock, delayMs } = options;
-  for (const segment of segments) {
-    const marked: string[] = [];
+  try {
+    for (const segment of segments) await markDeleted(segment, options.fileSystem);
+  } finally {
+    for (const segment of segments) removeLater(segment, options);
+  }
+}
+
+async function markDeleted(segment: Segment, fileSystem: FileSystem): Promise<void> {
+  await segment.file(); // a read that comes late finds it open, under whatever name
+  segment.noteRemoved();
+  try {
     // The log goes last: an index without a log is a left-over, a log without an index costs a
     // scan.
     for (const suffix of SEGMENT_SUFFIXES.toReversed()) {
       const path = segment.path(suffix);
       if ((await fileSystem.stat(path)) === undefined) continue;
-      await fileSystem.rename(path, path + DELETED_SUFFIX).catch((cause: unknown) => {
-        throw storageFailure(path, 'rename', cause);
-      });
-      marked.push(path + DELETED_SUFFIX);
+      await fileSystem.rename(path, path + DELETED_SUFFIX);
     }
-    clock.setBackgroundTimer(delayMs, () => {
-      // Left-overs are removed at the next opening, so a failure here loses nothing but room.
-      void segment.close().then(
-        () => Promise.allSettled(marked.map((path) => fileSystem.remove(path))),
-        () => undefined,
-      );
-    });
+    await fileSystem.syncDirectory(segment.directory);
+  } catch (cause) {
+    throw storageFailure(segment.logPath, 'rename', cause);
   }
+}
+
+function removeLater(segment: Segment, { fileSystem, clock, delayMs }: RemovalOptions): void {
+  const paths = SEGMENT_SUFFIXES.map((suffix) => segment.path(suffix) + DELETED_SUFFIX);
+  clock.setBackgroundTimer(delayMs, () => {
+    // Left-overs are removed at the next opening, so a failure here loses nothing but room.
+    void segment
+      .close()
+      .catch(() => undefined)
+      .then(() => Promise.allSettled(paths.map((path) => fileSystem.remove(path))));
+  });
 }

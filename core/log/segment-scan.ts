@@ -1,11 +1,9 @@
 import {
-  BATCH_OVERHEAD,
   batchSizeBytes,
   checkBatch,
   LOG_OVERHEAD,
   readBatchHeader,
   type BatchFault,
-  type BatchHeader,
 } from '../record/batch.ts';
 import { coordinatorEpochAt, markerTypeAt } from '../record/control.ts';
 import { RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
@@ -85,19 +83,12 @@ function endTransaction(segment: Segment, cursor: RecordCursor, options: ScanOpt
   const type = markerTypeAt(cursor);
   if (type === undefined) return;
   const { producers, nowMs } = options;
+  const { producerId, producerEpoch } = cursor.header;
+  // A late marker of a producer that was replaced ends nothing; Kafka's logs may hold one.
+  if (producerEpoch < (producers.get(producerId)?.epoch ?? producerEpoch)) return;
   const aborted = producers.end(cursor.header, type, coordinatorEpochAt(cursor), nowMs);
   const newest = segment.indexes.aborted.at(-1);
   if (aborted === undefined) return;
   if (newest === undefined || newest.lastOffset < aborted.lastOffset)
     segment.indexes.aborted.push(aborted);
-}
-
-/** The header of the batch at `position`, or undefined when none can stand there. */
-export async function headerAt(
-  segment: Segment,
-  position: number,
-  sizeBytes: number,
-): Promise<BatchHeader | undefined> {
-  if (sizeBytes - position < BATCH_OVERHEAD) return undefined;
-  return readBatchHeader(await readChunk(segment, position, BATCH_OVERHEAD), 0);
 }

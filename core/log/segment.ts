@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../assert.ts';
+import { LogError } from '../errors.ts';
 import { NO_TIMESTAMP, type BatchHeader } from '../record/batch.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
@@ -13,11 +14,7 @@ import {
 } from './file-names.ts';
 import type { LogConfig } from './log-config.ts';
 import { OffsetIndex, TimeIndex } from './sparse-index.ts';
-import {
-  encodeAbortedTransactions,
-  TRANSACTION_ENTRY_BYTES,
-  type AbortedTransaction,
-} from './transaction-index.ts';
+import { encodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
 
 /** Relative offsets and positions are 32-bit numbers in the indexes. */
 const INT32_MAX = 0x7fff_ffff;
@@ -64,6 +61,7 @@ export class Segment {
   #bytesSinceIndexEntry = 0;
   readonly #fileSystem: FileSystem;
   #file: Promise<File> | undefined;
+  #isRemoved = false;
   /** What `flushIndexes` has put into the files. */
   readonly #flushed: IndexedCounts;
 
@@ -89,17 +87,40 @@ export class Segment {
     }
   }
 
+  /** The name of one of the segment's files. */
+  name(suffix: string): string {
+    return offsetName(this.baseOffset) + suffix;
+  }
+
   /** The path of one of the segment's files. */
   path(suffix: string): string {
-    return join(this.directory, offsetName(this.baseOffset) + suffix);
+    return join(this.directory, this.name(suffix));
   }
 
   get logPath(): string {
     return this.path(LOG_SUFFIX);
   }
 
-  /** The file of batches, opened at the first call and made when absent. */
+  /** Says that the file has lost its name: once closed it stays closed. */
+  noteRemoved(): void {
+    this.#isRemoved = true;
+  }
+
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
+  /**
+   * The file of batches, opened at the first call and made when absent.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
+   */
   file(): Promise<File> {
+    if (this.#isRemoved && this.#file === undefined) {
+      const details = { file: this.logPath, operation: 'open' };
+      const message = `${this.logPath} was removed`;
+      return Promise.reject(new LogError('KAFKA_STORAGE_ERROR', message, details));
+    }
     this.#file ??= this.#fileSystem.open(this.logPath, 'create').catch((cause: unknown) => {
       this.#file = undefined;
       throw storageFailure(this.logPath, 'open', cause);
@@ -194,37 +215,30 @@ export class Segment {
       times.encode(from.times),
       from.times * TimeIndex.ENTRY_BYTES,
     );
-    // Kafka makes this file at the first abort only.
+    // Kafka makes this file at the first abort only. It is replaced, not appended to: what it has
+    // lost is not found in the log again, so it must never be seen cut short.
     if (upTo.aborted > from.aborted) {
-      const bytes = encodeAbortedTransactions(aborted.slice(from.aborted));
-      await this.#writeIndex(
-        TRANSACTION_INDEX_SUFFIX,
-        bytes,
-        from.aborted * TRANSACTION_ENTRY_BYTES,
-      );
+      const bytes = encodeAbortedTransactions(aborted);
+      await replaceFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
     }
     Object.assign(this.#flushed, upTo);
   }
 
   /**
-   * Puts the entries in the place of the three index files: after recovery found other ones. Each
-   * file is the old or the new one whatever happens meanwhile, for what the last checkpoint covered
-   * is not looked for in the log again.
+   * Takes out of the index files what the indexes do not have: after recovery found other entries.
+   * Needs no room but for aborted transactions; what the files lack, `flushIndexes` adds.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
    */
-  async rewriteIndexes(): Promise<void> {
-    const { offsets, times, aborted } = this.indexes;
-    const counts = { offsets: offsets.count, times: times.count, aborted: aborted.length };
-    await replaceFile(this.#fileSystem, this.path(OFFSET_INDEX_SUFFIX), offsets.encode(0));
-    await replaceFile(this.#fileSystem, this.path(TIME_INDEX_SUFFIX), times.encode(0));
+  async trimIndexes(): Promise<void> {
+    const { offsets, times } = this.#flushed;
+    await this.#shorten(OFFSET_INDEX_SUFFIX, offsets * OffsetIndex.ENTRY_BYTES);
+    await this.#shorten(TIME_INDEX_SUFFIX, times * TimeIndex.ENTRY_BYTES);
     const path = this.path(TRANSACTION_INDEX_SUFFIX);
-    if (aborted.length > 0) {
-      await replaceFile(this.#fileSystem, path, encodeAbortedTransactions(aborted));
-    } else if ((await this.#fileSystem.stat(path)) !== undefined) {
-      await this.#fileSystem.remove(path);
-    }
-    Object.assign(this.#flushed, counts);
+    const { aborted } = this.indexes;
+    if (aborted.length === 0 && (await this.#fileSystem.stat(path)) === undefined) return;
+    await replaceFile(this.#fileSystem, path, encodeAbortedTransactions(aborted));
+    this.#flushed.aborted = aborted.length;
   }
 
   async close(): Promise<void> {
@@ -245,6 +259,23 @@ export class Segment {
       }
     } catch (cause) {
       throw storageFailure(path, 'write', cause);
+    }
+  }
+
+  /** Cuts an index file, durably: what is cut must not come back after more was indexed. */
+  async #shorten(suffix: string, sizeBytes: number): Promise<void> {
+    const path = this.path(suffix);
+    try {
+      if (((await this.#fileSystem.stat(path))?.sizeBytes ?? 0) <= sizeBytes) return;
+      const file = await this.#fileSystem.open(path, 'write');
+      try {
+        await file.truncate(sizeBytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      throw storageFailure(path, 'truncate', cause);
     }
   }
 }

@@ -1,16 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { OffsetIndex, TimeIndex } from './sparse-index.ts';
+import { OffsetIndex, TimeIndex, type TimeEntry } from './sparse-index.ts';
 
 const BASE = 1_000_000;
 
 interface OffsetEntry {
   readonly offset: number;
   readonly position: number;
-}
-interface TimeEntry {
-  readonly timestampMs: number;
-  readonly offset: number;
 }
 
 /** Entries as a segment makes them: its first batch never has one, so positions begin above 0. */
@@ -84,14 +80,14 @@ test('[LOG-INDEX-1] what is written is loaded, whole or from any entry on', () =
       const first = Math.min(from, offsets.length);
       expect(written.encode(first).equals(written.encode(0).subarray(first * 8))).toBe(true);
       const read = new OffsetIndex(BASE);
-      expect(read.load(written.encode(0), Infinity, Infinity)).toBe(true);
+      expect(read.load(written.encode(0), Infinity, Infinity)).toBe('whole');
       expect(offsetEntriesOf(read)).toEqual(offsets);
       expect(read.last()).toEqual(offsets.at(-1));
 
       const writtenTimes = timeIndex(times);
       expect(timeEntriesOf(writtenTimes)).toEqual(times);
       const readTimes = new TimeIndex(BASE);
-      expect(readTimes.load(writtenTimes.encode(0), Infinity)).toBe(true);
+      expect(readTimes.load(writtenTimes.encode(0), Infinity)).toBe('whole');
       expect(timeEntriesOf(readTimes)).toEqual(times);
       expect(readTimes.last()).toEqual(times.at(-1));
     }),
@@ -104,10 +100,15 @@ test('[LOG-INDEX-2] an offset is looked up as a linear scan finds it', () => {
       const index = offsetIndex(entries);
       const check = (offset: number) => {
         const last = entries.findLast((entry) => entry.offset <= offset);
-        expect(index.lookup(offset)).toBe(last?.position ?? 0);
+        expect(index.lookup(offset)).toEqual({
+          position: last?.position ?? 0,
+          lastOffset: last?.offset,
+        });
       };
       for (const { offset } of entries) [offset - 1, offset, offset + 1].forEach(check);
       check(BASE + above);
+      index.distrust();
+      expect(index.lookup(BASE + above)).toEqual({ position: 0, lastOffset: undefined });
     }),
   );
 });
@@ -118,7 +119,7 @@ test('[LOG-INDEX-2] a time is looked up as a linear scan finds it', () => {
       const index = timeIndex(entries);
       const check = (timestampMs: number) => {
         const last = entries.findLast((entry) => entry.timestampMs < timestampMs);
-        expect(index.lookup(timestampMs)).toBe(last?.offset ?? BASE);
+        expect(index.lookup(timestampMs)).toEqual(last);
       };
       for (const { timestampMs } of entries) {
         [timestampMs - 1, timestampMs, timestampMs + 1].forEach(check);
@@ -145,13 +146,17 @@ test('[LOG-INDEX-4] of a file cut anywhere the whole entries are taken', () => {
       const bytes = offsetIndex(offsets).encode(0);
       const size = cut % (bytes.length + 1);
       const index = new OffsetIndex(BASE);
-      expect(index.load(bytes.subarray(0, size), Infinity, Infinity)).toBe(size % 8 === 0);
+      expect(index.load(bytes.subarray(0, size), Infinity, Infinity)).toBe(
+        size % 8 === 0 ? 'whole' : 'damaged',
+      );
       expect(offsetEntriesOf(index)).toEqual(offsets.slice(0, Math.floor(size / 8)));
 
       const timeBytes = timeIndex(times).encode(0);
       const timeSize = cut % (timeBytes.length + 1);
       const timesRead = new TimeIndex(BASE);
-      expect(timesRead.load(timeBytes.subarray(0, timeSize), Infinity)).toBe(timeSize % 12 === 0);
+      expect(timesRead.load(timeBytes.subarray(0, timeSize), Infinity)).toBe(
+        timeSize % 12 === 0 ? 'whole' : 'damaged',
+      );
       expect(timeEntriesOf(timesRead)).toEqual(times.slice(0, Math.floor(timeSize / 12)));
     }),
   );
@@ -162,12 +167,12 @@ test('[LOG-INDEX-4] the zeros of a preallocated file of Kafka are no entries', (
     fc.property(offsetEntries, timeEntries, (offsets, times) => {
       const padded = Buffer.concat([offsetIndex(offsets).encode(0), Buffer.alloc(80)]);
       const index = new OffsetIndex(BASE);
-      expect(index.load(padded, Infinity, Infinity)).toBe(false);
+      expect(index.load(padded, Infinity, Infinity)).toBe('damaged');
       expect(offsetEntriesOf(index)).toEqual(offsets);
 
       const paddedTimes = Buffer.concat([timeIndex(times).encode(0), Buffer.alloc(120)]);
       const timesRead = new TimeIndex(BASE);
-      expect(timesRead.load(paddedTimes, Infinity)).toBe(false);
+      expect(timesRead.load(paddedTimes, Infinity)).toBe('damaged');
       expect(timeEntriesOf(timesRead)).toEqual(times);
     }),
     { examples: [[[], []]] },
@@ -184,13 +189,17 @@ test('[LOG-INDEX-4] entries that point beyond the log are not taken, nor those b
         [Infinity, limit?.offset ?? 0],
       ] as const) {
         const index = new OffsetIndex(BASE);
-        expect(index.load(bytes, sizeBytes, endOffset)).toBe(offsets.length === 0);
+        expect(index.load(bytes, sizeBytes, endOffset)).toBe(
+          offsets.length === 0 ? 'whole' : 'beyond',
+        );
         const inside = offsets.filter((e) => e.position < sizeBytes && e.offset < endOffset);
         expect(offsetEntriesOf(index)).toEqual(inside);
       }
       const endOffset = times[at % Math.max(1, times.length)]?.offset ?? 0;
       const index = new TimeIndex(BASE);
-      expect(index.load(timeIndex(times).encode(0), endOffset)).toBe(times.length === 0);
+      expect(index.load(timeIndex(times).encode(0), endOffset)).toBe(
+        times.length === 0 ? 'whole' : 'beyond',
+      );
       expect(timeEntriesOf(index)).toEqual(times.filter(({ offset }) => offset < endOffset));
     }),
   );

@@ -33,6 +33,15 @@ class Column {
   }
 }
 
+/** What became of the entries of an index file when they were loaded. */
+export type IndexCondition =
+  /** All of them were taken. */
+  | 'whole'
+  /** Those that point into the log were taken; the others come from a tail that is gone. */
+  | 'beyond'
+  /** Some do not rise, or are cut short: what was taken may not be all there was. */
+  | 'damaged';
+
 /**
  * The offset index of one segment, `.index`: entries of
  *
@@ -47,6 +56,7 @@ export class OffsetIndex {
   readonly #baseOffset: number;
   readonly #offsets = new Column();
   readonly #positions = new Column();
+  #isDistrusted = false;
 
   constructor(baseOffset: number) {
     this.#baseOffset = baseOffset;
@@ -61,10 +71,19 @@ export class OffsetIndex {
     this.#positions.push(position);
   }
 
-  /** A position at or before the batch that holds `offset`: where a scan for it starts. */
-  lookup(offset: number): number {
-    const count = this.#offsets.countUpTo(offset);
-    return count === 0 ? 0 : this.#positions.at(count - 1);
+  /**
+   * A position at or before the batch that holds `offset`: where a scan for it starts. With it the
+   * last offset of the batch there, as the index has it; undefined for the start of the segment.
+   */
+  lookup(offset: number): { readonly position: number; readonly lastOffset: number | undefined } {
+    const count = this.#isDistrusted ? 0 : this.#offsets.countUpTo(offset);
+    if (count === 0) return { position: 0, lastOffset: undefined };
+    return { position: this.#positions.at(count - 1), lastOffset: this.#offsets.at(count - 1) };
+  }
+
+  /** Finds nothing from now on: an entry was seen to be wrong, and the format has no checksum. */
+  distrust(): void {
+    this.#isDistrusted = true;
   }
 
   /** The last entry, or undefined for an empty index. */
@@ -88,22 +107,27 @@ export class OffsetIndex {
   /**
    * Takes over the entries of a file that point below `sizeBytes` and `endOffset`, up to the first
    * that does not rise: what follows is damage, or the zeros of a preallocated file of Kafka's.
-   * Returns whether every entry was taken. A segment's first batch never has an entry, so positions
-   * begin above 0.
+   * A segment's first batch never has an entry, so positions begin above 0.
    */
-  load(bytes: Buffer, sizeBytes: number, endOffset: number): boolean {
+  load(bytes: Buffer, sizeBytes: number, endOffset: number): IndexCondition {
     let [previousOffset, previousPosition] = [this.#baseOffset - 1, 0];
     const whole = bytes.length - (bytes.length % OffsetIndex.ENTRY_BYTES);
     for (let at = 0; at < whole; at += OffsetIndex.ENTRY_BYTES) {
       const offset = this.#baseOffset + bytes.readInt32BE(at);
       const position = bytes.readInt32BE(at + 4);
-      const rises = offset > previousOffset && position > previousPosition;
-      if (!rises || position >= sizeBytes || offset >= endOffset) return false;
+      if (offset <= previousOffset || position <= previousPosition) return 'damaged';
+      if (position >= sizeBytes || offset >= endOffset) return 'beyond';
       this.append(offset, position);
       [previousOffset, previousPosition] = [offset, position];
     }
-    return whole === bytes.length;
+    return whole === bytes.length ? 'whole' : 'damaged';
   }
+}
+
+/** The largest timestamp up to a batch, and the last offset of the batch that holds it. */
+export interface TimeEntry {
+  readonly timestampMs: number;
+  readonly offset: number;
 }
 
 /**
@@ -136,16 +160,16 @@ export class TimeIndex {
     this.#offsets.push(offset);
   }
 
-  /** The offset from which on a record stamped `timestampMs` or later may stand. */
-  lookup(timestampMs: number): number {
-    const count = this.#timestamps.countUpTo(timestampMs - 1);
-    return count === 0 ? this.#baseOffset : this.#offsets.at(count - 1);
+  /**
+   * The last entry below `timestampMs`: before the batch that it names no record is stamped that
+   * late. Undefined where the search has to start with the segment.
+   */
+  lookup(timestampMs: number): TimeEntry | undefined {
+    return this.#entryAt(this.#timestamps.countUpTo(timestampMs - 1) - 1);
   }
 
-  last(): { readonly timestampMs: number; readonly offset: number } | undefined {
-    const { count } = this.#timestamps;
-    if (count === 0) return undefined;
-    return { timestampMs: this.#timestamps.at(count - 1), offset: this.#offsets.at(count - 1) };
+  last(): TimeEntry | undefined {
+    return this.#entryAt(this.count - 1);
   }
 
   encode(first: number): Buffer {
@@ -161,7 +185,7 @@ export class TimeIndex {
   /**
    * As `OffsetIndex.load`. An entry of zeros may be one of 1970, but then it is soon made again.
    */
-  load(bytes: Buffer, endOffset: number): boolean {
+  load(bytes: Buffer, endOffset: number): IndexCondition {
     let [previousTimestamp, previousOffset] = [-Infinity, this.#baseOffset - 1];
     const whole = bytes.length - (bytes.length % TimeIndex.ENTRY_BYTES);
     for (let at = 0; at < whole; at += TimeIndex.ENTRY_BYTES) {
@@ -169,10 +193,16 @@ export class TimeIndex {
       const offset = this.#baseOffset + bytes.readInt32BE(at + 8);
       const rises = timestampMs > previousTimestamp && offset >= previousOffset;
       const isZero = timestampMs === 0 && offset === this.#baseOffset;
-      if (!rises || isZero || offset >= endOffset) return false;
+      if (!rises || isZero) return 'damaged';
+      if (offset >= endOffset) return 'beyond';
       this.maybeAppend(timestampMs, offset);
       [previousTimestamp, previousOffset] = [timestampMs, offset];
     }
-    return whole === bytes.length;
+    return whole === bytes.length ? 'whole' : 'damaged';
+  }
+
+  #entryAt(index: number): TimeEntry | undefined {
+    if (index < 0) return undefined;
+    return { timestampMs: this.#timestamps.at(index), offset: this.#offsets.at(index) };
   }
 }

@@ -2,6 +2,9 @@ import { dirname } from 'node:path';
 import { storageFailure } from './failure.ts';
 import type { FileSystem } from './file-system.ts';
 
+/** Ends the name of a file that is being written; what a crash leaves of it is worth nothing. */
+export const TEMPORARY_SUFFIX = '.tmp';
+
 /**
  * Replaces `path` by `content` such that, whatever happens, a reader finds the old or the new
  * content whole: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
@@ -15,7 +18,7 @@ export async function replaceFile(
   path: string,
   content: Uint8Array,
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
+  const temporary = path + TEMPORARY_SUFFIX;
   try {
     const file = await fileSystem.open(temporary, 'create');
     try {

@@ -1,0 +1,375 @@
+import { describe, expect, test } from 'vitest';
+import { codeOf } from '../../test/kit/codes.ts';
+import { LogError } from '../errors.ts';
+import { recordsOf, type RecordToWrite } from '../record/records.suite.ts';
+import { seededRandom } from '../random.ts';
+import {
+  FILE_SYSTEMS,
+  filesIn,
+  LogHost,
+  readBatches,
+  readRecords,
+  readValues,
+  spansOf,
+} from './log-host.suite.ts';
+
+/** Batches of one to four records, of 70 to some 300 bytes. */
+const BATCHES: readonly RecordToWrite[][] = makeBatches(40);
+
+function makeBatches(count: number): RecordToWrite[][] {
+  const random = seededRandom(5);
+  let number = 0;
+  return Array.from({ length: count }, () =>
+    Array.from({ length: 1 + Math.floor(random.next() * 4) }, () => ({
+      key: `k${Math.floor(random.next() * 5)}`,
+      value: `${number++} `.repeat(1 + Math.floor(random.next() * 20)),
+      timestampMs: 1_700_000_000_000 + Math.floor(random.next() * 1_000_000),
+    })),
+  );
+}
+
+describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
+  /** A log with BATCHES in it: offsets, spans and all. */
+  async function filled(config = {}): Promise<LogHost> {
+    const host = await LogHost.open({ ...(await setUp()), config });
+    for (const [index, batch] of BATCHES.entries()) {
+      const { written } = host.append(batch);
+      if (index % 3 === 0) await written; // several in one write, sometimes
+    }
+    await host.log.sync();
+    return host;
+  }
+
+  test('[LOG-1] offsets are dense, and appending returns them', async () => {
+    const host = await LogHost.open(await setUp());
+    let next = 0;
+    for (const batch of BATCHES) {
+      const { baseOffset, lastOffset } = host.append(batch);
+      expect([baseOffset, lastOffset]).toEqual([next, next + batch.length - 1]);
+      next += batch.length;
+      expect(host.log.nextOffset).toBe(next);
+    }
+    await host.log.sync();
+    expect(host.log).toMatchObject({ highWatermark: next, durableOffset: next });
+    const records = await readRecords(host.log);
+    expect(records.map(({ offset }) => offset)).toEqual(Array.from({ length: next }, (__, i) => i));
+    expect(records.map(({ value }) => value)).toEqual(BATCHES.flat().map(({ value }) => value));
+    await host.close();
+  });
+
+  test('[LOG-1] a record can be read once it is written, and says so', async () => {
+    const host = await LogHost.open(await setUp());
+    const { written } = host.append([{ value: 'a' }]);
+    expect(host.log).toMatchObject({ nextOffset: 1, highWatermark: 0, durableOffset: 0 });
+    expect(await readValues(host.log)).toEqual([]);
+    await written;
+    expect(host.log).toMatchObject({ highWatermark: 1, durableOffset: 0 });
+    expect(host.advancedCount).toBe(1);
+    expect(await readValues(host.log)).toEqual(['a']);
+    await host.log.sync();
+    expect(host.log.durableOffset).toBe(1);
+    await host.close();
+  });
+
+  test('[LOG-2] a read at any offset begins with the whole batch that holds it', async () => {
+    const host = await filled();
+    const spans = spansOf(await readBatches(host.log));
+    for (let offset = 0; offset < host.log.highWatermark; offset++) {
+      for (const maxBytes of [1, 300, 100_000]) {
+        const limits = { maxBytes, endOffset: Infinity };
+        const { bytes, nextOffset } = await host.log.read(offset, limits);
+        const read = spansOf(bytes);
+        const first = spans.findIndex(([, last]) => last >= offset);
+        expect(read).toEqual(spans.slice(first, first + read.length));
+        expect(nextOffset).toBe(read.at(-1)![1] + 1);
+      }
+    }
+    await host.close();
+  });
+
+  test('[LOG-3] a read returns at most maxBytes, but always the first batch', async () => {
+    const host = await filled({ segmentBytes: 100_000 });
+    for (const maxBytes of [0, 1, 200, 500, 1000]) {
+      const { bytes } = await host.log.read(0, { maxBytes, endOffset: Infinity });
+      const spans = spansOf(bytes);
+      expect(spans.length).toBeGreaterThan(0);
+      if (spans.length > 1) expect(bytes.length).toBeLessThanOrEqual(maxBytes);
+    }
+    const { written } = host.append([{ value: 'x'.repeat(50_000) }]);
+    await written;
+    const large = await host.log.read(host.log.highWatermark - 1, { maxBytes: 5, endOffset: 1e9 });
+    expect(recordsOf(large.bytes)[0]?.value).toHaveLength(50_000);
+    await host.close();
+  });
+
+  test('[LOG-4] reading goes on from segment to segment', async () => {
+    const host = await filled();
+    const files = [...(await filesIn(host.fileSystem, host.directory)).keys()];
+    expect(files.filter((name) => name.endsWith('.log')).length).toBeGreaterThan(5);
+    const expected = BATCHES.flat().map(({ value }) => value);
+    for (const maxBytes of [1, 150, 700, 1e6]) {
+      const records = await readRecords(host.log, 0, { maxBytes });
+      expect(records.map(({ value }) => value)).toEqual(expected);
+    }
+    await host.close();
+  });
+
+  test('[LOG-5] a read stops at its end offset and at the high watermark', async () => {
+    const host = await filled();
+    const { highWatermark } = host.log;
+    for (const endOffset of [0, 1, 17, highWatermark - 1, highWatermark]) {
+      const spans = spansOf(await readBatches(host.log, 0, { endOffset }));
+      expect(spans.every(([first]) => first < endOffset)).toBe(true);
+      expect(spans.at(-1)?.[1] ?? -1).toBeGreaterThanOrEqual(endOffset - 1);
+    }
+    const atEnd = await host.log.read(highWatermark, { maxBytes: 100, endOffset: Infinity });
+    expect(atEnd).toMatchObject({ nextOffset: highWatermark });
+    expect(atEnd.bytes).toHaveLength(0);
+    await host.close();
+  });
+
+  test('[LOG-5] an offset outside the log is OFFSET_OUT_OF_RANGE', async () => {
+    const host = await filled();
+    await host.deleteRecords(20);
+    const { highWatermark } = host.log;
+    const limits = { maxBytes: 1000, endOffset: Infinity };
+    for (const offset of [-1, 0, 19, highWatermark + 1]) {
+      const failure: unknown = await host.log.read(offset, limits).catch((e: unknown) => e);
+      expect(LogError.is(failure, 'OFFSET_OUT_OF_RANGE') && failure.details).toMatchObject({
+        offset,
+        logStartOffset: 20,
+        highWatermark,
+      });
+    }
+    await host.close();
+  });
+
+  test('[LOG-6] a segment is full by its size', async () => {
+    const host = await filled();
+    const files = await filesIn(host.fileSystem, host.directory);
+    const logs = [...files].filter(([name]) => name.endsWith('.log'));
+    for (const [, content] of logs)
+      expect(Buffer.from(content, 'base64').length).toBeLessThan(1001);
+    expect(logs.length).toBeGreaterThan(BATCHES.length / 8);
+    await host.append([{ value: 'x'.repeat(5000) }]).written; // larger than a segment: has its own
+    await host.append([{ value: 'y' }]).written;
+    expect((await readValues(host.log)).slice(-2)).toEqual(['x'.repeat(5000), 'y']);
+    await host.close();
+  });
+
+  test('[LOG-6] a segment is full by the time since its first batch', async () => {
+    const host = await LogHost.open({ ...(await setUp()), config: { segmentMs: 1000 } });
+    for (const timestampMs of [500, 1500, 1501, 100, 2501, 2502]) {
+      await host.append([{ timestampMs, value: 'v' }]).written;
+    }
+    expect(await host.segmentBases()).toEqual([0, 2, 5]);
+    await host.close();
+  });
+
+  test('[LOG-6] a segment is full when an index is', async () => {
+    const config = { segmentIndexBytes: 24, indexIntervalBytes: 1, segmentBytes: 100_000 };
+    const host = await LogHost.open({ ...(await setUp()), config });
+    for (let value = 0; value < 9; value++) {
+      await host.append([{ timestampMs: value, value: `${value}` }]).written;
+    }
+    // Three entries of 8 bytes fit, but two of 12; the first batch has none.
+    expect(await host.segmentBases()).toEqual([0, 3, 6]);
+    expect(await readValues(host.log)).toEqual('012345678'.split(''));
+    await host.close();
+  });
+
+  test('[LOG-7] a time is found where a scan over all records finds it', async () => {
+    const host = await filled();
+    await host.deleteRecords(15);
+    const reopened = await host.closeAndOpen();
+    const records = await readRecords(reopened.log);
+    const times = records.map(({ timestampMs }) => timestampMs);
+    const edges = [0, ...times, ...times.map((time) => time + 1), Number.MAX_SAFE_INTEGER];
+    for (const time of edges) {
+      const first = records.find(({ timestampMs }) => timestampMs >= time);
+      const expected = first && { offset: first.offset, timestampMs: first.timestampMs };
+      expect(await reopened.log.findTimestamp(time)).toEqual(expected);
+    }
+    await reopened.close();
+  });
+
+  test('[LOG-7] the newest time is found, and of two records the first', async () => {
+    const host = await LogHost.open(await setUp());
+    expect(await host.log.findMaxTimestamp()).toBeUndefined();
+    for (const timestampMs of [5, 90, 7, 90, 8]) await host.append([{ timestampMs }]).written;
+    expect(await host.log.findMaxTimestamp()).toEqual({ offset: 1, timestampMs: 90 });
+    await host.close();
+  });
+
+  test('[LOG-7] the newest time is one of a record, not of a marker', async () => {
+    const host = await LogHost.open(await setUp());
+    const producer = { producerId: 1, producerEpoch: 0 };
+    const seal = { ...producer, baseSequence: 0, isTransactional: true };
+    await host.append([{ timestampMs: 50 }, { timestampMs: 40 }], seal).written;
+    const marker = { type: 'COMMIT', coordinatorEpoch: 0, timestampMs: 900, ...producer } as const;
+    await host.log.appendMarker(marker).written;
+    expect(await host.log.findMaxTimestamp()).toEqual({ offset: 0, timestampMs: 50 });
+    expect(await host.log.findTimestamp(51)).toBeUndefined();
+    await host.close();
+  });
+
+  test('[LOG-7] the newest time is one of a record that was not deleted', async () => {
+    const host = await LogHost.open(await setUp());
+    for (const timestampMs of [900, 50, 40]) await host.append([{ timestampMs }]).written;
+    await host.deleteRecords(1);
+    expect(await host.log.findMaxTimestamp()).toEqual({ offset: 1, timestampMs: 50 });
+    await host.deleteRecords(3);
+    expect(await host.log.findMaxTimestamp()).toBeUndefined();
+    await host.close();
+  });
+
+  test('[LOG-8] deleted records cannot be read, and their segments go after a delay', async () => {
+    const host = await filled();
+    const bases = await host.segmentBases();
+    const offset = bases[3]! + 1; // inside the fourth segment
+    await host.deleteRecords(offset);
+    expect(host.log.logStartOffset).toBe(offset);
+    expect(await readRecords(host.log)).toHaveLength(host.log.highWatermark - offset);
+    expect(await host.segmentBases()).toEqual(bases.slice(3));
+    const deleted = () =>
+      host.fileNames().then((names) => names.filter((name) => name.endsWith('.deleted')));
+    expect((await deleted()).length).toBeGreaterThanOrEqual(3);
+    host.clock.advance(60_000);
+    await expect.poll(deleted).toEqual([]);
+    await host.close();
+  });
+
+  test('[LOG-8] deleting is for offsets that can be read, and never goes back', async () => {
+    const host = await filled();
+    expect(await codeOf(host.deleteRecords(host.log.highWatermark + 1))).toBe(
+      'OFFSET_OUT_OF_RANGE',
+    );
+    expect(host.log.logStartOffset).toBe(0);
+    await host.deleteRecords(30);
+    await host.deleteRecords(10);
+    expect(host.log.logStartOffset).toBe(30);
+    await host.close();
+  });
+
+  test('[LOG-8] a log of which all was deleted goes on at its end', async () => {
+    const host = await filled();
+    const { highWatermark } = host.log;
+    await host.deleteRecords(highWatermark);
+    expect(await readRecords(host.log)).toEqual([]);
+    expect(host.append([{ value: 'next' }]).baseOffset).toBe(highWatermark);
+    const reopened = await host.closeAndOpen();
+    expect(await readValues(reopened.log)).toEqual(['next']);
+    expect(reopened.log.logStartOffset).toBe(highWatermark);
+    await reopened.close();
+  });
+
+  test('[LOG-8] what a read has begun it may end, though the records are deleted', async () => {
+    const host = await filled();
+    const reading = host.log.read(0, { maxBytes: 500, endOffset: Infinity });
+    await host.deleteRecords(host.log.highWatermark);
+    expect(spansOf((await reading).bytes)[0]).toEqual([0, BATCHES[0]!.length - 1]);
+    await host.close();
+  });
+
+  test('[LOG-9] old segments go while the log without them is large enough', async () => {
+    const host = await filled({ retentionBytes: 3000 });
+    const { sizeBytes } = host.log;
+    await host.applyRetention();
+    expect(host.log.sizeBytes).toBeGreaterThanOrEqual(3000);
+    expect(host.log.sizeBytes).toBeLessThan(4000);
+    expect(sizeBytes).toBeGreaterThan(4000);
+    expect(host.log.logStartOffset).toBe((await host.segmentBases())[0]);
+    expect(await readRecords(host.log)).toHaveLength(
+      host.log.highWatermark - host.log.logStartOffset,
+    );
+    await host.close();
+  });
+
+  test('[LOG-9] segments go when their newest record is too old', async () => {
+    const config = { retentionMs: 1000, segmentBytes: 200 };
+    const host = await LogHost.open({ ...(await setUp()), config });
+    const nowMs = host.clock.nowMs();
+    for (const age of [5000, 3000, 800, 4000, 900, 100]) {
+      await host.append([{ timestampMs: nowMs - age, value: 'x'.repeat(100) }]).written;
+    }
+    expect(await host.segmentBases()).toEqual([0, 1, 2, 3, 4, 5]);
+    await host.applyRetention();
+    expect(host.log.logStartOffset).toBe(2); // the fourth is older, but what is before it stays
+    host.clock.advance(150);
+    await host.applyRetention();
+    expect(host.log.logStartOffset).toBe(2);
+    host.clock.advance(100); // the third is too old now, and the fourth was all along
+    await host.applyRetention();
+    expect(host.log.logStartOffset).toBe(5);
+    await host.close();
+  });
+
+  test('[LOG-9] a log of which all is too old begins a new segment', async () => {
+    const host = await filled({ retentionMs: 1000 });
+    const { highWatermark } = host.log;
+    host.clock.advance(10_000_000);
+    await host.applyRetention();
+    expect(host.log).toMatchObject({ logStartOffset: highWatermark, sizeBytes: 0 });
+    expect(await host.segmentBases()).toEqual([highWatermark]);
+    const reopened = await host.closeAndOpen();
+    expect(reopened.log).toMatchObject({
+      logStartOffset: highWatermark,
+      nextOffset: highWatermark,
+    });
+    await reopened.appendEach('next');
+    expect(await readRecords(reopened.log)).toMatchObject([{ offset: highWatermark }]);
+    await reopened.close();
+  });
+
+  test('[LOG-9] a compacted topic keeps all', async () => {
+    const host = await filled({ cleanupPolicy: 'compact', retentionMs: 0, retentionBytes: 0 });
+    await host.applyRetention();
+    expect(host.log.logStartOffset).toBe(0);
+    await host.close();
+  });
+
+  test('[LOG-10] a repeated batch is not appended again', async () => {
+    const host = await LogHost.open(await setUp());
+    const seal = { producerId: 1, producerEpoch: 0, baseSequence: 0 };
+    const records = [{ value: 'a' }, { value: 'b' }];
+    const first = host.append(records, seal);
+    const again = host.append(records, seal); // before the first is written
+    expect([again.baseOffset, again.lastOffset]).toEqual([first.baseOffset, first.lastOffset]);
+    await again.written;
+    expect(host.log.highWatermark).toBe(2);
+    await host.append(records, seal).written; // and after it
+    expect(await readValues(host.log)).toEqual(['a', 'b']);
+    const reopened = await host.closeAndOpen();
+    expect(reopened.append(records, seal).baseOffset).toBe(0);
+    expect(await readValues(reopened.log)).toEqual(['a', 'b']);
+    await reopened.close();
+  });
+
+  test('[LOG-11] readers of committed data stop at the first open transaction', async () => {
+    const host = await LogHost.open(await setUp());
+    const producer = { producerId: 1, producerEpoch: 0 };
+    const marker = { coordinatorEpoch: 0, timestampMs: 1, ...producer };
+    const seal = { ...producer, isTransactional: true };
+    await host.appendEach('plain');
+    await host.append([{ value: 'kept' }], { ...seal, baseSequence: 0 }).written;
+    expect(host.log).toMatchObject({ highWatermark: 2, lastStableOffset: 1 });
+    const { written } = host.log.appendMarker({ ...marker, type: 'COMMIT' });
+    expect(host.log.lastStableOffset).toBe(1); // its end cannot be read yet
+    await written;
+    expect(host.log.lastStableOffset).toBe(3);
+    await host.append([{ value: 'dropped' }], { ...seal, baseSequence: 1 }).written;
+    await host.log.appendMarker({ ...marker, type: 'ABORT' }).written;
+    const aborted = [{ producerId: 1, firstOffset: 3, lastOffset: 4, lastStableOffset: 5 }];
+    expect(host.log.abortedTransactions(0, 5)).toEqual(aborted);
+    expect(host.log.abortedTransactions(4, 5)).toEqual(aborted);
+    expect(host.log.abortedTransactions(5, 9)).toEqual([]);
+    expect(host.log.abortedTransactions(0, 3)).toEqual([]);
+    let next = await host.killAndOpen();
+    for (let opening = 0; opening < 3; opening++) {
+      expect(next.log).toMatchObject({ highWatermark: 5, lastStableOffset: 5 });
+      expect(next.log.abortedTransactions(0, 5)).toEqual(aborted);
+      next = await next.closeAndOpen();
+    }
+    await next.close();
+  });
+});

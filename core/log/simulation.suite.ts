@@ -1,0 +1,346 @@
+import { expect } from 'vitest';
+import { LogError } from '../errors.ts';
+import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { seededRandom, type Random } from '../random.ts';
+import { batchSizeBytes, readBatchHeader } from '../record/batch.ts';
+import { recordsOf } from '../record/records.suite.ts';
+import { type MemoryFileSystem } from '../storage/memory-fs.ts';
+import type { LogConfig } from './log-config.ts';
+import { LogHost, readBatches, spansOf } from './log-host.suite.ts';
+
+export const DIRECTORY = '/data/test-0';
+
+/** A batch that was handed to the log. */
+interface Attempt {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** What is in it; no two attempts have the same. */
+  readonly content: string;
+  /** Undefined while nobody knows. */
+  isWritten?: boolean;
+}
+
+/** What a log promised up to some moment: what has to be there after a crash at that moment. */
+export interface Promised {
+  /** Contents by base offset of what a sync has covered. */
+  readonly durable: ReadonlyMap<number, string>;
+  /** Contents by base offset of what was written. */
+  readonly written: ReadonlyMap<number, string>;
+  /** Records below may have been deleted. */
+  readonly deletedUpTo: number;
+}
+
+/** One step of a script. Errors of the log are noted; any other error ends the test. */
+export type Step = (run: Run) => Promise<void> | void;
+
+export interface Script {
+  readonly name: string;
+  readonly config: Partial<LogConfig>;
+  readonly steps: readonly Step[];
+}
+
+/** A log under a script, and what it has promised. */
+export class Run {
+  /** Undefined when an opening failed. */
+  host: LogHost | undefined;
+  readonly random: Random;
+  readonly clock = new ManualClock();
+  /** Codes of the errors that the log gave. */
+  readonly codes: string[] = [];
+  readonly #fileSystem: MemoryFileSystem;
+  readonly #script: Script;
+  readonly #attempts: Attempt[] = [];
+  readonly #durable = new Map<number, string>();
+  readonly #underway: Promise<void>[] = [];
+  #deletedUpTo = 0;
+  #count = 0;
+
+  constructor(fileSystem: MemoryFileSystem, script: Script, seed: number) {
+    this.#fileSystem = fileSystem;
+    this.#script = script;
+    this.random = seededRandom(seed);
+  }
+
+  /** Runs the script to its end, whatever fails on the way. */
+  async play(): Promise<void> {
+    await this.open();
+    for (const step of this.#script.steps) await this.attempt(async () => step(this));
+    await Promise.all(this.#underway);
+  }
+
+  promised(): Promised {
+    const written = new Map<number, string>();
+    for (const { baseOffset, content, isWritten } of this.#attempts) {
+      if (isWritten === true) written.set(baseOffset, content);
+    }
+    const deletedUpTo = this.#deletedUpTo;
+    return { durable: new Map(this.#durable), written, deletedUpTo };
+  }
+
+  /** Every batch that may be in the log. */
+  get attempts(): readonly Attempt[] {
+    return this.#attempts;
+  }
+
+  get log() {
+    if (this.host === undefined) throw new LogError('CLOSED', 'not open', { what: 'test' });
+    return this.host.log;
+  }
+
+  /** Runs something that may fail with an error of the log. */
+  async attempt(call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call();
+    } catch (error) {
+      if (!(error instanceof LogError)) throw error;
+      this.codes.push(error.code);
+    }
+  }
+
+  /** Does something without waiting for it. */
+  start(call: () => Promise<unknown>): void {
+    this.#underway.push(this.attempt(call));
+  }
+
+  open(): Promise<void> {
+    return this.attempt(async () => {
+      this.host = undefined;
+      const { config } = this.#script;
+      this.host = await LogHost.open({
+        fileSystem: this.#fileSystem,
+        directory: DIRECTORY,
+        clock: this.clock,
+        config,
+      });
+    });
+  }
+
+  async reopen(): Promise<void> {
+    const { host } = this;
+    if (host !== undefined) await this.attempt(() => host.close());
+    await this.open();
+  }
+
+  /**
+   * Appends a batch of `count` records; as the next of a producer and in a transaction, if asked.
+   */
+  append(count = 1, producer?: { producerId: number; isTransactional?: boolean }): Attempt {
+    const id = this.#count++;
+    const values = Array.from({ length: count }, (_, index) => {
+      return `${id}.${index} `.repeat(1 + Math.floor(this.random.next() * 60));
+    });
+    const timestampMs = 1000 + Math.floor(this.random.next() * 1000);
+    const records = values.map((value) => ({ value, timestampMs }));
+    const seal =
+      producer === undefined
+        ? {}
+        : { ...producer, producerEpoch: 0, baseSequence: this.#nextSequence(producer.producerId) };
+    if (this.host === undefined) throw new LogError('CLOSED', 'not open', { what: 'test' });
+    const { baseOffset, lastOffset, written } = this.host.append(records, seal);
+    return this.#note({ baseOffset, lastOffset, content: values.join() }, written);
+  }
+
+  end(producerId: number, type: 'COMMIT' | 'ABORT'): Attempt {
+    const timestampMs = 1_700_000_000_000;
+    const marker = { type, producerId, producerEpoch: 0, coordinatorEpoch: 1, timestampMs };
+    const { baseOffset, lastOffset, written } = this.log.appendMarker(marker);
+    return this.#note({ baseOffset, lastOffset, content: `${type} ${producerId}` }, written);
+  }
+
+  /** Waits until what was appended so far is written. */
+  async written(): Promise<void> {
+    while (this.#attempts.some(({ isWritten }) => isWritten === undefined)) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async sync(): Promise<void> {
+    const covered = this.#attempts.filter(({ isWritten }) => isWritten !== false);
+    const end = this.log.nextOffset;
+    await this.log.sync(end);
+    for (const { baseOffset, content, isWritten } of covered) {
+      if (isWritten !== false && baseOffset < end) this.#durable.set(baseOffset, content);
+    }
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.host?.checkpoint();
+  }
+
+  async deleteRecords(offset: number): Promise<void> {
+    const upTo = Math.min(offset, this.log.highWatermark);
+    this.#deletedUpTo = Math.max(this.#deletedUpTo, upTo);
+    await this.host?.deleteRecords(upTo);
+  }
+
+  async applyRetention(): Promise<void> {
+    this.#deletedUpTo = Math.max(this.#deletedUpTo, this.log.nextOffset); // it may take everything
+    await this.host?.applyRetention();
+    if (this.codes.length === 0) this.#deletedUpTo = this.log.logStartOffset;
+  }
+
+  #nextSequence(producerId: number): number {
+    const last = this.log.producers.get(producerId)?.batches.at(-1)?.lastSequence;
+    return last === undefined ? 0 : last + 1;
+  }
+
+  #note(attempt: Attempt, written: Promise<void>): Attempt {
+    this.#attempts.push(attempt);
+    this.#underway.push(
+      written.then(
+        () => void (attempt.isWritten = true),
+        (error: unknown) => {
+          attempt.isWritten = false;
+          if (!(error instanceof LogError)) throw error;
+          this.codes.push(error.code);
+        },
+      ),
+    );
+    return attempt;
+  }
+}
+
+/** What a check needs to know besides the file system. */
+export interface Expectation {
+  readonly script: Script;
+  readonly promised: Promised;
+  readonly attempts: readonly Attempt[];
+  /** After a mere kill everything that was written is there. */
+  readonly isKill: boolean;
+}
+
+/**
+ * Opens what a crash has left, and expects: what was promised is there; the rest is a beginning of
+ * what was appended, without gaps and without anything else; what recovery made of it is what a
+ * rebuild from the log alone makes of it; the log goes on, and opens again as it was.
+ */
+export async function checkRecovered(
+  image: MemoryFileSystem,
+  expected: Expectation,
+): Promise<void> {
+  const { script } = expected;
+  const options = { fileSystem: image, directory: DIRECTORY, config: script.config };
+  const copy = image.kill();
+  let host = await LogHost.open(options);
+  await checkContent(host, expected);
+  await checkState(host, copy);
+  await checkFiles(host);
+
+  const { nextOffset } = host.log;
+  for (const { producerId, batches, transactionFirstOffset } of [...host.log.producers.all()]) {
+    const baseSequence = (batches.at(-1)?.lastSequence ?? -1) + 1;
+    const isTransactional = transactionFirstOffset >= 0;
+    const seal = { producerId, producerEpoch: 0, baseSequence, isTransactional };
+    host.append([{ value: `next of ${producerId}` }], seal);
+  }
+  const appended = host.append([{ value: 'next' }]);
+  expect(appended.baseOffset).toBeGreaterThanOrEqual(nextOffset);
+  await host.log.sync();
+  expect(host.log.durableOffset).toBe(host.log.nextOffset);
+  const [batches, state] = [await readBatches(host.log), stateOf(host)];
+  host = await host.closeAndOpen();
+  expect((await readBatches(host.log)).equals(batches)).toBe(true);
+  expect(stateOf(host)).toEqual(state);
+  await host.close();
+  expect(image.openFileCount).toBe(0);
+}
+
+async function checkContent(host: LogHost, expected: Expectation): Promise<void> {
+  const { log } = host;
+  const { promised, isKill, attempts } = expected;
+  const bytes = await readBatches(log);
+  const spans = spansOf(bytes);
+  let next = spans[0]?.[0] ?? log.logStartOffset;
+  expect(next).toBeLessThanOrEqual(log.logStartOffset);
+  expect(log.logStartOffset).toBeLessThanOrEqual(promised.deletedUpTo);
+  for (const [first, last] of spans) {
+    expect(first).toBe(next);
+    next = last + 1;
+  }
+  expect(next).toBe(log.nextOffset);
+  const contents = contentsOf(bytes);
+  for (const [baseOffset, content] of contents) {
+    const known = attempts.filter((attempt) => attempt.baseOffset === baseOffset);
+    expect(known.map((attempt) => attempt.content)).toContain(content);
+  }
+  for (const [baseOffset, content] of isKill ? promised.written : promised.durable) {
+    if (baseOffset < log.logStartOffset) continue;
+    expect([baseOffset, contents.get(baseOffset)]).toEqual([baseOffset, content]);
+  }
+}
+
+/** What batches hold, in the form of `Attempt.content`, by base offset. */
+function contentsOf(bytes: Buffer): Map<number, string> {
+  const contents = new Map<number, string>();
+  for (let at = 0; at < bytes.length; at += batchSizeBytes(bytes, at)) {
+    const { baseOffset, sizeBytes, isControl, producerId } = readBatchHeader(bytes, at);
+    const batch = bytes.subarray(at, at + sizeBytes);
+    const values = recordsOf(batch).map(({ value }) => value);
+    const type = batch.readInt16BE(61 + 7) === 0 ? 'ABORT' : 'COMMIT';
+    contents.set(baseOffset, isControl ? `${type} ${producerId}` : values.join());
+  }
+  return contents;
+}
+
+/** Only what a log should have stands in its directory. */
+async function checkFiles(host: LogHost): Promise<void> {
+  const names = await host.fileNames();
+  const allowed = /^\d{20}\.(log|index|timeindex|txnindex|snapshot)(\.deleted)?$/;
+  expect(names.filter((name) => !allowed.test(name))).toEqual([]);
+}
+
+/** What is known of producers and transactions. */
+function stateOf({ log }: LogHost) {
+  return {
+    producers: [...log.producers.all()]
+      .map((state) => ({ ...state, lastAppendMs: 0, batches: state.batches.slice(-1) }))
+      .sort((a, b) => a.producerId - b.producerId),
+    aborted: log.abortedTransactions(log.logStartOffset, Infinity),
+    lastStableOffset: log.lastStableOffset,
+    logStartOffset: log.logStartOffset,
+    nextOffset: log.nextOffset,
+  };
+}
+
+type State = ReturnType<typeof stateOf>;
+
+/** What remains of a state when nothing is known of what stood before `base`. */
+function knownFrom(base: number, state: State): unknown {
+  const producers = state.producers.filter(({ batches }) => (batches[0]?.baseOffset ?? -1) >= base);
+  return {
+    nextOffset: state.nextOffset,
+    producers: producers.map(({ transactionFirstOffset, ...producer }) => ({
+      ...producer,
+      isOpen: transactionFirstOffset >= 0,
+    })),
+  };
+}
+
+/** The markers of aborted transactions that have data from `base` on. */
+function abortsFrom(base: number, state: State): number[] {
+  return state.aborted
+    .filter(({ firstOffset }) => firstOffset >= base)
+    .map(({ lastOffset }) => lastOffset);
+}
+
+/** Compares a log with what an opening finds that has nothing but the segments. */
+async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void> {
+  const state = stateOf(host);
+  await image.makeDirectory(DIRECTORY);
+  for (const { name } of await image.list(DIRECTORY)) {
+    if (!name.endsWith('.log')) await image.remove(`${DIRECTORY}/${name}`);
+  }
+  await image.remove('/data/checkpoints').catch(() => undefined);
+  const bare = await LogHost.open({ fileSystem: image, directory: DIRECTORY });
+  const base = (await bare.segmentBases())[0] ?? 0;
+  await bare.log.deleteRecords(Math.min(state.logStartOffset, bare.log.highWatermark));
+  const rebuilt = stateOf(bare);
+  await bare.log.abandon();
+  if (base === 0) {
+    expect(state).toEqual({ ...rebuilt, logStartOffset: state.logStartOffset });
+  } else if (rebuilt.nextOffset >= state.logStartOffset) {
+    expect(knownFrom(base, state)).toEqual(knownFrom(base, rebuilt));
+    expect(abortsFrom(0, state)).toEqual(expect.arrayContaining(abortsFrom(0, rebuilt)));
+    expect(abortsFrom(0, rebuilt)).toEqual(expect.arrayContaining(abortsFrom(base, state)));
+  }
+}
