@@ -14,6 +14,7 @@ export interface CsvColumns {
 const QUOTE = 34;
 const CR = 13;
 const LF = 10;
+const EMPTY_LINES = /^(?:\r?\n)*/;
 
 type Problem = NonNullable<TextPlace['problem']>;
 
@@ -23,12 +24,14 @@ type Problem = NonNullable<TextPlace['problem']>;
  * one is an ordinary character. Empty lines are skipped, but for files of one column.
  */
 export class CsvParser implements TextParser<object> {
+  readonly skipped: RegExp | undefined;
   readonly #delimiter: string;
   readonly #names: readonly string[];
   readonly #parsers: readonly (FieldParser | undefined)[];
   readonly #hasParsers: boolean;
 
   constructor(delimiter: string, { names, parsers }: CsvColumns) {
+    this.skipped = names.length > 1 ? EMPTY_LINES : undefined;
     this.#delimiter = delimiter;
     this.#names = names;
     this.#parsers = parsers;
@@ -40,42 +43,43 @@ export class CsvParser implements TextParser<object> {
     const fields = new Array<string>(count);
     let at = 0;
     let lines = 0;
-    let quote = -1; // the next one in the text
+    // The next ones in the text, as far as they are known: nothing is looked for twice.
+    let quote = -1;
+    let stop = -1;
     while (at < text.length && rows.length < limit) {
       const lineEnd = text.indexOf('\n', at);
       let end = lineEnd === -1 ? text.length : lineEnd;
+      let next = lineEnd === -1 ? end : end + 1;
+      let passed = next - end;
       if (quote < at) quote = indexOrEnd(text, '"', at);
       let problem: Problem | undefined;
-      let next = lineEnd === -1 ? end : end + 1;
       if (quote > end) {
         if (end > at && text.charCodeAt(end - 1) === CR) end--;
         if (end === at && count > 1) {
           at = next;
-          if (lineEnd !== -1) lines++;
+          lines += passed;
           continue;
         }
-        if (!splitPlain(text, at, end, this.#delimiter, fields)) {
+        stop = splitPlain(text, { at, end, stop }, this.#delimiter, fields);
+        if (stop === -1) {
           problem = fieldCount(count, text.slice(at, end).split(this.#delimiter).length);
         }
-        if (lineEnd !== -1 && problem === undefined) lines++;
       } else {
         const record = splitQuoted(text, at, isLast, this.#delimiter);
         if (record === undefined) break; // goes on in the next chunk
         next = record.end;
+        passed = countLines(text, at, next);
         problem = record.problem;
         if (problem === undefined && record.fields.length !== count) {
           problem = fieldCount(count, record.fields.length);
         }
-        if (problem === undefined) {
-          for (let column = 0; column < count; column++) fields[column] = record.fields[column]!;
-          lines += countLines(text, at, next);
-        }
+        for (let column = 0; column < count; column++) fields[column] = record.fields[column]!;
       }
-      if (problem !== undefined) return { at, lines, problem };
-      const row = this.#row(fields);
-      if (typeof row === 'function') return { at, lines: lines - 1, problem: row };
+      const row = problem ?? this.#row(fields);
+      if (typeof row === 'function') return { at, lines, problem: row };
       rows.push(row);
       at = next;
+      lines += passed;
     }
     return { at, lines };
   }
@@ -112,7 +116,7 @@ export class CsvHeaderParser implements TextParser<readonly string[]> {
   }
 
   parse(text: string, isLast: boolean, rows: (readonly string[])[], limit: number): TextPlace {
-    const blank = /^(?:\r?\n)*/.exec(text)?.[0].length ?? 0;
+    const blank = EMPTY_LINES.exec(text)?.[0].length ?? 0;
     if (limit === 0 || blank === text.length)
       return { at: blank, lines: countLines(text, 0, blank) };
     const record = splitQuoted(text, blank, isLast, this.#delimiter);
@@ -125,27 +129,28 @@ export class CsvHeaderParser implements TextParser<readonly string[]> {
 }
 
 /**
- * Cuts a line without quotes into exactly as many fields as there is room for; false for others.
+ * Cuts a line without quotes, from `at` to `end`, into exactly as many fields as there is room for.
+ * Takes the next delimiter in the text if it is known (or some place before `at`), and returns the
+ * next one behind the line; -1 when the line has another number of fields.
  */
 function splitPlain(
   text: string,
-  start: number,
-  end: number,
+  { at: start, end, stop: known }: { readonly at: number; readonly end: number; stop: number },
   delimiter: string,
   fields: string[],
-): boolean {
+): number {
   const last = fields.length - 1;
   let at = start;
+  let stop = known < at ? indexOrEnd(text, delimiter, at) : known;
   for (let column = 0; column < last; column++) {
-    const stop = text.indexOf(delimiter, at);
-    if (stop === -1 || stop >= end) return false;
+    if (stop >= end) return -1;
     fields[column] = text.slice(at, stop);
     at = stop + 1;
+    stop = indexOrEnd(text, delimiter, at);
   }
-  const more = text.indexOf(delimiter, at);
-  if (more !== -1 && more < end) return false;
+  if (stop < end) return -1;
   fields[last] = text.slice(at, end);
-  return true;
+  return stop;
 }
 
 interface QuotedRecord {
@@ -164,6 +169,7 @@ function splitQuoted(
 ): QuotedRecord | undefined {
   const fields: string[] = [];
   let at = start;
+  let lineEnd = -1; // the next one in the text
   for (;;) {
     let stop: number;
     if (text.charCodeAt(at) === QUOTE) {
@@ -175,12 +181,10 @@ function splitQuoted(
       fields.push(text.slice(at + 1, close).replaceAll('""', '"'));
       stop = close + 1;
     } else {
-      stop = at;
-      for (; stop < text.length; stop++) {
-        const code = text.charCodeAt(stop);
-        if (code === LF || text[stop] === delimiter) break;
-      }
-      const isCrlf = text.charCodeAt(stop - 1) === CR && stop > at && text[stop] !== delimiter;
+      if (lineEnd < at) lineEnd = indexOrEnd(text, '\n', at);
+      stop = Math.min(indexOrEnd(text, delimiter, at), lineEnd, text.length);
+      const isLineEnd = text[stop] !== delimiter;
+      const isCrlf = isLineEnd && stop > at && text.charCodeAt(stop - 1) === CR;
       fields.push(text.slice(at, isCrlf ? stop - 1 : stop));
     }
     if (text[stop] === delimiter) {

@@ -3,7 +3,16 @@ import { ConnectError } from '../errors.ts';
 
 /** What was being done when the file system failed; part of the message. */
 export type FileOperation =
-  'open' | 'read' | 'write' | 'sync' | 'truncate' | 'replace' | 'remove' | 'list' | 'create';
+  | 'open'
+  | 'read'
+  | 'write'
+  | 'sync'
+  | 'truncate'
+  | 'replace'
+  | 'remove'
+  | 'list'
+  | 'create'
+  | 'unlock';
 
 /** A failure of the file system as a coded error: what, where, and what to do. */
 export function fileFailure(path: string, operation: FileOperation, cause: unknown): Error {

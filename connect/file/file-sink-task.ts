@@ -72,7 +72,7 @@ export class FileSinkTask implements SinkTask {
   }
 
   /**
-   * Commits [CONNECT-SINK-1]. A crash before step 4 leaves bytes and files that the old manifest
+   * Commits [CONNECT-FILES-1]. A crash before step 4 leaves bytes and files that the old manifest
    * does not cover: the next start cuts them off and reads the records again. One after it leaves
    * nothing to do.
    */

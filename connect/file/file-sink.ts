@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import {
   callback,
   instance,
@@ -34,12 +35,12 @@ export type FileSinkOptions<Row, K, V> = FileSinkParts<Row, K, V> &
   ([V] extends [Row]
     ? {
         /** The row of a record; undefined leaves the record out. Default: the record's value. */
-        readonly value?: (record: ConsumerRecord<K, V>) => Row | undefined;
+        readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
       }
-    : { readonly value: (record: ConsumerRecord<K, V>) => Row | undefined });
+    : { readonly value: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined });
 
 interface AnyFileSinkOptions<Row, K, V> extends FileSinkParts<Row, K, V> {
-  readonly value?: (record: ConsumerRecord<K, V>) => Row | undefined;
+  readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
 }
 
 const CHECKS: OptionChecks<AnyFileSinkOptions<unknown, unknown, unknown>> = {
@@ -75,7 +76,7 @@ export function fileSink<Row, K, V>(options: FileSinkOptions<Row, K, V>): SinkCo
     CHECKS,
     required,
   );
-  const { topic, path: directory, format, name = `${topic.name}-sink` } = all;
+  const { topic, path, format, name = `${topic.name}-sink` } = all;
   const { fileSystem = nodeFileSystem, partBytes = PART_BYTES } = all;
   const value = all.value ?? ((record: ConsumerRecord<K, V>) => record.value as Row);
   return {
@@ -83,6 +84,7 @@ export function fileSink<Row, K, V>(options: FileSinkOptions<Row, K, V>): SinkCo
     topics: [topic],
     delivery: 'transactional',
     async open(context) {
+      const directory = resolve(path); // the working directory may change while it runs
       const { columns } = format.encoder(undefined);
       const place = { fileSystem, directory, format: format.name, columns };
       const output = await openOutput({

@@ -32,7 +32,7 @@ interface FileSourceParts<Row, K, V> {
   readonly format: SourceFormat<Row>;
   readonly topic: Topic<K, V>;
   /** The record's key, which decides its partition; null spreads the records. */
-  readonly key: (row: Row) => K | null;
+  readonly key: (row: Row) => NoInfer<K> | null;
   /** Event time, a Date or milliseconds since 1970. Default: when the row is read. */
   readonly timestamp?: (row: Row) => number | Date;
   /** Opens and reads the files. Default: the machine's. */
@@ -44,12 +44,12 @@ export type FileSourceOptions<Row, K, V> = FileSourceParts<Row, K, V> &
   ([Row] extends [V]
     ? {
         /** The record's value. Default: the row. */
-        readonly value?: (row: Row) => V | null;
+        readonly value?: (row: Row) => NoInfer<V> | null;
       }
-    : { readonly value: (row: Row) => V | null });
+    : { readonly value: (row: Row) => NoInfer<V> | null });
 
 interface AnyFileSourceOptions<Row, K, V> extends FileSourceParts<Row, K, V> {
-  readonly value?: (row: Row) => V | null;
+  readonly value?: (row: Row) => NoInfer<V> | null;
 }
 
 const CHECKS: OptionChecks<AnyFileSourceOptions<unknown, unknown, unknown>> = {

@@ -7,6 +7,7 @@ import { LINE_BYTES_MAX, placeText, TextReader, type TextParser } from './text-r
 export interface JsonlFormat<Row> extends SourceFormat<Row>, SinkFormat<Row> {}
 
 const PARSER: TextParser<unknown> = {
+  skipped: /^(?:[^\S\n]*\n)*/,
   parse(text, _isLast, rows, limit) {
     let at = 0;
     let lines = 0;

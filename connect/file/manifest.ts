@@ -6,6 +6,9 @@ import { fileFailure } from './failure.ts';
 /** The file in an output directory that says what in it counts. */
 export const MANIFEST = 'manifest.json';
 
+/** What part files are called: nothing else in a directory is ever cut or removed. */
+export const PART_NAME: RegExp = /^part-\d+-\d{5,}\.\w+$/;
+
 /** One file of the output. */
 export interface ManifestPart {
   /** Its name in the directory: `part-0-00000.jsonl`, by partition and number. */
@@ -26,7 +29,7 @@ export interface ManifestPart {
 
 /**
  * What an output directory holds, and how far the topic has been read for it. Replaced as a whole
- * by each commit: bytes and offsets change together [CONNECT-SINK-1].
+ * by each commit: bytes and offsets change together [CONNECT-FILES-1].
  */
 export interface Manifest {
   /** Raised when the meaning of a field changes. */
@@ -111,7 +114,7 @@ function faultOf(value: unknown): string | undefined {
   }
   if (!Array.isArray(parts)) return 'it has no parts';
   const isPart = (part: Partial<ManifestPart>): boolean =>
-    typeof part.file === 'string' &&
+    PART_NAME.test(part.file ?? '') &&
     [part.partition, part.firstOffset, part.lastOffset, part.records, part.sizeBytes].every(
       isOffset,
     ) &&

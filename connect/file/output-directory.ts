@@ -1,10 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { lockDirectory, LogError, type FileSystem } from '../../core/index.ts';
 import type { SinkTopic } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure, type FileOperation } from './failure.ts';
-import { damaged, MANIFEST, readManifest, writeManifest, type Manifest } from './manifest.ts';
+import {
+  damaged,
+  MANIFEST,
+  PART_NAME,
+  readManifest,
+  writeManifest,
+  type Manifest,
+} from './manifest.ts';
 
 /** What a sink is about to write, to be compared with what a directory holds. */
 export interface Output {
@@ -28,7 +35,6 @@ export function partName(partition: number, number: number, extension: string): 
   return `part-${partition}-${String(number).padStart(5, '0')}.${extension}`;
 }
 
-const PART_NAME = /^part-\d+-\d{5,}\.\w+$/;
 const TEMPORARY = `${MANIFEST}.tmp`;
 
 /**
@@ -108,13 +114,14 @@ async function make(fileSystem: FileSystem, directory: string): Promise<void> {
   await attempt(directory, 'create', async () => {
     if ((await fileSystem.stat(directory)) !== undefined) return;
     await fileSystem.makeDirectory(directory);
-    await fileSystem.syncDirectory(dirname(resolve(directory)));
+    await fileSystem.syncDirectory(dirname(directory));
   });
 }
 
 async function lock({ fileSystem, directory }: Output): Promise<() => Promise<void>> {
   try {
-    return await lockDirectory(fileSystem, directory, randomUUID());
+    const unlock = await lockDirectory(fileSystem, directory, randomUUID());
+    return () => attempt(directory, 'unlock', unlock);
   } catch (cause) {
     if (!LogError.is(cause, 'LOG_LOCKED')) throw fileFailure(directory, 'create', cause);
     const { ownerPid } = cause.details;

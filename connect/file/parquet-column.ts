@@ -128,13 +128,14 @@ export function timestampParsers(timestamps: 'date' | 'ms'): Partial<ParquetPars
   };
 }
 
-/** A value of a nested column with numbers for bigints, where they are exact. */
-export function withNumbers(value: unknown): unknown {
+/** A value of a nested column: numbers for bigints where they are exact, null for what is not there. */
+export function plainValue(value: unknown): unknown {
+  if (value === undefined) return null;
   if (typeof value === 'bigint') return exactNumber(value);
-  if (Array.isArray(value)) return value.map(withNumbers);
+  if (Array.isArray(value)) return value.map(plainValue);
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Date || ArrayBuffer.isView(value)) return value;
-  const entries = Object.entries(value).map(([name, each]) => [name, withNumbers(each)]);
+  const entries = Object.entries(value).map(([name, each]) => [name, plainValue(each)]);
   return Object.fromEntries(entries);
 }
 

@@ -15,7 +15,7 @@ import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';
 import type { InputFile, RowBatch, RowReader } from './format.ts';
 import { invalidParquet, readBytes, readFooter, type Footer } from './parquet-footer.ts';
-import { decodePages, timestampParsers, withNumbers } from './parquet-column.ts';
+import { decodePages, timestampParsers, plainValue } from './parquet-column.ts';
 
 /** `ParquetOptions` of any row type. */
 interface ReaderOptions {
@@ -181,7 +181,7 @@ export class ParquetReader implements RowReader<object> {
         compressors: COMPRESSORS,
         parsers: timestampParsers(this.#timestamps),
       });
-      return [rows.map((row) => withNumbers(row[name]))].values();
+      return [rows.map((row) => plainValue(row[name]))].values();
     } catch (cause) {
       throw cause instanceof ConnectError ? cause : this.#undecodable(name, cause);
     }

@@ -26,6 +26,8 @@ export interface FilePlace {
 
 /** Cuts text into rows. Keeps nothing from call to call. */
 export interface TextParser<Row> {
+  /** Matches what is passed over between records, such as empty lines; undefined for nothing. */
+  readonly skipped?: RegExp | undefined;
   /**
    * Appends the rows of `text` to `rows`, `limit` at most, and says where it has come to. The text
    * ends behind a line end, except at the end of the file (`isLast`), where every record is whole.
@@ -124,6 +126,7 @@ export class TextReader<Row> implements RowReader<Row> {
       const { position = 0, line = 0 } = known ?? {};
       const reader = new TextReader(file, input, options, { position, line, sizeBytes });
       await reader.#begin(known);
+      if (reader.#end < sizeBytes - reader.#base) await reader.#fill();
       return reader;
     } catch (cause) {
       await file?.close();
@@ -172,7 +175,7 @@ export class TextReader<Row> implements RowReader<Row> {
     const offset = this.#offset();
     const lineOf = (index: number): number => {
       const place = parser.parse(text, isLast, [], index);
-      const skipped = /^(?:\r?\n)*/.exec(text.slice(place.at))?.[0] ?? '';
+      const skipped = parser.skipped?.exec(text.slice(place.at))?.[0] ?? '';
       return firstLine + place.lines + (skipped.split('\n').length - 1);
     };
     return { rows, offset, doneBytes: offset['position'] as number, lineOf };
@@ -265,8 +268,8 @@ export class TextReader<Row> implements RowReader<Row> {
   #tooLong(limitBytes: number): ConnectError {
     const place = this.#place();
     const message =
-      `${placeText(place)}: a record of more than lineBytesMax=${limitBytes} bytes; raise it, or ` +
-      'look for a quote that is never closed';
+      `${placeText(place)}: a record of more than lineBytesMax=${limitBytes} bytes; raise that, ` +
+      'unless the file is damaged (in CSV, look for a quote that is never closed)';
     return new ConnectError('LINE_TOO_LONG', message, { ...place, limitBytes });
   }
 

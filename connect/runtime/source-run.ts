@@ -44,10 +44,12 @@ export interface SourceRunOptions {
 const BATCH_BYTES = 128 * 1024;
 /** Batches gather across polls; a commit does not wait for this. */
 const LINGER_MS = 20;
+/** What a commit, or waiting for room before it, may take; Kafka's transaction.timeout.ms. */
+const COMMIT_MS_MAX = 60_000;
 
 /**
  * One run of a source connector: one transactional producer, and transactions that each hold
- * records together with the offsets behind them [CONNECT-1]. All tasks share the producer: fencing
+ * records together with the offsets behind them [CONNECT-SOURCE-1]. All tasks share the producer: fencing
  * its one id fences all tasks of a former run, however many those were.
  */
 export class SourceRun {
@@ -77,8 +79,12 @@ export class SourceRun {
   constructor(options: SourceRunOptions) {
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
-    const { log, transactionalId } = options;
-    this.#producer = log.producer({ transactionalId, batchSize: BATCH_BYTES, lingerMs: LINGER_MS });
+    this.#producer = options.log.producer({
+      transactionalId: options.transactionalId,
+      transactionTimeoutMs: options.commitIntervalMs + COMMIT_MS_MAX,
+      batchSize: BATCH_BYTES,
+      lingerMs: LINGER_MS,
+    });
   }
 
   /**
@@ -92,6 +98,7 @@ export class SourceRun {
     try {
       await this.#open();
       const ended = await Promise.all(this.tasks.map((task) => this.#pump(task)));
+      this.#commitTimer?.cancel();
       await this.#committing;
       this.#check();
       if (this.#offsets.size > 0) await this.#commit();

@@ -39,7 +39,7 @@ export const SOURCE_DEFAULTS = {
 
 const CHECKS: OptionChecks<SourceRunnerOptions> = {
   transactionalId: text,
-  commitIntervalMs: integer(1),
+  commitIntervalMs: integer(1, 600_000), // a transaction may stay open for 15 minutes at most
   commitRecordsMax: integer(1),
   signal: anything,
   clock: instance,
@@ -72,7 +72,7 @@ export interface SourceSummary {
 }
 
 /**
- * Runs one source connector: each record is in the log once, whatever happens [CONNECT-1]. A runner
+ * Runs one source connector: each record is in the log once, whatever happens [CONNECT-SOURCE-1]. A runner
  * runs once; one with the same name that is still running elsewhere is fenced.
  *
  * @example

@@ -1,0 +1,257 @@
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  json,
+  nodeFileSystem,
+  openLog,
+  silentLogger,
+  string,
+  topic,
+  type Log,
+} from '../../core/index.ts';
+import { connectFailure } from '../../test/kit/connect.ts';
+import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
+import { readTopic, readValues } from '../../test/kit/read-topic.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import type { SourceConnector } from '../connector.ts';
+import { SourceRunner } from '../runtime/source-runner.ts';
+import { csv } from './csv.ts';
+import { fileSource } from './file-source.ts';
+import { jsonl } from './jsonl.ts';
+import { lines } from './lines.ts';
+
+interface Flight {
+  readonly at: string;
+  readonly origin: string;
+  readonly delay: number;
+}
+
+const flights = topic('flights', { key: string(), value: json<Flight>(), partitions: 1 });
+const texts = topic('texts', { key: string(), value: string(), partitions: 1 });
+
+async function temporaryLog(): Promise<Log> {
+  return openLog(temporaryDirectory(), { logger: silentLogger });
+}
+
+/** Reads lines into `texts`. */
+function textSource(path: string): SourceConnector {
+  return fileSource({ path, format: lines(), topic: texts, key: () => null });
+}
+
+const run = (log: Log, source: SourceConnector) => new SourceRunner(log, source).run();
+const committed = (log: Log) => readValues(log, texts, 'read_committed');
+
+/** Writes files into a new directory. */
+function directoryOf(files: Readonly<Record<string, string>>): string {
+  const directory = temporaryDirectory();
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(join(directory, name, '..'), { recursive: true });
+    writeFileSync(join(directory, name), content);
+  }
+  return directory;
+}
+
+test('[CONNECT-INPUT-1] a row becomes a record: key, value and event time are functions of it', async () => {
+  await using log = await temporaryLog();
+  const content = 'at,origin,delay\n2001-01-01,LAX,-3\n2001-01-02,JFK,12\n';
+  const source = fileSource({
+    path: join(directoryOf({ 'f.csv': content }), 'f.csv'),
+    format: csv<Flight>({ columns: { delay: 'number' } }),
+    topic: flights,
+    key: (row) => row.origin,
+    value: (row) => ({ ...row, delay: row.delay * 60 }),
+    timestamp: (row) => new Date(row.at),
+  });
+  expect(source).toMatchObject({ name: 'flights-source', isBounded: true, topics: [flights] });
+  await run(log, source);
+  const records = await readTopic(log, flights, 'read_committed');
+  expect(records.map(({ key, value, timestampMs }) => ({ key, value, timestampMs }))).toEqual([
+    {
+      key: 'LAX',
+      value: { at: '2001-01-01', origin: 'LAX', delay: -180 },
+      timestampMs: Date.UTC(2001, 0, 1),
+    },
+    {
+      key: 'JFK',
+      value: { at: '2001-01-02', origin: 'JFK', delay: 720 },
+      timestampMs: Date.UTC(2001, 0, 2),
+    },
+  ]);
+});
+
+test('[CONNECT-INPUT-2] a pattern names many files: they are read one after the other, by name', async () => {
+  const directory = directoryOf({
+    'b.txt': 'b1\nb2\n',
+    'a.txt': 'a1\n',
+    'c.log': 'no\n',
+    'sub/d.txt': 'd1',
+    '.hidden.txt': 'h1',
+    'empty.txt': '',
+  });
+  await using log = await temporaryLog();
+  await run(log, textSource(`${directory}/*.txt`));
+  expect(await committed(log)).toEqual(['h1', 'a1', 'b1', 'b2']);
+  await using deep = await temporaryLog();
+  await run(deep, textSource(`${directory}/**/*.txt`));
+  expect(await committed(deep)).toEqual(['h1', 'a1', 'b1', 'b2', 'd1']);
+});
+
+test('[CONNECT-INPUT-3] a file whose name looks like a pattern is that file', async () => {
+  const directory = directoryOf({ 'a[1].txt': 'itself\n', 'a1.txt': 'other\n' });
+  await using log = await temporaryLog();
+  await run(log, textSource(join(directory, 'a[1].txt')));
+  expect(await committed(log)).toEqual(['itself']);
+});
+
+test('[CONNECT-INPUT-4] no file, no match, a directory: one error each, and nothing is written', async () => {
+  await using log = await temporaryLog();
+  const directory = directoryOf({ 'a.txt': 'a' });
+  const missing = join(directory, 'b.txt');
+  expect(await connectFailure(run(log, textSource(missing)))).toMatchObject({
+    code: 'FILE_NOT_FOUND',
+    details: { path: missing },
+    message: expect.stringContaining(`there is no file ${missing}; paths are taken from`) as string,
+  });
+  const pattern = `${directory}/*.csv`;
+  expect(await connectFailure(run(log, textSource(pattern)))).toMatchObject({
+    code: 'NO_FILE_MATCHES',
+    details: { pattern },
+  });
+  expect(await connectFailure(run(log, textSource(directory)))).toMatchObject({
+    code: 'NOT_A_FILE',
+    details: { path: directory },
+    message: expect.stringContaining(`'${directory}/*.csv'`) as string,
+  });
+  expect(await committed(log)).toEqual([]);
+});
+
+test('[CONNECT-INPUT-5] no right to a file or a directory is an error, never an empty input', async () => {
+  await using log = await temporaryLog();
+  const directory = directoryOf({ 'a.txt': 'a' });
+  for (const call of ['stat', 'open', 'read'] as const) {
+    const code = call === 'read' ? 'EIO' : 'EACCES';
+    const fault = ({ name }: { name: string }) => (name === call ? errno(code) : undefined);
+    const source = fileSource({
+      path: join(directory, 'a.txt'),
+      format: lines(),
+      topic: texts,
+      key: () => null,
+      fileSystem: new FaultyFileSystem(fault, nodeFileSystem),
+    });
+    const failure = await connectFailure(run(log, source));
+    expect(failure.code).toBe(call === 'read' ? 'STORAGE_FAILED' : 'ACCESS_DENIED');
+    expect(failure.message).toContain(join(directory, 'a.txt'));
+  }
+  expect(await committed(log)).toEqual([]);
+});
+
+test('[CONNECT-INPUT-6] what was added to files, and files that were added, are read by the next run', async () => {
+  const directory = directoryOf({ 'a.txt': 'a1\n', 'c.txt': 'c1\n' });
+  await using log = await temporaryLog();
+  await run(log, textSource(`${directory}/*.txt`));
+  appendFileSync(join(directory, 'a.txt'), 'a2\n');
+  writeFileSync(join(directory, 'b.txt'), 'b1\n');
+  expect(await run(log, textSource(`${directory}/*.txt`))).toMatchObject({ records: 2 });
+  expect(await committed(log)).toEqual(['a1', 'c1', 'a2', 'b1']);
+});
+
+test('[CONNECT-INPUT-7] a file that was replaced is an error, not silence', async () => {
+  const directory = directoryOf({ 'a.txt': 'a1\na2\n' });
+  const path = join(directory, 'a.txt');
+  await using log = await temporaryLog();
+  await run(log, textSource(path));
+  writeFileSync(path, 'b1\nb2\nb3\n');
+  expect(await connectFailure(run(log, textSource(path)))).toMatchObject({
+    code: 'FILE_CHANGED',
+    details: { file: path },
+  });
+  expect(await committed(log)).toEqual(['a1', 'a2']);
+});
+
+test('[CONNECT-INPUT-8] an offset of another format is an error that says what to do', async () => {
+  const path = join(directoryOf({ 'a.jsonl': '{}\n' }), 'a.jsonl');
+  await using log = await temporaryLog();
+  await run(log, textSource(path));
+  const { parquet } = await import('./parquet.ts');
+  const source = fileSource({
+    path,
+    format: parquet(),
+    topic: texts,
+    key: () => null,
+    value: () => '',
+  });
+  // It is no Parquet file either, which shows first.
+  expect((await connectFailure(run(log, source))).code).toBe('INVALID_PARQUET');
+  const { connectOffsets } = await import('../runtime/source-offsets.ts');
+  const key = ['texts-source', { file: path }] as const;
+  await log.producer().send(connectOffsets, { key, value: { row: 5 } });
+  expect(await connectFailure(run(log, textSource(path)))).toMatchObject({
+    code: 'INVALID_SOURCE_OFFSET',
+    details: { connector: 'texts-source', partition: path, offset: '{"row":5}' },
+  });
+});
+
+test('[CONNECT-INPUT-9] a function that throws is an error with the place of the row', async () => {
+  const rows = Array.from({ length: 9 }, (_, id) => `${JSON.stringify({ id })}\n`).join('\n');
+  const path = join(directoryOf({ 'a.jsonl': rows }), 'a.jsonl');
+  await using log = await temporaryLog();
+  const fail = (row: { id: number }): never => {
+    throw new RangeError(`row ${row.id}`);
+  };
+  const only =
+    <T>(id: number, good: T) =>
+    (row: { id: number }) =>
+      row.id === id ? fail(row) : good;
+  for (const [option, functions] of [
+    ['key', { key: only(4, 'k') }],
+    ['value', { value: only(4, 'v') }],
+    ['timestamp', { timestamp: only(4, 0) }],
+    ['timestamp', { timestamp: (row: { id: number }) => (row.id === 4 ? Number.NaN : 0) }],
+  ] as const) {
+    const source = fileSource({
+      path,
+      format: jsonl<{ id: number }>(),
+      topic: texts,
+      key: () => 'k',
+      value: () => 'v',
+      ...functions,
+    });
+    const { code, details, message } = await connectFailure(run(log, source));
+    expect(code).toBe('ROW_FAILED');
+    expect(details).toEqual({ file: path, line: 9, option });
+    expect(message).toContain(`${basename(path)}, line 9: the function given as ${option} failed`);
+  }
+  expect(await committed(log)).toEqual([]);
+});
+
+test('[CONNECT-INPUT-10] progress is in bytes, over all files', async () => {
+  const directory = directoryOf({ 'a.txt': 'a'.repeat(99) + '\n', 'b.txt': 'b\n' });
+  await using log = await temporaryLog();
+  const runner = new SourceRunner(log, textSource(`${directory}/*.txt`));
+  const seen: unknown[] = [];
+  runner.progress$.subscribe(({ done, total, current }) => {
+    seen.push([done, total, current && basename(current)]);
+  });
+  await runner.run();
+  expect(seen).toContainEqual([100, 102, 'a.txt']);
+  expect(seen).toContainEqual([102, 102, 'b.txt']);
+  expect(runner.progress).toMatchObject({ unit: 'bytes', done: 102, total: 102 });
+});
+
+test('[CONNECT-INPUT-11] wrong types do not compile, and wrong options are errors', () => {
+  const path = 'x';
+  // @ts-expect-error -- the topic wants a string as key
+  fileSource({ path, format: lines(), topic: texts, key: () => 7 });
+  // @ts-expect-error -- a row is no value of the topic: value is missing
+  fileSource({ path, format: csv(), topic: flights, key: () => 'k' });
+  const format = csv<{ a: string }>();
+  // @ts-expect-error -- a row has no such column
+  fileSource({ path, format, topic: texts, key: ({ b }) => String(b), value: () => '' });
+  const good = { path, format: lines(), topic: texts, key: () => null };
+  expect(() => fileSource({ ...good, timestmp: 1 } as never)).toThrow(/did you mean timestamp/);
+  const { key, ...noKey } = good;
+  expect(key()).toBe(null);
+  expect(() => fileSource(noKey as never)).toThrow(/fileSource: key is missing/);
+  expect(() => fileSource({ ...good, format: 'csv' } as never)).toThrow(/format must be a format/);
+});

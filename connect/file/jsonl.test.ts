@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { connectFailure, inputFile, readBatches, readRows } from '../../test/kit/connect.ts';
+import { jsonl } from './jsonl.ts';
+
+test('[CONNECT-JSONL-1] one JSON value a line; empty lines are skipped', async () => {
+  const path = inputFile('{"a":1}\r\n\n  \n[2,"é"]\nnull\n"x"\n7');
+  const values = [{ a: 1 }, [2, 'é'], null, 'x', 7];
+  expect(await readRows(jsonl(), path)).toEqual(values);
+  expect(await readRows(jsonl(), inputFile('\uFEFF{"a":1}\n'))).toEqual([{ a: 1 }]);
+});
+
+test('[CONNECT-JSONL-2] a line that is not JSON is an error with its place', async () => {
+  for (const bad of ['{"a":', '{"a":1} {"a":2}', 'nul', "{'a':1}"]) {
+    const path = inputFile(`{"a":"ä"}\n\n${bad}\n{"a":3}\n`);
+    const { code, message, details } = await connectFailure(readRows(jsonl(), path));
+    expect(code).toBe('INVALID_JSON');
+    expect(details).toMatchObject({ file: path, line: 3, positionBytes: 12 });
+    expect(message).toContain(`${path}, line 3 (byte 12): the line is not JSON`);
+  }
+});
+
+test('[CONNECT-JSONL-3] any offset leads to the rest; lineOf names the line of a row', async () => {
+  const rows = Array.from({ length: 20_000 }, (_, id) => ({ id, text: 'é'.repeat(id % 40) }));
+  const path = inputFile(rows.map((row) => `${JSON.stringify(row)}\n`).join('\n'));
+  const batches = await readBatches(jsonl<(typeof rows)[number]>(), path);
+  expect(batches.length).toBeGreaterThan(3);
+  let read = 0;
+  for (const batch of batches) {
+    expect(batch.lineOf(0)).toBe(read * 2 + 1);
+    expect(batch.lineOf(batch.rows.length - 1)).toBe((read + batch.rows.length) * 2 - 1);
+    read += batch.rows.length;
+    expect(await readRows(jsonl(), path, batch.offset)).toEqual(rows.slice(read));
+  }
+});
+
+test('[CONNECT-JSONL-4] what has no JSON form is refused', () => {
+  const encoder = jsonl().encoder(undefined);
+  expect(encoder.encode({ a: new Date(0), b: undefined, c: Number.NaN })).toBe(
+    '{"a":"1970-01-01T00:00:00.000Z","c":null}',
+  );
+  expect(() => encoder.encode(undefined)).toThrow(/undefined has no JSON form/);
+  expect(() => encoder.encode(1n)).toThrow(/BigInt/);
+});

@@ -1,0 +1,64 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeFileSystem, type FileSystem } from '../../core/index.ts';
+import type { RowBatch, SourceFormat } from '../../connect/file/format.ts';
+import { ConnectError } from '../../connect/errors.ts';
+import type { SourceOffset } from '../../connect/connector.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+/** What `promise` rejects with. */
+export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    return new TypeError(`resolved with ${JSON.stringify(await promise)}`);
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The same for an error of connectors, in the parts that users see. */
+export async function connectFailure(promise: Promise<unknown>): Promise<{
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}> {
+  const error = await failureOf(promise);
+  if (!(error instanceof ConnectError)) throw error;
+  const { code, message } = error;
+  return { code, message, details: { ...error.details } };
+}
+
+/** Writes a file that goes away with the test; returns its path. */
+export function inputFile(content: string | Buffer, name = 'input.txt'): string {
+  const path = join(temporaryDirectory(), name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** Reads a file in a format, from an offset or its start. */
+export async function readBatches<Row>(
+  format: SourceFormat<Row>,
+  path: string,
+  offset?: SourceOffset,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<RowBatch<Row>[]> {
+  const badOffset = () => new ConnectError('INVALID_STATE', 'bad', { operation: '', state: '' });
+  const reader = await format.open({ fileSystem, path, offset, badOffset });
+  const batches: RowBatch<Row>[] = [];
+  try {
+    for (let next = await reader.next(); next !== undefined; next = await reader.next()) {
+      batches.push(next);
+    }
+  } finally {
+    await reader.close();
+  }
+  return batches;
+}
+
+/** The rows that `readBatches` finds. */
+export async function readRows<Row>(
+  format: SourceFormat<Row>,
+  path: string,
+  offset?: SourceOffset,
+): Promise<Row[]> {
+  return (await readBatches(format, path, offset)).flatMap(({ rows }) => rows);
+}
