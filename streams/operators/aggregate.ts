@@ -46,7 +46,7 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
   };
 }
 
-/** Why a record counts for no aggregate, if it does not. What a mapper made of nothing is as null. */
+/** Why a record counts for no aggregate, if so. What a mapper made of nothing is as null. */
 export function reasonToDrop({ key, value }: StreamRecord): DropReason | undefined {
   if (key === null || key === undefined) return 'null-key';
   return value === null || value === undefined ? 'null-value' : undefined;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { drive, numbers, shown, sums } from '../../test/kit/drive.ts';
 
-test('[OP-6] peek looks at each record, before what follows does, and passes it on unchanged', () => {
+test('[OP-6] peek looks at each record before what follows, and passes it on unchanged', () => {
   const seen: string[] = [];
   const { pipe } = drive(numbers, sums, (stream) =>
     stream

@@ -25,7 +25,7 @@ test('[STREAMS-5] a part has a task for each partition of its widest topic', () 
   ]);
 });
 
-test('[STREAMS-5] a repartition topic has as many partitions as tasks write to it, or as told', () => {
+test('[STREAMS-5] a repartition topic has as many partitions as it has writers, or as told', () => {
   const group = (partitions?: number) => (builder: StreamsBuilder) =>
     builder
       .stream(numbers)

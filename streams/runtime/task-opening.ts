@@ -133,7 +133,8 @@ async function openStates(
   const restores: StoreRestore[] = [];
   for (const task of plan.tasks) {
     const names = task.stores.map(({ name }) => name);
-    const state = new TaskState(LmdbEnvironment.open(join(directory, task.id), names), task.stores);
+    const environment = await LmdbEnvironment.open(join(directory, task.id), names);
+    const state = new TaskState(environment, task.stores);
     states.push(state);
     restores.push(...restoresOf(applicationId, task, state, committed));
   }

@@ -4,9 +4,14 @@ export interface StoredChange {
   readonly value: Buffer | undefined;
 }
 
+/**
+ * The layout of keys and values (codec.ts). A checkpoint of another version is thrown away and the
+ * state is read back from the changelog.
+ */
+export const STATE_FORMAT_VERSION = 1;
+
 /** What a checkpoint knows besides the stores themselves. */
 export interface StateMeta {
-  /** Of the layout of keys and values; another one is rebuilt from the changelog. */
   readonly formatVersion: number;
   /** Store to the changelog offset that its content stands for: the next one to apply. */
   readonly changelogOffsets: Readonly<Record<string, number>>;
@@ -17,7 +22,7 @@ export interface StateMeta {
  * LMDB and memory; one shared suite holds them to this page.
  */
 export interface StateEnvironment {
-  /** What the last checkpoint said, or undefined where there was none. */
+  /** What the last checkpoint said, or undefined where there was none of this format. */
   readMeta(): StateMeta | undefined;
   /** The value of a key, in memory of its own. */
   get(store: string, key: Buffer): Buffer | undefined;

@@ -1,7 +1,14 @@
+import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { present } from '../../core/index.ts';
+import { nodeFileSystem, present } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
-import type { StateEnvironment, StateMeta, StoredChange } from './environment.ts';
+import {
+  STATE_FORMAT_VERSION,
+  type StateEnvironment,
+  type StateMeta,
+  type StoredChange,
+} from './environment.ts';
+import { isSoundHeader, HEADER_BYTES } from './lmdb-header.ts';
 
 /** No store can be called so. */
 const META_DATABASE = '$meta';
@@ -13,12 +20,6 @@ const META_KEY = Buffer.from('meta');
 const EMPTY_KEY = Buffer.alloc(1978);
 
 /**
- * The layout of stores in LMDB. A checkpoint of another version is thrown away and the state is
- * read back from the changelog.
- */
-export const STATE_FORMAT_VERSION = 1;
-
-/**
  * Checkpoints in LMDB: one environment a task, a database each store, and one of what they stand
  * for beside them, so that state and changelog offset change in one transaction.
  *
@@ -26,42 +27,46 @@ export const STATE_FORMAT_VERSION = 1;
  * killed loses nothing, and after a power cut the newest checkpoint that was synced stands.
  */
 export class LmdbEnvironment implements StateEnvironment {
+  readonly #directory: string;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #databases: ReadonlyMap<string, Database<Buffer, Buffer>>;
 
   private constructor(
+    directory: string,
     root: RootDatabase<Buffer, Buffer>,
     databases: ReadonlyMap<string, Database<Buffer, Buffer>>,
   ) {
+    this.#directory = directory;
     this.#root = root;
     this.#databases = databases;
   }
 
   /**
-   * Opens the environment in `directory`, making it where there is none.
+   * Opens the environment in `directory`, making it where there is none, and where a power cut has
+   * left but a part of it: then everything is read back from the changelogs.
    *
    * @throws StreamsError STATE_CORRUPT when LMDB cannot open what is there.
    */
-  static open(directory: string, storeNames: readonly string[]): LmdbEnvironment {
+  static async open(directory: string, storeNames: readonly string[]): Promise<LmdbEnvironment> {
     const names = [META_DATABASE, ...storeNames];
+    const maxDbs = names.length + 1; // and the root
+    let root: RootDatabase<Buffer, Buffer> | undefined;
     try {
-      const maxDbs = names.length + 1; // and the root
-      const root = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs });
+      await removeRemains(directory);
+      const opened = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs });
+      root = opened;
       const databases = names.map(
-        (name) => [name, root.openDB<Buffer, Buffer>({ name, ...BINARY })] as const,
+        (name) => [name, opened.openDB<Buffer, Buffer>({ name, ...BINARY })] as const,
       );
-      return new LmdbEnvironment(root, new Map(databases));
+      return new LmdbEnvironment(directory, opened, new Map(databases));
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message =
-        `the state in ${directory} cannot be opened: ${reason}; ` +
-        'remove the directory, and it is read back from the changelogs';
-      throw new StreamsError('STATE_CORRUPT', message, { directory, reason }, { cause });
+      await root?.close();
+      throw corrupt(directory, cause);
     }
   }
 
   readMeta(): StateMeta | undefined {
-    const bytes = this.#database(META_DATABASE).getBinary(META_KEY);
+    const bytes = this.get(META_DATABASE, META_KEY);
     if (bytes === undefined) return undefined;
     const meta = JSON.parse(bytes.toString('utf8')) as StateMeta;
     return meta.formatVersion === STATE_FORMAT_VERSION ? meta : undefined;
@@ -70,7 +75,11 @@ export class LmdbEnvironment implements StateEnvironment {
   get(store: string, key: Buffer): Buffer | undefined {
     // A copy: what `getBinaryFast` returns is overwritten by the next call, and a value may be a
     // view.
-    return this.#database(store).getBinary(key.length === 0 ? EMPTY_KEY : key);
+    try {
+      return this.#database(store).getBinary(key.length === 0 ? EMPTY_KEY : key);
+    } catch (cause) {
+      throw corrupt(this.#directory, cause);
+    }
   }
 
   *range(
@@ -79,8 +88,12 @@ export class LmdbEnvironment implements StateEnvironment {
     end: Buffer | undefined,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }> {
     const bounds = end === undefined ? { start } : { start, end };
-    for (const { key, value } of this.#database(store).getRange(bounds)) {
-      yield { key: key.equals(EMPTY_KEY) ? NO_BYTES : key, value };
+    try {
+      for (const { key, value } of this.#database(store).getRange(bounds)) {
+        yield { key: key.equals(EMPTY_KEY) ? NO_BYTES : key, value };
+      }
+    } catch (cause) {
+      throw corrupt(this.#directory, cause);
     }
   }
 
@@ -119,3 +132,27 @@ export class LmdbEnvironment implements StateEnvironment {
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const NO_BYTES = Buffer.alloc(0);
+
+/** Removes a file that LMDB would not survive reading: it has no checks of its own for that. */
+async function removeRemains(directory: string): Promise<void> {
+  const path = join(directory, 'data.mdb');
+  const { sizeBytes = 0 } = (await nodeFileSystem.stat(path)) ?? {};
+  if (sizeBytes === 0) return;
+  const file = await nodeFileSystem.open(path, 'read');
+  const header = Buffer.alloc(HEADER_BYTES);
+  try {
+    await file.read(header, 0);
+  } finally {
+    await file.close();
+  }
+  if (!isSoundHeader(header, sizeBytes)) await nodeFileSystem.remove(path);
+}
+
+function corrupt(directory: string, cause: unknown): StreamsError {
+  if (StreamsError.is(cause, 'STATE_CORRUPT')) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message =
+    `the state in ${directory} cannot be read: ${reason}; ` +
+    'remove the directory, and it is read back from the changelogs';
+  return new StreamsError('STATE_CORRUPT', message, { directory, reason }, { cause });
+}

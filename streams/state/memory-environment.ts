@@ -1,4 +1,9 @@
-import type { StateEnvironment, StateMeta, StoredChange } from './environment.ts';
+import {
+  STATE_FORMAT_VERSION,
+  type StateEnvironment,
+  type StateMeta,
+  type StoredChange,
+} from './environment.ts';
 
 /** Checkpoints in memory: for tests of topologies, which end with their process. */
 export class MemoryEnvironment implements StateEnvironment {
@@ -6,7 +11,7 @@ export class MemoryEnvironment implements StateEnvironment {
   #meta: StateMeta | undefined;
 
   readMeta(): StateMeta | undefined {
-    return this.#meta;
+    return this.#meta?.formatVersion === STATE_FORMAT_VERSION ? this.#meta : undefined;
   }
 
   get(store: string, key: Buffer): Buffer | undefined {

@@ -122,6 +122,13 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.spec.name;
   }
 
+  /** Entries in memory, of all windows. */
+  get memoryCount(): number {
+    let count = 0;
+    for (const window of this.#windows.values()) count += window.count;
+    return count;
+  }
+
   get(key: K, windowStartMs: number): V | undefined {
     return this.#windows.get(windowStartMs)?.get(key);
   }
@@ -189,8 +196,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   shrinkTo(count: number): void {
-    let excess = -count;
-    for (const window of this.#windows.values()) excess += window.count;
+    let excess = this.memoryCount - count;
     for (const startMs of this.#starts) {
       if (excess <= 0) return;
       const window = this.#windows.get(startMs);

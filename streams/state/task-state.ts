@@ -1,8 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
-import type { StateEnvironment, StoredChange } from './environment.ts';
-import { STATE_FORMAT_VERSION } from './lmdb-environment.ts';
+import { STATE_FORMAT_VERSION, type StateEnvironment, type StoredChange } from './environment.ts';
 import { TaskKeyValueStore, TaskWindowStore, type TaskStore } from './stores.ts';
 
 /**

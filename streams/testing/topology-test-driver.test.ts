@@ -236,7 +236,7 @@ describe('[STREAMS-8] the test driver', () => {
     });
   });
 
-  test('refuses topics and stores that the topology does not have, and names the nearest', async () => {
+  test('refuses topics and stores that are not there, and names the nearest', async () => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).groupByKey().count({ store: 'counts' });
     const driver = new TopologyTestDriver(builder.build());

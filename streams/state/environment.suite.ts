@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { STATE_FORMAT_VERSION, type StateEnvironment, type StoredChange } from './environment.ts';
+
+/** Environments of one kind, each opened as often as a test likes. */
+export interface EnvironmentKind {
+  readonly name: string;
+  /** A new place for one. */
+  readonly place: () => EnvironmentPlace;
+}
+
+/** A place where an environment keeps what it is given. */
+export interface EnvironmentPlace {
+  /** Opens it, with these stores; close the one before first. */
+  readonly open: (stores: readonly string[]) => Promise<StateEnvironment>;
+}
+
+const meta = { formatVersion: STATE_FORMAT_VERSION, changelogOffsets: { s: 7 } };
+const put = (key: string, value: string): StoredChange => ({
+  key: Buffer.from(key),
+  value: Buffer.from(value),
+});
+const remove = (key: string): StoredChange => ({ key: Buffer.from(key), value: undefined });
+
+/** What every StateEnvironment does. */
+export function environmentSuite({ name, place }: EnvironmentKind): void {
+  describe(`a ${name} environment`, () => {
+    const all = (environment: StateEnvironment, store: string, from = '', to?: string) =>
+      [...environment.range(store, Buffer.from(from), to === undefined ? to : Buffer.from(to))].map(
+        ({ key, value }) => `${key.toString()}=${value.toString()}`,
+      );
+
+    test('[STATE-1] keeps what a checkpoint wrote and what it stands for', async () => {
+      const { open } = place();
+      let environment = await open(['s', 't']);
+      expect(environment.readMeta()).toBeUndefined();
+      const changes = new Map([
+        ['s', [put('a', '1'), put('b', '2')]],
+        ['t', [put('a', '9')]],
+      ]);
+      environment.checkpoint(changes, meta);
+      for (let time = 0; time < 2; time++) {
+        expect(environment.readMeta()).toEqual(meta);
+        expect(environment.get('s', Buffer.from('a'))?.toString()).toBe('1');
+        expect(environment.get('t', Buffer.from('a'))?.toString()).toBe('9');
+        expect(environment.get('t', Buffer.from('b'))).toBeUndefined();
+        expect(all(environment, 's')).toEqual(['a=1', 'b=2']);
+        await environment.close();
+        environment = await open(['s', 't']);
+      }
+      await environment.close();
+    });
+
+    test('[STATE-1] replaces and removes', async () => {
+      const environment = await place().open(['s']);
+      environment.checkpoint(new Map([['s', [put('a', '1'), put('b', '2'), put('c', '3')]]]), meta);
+      environment.checkpoint(
+        new Map([['s', [put('b', 'two'), remove('c'), remove('none')]]]),
+        meta,
+      );
+      expect(all(environment, 's')).toEqual(['a=1', 'b=two']);
+      await environment.close();
+    });
+
+    test('[STATE-1] hands out ranges by rising bytes of the keys, the end left out', async () => {
+      const environment = await place().open(['s']);
+      const keys = ['a', 'aa', 'b', 'ab', 'B', 'ä', '~'];
+      environment.checkpoint(new Map([['s', keys.map((key) => put(key, key))]]), meta);
+      const list = (from: string, to?: string) =>
+        all(environment, 's', from, to).map((each) => each.split('=')[0]);
+      expect(list('')).toEqual(['B', 'a', 'aa', 'ab', 'b', '~', 'ä']);
+      expect(list('aa', 'b')).toEqual(['aa', 'ab']);
+      expect(list('c')).toEqual(['~', 'ä']);
+      expect(list('zz', 'zzz')).toEqual([]);
+      await environment.close();
+    });
+
+    test('[STATE-2] what was read stays as it was when more is read or written', async () => {
+      const environment = await place().open(['s']);
+      environment.checkpoint(new Map([['s', [put('a', 'first'), put('b', 'other')]]]), meta);
+      const a = environment.get('s', Buffer.from('a'));
+      const b = environment.get('s', Buffer.from('b'));
+      const range = [...environment.range('s', Buffer.alloc(0), undefined)];
+      environment.checkpoint(new Map([['s', [put('a', 'FIRST'), put('b', 'OTHER')]]]), meta);
+      expect([a?.toString(), b?.toString()]).toEqual(['first', 'other']);
+      expect(range.map(({ value }) => value.toString())).toEqual(['first', 'other']);
+      await environment.close();
+    });
+
+    test('[STATE-3] takes empty keys and values, and keys of the greatest length', async () => {
+      const { open } = place();
+      let environment = await open(['s']);
+      const long = 'x'.repeat(1977);
+      const changes = [put('', 'empty'), put('a', ''), put(long, 'long')];
+      environment.checkpoint(new Map([['s', changes]]), meta);
+      await environment.close();
+      environment = await open(['s']);
+      expect(environment.get('s', Buffer.alloc(0))?.toString()).toBe('empty');
+      expect(environment.get('s', Buffer.from('a'))).toHaveLength(0);
+      expect(environment.get('s', Buffer.from(long))?.toString()).toBe('long');
+      expect(all(environment, 's').sort()).toEqual(['=empty', 'a=', `${long}=long`]);
+      environment.checkpoint(new Map([['s', [remove('')]]]), meta);
+      expect(environment.get('s', Buffer.alloc(0))).toBeUndefined();
+      await environment.close();
+    });
+
+    test('[STATE-4] a store may be called anything, and come and go with the topology', async () => {
+      const { open } = place();
+      let environment = await open(['meta', 's']);
+      const changes = new Map([
+        ['meta', [put('meta', '1')]],
+        ['s', [put('a', '2')]],
+      ]);
+      environment.checkpoint(changes, meta);
+      await environment.close();
+      environment = await open(['new']);
+      expect(environment.readMeta()).toEqual(meta);
+      expect(all(environment, 'new')).toEqual([]);
+      await environment.close();
+      environment = await open(['s', 'meta']);
+      expect(all(environment, 'meta')).toEqual(['meta=1']);
+      expect(all(environment, 's')).toEqual(['a=2']);
+      await environment.close();
+    });
+
+    test('[STATE-5] a checkpoint of another format is as none', async () => {
+      const environment = await place().open(['s']);
+      environment.checkpoint(new Map([['s', [put('a', '1')]]]), { ...meta, formatVersion: 99 });
+      expect(environment.readMeta()).toBeUndefined();
+      environment.clear();
+      expect(all(environment, 's')).toEqual([]);
+      await environment.close();
+    });
+  });
+}

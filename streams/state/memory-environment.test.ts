@@ -1,0 +1,15 @@
+import type { EnvironmentKind } from './environment.suite.ts';
+import { environmentSuite } from './environment.suite.ts';
+import { MemoryEnvironment } from './memory-environment.ts';
+import { storesSuite } from './stores.suite.ts';
+
+const kind: EnvironmentKind = {
+  name: 'memory',
+  place: () => {
+    const environment = new MemoryEnvironment();
+    return { open: () => Promise.resolve(environment) };
+  },
+};
+
+environmentSuite(kind);
+storesSuite(kind);
