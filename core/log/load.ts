@@ -4,6 +4,7 @@ import { TEMPORARY_SUFFIX } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
+import { FAILED_SYNC_FILE, renewFile } from './failed-sync.ts';
 import {
   DELETED_SUFFIX,
   INDEX_SUFFIXES,
@@ -120,6 +121,10 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     }
     repairs.unshift(() => cut(segment));
   }
+  const newest = segments.at(-1);
+  if (newest !== undefined && names.has(FAILED_SYNC_FILE)) {
+    repairs.push(() => renewFile(fileSystem, newest));
+  }
   if (segments.length === 0) segments.push(new Segment(fileSystem, directory, logStartOffset));
   const last = segments.at(-1)!;
   const { nextOffset } = last;
@@ -223,7 +228,9 @@ async function removeLeftOvers(
 ): Promise<void> {
   const bases = new Set(segments.map(({ baseOffset }) => baseOffset));
   for (const name of names) {
-    const isDone = name.endsWith(DELETED_SUFFIX) || name.endsWith(TEMPORARY_SUFFIX);
+    const isDone = [DELETED_SUFFIX, TEMPORARY_SUFFIX, FAILED_SYNC_FILE].some((end) =>
+      name.endsWith(end),
+    );
     const isLost = INDEX_SUFFIXES.some((suffix) => {
       const base = offsetOfName(name, suffix);
       return base !== undefined && !bases.has(base);

@@ -11,6 +11,7 @@ import {
   type RecordToWrite,
 } from '../record/records.suite.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
+import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
@@ -82,12 +83,9 @@ export class LogHost {
   /** Makes the directory where there is none, durably, and opens the log. */
   static async open(options: HostOptions): Promise<LogHost> {
     const { fileSystem, directory, clock = new ManualClock() } = options;
-    if ((await fileSystem.stat(directory)) === undefined) {
-      await fileSystem.makeDirectory(directory);
-      await fileSystem.syncDirectory(dirname(directory));
-      await fileSystem.syncDirectory(dirname(dirname(directory)));
-    }
-    const checkpoints = await readCheckpoints(options);
+    const checkpoints = await prepare(options).catch((cause: unknown) => {
+      throw storageFailure(directory, 'open', cause);
+    });
     let host: LogHost | undefined = undefined;
     const { log, tornTail } = await PartitionLog.open({
       fileSystem,
@@ -181,7 +179,18 @@ export class LogHost {
   }
 }
 
-export async function readCheckpoints(
+/** Makes the directory where there is none, durably, and reads what a broker kept. */
+async function prepare(options: HostOptions): Promise<Checkpoints> {
+  const { fileSystem, directory } = options;
+  if ((await fileSystem.stat(directory)) === undefined) {
+    await fileSystem.makeDirectory(directory);
+    await fileSystem.syncDirectory(dirname(directory));
+    await fileSystem.syncDirectory(dirname(dirname(directory)));
+  }
+  return readCheckpoints(options);
+}
+
+async function readCheckpoints(
   options: Pick<HostOptions, 'fileSystem' | 'directory'>,
 ): Promise<Checkpoints> {
   const path = checkpointsPath(options);

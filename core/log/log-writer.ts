@@ -131,8 +131,8 @@ export class LogWriter {
    */
   async sync(offset: number): Promise<void> {
     while (this.#durableOffset < offset) {
-      if (this.#failure !== undefined) throw this.#failure;
       await this.written(offset);
+      if (this.#failure !== undefined) throw this.#failure; // perhaps of meanwhile: no second sync
       this.#syncing ??= this.#syncOnce();
       await this.#syncing;
     }
@@ -158,20 +158,15 @@ export class LogWriter {
     });
   }
 
-  /** Forgets segments that are removed: nothing of them has to be durable. */
-  forget(segments: readonly Segment[]): void {
-    for (const segment of segments) {
-      this.#unsynced.delete(segment);
-      this.#unnamed.delete(segment);
-    }
+  /** Forgets a segment that is to be removed: nothing of it has to be durable. */
+  forget(segment: Segment): void {
+    this.#unsynced.delete(segment);
+    this.#unnamed.delete(segment);
   }
 
-  /**
-   * Says that a sync of the directory failed elsewhere. The names it covered may be lost for good,
-   * and among them those of segments that wait for their first sync.
-   */
-  noteNamesLost(error: LogError): void {
-    if (this.#unnamed.size > 0) this.#fail(error, 'sync');
+  /** Says that a sync of the directory failed elsewhere: names that it covered may be lost. */
+  noteFailedSync(error: LogError): void {
+    this.#fail(error, 'sync');
   }
 
   /** Resolves when neither a write nor a sync runs or waits. Failures were reported elsewhere. */
@@ -237,6 +232,7 @@ export class LogWriter {
 
   /** Never rejects: waiters look at `#failure`. */
   async #syncOnce(): Promise<void> {
+    assert(this.#failure === undefined, 'no sync after a failure');
     const covered = this.#writtenOffset;
     const segments = [...this.#unsynced];
     const directories = new Set([...this.#unnamed].map(({ directory }) => directory));

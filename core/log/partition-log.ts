@@ -8,6 +8,7 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { Exclusive } from '../exclusive.ts';
 import { admitBatch } from './admission.ts';
+import { noteFailedSync } from './failed-sync.ts';
 import { cutUnwritten, loadLog, type TornTail } from './load.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
 import { outOfRange } from './log-reader.ts';
@@ -16,7 +17,7 @@ import { ReadPositions } from './read-positions.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { retainedFrom } from './retention.ts';
-import { removeFiles } from './segment-removal.ts';
+import { removeSegment } from './segment-removal.ts';
 import { readSegments, segmentIndexOf, type LogRead } from './segment-list.ts';
 import { Segment } from './segment.ts';
 import { findNewest, findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
@@ -302,10 +303,12 @@ export class PartitionLog {
     const snapshot = encodeSnapshot(this.#producers.all());
     const segments = [...this.#segments];
     await this.sync(offset);
-    for (const segment of segments) {
-      if (segment.hasUnflushedIndexes) await segment.flushIndexes();
-    }
-    await this.#naming(() => writeSnapshot(fileSystem, directory, { offset, snapshot }));
+    await this.#naming(async () => {
+      for (const segment of segments) {
+        if (segment.hasUnflushedIndexes) await segment.flushIndexes();
+      }
+      await writeSnapshot(fileSystem, directory, { offset, snapshot });
+    });
     this.#checkpointed = offset;
     return offset;
   }
@@ -416,20 +419,25 @@ export class PartitionLog {
   async #startAt(offset: number): Promise<void> {
     this.#logStartOffset = offset;
     this.#options.advanced();
-    const removed = this.#segments.splice(0, segmentIndexOf(this.#segments, offset));
-    this.#writer.forget(removed);
-    for (const segment of removed) this.#positions.forget(segment);
     const { fileSystem, clock } = this.#options;
     const options = { fileSystem, clock, delayMs: this.#config.fileDeleteDelayMs };
-    await this.#naming(() => removeFiles(removed, options));
+    while (segmentIndexOf(this.#segments, offset) > 0) {
+      const oldest = this.#segments[0]!;
+      this.#writer.forget(oldest);
+      await this.#naming(() => removeSegment(oldest, options));
+      this.#segments.shift();
+      this.#positions.forget(oldest);
+    }
   }
 
-  /** Runs what syncs the directory: when that fails, names of others may be lost with it. */
+  /** Runs what also syncs the directory: a failure of that is one of this log. */
   async #naming(task: () => Promise<void>): Promise<void> {
     try {
       await task();
     } catch (cause) {
-      this.#writer.noteNamesLost(storageFailure(this.#options.directory, 'sync', cause));
+      const isSync =
+        LogError.is(cause, 'KAFKA_STORAGE_ERROR') && cause.details.operation === 'sync';
+      if (isSync) this.#writer.noteFailedSync(cause);
       throw cause;
     }
   }
@@ -442,6 +450,8 @@ export class PartitionLog {
   #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
     if (operation === 'sync') {
       this.#ended ??= error;
+      const { fileSystem, directory } = this.#options;
+      void this.#chores.run(() => noteFailedSync(fileSystem, directory));
       return;
     }
     this.#reloading = this.#reload()

@@ -3,6 +3,7 @@ import { readInt64, writeInt64 } from '../int64.ts';
 import { addSequence } from '../record/batch.ts';
 import { crc32c } from '../record/crc32c.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
+import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './file-names.ts';
 import type { ProducerBatch, ProducerState } from './producer-states.ts';
@@ -38,14 +39,17 @@ export async function writeSnapshot(
   directory: string,
   { offset, snapshot }: { readonly offset: number; readonly snapshot: Buffer },
 ): Promise<void> {
-  await replaceFile(fileSystem, join(directory, offsetName(offset) + SNAPSHOT_SUFFIX), snapshot);
-  const entries = await fileSystem.list(directory);
-  const offsets = entries
-    .map(({ name }) => offsetOfName(name, SNAPSHOT_SUFFIX))
-    .filter((found) => found !== undefined)
-    .sort((a, b) => b - a);
-  for (const old of offsets.slice(SNAPSHOTS_KEPT)) {
-    await fileSystem.remove(join(directory, offsetName(old) + SNAPSHOT_SUFFIX));
+  const path = (at: number) => join(directory, offsetName(at) + SNAPSHOT_SUFFIX);
+  await replaceFile(fileSystem, path(offset), snapshot);
+  try {
+    const entries = await fileSystem.list(directory);
+    const offsets = entries
+      .map(({ name }) => offsetOfName(name, SNAPSHOT_SUFFIX))
+      .filter((found) => found !== undefined)
+      .sort((a, b) => b - a);
+    for (const old of offsets.slice(SNAPSHOTS_KEPT)) await fileSystem.remove(path(old));
+  } catch (cause) {
+    throw storageFailure(directory, 'remove', cause);
   }
 }
 

@@ -4,32 +4,18 @@ import type { FileSystem } from '../storage/file-system.ts';
 import { DELETED_SUFFIX, SEGMENT_SUFFIXES } from './file-names.ts';
 import type { Segment } from './segment.ts';
 
-export interface RemovalOptions {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly delayMs: number;
-}
-
 /**
- * Marks the files of `segments` as deleted, at once, and removes them after `delayMs`, so that a
+ * Marks the files of a segment as deleted, durably, and removes them after `delayMs`, so that a
  * read that has begun can end. A process that stops in between leaves `.deleted` files, which the
- * next opening removes. The oldest segment goes first, durably: what is left is always the end of
- * the log.
+ * next opening removes. Segments go from the oldest on, so that what is left is the end of the log.
  *
- * @throws LogError KAFKA_STORAGE_ERROR: the segments from some on are still there.
+ * @throws LogError KAFKA_STORAGE_ERROR: call again.
  */
-export async function removeFiles(
-  segments: readonly Segment[],
-  options: RemovalOptions,
+export async function removeSegment(
+  segment: Segment,
+  options: { readonly fileSystem: FileSystem; readonly clock: Clock; readonly delayMs: number },
 ): Promise<void> {
-  try {
-    for (const segment of segments) await markDeleted(segment, options.fileSystem);
-  } finally {
-    for (const segment of segments) removeLater(segment, options);
-  }
-}
-
-async function markDeleted(segment: Segment, fileSystem: FileSystem): Promise<void> {
+  const { fileSystem, clock, delayMs } = options;
   await segment.file(); // a read that comes late finds it open, under whatever name
   segment.noteRemoved();
   try {
@@ -40,13 +26,12 @@ async function markDeleted(segment: Segment, fileSystem: FileSystem): Promise<vo
       if ((await fileSystem.stat(path)) === undefined) continue;
       await fileSystem.rename(path, path + DELETED_SUFFIX);
     }
-    await fileSystem.syncDirectory(segment.directory);
   } catch (cause) {
     throw storageFailure(segment.logPath, 'rename', cause);
   }
-}
-
-function removeLater(segment: Segment, { fileSystem, clock, delayMs }: RemovalOptions): void {
+  await fileSystem.syncDirectory(segment.directory).catch((cause: unknown) => {
+    throw storageFailure(segment.directory, 'sync', cause);
+  });
   const paths = SEGMENT_SUFFIXES.map((suffix) => segment.path(suffix) + DELETED_SUFFIX);
   clock.setBackgroundTimer(delayMs, () => {
     // Left-overs are removed at the next opening, so a failure here loses nothing but room.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../random.ts';
-import { MemoryFileSystem } from '../storage/memory-fs.ts';
-import type { Operation } from '../storage/memory-operations.ts';
+import { MemoryFileSystem, type MemoryFileSystemOptions } from '../storage/memory-fs.ts';
+import type { Fault, Operation, OperationKind } from '../storage/memory-operations.ts';
 import { checkRecovered, Run, type Expectation, type Script } from './simulation.suite.ts';
 
 const plain = { producerId: 1 };
@@ -170,4 +170,68 @@ describe(`[LOG-20] seed ${RUN_SEED}`, () => {
       });
     }
   });
+});
+
+/** What a failing operation of a kind may say. */
+function faultsFor(kind: OperationKind): Omit<Fault, 'at'>[] {
+  switch (kind) {
+    case 'write':
+      return [{ code: 'EIO' }, { code: 'ENOSPC' }, { code: 'EIO', writtenBytes: 100 }];
+    case 'create':
+    case 'makeDirectory':
+    case 'rename':
+      return [{ code: 'EIO' }, { code: 'ENOSPC' }];
+    default:
+      return [{ code: 'EIO' }];
+  }
+}
+
+describe(`[LOG-21] seed ${RUN_SEED}`, () => {
+  test.each(SCRIPTS)('[LOG-21] $name: any failure leaves what was promised', async (script) => {
+    const operations: Operation[] = [];
+    await play(script, { onOperation: (operation) => operations.push(operation) });
+    // What stands before is the making of the directory, which is not the log's.
+    const start = operations.findIndex(({ kind }) => kind === 'list');
+    for (const { number, kind, path } of operations.slice(start)) {
+      for (const fault of faultsFor(kind)) {
+        await checkFault(script, { ...fault, at: number }).catch((cause: unknown) => {
+          const name = `${JSON.stringify(fault)} in operation ${number} (${kind} ${path})`;
+          throw new Error(`${name}: ${String(cause)}`, { cause });
+        });
+      }
+    }
+  });
+});
+
+async function play(script: Script, options: MemoryFileSystemOptions, fault?: Fault) {
+  const random = seededRandom(RUN_SEED);
+  const fileSystem = new MemoryFileSystem({ random, ...options });
+  if (fault !== undefined) fileSystem.fail(fault);
+  const run = new Run(fileSystem, script, RUN_SEED);
+  await run.play();
+  return { fileSystem, run };
+}
+
+async function checkFault(script: Script, fault: Fault): Promise<void> {
+  const { fileSystem, run } = await play(script, {}, fault);
+  const allowed = ['KAFKA_STORAGE_ERROR', 'DISK_FULL', 'CLOSED'];
+  expect(run.codes.filter((code) => !allowed.includes(code))).toEqual([]);
+  const expected = { script, promised: run.promised(), attempts: run.attempts };
+  const killed = fileSystem.kill(seededRandom(1));
+  const cut = [2, 3].map((seed) => fileSystem.crash(seededRandom(seed)));
+  await checkRecovered(killed, { ...expected, isKill: true });
+  for (const image of cut) await checkRecovered(image, { ...expected, isKill: false });
+  await run.host?.log.abandon();
+  run.clock.advance(100_000);
+  await expect.poll(() => fileSystem.openFileCount, { interval: 0 }).toBe(0);
+}
+
+test.runIf(process.env['DBG'])('dbg', async () => {
+  const script = SCRIPTS[Number(process.env['DBG'])]!;
+  const { run } = await play(
+    script,
+    { onOperation: (o) => console.log(JSON.stringify(o)) },
+    { at: Number(process.env['AT']), code: 'EIO' },
+  );
+  console.log(run.codes, run.promised());
 });

@@ -29,8 +29,10 @@ export async function replaceFile(
       await file.close();
     }
     await fileSystem.rename(temporary, path);
-    await fileSystem.syncDirectory(dirname(path));
   } catch (cause) {
     throw storageFailure(path, 'write', cause);
   }
+  await fileSystem.syncDirectory(dirname(path)).catch((cause: unknown) => {
+    throw storageFailure(dirname(path), 'sync', cause);
+  });
 }
