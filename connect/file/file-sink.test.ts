@@ -94,7 +94,7 @@ test('[CONNECT-FILES-2] each partition has files of its own, its records in orde
   }
 });
 
-test('[CONNECT-FILES-3] the manifest says what counts: sizes, records, offsets, checksums', async () => {
+test('[CONNECT-FILES-3] the manifest says what counts, with checksums', async () => {
   await using log = await temporaryLog();
   await produce(log, 3);
   const path = temporaryDirectory();
@@ -118,7 +118,7 @@ test('[CONNECT-FILES-3] the manifest says what counts: sizes, records, offsets, 
   expect(committedText(path, 1).split('\n')).toHaveLength(4);
 });
 
-test('[CONNECT-FILES-4] a part is full at partBytes, between two records, wherever the commits are', async () => {
+test('[CONNECT-FILES-4] a part is full at partBytes, wherever the commits are', async () => {
   await using log = await temporaryLog();
   await produce(log, 50);
   const outputs = [];
@@ -137,7 +137,7 @@ test('[CONNECT-FILES-4] a part is full at partBytes, between two records, wherev
   expect(outputs[2]).toEqual(outputs[0]);
 });
 
-test('[CONNECT-FILES-5] CSV parts begin with a header: the columns given, or those of the first row', async () => {
+test('[CONNECT-FILES-5] CSV parts begin with a header', async () => {
   await using log = await temporaryLog();
   await produce(log, 2);
   const path = temporaryDirectory();
@@ -164,7 +164,7 @@ test('[CONNECT-FILES-5] CSV parts begin with a header: the columns given, or tho
   ]);
 });
 
-test('[CONNECT-FILES-6] undefined leaves a record out; what has no form in the format is an error', async () => {
+test('[CONNECT-FILES-6] undefined leaves a record out; odd rows are errors', async () => {
   await using log = await temporaryLog();
   await produce(log, 4);
   const path = temporaryDirectory();
@@ -247,7 +247,7 @@ test('[CONNECT-FILES-9] a directory that holds something else is left as it is',
   await finish(log, sinkTo(hidden));
 });
 
-test('[CONNECT-FILES-10] the output of another topic, log, format or header is left as it is', async () => {
+test('[CONNECT-FILES-10] the output of something else is left as it is', async () => {
   await using log = await temporaryLog();
   await produce(log, 1);
   const path = temporaryDirectory();
@@ -286,7 +286,7 @@ test('[CONNECT-FILES-11] one process, and one sink, writes to a directory', asyn
   await finish(log, second);
 });
 
-test('[CONNECT-FILES-12] an output with missing or damaged files is an error that names them', async () => {
+test('[CONNECT-FILES-12] missing and damaged files are errors that name them', async () => {
   await using log = await temporaryLog();
   await produce(log, 2);
   const damages: readonly (readonly [string, (file: string) => void, RegExp])[] = [

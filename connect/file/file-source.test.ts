@@ -52,7 +52,7 @@ function directoryOf(files: Readonly<Record<string, string>>): string {
   return directory;
 }
 
-test('[CONNECT-INPUT-1] a row becomes a record: key, value and event time are functions of it', async () => {
+test('[CONNECT-INPUT-1] a row becomes a record by functions of it', async () => {
   await using log = await temporaryLog();
   const content = 'at,origin,delay\n2001-01-01,LAX,-3\n2001-01-02,JFK,12\n';
   const source = fileSource({
@@ -80,7 +80,7 @@ test('[CONNECT-INPUT-1] a row becomes a record: key, value and event time are fu
   ]);
 });
 
-test('[CONNECT-INPUT-2] a pattern names many files: they are read one after the other, by name', async () => {
+test('[CONNECT-INPUT-2] the files of a pattern are read by name, one by one', async () => {
   const directory = directoryOf({
     'b.txt': 'b1\nb2\n',
     'a.txt': 'a1\n',
@@ -104,7 +104,7 @@ test('[CONNECT-INPUT-3] a file whose name looks like a pattern is that file', as
   expect(await committed(log)).toEqual(['itself']);
 });
 
-test('[CONNECT-INPUT-4] no file, no match, a directory: one error each, and nothing is written', async () => {
+test('[CONNECT-INPUT-4] no file, no match, a directory: one error each', async () => {
   await using log = await temporaryLog();
   const directory = directoryOf({ 'a.txt': 'a' });
   const missing = join(directory, 'b.txt');
@@ -126,7 +126,7 @@ test('[CONNECT-INPUT-4] no file, no match, a directory: one error each, and noth
   expect(await committed(log)).toEqual([]);
 });
 
-test('[CONNECT-INPUT-5] no right to a file or a directory is an error, never an empty input', async () => {
+test('[CONNECT-INPUT-5] no right to a file is an error, not an empty input', async () => {
   await using log = await temporaryLog();
   const directory = directoryOf({ 'a.txt': 'a' });
   for (const call of ['stat', 'open', 'read'] as const) {
@@ -146,7 +146,7 @@ test('[CONNECT-INPUT-5] no right to a file or a directory is an error, never an 
   expect(await committed(log)).toEqual([]);
 });
 
-test('[CONNECT-INPUT-6] what was added to files, and files that were added, are read by the next run', async () => {
+test('[CONNECT-INPUT-6] what was added since is read by the next run', async () => {
   const directory = directoryOf({ 'a.txt': 'a1\n', 'c.txt': 'c1\n' });
   await using log = await temporaryLog();
   await run(log, textSource(`${directory}/*.txt`));

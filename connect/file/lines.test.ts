@@ -6,7 +6,7 @@ import { lines } from './lines.ts';
 
 const KIB = 1024;
 
-test('[CONNECT-TEXT-1] lines end with LF or CRLF, the last one with the file; empty ones are rows', async () => {
+test('[CONNECT-TEXT-1] lines end with LF or CRLF, the last one with the file', async () => {
   const read = (content: string) => readRows(lines(), inputFile(content));
   expect(await read('a\nb\n')).toEqual(['a', 'b']);
   expect(await read('a\r\nb\r\n')).toEqual(['a', 'b']);
@@ -39,7 +39,7 @@ test('[CONNECT-TEXT-3] bytes that are not UTF-8 are an error with their place', 
   }
 });
 
-test('[CONNECT-TEXT-4] a line longer than a chunk is read; one beyond lineBytesMax is an error', async () => {
+test('[CONNECT-TEXT-4] long lines are read, up to lineBytesMax', async () => {
   const long = 'é'.repeat(400 * KIB);
   const path = inputFile(`first\n${long}\nlast\n`);
   expect(await readRows(lines(), path)).toEqual(['first', long, 'last']);
@@ -108,7 +108,7 @@ test('[CONNECT-TEXT-6] a file that has grown is read from where it ended', async
   }
 });
 
-test('[CONNECT-TEXT-7] a file that was replaced, has shrunk or goes on in its last line is noticed', async () => {
+test('[CONNECT-TEXT-7] a file that was replaced or has shrunk is noticed', async () => {
   const path = inputFile('a\nb\nc');
   const offset = (await readBatches(lines(), path)).at(-1)?.offset;
   const read = () => connectFailure(readRows(lines(), path, offset));

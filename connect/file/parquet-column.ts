@@ -128,7 +128,9 @@ export function timestampParsers(timestamps: 'date' | 'ms'): Partial<ParquetPars
   };
 }
 
-/** A value of a nested column: numbers for bigints where they are exact, null for what is not there. */
+/**
+ * A value of a nested column: numbers for bigints where they are exact, null for what is not there.
+ */
 export function plainValue(value: unknown): unknown {
   if (value === undefined) return null;
   if (typeof value === 'bigint') return exactNumber(value);

@@ -175,7 +175,7 @@ test('[CONNECT-PARQUET-6] nested columns are objects and lists', async () => {
   expect(read).toEqual(rows.map(({ id, tags }) => ({ id, tags: tags?.map(Number) ?? null })));
 });
 
-test('[CONNECT-PARQUET-7] a file that is cut short, empty or of another format is an error', async () => {
+test('[CONNECT-PARQUET-7] a file cut short, empty or of another format', async () => {
   const whole = readFileSync(mixedFile());
   const cases: readonly (readonly [Buffer, RegExp])[] = [
     [Buffer.alloc(0), /\(0 bytes\) is no sound Parquet file: it is empty/],
@@ -195,7 +195,7 @@ test('[CONNECT-PARQUET-7] a file that is cut short, empty or of another format i
   }
 });
 
-test('[CONNECT-PARQUET-8] bytes damaged in the middle are an error that names the column', async () => {
+test('[CONNECT-PARQUET-8] damage in the middle is an error that names the column', async () => {
   const path = mixedFile('SNAPPY');
   const bytes = readFileSync(path);
   bytes.fill(0xff, 100, 400);
@@ -205,7 +205,7 @@ test('[CONNECT-PARQUET-8] bytes damaged in the middle are an error that names th
   expect(message).toMatch(/row group 1, column id:/);
 });
 
-test('[CONNECT-PARQUET-9] only the wanted columns are read; one that is not there is an error', async () => {
+test('[CONNECT-PARQUET-9] only the wanted columns are read', async () => {
   const path = mixedFile();
   const [row] = await readRows(
     parquet<{ small: number; id: number }>({ columns: ['small', 'id'] }),

@@ -67,7 +67,7 @@ async function produce(log: Log, from: number, count: number): Promise<void> {
 const upTo = (end: number) => Array.from({ length: end }, (_, value) => value);
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 
-test('[CONNECT-SINK-1] a sink without offsets of its own goes on at those of its group', async () => {
+test('[CONNECT-SINK-1] a sink without offsets goes on at those of its group', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 10);
   const memory = new Memory();
@@ -86,7 +86,7 @@ test('[CONNECT-SINK-1] a sink without offsets of its own goes on at those of its
   expect(offsets.map(({ offset }) => offset)).toEqual([7, 7]);
 });
 
-test('[CONNECT-SINK-2] the offsets follow the output: a failed commit has the records put again', async () => {
+test('[CONNECT-SINK-2] a failed commit has the records put again', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 6);
   const memory = new Memory();
@@ -104,7 +104,7 @@ test('[CONNECT-SINK-2] the offsets follow the output: a failed commit has the re
   expect(sorted(memory.put)).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
 });
 
-test('[CONNECT-SINK-3] a sink with offsets of its own begins there, whatever its group says', async () => {
+test('[CONNECT-SINK-3] a sink with offsets of its own begins there', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 10);
   const memory = new Memory();
@@ -149,7 +149,7 @@ test('[CONNECT-SINK-5] only committed records are written', async () => {
   expect(sorted(memory.put)).toEqual([0, 1, 2, 3, 4, 6, 7]);
 });
 
-test('[CONNECT-SINK-6] finish writes what is there and says that it is final; stop does not', async () => {
+test('[CONNECT-SINK-6] finish writes what is there and is final; stop is not', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 4);
   const memory = new Memory();
@@ -171,7 +171,7 @@ test('[CONNECT-SINK-6] finish writes what is there and says that it is final; st
   expect(memory).toMatchObject({ committed: 10, isFinal: false, isClosed: true });
 });
 
-test('[CONNECT-SINK-7] commits come by time, and earlier when commitRecordsMax records wait', async () => {
+test('[CONNECT-SINK-7] commits come by time, and by commitRecordsMax', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 4);
   const clock = new ManualClock();
@@ -188,7 +188,7 @@ test('[CONNECT-SINK-7] commits come by time, and earlier when commitRecordsMax r
   expect(await running).toMatchObject({ records: 204 });
 });
 
-test('[CONNECT-SINK-8] a failure at any call ends the run with its code, and closes the sink', async () => {
+test('[CONNECT-SINK-8] a failure at any call ends the run and closes the sink', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 2);
   for (const operation of ['open', 'put', 'commit', 'close'] as const) {

@@ -24,9 +24,9 @@ const counter: SourceConnector = {
   name: 'counter',
   topics: [numbers],
   isBounded: true,
-  open: async ({ offset }) =>
+  open: async (context) =>
     PARTS.map((part) => {
-      let next = Number(offset({ part })?.['next'] ?? 0);
+      let next = Number(context.offset({ part })?.['next'] ?? 0);
       return {
         poll: async () => {
           if (next >= END) return undefined;
@@ -84,7 +84,7 @@ test.each([
   60_000,
 );
 
-test('[CONNECT-SOURCE-1] a write or sync of the log fails: coded, and the next run has it all', async () => {
+test('[CONNECT-SOURCE-1] a failed write or sync of the log loses nothing', async () => {
   let failures = 0;
   for (let nth = 1; ; nth += 3) {
     const disk = new MemoryFileSystem({ random: seededRandom(nth) });

@@ -49,8 +49,8 @@ const COMMIT_MS_MAX = 60_000;
 
 /**
  * One run of a source connector: one transactional producer, and transactions that each hold
- * records together with the offsets behind them [CONNECT-SOURCE-1]. All tasks share the producer: fencing
- * its one id fences all tasks of a former run, however many those were.
+ * records together with the offsets behind them [CONNECT-SOURCE-1]. All tasks share the producer:
+ * fencing its one id fences all tasks of a former run, however many those were.
  */
 export class SourceRun {
   /** Written by this run, and of these committed. */

@@ -72,7 +72,7 @@ async function temporaryLog(): Promise<Log> {
 const committed = (log: Log) => readValues(log, numbers, 'read_committed');
 const upTo = (end: number) => Array.from({ length: end }, (_, value) => value);
 
-test('[CONNECT-SOURCE-2] a run goes on at the committed offset; a source that ended has no more', async () => {
+test('[CONNECT-SOURCE-2] a run goes on at the committed offset', async () => {
   await using log = await temporaryLog();
   const first = await new SourceRunner(log, counter({ end: 25 })).run();
   expect(first).toMatchObject({ records: 25, commits: 1, isEnded: true });
@@ -82,7 +82,7 @@ test('[CONNECT-SOURCE-2] a run goes on at the committed offset; a source that en
   expect(await committed(log)).toEqual(upTo(31));
 });
 
-test('[CONNECT-SOURCE-4] offsets are kept in connect-offsets as Kafka Connect keeps them', async () => {
+test('[CONNECT-SOURCE-4] offsets are kept as Kafka Connect keeps them', async () => {
   await using log = await temporaryLog();
   await new SourceRunner(log, counter({ end: 5 })).run();
   const [record, ...more] = await readTopic(log, connectOffsets, 'read_committed');
@@ -143,7 +143,9 @@ test('[CONNECT-SOURCE-7] stop and an aborted signal commit what was read', async
     await using log = await temporaryLog();
     const abort = new AbortController();
     const onPoll = (next: number): void => {
-      if (next === 30) void (by === 'stop' ? runner.stop() : abort.abort());
+      if (next !== 30) return;
+      if (by === 'signal') abort.abort();
+      else void runner.stop();
     };
     const runner = new SourceRunner(log, counter({ end: 1000, onPoll }), { signal: abort.signal });
     const summary = await runner.run();
@@ -154,7 +156,7 @@ test('[CONNECT-SOURCE-7] stop and an aborted signal commit what was read', async
   }
 });
 
-test('[CONNECT-SOURCE-8] a failure ends the run with its code; nothing since the commit counts', async () => {
+test('[CONNECT-SOURCE-8] a failure ends the run; nothing since the commit counts', async () => {
   await using log = await temporaryLog();
   const reason = new RangeError('no more numbers');
   const onPoll = (next: number): void => {
@@ -190,7 +192,7 @@ test('[CONNECT-SOURCE-9] tasks run side by side, each partition with its own off
   }
 });
 
-test('[CONNECT-SOURCE-10] a record that the topic refuses is an error that says where it came from', async () => {
+test('[CONNECT-SOURCE-10] a refused record is an error with where it came from', async () => {
   await using log = await temporaryLog();
   const bad = (describe?: (index: number) => string): SourceConnector => ({
     ...counter({ end: 0 }),
@@ -220,7 +222,7 @@ test('[CONNECT-SOURCE-10] a record that the topic refuses is an error that says 
   expect(await committed(log)).toEqual([]);
 });
 
-test('[CONNECT-SOURCE-11] a topic that the connector does not name, or with other partitions', async () => {
+test('[CONNECT-SOURCE-11] a topic that is not named, or has other partitions', async () => {
   await using log = await temporaryLog();
   const undeclared = { ...counter({ end: 5 }), topics: [] };
   expect((await connectFailure(new SourceRunner(log, undeclared).run())).code).toBe(
@@ -268,7 +270,7 @@ test('[CONNECT-SOURCE-13] a runner runs once, and knows its options', async () =
   );
 });
 
-test('[CONNECT-SOURCE-14] an open transaction of another source hides no offset: it is waited for', async () => {
+test('[CONNECT-SOURCE-14] open transactions of others hide no offset', async () => {
   await using log = await temporaryLog();
   await using other = log.producer({ transactionalId: 'connect-other' });
   let open: Transaction | undefined;

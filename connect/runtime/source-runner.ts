@@ -72,8 +72,8 @@ export interface SourceSummary {
 }
 
 /**
- * Runs one source connector: each record is in the log once, whatever happens [CONNECT-SOURCE-1]. A runner
- * runs once; one with the same name that is still running elsewhere is fenced.
+ * Runs one source connector: each record is in the log once, whatever happens [CONNECT-SOURCE-1]. A
+ * runner runs once; one with the same name that is still running elsewhere is fenced.
  *
  * @example
  * const source = new SourceRunner(log, fileSource({ ... }));

@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { json, openLog, seededRandom, silentLogger, string, topic } from '../core/index.ts';
+import type { Manifest } from '../connect/index.ts';
+import { readValues } from './kit/read-topic.ts';
+import { temporaryDirectory } from './kit/temporary-directory.ts';
+
+const CHILD = fileURLToPath(new URL('./kit/connect-child.ts', import.meta.url));
+/** Files of this many rows; a chunk of a file is a few hundred of them. */
+const FILES = 4;
+const ROWS_PER_FILE = 3000;
+
+/** A few lines a row, so that the file is cut into several chunks. */
+function rowText(id: number): string {
+  return `ä${id} "🚀"\r\n${'x'.repeat(700 + (id % 50))}`;
+}
+
+/** Makes the input: files of CSV with quotes, line ends and characters of several bytes. */
+function makeInput(directory: string): void {
+  mkdirSync(join(directory, 'in'));
+  for (let file = 0; file < FILES; file++) {
+    const rows = Array.from({ length: ROWS_PER_FILE }, (_, row) => {
+      const id = file * ROWS_PER_FILE + row;
+      return `${id},"${rowText(id).replaceAll('"', '""')}"`;
+    });
+    writeFileSync(join(directory, `in/${file}.csv`), `\uFEFFid,text\r\n${rows.join('\r\n')}`);
+  }
+}
+
+/** Runs the program to its end or its death; `killAfterMs` after it has begun to work, if given. */
+async function runChild(
+  directory: string,
+  args: readonly string[],
+  killAfterMs?: number,
+): Promise<'done' | 'killed'> {
+  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, directory, ...args]);
+  const output: string[] = [];
+  child.stdout.on('data', (text: Buffer) => {
+    output.push(text.toString());
+    if (killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+  });
+  child.stderr.on('data', (text: Buffer) => output.push(text.toString()));
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
+    child.on('exit', (...end) => resolve(end));
+  });
+  if (signal === 'SIGKILL') return 'killed';
+  if (code !== 0 || !output.join('').includes('done')) throw new TypeError(output.join(''));
+  return 'done';
+}
+
+/** Holds topic and output against the input: each row once, and in order within its partition. */
+async function verify(directory: string): Promise<void> {
+  const expected = Array.from({ length: FILES * ROWS_PER_FILE }, (_, id) => {
+    return { id: String(id), text: rowText(id) };
+  });
+  const byId = (a: { id: string }, b: { id: string }) => Number(a.id) - Number(b.id);
+  const rows = topic('rows', { key: string(), value: json<{ id: string; text: string }>() });
+  await using log = await openLog(join(directory, 'data'), { logger: silentLogger });
+  const inTopic = (await readValues(log, rows, 'read_committed')) as typeof expected;
+  expect(inTopic.toSorted(byId)).toEqual(expected);
+
+  const out = join(directory, 'out');
+  const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as Manifest;
+  expect(manifest.complete).toBe(true);
+  const inFiles: typeof expected = [];
+  for (const part of manifest.parts) {
+    const bytes = readFileSync(join(out, part.file));
+    expect(bytes).toHaveLength(part.sizeBytes);
+    expect(crc32(bytes).toString(16).padStart(8, '0')).toBe(part.crc32);
+    const lines = bytes.toString('utf8').trimEnd().split('\n');
+    inFiles.push(...lines.map((line) => JSON.parse(line) as (typeof expected)[number]));
+  }
+  // Parts are listed by partition and number, as `readValues` reads the topic.
+  expect(inFiles).toEqual(inTopic);
+}
+
+test('[CONNECT-SOURCE-1] [CONNECT-FILES-1] kill -9 at each step of the commits', async () => {
+  const directory = temporaryDirectory();
+  makeInput(directory);
+  const steps = [
+    ...['source-1-flush 2', 'source-2-offsets 2', 'source-3-end 2', 'source-4-committed 2'],
+    ...['sink-1-output 1', 'file-1-write 1', 'file-2-sync 1', 'file-3-names 1'],
+    ...['file-4-manifest 1', 'file-5-committed 1', 'sink-2-offsets 1', 'sink-3-committed 1'],
+  ];
+  for (const step of steps) {
+    expect([step, await runChild(directory, step.split(' '))]).toEqual([step, 'killed']);
+  }
+  expect(await runChild(directory, [])).toBe('done');
+  await verify(directory);
+}, 120_000);
+
+test.each([20260101])(
+  '[CONNECT-SOURCE-1] [CONNECT-FILES-1] kill -9 at calls of the disk and at any moment (seed %i)',
+  async (seed) => {
+    const random = seededRandom(seed);
+    const directory = temporaryDirectory();
+    makeInput(directory);
+    let kills = 0;
+    for (let round = 0; round < 6; round++) {
+      const call = String(1 + Math.floor(random.next() * 400));
+      if ((await runChild(directory, ['call', call])) === 'killed') kills++;
+      if ((await runChild(directory, [], random.next() * 150)) === 'killed') kills++;
+    }
+    expect(kills).toBeGreaterThan(6);
+    await runChild(directory, []);
+    await verify(directory);
+  },
+  120_000,
+);
