@@ -41,10 +41,7 @@ export interface Measured {
 }
 
 /** Times `work` and returns its rate. */
-export async function timed(
-  records: number,
-  work: () => unknown,
-): Promise<Measured> {
+export async function timed(records: number, work: () => unknown): Promise<Measured> {
   const start = performance.now();
   await work();
   return { records, milliseconds: performance.now() - start };

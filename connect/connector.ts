@@ -64,7 +64,7 @@ export interface SourceTaskProgress {
 /** What a source connector gets when it is opened. */
 export interface SourceContext {
   /** The last committed offset of a partition: go on from there. Undefined: begin. */
-  offset(partition: SourcePartition): SourceOffset | undefined;
+  readonly offset: (partition: SourcePartition) => SourceOffset | undefined;
   /** Aborts when the connector is to stop: a waiting `poll` then resolves soon. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -83,6 +83,7 @@ export interface SourceTask {
    * by the next one.
    */
   poll(): Promise<SourceBatch | undefined>;
+  /** How far it has come; may be called at any time. */
   progress?(): SourceTaskProgress;
   /** Gives back what the task holds. Called once, also after a failure, never during a `poll`. */
   close(): Promise<void>;

@@ -22,7 +22,13 @@ export {
 export { connectOffsets } from './runtime/source-offsets.ts';
 export { fileSource, type FileSourceOptions } from './file/file-source.ts';
 export { fileSink, type FileSinkOptions } from './file/file-sink.ts';
-export { csv, type CsvColumn, type CsvFormat, type CsvOptions } from './file/csv.ts';
+export {
+  csv,
+  type CsvColumn,
+  type CsvColumns,
+  type CsvFormat,
+  type CsvOptions,
+} from './file/csv.ts';
 export { jsonl, type JsonlFormat } from './file/jsonl.ts';
 export { lines } from './file/lines.ts';
 export { parquet, type ParquetOptions } from './file/parquet.ts';

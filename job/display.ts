@@ -97,7 +97,7 @@ function barOf(fraction: number): string {
 function rest({ lag, etaMs }: StageProgress): string {
   const parts: string[] = [];
   if (lag !== undefined && lag > 0) parts.push(`lag ${number(lag)}`);
-  if (etaMs !== undefined && etaMs > 0) parts.push(`eta ${Math.ceil(etaMs / 1000)}s`);
+  if (etaMs !== undefined && etaMs > 0) parts.push(`eta ${Math.max(1, Math.round(etaMs / 1000))}s`);
   return parts.join('  ');
 }
 

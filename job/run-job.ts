@@ -23,6 +23,8 @@ export interface RunJobOptions {
   readonly signal?: AbortSignal;
   /** Hears of the progress, several times a second, and once at the end. */
   readonly onProgress?: (progress: JobProgress) => void;
+  /** Hears of each step of a commit, of all parts, before it is taken; for tests and tracing. */
+  readonly onStep?: (step: string) => void;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }
@@ -95,9 +97,12 @@ class JobRun {
     this.#topology = builder.build();
     this.#isBounded = job.sources.every(({ isBounded }) => isBounded);
     const { signal } = this.#stop;
-    this.#sources = job.sources.map((source) => new SourceRunner(log, source, { signal, clock }));
-    this.#sinks = job.sinks.map((sink) => new SinkRunner(log, sink, { signal, clock }));
+    const { onStep = ignore } = options;
+    const parts = { signal, clock, onStep };
+    this.#sources = job.sources.map((source) => new SourceRunner(log, source, parts));
+    this.#sinks = job.sinks.map((sink) => new SinkRunner(log, sink, parts));
     this.#app = new StreamsApp(log, this.#topology, {
+      onStep,
       ...job.streams,
       applicationId: job.name,
       // While a source may still bring something, a task that has nothing to do is waited for: else a
@@ -238,5 +243,5 @@ class JobRun {
 }
 
 function ignore(): void {
-  // the run itself rejects too, and is waited for
+  // nobody listens, or the run that is waited for says it too
 }

@@ -5,7 +5,7 @@ import { placeText, type FilePlace, type TextParser, type TextPlace } from './te
 export type FieldParser = (text: string) => unknown;
 
 /** How rows are made of fields. */
-export interface CsvColumns {
+export interface RowShape {
   readonly names: readonly string[];
   /** By column; undefined where the text is the value. */
   readonly parsers: readonly (FieldParser | undefined)[];
@@ -30,7 +30,7 @@ export class CsvParser implements TextParser<object> {
   readonly #parsers: readonly (FieldParser | undefined)[];
   readonly #hasParsers: boolean;
 
-  constructor(delimiter: string, { names, parsers }: CsvColumns) {
+  constructor(delimiter: string, { names, parsers }: RowShape) {
     this.skipped = names.length > 1 ? EMPTY_LINES : undefined;
     this.#delimiter = delimiter;
     this.#names = names;

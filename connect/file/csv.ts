@@ -15,7 +15,7 @@ export type CsvColumn<Value> =
   | ((text: string) => Value);
 
 /** The columns that are more than text, each with how it is read. */
-type CsvValues<Row> = {
+export type CsvColumns<Row> = {
   readonly [Name in keyof Row as IsText<Row[Name]> extends true ? never : Name]: CsvColumn<
     Row[Name]
   >;
@@ -37,9 +37,9 @@ export type CsvOptions<Row> = TextOptions & {
    * is its header. A sink writes these columns, in this order; default: those of its first row.
    */
   readonly header?: readonly string[];
-} & (keyof CsvValues<Row> extends never
+} & (keyof CsvColumns<Row> extends never
     ? { readonly columns?: { readonly [Name in keyof Row]?: CsvColumn<Row[Name]> } }
-    : { readonly columns: CsvValues<Row> });
+    : { readonly columns: CsvColumns<Row> });
 
 /** CSV: to read such rows, and to write any object. */
 export interface CsvFormat<Row> extends SourceFormat<Row>, SinkFormat<object> {}
@@ -75,7 +75,7 @@ const CHECKS: OptionChecks<AnyCsvOptions> = {
  * csv<{ origin: string; delay: number }>({ columns: { delay: 'number' } })
  */
 export function csv<Row extends object = Record<string, string>>(
-  ...[options]: keyof CsvValues<Row> extends never ? [CsvOptions<Row>?] : [CsvOptions<Row>]
+  ...[options]: keyof CsvColumns<Row> extends never ? [CsvOptions<Row>?] : [CsvOptions<Row>]
 ): CsvFormat<Row> {
   const all = (options ?? {}) as AnyCsvOptions;
   checkOptions('csv', all, CHECKS);

@@ -17,33 +17,26 @@ import { FileSinkTask } from './file-sink-task.ts';
 import type { SinkFormat } from './format.ts';
 import { openOutput } from './output-directory.ts';
 
-interface FileSinkParts<Row, K, V> {
+/** What `fileSink` writes, and where. */
+export interface FileSinkOptions<Row, K, V> {
   /** Names the sink in the log, for ever. Default: `<topic>-sink`. */
   readonly name?: string;
   readonly topic: Topic<K, V>;
   /** A directory of its own. It is made if need be. */
   readonly path: string;
   readonly format: SinkFormat<Row>;
+  /**
+   * The row of a record; undefined leaves the record out. Default: the record's value, where it is
+   * such a row.
+   */
+  readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
   /** The size at which a file is full and another one begun. Default: 128 MiB. */
   readonly partBytes?: number;
   /** Default: the machine's. */
   readonly fileSystem?: FileSystem;
 }
 
-/** What `fileSink` writes, and where. */
-export type FileSinkOptions<Row, K, V> = FileSinkParts<Row, K, V> &
-  ([V] extends [Row]
-    ? {
-        /** The row of a record; undefined leaves the record out. Default: the record's value. */
-        readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
-      }
-    : { readonly value: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined });
-
-interface AnyFileSinkOptions<Row, K, V> extends FileSinkParts<Row, K, V> {
-  readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
-}
-
-const CHECKS: OptionChecks<AnyFileSinkOptions<unknown, unknown, unknown>> = {
+const CHECKS: OptionChecks<FileSinkOptions<unknown, unknown, unknown>> = {
   name: text,
   topic: (value) => (instance(value) === undefined ? undefined : 'a topic'),
   path: (value) => (text(value) === undefined ? undefined : 'the path of a directory'),
@@ -67,15 +60,13 @@ const PART_BYTES = 128 * 1024 * 1024;
  * fileSink({ topic: delaysByAirport, path: 'out/delays', format: jsonl() })
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
  */
-export function fileSink<Row, K, V>(options: FileSinkOptions<Row, K, V>): SinkConnector {
-  const all: AnyFileSinkOptions<Row, K, V> = options;
+export function fileSink<Row, K, V>(
+  options: FileSinkOptions<Row, K, V> &
+    ([V] extends [Row] ? unknown : Required<Pick<FileSinkOptions<Row, K, V>, 'value'>>),
+): SinkConnector {
+  const all: FileSinkOptions<Row, K, V> = options;
   const required = ['topic', 'path', 'format'] as const;
-  checkAllOptions(
-    'fileSink',
-    all as AnyFileSinkOptions<unknown, unknown, unknown>,
-    CHECKS,
-    required,
-  );
+  checkAllOptions<object>('fileSink', all, CHECKS, required as never);
   const { topic, path, format, name = `${topic.name}-sink` } = all;
   const { fileSystem = nodeFileSystem, partBytes = PART_BYTES } = all;
   const value = all.value ?? ((record: ConsumerRecord<K, V>) => record.value as Row);

@@ -20,8 +20,8 @@ import { checkAllOptions } from '../required.ts';
 import { findFiles, type FoundFile } from './discovery.ts';
 import type { RowBatch, RowReader, SourceFormat } from './format.ts';
 
-/** The options of `fileSource`, of any types. */
-interface FileSourceParts<Row, K, V> {
+/** What `fileSource` reads, and what becomes of a row. */
+export interface FileSourceOptions<Row, K, V> {
   /** Names the source in the log, for ever: its offsets go by it. Default: `<topic>-source`. */
   readonly name?: string;
   /**
@@ -33,26 +33,15 @@ interface FileSourceParts<Row, K, V> {
   readonly topic: Topic<K, V>;
   /** The record's key, which decides its partition; null spreads the records. */
   readonly key: (row: Row) => NoInfer<K> | null;
+  /** The record's value. Default: the row, where it is such a value. */
+  readonly value?: (row: Row) => NoInfer<V> | null;
   /** Event time, a Date or milliseconds since 1970. Default: when the row is read. */
   readonly timestamp?: (row: Row) => number | Date;
   /** Opens and reads the files. Default: the machine's. */
   readonly fileSystem?: FileSystem;
 }
 
-/** What `fileSource` reads, and what becomes of a row. */
-export type FileSourceOptions<Row, K, V> = FileSourceParts<Row, K, V> &
-  ([Row] extends [V]
-    ? {
-        /** The record's value. Default: the row. */
-        readonly value?: (row: Row) => NoInfer<V> | null;
-      }
-    : { readonly value: (row: Row) => NoInfer<V> | null });
-
-interface AnyFileSourceOptions<Row, K, V> extends FileSourceParts<Row, K, V> {
-  readonly value?: (row: Row) => NoInfer<V> | null;
-}
-
-const CHECKS: OptionChecks<AnyFileSourceOptions<unknown, unknown, unknown>> = {
+const CHECKS: OptionChecks<FileSourceOptions<unknown, unknown, unknown>> = {
   name: text,
   path: (value) => (text(value) === undefined ? undefined : 'a path or a pattern'),
   format: (value) =>
@@ -79,15 +68,13 @@ const CHECKS: OptionChecks<AnyFileSourceOptions<unknown, unknown, unknown>> = {
  * })
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
  */
-export function fileSource<Row, K, V>(options: FileSourceOptions<Row, K, V>): SourceConnector {
-  const all: AnyFileSourceOptions<Row, K, V> = options;
+export function fileSource<Row, K, V>(
+  options: FileSourceOptions<Row, K, V> &
+    ([Row] extends [V] ? unknown : Required<Pick<FileSourceOptions<Row, K, V>, 'value'>>),
+): SourceConnector {
+  const all: FileSourceOptions<Row, K, V> = options;
   const required = ['path', 'format', 'topic', 'key'] as const;
-  checkAllOptions(
-    'fileSource',
-    all as AnyFileSourceOptions<unknown, unknown, unknown>,
-    CHECKS,
-    required,
-  );
+  checkAllOptions<object>('fileSource', all, CHECKS, required as never);
   const { fileSystem = nodeFileSystem, path, topic, name = `${topic.name}-source` } = all;
   return {
     name,
@@ -106,7 +93,7 @@ function isFormat(value: unknown): boolean {
   return instance(value) === undefined && 'open' in (value as object);
 }
 
-type TaskOptions<Row, K, V> = AnyFileSourceOptions<Row, K, V> & {
+type TaskOptions<Row, K, V> = FileSourceOptions<Row, K, V> & {
   readonly fileSystem: FileSystem;
 };
 

@@ -9,8 +9,7 @@ import {
   topic,
   type Log,
 } from '../../core/index.ts';
-import { MemoryFileSystem } from '../../core/storage/memory-fs.ts';
-import { failureOf } from '../../test/kit/connect.ts';
+import { failureOf, MemoryFileSystem } from '../../test/kit/connect.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import type { SourceConnector } from '../connector.ts';
 import { SourceRunner } from './source-runner.ts';

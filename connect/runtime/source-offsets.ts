@@ -1,22 +1,25 @@
 import { json, topic, type Log, type Topic } from '../../core/index.ts';
 import type { SourceOffset, SourcePartition } from '../connector.ts';
 
-/** Kafka Connect's key: the connector's name and the source partition. */
-type OffsetKey = readonly [connector: string, partition: SourcePartition];
-
 /**
  * Where sources keep how far they have read, in the form of Kafka Connect: key
  * `["flights-source",{"file":"2001.csv"}]`, value `{"position":4711}`. One record a partition and
  * commit, in the transaction of what was read.
  */
-export const connectOffsets: Topic<OffsetKey, SourceOffset> = topic('connect-offsets', {
-  key: json<OffsetKey>(),
+export const connectOffsets: Topic<
+  readonly [connector: string, partition: SourcePartition],
+  SourceOffset
+> = topic('connect-offsets', {
+  key: json<readonly [connector: string, partition: SourcePartition]>(),
   value: json<SourceOffset>(),
   config: { cleanupPolicy: 'compact' },
 });
 
 /** The key under which a partition's offsets are kept: the same whatever the order of its names. */
-export function offsetKey(connector: string, partition: SourcePartition): OffsetKey {
+export function offsetKey(
+  connector: string,
+  partition: SourcePartition,
+): readonly [connector: string, partition: SourcePartition] {
   const entries = Object.entries(partition).sort(([a], [b]) => (a < b ? -1 : 1));
   return [connector, Object.fromEntries(entries)];
 }

@@ -86,8 +86,8 @@ export class Group {
     const { memberId, protocols, protocolType } = request;
     this.#checkProtocols(protocols, protocolType);
     const known = memberId === '' ? undefined : this.#member(memberId);
-    if (known !== undefined && this.#state === 'Stable' && !hasChanged(known, request)) {
-      if (memberId !== this.#leaderId) return Promise.resolve(this.#joined(known));
+    if (known !== undefined && !hasChanged(known, request) && this.#hasSeat(known)) {
+      return Promise.resolve(this.#joined(known));
     }
     const member = known ?? this.#add(request, newMemberId());
     Object.assign(member, {
@@ -97,6 +97,7 @@ export class Group {
     });
     this.#protocolType = protocolType;
     member.session?.cancel(); // while it waits here it is alive
+    member.joining?.reject(this.#rebalancing()); // it asks anew: who asked before is gone
     return new Promise((resolve, reject) => {
       member.joining = { resolve, reject };
       this.#prepareRebalance();
@@ -113,6 +114,7 @@ export class Group {
         return Promise.resolve({ assignment: member.assignment });
       case 'CompletingRebalance': {
         this.#touch(member);
+        member.syncing?.reject(this.#rebalancing());
         const answer = new Promise<SyncGroupResponse>((resolve, reject) => {
           member.syncing = { resolve, reject };
         });
@@ -183,6 +185,12 @@ export class Group {
     this.#members.clear();
   }
 
+  /** True while a member that joins as before only missed its answer, and nothing has changed. */
+  #hasSeat({ memberId }: Member): boolean {
+    if (this.#state === 'CompletingRebalance') return true;
+    return this.#state === 'Stable' && memberId !== this.#leaderId;
+  }
+
   #add(request: JoinGroupRequest, memberId: string): Member {
     const member: Member = {
       memberId,
@@ -209,6 +217,10 @@ export class Group {
       this.#prepareRebalance();
       return;
     }
+    this.#becomeEmpty();
+  }
+
+  #becomeEmpty(): void {
     this.#rebalance?.cancel();
     this.#rebalance = undefined;
     this.#state = 'Empty';
@@ -242,7 +254,7 @@ export class Group {
       this.#members.delete(member.memberId);
     }
     if (this.#members.size > 0) this.#completeJoin();
-    else this.#state = 'Empty';
+    else this.#becomeEmpty();
   }
 
   #completeJoin(): void {

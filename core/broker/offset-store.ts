@@ -48,7 +48,7 @@ export class OffsetStore {
   readonly #topics: Topics;
   readonly #log: CoordinatorLog;
   readonly #clock: Clock;
-  /** Group to partition key to offset. Changes when a commit is written, or its transaction ends. */
+  /** Group to partition key to offset. Changes when a commit is written, or its end is. */
   readonly #groups = new Map<string, Map<string, Committed>>();
   /** Producer id to what its open transaction wants to commit. */
   readonly #pending = new Map<number, PendingCommit[]>();
@@ -64,7 +64,7 @@ export class OffsetStore {
    * of the name must not inherit it.
    */
   async open(): Promise<void> {
-    /** Where offsets were deleted: an older commit of a transaction that ends later stays deleted. */
+    /** Where offsets were deleted: an older commit stays so, though its transaction ends later. */
     const deleted = new Map<string, number>();
     await this.#log.replay(
       ({ key, value, offset: at, transactionOf }) => {

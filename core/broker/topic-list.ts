@@ -18,7 +18,7 @@ export interface ListedTopic {
   readonly isDeleted?: true;
 }
 
-export const TOPIC_LIST_FILE = 'topics.json';
+const TOPIC_LIST_FILE = 'topics.json';
 const VERSION = 1;
 
 /** Durable when it resolves. */

@@ -1,11 +1,26 @@
 import { NO_TIMESTAMP } from '../record/batch.ts';
+import type { RecordPlace } from '../record/record-cursor.ts';
+import type { FileSystem } from '../storage/file-system.ts';
 import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
-import type { LoadOptions } from './load.ts';
+import type { LogConfig } from './log-config.ts';
 import { corrupt, findHeader } from './log-reader.ts';
 import { scanSegment, type ScanFault, type ScanOptions } from './segment-scan.ts';
 import { emptyIndexes, Segment } from './segment.ts';
 import type { IndexCondition } from './sparse-index.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
+
+/** What is known of a partition before its files are looked at. */
+export interface LoadOptions {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly place: RecordPlace;
+  readonly config: LogConfig;
+  readonly nowMs: number;
+  /** Everything below was durable when this was recorded (`recovery-point-offset-checkpoint`). */
+  readonly recoveryPoint: number;
+  /** Records below were deleted (`log-start-offset-checkpoint`). */
+  readonly logStartOffset: number;
+}
 
 /** What is known of a segment before its file is looked at. */
 export interface SegmentFiles {

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { RecordPlace } from '../record/record-cursor.ts';
 import { TEMPORARY_SUFFIX } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
@@ -15,27 +14,13 @@ import {
   SNAPSHOT_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts';
-import { loadScanned, loadSealed, type LoadedSegment } from './load-segment.ts';
-import type { LogConfig } from './log-config.ts';
+import { loadScanned, loadSealed, type LoadedSegment, type LoadOptions } from './load-segment.ts';
 import { corrupt } from './log-reader.ts';
 import { decodeSnapshot } from './producer-snapshot.ts';
 import { ProducerStates } from './producer-states.ts';
 import type { ScanFault } from './segment-scan.ts';
 import { Segment } from './segment.ts';
 import { decodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
-
-/** What is known of a partition before its files are looked at. */
-export interface LoadOptions {
-  readonly fileSystem: FileSystem;
-  readonly directory: string;
-  readonly place: RecordPlace;
-  readonly config: LogConfig;
-  readonly nowMs: number;
-  /** Everything below was durable when this was recorded (`recovery-point-offset-checkpoint`). */
-  readonly recoveryPoint: number;
-  /** Records below were deleted (`log-start-offset-checkpoint`). */
-  readonly logStartOffset: number;
-}
 
 /** Bytes at the end of the log that no sync had covered and that a crash left torn. */
 export interface TornTail {

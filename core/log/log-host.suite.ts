@@ -51,7 +51,7 @@ export const FILE_SYSTEMS: readonly (readonly [string, () => Promise<HostOptions
 ];
 
 /** Segments of a few batches and index entries every few, so that little data is much to test. */
-export const SMALL: LogConfig = {
+const SMALL: LogConfig = {
   ...LOG_CONFIG_DEFAULTS,
   segmentBytes: 1000,
   indexIntervalBytes: 200,

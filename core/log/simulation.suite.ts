@@ -4,7 +4,8 @@ import { ManualClock } from '../../test/kit/manual-clock.ts';
 import { seededRandom, type Random } from '../random.ts';
 import { batchSizeBytes, readBatchHeader } from '../record/batch.ts';
 import { recordsOf } from '../record/records.suite.ts';
-import { type MemoryFileSystem } from '../storage/memory-fs.ts';
+import type { MemoryFileSystem } from '../storage/memory-fs.ts';
+import type { Fault } from '../storage/memory-operations.ts';
 import type { LogConfig } from './log-config.ts';
 import { LogHost, readBatches, spansOf } from './log-host.suite.ts';
 
@@ -36,6 +37,8 @@ export type Step = (run: Run) => Promise<void> | void;
 export interface Script {
   readonly name: string;
   readonly config: Partial<LogConfig>;
+  /** True when some steps make the disk fail. */
+  readonly isFaulty?: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -152,6 +155,16 @@ export class Run {
     while (this.#attempts.some(({ isWritten }) => isWritten === undefined)) {
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** Makes the disk fail at what is yet to come. */
+  fail(fault: Fault): void {
+    this.#fileSystem.fail(fault);
+  }
+
+  /** Waits until a log that has failed goes on, or has given up. */
+  async settled(): Promise<void> {
+    for (let turn = 0; turn < 300; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 
   async sync(): Promise<void> {

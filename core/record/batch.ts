@@ -33,7 +33,7 @@ export const BATCH = {
 export const LOG_OVERHEAD = 12;
 /** A batch without records: what compaction may leave of one. */
 export const BATCH_OVERHEAD = BATCH.records;
-export const MAGIC = 2;
+const MAGIC = 2;
 
 /** "None" in the producer fields of a batch. */
 export const NO_PRODUCER_ID = -1;

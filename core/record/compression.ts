@@ -3,7 +3,7 @@ import { LogError } from '../errors.ts';
 import type { Codec } from './batch.ts';
 
 /** What the records of one batch may unpack to: a batch that claims more is damaged or hostile. */
-export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
+const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 
 /** @throws LogError UNSUPPORTED_COMPRESSION_TYPE for a codec that this build lacks. */
 export function compress(codec: Codec, records: Buffer): Buffer {

@@ -159,7 +159,9 @@ describe('[SERDE-6] msgpack() keeps what JavaScript has', () => {
   );
 
   test('[SERDE-6] plain values are MessagePack that anybody reads', () => {
-    expect(hex(msgpack<unknown>(), { a: 1, b: ['x', null, true] })).toBe('de0002a16101a16293a178c0c3');
+    expect(hex(msgpack<unknown>(), { a: 1, b: ['x', null, true] })).toBe(
+      'de0002a16101a16293a178c0c3',
+    );
     const shared = [1];
     expect(roundTrip(msgpack<unknown>(), { one: shared, two: shared })).toEqual({
       one: [1],

@@ -1,7 +1,7 @@
 import type { Random } from '../random.ts';
 
 /** What a disk writes whole or not at all. */
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 
 /** A change of a file that no sync has made durable. */
 type Change =

@@ -61,12 +61,22 @@ export class MemoryFileSystem implements FileSystem {
   constructor(options: MemoryFileSystemOptions = {}) {
     this.capacityBytes = options.capacityBytes ?? Infinity;
     this.#clock = options.clock ?? systemClock;
-    this.#operations = new Operations(options.random ?? seededRandom(1), options.onOperation);
+    this.#operations = new Operations(options.random ?? seededRandom(1));
+    this.onOperation = options.onOperation;
   }
 
   /** Tells the machine from itself before a crash: a lock of then is stale now. */
   get incarnation(): string {
     return String(this.#generation);
+  }
+
+  /** As in `MemoryFileSystemOptions`; a file system that a crash left has none at first. */
+  get onOperation(): ((operation: Operation) => void) | undefined {
+    return this.#operations.done;
+  }
+
+  set onOperation(done: ((operation: Operation) => void) | undefined) {
+    this.#operations.done = done;
   }
 
   /** Operations so far, failed ones too. */

@@ -46,12 +46,12 @@ export interface Fault {
 export class Operations {
   readonly random: Random;
   count = 0;
-  readonly #done: ((operation: Operation) => void) | undefined;
+  /** Called behind each operation. */
+  done: ((operation: Operation) => void) | undefined;
   readonly #faults = new Set<{ readonly fault: Fault; left: number }>();
 
-  constructor(random: Random, done: ((operation: Operation) => void) | undefined) {
+  constructor(random: Random) {
     this.random = random;
-    this.#done = done;
   }
 
   addFault(fault: Fault): () => void {
@@ -80,7 +80,7 @@ export class Operations {
       failing?.(fault);
       throw systemError(fault.code, request.kind, request.path);
     } finally {
-      this.#done?.(operation);
+      this.done?.(operation);
     }
   }
 

@@ -1,12 +1,12 @@
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /**
- * Where the data is: the npm package `vega-datasets` holds three million US flights of the first half of
- * 2001, sorted by date, and the airports they use. The package hides its files, so its main module leads
- * the way.
+ * Where the data is: the npm package `vega-datasets` holds three million US flights of the first
+ * half of 2001, sorted by date, and the airports they use. The package hides its files, so its main
+ * module leads the way.
  */
-const folder = join(dirname(createRequire(import.meta.url).resolve('vega-datasets')), '../data');
+const folder = join(dirname(fileURLToPath(import.meta.resolve('vega-datasets'))), '../data');
 
 export const FLIGHTS_FILE = join(folder, 'flights-3m.parquet');
 export const AIRPORTS_FILE = join(folder, 'airports.csv');

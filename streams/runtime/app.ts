@@ -1,4 +1,4 @@
-import { BehaviorSubject, distinctUntilChanged, Observable } from 'rxjs';
+import { Observable, ReplaySubject } from 'rxjs';
 import { LogError, sleep, type Log, type LogErrorCode } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
@@ -54,7 +54,9 @@ export class StreamsApp implements AsyncDisposable {
   readonly #log: Log;
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
-  readonly #state = new BehaviorSubject<StreamsState>('CREATED');
+  #state: StreamsState = 'CREATED';
+  /** Shows the newest state also to who comes when all is over. */
+  readonly #states = new ReplaySubject<StreamsState>(1);
   readonly #counts: AppCounts = newCounts();
   /** The attempt that runs, or ran last. */
   #runner: TaskRunner | undefined;
@@ -76,15 +78,16 @@ export class StreamsApp implements AsyncDisposable {
     this.#topology = topology;
     this.#settings = streamsSettings(options);
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
+    this.#enter('CREATED');
   }
 
   get state(): StreamsState {
-    return this.#state.value;
+    return this.#state;
   }
 
   /** The state, and each change of it; completes when the application has ended. */
   get state$(): Observable<StreamsState> {
-    return this.#state.pipe(distinctUntilChanged());
+    return this.#states.asObservable();
   }
 
   /** Once a second, and once more at the end. */
@@ -100,7 +103,7 @@ export class StreamsApp implements AsyncDisposable {
         subscriber.next(this.metrics());
         subscriber.complete();
       };
-      const ended = this.#state.subscribe({ complete: last });
+      const ended = this.#states.subscribe({ complete: last });
       return () => {
         timer.cancel();
         ended.unsubscribe();
@@ -159,11 +162,11 @@ export class StreamsApp implements AsyncDisposable {
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.state === 'CREATED') {
-      this.#state.next('NOT_RUNNING');
-      this.#state.complete();
+      this.#enter('NOT_RUNNING');
+      this.#states.complete();
     }
     if (this.state === 'RUNNING' || this.state === 'RESTORING') {
-      this.#state.next('PENDING_SHUTDOWN');
+      this.#enter('PENDING_SHUTDOWN');
     }
     this.#runner?.stop();
     await this.done.catch(() => undefined);
@@ -192,15 +195,15 @@ export class StreamsApp implements AsyncDisposable {
       }
       running.add(key);
       isOwner = true;
-      this.#state.next('RESTORING');
+      this.#enter('RESTORING');
       await this.#runWithTables(await this.#makePlan(), started);
-      this.#state.next('NOT_RUNNING');
+      this.#enter('NOT_RUNNING');
     } catch (error) {
-      this.#state.next('ERROR');
+      this.#enter('ERROR');
       throw error;
     } finally {
       if (isOwner) running.delete(key);
-      this.#state.complete();
+      this.#states.complete();
     }
   }
 
@@ -235,7 +238,7 @@ export class StreamsApp implements AsyncDisposable {
         if (this.#counts.commits > commits) failingSinceMs = undefined;
         failingSinceMs ??= nowMs;
         if (nowMs - failingSinceMs > RETRY_MS) throw error;
-        if (this.state === 'RUNNING') this.#state.next('RESTORING');
+        if (this.state === 'RUNNING') this.#enter('RESTORING');
         await sleep(clock, RETRY_PAUSE_MS);
       }
     }
@@ -252,7 +255,7 @@ export class StreamsApp implements AsyncDisposable {
     if (this.#isFinishing) runner.finish();
     if (this.#mustStop) runner.stop();
     else {
-      this.#state.next('RUNNING');
+      this.#enter('RUNNING');
       started();
     }
     try {
@@ -261,6 +264,11 @@ export class StreamsApp implements AsyncDisposable {
       await runner.abandon();
       throw error;
     }
+  }
+
+  #enter(state: StreamsState): void {
+    this.#state = state;
+    this.#states.next(state);
   }
 
   get #mustStop(): boolean {

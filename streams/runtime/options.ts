@@ -7,6 +7,7 @@ import {
   callback,
   instance,
   type Clock,
+  type OptionCheck,
   type OptionChecks,
 } from '../../core/index.ts';
 import type { CommitStep } from './commit.ts';
@@ -76,10 +77,22 @@ const CHECKS: OptionChecks<StreamsOptions> = {
 
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
 export function streamsSettings(options: StreamsOptions): StreamsSettings {
-  checkOptions('StreamsApp', options, CHECKS);
-  const settings = { ...STREAMS_DEFAULTS, ...options };
-  if ((options.applicationId as string | undefined) === undefined) {
-    checkOptions('StreamsApp', { applicationId: '' }, CHECKS as never);
+  // An option set to undefined was not given, and must not hide its default. One that is missing
+  // although it must be given is null to its check.
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const settings = { ...STREAMS_DEFAULTS, ...Object.fromEntries(given) } as StreamsSettings;
+  checkOptions('StreamsApp', { ...{ applicationId: null }, ...settings }, CHECKS);
+  const { processingGuarantee, commitIntervalMs, transactionTimeoutMs } = settings;
+  if (processingGuarantee === 'exactly_once') {
+    const transactions = { transactionTimeoutMs: longerThan(commitIntervalMs) };
+    checkOptions('StreamsApp', { transactionTimeoutMs }, transactions);
   }
   return settings;
+}
+
+function longerThan(commitIntervalMs: number): OptionCheck {
+  return (value) =>
+    (value as number) > commitIntervalMs
+      ? undefined
+      : `more than commitIntervalMs=${commitIntervalMs}, for a transaction lasts that long`;
 }

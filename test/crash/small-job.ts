@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { int32, json, seededRandom, string, topic } from '../../core/index.ts';
+import { csv, fileSink, fileSource, jsonl } from '../../connect/index.ts';
+import { defineJob, type Job } from '../../job/index.ts';
+import { hoppingWindow, tumblingWindow, type Windowed } from '../../streams/index.ts';
+
+/** A sale: some shops of some towns, ordered by time. */
+interface Sale {
+  readonly at: number;
+  readonly shop: string;
+  readonly amount: number;
+}
+
+interface Total {
+  readonly place: string;
+  readonly windowStartMs: number;
+  readonly count: number;
+  readonly sum: number;
+}
+
+const ROWS = 20_000;
+const SHOPS = 40;
+const HOUR_MS = 3_600_000;
+const START_MS = Date.UTC(2024, 0, 1);
+
+const towns = topic('towns', { key: string(), value: json<{ shop: string; town: string }>() });
+const sales = topic('sales', { key: string(), value: json<Sale>(), partitions: 3 });
+const byTown = topic('by-town', { key: string(), value: json<Total>() });
+const byShop = topic('by-shop', { key: string(), value: json<Total>() });
+
+/** Writes the input of the job into `directory`. */
+export function writeInput(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  const shops = Array.from({ length: SHOPS }, (_, shop) => `shop-${shop},${townOf(shop)}`);
+  writeFileSync(join(directory, 'towns.csv'), ['shop,town', ...shops, ''].join('\n'));
+  const lines = allSales().map(({ at, shop, amount }) => `${at},${shop},${amount}`);
+  writeFileSync(join(directory, 'sales.csv'), ['at,shop,amount', ...lines, ''].join('\n'));
+}
+
+/** The job that is killed again and again: a join, a repartition, two kinds of windows, final results. */
+export function smallJob(directory: string): Job {
+  const columns = { at: 'number', amount: 'number' } as const;
+  return defineJob({
+    name: 'small',
+    sources: [
+      fileSource({
+        path: join(directory, 'towns.csv'),
+        format: csv<{ shop: string; town: string }>(),
+        topic: towns,
+        key: (row) => row.shop,
+      }),
+      fileSource({
+        path: join(directory, 'sales.csv'),
+        format: csv<Sale>({ columns }),
+        topic: sales,
+        key: (row) => row.shop,
+        timestamp: (row) => row.at,
+      }),
+    ],
+    topology: (builder) => {
+      const table = builder.globalTable(towns);
+      const stream = builder.stream(sales);
+      const add = (sum: { count: number; sum: number }, amount: number) => {
+        return { count: sum.count + 1, sum: sum.sum + amount };
+      };
+      const toTotal = ({ key, windowStartMs }: Windowed<string>, value: ReturnType<typeof add>) => {
+        return { key, value: { place: key, windowStartMs, ...value } };
+      };
+      stream
+        .join(
+          table,
+          ({ key }) => key,
+          ({ amount }, { town }) => ({ amount, town }),
+        )
+        .map(({ value }) => ({ key: value.town, value: value.amount }))
+        .groupByKey({ key: string(), value: int32() })
+        .windowedBy(tumblingWindow({ sizeMs: HOUR_MS }))
+        .aggregate(
+          () => ({ count: 0, sum: 0 }),
+          (sum, { value }) => add(sum, value),
+          {
+            store: 'towns-hourly',
+            emit: 'final',
+          },
+        )
+        .toStream()
+        .map(({ key, value }) => toTotal(key, value))
+        .to(byTown);
+      stream
+        .groupByKey()
+        .windowedBy(hoppingWindow({ sizeMs: 2 * HOUR_MS, advanceMs: HOUR_MS }))
+        .aggregate(
+          () => ({ count: 0, sum: 0 }),
+          (sum, { value }) => add(sum, value.amount),
+          {
+            store: 'shops-hourly',
+            emit: 'final',
+          },
+        )
+        .toStream()
+        .map(({ key, value }) => toTotal(key, value))
+        .to(byShop);
+    },
+    sinks: [
+      fileSink({ topic: byTown, path: join(directory, 'out-town'), format: jsonl() }),
+      fileSink({ topic: byShop, path: join(directory, 'out-shop'), format: jsonl() }),
+    ],
+    // Often, so that there are many commits and checkpoints to be killed in.
+    streams: { commitIntervalMs: 20, checkpointIntervalMs: 60 },
+  });
+}
+
+/** What the job has to write, by plain loops: the lines of both sinks, sorted. */
+export function expectedOutput(): { readonly town: string; readonly shop: string } {
+  const [town, shop] = [new Map<string, Total>(), new Map<string, Total>()];
+  for (const { at, shop: name, amount } of allSales()) {
+    const hour = at - (at % HOUR_MS);
+    addTo(town, townOf(Number(name.slice(5))), hour, amount);
+    addTo(shop, name, hour - HOUR_MS, amount);
+    addTo(shop, name, hour, amount);
+  }
+  return { town: digest([...town.values()]), shop: digest([...shop.values()]) };
+}
+
+/** What the job has written so far. */
+export function actualOutput(directory: string): ReturnType<typeof expectedOutput> {
+  const read = (folder: string): Total[] =>
+    readdirSync(join(directory, folder))
+      .filter((name) => name.endsWith('.jsonl'))
+      .flatMap((name) =>
+        readFileSync(join(directory, folder, name), 'utf8')
+          .trimEnd()
+          .split('\n'),
+      )
+      .map((line) => JSON.parse(line) as Total);
+  return { town: digest(read('out-town')), shop: digest(read('out-shop')) };
+}
+
+function addTo(
+  totals: Map<string, Total>,
+  place: string,
+  windowStartMs: number,
+  amount: number,
+): void {
+  const key = `${place} ${windowStartMs}`;
+  const { count = 0, sum = 0 } = totals.get(key) ?? {};
+  totals.set(key, { place, windowStartMs, count: count + 1, sum: sum + amount });
+}
+
+/** A text that is equal only for equal windows: how many there are, and a hash over all, sorted. */
+function digest(totals: readonly Total[]): string {
+  const lines = totals
+    .map(({ place, windowStartMs, count, sum }) => `${place} ${windowStartMs} ${count} ${sum}`)
+    .sort();
+  return `${lines.length} windows ${createHash('sha256').update(lines.join('\n')).digest('hex')}`;
+}
+
+function allSales(): Sale[] {
+  const random = seededRandom(1);
+  let at = START_MS;
+  return Array.from({ length: ROWS }, () => {
+    at += Math.floor(random.next() * 20_000);
+    const shop = `shop-${Math.floor(random.next() * SHOPS)}`;
+    return { at, shop, amount: Math.floor(random.next() * 1000) };
+  });
+}
+
+function townOf(shop: number): string {
+  return `town-${shop % 7}`;
+}

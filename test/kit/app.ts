@@ -1,0 +1,80 @@
+import { onTestFinished } from 'vitest';
+import {
+  openLog,
+  silentLogger,
+  sleep,
+  systemClock,
+  type Log,
+  type OpenLogOptions,
+  type Topic,
+} from '../../core/index.ts';
+import { StreamsApp, type StreamsOptions, type Topology } from '../../streams/index.ts';
+import { readTopic } from './read-topic.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+/** Opens a log that is closed when the test ends; in a new directory unless told. */
+export async function openTestLog(
+  options: OpenLogOptions & { readonly directory?: string } = {},
+): Promise<Log> {
+  const { directory = temporaryDirectory(), ...rest } = options;
+  const log = await openLog(directory, { logger: silentLogger, ...rest });
+  onTestFinished(() => log.close());
+  return log;
+}
+
+/** Writes records to a topic: key, value, time, partition. */
+export async function produce<K, V>(
+  log: Log,
+  topic: Topic<K, V>,
+  rows: Iterable<
+    readonly [key: K | null, value: V | null, timestampMs: number, partition?: number]
+  >,
+): Promise<void> {
+  await using producer = log.producer();
+  const records = [...rows].map(([key, value, timestampMs, partition]) => {
+    return { key, value, timestampMs, ...(partition !== undefined && { partition }) };
+  });
+  await producer.sendAll(topic, records);
+}
+
+/** An application that is closed when the test ends. */
+export function makeApp(
+  log: Log,
+  topology: Topology,
+  options: Partial<StreamsOptions> = {},
+): StreamsApp {
+  const app = new StreamsApp(log, topology, { applicationId: 'app', ...options });
+  onTestFinished(() => app.close());
+  return app;
+}
+
+/** Runs an application until its input has ended. */
+export async function runToEnd(
+  log: Log,
+  topology: Topology,
+  options: Partial<StreamsOptions> = {},
+): Promise<StreamsApp> {
+  const app = makeApp(log, topology, options);
+  await app.start();
+  await app.finish();
+  return app;
+}
+
+/** `key value @time` of all that readers of committed data see. */
+export async function committedRows(
+  log: Log,
+  topic: Topic<string | number, string | number>,
+): Promise<string[]> {
+  const records = await readTopic(log, topic, 'read_committed');
+  return records.map(({ key, value, timestampMs }) => `${key} ${value} @${timestampMs}`);
+}
+
+/** Waits until `isTrue`, looking again and again; fails after some seconds. */
+export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + 10_000;
+  while (!(await isTrue())) {
+    if (systemClock.monotonicMs() > deadlineMs)
+      throw new TypeError(`not within 10 s: ${String(isTrue)}`);
+    await sleep(systemClock, 5);
+  }
+}
