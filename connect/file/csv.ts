@@ -14,19 +14,19 @@ export type CsvColumn<Value> =
   | ([number | null] extends [Value] ? 'number?' : never)
   | ((text: string) => Value);
 
-/** The columns that are more than text, each with how it is read. */
+/**
+ * The columns that are more than text, each with how it is read. Text as it stands is a `string`,
+ * or may be one, as with `'LAX' | 'JFK'`.
+ */
 export type CsvColumns<Row> = {
-  readonly [Name in keyof Row as IsText<Row[Name]> extends true ? never : Name]: CsvColumn<
-    Row[Name]
-  >;
+  readonly [
+    Name in keyof Row as string extends Row[Name]
+      ? never
+      : [Row[Name]] extends [string | undefined]
+        ? never
+        : Name
+  ]: CsvColumn<Row[Name]>;
 };
-
-/** Text as it stands is such a value, or may be one, as with `'LAX' | 'JFK'`. */
-type IsText<Value> = string extends Value
-  ? true
-  : [Value] extends [string | undefined]
-    ? true
-    : false;
 
 /** The options of `csv`. Columns that are not text have to be named in `columns`. */
 export type CsvOptions<Row> = TextOptions & {

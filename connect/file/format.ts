@@ -19,6 +19,7 @@ export interface RowBatch<Row> {
 export interface RowReader<Row> {
   /** The next rows, some thousand at a time; undefined at the end of the file. */
   next(): Promise<RowBatch<Row> | undefined>;
+  /** Lets go of the file. Called once, also after a failure. */
   close(): Promise<void>;
 }
 
@@ -69,6 +70,10 @@ export interface RowEncoder<Row> {
 export interface SinkFormat<Row> {
   /** In the manifest, and what part files end with: `csv`. */
   readonly name: string;
-  /** @param columns that former runs wrote. */
+  /**
+   * Makes what turns the rows of one output into lines.
+   *
+   * @param columns that former runs wrote; undefined for a new output.
+   */
   encoder(columns: readonly string[] | undefined): RowEncoder<Row>;
 }

@@ -29,6 +29,7 @@ export interface SinkRunnerOptions {
   readonly onStep?: (step: string) => void;
 }
 
+/** What `SinkRunnerOptions` default to. */
 export const SINK_DEFAULTS = {
   // Kafka Connect: 60 000 (offset.flush.interval.ms). Here a commit is a few syncs of local files.
   commitIntervalMs: 1_000,

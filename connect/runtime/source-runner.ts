@@ -29,6 +29,7 @@ export interface SourceRunnerOptions {
   readonly onStep?: (step: SourceStep) => void;
 }
 
+/** What `SourceRunnerOptions` default to. */
 export const SOURCE_DEFAULTS = {
   // Kafka Connect commits at each poll (transaction.boundary). One that syncs makes that dear, and
   // a second is soon enough for an import.
