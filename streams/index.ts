@@ -9,11 +9,13 @@ export {
   KStream,
   KTable,
   TimeWindowedStream,
+  type Adder,
+  type Joiner,
+  type Predicate,
+  type Reducer,
   type SinkTopic,
-  type StreamParts,
 } from './dsl/kstream.ts';
 export { GlobalKTable } from './dsl/global-ktable.ts';
-export type { GroupedParts, TableParts } from './dsl/aggregations.ts';
 export type {
   GroupOptions,
   KeyOptions,

@@ -30,13 +30,17 @@ import {
   type WindowedOptions,
 } from './node-options.ts';
 
-type Predicate<K, V> = (record: StreamRecord<K, V>) => boolean;
-type Reducer<K, V> = (aggregate: V, value: V, record: StreamRecord<K, V>) => V;
-type Adder<K, V, A> = (aggregate: A, record: StreamRecord<K, V>) => A;
-type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
+/** Decides on a record. */
+export type Predicate<K, V> = (record: StreamRecord<K, V>) => boolean;
+/** Combines what there is with the value of one record more. */
+export type Reducer<K, V> = (aggregate: V, value: V, record: StreamRecord<K, V>) => V;
+/** Adds a record to what there is. */
+export type Adder<K, V, A> = (aggregate: A, record: StreamRecord<K, V>) => A;
+/** Makes one value of a record's, `left`, and a row's, `right`. */
+export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
 
 /** What is known of a stream besides its node. */
-export interface StreamParts<K, V> {
+interface StreamParts<K, V> {
   readonly graph: TopologyGraph;
   /** The node whose output this is. */
   readonly node: string;
@@ -49,8 +53,10 @@ export interface StreamParts<K, V> {
 
 /** A topic that keys and values of these types can be written to. */
 export interface SinkTopic<K, V> extends Pick<Topic<K, V>, 'name' | 'partitions' | 'config'> {
-  readonly key: { readonly serialize: (value: K, target: Buffer, position: number) => number };
-  readonly value: { readonly serialize: (value: V, target: Buffer, position: number) => number };
+  /** Writes the keys; the topic's own type may be wider. */
+  readonly key: Pick<Serde<K>, 'serialize'>;
+  /** Writes the values; the topic's own type may be wider. */
+  readonly value: Pick<Serde<V>, 'serialize'>;
 }
 
 /**
@@ -62,6 +68,7 @@ export interface SinkTopic<K, V> extends Pick<Topic<K, V>, 'name' | 'partitions'
 export class KStream<K, V> {
   readonly #parts: StreamParts<K, V>;
 
+  /** @internal `StreamsBuilder.stream` and operators make them. */
   constructor(parts: StreamParts<K, V>) {
     this.#parts = parts;
   }
@@ -305,6 +312,7 @@ export class KStream<K, V> {
 export class KGroupedStream<K, V> {
   readonly #parts: GroupedParts<K, V>;
 
+  /** @internal `KStream.groupBy` and `groupByKey` make them. */
   constructor(parts: GroupedParts<K, V>) {
     this.#parts = parts;
   }
@@ -347,6 +355,7 @@ export class TimeWindowedStream<K, V> {
   readonly #parts: GroupedParts<K, V>;
   readonly #windows: TimeWindows;
 
+  /** @internal `KGroupedStream.windowedBy` makes them. */
   constructor(parts: GroupedParts<K, V>, windows: TimeWindows) {
     this.#parts = parts;
     this.#windows = windows;
@@ -381,10 +390,12 @@ export class TimeWindowedStream<K, V> {
 export class KTable<K, V> {
   readonly #parts: TableParts<K, V>;
 
+  /** @internal `StreamsBuilder.table` and aggregations make them. */
   constructor(parts: TableParts<K, V>) {
     this.#parts = parts;
   }
 
+  /** @internal What it is a part of. */
   get graph(): TopologyGraph {
     return this.#parts.graph;
   }
@@ -394,6 +405,7 @@ export class KTable<K, V> {
     return this.#parts.store;
   }
 
+  /** @internal True when it has a row for each key and window: then nothing can join it. */
   get isWindowed(): boolean {
     return this.#parts.isWindowed;
   }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { int64, sleep, string, systemClock, topic, type Log } from '../../core/index.ts';
 import {
   committedRows,
@@ -90,7 +90,7 @@ describe.each(['exactly_once', 'at_least_once'] as const)('[STREAMS-9] %s', (gua
   });
 });
 
-test('[STREAMS-9] exactly_once: readers see one result a key and commit, each sum once', async () => {
+test('[STREAMS-9] exactly_once: one result a key and commit, and each sum once', async () => {
   const log = await openTestLog();
   await produce(log, input, ones(20_000));
   await runToEnd(log, summing(), { commitIntervalMs: 5 });
@@ -173,6 +173,31 @@ describe('[STREAMS-11] one application at a time', () => {
     expect(topics).toContain('one-sums-changelog');
     expect(topics).toContain('two-sums-changelog');
   });
+});
+
+test('[STREAMS-15] an application waits for a transaction that may commit its offsets', async () => {
+  const log = await openTestLog();
+  await produce(
+    log,
+    input,
+    [...ones(10)].map((row) => [...row, 0] as const),
+  );
+  const producer = log.producer({ transactionalId: 'other' });
+  onTestFinished(() => producer.close());
+  const transaction = await producer.beginTransaction();
+  const next = { topic: 'numbers', partition: 0, offset: 4, metadata: '' };
+  await transaction.sendOffsets([next], 'app');
+  const app = makeApp(log, summing());
+  const starting = app.start();
+  const admin = log.admin();
+  // It makes its topics, then looks where it stands.
+  await until(async () => (await admin.listTopics()).includes('app-sums-changelog'));
+  await sleep(systemClock, 20);
+  expect(app.state).toBe('RESTORING');
+  await transaction.commit();
+  await starting;
+  await app.finish();
+  expect(app.metrics().processedRecords).toBe(6);
 });
 
 describe('[STREAMS-12] the life of an application', () => {

@@ -172,6 +172,7 @@ export class StreamsApp implements AsyncDisposable {
     await this.done.catch(() => undefined);
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -9,17 +9,21 @@ export interface StreamsMetrics {
   readonly commits: number;
   /** How long the last commit took. */
   readonly lastCommitMs: number;
+  /** How often committed state went into LMDB. */
   readonly checkpoints: number;
+  /** How long that took the last time. */
   readonly lastCheckpointMs: number;
   readonly tasks: readonly TaskMetrics[];
 }
 
+/** What one task has done since its start, and where it stands. */
 export interface TaskMetrics {
+  /** Sub-topology and partition: `1_3`. */
   readonly taskId: string;
   readonly processedRecords: number;
   /** Records in the log that the task has not processed, as far as it knows. */
   readonly lag: number;
-  /** -Infinity before the first record. */
+  /** How far event time has come; -Infinity before the first record. */
   readonly streamTimeMs: number;
 }
 

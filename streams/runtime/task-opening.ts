@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  LogError,
   present,
   type CommittedOffset,
   type Consumer,
@@ -76,7 +77,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
     const deliveries = new Deliveries();
     const outputs = await openOutputs(options, producer, deliveries);
-    const committed = await committedOffsets(log, applicationId);
+    const committed = await committedOffsets(log, options.plan);
     await openStates(options, committed, states);
     const tasks = await openTasks(options, committed, states, outputs);
     await assign(consumer, tasks);
@@ -200,7 +201,26 @@ async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void>
   );
 }
 
-async function committedOffsets(log: Log, groupId: string): Promise<Map<string, CommittedOffset>> {
-  const { offsets } = await log.api.offsetFetch({ groupId, requireStable: false });
-  return new Map(offsets.map((offset) => [placeOf(offset), offset]));
+/**
+ * Where the last commit was, by input. Not before the transactions that may yet commit some have
+ * ended (KIP-447): ours has, for we have fenced the runner before, but with at-least-once, and in
+ * other programs, there may be more.
+ *
+ * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable
+ */
+async function committedOffsets(
+  log: Log,
+  { applicationId, tasks }: Plan,
+): Promise<Map<string, CommittedOffset>> {
+  const partitions = tasks.flatMap(({ inputs, partition }) =>
+    inputs.map(({ topic }) => ({ topic: topic.name, partition })),
+  );
+  const request = { groupId: applicationId, partitions, requireStable: true };
+  const { offsets } = await log.api.offsetFetch(request);
+  const committed = new Map<string, CommittedOffset>();
+  for (const { error, ...found } of offsets) {
+    if (error !== undefined) throw LogError.fromData(error);
+    if (found.offset >= 0) committed.set(placeOf(found), found);
+  }
+  return committed;
 }

@@ -103,7 +103,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-4] a store may be called anything, and come and go with the topology', async () => {
+    test('[STATE-4] stores may have any name, and come and go with the topology', async () => {
       const { open } = place();
       let environment = await open(['meta', 's']);
       const changes = new Map([

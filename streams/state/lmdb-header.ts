@@ -5,8 +5,9 @@
  *                       | page size u32 [44 bytes] | root database [48 bytes]
  *                       | last page u64 | transaction u64
  *
- * Commits write the two in turn. A power cut may leave a file that was made longer before its content
- * was written, or one that is shorter than its pages say: LMDB maps it into memory and dies of that.
+ * Commits write the two in turn. A power cut may leave a file that was made longer before its
+ * content was written, or one that is shorter than its pages say: LMDB maps it into memory and dies
+ * of that.
  */
 const MAGIC = 0xbeef_c0de;
 const MAGIC_POSITION = 24;

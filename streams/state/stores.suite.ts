@@ -128,7 +128,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-8] a commit writes each changed key once, in the order of first changes', async () => {
+  test('[STATE-8] a commit writes each changed key once, in the order of changes', async () => {
     const { it, store } = await open();
     for (const [key, value] of [
       ['b', 1],
@@ -492,7 +492,8 @@ const steps = fc.array(
       arbitrary: fc.record({ kind: fc.constant('checkpoint'), cache: fc.constantFrom(0, 2, 99) }),
     },
   ),
-  // Most of what can go wrong takes a commit, a checkpoint and two restarts: short lists find little.
+  // Most of what can go wrong takes a commit, a checkpoint and two restarts: short lists find
+  // little.
   { minLength: 10, maxLength: 80, size: 'max' },
 );
 

@@ -41,6 +41,7 @@ export interface OutputRecord<K, V> {
 export interface TestInputTopic<K, V> {
   /** Processes a record: when this returns, everything that follows from it has come out. */
   pipe(record: TestRecord<K, V>): void;
+  /** Processes records, one after the other. */
   pipeAll(records: readonly TestRecord<K, V>[]): void;
 }
 
@@ -130,6 +131,7 @@ export class TopologyTestDriver {
     };
   }
 
+  /** What comes out to a topic; a topic that the topology does not write to stays empty. */
   outputTopic<K, V>(topic: Topic<K, V>): TestOutputTopic<K, V> {
     const stored = this.#stored(topic.name);
     const decode = ({ key, value, timestampMs, headers }: StoredOutput): OutputRecord<K, V> => ({
@@ -180,6 +182,7 @@ export class TopologyTestDriver {
     }
   }
 
+  /** What was processed and left out so far; nothing of it is a time. */
   metrics(): StreamsMetrics {
     return collectMetrics(this.#tasks, newCounts());
   }

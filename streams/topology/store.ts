@@ -2,7 +2,12 @@ import type { Serde } from '../../core/index.ts';
 
 /** A store to read from. */
 export interface ReadOnlyKeyValueStore<K, V> {
+  /** The name that the topology has given it. */
   readonly name: string;
+  /**
+   * The value of a key, or undefined where there is none. The live one: it must not be changed, and
+   * may change with the next record.
+   */
   get(key: K): V | undefined;
   /** All entries, in no particular order; the store must not be changed meanwhile. */
   entries(): IterableIterator<readonly [K, V]>;

@@ -2,14 +2,13 @@ import { StreamsError } from '../errors.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreSpec } from './store.ts';
 
-/**
- * A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it, `describe` prints
- * it.
- */
+/** A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it. */
 export interface Topology {
-  /** In an order in which parents come before their children. */
+  /** @internal In an order in which parents come before their children. */
   readonly nodes: readonly TopologyNode[];
+  /** @internal By name. */
   readonly stores: ReadonlyMap<string, StoreSpec>;
+  /** @internal */
   readonly globalTables: readonly GlobalTableSpec[];
   /** In an order in which those that feed others come first. */
   readonly subTopologies: readonly SubTopology[];
@@ -17,10 +16,13 @@ export interface Topology {
 
 /** Nodes that one task runs: connected without a topic in between, or by a store. */
 export interface SubTopology {
+  /** The first part of the ids of its tasks. */
   readonly id: number;
   /** Names of its nodes; a repartition node is in two: it ends one and begins another. */
   readonly nodes: readonly string[];
+  /** @internal Where its records come in. */
   readonly sources: readonly (SourceNode | RepartitionNode)[];
+  /** Names of the stores that its nodes use. */
   readonly stores: readonly string[];
 }
 

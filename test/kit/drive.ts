@@ -53,9 +53,9 @@ export interface WindowTableOptions {
 }
 
 /**
- * A text table of what windows do to the sums of keys: each line `key value time` goes in, `end` ends
- * the input, and below it stand the results that come of it, `key window value @time`. The last line
- * counts late records.
+ * A text table of what windows do to the sums of keys: each line `key value time` goes in, `end`
+ * ends the input, and below it stand the results that come of it, `key window value @time`. The
+ * last line counts late records.
  */
 export function windowTable({ windows, emit }: WindowTableOptions, input: string): string {
   const builder = new StreamsBuilder();
