@@ -1,6 +1,7 @@
-import { pathToFileURL } from 'node:url';
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { register } from 'node:module';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { LogError } from '../core/index.ts';
 import {
   progressDisplay,
@@ -55,14 +56,17 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
 async function loadJob(file: string): Promise<Job> {
   const path = resolve(file);
   if (!existsSync(path)) throw notAJob(file, 'there is no such file');
-  if (/\.[cm]?tsx?$/.test(path)) {
-    const { register } = await import('tsx/esm/api');
-    register();
-  }
+  if (/\.[cm]?tsx?$/.test(path)) await registerTypeScript();
   const loaded = (await import(pathToFileURL(path).href)) as { readonly default?: Partial<Job> };
   const job = loaded.default;
   if (job?.isJob === true) return job as Job;
   throw notAJob(file, 'its default export is not a job; write: export default defineJob({ ... })');
+}
+
+async function registerTypeScript(): Promise<void> {
+  const tsx = await import('tsx/esm/api');
+  tsx.register();
+  register(`./typescript-hooks${extname(import.meta.url)}`, import.meta.url);
 }
 
 function notAJob(file: string, reason: string): LogError {

@@ -82,9 +82,11 @@ class JobRun {
   readonly #startMs: number;
   /** The parts that have come to their end. */
   readonly #ended = new Set<SourceRunner | SinkRunner>();
-  /** Stops the sources and the sinks. */
+  /** Stops all parts. */
   readonly #stop = new AbortController();
   #progressTimer: Timer | undefined;
+  /** The input came to its end, and all results are in the output. */
+  #isComplete = false;
 
   constructor(job: Job, log: Log, options: RunJobOptions) {
     const { clock = systemClock } = options;
@@ -115,6 +117,7 @@ class JobRun {
   async run(): Promise<JobSummary> {
     const { signal } = this.#options;
     const stop = (): void => this.#stop.abort();
+    this.#stop.signal.addEventListener('abort', () => void this.#app.close(), { once: true });
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted === true) stop();
     this.#tick();
@@ -140,12 +143,23 @@ class JobRun {
     const app = this.#app.done;
     app.catch(() => this.#stop.abort());
     const sinks = this.#sinks.map((sink) => this.#runPart(sink));
-    await this.#all(others.map((source) => this.#runPart(source)));
-    const isComplete = this.#isBounded && !this.#stop.signal.aborted;
-    await (isComplete ? this.#app.finish() : this.#app.close());
-    if (isComplete) for (const sink of this.#sinks) void sink.finish().catch(ignore);
-    await this.#all([app, ...sinks]);
-    return isComplete;
+    const input = this.#all(others.map((source) => this.#runPart(source)));
+    const end = input.then(() => this.#finish()).finally(() => this.#app.close());
+    await this.#all([end, app, ...sinks]);
+    return this.#isComplete;
+  }
+
+  /** All input has been read: the topology comes to its end, then the sinks. */
+  async #finish(): Promise<void> {
+    if (!this.#isBounded || this.#stop.signal.aborted) return;
+    // What ends it instead, `done` of the application says.
+    const isFinished = await this.#app.finish().then(
+      () => true,
+      () => false,
+    );
+    if (!isFinished) return;
+    const summaries = await Promise.all(this.#sinks.map((sink) => sink.finish()));
+    this.#isComplete = summaries.every((summary) => summary.isFinished);
   }
 
   /** The sources that only fill global tables, and the others. */
