@@ -3,8 +3,8 @@ import { LogError } from '../core/index.ts';
 import { StreamsError } from '../streams/index.ts';
 
 /**
- * Prints one message for an error: what, where and what to do. Errors that we know say that themselves;
- * others are bugs, of the job or ours, and come with their stack.
+ * Prints one message for an error: what, where and what to do. Errors that we know say that
+ * themselves; others are bugs, of the job or ours, and come with their stack.
  */
 export function complain(error: unknown): void {
   process.stderr.write(`millrace: ${textOf(error)}\n`);

@@ -178,7 +178,8 @@ test('[CLI-4] a data directory that cannot be one', () => {
   expectComplaint(ended, 'file/below', 'choose another directory', 'DIRECTORY_UNUSABLE');
 });
 
-// No right is missing to root, so it becomes somebody else, who has to be able to read this project.
+// No right is missing to root, so it becomes somebody else, who has to be able to read this
+// project.
 const user = process.getuid?.() === 0 ? NOBODY : undefined;
 const canRun = runAs(user, tmpdir(), ['--version']).code === 0;
 

@@ -4,7 +4,10 @@ import { Command, CommanderError } from 'commander';
 import { complain } from './complain.ts';
 import { runCommand } from './run.ts';
 
-/** 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130: stopped by Ctrl-C. */
+/**
+ * 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130: stopped by
+ * Ctrl-C.
+ */
 const USAGE_ERROR = 2;
 
 const program = new Command('millrace')

@@ -44,9 +44,9 @@ const CHECKS: OptionChecks<JobDefinition> = {
  * @example
  * export default defineJob({
  *   name: 'flight-delays',
- *   sources: [fileSource({ path: 'flights/*.csv', format: csv(), topic: flights, key: (row) => row.origin })],
+ *   sources: [fileSource({ path: '*.csv', format: csv(), topic: flights, key: keyOfFlight })],
  *   topology: (builder) => { builder.stream(flights)... },
- *   sinks: [fileSink({ topic: delaysByAirport, path: 'out/delays', format: jsonl() })],
+ *   sinks: [fileSink({ topic: delays, path: 'out/delays', format: jsonl() })],
  * });
  * @throws LogError UNKNOWN_OPTION with the nearest name, INVALID_OPTION
  */
@@ -76,7 +76,7 @@ function checkNames(
   for (const { name } of connectors) {
     if (names.has(name)) {
       const allowed = 'connectors with different names';
-      const message = `defineJob: two of the ${option} are called ${name}; give one of them another name`;
+      const message = `defineJob: two of the ${option} are called ${name}; rename one of them`;
       throw new LogError('INVALID_OPTION', message, { option, value: name, allowed });
     }
     names.add(name);

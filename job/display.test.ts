@@ -25,7 +25,7 @@ function shown(isTTY: boolean, readings: readonly Partial<StageReading>[]): stri
   return written;
 }
 
-test('a rate is taken over the last seconds, and what is left is estimated from it', () => {
+test('[JOB-8] a rate is taken over the last seconds, and what is left is estimated from it', () => {
   const meter = new StageMeter();
   meter.read(source, 0);
   expect(meter.read({ ...source, records: 500, fraction: 0.25 }, 1000)).toMatchObject({
@@ -41,7 +41,7 @@ test('a rate is taken over the last seconds, and what is left is estimated from 
   expect(meter.read({ ...source, records: 500, isDone: true }, 11_000).etaMs).toBe(0);
 });
 
-test('on a terminal each stage has a line that is rewritten in place', () => {
+test('[JOB-8] on a terminal each stage has a line that is rewritten in place', () => {
   const [first, second] = shown(true, [{}, { records: 1500, fraction: 0.5 }]);
   expect(first).not.toContain('\u001b[1A');
   expect(second).toContain('\u001b[1A');
@@ -50,7 +50,7 @@ test('on a terminal each stage has a line that is rewritten in place', () => {
   );
 });
 
-test('elsewhere a plain line comes every few seconds, and the last one at the end', () => {
+test('[JOB-8] elsewhere a plain line comes every few seconds, and the last one at the end', () => {
   const lines = shown(
     false,
     Array.from({ length: 8 }, (_, second) => ({ records: second * 100, fraction: second / 10 })),

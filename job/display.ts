@@ -21,7 +21,9 @@ const BAR_CELLS = 24;
 const CURSOR_UP = (lines: number): string => `\u001b[${lines}A`;
 const CLEAR_LINE = '\u001b[2K\r';
 
-/** On a terminal one line a stage, rewritten in place; elsewhere a plain line a stage now and then. */
+/**
+ * On a terminal one line a stage, rewritten in place; elsewhere a plain line a stage now and then.
+ */
 export function progressDisplay(output: ProgressOutput): ProgressDisplay {
   return output.isTTY === true ? new TerminalDisplay(output) : new PlainDisplay(output);
 }
@@ -85,8 +87,8 @@ function terminalLine(stage: StageProgress, width: number): string {
 function plainLine(stage: StageProgress): string {
   const share = stage.fraction === undefined ? '' : ` ${Math.round(stage.fraction * 100)}%`;
   const end = stage.isDone ? 'done' : rest(stage);
-  const line = `${stage.kind} ${stage.name}: ${count(stage.records)}${share}, ${rate(stage)} ${end}`;
-  return line.trimEnd();
+  const figures = `${count(stage.records)}${share}, ${rate(stage)} ${end}`;
+  return `${stage.kind} ${stage.name}: ${figures}`.trimEnd();
 }
 
 function barOf(fraction: number): string {

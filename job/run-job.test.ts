@@ -71,7 +71,7 @@ function output(directory: string): string[] {
     .sort();
 }
 
-test('[JOB-2] bounded input runs to its end: windows close, sinks commit, the job is complete', async () => {
+test('[JOB-2] bounded input runs to its end: windows close, sinks commit', async () => {
   const directory = temporaryDirectory();
   write(directory, '1.csv', ['a,0', 'b,10', 'a,20', 'a,1500']);
   const progress: JobProgress[] = [];
@@ -90,7 +90,7 @@ test('[JOB-2] bounded input runs to its end: windows close, sinks commit, the jo
   ]);
 });
 
-test('[JOB-3] the next run goes on behind the last one; what comes too late for a window is counted', async () => {
+test('[JOB-3] the next run goes on behind the last one; what is late is counted', async () => {
   const directory = temporaryDirectory();
   const run = () => runJob(countJob(directory), { directory: join(directory, 'log') });
   write(directory, '1.csv', ['a,0', 'a,1500']);
@@ -98,7 +98,8 @@ test('[JOB-3] the next run goes on behind the last one; what comes too late for 
   write(directory, '2.csv', ['a,1600', 'a,5000']);
   const summary = await run();
   expect(summary.sources).toMatchObject([{ records: 2 }]);
-  expect(summary.streams.droppedRecords.late).toBe(1); // its window was closed by the first run's end
+  // Its window was closed by the end of the first run.
+  expect(summary.streams.droppedRecords.late).toBe(1);
   expect(output(directory)).toEqual(['{"a@0":1}', '{"a@1000":1}', '{"a@5000":1}']);
   expect(await run()).toMatchObject({ isComplete: true, sources: [{ records: 0 }] });
   expect(output(directory)).toHaveLength(3);

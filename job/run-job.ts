@@ -53,11 +53,11 @@ export interface SourceResult {
 const PROGRESS_MS = 250;
 
 /**
- * Runs a job in this process. Bounded input runs to its end: the windows close, the sinks commit, and the
- * job is done. Otherwise it runs until the signal aborts.
+ * Runs a job in this process. Bounded input runs to its end: the windows close, the sinks commit,
+ * and the job is done. Otherwise it runs until the signal aborts.
  *
- * Whatever happens to the process, the next run on the same directory goes on behind the last commit, and
- * the output is as if nothing had happened: each record counts once.
+ * Whatever happens to the process, the next run on the same directory goes on behind the last
+ * commit, and the output is as if nothing had happened: each record counts once.
  *
  * @throws LogError, StreamsError, ConnectError what ended the job; what was committed stands.
  */
@@ -107,8 +107,8 @@ class JobRun {
       onStep,
       ...job.streams,
       applicationId: job.name,
-      // While a source may still bring something, a task that has nothing to do is waited for: else a
-      // slow source would make records late.
+      // While a source may still bring something, a task that has nothing to do is waited for: else
+      // a slow source would make records late.
       ...(this.#isBounded && { idleTimeoutMs: Infinity }),
       clock,
     });
@@ -135,7 +135,8 @@ class JobRun {
 
   /** Runs all parts; true when the input came to its end. The first failure ends all of them. */
   async #runParts(): Promise<boolean> {
-    // What global tables are made of comes first: a record joins with the whole table or not at all.
+    // What global tables are made of comes first: a record joins with the whole table or not at
+    // all.
     const [forTables, others] = this.#divideSources();
     await this.#all(forTables.map((source) => this.#runPart(source)));
     if (this.#stop.signal.aborted) return false;

@@ -23,12 +23,15 @@ export interface ChaosResult {
   readonly peakRssMb: number;
 }
 
-/** After its start a process lives this long before it is killed: from before it has opened its log on. */
+/**
+ * After its start a process lives this long before it is killed: from before it has opened its log
+ * on.
+ */
 const LIFE_MS = { min: 100, max: 1600 };
 
 /**
- * Runs the job in a child process, kills it with SIGKILL at random moments, starts it again each time, and
- * lets the last one run to its end.
+ * Runs the job in a child process, kills it with SIGKILL at random moments, starts it again each
+ * time, and lets the last one run to its end.
  */
 export async function runWithChaos(options: ChaosOptions): Promise<ChaosResult> {
   const random = seededRandom(options.seed);

@@ -47,8 +47,8 @@ function toDelays(window: Windowed<string>, sums: Sums): { key: string; value: D
 }
 
 /**
- * Flights of half a year, joined with their airports; how much they were delayed for each state and day,
- * and for each airport and three hours, a window beginning every hour. Final results only.
+ * Flights of half a year, joined with their airports; how much they were delayed for each state and
+ * day, and for each airport and three hours, a window beginning every hour. Final results only.
  */
 export function flightDelays(output: string): Job {
   return defineJob({

@@ -1,4 +1,7 @@
-/** Computes the straight results in a process of its own, so that they cost the job neither time nor memory. */
+/**
+ * Computes the straight results in a process of its own, so that they cost the job neither time nor
+ * memory.
+ */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { computeStraight, type Straight } from './straight.ts';

@@ -1,6 +1,6 @@
 /**
- * The same results by plain loops over the Parquet file: what the job is checked against. Nothing of
- * Millrace is imported here, on purpose.
+ * The same results by plain loops over the Parquet file: what the job is checked against. Nothing
+ * of Millrace is imported here, on purpose.
  */
 import { readFileSync } from 'node:fs';
 import { parquetMetadata, parquetRead } from 'hyparquet';

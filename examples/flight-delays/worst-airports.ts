@@ -1,6 +1,9 @@
 import type { Delays } from './results.ts';
 
-/** What all windows of an airport come to. Each flight is in three of them, so means stay what they are. */
+/**
+ * What all windows of an airport come to. Each flight is in three of them, so means stay what they
+ * are.
+ */
 interface Totals {
   flights: number;
   delay: number;
@@ -23,7 +26,9 @@ export class WorstAirports {
     totals.max = Math.max(totals.max, maxDelay);
   }
 
-  /** The ten with the highest mean delay among those with at least `flightsMin` flights, as a table. */
+  /**
+   * The ten with the highest mean delay among those with at least `flightsMin` flights, as a table.
+   */
   table(flightsMin = 1000): string {
     const rows = [...this.#totals]
       .map(([place, { flights, delay, delayed, max }]) => ({

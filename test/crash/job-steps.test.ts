@@ -48,7 +48,7 @@ function runProcess(args: readonly string[], killAfterMs?: number): Promise<stri
 }
 
 for (const step of STEPS) {
-  test(`[JOB-1] killed at ${step}, first and later, the job ends with the same output`, async () => {
+  test(`[JOB-1] killed at ${step}, first and later: the same output`, async () => {
     const directory = temporaryDirectory();
     writeInput(directory);
     const first = await runProcess([directory, step, '1']);
@@ -62,7 +62,7 @@ for (const step of STEPS) {
 
 const seed = Number(process.env['SEED'] ?? 20260101);
 
-test(`[JOB-1] killed ten times at random moments (seed ${seed}), the job ends with the same output`, async () => {
+test(`[JOB-1] killed ten times at random moments (seed ${seed}): the same output`, async () => {
   const directory = temporaryDirectory();
   const random = seededRandom(seed);
   writeInput(directory);

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { int32, json, seededRandom, string, topic } from '../../core/index.ts';
 import { csv, fileSink, fileSource, jsonl } from '../../connect/index.ts';
 import { defineJob, type Job } from '../../job/index.ts';
-import { hoppingWindow, tumblingWindow, type Windowed } from '../../streams/index.ts';
+import {
+  hoppingWindow,
+  tumblingWindow,
+  type StreamsBuilder,
+  type Windowed,
+} from '../../streams/index.ts';
 
 /** A sale: some shops of some towns, ordered by time. */
 interface Sale {
@@ -39,7 +44,10 @@ export function writeInput(directory: string): void {
   writeFileSync(join(directory, 'sales.csv'), ['at,shop,amount', ...lines, ''].join('\n'));
 }
 
-/** The job that is killed again and again: a join, a repartition, two kinds of windows, final results. */
+/**
+ * The job that is killed again and again: a join, a repartition, two kinds of windows, final
+ * results.
+ */
 export function smallJob(directory: string): Job {
   const columns = { at: 'number', amount: 'number' } as const;
   return defineJob({
@@ -59,50 +67,7 @@ export function smallJob(directory: string): Job {
         timestamp: (row) => row.at,
       }),
     ],
-    topology: (builder) => {
-      const table = builder.globalTable(towns);
-      const stream = builder.stream(sales);
-      const add = (sum: { count: number; sum: number }, amount: number) => {
-        return { count: sum.count + 1, sum: sum.sum + amount };
-      };
-      const toTotal = ({ key, windowStartMs }: Windowed<string>, value: ReturnType<typeof add>) => {
-        return { key, value: { place: key, windowStartMs, ...value } };
-      };
-      stream
-        .join(
-          table,
-          ({ key }) => key,
-          ({ amount }, { town }) => ({ amount, town }),
-        )
-        .map(({ value }) => ({ key: value.town, value: value.amount }))
-        .groupByKey({ key: string(), value: int32() })
-        .windowedBy(tumblingWindow({ sizeMs: HOUR_MS }))
-        .aggregate(
-          () => ({ count: 0, sum: 0 }),
-          (sum, { value }) => add(sum, value),
-          {
-            store: 'towns-hourly',
-            emit: 'final',
-          },
-        )
-        .toStream()
-        .map(({ key, value }) => toTotal(key, value))
-        .to(byTown);
-      stream
-        .groupByKey()
-        .windowedBy(hoppingWindow({ sizeMs: 2 * HOUR_MS, advanceMs: HOUR_MS }))
-        .aggregate(
-          () => ({ count: 0, sum: 0 }),
-          (sum, { value }) => add(sum, value.amount),
-          {
-            store: 'shops-hourly',
-            emit: 'final',
-          },
-        )
-        .toStream()
-        .map(({ key, value }) => toTotal(key, value))
-        .to(byShop);
-    },
+    topology,
     sinks: [
       fileSink({ topic: byTown, path: join(directory, 'out-town'), format: jsonl() }),
       fileSink({ topic: byShop, path: join(directory, 'out-shop'), format: jsonl() }),
@@ -110,6 +75,45 @@ export function smallJob(directory: string): Job {
     // Often, so that there are many commits and checkpoints to be killed in.
     streams: { commitIntervalMs: 20, checkpointIntervalMs: 60 },
   });
+}
+
+function topology(builder: StreamsBuilder): void {
+  const table = builder.globalTable(towns);
+  const stream = builder.stream(sales);
+  const add = (sum: { count: number; sum: number }, amount: number) => {
+    return { count: sum.count + 1, sum: sum.sum + amount };
+  };
+  const toTotal = ({ key, windowStartMs }: Windowed<string>, value: ReturnType<typeof add>) => {
+    return { key, value: { place: key, windowStartMs, ...value } };
+  };
+  stream
+    .join(
+      table,
+      ({ key }) => key,
+      ({ amount }, { town }) => ({ amount, town }),
+    )
+    .map(({ value }) => ({ key: value.town, value: value.amount }))
+    .groupByKey({ key: string(), value: int32() })
+    .windowedBy(tumblingWindow({ sizeMs: HOUR_MS }))
+    .aggregate(
+      () => ({ count: 0, sum: 0 }),
+      (sum, { value }) => add(sum, value),
+      { store: 'towns-hourly', emit: 'final' },
+    )
+    .toStream()
+    .map(({ key, value }) => toTotal(key, value))
+    .to(byTown);
+  stream
+    .groupByKey()
+    .windowedBy(hoppingWindow({ sizeMs: 2 * HOUR_MS, advanceMs: HOUR_MS }))
+    .aggregate(
+      () => ({ count: 0, sum: 0 }),
+      (sum, { value }) => add(sum, value.amount),
+      { store: 'shops-hourly', emit: 'final' },
+    )
+    .toStream()
+    .map(({ key, value }) => toTotal(key, value))
+    .to(byShop);
 }
 
 /** What the job has to write, by plain loops: the lines of both sinks, sorted. */
