@@ -80,7 +80,7 @@ export function flightDelays(output: string): Job {
         .groupByKey({ key: string(), value: int32() })
         .windowedBy(tumblingWindow({ sizeMs: days(1) }))
         .aggregate(noFlights, (sums, { value }) => add(sums, value), {
-          store: 'states',
+          store: 'state-days',
           emit: 'final',
         })
         .toStream()
@@ -90,7 +90,7 @@ export function flightDelays(output: string): Job {
         .groupByKey()
         .windowedBy(hoppingWindow({ sizeMs: hours(3), advanceMs: hours(1) }))
         .aggregate(noFlights, (sums, { value }) => add(sums, value.delay), {
-          store: 'airports',
+          store: 'airport-hours',
           emit: 'final',
         })
         .toStream()

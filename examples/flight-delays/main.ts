@@ -3,7 +3,7 @@
  * against plain loops over the same file, and prints the worst airports. With `--chaos 10` the job
  * is killed ten times on the way.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { progressDisplay, runJob, type JobProgress, type JobSummary } from 'millrace/job';
@@ -24,14 +24,19 @@ interface Flags {
 }
 
 const flags = readFlags();
-if (flags.isChild) await runAsChild();
-else await demonstrate();
+try {
+  if (flags.isChild) await runAsChild();
+  else await demonstrate();
+} catch (error) {
+  console.error(`flight-delays: ${describe(error)}`);
+  process.exit(1);
+}
 
 async function demonstrate(): Promise<void> {
   const startMs = performance.now();
   const { json, data, chaos, seed } = flags;
   const say = json ? (): void => undefined : (text: string): void => console.log(text);
-  rmSync(data, { recursive: true, force: true });
+  clear(data);
   say(`flight-delays: log, state and results go to ${data}`);
   if (chaos > 0) say(`chaos: ${chaos} kills, --seed ${seed} repeats them`);
   const straight = startStraight();
@@ -52,6 +57,27 @@ async function demonstrate(): Promise<void> {
     say(`${flights} in ${seconds.toFixed(1)} s, peak memory ${peakRssMb} MB`);
   }
   if (found.missing + found.duplicated + found.different > 0) process.exitCode = 1;
+}
+
+/** Removes what an earlier run has left, and nothing else. */
+function clear(directory: string): void {
+  const foreign = readdirIfThere(directory).filter((name) => name !== 'log' && name !== 'out');
+  if (foreign.length > 0) {
+    const what = `${directory} holds more than an earlier run: ${foreign.slice(0, 3).join(', ')}`;
+    throw new TypeError(`${what}; name an empty directory, or one that does not exist, with --data`);
+  }
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function readdirIfThere(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
+}
+
+/** Errors of Millrace say what, where and what to do; of others the stack is needed. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isKnown = 'code' in error || error instanceof TypeError;
+  return isKnown ? error.message : (error.stack ?? error.message);
 }
 
 interface Run {

@@ -21,5 +21,7 @@ export function startStraight(): Promise<Straight> {
 }
 
 if (process.argv[1] === file && process.argv.includes('--compute')) {
-  process.send?.(await computeStraight(), () => process.disconnect());
+  const straight = await computeStraight();
+  // Without a parent there is nobody to tell.
+  if (process.connected) process.send?.(straight, () => process.disconnect());
 }
