@@ -64,7 +64,9 @@ function clear(directory: string): void {
   const foreign = readdirIfThere(directory).filter((name) => name !== 'log' && name !== 'out');
   if (foreign.length > 0) {
     const what = `${directory} holds more than an earlier run: ${foreign.slice(0, 3).join(', ')}`;
-    throw new TypeError(`${what}; name an empty directory, or one that does not exist, with --data`);
+    throw new TypeError(
+      `${what}; name an empty directory, or one that does not exist, with --data`,
+    );
   }
   rmSync(directory, { recursive: true, force: true });
 }

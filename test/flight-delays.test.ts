@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from './kit/temporary-directory.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
+const main = join(root, 'examples/flight-delays/main.ts');
+
+function demonstrate(...flags: readonly string[]) {
+  const options = { cwd: root, encoding: 'utf8' } as const;
+  return spawnSync(process.execPath, [tsx, main, ...flags], options);
+}
+
+test('[JOB-1] three million flights, killed twice on their way, are all counted once', () => {
+  const data = join(temporaryDirectory(), 'data');
+  const flags = ['--json', '--chaos', '2', '--seed', '11', '--data', data];
+  const { status, stdout, stderr } = demonstrate(...flags);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({
+    records: 3_000_000,
+    windows: 621_218,
+    missing: 0,
+    duplicated: 0,
+    different: 0,
+    kills: 2,
+  });
+}, 180_000);
+
+test('the demonstration removes nothing that it has not made', () => {
+  const data = temporaryDirectory();
+  mkdirSync(join(data, 'log'));
+  writeFileSync(join(data, 'thesis.txt'), 'the only copy');
+  const { status, stderr } = demonstrate('--data', data);
+  expect(status).toBe(1);
+  expect(stderr).toContain('thesis.txt');
+  expect(readdirSync(data).sort()).toEqual(['log', 'thesis.txt']);
+});
+
+test('a flag that does not exist is explained', () => {
+  const { status, stderr } = demonstrate('--caos', '3');
+  expect(status).toBe(2);
+  expect(stderr).toContain('--chaos KILLS');
+});
