@@ -14,6 +14,8 @@ export interface RowShape {
 const QUOTE = 34;
 const CR = 13;
 const LF = 10;
+const UNCLOSED =
+  'a quote is opened and never closed; a field that begins with a quote has to end with one';
 const EMPTY_LINES = /^(?:\r?\n)*/;
 
 type Problem = NonNullable<TextPlace['problem']>;
@@ -176,7 +178,7 @@ function splitQuoted(
       const close = closingQuote(text, at);
       if (close === -1) {
         if (!isLast) return undefined;
-        return { fields, end: at, problem: invalidCsv('a quote is opened and never closed') };
+        return { fields, end: at, problem: invalidCsv(UNCLOSED) };
       }
       fields.push(text.slice(at + 1, close).replaceAll('""', '"'));
       stop = close + 1;

@@ -94,6 +94,7 @@ test('[CONNECT-CSV-7] columns become numbers or what a function makes of them', 
   for (const [count, reason] of [
     ['', /column count: "" is not a number/],
     ['n/a', /column count: "n\/a" is not a number/],
+    ['Infinity', /column count: "Infinity" is not a number/],
   ] as const) {
     const path = inputFile(`id,count,rate,at\n7,1,1,\n8,${count},1,\n`);
     expect(await connectFailure(readRows(format, path))).toMatchObject({
@@ -117,6 +118,28 @@ test('[CONNECT-CSV-8] a header without a wanted column, or with one twice', asyn
   expect(proto.code).toBe('INVALID_CSV');
 });
 
+test('[CONNECT-CSV-12] a header that is none: other line ends, other characters', async () => {
+  const mac = await connectFailure(readRows(csv(), inputFile('a,b\r1,2\r')));
+  expect(mac).toMatchObject({ code: 'INVALID_CSV', details: { line: 1, positionBytes: 0 } });
+  expect(mac.message).toMatch(/carriage returns without line feeds.*tr '\\r' '\\n'/);
+  const wide = await connectFailure(
+    readRows(csv(), inputFile(Buffer.from('a,b\n1,2\n', 'utf16le'))),
+  );
+  expect(wide.code).toBe('INVALID_CSV');
+  expect(wide.message).toMatch(/UTF-16.*iconv/);
+});
+
+test('[CONNECT-CSV-10] numbers are put in quotes where the delimiter is part of them', () => {
+  for (const [delimiter, line] of [
+    ['.', '"1.5".x'],
+    ['-', '1.5-x'],
+    [';', '1.5;x'],
+    ['5', '"1.5"5x'],
+  ] as const) {
+    expect(csv({ delimiter }).encoder(['a', 'b']).encode({ a: 1.5, b: 'x' })).toBe(line);
+  }
+});
+
 test('[CONNECT-CSV-9] columns that are not text have to be named to compile', () => {
   expectTypeOf(csv()).toExtend<SourceFormat<Record<string, string>>>();
   expectTypeOf(csv<{ code: 'a' | 'b' }>()).toExtend<SourceFormat<{ code: 'a' | 'b' }>>();
@@ -138,7 +161,10 @@ test('[CONNECT-CSV-9] columns that are not text have to be named to compile', ()
 
 const field = fc.oneof(
   fc.string({ maxLength: 8 }),
-  fc.string({ unit: fc.constantFrom(',', '"', '\n', '\r\n', ' ', 'é', '🚀', 'x'), maxLength: 8 }),
+  fc.string({
+    unit: fc.constantFrom(',', '"', '\n', '\r\n', ' ', 'é', '🚀', 'x', '\ufeff'),
+    maxLength: 8,
+  }),
   fc.constantFrom('', '0', 'x'.repeat(5000)),
 );
 

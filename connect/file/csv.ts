@@ -128,6 +128,15 @@ function checkNames(file: string, names: readonly string[]): void {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   const place = { file, line: 1, positionBytes: 0 };
   if (twice !== undefined) throw invalidCsv(`the header names the column "${twice}" twice`)(place);
+  const odd = names.find((name) => /[\0\r]/.test(name));
+  if (odd !== undefined) {
+    const reason = odd.includes('\0')
+      ? 'the header holds NUL characters, as UTF-16 read byte by byte does; convert the file ' +
+        'first, with iconv -f UTF-16 -t UTF-8'
+      : 'the header holds carriage returns without line feeds, once the line ends of Macs; ' +
+        "convert the file first, with tr '\\r' '\\n'";
+    throw invalidCsv(reason)(place);
+  }
   // As a property it would set the row's prototype, and the column would be lost.
   if (names.includes('__proto__')) throw invalidCsv('__proto__ cannot be a column')(place);
 }
@@ -149,7 +158,8 @@ function parserOf(column: 'number' | 'number?' | FieldParser): FieldParser {
 
 function parseNumber(text: string): number {
   const value = Number(text);
-  if (Number.isNaN(value) || text.trim() === '') {
+  // Infinity is none either: JSON would make it null.
+  if (!Number.isFinite(value) || text.trim() === '') {
     throw new TypeError(`${JSON.stringify(text)} is not a number`);
   }
   return value;
@@ -160,11 +170,15 @@ class CsvEncoder implements RowEncoder<object> {
   columns: readonly string[] | undefined;
   readonly #delimiter: string;
   readonly #special: RegExp;
+  /** A number is never put in quotes, unless the delimiter is one of its characters. */
+  readonly #isNumberPlain: boolean;
 
   constructor(delimiter: string, columns: readonly string[] | undefined) {
     this.columns = columns;
     this.#delimiter = delimiter;
-    this.#special = new RegExp(`["\\r\\n${delimiter.replace(/[\\\]^-]/, '\\$&')}]`);
+    // A byte order mark at the start of a file would be no part of the text on the way back in.
+    this.#special = new RegExp(`["\\r\\n\\ufeff${delimiter.replace(/[\\\]^-]/, '\\$&')}]`);
+    this.#isNumberPlain = !/[-+.\w]/.test(delimiter);
   }
 
   get header(): string | undefined {
@@ -190,7 +204,7 @@ class CsvEncoder implements RowEncoder<object> {
   }
 
   #field(value: unknown): string {
-    if (typeof value === 'number') return String(value);
+    if (typeof value === 'number' && this.#isNumberPlain) return String(value);
     const text = textOf(value);
     if (text === undefined) return '';
     return text === '' || this.#special.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -203,6 +217,8 @@ function textOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return undefined;
   if (value instanceof Date) return value.toISOString();
   if (typeof value === 'object') return JSON.stringify(value);
-  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') {
+    return String(value);
+  }
   throw new TypeError(`a ${typeof value} has no form in CSV`);
 }

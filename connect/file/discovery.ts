@@ -1,8 +1,9 @@
-import { readdir } from 'node:fs';
-import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
-import type { FileSystem } from '../../core/index.ts';
+import { promises, readdir } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { glob, isDynamicPattern } from 'tinyglobby';
+import { nodeFileSystem, type FileSystem } from '../../core/index.ts';
 import { ConnectError } from '../errors.ts';
-import { fileFailure, notAFile } from './failure.ts';
+import { fileFailure, notAFile, notStored } from './failure.ts';
 
 /** A file that was found, with the size that it had then. */
 export interface FoundFile {
@@ -12,7 +13,9 @@ export interface FoundFile {
 
 /**
  * The files that `path` names, by name: itself, or what it matches as a pattern (`flights/*.csv`,
- * `logs/**\/2024-*.jsonl`). Relative paths stay relative, and begin at the working directory.
+ * `logs/**\/2024-*.jsonl`). Relative paths stay relative, and begin at the working directory;
+ * absolute ones stay absolute: a file's name, by which its offset goes, is the same wherever the
+ * program was started.
  *
  * Patterns are matched on the machine's disk, whatever the file system.
  *
@@ -33,21 +36,25 @@ export async function findFiles(fileSystem: FileSystem, path: string): Promise<F
     found.push(file);
   }
   if (found.length > 0) return found;
-  const message =
-    `no file matches ${path}; check the pattern ` +
-    `(it is taken from ${process.cwd()}), or ${escapePath('*')} for any name`;
+  const message = `no file matches ${path}; check the pattern: it is taken from ${process.cwd()}`;
   throw new ConnectError('NO_FILE_MATCHES', message, { pattern: path });
 }
 
 async function stat(fileSystem: FileSystem, path: string): Promise<FoundFile | undefined> {
   let found;
+  let isStream = false;
   try {
     found = await fileSystem.stat(path);
+    // Of the size 0, it would be taken for an empty file; opening it could wait for ever.
+    if (found?.sizeBytes === 0 && !found.isDirectory && fileSystem === nodeFileSystem) {
+      isStream = !(await promises.stat(path)).isFile();
+    }
   } catch (cause) {
     throw fileFailure(path, 'open', cause);
   }
   if (found === undefined) return undefined;
   if (found.isDirectory) throw notAFile(path);
+  if (isStream) throw notStored(path);
   return { path, sizeBytes: found.sizeBytes };
 }
 
@@ -64,7 +71,11 @@ async function match(pattern: string): Promise<string[]> {
       done(error, entries);
     });
   }) as typeof readdir;
-  const names = await glob(pattern, { fs: { readdir: watched }, dot: true });
+  const names = await glob(pattern, {
+    fs: { readdir: watched },
+    dot: true,
+    absolute: isAbsolute(pattern),
+  });
   if (failure !== undefined) throw fileFailure(failure.path, 'list', failure.cause);
   return names;
 }

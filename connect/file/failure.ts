@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { LogError } from '../../core/index.ts';
 import { ConnectError } from '../errors.ts';
 
@@ -18,8 +19,10 @@ export type FileOperation =
 export function fileFailure(path: string, operation: FileOperation, cause: unknown): Error {
   if (cause instanceof ConnectError) return cause;
   switch (errnoOf(cause)) {
-    case 'ENOENT': {
-      const message = `there is no file ${path}; paths are taken from ${process.cwd()}`;
+    case 'ENOENT':
+    case 'ENOTDIR': {
+      const start = isAbsolute(path) ? '' : `; the path is taken from ${process.cwd()}`;
+      const message = `there is no file ${path}${start}`;
       return new ConnectError('FILE_NOT_FOUND', message, { path }, { cause });
     }
     case 'EISDIR':
@@ -49,8 +52,17 @@ export function fileFailure(path: string, operation: FileOperation, cause: unkno
 
 /** NOT_A_FILE, with what to write instead. */
 export function notAFile(path: string, cause?: unknown): ConnectError {
-  const message = `${path} is a directory; name its files, for example '${path}/*.csv'`;
+  const example = `${path.replace(/\/+$/, '')}/*.csv`;
+  const message = `${path} is a directory; name its files, for example '${example}'`;
   return new ConnectError('NOT_A_FILE', message, { path }, { cause });
+}
+
+/** NOT_A_FILE for a pipe or a device, which cannot be read again after a crash. */
+export function notStored(path: string): ConnectError {
+  const message =
+    `${path} is a pipe or a device, of which nothing can be read twice; ` +
+    'write what comes from it to a file first';
+  return new ConnectError('NOT_A_FILE', message, { path });
 }
 
 /** FILE_CHANGED: what a former run read of the file no longer holds. */

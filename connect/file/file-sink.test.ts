@@ -289,19 +289,31 @@ test('[CONNECT-FILES-11] one process, and one sink, writes to a directory', asyn
 test('[CONNECT-FILES-12] missing and damaged files are errors that name them', async () => {
   await using log = await temporaryLog();
   await produce(log, 2);
+  const edits: readonly (readonly [string, string, RegExp])[] = [
+    ['part-0-00000.jsonl', '../../precious', /parts is incomplete/],
+    ['"partition": 0', '"partition": 1', /parts is incomplete/],
+    ['"parts": [', '"parts": [null,', /parts is incomplete/],
+    ['"lastOffset": 1', '"lastOffset": 9e99', /parts is incomplete/],
+    ['"firstOffset": 0', '"firstOffset": 2', /not in the order of its offsets/],
+    ['"offsets": {', '"offsets": null, "other": {', /no offsets/],
+    ['"offsets": {', '"offsets": { "x": 1,', /no offsets/],
+    ['"complete": true', '"complete": 1', /whether it is complete/],
+    ['"format"', '"columns": "a", "format"', /columns are no names/],
+    ['"topic": {', '"topic": null, "other": {', /no topic/],
+  ];
   const damages: readonly (readonly [string, (file: string) => void, RegExp])[] = [
     ['part-0-00000.jsonl', (file) => rmSync(file), /it is missing/],
     ['part-1-00000.jsonl', (file) => truncateSync(file, 5), /it has 5 bytes/],
     ['manifest.json', (file) => truncateSync(file, 50), /it is not JSON/],
     ['manifest.json', (file) => writeFileSync(file, '{"version":2}'), /version is 2/],
-    [
-      'manifest.json',
-      (file) => {
+    ...edits.map(([from, to, reason]): (typeof damages)[number] => {
+      const edit = (file: string): void => {
         const text = readFileSync(file, 'utf8');
-        writeFileSync(file, text.replace('part-0-00000.jsonl', '../../precious'));
-      },
-      /parts is incomplete/,
-    ],
+        expect(text).toContain(from);
+        writeFileSync(file, text.replace(from, to));
+      };
+      return ['manifest.json', edit, reason];
+    }),
   ];
   for (const [name, damage, reason] of damages) {
     const path = temporaryDirectory();

@@ -15,6 +15,7 @@ import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
 import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { SourceConnector } from '../connector.ts';
+import { connectOffsets } from '../runtime/source-offsets.ts';
 import { SourceRunner } from '../runtime/source-runner.ts';
 import { csv } from './csv.ts';
 import { fileSource } from './file-source.ts';
@@ -111,7 +112,7 @@ test('[CONNECT-INPUT-4] no file, no match, a directory: one error each', async (
   expect(await connectFailure(run(log, textSource(missing)))).toMatchObject({
     code: 'FILE_NOT_FOUND',
     details: { path: missing },
-    message: expect.stringContaining(`there is no file ${missing}; paths are taken from`) as string,
+    message: expect.stringContaining(`there is no file ${missing}`) as string,
   });
   const pattern = `${directory}/*.csv`;
   expect(await connectFailure(run(log, textSource(pattern)))).toMatchObject({
@@ -123,7 +124,30 @@ test('[CONNECT-INPUT-4] no file, no match, a directory: one error each', async (
     details: { path: directory },
     message: expect.stringContaining(`'${directory}/*.csv'`) as string,
   });
+  expect(await connectFailure(run(log, textSource('gone.txt')))).toMatchObject({
+    message: `there is no file gone.txt; the path is taken from ${process.cwd()}`,
+  });
+  const below = join(directory, 'a.txt/b.txt');
+  expect((await connectFailure(run(log, textSource(below)))).code).toBe('FILE_NOT_FOUND');
   expect(await committed(log)).toEqual([]);
+});
+
+test('[CONNECT-INPUT-12] a pipe or a device is no empty file', async () => {
+  await using log = await temporaryLog();
+  for (const path of ['/dev/null', '/dev/zero']) {
+    expect(await connectFailure(run(log, textSource(path)))).toMatchObject({
+      code: 'NOT_A_FILE',
+      details: { path },
+    });
+  }
+});
+
+test('[CONNECT-INPUT-13] the names of files do not depend on the working directory', async () => {
+  await using log = await temporaryLog();
+  const directory = directoryOf({ 'a.txt': 'a\n' });
+  await run(log, textSource(`${directory}/*.txt`));
+  const offsets = await readTopic(log, connectOffsets, 'read_committed');
+  expect(offsets.map(({ key }) => key?.[1])).toEqual([{ file: join(directory, 'a.txt') }]);
 });
 
 test('[CONNECT-INPUT-5] no right to a file is an error, not an empty input', async () => {

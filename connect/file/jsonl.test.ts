@@ -16,6 +16,7 @@ test('[CONNECT-JSONL-2] a line that is not JSON is an error with its place', asy
     expect(code).toBe('INVALID_JSON');
     expect(details).toMatchObject({ file: path, line: 3, positionBytes: 12 });
     expect(message).toContain(`${path}, line 3 (byte 12): the line is not JSON`);
+    expect(message).toContain("jq -c '.[]'");
   }
 });
 

@@ -31,7 +31,9 @@ const PARSER: TextParser<unknown> = {
 function invalidJson(cause: unknown) {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return (place: Parameters<typeof placeText>[0]): ConnectError => {
-    const message = `${placeText(place)}: the line is not JSON: ${reason}`;
+    const message =
+      `${placeText(place)}: the line is not JSON: ${reason}; correct it, or if the file is one ` +
+      "JSON array, make lines of it, for example with jq -c '.[]'";
     return new ConnectError('INVALID_JSON', message, { ...place, reason }, { cause });
   };
 }

@@ -1,4 +1,5 @@
 import { appendFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { connectFailure, inputFile, readBatches, readRows } from '../../test/kit/connect.ts';
@@ -32,10 +33,19 @@ test('[CONNECT-TEXT-3] bytes that are not UTF-8 are an error with their place', 
   expect(code).toBe('NOT_UTF8');
   expect(details).toEqual({ file: path, line: 3, positionBytes: 5 });
 
-  for (const content of [Buffer.from('\uFEFFab', 'utf16le'), Buffer.from([0xfe, 0xff, 0, 0x61])]) {
-    const { code, message } = await connectFailure(readRows(lines(), inputFile(content)));
-    expect(code).toBe('NOT_UTF8');
-    expect(message).toMatch(/iconv/);
+  const latin = Buffer.from('ä'.repeat(3), 'latin1');
+  for (const [content, toDo] of [
+    [latin, /iconv -f WINDOWS-1252/],
+    [Buffer.from('\uFEFFab', 'utf16le'), /iconv -f UTF-16/],
+    [Buffer.from([0xfe, 0xff, 0, 0x61]), /iconv -f UTF-16/],
+    [gzipSync('a\n'), /packed with gzip/],
+    [Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), latin]), /packed with zstd/],
+    [Buffer.concat([Buffer.from('PK\x03\x04'), latin]), /zip archive/],
+    [Buffer.concat([Buffer.from('PAR1'), latin]), /read it with parquet\(\)/],
+  ] as const) {
+    const failure = await connectFailure(readRows(lines(), inputFile(content)));
+    expect(failure.code).toBe('NOT_UTF8');
+    expect(failure.message).toMatch(toDo);
   }
 });
 

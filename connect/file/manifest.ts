@@ -6,8 +6,11 @@ import { fileFailure } from './failure.ts';
 /** The file in an output directory that says what in it counts. */
 export const MANIFEST = 'manifest.json';
 
-/** What part files are called: nothing else in a directory is ever cut or removed. */
-export const PART_NAME: RegExp = /^part-\d+-\d{5,}\.\w+$/;
+/**
+ * What part files are called, with their partition: nothing else in a directory is ever cut or
+ * removed.
+ */
+export const PART_NAME: RegExp = /^part-(\d+)-\d{5,}\.\w+$/;
 
 /** One file of the output. */
 export interface ManifestPart {
@@ -104,20 +107,61 @@ export function damaged(file: string, reason: string, cause?: unknown): ConnectE
 /** Why a value is no manifest; undefined when it is one. */
 function faultOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is no object';
-  const { version, topic, format, offsets, parts } = value as Partial<Manifest>;
-  if ((version as unknown) !== 1) return `its version is ${String(version)}, and 1 is known`;
-  if (typeof topic?.name !== 'string' || typeof topic.id !== 'string') return 'it names no topic';
+  const manifest = value as Partial<Record<keyof Manifest, unknown>>;
+  const { version, topic, format, columns, complete, offsets, parts } = manifest;
+  if (version !== 1) return `its version is ${String(version)}, and 1 is known`;
+  const { name, id } = objectOf(topic);
+  if (typeof name !== 'string' || typeof id !== 'string') return 'it names no topic';
   if (typeof format !== 'string') return 'it names no format';
-  const isOffset = (each: unknown): boolean => Number.isSafeInteger(each) && (each as number) >= 0;
-  if (typeof offsets !== 'object' || !Object.values(offsets).every(isOffset)) {
+  if (columns !== undefined && !isListOf(columns, (each) => typeof each === 'string')) {
+    return 'its columns are no names';
+  }
+  if (typeof complete !== 'boolean') return 'it does not say whether it is complete';
+  const isPlace = ([partition, offset]: [string, unknown]): boolean =>
+    /^\d+$/.test(partition) && isCount(offset);
+  if (offsets === null || typeof offsets !== 'object' || !Object.entries(offsets).every(isPlace)) {
     return 'it has no offsets';
   }
-  if (!Array.isArray(parts)) return 'it has no parts';
-  const isPart = (part: Partial<ManifestPart>): boolean =>
-    PART_NAME.test(part.file ?? '') &&
-    [part.partition, part.firstOffset, part.lastOffset, part.records, part.sizeBytes].every(
-      isOffset,
-    ) &&
-    /^[0-9a-f]{8}$/.test(part.crc32 ?? '');
-  return parts.every(isPart) ? undefined : 'one of its parts is incomplete';
+  if (!isListOf(parts, isPart)) return 'one of its parts is incomplete';
+  return faultOfParts(parts as readonly ManifestPart[]);
+}
+
+/** Why parts that are sound one by one do not go together. */
+function faultOfParts(parts: readonly ManifestPart[]): string | undefined {
+  const next = new Map<number, number>();
+  const open = new Set<number>();
+  for (const { file, partition, firstOffset, lastOffset, isSealed } of parts) {
+    if (open.has(partition)) return `${file} follows on a part that is not sealed`;
+    if (firstOffset < (next.get(partition) ?? 0) || lastOffset < firstOffset) {
+      return `${file} is not in the order of its offsets`;
+    }
+    next.set(partition, lastOffset + 1);
+    if (!isSealed) open.add(partition);
+  }
+  return undefined;
+}
+
+function isPart(value: unknown): boolean {
+  const part = objectOf(value) as Partial<Record<keyof ManifestPart, unknown>>;
+  const { file, partition, firstOffset, lastOffset, records, sizeBytes, crc32, isSealed } = part;
+  return (
+    typeof file === 'string' &&
+    PART_NAME.exec(file)?.[1] === String(partition) &&
+    [partition, firstOffset, lastOffset, records, sizeBytes].every(isCount) &&
+    typeof crc32 === 'string' &&
+    /^[0-9a-f]{8}$/.test(crc32) &&
+    typeof isSealed === 'boolean'
+  );
+}
+
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isListOf(value: unknown, isElement: (each: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isElement);
 }

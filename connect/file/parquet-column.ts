@@ -4,6 +4,7 @@
  * each value of a nullable column one by one: page by page the memory is bounded, and it takes two
  * thirds of the time.
  */
+import { crc32 } from 'node:zlib';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { convert, convertWithDictionary, DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
 import { decompressPage, readDataPage, readDataPageV2 } from 'hyparquet/src/datapage.js';
@@ -12,11 +13,11 @@ import type {
   ColumnMetaData,
   Compressors,
   DecodedArray,
+  Encoding,
   PageHeader,
-  ParquetParsers,
-  SchemaElement,
   SchemaTree,
 } from 'hyparquet';
+import { columnValues } from './parquet-values.ts';
 
 /** What hyparquet's functions are told of a column. */
 type ColumnDecoder = Parameters<typeof convert>[1];
@@ -41,6 +42,10 @@ export function* decodePages(
     const header = parquetHeader(reader);
     const page = new Uint8Array(bytes, reader.offset, header.compressed_page_size);
     reader.offset += header.compressed_page_size;
+    // Not every writer computes it.
+    if (header.crc !== undefined && header.crc >>> 0 !== crc32(page)) {
+      throw new TypeError('the checksum of a page is wrong');
+    }
     const { codec, type, element, compressors } = decoder;
     if (header.dictionary_page_header !== undefined) {
       const plain = decompressPage(page, header.uncompressed_page_size, codec, compressors);
@@ -65,13 +70,26 @@ function decodePage(
   if (v1 !== undefined) {
     const plain = decompressPage(page, header.uncompressed_page_size, codec, compressors);
     const { definitionLevels, dataPage } = readDataPage(plain, v1, decoder);
-    const values = convertWithDictionary(dataPage, dictionary, v1.encoding, decoder);
+    const values = valuesOf(dataPage, dictionary, v1.encoding, decoder);
     return withNulls(values, definitionLevels, v1.num_values);
   }
   if (v2 === undefined) throw new TypeError('a data page without a header');
   const { definitionLevels, dataPage } = readDataPageV2(page, header, decoder);
-  const values = convertWithDictionary(dataPage, dictionary, v2.encoding, decoder);
+  const values = valuesOf(dataPage, dictionary, v2.encoding, decoder);
   return withNulls(values, definitionLevels, v2.num_values);
+}
+
+function valuesOf(
+  dataPage: DecodedArray,
+  dictionary: DecodedArray | undefined,
+  encoding: Encoding,
+  decoder: ColumnDecoder,
+): DecodedArray {
+  const values = convertWithDictionary(dataPage, dictionary, encoding, decoder);
+  if (encoding.endsWith('_DICTIONARY') && (!dictionary || values.includes(undefined))) {
+    throw new TypeError('a value is not in the dictionary');
+  }
+  return values;
 }
 
 /** Puts nulls where the definition level (0 or 1 in a flat column) says that there is no value. */
@@ -91,21 +109,7 @@ function withNulls(
 
 function columnDecoder(metadata: ColumnMetaData, options: ColumnOptions): ColumnDecoder {
   const { schemaPath, compressors, timestamps } = options;
-  let { element } = schemaPath.at(-1)!;
-  let parsers: ParquetParsers = { ...DEFAULT_PARSERS, ...timestampParsers(timestamps) };
-  if (isInteger64(element)) {
-    // hyparquet leaves them as bigints, one made for each row. Told that the column is a timestamp
-    // it calls a parser instead, and for a dictionary once for each of its values.
-    const toNumber = isUnsigned(element) ? unsignedNumber : exactNumber;
-    parsers = { ...parsers, timestampFromMilliseconds: toNumber };
-    const { type = 'INT64', repetition_type: repetition = 'OPTIONAL', name } = element;
-    element = {
-      type,
-      repetition_type: repetition,
-      name,
-      logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' },
-    };
-  }
+  const { element, parsers } = columnValues(schemaPath.at(-1)!.element, timestamps);
   const { path_in_schema: pathInSchema } = metadata;
   return {
     ...metadata,
@@ -113,49 +117,6 @@ function columnDecoder(metadata: ColumnMetaData, options: ColumnOptions): Column
     element,
     schemaPath: [...schemaPath.slice(0, -1), { ...schemaPath.at(-1)!, element }],
     compressors,
-    parsers,
+    parsers: { ...DEFAULT_PARSERS, ...parsers },
   };
-}
-
-/** What makes timestamps of the units that Parquet has. */
-export function timestampParsers(timestamps: 'date' | 'ms'): Partial<ParquetParsers> {
-  const make = timestamps === 'ms' ? (ms: number) => ms : (ms: number) => new Date(ms);
-  return {
-    timestampFromMilliseconds: (millis) => make(Number(millis)),
-    timestampFromMicroseconds: (micros) => make(Math.floor(Number(micros) / 1e3)),
-    timestampFromNanoseconds: (nanos) => make(Number(nanos / 1_000_000n)),
-    dateFromDays: (days) => make(days * 86_400_000),
-  };
-}
-
-/**
- * A value of a nested column: numbers for bigints where they are exact, null for what is not there.
- */
-export function plainValue(value: unknown): unknown {
-  if (value === undefined) return null;
-  if (typeof value === 'bigint') return exactNumber(value);
-  if (Array.isArray(value)) return value.map(plainValue);
-  if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Date || ArrayBuffer.isView(value)) return value;
-  const entries = Object.entries(value).map(([name, each]) => [name, plainValue(each)]);
-  return Object.fromEntries(entries);
-}
-
-function isInteger64({ type, converted_type: old, logical_type: logical }: SchemaElement): boolean {
-  if (type !== 'INT64') return false;
-  const isPlain = old === undefined || ['INT_64', 'UINT_64', 'TIME_MICROS'].includes(old);
-  return isPlain && (logical === undefined || ['INTEGER', 'TIME'].includes(logical.type));
-}
-
-function isUnsigned({ converted_type: old, logical_type: logical }: SchemaElement): boolean {
-  return old === 'UINT_64' || (logical?.type === 'INTEGER' && !logical.isSigned);
-}
-
-function exactNumber(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
-}
-
-function unsignedNumber(value: bigint): number | bigint {
-  return exactNumber(BigInt.asUintN(64, value));
 }

@@ -25,8 +25,9 @@ export async function readFooter(file: File): Promise<Footer> {
   const sizeBytes = await file.sizeBytes();
   const head = Buffer.from(await readBytes(file, 0, Math.min(4, sizeBytes))).toString('latin1');
   if (head !== MAGIC) {
-    const found = sizeBytes === 0 ? 'it is empty' : `it begins with ${JSON.stringify(head)}`;
-    throw invalidParquet(path, sizeBytes, `${found}, not with ${MAGIC}: is it another format?`);
+    const found = `it begins with ${JSON.stringify(head)}, not with ${MAGIC}`;
+    const reason = sizeBytes === 0 ? 'it is empty' : `${found}: is it another format?`;
+    throw invalidParquet(path, sizeBytes, reason);
   }
   let tail = Buffer.from(await readBytes(file, Math.max(0, sizeBytes - TAIL_BYTES), sizeBytes));
   if (sizeBytes < 12 || tail.toString('latin1', tail.length - 4) !== MAGIC) {
@@ -42,13 +43,22 @@ export async function readFooter(file: File): Promise<Footer> {
     tail = Buffer.from(await readBytes(file, sizeBytes - metadataBytes - 8, sizeBytes));
   }
   const footer = tail.subarray(tail.length - metadataBytes - 8);
+  let metadata: FileMetaData;
   try {
-    const metadata = parquetMetadata(new Uint8Array(footer));
-    return { metadata, sizeBytes, check: crc32(footer) };
+    metadata = parquetMetadata(new Uint8Array(footer));
+    checkRows(metadata);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw invalidParquet(path, sizeBytes, `its metadata cannot be read: ${reason}`, cause);
   }
+  return { metadata, sizeBytes, check: crc32(footer) };
+}
+
+/** A footer has no checksum of its own, but says how many rows there are twice. */
+function checkRows({ num_rows: rows, row_groups: groups }: FileMetaData): void {
+  const sum = groups.reduce((before, { num_rows: each }) => before + each, 0n);
+  if (rows === sum) return;
+  throw new TypeError(`it counts ${rows} rows, but ${sum} in its row groups`);
 }
 
 /** The bytes from `start` to `end`. @throws ConnectError FILE_CHANGED, STORAGE_FAILED */

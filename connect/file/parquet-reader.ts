@@ -15,7 +15,8 @@ import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';
 import type { InputFile, RowBatch, RowReader } from './format.ts';
 import { invalidParquet, readBytes, readFooter, type Footer } from './parquet-footer.ts';
-import { decodePages, timestampParsers, plainValue } from './parquet-column.ts';
+import { decodePages } from './parquet-column.ts';
+import { plainValue, TEXT_PARSERS, timestampParsers } from './parquet-values.ts';
 
 /** `ParquetOptions` of any row type. */
 interface ReaderOptions {
@@ -103,6 +104,7 @@ export class ParquetReader implements RowReader<object> {
 
   async next(): Promise<RowBatch<object> | undefined> {
     while (this.#row >= this.#groupEnd) {
+      this.#endGroup();
       const group = this.#footer.metadata.row_groups[this.#groupIndex++];
       if (group === undefined) return undefined;
       const groupStart = this.#groupEnd;
@@ -127,8 +129,19 @@ export class ParquetReader implements RowReader<object> {
     return this.#file.close();
   }
 
-  async #openGroup(group: RowGroup, skippedRows: number): Promise<void> {
+  /** Lets go of the row group that was read. */
+  #endGroup(): void {
+    for (const { name, page, at, pages } of this.#open) {
+      if (at === page.length && pages.next().done === true) continue;
+      throw this.#undecodable(
+        name,
+        new TypeError('it has more values than the row group has rows'),
+      );
+    }
     this.#open = [];
+  }
+
+  async #openGroup(group: RowGroup, skippedRows: number): Promise<void> {
     const columns: OpenColumn[] = [];
     for (const tree of this.#columns) {
       const { name } = tree.element;
@@ -179,7 +192,7 @@ export class ParquetReader implements RowReader<object> {
         rowStart: rowEnd - Number(group.num_rows),
         rowEnd,
         compressors: COMPRESSORS,
-        parsers: timestampParsers(this.#timestamps),
+        parsers: { ...TEXT_PARSERS, ...timestampParsers(this.#timestamps) },
       });
       return [rows.map((row) => plainValue(row[name]))].values();
     } catch (cause) {
@@ -241,7 +254,16 @@ function selectColumns(
   wanted: readonly string[] | undefined,
 ): readonly SchemaTree[] {
   const names = children.map(({ element }) => element.name);
-  if (wanted === undefined) return children;
+  if (wanted === undefined) {
+    // As a property it would set the row's prototype, and the column would be lost.
+    if (!names.includes('__proto__')) return children;
+    const message = `${file}: __proto__ cannot be a column of a row; name the others in columns`;
+    throw new ConnectError('UNKNOWN_COLUMN', message, {
+      file,
+      column: '__proto__',
+      columns: names,
+    });
+  }
   return wanted.map((column) => {
     const index = names.indexOf(column);
     if (index === -1) {

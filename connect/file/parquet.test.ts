@@ -8,7 +8,7 @@ import { parquetWriteBuffer, type ColumnSource } from 'hyparquet-writer';
 import { expect, test } from 'vitest';
 import { nodeFileSystem } from '../../core/index.ts';
 import { connectFailure, inputFile, readBatches, readRows } from '../../test/kit/connect.ts';
-import { plainValue } from './parquet-column.ts';
+import { plainValue } from './parquet-values.ts';
 import { parquet } from './parquet.ts';
 
 const ROWS = 30_000;

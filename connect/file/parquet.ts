@@ -21,9 +21,11 @@ const CHECKS: OptionChecks<ParquetOptions<object>> = {
 /**
  * Parquet, in all its encodings and compressions but LZO. A row is an object with a property for
  * each column, null where there is no value. 64-bit integers become numbers where they are exact,
- * else bigints; `Row` is taken on trust.
+ * else bigints; decimals become numbers where all their digits fit, else text. `Row` is taken on
+ * trust.
  *
  * Read page by page: memory holds one page of each column, and the packed bytes of one row group.
+ * Nested columns are read a whole row group at once, and decimals in them are products of floats.
  *
  * @example
  * parquet<{ date: Date; delay: number; origin: string }>({ columns: ['date', 'delay', 'origin'] })

@@ -63,6 +63,9 @@ interface TextOffset {
 const CHUNK_BYTES = 256 * 1024;
 /** Enough to tell files apart that share a header, and read back in no time. */
 const CHECK_BYTES = 1024;
+/** Enough to know other kinds of file by. */
+const HEAD_BYTES = 4;
+const EMPTY = Buffer.alloc(0);
 const LF = 10;
 const CR = 13;
 
@@ -90,6 +93,8 @@ export class TextReader<Row> implements RowReader<Row> {
   #end = 0;
   /** Line ends before `#start`. */
   #lines: number;
+  /** What to do when it is not UTF-8; set when the start of the file is seen. */
+  #toDo: string = conversionOf(EMPTY);
 
   private constructor(
     file: File,
@@ -109,7 +114,7 @@ export class TextReader<Row> implements RowReader<Row> {
   /**
    * Opens a file at its offset, or at its start.
    *
-   * @throws ConnectError as `SourceFormat.open`; NOT_UTF8 for UTF-16.
+   * @throws ConnectError as `SourceFormat.open`
    */
   static async open<Row>(
     input: InputFile,
@@ -240,13 +245,10 @@ export class TextReader<Row> implements RowReader<Row> {
 
   /** Reads what comes before the place to begin at, and a little behind it, and looks at both. */
   async #begin(known: TextOffset | undefined): Promise<void> {
-    await this.#read(Math.min(this.#start + 2, this.#sizeBytes - this.#base));
+    await this.#read(Math.min(this.#start + HEAD_BYTES, this.#sizeBytes - this.#base));
     const buffer = this.#buffer;
     if (known === undefined) {
-      if (this.#end < 2) return;
-      const isUtf16 = [0xfeff, 0xfffe].includes(buffer.readUInt16BE(0));
-      if (isUtf16) throw this.#notUtf8(buffer.subarray(0, 2));
-      if (this.#sizeBytes >= 3) await this.#read(1);
+      this.#toDo = conversionOf(buffer.subarray(0, this.#end));
       if (this.#end >= 3 && buffer.readUIntBE(0, 3) === 0xefbbbf) this.#start = 3;
       return;
     }
@@ -283,9 +285,8 @@ export class TextReader<Row> implements RowReader<Row> {
     }
     const place = { ...this.#place(), line };
     const positionBytes = place.positionBytes + start;
-    const message =
-      `${placeText({ ...place, positionBytes })}: the text is not UTF-8; convert the file first, ` +
-      'for example with iconv -f WINDOWS-1252 -t UTF-8 (or -f UTF-16)';
+    const where = placeText({ ...place, positionBytes });
+    const message = `${where}: the text is not UTF-8; ${this.#toDo}`;
     return new ConnectError('NOT_UTF8', message, { ...place, positionBytes });
   }
 
@@ -298,6 +299,18 @@ export class TextReader<Row> implements RowReader<Row> {
 /** A place as messages name it. */
 export function placeText({ file, line, positionBytes }: FilePlace): string {
   return `${file}, line ${line} (byte ${positionBytes})`;
+}
+
+/** What to do about a file that is not UTF-8, by how it begins. */
+function conversionOf(head: Buffer): string {
+  const start = head.toString('latin1');
+  const isUtf16 = start.startsWith('\xff\xfe') || start.startsWith('\xfe\xff');
+  if (isUtf16) return 'it is UTF-16: convert the file first, with iconv -f UTF-16 -t UTF-8';
+  if (start.startsWith('\x1f\x8b')) return 'it is packed with gzip: unpack it first, with gunzip';
+  if (start.startsWith('\x28\xb5\x2f\xfd')) return 'it is packed with zstd: unpack it first';
+  if (start.startsWith('PK\x03\x04')) return 'it is a zip archive or an Office file: unpack it';
+  if (start.startsWith('PAR1')) return 'it is Parquet: read it with parquet()';
+  return 'convert the file first, for example with iconv -f WINDOWS-1252 -t UTF-8';
 }
 
 function checkSize(path: string, sizeBytes: number, known: TextOffset | undefined): void {
