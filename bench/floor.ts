@@ -1,7 +1,7 @@
 /**
- * The floor: what a loop written by hand costs for the same bytes with the same codec, one thread, one
- * file, nothing else: no offsets, no index, no transaction, no recovery. The other benchmarks quote
- * themselves as a multiple of it.
+ * The floor: what a loop written by hand costs for the same bytes with the same codec, one thread,
+ * one file, nothing else: no offsets, no index, no transaction, no recovery. The other benchmarks
+ * quote themselves as a multiple of it.
  */
 import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const HEADER_BYTES = 61;
 const RECORD_BYTES = 12;
 const READ_BYTES = 1024 * 1024;
 
-/** Writes values into batches: a header with a checksum, then the records, each behind its length. */
+/** Writes values into batches: header with checksum, then the records, each behind its length. */
 export class FloorWriter {
   readonly #file: number;
   readonly #batch = Buffer.alloc(BATCH_BYTES);
@@ -54,7 +54,7 @@ export class FloorWriter {
   }
 }
 
-/** Reads a file of `FloorWriter`, checking each batch; calls `visit` with where each value stands. */
+/** Reads a file of `FloorWriter` and checks each batch; tells `visit` where each value stands. */
 export function floorRead(
   directory: string,
   visit: (source: Buffer, start: number, end: number) => void,

@@ -53,9 +53,9 @@ interface Rates {
 }
 
 /**
- * Runs the contenders in turn, A B A B ..., so that a machine that changes its speed treats all alike; one
- * round to warm up is not counted. Prints medians and spread, and each as a multiple of the first, which is
- * the floor.
+ * Runs the contenders in turn, A B A B ..., so that a machine that changes its speed treats all
+ * alike; one round to warm up is not counted. Prints medians and spread, and each as a multiple of
+ * the first, which is the floor.
  */
 export async function compare(
   title: string,

@@ -1,4 +1,4 @@
-/** How fast are records of 100 bytes produced, with each `acks`, beside a loop that writes the same bytes? */
+/** How fast are records of 100 bytes produced, beside a loop that writes the same bytes? */
 import { openLog, string, topic, type Acks } from 'millrace';
 import { FloorWriter } from './floor.ts';
 import { benchSettings, compare, timed, type Contender } from './harness.ts';

@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly recoveryPoint: number;
   /** Records below were deleted (`log-start-offset-checkpoint`). */
   readonly logStartOffset: number;
+  /** This process has written the files, and no sync of them has failed. */
+  readonly isOwn?: boolean;
 }
 
 /** What is known of a segment before its file is looked at. */

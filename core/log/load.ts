@@ -3,7 +3,6 @@ import { TEMPORARY_SUFFIX } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
-import { FAILED_SYNC_FILE, renewFile } from './failed-sync.ts';
 import {
   DELETED_SUFFIX,
   INDEX_SUFFIXES,
@@ -12,6 +11,7 @@ import {
   offsetOfName,
   SEGMENT_SUFFIXES,
   SNAPSHOT_SUFFIX,
+  SWAP_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts';
 import { loadScanned, loadSealed, type LoadedSegment, type LoadOptions } from './load-segment.ts';
@@ -54,8 +54,13 @@ export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
   try {
     const names = await listFiles(options);
     const { repairs, ...loaded } = await readLog(options, names);
-    for (const repair of repairs) await repair();
-    await removeLeftOvers(options, names, loaded);
+    try {
+      for (const repair of repairs) await repair();
+      await removeLeftOvers(options, names, loaded);
+    } catch (cause) {
+      await Promise.allSettled(loaded.segments.map((segment) => segment.close()));
+      throw cause;
+    }
     return loaded;
   } catch (cause) {
     throw storageFailure(options.directory, 'open', cause);
@@ -107,8 +112,8 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     repairs.unshift(() => cut(segment));
   }
   const newest = segments.at(-1);
-  if (newest !== undefined && names.has(FAILED_SYNC_FILE)) {
-    repairs.push(() => renewFile(fileSystem, newest));
+  if (newest !== undefined && options.isOwn !== true && newest.nextOffset > recoveryPoint) {
+    repairs.push(() => writeAgain(fileSystem, newest, recoveryPoint));
   }
   if (segments.length === 0) segments.push(new Segment(fileSystem, directory, logStartOffset));
   const last = segments.at(-1)!;
@@ -130,9 +135,19 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
   return { segments, producers, logStartOffset, tornTail, repairs };
 }
 
+/** The names in the directory; a renaming that a crash has interrupted is done first. */
 async function listFiles({ fileSystem, directory }: LoadOptions): Promise<Set<string>> {
   const entries = await fileSystem.list(directory);
-  return new Set(entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name));
+  const files = entries.filter(({ isDirectory }) => !isDirectory);
+  const names = new Set(files.map(({ name }) => name));
+  for (const offset of offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX)) {
+    const name = offsetName(offset) + LOG_SUFFIX;
+    if (names.has(name)) continue;
+    await fileSystem.rename(join(directory, name + SWAP_SUFFIX), join(directory, name));
+    names.delete(name + SWAP_SUFFIX);
+    names.add(name);
+  }
+  return names;
 }
 
 function offsetsOf(names: Iterable<string>, suffix: string): number[] {
@@ -188,7 +203,40 @@ function tornTailOf(segment: Segment, fault: NonNullable<LoadedSegment['fault']>
 async function cut(segment: Segment): Promise<void> {
   const file = await segment.file();
   await file.truncate(segment.writtenBytes);
-  await file.sync();
+  await file.sync().catch((cause: unknown) => {
+    throw storageFailure(segment.logPath, 'sync', cause);
+  });
+}
+
+/** Written again at once. */
+const COPY_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Writes what stands above the recovery point once more, as it is, for the next sync to cover; and
+ * the name of the file too, when no checkpoint has seen it. The process before may have died of a
+ * failed sync: the cache, which has just been read, then shows what the disk does not have, and
+ * counts it as written (docs/decisions/0001-no-second-fsync.md). Only the last segment can need it:
+ * another is begun when all before it is durable.
+ */
+async function writeAgain(
+  fileSystem: FileSystem,
+  segment: Segment,
+  recoveryPoint: number,
+): Promise<void> {
+  const file = await segment.file();
+  const { position: start } = segment.indexes.offsets.lookup(recoveryPoint);
+  const end = segment.writtenBytes;
+  const bytes = Buffer.allocUnsafe(Math.min(COPY_BYTES, end - start));
+  for (let position = start; position < end;) {
+    const length = await file.read(bytes.subarray(0, end - position), position);
+    if (length === 0) throw corrupt(segment, position, 'the file has been cut meanwhile');
+    await file.write([bytes.subarray(0, length)], position);
+    position += length;
+  }
+  if (segment.baseOffset < recoveryPoint) return;
+  const swap = segment.path(LOG_SUFFIX + SWAP_SUFFIX);
+  await fileSystem.rename(segment.logPath, swap);
+  await fileSystem.rename(swap, segment.logPath);
 }
 
 /** Removes all files of segments, durably: coming back later they would stand among new ones. */
@@ -199,7 +247,7 @@ async function removeSegments(
   for (const segment of segments) {
     for (const suffix of SEGMENT_SUFFIXES) await removeIfThere(fileSystem, segment.path(suffix));
   }
-  await fileSystem.syncDirectory(directory);
+  await syncNames(fileSystem, directory);
 }
 
 /**
@@ -213,9 +261,7 @@ async function removeLeftOvers(
 ): Promise<void> {
   const bases = new Set(segments.map(({ baseOffset }) => baseOffset));
   for (const name of names) {
-    const isDone = [DELETED_SUFFIX, TEMPORARY_SUFFIX, FAILED_SYNC_FILE].some((end) =>
-      name.endsWith(end),
-    );
+    const isDone = name.endsWith(DELETED_SUFFIX) || name.endsWith(TEMPORARY_SUFFIX);
     const isLost = INDEX_SUFFIXES.some((suffix) => {
       const base = offsetOfName(name, suffix);
       return base !== undefined && !bases.has(base);
@@ -232,9 +278,16 @@ async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void
   });
 }
 
+async function syncNames(fileSystem: FileSystem, directory: string): Promise<void> {
+  await fileSystem.syncDirectory(directory).catch((cause: unknown) => {
+    throw storageFailure(directory, 'sync', cause);
+  });
+}
+
 /**
  * Cuts off what a failed write may have left above `highWatermark`. A segment begun by a batch that
- * was not written goes, durably: it starts at an offset that is not reached yet.
+ * was not written goes, durably: it starts at an offset that is not reached yet. The cut of a file
+ * is durable with the next sync, which comes before another segment is begun (`LogWriter`).
  */
 export async function cutUnwritten(
   fileSystem: FileSystem,
@@ -245,7 +298,7 @@ export async function cutUnwritten(
     if (segment.nextOffset <= highWatermark) continue;
     if (index > 0 && segment.writtenBytes === 0) {
       await removeIfThere(fileSystem, segment.logPath);
-      await fileSystem.syncDirectory(segment.directory);
+      await syncNames(fileSystem, segment.directory);
     } else {
       const file = await segment.file();
       await file.truncate(segment.writtenBytes);

@@ -5,11 +5,10 @@ import { NO_SEQUENCE, placeBatch, readBatchHeader, type BatchHeader } from '../r
 import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
-import type { FileSystem } from '../storage/file-system.ts';
 import { Exclusive } from '../exclusive.ts';
 import { admitBatch } from './admission.ts';
-import { noteFailedSync } from './failed-sync.ts';
-import { cutUnwritten, loadLog, type TornTail } from './load.ts';
+import { cutUnwritten, loadLog, type LoadedLog, type TornTail } from './load.ts';
+import type { LoadOptions } from './load-segment.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
 import { outOfRange } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
@@ -20,17 +19,16 @@ import { retainedFrom } from './retention.ts';
 import { removeSegment } from './segment-removal.ts';
 import { readSegments, segmentIndexOf, type LogRead } from './segment-list.ts';
 import { Segment } from './segment.ts';
-import { findNewest, findTimestamp, type TimestampedOffset } from './timestamp-search.ts';
+import {
+  findNewest,
+  findTimestamp,
+  type SearchRange,
+  type TimestampedOffset,
+} from './timestamp-search.ts';
 import { abortedWithin, type AbortedTransaction } from './transaction-index.ts';
 
-export interface PartitionLogOptions {
-  readonly fileSystem: FileSystem;
+export interface PartitionLogOptions extends Omit<LoadOptions, 'nowMs' | 'isOwn'> {
   readonly clock: Clock;
-  readonly directory: string;
-  readonly place: RecordPlace;
-  readonly config: LogConfig;
-  readonly recoveryPoint: number;
-  readonly logStartOffset: number;
   /** Called whenever more can be read: new batches, an ended transaction, deleted records. */
   readonly advanced: () => void;
 }
@@ -42,9 +40,6 @@ export interface Appended {
   /** Resolves when the operating system has the batch; shared by the batches of one write. */
   readonly written: Promise<void>;
 }
-
-/** Kafka's `producer.id.expiration.ms`. */
-const PRODUCER_EXPIRATION_MS = 24 * 3600 * 1000;
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
@@ -63,7 +58,10 @@ export class PartitionLog {
   readonly #positions = new ReadPositions();
   /** What the last `checkpoint` covered. */
   #checkpointed = -1;
-  /** Set while a failed write is being cut away; appends fail meanwhile. */
+  /**
+   * Set while a failed write is being cut away; appends fail meanwhile. When it is not set although
+   * the writer has failed, the cutting found no room: the next append has it tried again.
+   */
   #reloading: Promise<void> | undefined;
   /** Set by the failure that ended this log, or by `close`: nothing is appended any more. */
   #ended: LogError | undefined;
@@ -72,10 +70,7 @@ export class PartitionLog {
   /** Checkpoints and removals, which `close` waits for. */
   readonly #chores = new Exclusive();
 
-  private constructor(
-    options: PartitionLogOptions,
-    loaded: { segments: Segment[]; producers: ProducerStates; logStartOffset: number },
-  ) {
+  private constructor(options: PartitionLogOptions, loaded: LoadedLog) {
     this.place = options.place;
     this.#options = options;
     this.#config = options.config;
@@ -137,6 +132,10 @@ export class PartitionLog {
 
   get producers(): ProducerStates {
     return this.#producers;
+  }
+
+  get #readable(): SearchRange {
+    return { from: this.#logStartOffset, upTo: this.highWatermark, place: this.place };
   }
 
   get #active(): Segment {
@@ -209,8 +208,8 @@ export class PartitionLog {
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
-  async sync(offset = this.nextOffset): Promise<void> {
-    await this.#writer.sync(offset);
+  sync(offset = this.nextOffset): Promise<void> {
+    return this.#writer.sync(offset);
   }
 
   /**
@@ -236,14 +235,12 @@ export class PartitionLog {
 
   /** The first record stamped `timestampMs` or later, or undefined when there is none. */
   findTimestamp(timestampMs: number): Promise<TimestampedOffset | undefined> {
-    const range = { from: this.#logStartOffset, upTo: this.highWatermark };
-    return findTimestamp(this.#segments, timestampMs, { ...range, place: this.place });
+    return findTimestamp(this.#segments, timestampMs, this.#readable);
   }
 
   /** The newest timestamp in the log and where it stands, or undefined for an empty log. */
   findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
-    const range = { from: this.#logStartOffset, upTo: this.highWatermark };
-    return findNewest(this.#segments, { ...range, place: this.place });
+    return findNewest(this.#segments, this.#readable);
   }
 
   /**
@@ -274,7 +271,7 @@ export class PartitionLog {
       const keepFrom = retainedFrom(this.#segments, limits);
       if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
       if (keepFrom >= this.nextOffset) {
-        this.#roll(this.nextOffset);
+        if (this.#active.admittedBytes > 0) this.#roll();
         // Without a file that says where the log ends, it would begin at 0 again.
         await this.#writer.begin(this.#active);
       }
@@ -299,7 +296,7 @@ export class PartitionLog {
     const offset = this.nextOffset;
     if (offset === this.#checkpointed && !isLast) return offset;
     const { clock, fileSystem, directory } = this.#options;
-    this.#producers.expire(clock.nowMs() - PRODUCER_EXPIRATION_MS);
+    this.#producers.expire(clock.nowMs());
     const snapshot = encodeSnapshot(this.#producers.all());
     const segments = [...this.#segments];
     await this.sync(offset);
@@ -364,7 +361,7 @@ export class PartitionLog {
 
   #newWriter(durableOffset: number): LogWriter {
     const { fileSystem, advanced } = this.#options;
-    const writtenOffset = this.#active.nextOffset;
+    const writtenOffset = this.nextOffset;
     const writer = new LogWriter(
       fileSystem,
       {
@@ -377,9 +374,9 @@ export class PartitionLog {
       { writtenOffset, durableOffset: Math.min(durableOffset, writtenOffset) },
     );
     for (const segment of this.#segments) {
-      if (segment.nextOffset > durableOffset || segment.writtenBytes === 0)
-        writer.noteUnsynced(segment);
+      if (segment.nextOffset > durableOffset) writer.noteUnsynced(segment);
     }
+    writer.noteUnsynced(this.#active); // it may be new, or cut
     return writer;
   }
 
@@ -389,12 +386,15 @@ export class PartitionLog {
   }
 
   #checkWritable(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    const failure = this.#failure;
+    if (failure === undefined) return;
+    if (this.#ended === undefined) this.#startReload();
+    throw failure;
   }
 
   /** Fixes the place of the batch; from here on it counts. */
   #place(batch: Buffer, header: BatchHeader): BatchHeader {
-    if (!this.#active.hasRoomFor(header, this.#config)) this.#roll(this.nextOffset);
+    if (!this.#active.hasRoomFor(header, this.#config)) this.#roll();
     const active = this.#active;
     const baseOffset = active.nextOffset;
     placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
@@ -409,18 +409,17 @@ export class PartitionLog {
     return { baseOffset, lastOffset, written };
   }
 
-  #roll(baseOffset: number): void {
+  #roll(): void {
     const { fileSystem, directory } = this.#options;
     this.#active.closeTimeIndex();
-    this.#segments.push(new Segment(fileSystem, directory, baseOffset));
+    this.#segments.push(new Segment(fileSystem, directory, this.nextOffset));
   }
 
   /** Lets the log begin at `offset`; the files of what is wholly below go after a delay. */
   async #startAt(offset: number): Promise<void> {
     this.#logStartOffset = offset;
     this.#options.advanced();
-    const { fileSystem, clock } = this.#options;
-    const options = { fileSystem, clock, delayMs: this.#config.fileDeleteDelayMs };
+    const options = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };
     while (segmentIndexOf(this.#segments, offset) > 0) {
       const oldest = this.#segments[0]!;
       this.#writer.forget(oldest);
@@ -450,13 +449,17 @@ export class PartitionLog {
   #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
     if (operation === 'sync') {
       this.#ended ??= error;
-      const { fileSystem, directory } = this.#options;
-      void this.#chores.run(() => noteFailedSync(fileSystem, directory));
       return;
     }
-    this.#reloading = this.#reload()
+    this.#startReload();
+  }
+
+  /** A full disk may stand in the way even here; any other failure ends the log. */
+  #startReload(): void {
+    this.#reloading ??= this.#naming(() => this.#reload())
       .catch((cause: unknown) => {
-        this.#ended ??= storageFailure(this.#options.directory, 'truncate', cause);
+        const error = storageFailure(this.#options.directory, 'truncate', cause);
+        if (!error.retriable) this.#ended ??= error;
       })
       .finally(() => {
         this.#reloading = undefined;
@@ -470,13 +473,9 @@ export class PartitionLog {
     const { highWatermark, durableOffset } = this;
     await cutUnwritten(this.#options.fileSystem, this.#segments, highWatermark);
     await this.#closeFiles();
-    const loaded = await loadLog({
-      ...this.#options,
-      config: this.#config,
-      nowMs: this.#options.clock.nowMs(),
-      recoveryPoint: durableOffset,
-      logStartOffset: this.#logStartOffset,
-    });
+    const known = { recoveryPoint: durableOffset, logStartOffset: this.#logStartOffset };
+    const now = { nowMs: this.#options.clock.nowMs(), isOwn: true, config: this.#config };
+    const loaded = await loadLog({ ...this.#options, ...known, ...now });
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
     this.#positions.clear();

@@ -262,9 +262,10 @@ describe('[LOG-PRODUCER-5] forgetting', () => {
     const log = new Log();
     log.send(0);
     log.send(0, { producerId: 2, isTransactional: true });
-    log.states.expire(NOW);
+    const dayMs = 24 * 3600 * 1000;
+    log.states.expire(NOW + dayMs);
     expect([...log.states.all()]).toHaveLength(2);
-    log.states.expire(NOW + 1);
+    log.states.expire(NOW + dayMs + 1);
     expect([...log.states.all()].map(({ producerId }) => producerId)).toEqual([2]);
     expect(log.send(50)).toBe('appended'); // unknown again
   });

@@ -8,6 +8,9 @@ import type { AbortedTransaction } from './transaction-index.ts';
 const BATCHES_RETAINED = 5;
 const NO_OFFSET = -1;
 
+/** Kafka's `producer.id.expiration.ms`. */
+const PRODUCER_EXPIRATION_MS = 24 * 3600 * 1000;
+
 /** One batch of a producer as it was appended. */
 export interface ProducerBatch {
   readonly firstSequence: number;
@@ -179,8 +182,9 @@ export class ProducerStates {
     return this.#open;
   }
 
-  /** Forgets producers without an open transaction that last wrote before `beforeMs`. */
-  expire(beforeMs: number): void {
+  /** Forgets producers without an open transaction that have not written for a day. */
+  expire(nowMs: number): void {
+    const beforeMs = nowMs - PRODUCER_EXPIRATION_MS;
     for (const state of this.#states.values()) {
       if (state.lastAppendMs < beforeMs && state.transactionFirstOffset === NO_OFFSET) {
         this.#states.delete(state.producerId);

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { LogError } from '../errors.ts';
 import { BATCH, batchSizeBytes } from '../record/batch.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { offsetName } from './file-names.ts';
 import {
   FILE_SYSTEMS,
@@ -427,6 +428,31 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await log.abandon();
     return filesIn(fileSystem, directory);
   }
+});
+
+test.each(['EIO', 'ENOSPC'])('[LOG-23] after a sync failed with %s', async (code) => {
+  const directory = '/data/test-0';
+  let fileSystem = new MemoryFileSystem();
+  const host = await LogHost.open({ fileSystem, directory });
+  await host.appendEach('first');
+  await host.log.sync();
+  await host.appendEach('second');
+  fileSystem.fail({ at: ({ kind }) => kind === 'sync', code });
+
+  const expected = { code: 'KAFKA_STORAGE_ERROR', retriable: false };
+  await expect(host.log.sync()).rejects.toMatchObject(expected);
+  await expect(host.log.sync()).rejects.toMatchObject(expected);
+  expect(() => host.append([{ value: 'third' }])).toThrow(expect.objectContaining(expected));
+  await expect(host.close()).rejects.toMatchObject(expected);
+
+  const next = await LogHost.open({ fileSystem, directory });
+  expect(await readValues(next.log)).toEqual(['first', 'second']); // so says the cache
+  await next.appendEach('third');
+  await next.log.sync();
+  fileSystem = fileSystem.crash();
+  const last = await LogHost.open({ fileSystem, directory });
+  expect(await readValues(last.log)).toEqual(['first', 'second', 'third']);
+  await last.close();
 });
 
 /** Opens a log and reads all of it; nothing is written. */

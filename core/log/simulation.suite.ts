@@ -341,7 +341,7 @@ async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void>
   const state = stateOf(host);
   await image.makeDirectory(DIRECTORY);
   for (const { name } of await image.list(DIRECTORY)) {
-    if (!name.endsWith('.log')) await image.remove(`${DIRECTORY}/${name}`);
+    if (!/\.log(\.swap)?$/.test(name)) await image.remove(`${DIRECTORY}/${name}`);
   }
   await image.remove('/data/checkpoints').catch(() => undefined);
   const bare = await LogHost.open({ fileSystem: image, directory: DIRECTORY });

@@ -16,7 +16,7 @@ const RUN_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** Outcomes of a power cut tried at each crash point; more at night. */
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 4);
 /** Of how many crashes one is opened with a crash at each operation of the opening. */
-const SAMPLE = 10;
+const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
 
 /** Operations that change nothing: a crash after them is one before them. */
 const READS: ReadonlySet<OperationKind> = new Set([
@@ -73,11 +73,18 @@ async function crashesOf(script: Script): Promise<Crash[]> {
   return crashes;
 }
 
+/** Checked at once, each in a file system of its own: most of the time they wait for its turns. */
+const CHECKS_AT_ONCE = 16;
+
 async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
-  for (const { name, image, ...expected } of crashes) {
-    await checkRecovered(image, expected).catch((cause: unknown) => {
-      throw new Error(`${outer}${name}: ${String(cause)}`, { cause });
+  for (let first = 0; first < crashes.length; first += CHECKS_AT_ONCE) {
+    const checks = crashes.slice(first, first + CHECKS_AT_ONCE).map(async (crash) => {
+      const { name, image, ...expected } = crash;
+      await checkRecovered(image, expected).catch((cause: unknown) => {
+        throw new Error(`${outer}${name}: ${String(cause)}`, { cause });
+      });
     });
+    await Promise.all(checks);
   }
 }
 
@@ -114,6 +121,8 @@ function faultsFor(kind: OperationKind): Omit<Fault, 'at'>[] {
     case 'create':
     case 'makeDirectory':
     case 'rename':
+    case 'sync':
+    case 'syncDirectory':
       return [{ code: 'EIO' }, { code: 'ENOSPC' }];
     default:
       return [{ code: 'EIO' }];
@@ -157,7 +166,9 @@ async function checkEnd(script: Script, fileSystem: MemoryFileSystem, run: Run):
 }
 
 describe(`[LOG-22] seed ${RUN_SEED}`, () => {
-  test.each(SCRIPTS)('[LOG-22] $name: a disk full at any byte, and then not', async (script) => {
+  // What ends a log besides a full disk has its place in LOG-21.
+  const scripts = SCRIPTS.filter(({ isFaulty }) => isFaulty !== true);
+  test.each(scripts)('[LOG-22] $name: a disk full at any byte, and then not', async (script) => {
     const { fileSystem: roomy } = await play(script);
     for (let capacityBytes = 0; capacityBytes < roomy.usedBytes; capacityBytes += 37) {
       await checkFull(script, capacityBytes).catch((cause: unknown) => {
@@ -170,19 +181,27 @@ describe(`[LOG-22] seed ${RUN_SEED}`, () => {
 /** Runs a script on a disk that fills up; then there is room, and the same log goes on. */
 async function checkFull(script: Script, capacityBytes: number): Promise<void> {
   const { fileSystem, run } = await play(script, { capacityBytes });
-  const allowed = [
-    'DISK_FULL',
-    'CLOSED',
-    ...(script.isFaulty === true ? ['KAFKA_STORAGE_ERROR'] : []),
-  ];
-  expect(run.codes.filter((code) => !allowed.includes(code))).toEqual([]);
+  expect(run.codes.filter((code) => code !== 'DISK_FULL' && code !== 'CLOSED')).toEqual([]);
   fileSystem.capacityBytes = Infinity;
   if (run.host === undefined) await run.open();
-  const before = run.codes.length;
-  await run.attempt(async () => {
-    run.append(2, { producerId: 1 });
-    await run.sync();
-  });
-  expect(run.codes.slice(before)).toEqual([]);
+  await goOn(run);
   await checkEnd(script, fileSystem, run);
+}
+
+/**
+ * Appends until it succeeds, as a producer does while a failure says that it may pass: the first
+ * tries may come while the log still cuts off what was written in part.
+ */
+async function goOn(run: Run): Promise<void> {
+  const before = run.codes.length;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    run.codes.length = before;
+    await run.attempt(async () => {
+      run.append(2, { producerId: 1 });
+      await run.sync();
+    });
+    if (run.codes.slice(before).every((code) => code !== 'DISK_FULL')) break;
+    await run.settled();
+  }
+  expect(run.codes.slice(before)).toEqual([]);
 }

@@ -10,8 +10,9 @@ export const TEMPORARY_SUFFIX = '.tmp';
  * content whole: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
  * Durable when it resolves. One writer of a path at a time.
  *
- * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands, or the new one where
- *   only the sync of the directory failed.
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
+ * @throws LogError KAFKA_STORAGE_ERROR also when the sync of the directory failed: the new content
+ *   is seen, and a power cut may bring back the old one.
  */
 export async function replaceFile(
   fileSystem: FileSystem,

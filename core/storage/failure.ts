@@ -7,7 +7,9 @@ export type StorageOperation =
 
 /**
  * A failure of the file system as a coded error: DISK_FULL where making room helps, and
- * KAFKA_STORAGE_ERROR for the rest, with what the operating system said.
+ * KAFKA_STORAGE_ERROR for the rest, with what the operating system said. A failed sync is never
+ * DISK_FULL: a file system that finds room only when it writes back has lost what the sync covered,
+ * and to try again would say that it is there (docs/decisions/0001-no-second-fsync.md).
  */
 export function storageFailure(
   file: string,
@@ -17,7 +19,7 @@ export function storageFailure(
   if (cause instanceof LogError) return cause;
   const errno = errnoOf(cause);
   const details = { file, operation };
-  if (errno === 'ENOSPC' || errno === 'EDQUOT') {
+  if (operation !== 'sync' && (errno === 'ENOSPC' || errno === 'EDQUOT')) {
     const message =
       `no room left on the disk: cannot ${operation} ${file}; ` + 'free some space and try again';
     return new LogError('DISK_FULL', message, details, { cause });
