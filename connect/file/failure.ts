@@ -19,11 +19,14 @@ export type FileOperation =
 export function fileFailure(path: string, operation: FileOperation, cause: unknown): Error {
   if (cause instanceof ConnectError) return cause;
   switch (errnoOf(cause)) {
-    case 'ENOENT':
-    case 'ENOTDIR': {
+    case 'ENOENT': {
       const start = isAbsolute(path) ? '' : `; the path is taken from ${process.cwd()}`;
       const message = `there is no file ${path}${start}`;
       return new ConnectError('FILE_NOT_FOUND', message, { path }, { cause });
+    }
+    case 'ENOTDIR': {
+      const message = `${path} leads through a file, where a directory would have to be`;
+      return new ConnectError('NOT_A_DIRECTORY', message, { path }, { cause });
     }
     case 'EISDIR':
       return notAFile(path, cause);

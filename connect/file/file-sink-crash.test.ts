@@ -25,8 +25,8 @@ const PART_BYTES = 40;
 const open = (fileSystem: MemoryFileSystem, seed: number): Promise<Log> =>
   openLog('/data', { fileSystem, random: seededRandom(seed), logger: silentLogger });
 
-function runner(log: Log, fileSystem: MemoryFileSystem): SinkRunner {
-  const options = { topic: numbers, path: '/out', format: jsonl(), partBytes: PART_BYTES };
+function runner(log: Log, fileSystem: MemoryFileSystem, path = '/out'): SinkRunner {
+  const options = { topic: numbers, path, format: jsonl(), partBytes: PART_BYTES };
   return new SinkRunner(log, fileSink({ ...options, fileSystem }), { commitIntervalMs: 1 });
 }
 
@@ -182,4 +182,15 @@ test('[CONNECT-FILES-15] a full disk ends the run; with room the next goes on', 
   await runner(log, disk).finish();
   expect(await committedLines(disk)).toEqual(await expectedLines(log));
   await log.close();
+});
+
+test('[CONNECT-FILES-1] a finished output survives a power cut, its new directories too', async () => {
+  const disk = new MemoryFileSystem({ random: seededRandom(6) });
+  const log = await open(disk, 6);
+  await produce(log, 0);
+  await runner(log, disk, '/new/deeper/out').finish();
+  for (let seed = 0; seed < 10; seed++) {
+    const after = disk.crash(seededRandom(seed));
+    expect((await readManifest(after, '/new/deeper/out'))?.complete).toBe(true);
+  }
 });

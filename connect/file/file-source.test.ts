@@ -128,7 +128,7 @@ test('[CONNECT-INPUT-4] no file, no match, a directory: one error each', async (
     message: `there is no file gone.txt; the path is taken from ${process.cwd()}`,
   });
   const below = join(directory, 'a.txt/b.txt');
-  expect((await connectFailure(run(log, textSource(below)))).code).toBe('FILE_NOT_FOUND');
+  expect((await connectFailure(run(log, textSource(below)))).code).toBe('NOT_A_DIRECTORY');
   expect(await committed(log)).toEqual([]);
 });
 

@@ -112,9 +112,13 @@ function compare({ directory, topic, format, columns }: Output, manifest: Manife
 
 async function make(fileSystem: FileSystem, directory: string): Promise<void> {
   await attempt(directory, 'create', async () => {
-    if ((await fileSystem.stat(directory)) !== undefined) return;
+    const missing: string[] = [];
+    for (let path = directory; (await fileSystem.stat(path)) === undefined; path = dirname(path)) {
+      missing.push(path);
+    }
     await fileSystem.makeDirectory(directory);
-    await fileSystem.syncDirectory(dirname(directory));
+    // A power cut would take all of the output with a directory above it.
+    for (const path of missing) await fileSystem.syncDirectory(dirname(path));
   });
 }
 
