@@ -380,3 +380,37 @@ test('[OP-12] [OP-13] [OP-14] final results are those of a straight computation,
   });
   fc.assert(property, { numRuns: 200 });
 });
+
+test('[OP-11] [OP-15] the end of input passes each result on once, through all that follows', () => {
+  const builder = new StreamsBuilder();
+  const windows = tumblingWindow({ sizeMs: 10 });
+  const out = topic('out', { key: string(), value: int64() });
+  const final = builder
+    .stream(numbers)
+    .groupByKey()
+    .windowedBy(windows)
+    .reduce((sum, value) => sum + value, { emit: 'final' })
+    .toStream();
+  const key = windowedSerde(string(), 10);
+  const grouped = final.groupByKey({ key });
+  grouped
+    .count()
+    .toStream()
+    .map(({ key: { key: name }, value }) => ({ key: `count ${name}`, value }))
+    .to(out);
+  grouped
+    .windowedBy(windows)
+    .count({ emit: 'update' })
+    .toStream()
+    .map(({ key: { key: name }, value }) => ({ key: `windowed count ${name.key}`, value }))
+    .to(out);
+  const driver = new TopologyTestDriver(builder.build());
+  driver.inputTopic(numbers).pipe({ key: 'a', value: 5, timestampMs: 3 });
+  expect(driver.outputTopic(out).readAll()).toEqual([]);
+  driver.endOfInput();
+  const results = driver.outputTopic(out).readAll();
+  expect(results.map(({ key: name, value }) => `${name} ${value}`).sort()).toEqual([
+    'count a 1',
+    'windowed count a 1',
+  ]);
+});

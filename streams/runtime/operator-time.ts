@@ -101,11 +101,14 @@ export class OperatorTime {
     this.#flushedMs = this.timeMs;
   }
 
-  /** Passes on everything, for nothing more will come. */
+  /** Passes on everything, for nothing more will come; no flush is to follow. */
   end(): void {
-    this.flush();
-    const endedMs = this.#processor.endOfInput?.() ?? -Infinity;
-    this.timeMs = Math.max(this.timeMs, endedMs);
+    this.rise();
+    const processor = this.#processor;
+    // Not both: what a flush has passed on is still the change of this commit, and windows that
+    // close pass on their changes.
+    if (processor.endOfInput === undefined) processor.flush?.();
+    else this.timeMs = Math.max(this.timeMs, processor.endOfInput());
     this.#flushedMs = this.timeMs;
   }
 }

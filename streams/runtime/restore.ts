@@ -29,8 +29,12 @@ export interface StoreRestore {
   readonly timeMs: number;
 }
 
-/** How many changes may wait for a checkpoint while a store is read back. */
-const TAIL_MAX = 100_000;
+export interface RestoreOptions {
+  /** Clean entries that a store keeps in memory. */
+  readonly cacheEntriesMax: number;
+  /** How many changes may wait for a checkpoint while a store is read back. */
+  readonly tailMax: number;
+}
 
 /**
  * Reads back what the checkpoints of these stores lack: the committed tail of each changelog.
@@ -43,7 +47,7 @@ const TAIL_MAX = 100_000;
 export async function restoreStores(
   log: Log,
   restores: readonly StoreRestore[],
-  cacheEntriesMax: number,
+  options: RestoreOptions,
 ): Promise<void> {
   const started: StartedRestore[] = [];
   for (const restore of restores) {
@@ -54,7 +58,7 @@ export async function restoreStores(
     const end = Math.min(restore.endOffset ?? latest, latest);
     started.push({ ...restore, end, offset: Math.max(kept ?? 0, earliest) });
   }
-  await readBack(log, started, cacheEntriesMax);
+  await readBack(log, started, options);
   for (const restore of restores) dropClosed(restore);
 }
 
@@ -68,7 +72,7 @@ interface StartedRestore extends StoreRestore {
 async function readBack(
   log: Log,
   restores: readonly StartedRestore[],
-  cacheEntriesMax: number,
+  { cacheEntriesMax, tailMax }: RestoreOptions,
 ): Promise<void> {
   const waiting = new Map<string, StartedRestore>();
   for (const restore of restores) {
@@ -88,7 +92,7 @@ async function readBack(
         waiting.delete(placeOf(batch));
         consumer.pause([batch]);
       }
-      if (state.tailCount <= TAIL_MAX) continue;
+      if (state.tailCount <= tailMax) continue;
       // A long way back: what is read is committed, so it may go into a checkpoint at once.
       const siblings = restores.filter((each) => each.state === state);
       for (const sibling of siblings) dropClosed(sibling);

@@ -129,7 +129,7 @@ async function openStates(
   committed: ReadonlyMap<string, CommittedOffset>,
   states: TaskState[],
 ): Promise<void> {
-  const { applicationId, stateDir, cacheEntriesMax } = settings;
+  const { applicationId, stateDir, cacheEntriesMax, checkpointEntriesMax } = settings;
   const directory = stateDir ?? join(log.directory, 'streams', applicationId);
   const restores: StoreRestore[] = [];
   for (const task of plan.tasks) {
@@ -139,7 +139,9 @@ async function openStates(
     states.push(state);
     restores.push(...restoresOf(applicationId, task, state, committed));
   }
-  await restoreStores(log, restores, cacheEntriesMax);
+  // What a run leaves at its end is read back into memory: a checkpoint would only delay the start.
+  const tailMax = checkpointEntriesMax * 2;
+  await restoreStores(log, restores, { cacheEntriesMax, tailMax });
 }
 
 function restoresOf(

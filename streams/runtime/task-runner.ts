@@ -185,6 +185,7 @@ export class TaskRunner {
 
   #waitMs(): number {
     if (this.tasks.some(({ hasQueued }) => hasQueued)) return 1; // an input keeps others waiting
+    if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) return 1; // nobody to come
     if (!this.tasks.some(({ needsCommit }) => needsCommit)) return POLL_MS;
     const sinceMs = this.#nowMs() - this.#lastCommitMs;
     return Math.max(1, Math.min(POLL_MS, this.#earlyCommitMs() - sinceMs));

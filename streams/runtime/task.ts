@@ -55,6 +55,8 @@ export class Task {
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Undone by further input. */
   #isEnded = false;
+  /** Everything was passed on when it ended: the flush of the next commit would do it again. */
+  #isFlushed = false;
   /** Set when something happened that a commit has to keep. */
   #isDirty = false;
   readonly #timeRose = (): void => this.#advance();
@@ -197,7 +199,8 @@ export class Task {
 
   /** Passes on what operators hold back, and says downstream how far this task is. */
   flush(): void {
-    this.#graph.flush();
+    if (!this.#isFlushed) this.#graph.flush();
+    this.#isFlushed = false;
     this.#writeMarkers();
   }
 
@@ -244,10 +247,11 @@ export class Task {
     });
   }
 
-  /** No more input will come: closes all windows, and says so downstream. */
+  /** No more input will come: closes all windows, and says so downstream. A commit follows. */
   end(): void {
     assert(this.canEnd(), 'a task ends when its input has');
     this.#graph.end();
+    this.#isFlushed = true;
     this.#isEnded = true;
     this.#isDirty = true;
   }

@@ -1,10 +1,4 @@
-import {
-  AssertionFailure,
-  int64,
-  NO_ROOM,
-  serializeToBytes,
-  type Serde,
-} from '../../core/index.ts';
+import { AssertionFailure, int64, NO_ROOM, type Serde } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 
@@ -70,12 +64,12 @@ export class StoreCodec<K, V> {
     };
   }
 
-  /** The key's bytes in memory of their own. @throws StreamsError STATE_KEY_TOO_LONG */
+  /** The key's bytes, which nothing overwrites. @throws StreamsError STATE_KEY_TOO_LONG */
   encodeKey(entry: LiveEntry<K, V>): Buffer {
     return this.#bytes(this.entryKey, entry, 'key');
   }
 
-  /** The value's bytes in memory of their own. */
+  /** The value's bytes, which nothing overwrites. */
   encodeValue(entry: LiveEntry<K, V>): Buffer {
     return this.#bytes(this.entryValue, entry, 'value');
   }
@@ -90,7 +84,7 @@ export class StoreCodec<K, V> {
 
   #bytes<T>(serde: Serde<T>, value: T, field: string): Buffer {
     try {
-      return serializeToBytes(serde, value);
+      return blockBytes(serde, value);
     } catch (cause) {
       if (cause instanceof StreamsError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -115,6 +109,31 @@ export class StoreCodec<K, V> {
       sizeBytes,
       limitBytes: KEY_BYTES_MAX,
     });
+  }
+}
+
+const BLOCK_BYTES = 64 * 1024;
+/** Kafka's largest record is 2^31-1 bytes; nothing useful comes near. */
+const BLOCK_BYTES_MAX = 0x4000_0000;
+/** What is encoded now; a checkpoint's keys and values stand in few blocks, one after the other. */
+let block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+let blockPosition = 0;
+
+/** A value's bytes in the block, without a copy; another block is begun when it is full. */
+function blockBytes<T>(serde: Serde<T>, value: T): Buffer {
+  for (;;) {
+    const start = blockPosition;
+    const end = serde.serialize(value, block, start);
+    if (end !== NO_ROOM) {
+      blockPosition = end;
+      return block.subarray(start, end);
+    }
+    const sizeBytes = start === 0 ? block.length * 4 : BLOCK_BYTES;
+    if (sizeBytes > BLOCK_BYTES_MAX) {
+      throw new RangeError(`a value exceeds ${BLOCK_BYTES_MAX} bytes`);
+    }
+    block = Buffer.allocUnsafeSlow(sizeBytes);
+    blockPosition = 0;
   }
 }
 

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { STATE_FORMAT_VERSION, type StateEnvironment, type StoredChange } from './environment.ts';
+import {
+  STATE_FORMAT_VERSION,
+  type StateEnvironment,
+  type StoredChange,
+  type StoredRemoval,
+} from './environment.ts';
 
 /** Environments of one kind, each opened as often as a test likes. */
 export interface EnvironmentKind {
@@ -71,6 +76,27 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       expect(list('aa', 'b')).toEqual(['aa', 'ab']);
       expect(list('c')).toEqual(['~', 'ä']);
       expect(list('zz', 'zzz')).toEqual([]);
+      await environment.close();
+    });
+
+    test('[STATE-1] removes ranges of keys, or all, before what follows them', async () => {
+      const environment = await place().open(['s', 't']);
+      const rows = ['', 'a', 'b', 'ba', 'c'].map((key) => put(key, '1'));
+      const changes = new Map([
+        ['s', rows],
+        ['t', rows],
+      ]);
+      const range = (start: string, end?: string): StoredRemoval => {
+        return { start: Buffer.from(start), end: end === undefined ? end : Buffer.from(end) };
+      };
+      environment.checkpoint(changes, meta);
+      environment.checkpoint(new Map([['s', [range('b', 'c'), put('bb', '2')]]]), meta);
+      expect(all(environment, 's').sort()).toEqual(['=1', 'a=1', 'bb=2', 'c=1']);
+      environment.checkpoint(new Map([['s', [range('bb'), range('x', 'y')]]]), meta);
+      expect(all(environment, 's').sort()).toEqual(['=1', 'a=1']);
+      environment.checkpoint(new Map([['s', [range(''), put('z', '3')]]]), meta);
+      expect(all(environment, 's')).toEqual(['z=3']);
+      expect(all(environment, 't').sort()).toEqual(['=1', 'a=1', 'b=1', 'ba=1', 'c=1']);
       await environment.close();
     });
 

@@ -4,6 +4,15 @@ export interface StoredChange {
   readonly value: Buffer | undefined;
 }
 
+/** Removes the keys from `start` to before `end`; without an end, and from an empty start, all. */
+export interface StoredRemoval {
+  readonly start: Buffer;
+  readonly end: Buffer | undefined;
+}
+
+/** What a checkpoint changes in one store, in the order in which it has to be done. */
+export type StoreChanges = readonly (StoredChange | StoredRemoval)[];
+
 /**
  * The layout of keys and values (codec.ts). A checkpoint of another version is thrown away and the
  * state is read back from the changelog.
@@ -36,10 +45,11 @@ export interface StateEnvironment {
     end: Buffer | undefined,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
   /**
-   * Writes changes, by rising key within each store, and what they stand for: all of it or nothing.
-   * It survives kill -9 when it returns; after a power cut an older checkpoint may stand, whole.
+   * Writes changes, those of keys best by rising key, and what they stand for: all of it or
+   * nothing. It survives kill -9 when it returns; after a power cut an older checkpoint may stand,
+   * whole.
    */
-  checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void;
+  checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void;
   /** Removes everything: the state is to be rebuilt. */
   clear(): void;
   close(): Promise<void>;

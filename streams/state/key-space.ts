@@ -126,14 +126,14 @@ export class KeySpace<K, V> {
   }
 
   /**
-   * Hands over what the changelog has to hear of: one entry for each key that has changed since the
-   * last call. From now on they are committed, as far as this store goes.
+   * Hands over what the changelog has to hear of, and returns how much that was: one entry for each
+   * key that has changed since the last call. From now on they are committed, as far as this store
+   * goes.
    */
-  takeChanged(): readonly LiveEntry<K, V>[] {
+  takeChanged(visit: (entry: LiveEntry<K, V>) => void): number {
     const changed = this.#changed;
-    if (changed.length === 0) return changed;
     this.#changed = [];
-    const kept: Entry<K, V>[] = [];
+    let count = 0;
     for (const entry of changed) {
       entry.flags &= ~CHANGED;
       if (entry.value === undefined && (entry.flags & KEPT) === 0) {
@@ -142,9 +142,10 @@ export class KeySpace<K, V> {
       }
       if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
       entry.flags |= PENDING | KEPT;
-      kept.push(entry);
+      count++;
+      visit(entry);
     }
-    return kept;
+    return count;
   }
 
   /**

@@ -6,7 +6,8 @@ import {
   STATE_FORMAT_VERSION,
   type StateEnvironment,
   type StateMeta,
-  type StoredChange,
+  type StoreChanges,
+  type StoredRemoval,
 } from './environment.ts';
 import { isSoundHeader, HEADER_BYTES } from './lmdb-header.ts';
 
@@ -97,12 +98,17 @@ export class LmdbEnvironment implements StateEnvironment {
     }
   }
 
-  checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void {
+  checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
     // Synchronous: of LMDB's ways to write, this is the one that rolls back when something throws.
     this.#root.transactionSync(() => {
       for (const [store, changed] of changes) {
         const database = this.#database(store);
-        for (const { key: bytes, value } of changed) {
+        for (const change of changed) {
+          if ('start' in change) {
+            removeRange(database, change);
+            continue;
+          }
+          const { key: bytes, value } = change;
           const key = bytes.length === 0 ? EMPTY_KEY : bytes;
           // Inside the transaction both calls are done when they return; the promises say nothing
           // more.
@@ -132,6 +138,16 @@ export class LmdbEnvironment implements StateEnvironment {
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const NO_BYTES = Buffer.alloc(0);
+
+function removeRange(database: Database<Buffer, Buffer>, { start, end }: StoredRemoval): void {
+  if (end === undefined && start.length === 0) {
+    database.clearSync(); // gives the pages back without a look at them
+    return;
+  }
+  const bounds = end === undefined ? { start } : { start, end };
+  // Done when it returns, as in `checkpoint`. A key has to be copied, for the next one overwrites it.
+  for (const key of database.getKeys(bounds)) void database.remove(Buffer.from(key));
+}
 
 /** Removes a file that LMDB would not survive reading: it has no checks of its own for that. */
 async function removeRemains(directory: string): Promise<void> {

@@ -2,7 +2,7 @@ import {
   STATE_FORMAT_VERSION,
   type StateEnvironment,
   type StateMeta,
-  type StoredChange,
+  type StoreChanges,
 } from './environment.ts';
 
 /** Checkpoints in memory: for tests of topologies, which end with their process. */
@@ -35,14 +35,19 @@ export class MemoryEnvironment implements StateEnvironment {
     }
   }
 
-  checkpoint(changes: ReadonlyMap<string, readonly StoredChange[]>, meta: StateMeta): void {
+  checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
     for (const [name, changed] of changes) {
       let store = this.#stores.get(name);
       if (store === undefined) this.#stores.set(name, (store = new Map<string, Buffer>()));
-      for (const { key, value } of changed) {
-        const text = key.toString('latin1');
-        if (value === undefined) store.delete(text);
-        else store.set(text, Buffer.from(value));
+      for (const change of changed) {
+        if ('start' in change) {
+          const removed = [...this.range(name, change.start, change.end)];
+          for (const { key } of removed) store.delete(key.toString('latin1'));
+          continue;
+        }
+        const text = change.key.toString('latin1');
+        if (change.value === undefined) store.delete(text);
+        else store.set(text, Buffer.from(change.value));
       }
     }
     this.#meta = meta;

@@ -1,6 +1,6 @@
 import type { KeyValueStore, StoreEntry, StoreSpec, WindowStore } from '../topology/store.ts';
 import { decodeWindowStart, StoreCodec, windowBounds, type LiveEntry } from './codec.ts';
-import type { StateEnvironment, StoredChange } from './environment.ts';
+import type { StateEnvironment, StoreChanges, StoredChange, StoredRemoval } from './environment.ts';
 import { KeySpace } from './key-space.ts';
 
 /** What a task does with each of its stores, whatever their kind. */
@@ -12,7 +12,7 @@ export interface TaskStore {
    */
   takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number;
   /** Hands over what a checkpoint has to write. To be called right after a commit. */
-  takePending(): StoredChange[];
+  takePending(): StoreChanges;
   /** Takes over a record of the topic that backs the store. */
   restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void;
   /**
@@ -72,12 +72,10 @@ export class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
   }
 
   takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {
-    const changed = this.#space.takeChanged();
-    for (const entry of changed) visit(entry);
-    return changed.length;
+    return this.#space.takeChanged(visit);
   }
 
-  takePending(): StoredChange[] {
+  takePending(): StoreChanges {
     return this.#space.takePending();
   }
 
@@ -165,21 +163,15 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {
     let count = 0;
     for (const window of this.#windows.values()) {
-      const changed = window.takeChanged();
-      for (const entry of changed) visit(entry);
-      count += changed.length;
+      count += window.takeChanged(visit);
     }
     return count;
   }
 
-  takePending(): StoredChange[] {
-    const changes: StoredChange[] = [];
-    for (const startMs of [...this.#dropped].sort((a, b) => a - b)) {
-      const { start, end } = windowBounds(startMs);
-      for (const { key } of this.#environment.range(this.name, start, end)) {
-        changes.push({ key: Buffer.from(key), value: undefined });
-      }
-    }
+  takePending(): StoreChanges {
+    const changes: (StoredChange | StoredRemoval)[] = [];
+    if (this.#dropped.size > 0 && this.#checkpointed.size === 0) changes.push(ALL);
+    else for (const startMs of this.#dropped) changes.push(windowBounds(startMs));
     this.#dropped.clear();
     for (const startMs of this.#starts) {
       const pending = this.#windows.get(startMs)?.takePending() ?? [];
@@ -242,3 +234,5 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     }
   }
 }
+
+const ALL: StoredRemoval = { start: Buffer.alloc(0), end: undefined };

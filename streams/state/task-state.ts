@@ -1,7 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
-import { STATE_FORMAT_VERSION, type StateEnvironment, type StoredChange } from './environment.ts';
+import { STATE_FORMAT_VERSION, type StateEnvironment, type StoreChanges } from './environment.ts';
 import { TaskKeyValueStore, TaskWindowStore, type TaskStore } from './stores.ts';
 
 /**
@@ -58,7 +58,7 @@ export class TaskState {
    * that it stands for. Only right after a commit: the live values must be the committed ones.
    */
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
-    const changes = new Map<string, StoredChange[]>();
+    const changes = new Map<string, StoreChanges>();
     for (const [name, store] of this.stores) changes.set(name, store.takePending());
     const offsets = { ...this.#changelogOffsets, ...changelogOffsets };
     const meta = { formatVersion: STATE_FORMAT_VERSION, changelogOffsets: offsets };

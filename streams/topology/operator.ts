@@ -44,6 +44,7 @@ export interface Processor<K, V> {
   /**
    * No more input will come: closes what waits for stream time, and returns the stream time that
    * this stands for, or -Infinity. Input that comes all the same and is older than that is late.
+   * Instead of a flush, not after it.
    */
   endOfInput?(): number;
 }
