@@ -9,7 +9,7 @@ export default defineConfig({
   resolve: { alias: packageNames() },
   test: {
     include: ['**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'dist/**', 'docs/**'],
+    exclude: ['**/node_modules/**', 'dist/**', 'docs/**', 'test/kafka/**'],
     // Processes, not threads: tests change the working directory, send signals and load LMDB.
     pool: 'forks',
     testTimeout: 20_000,

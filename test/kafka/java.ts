@@ -1,0 +1,51 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+/** The directory of these tests. */
+export const HOME = fileURLToPath(new URL('.', import.meta.url));
+/** Kafka's jars, which `setup.ts` brings here. */
+export const JARS = `${HOME}lib`;
+
+/** Java that starts fast: each process lives for seconds. */
+function argumentsOf(main: string, rest: readonly string[]): string[] {
+  const fast = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xmx400m'];
+  const logging = `-Dlog4j2.configurationFile=${HOME}log4j2.properties`;
+  return [...fast, logging, '-cp', `${JARS}/*`, main, ...rest];
+}
+
+/**
+ * Runs a Java class, or a `.java` file, to its end; returns all that it printed, its complaints
+ * last.
+ */
+export async function runJava(main: string, ...rest: readonly string[]): Promise<string> {
+  const run = promisify(execFile);
+  const limits = { maxBuffer: 256 * 1024 * 1024 };
+  const { stdout, stderr } = await run('java', argumentsOf(main, rest), limits);
+  return stdout + stderr;
+}
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Starts a Java class that `stopJava` ends; it ends with this process too, however that ends. */
+export function startJava(
+  main: string,
+  rest: readonly string[],
+  stdio: readonly ('pipe' | 'ignore' | 'inherit' | number)[],
+): ChildProcess {
+  const child = spawn('java', argumentsOf(main, rest), { stdio: [...stdio] });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
+/** Sends a signal and waits for the end of the process. */
+export async function stopJava(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await ended;
+}

@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { ChildProcess } from 'node:child_process';
+import { present } from '../../core/assert.ts';
+import type { PlainRecord, RecordToWrite } from '../../core/record/records.suite.ts';
+import { HOME, startJava, stopJava } from './java.ts';
+
+/** A record to send; bytes are text, a character a byte. */
+export type RecordToSend = Required<RecordToWrite>;
+
+interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/**
+ * What a client does, in a form that Millrace (`log-player.ts`) and Kafka (`Play.java`) both
+ * perform. A `send` is one batch. A transactional producer's name is its transactional id.
+ */
+export type Step =
+  | {
+      readonly do: 'topic';
+      readonly topic: string;
+      readonly partitions: number;
+      readonly config: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly do: 'producer';
+      readonly producer: string;
+      readonly codec: string;
+      readonly isIdempotent: boolean;
+      readonly isTransactional: boolean;
+    }
+  | ({
+      readonly do: 'send';
+      readonly producer: string;
+      readonly records: readonly RecordToSend[];
+    } & Place)
+  | { readonly do: 'begin' | 'commit' | 'abort'; readonly producer: string }
+  | ({
+      readonly do: 'offset';
+      /** In the transaction of this producer, or undefined. */
+      readonly producer?: string;
+      readonly group: string;
+      readonly offset: number;
+      readonly metadata: string;
+    } & Place)
+  | {
+      readonly do: 'consume';
+      readonly group: string;
+      readonly topic: string;
+      readonly protocol: 'classic' | 'consumer';
+      /** False for a member that is still there when the broker ends. */
+      readonly leaves: boolean;
+    }
+  | ({ readonly do: 'delete'; readonly offset: number } & Place);
+
+export interface Player {
+  /** Returns the offsets of the records sent, or where a consumer stood in each partition. */
+  perform(step: Step): Promise<readonly number[]>;
+}
+
+/** A batch to be made by Kafka's own code. */
+export interface EncodeRequest {
+  readonly codec: string;
+  readonly baseOffset: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly isTransactional: boolean;
+  readonly records: readonly RecordToSend[];
+}
+
+/** A batch of a `.log` as Kafka reads it. */
+export interface ReadBatch {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly codec: string;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly isTransactional: boolean;
+  readonly isControl: boolean;
+  readonly control?: string;
+  readonly maxTimestampMs: number;
+  readonly sizeBytes: number;
+  readonly records: readonly PlainRecord[];
+}
+
+/** Kafka's own code, and its clients where a broker is given. */
+export class KafkaPlayer implements Player {
+  readonly #process: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param bootstrap address of a broker, or nothing: then only what needs none works. */
+  constructor(bootstrap = '') {
+    this.#process = startJava(`${HOME}Play.java`, [bootstrap], ['pipe', 'pipe', 'inherit']);
+    const lines = createInterface({ input: present(this.#process.stdout, 'stdout is a pipe') });
+    this.#answers = lines[Symbol.asyncIterator]();
+  }
+
+  async perform(step: Step): Promise<readonly number[]> {
+    return ((await this.#ask(step)) as { offsets?: number[] }).offsets ?? [];
+  }
+
+  async encode(request: EncodeRequest): Promise<Buffer> {
+    const { bytes } = (await this.#ask({ do: 'encode', ...request })) as { bytes: string };
+    return Buffer.from(bytes, 'latin1');
+  }
+
+  async read(file: string): Promise<readonly ReadBatch[]> {
+    return ((await this.#ask({ do: 'read', file })) as { batches: ReadBatch[] }).batches;
+  }
+
+  async partitions(
+    keys: readonly string[],
+    partitions: number,
+  ): Promise<{ readonly hashes: readonly number[]; readonly partitions: readonly number[] }> {
+    const answer = await this.#ask({ do: 'partitions', keys, partitions });
+    return answer as { hashes: number[]; partitions: number[] };
+  }
+
+  /** Closes its producers, which aborts open transactions, and its consumers. */
+  async close(): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.stdin?.end();
+    await ended;
+  }
+
+  /** Ends it as a crash would: nothing is aborted, nobody leaves a group. */
+  kill(): Promise<void> {
+    return stopJava(this.#process, 'SIGKILL');
+  }
+
+  /** One question at a time. */
+  #ask(request: object): Promise<unknown> {
+    const asked = this.#last.then(async () => {
+      this.#process.stdin?.write(`${JSON.stringify(request)}\n`);
+      const line: IteratorResult<string, unknown> = await this.#answers.next();
+      if (line.done === true) throw new TypeError('Play.java has ended');
+      const answer = JSON.parse(line.value) as { error?: string };
+      if (answer.error !== undefined) {
+        throw new TypeError(`Kafka: ${answer.error} at ${JSON.stringify(request)}`);
+      }
+      return answer;
+    });
+    this.#last = asked.catch(() => undefined);
+    return asked;
+  }
+}
