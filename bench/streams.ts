@@ -1,6 +1,7 @@
 /**
- * What does a topology cost, exactly once with a commit every 100 ms, beside a loop that reads, parses and
- * writes the same bytes? A stateless map, and a count in windows of a minute over 100,000 keys.
+ * What does a topology cost, exactly once with a commit every 100 ms, beside a loop that reads,
+ * parses and writes the same bytes? A stateless map, and a count in windows of a minute over
+ * 100,000 keys.
  */
 import { int64, json, openLog, string, topic, type Log, type Topic } from 'millrace';
 import {

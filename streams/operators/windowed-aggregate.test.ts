@@ -381,7 +381,7 @@ test('[OP-12] [OP-13] [OP-14] final results are those of a straight computation,
   fc.assert(property, { numRuns: 200 });
 });
 
-test('[OP-11] [OP-15] the end of input passes each result on once, through all that follows', () => {
+test('[OP-11] [OP-15] the end of input passes each result on once, whatever follows', () => {
   const builder = new StreamsBuilder();
   const windows = tumblingWindow({ sizeMs: 10 });
   const out = topic('out', { key: string(), value: int64() });

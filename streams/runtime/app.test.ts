@@ -175,7 +175,7 @@ describe('[STREAMS-11] one application at a time', () => {
   });
 });
 
-test('[STREAMS-15] an application waits for a transaction that may commit its offsets', async () => {
+test('[STREAMS-15] an application waits for transactions that may move it', async () => {
   const log = await openTestLog();
   await produce(
     log,

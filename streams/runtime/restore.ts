@@ -116,8 +116,7 @@ function restoreRecord({ store, topic, partition }: StoreRestore, cursor: Record
   const { source, keyStart, keyEnd, valueStart, valueEnd, offset, timestampMs } = cursor;
   if (keyStart === NULL_POSITION) return;
   const isNull = valueStart === NULL_POSITION;
-  // A copy: a value may be a view, and would keep all that was fetched in memory.
-  const value = isNull ? undefined : Buffer.from(source.subarray(valueStart, valueEnd));
+  const value = isNull ? undefined : source.subarray(valueStart, valueEnd);
   try {
     store.restore(source.subarray(keyStart, keyEnd), value, timestampMs);
   } catch (cause) {

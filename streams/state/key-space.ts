@@ -107,8 +107,10 @@ export class KeySpace<K, V> {
   restore(keyBytes: Buffer, value: V | undefined, timestampMs: number): void {
     const key = this.#codec.decodeKey(keyBytes);
     const id = this.#idOf(key);
-    const entry = this.#entries.get(id) ?? this.#add(key, id, value, timestampMs, 0);
-    this.#setValue(entry, value);
+    // A view would keep all that was fetched with it in memory.
+    const own = value instanceof Uint8Array ? (Buffer.from(value) as V & Buffer) : value;
+    const entry = this.#entries.get(id) ?? this.#add(key, id, own, timestampMs, 0);
+    this.#setValue(entry, own);
     entry.timestampMs = timestampMs;
     if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
     entry.flags |= KEPT | PENDING;

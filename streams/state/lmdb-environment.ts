@@ -145,7 +145,7 @@ function removeRange(database: Database<Buffer, Buffer>, { start, end }: StoredR
     return;
   }
   const bounds = end === undefined ? { start } : { start, end };
-  // Done when it returns, as in `checkpoint`. A key has to be copied, for the next one overwrites it.
+  // Done when it returns, as in `checkpoint`. The next key overwrites this one.
   for (const key of database.getKeys(bounds)) void database.remove(Buffer.from(key));
 }
 
