@@ -62,6 +62,8 @@ export class PartitionQueue implements TopicPartition {
   readonly inFlight: SentBatch[] = [];
   /** To be sent again, before everything else, in their old order. */
   readonly retries: SentBatch[] = [];
+  /** Requests under way that have batches of this partition. */
+  requestCount = 0;
   #ordinal = 0;
   /** The sequence of the next batch of the current epoch. */
   nextSequence = 0;

@@ -24,6 +24,13 @@ export interface SenderOptions {
   readonly transactionTimeoutMs: number;
 }
 
+/**
+ * What one request takes of a partition at most, from 64 batches of the default size. Large enough
+ * that the disk, which syncs a few hundred times a second, and not the number of requests under way
+ * is what limits `acks: 'all'`; small enough that an answer frees memory soon.
+ */
+const REQUEST_BYTES = 1024 * 1024;
+
 /** The transaction that is open. */
 interface OpenTransaction {
   /** Partitions that take part in it, as the broker knows. */
@@ -257,7 +264,7 @@ export class Sender {
     this.#schedule.request(isUrgent);
   }
 
-  /** Sends what is ready, as far as the limit of batches in flight allows. Never rejects. */
+  /** Sends what is ready, as far as the limit of requests in flight allows. Never rejects. */
   async #send(): Promise<void> {
     try {
       await this.identify();
@@ -286,19 +293,23 @@ export class Sender {
     const batches: SentBatch[] = [];
     for (const queue of this.#ready) {
       if (this.#transaction?.joining.has(queue) === true) continue;
+      if (queue.requestCount >= maxInFlight) continue;
       // An open batch goes when nothing of its partition is under way; else it goes on filling.
-      if (queue.full.length === 0 && queue.inFlight.length === 0) queue.seal();
+      if (queue.full.length === 0 && queue.requestCount === 0) queue.seal();
+      const { length: count } = batches;
       try {
-        while (queue.inFlight.length < maxInFlight) {
+        for (let sizeBytes = 0; sizeBytes < REQUEST_BYTES;) {
           const batch = queue.take(seal);
           if (batch === undefined) break;
-          this.#inFlightCount++;
+          sizeBytes += batch.bytes.length;
           batches.push(batch);
         }
         if (queue.isEmpty) this.#ready.delete(queue);
       } catch (cause) {
         this.#failUnsent(queue, asLogError(cause));
       }
+      this.#inFlightCount += batches.length - count;
+      if (batches.length > count) queue.requestCount++;
     }
     return batches;
   }
@@ -327,7 +338,7 @@ export class Sender {
     } catch (cause) {
       const error = asLogError(cause);
       for (const batch of batches) this.#settle(batch, error);
-      this.#answered(error);
+      this.#answered(batches, error);
       return;
     } finally {
       for (const queue of added) transaction.joining.delete(queue);
@@ -370,11 +381,12 @@ export class Sender {
       failure = asLogError(cause);
       for (const batch of batches) this.#settle(batch, failure);
     }
-    this.#answered(failure);
+    this.#answered(batches, failure);
   }
 
   /** Goes on after an answer: at once, or after a while where the failure may pass. */
-  #answered(failure: LogError | undefined): void {
+  #answered(batches: readonly SentBatch[], failure: LogError | undefined): void {
+    for (const queue of new Set(batches.map((batch) => batch.queue))) queue.requestCount--;
     this.#buffer.changed();
     if (failure === undefined) this.#failureCount = 0;
     if (failure?.retriable === true && this.#ready.size > 0) this.#backOff();

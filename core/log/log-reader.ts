@@ -160,14 +160,15 @@ export function corrupt(segment: Segment, positionBytes: number, reason: string)
 
 /** OFFSET_OUT_OF_RANGE for an offset that the log does not have, or no longer has. */
 export function outOfRange(
-  { topic, partition }: RecordPlace,
-  range: {
-    readonly offset: number;
+  log: {
+    readonly place: RecordPlace;
     readonly logStartOffset: number;
     readonly highWatermark: number;
   },
+  offset: number,
 ): LogError {
-  const { offset, logStartOffset, highWatermark } = range;
+  const { place, logStartOffset, highWatermark } = log;
+  const { topic, partition } = place;
   return new LogError(
     'OFFSET_OUT_OF_RANGE',
     `offset ${offset} of ${topic}-${partition} cannot be read: ` +

@@ -1,25 +1,21 @@
-import { assert } from '../assert.ts';
+import { assert, present } from '../assert.ts';
 import type { LogError } from '../errors.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { Segment } from './segment.ts';
 
-/** A batch on its way to the disk. */
-interface PendingWrite {
-  readonly segment: Segment;
-  readonly bytes: Buffer;
-  /** The offset after the batch. */
-  readonly nextOffset: number;
-}
-
-/** The batches that one turn of the writer takes; they succeed or fail together. */
+/** Batches that one write brings to the disk: they succeed or fail together. */
 class Round {
-  readonly writes: PendingWrite[] = [];
+  readonly segment: Segment;
+  readonly batches: Buffer[] = [];
+  /** The offset after the last batch. */
+  nextOffset = -1;
   readonly done: Promise<void>;
   resolve!: () => void;
   reject!: (error: LogError) => void;
 
-  constructor() {
+  constructor(segment: Segment) {
+    this.segment = segment;
     this.done = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -45,9 +41,11 @@ export interface LogWriterEvents {
 export class LogWriter {
   readonly #fileSystem: FileSystem;
   readonly #events: LogWriterEvents;
-  /** What gathers for the next turn. */
-  #round = new Round();
-  /** Set while a turn runs. */
+  /** What waits to be written, in order; the last one gathers what is handed in. */
+  #rounds: Round[] = [];
+  /** The one that is being written. */
+  #current: Round | undefined;
+  /** Set while rounds are written. */
   #writing: Promise<void> | undefined;
   /** Set while a sync runs. */
   #syncing: Promise<void> | undefined;
@@ -100,13 +98,18 @@ export class LogWriter {
   }
 
   /**
-   * Takes a batch that `segment` has admitted. The promise is shared by a whole turn: it resolves
-   * when the operating system has the batch, and rejects when the turn failed.
+   * Takes a batch that `segment` has admitted. The promise is shared by a whole round: it resolves
+   * when the operating system has its batches, and rejects when none of them is in the log.
    */
   write(segment: Segment, bytes: Buffer, nextOffset: number): Promise<void> {
     assert(this.#failure === undefined, 'no write after a failure');
-    const round = this.#round;
-    round.writes.push({ segment, bytes, nextOffset });
+    let round = this.#rounds.at(-1);
+    if (round?.segment !== segment) {
+      round = new Round(segment);
+      this.#rounds.push(round);
+    }
+    round.batches.push(bytes);
+    round.nextOffset = nextOffset;
     this.#writing ??= this.#drain();
     return round.done;
   }
@@ -117,11 +120,12 @@ export class LogWriter {
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
   async written(offset: number): Promise<void> {
-    while (this.#writtenOffset < offset) {
-      if (this.#failure !== undefined) throw this.#failure;
-      assert(this.#writing !== undefined, 'what is waited for is being written');
-      await this.#writing;
-    }
+    if (this.#writtenOffset >= offset) return;
+    if (this.#failure !== undefined) throw this.#failure;
+    const isAwaited = (round: Round | undefined) =>
+      round !== undefined && round.nextOffset >= offset;
+    const round = isAwaited(this.#current) ? this.#current : this.#rounds.find(isAwaited);
+    await present(round, 'what is waited for is being written').done;
   }
 
   /**
@@ -175,15 +179,16 @@ export class LogWriter {
     while (this.#syncing !== undefined) await this.#syncing;
   }
 
-  /** Writes turn after turn until nothing waits. Never rejects: a failure goes to the round. */
+  /** Writes round after round until none waits. Never rejects: a failure goes to the rounds. */
   async #drain(): Promise<void> {
     // Let the caller finish: what it appends in this turn of the event loop joins the round.
     await Promise.resolve();
-    while (this.#round.writes.length > 0 && this.#failure === undefined) {
-      const round = this.#round;
-      this.#round = new Round();
+    while (this.#failure === undefined) {
+      const round = this.#rounds.shift();
+      this.#current = round;
+      if (round === undefined) break;
       try {
-        await this.#writeRound(round.writes);
+        await this.#writeRound(round);
         round.resolve();
       } catch (error) {
         this.#fail(error as LogError, 'write', round);
@@ -192,28 +197,19 @@ export class LogWriter {
     this.#writing = undefined;
   }
 
-  /** Writes a round, segment by segment; mostly there is only one. */
-  async #writeRound(writes: readonly PendingWrite[]): Promise<void> {
-    for (let first = 0; first < writes.length;) {
-      const { segment } = writes[first]!;
-      let end = first;
-      const buffers: Buffer[] = [];
-      while (end < writes.length && writes[end]!.segment === segment)
-        buffers.push(writes[end++]!.bytes);
-      const isFirst = segment.writtenBytes === 0;
-      if (isFirst) await this.#syncBefore(segment);
-      const file = await segment.file();
-      await file.write(buffers, segment.writtenBytes).catch((cause: unknown) => {
-        throw storageFailure(file.path, 'write', cause);
-      });
-      // Only now: a sync that began during the write does not cover it.
-      this.#unsynced.add(segment);
-      if (isFirst) this.#unnamed.add(segment);
-      for (const { length } of buffers) segment.writtenBytes += length;
-      this.#writtenOffset = writes[end - 1]!.nextOffset;
-      this.#events.written(this.#writtenOffset);
-      first = end;
-    }
+  async #writeRound({ segment, batches, nextOffset }: Round): Promise<void> {
+    const isFirst = segment.writtenBytes === 0;
+    if (isFirst) await this.#syncBefore(segment);
+    const file = await segment.file();
+    await file.write(batches, segment.writtenBytes).catch((cause: unknown) => {
+      throw storageFailure(file.path, 'write', cause);
+    });
+    // Only now: a sync that began during the write does not cover it.
+    this.#unsynced.add(segment);
+    if (isFirst) this.#unnamed.add(segment);
+    for (const { length } of batches) segment.writtenBytes += length;
+    this.#writtenOffset = nextOffset;
+    this.#events.written(nextOffset);
   }
 
   /**
@@ -258,11 +254,11 @@ export class LogWriter {
    */
   #fail(error: LogError, operation: 'write' | 'sync', round?: Round): void {
     round?.reject(error);
-    const isFirst = this.#failure === undefined;
-    if (!isFirst && operation === 'write') return;
+    if (this.#failure !== undefined && operation === 'write') return;
     this.#failure = error;
     if (operation === 'sync') this.#syncFailure = error;
-    if (isFirst) this.#round.reject(error); // what waits builds on offsets that will not be
+    // What waits builds on offsets that will not be.
+    for (const waiting of this.#rounds.splice(0)) waiting.reject(error);
     this.#events.failed(error, operation);
   }
 }

@@ -208,8 +208,17 @@ export class PartitionLog {
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
-  sync(offset = this.nextOffset): Promise<void> {
-    return this.#writer.sync(offset);
+  async sync(offset = this.nextOffset): Promise<void> {
+    const writer = this.#writer;
+    try {
+      await writer.sync(offset);
+    } catch (error) {
+      if (offset > writer.writtenOffset) throw error;
+      // A write failed behind what is to be synced: that goes on once the log is loaded anew.
+      await this.#reloading;
+      if (this.#writer === writer) throw error;
+      await this.sync(offset);
+    }
   }
 
   /**
@@ -221,10 +230,9 @@ export class PartitionLog {
   async read(offset: number, limits: { endOffset: number; maxBytes: number }): Promise<LogRead> {
     if (this.#isClosed) throw this.#closedError();
     const { highWatermark, logStartOffset } = this;
-    if (offset < logStartOffset || offset > highWatermark) throw this.#outOfRange(offset);
+    if (offset < logStartOffset || offset > highWatermark) throw outOfRange(this, offset);
     const endOffset = Math.min(limits.endOffset, highWatermark);
-    const { maxBytes } = limits;
-    return readSegments(this.#segments, this.#positions, { offset, endOffset, maxBytes });
+    return readSegments(this.#segments, this.#positions, { ...limits, offset, endOffset });
   }
 
   /** The aborted transactions that a reader of committed data meets in [from, upTo). */
@@ -252,7 +260,7 @@ export class PartitionLog {
   deleteRecords(offset: number): Promise<number> {
     return this.#chores.run(async () => {
       this.#checkWritable();
-      if (offset > this.highWatermark) throw this.#outOfRange(offset);
+      if (offset > this.highWatermark) throw outOfRange(this, offset);
       if (offset > this.#logStartOffset) await this.#startAt(offset);
       return this.#logStartOffset;
     });
@@ -265,7 +273,7 @@ export class PartitionLog {
    */
   applyRetention(): Promise<void> {
     return this.#chores.run(async () => {
-      if (!isDeleted(this.#config) || this.#failure !== undefined) return;
+      if (!isDeleted(this.#config) || (this.#ended ?? this.#writer.failure) !== undefined) return;
       const { highWatermark } = this;
       const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
       const keepFrom = retainedFrom(this.#segments, limits);
@@ -380,13 +388,8 @@ export class PartitionLog {
     return writer;
   }
 
-  /** Why nothing can be added now, if so. */
-  get #failure(): LogError | undefined {
-    return this.#ended ?? this.#writer.failure;
-  }
-
   #checkWritable(): void {
-    const failure = this.#failure;
+    const failure = this.#ended ?? this.#writer.failure;
     if (failure === undefined) return;
     if (this.#ended === undefined) this.#startReload();
     throw failure;
@@ -490,10 +493,5 @@ export class PartitionLog {
   #closedError(): LogError {
     const what = `${this.place.topic}-${this.place.partition}`;
     return new LogError('CLOSED', `${what} is closed`, { what });
-  }
-
-  #outOfRange(offset: number): LogError {
-    const { logStartOffset, highWatermark } = this;
-    return outOfRange(this.place, { offset, logStartOffset, highWatermark });
   }
 }
