@@ -8,6 +8,7 @@ export interface LogErrorDetails {
   CONCURRENT_TRANSACTIONS: { transactionalId: string; state: string };
   CORRUPT_MESSAGE: { topic: string; partition: number; reason: string };
   GROUP_ID_NOT_FOUND: { groupId: string };
+  GROUP_SUBSCRIBED_TO_TOPIC: { groupId: string; topic: string };
   ILLEGAL_GENERATION: { groupId: string; generation: number; currentGeneration: number };
   INCONSISTENT_GROUP_PROTOCOL: { groupId: string; protocols: readonly string[] };
   INVALID_CONFIG: { name: string; value: string; nearest?: string };
@@ -29,6 +30,7 @@ export interface LogErrorDetails {
   INVALID_TXN_STATE: { transactionalId: string; state: string; reason: string };
   KAFKA_STORAGE_ERROR: { file: string; operation: string };
   MESSAGE_TOO_LARGE: { topic: string; sizeBytes: number; limitBytes: number };
+  NON_EMPTY_GROUP: { groupId: string; state: string };
   OFFSET_METADATA_TOO_LARGE: { sizeBytes: number; limitBytes: number };
   OFFSET_OUT_OF_RANGE: {
     topic: string;
@@ -129,4 +131,11 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
   static fromData<C extends LogErrorCode>(data: LogErrorData<C>): LogError<C> {
     return new LogError(data.code, data.message, data.details as LogErrorDetails[C]);
   }
+}
+
+/** What went wrong, as a coded error. */
+export function asLogError(cause: unknown): LogError {
+  if (cause instanceof LogError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new LogError('UNKNOWN_SERVER_ERROR', reason, { reason }, { cause });
 }

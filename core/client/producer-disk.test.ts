@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readValues } from '../../test/kit/read-topic.ts';
+import type { Acks } from '../broker/broker-api.ts';
 import { silentLogger } from '../logger.ts';
 import { seededRandom } from '../random.ts';
 import { string } from '../serde/text.ts';
@@ -19,7 +20,7 @@ const letters = topic('letters', {
 test('[PRODUCER-3] a disk full at any byte delays records; each arrives once, in order', async () => {
   const values = Array.from({ length: RECORDS }, (_, index) => `${index}`.padEnd(30, '.'));
   const roomBytes = fc.nat(RECORDS * 40);
-  const acks = fc.constantFrom(1, 'all' as const);
+  const acks = fc.constantFrom<Acks>(1, 'all');
   let fullCount = 0;
   const property = fc.asyncProperty(fc.nat(), roomBytes, acks, async (seed, room, wanted) => {
     const fileSystem = new MemoryFileSystem({ random: seededRandom(seed) });

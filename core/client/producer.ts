@@ -184,13 +184,13 @@ export class Producer implements AsyncDisposable {
         used.awaitNewest(ignore, (error) => (failure ??= error));
       }
       count++;
-      return this.isFull;
+      return this.#sender.wantsPause;
     };
     if (this.isFull) await this.room();
     if (Symbol.asyncIterator in records) {
-      for await (const record of records) if (add(record)) await this.room();
+      for await (const record of records) if (add(record)) await this.#sender.pause();
     } else {
-      for (const record of records) if (add(record)) await this.room();
+      for (const record of records) if (add(record)) await this.#sender.pause();
     }
     await this.flush();
     if (failure !== undefined) throw failure;

@@ -10,6 +10,12 @@ export interface Unanswered {
 }
 
 /**
+ * After so much a loop gives the others a turn of the event loop, which costs microseconds: the disk
+ * writes while the loop goes on, and nothing in the process waits for the whole buffer to fill.
+ */
+const TURN_BYTES = 512 * 1024;
+
+/**
  * What was handed to a producer and not answered yet: how much memory it takes, and who waits for
  * that to change. A flush waits for what was begun before it, not for what others go on adding:
  * hence the epochs.
@@ -17,6 +23,8 @@ export interface Unanswered {
 export class SendBuffer {
   readonly limitBytes: number;
   #usedBytes = 0;
+  /** Taken since the last turn that was given. */
+  #turnBytes = 0;
   /** Takes what begins now; each flush begins another. */
   #current: Epoch = { count: 0 };
   /** Those before, as long as something in them is not answered. */
@@ -43,6 +51,18 @@ export class SendBuffer {
   /** Takes memory, or gives it back with a negative number. */
   take(sizeBytes: number): void {
     this.#usedBytes += sizeBytes;
+    if (sizeBytes > 0) this.#turnBytes += sizeBytes;
+  }
+
+  /** True when a loop that takes memory without waiting is to call `giveTurn`. */
+  get wantsTurn(): boolean {
+    return this.#turnBytes >= TURN_BYTES;
+  }
+
+  /** Resolves in the next turn of the event loop. */
+  async giveTurn(): Promise<void> {
+    this.#turnBytes = 0;
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   begin(work: Unanswered): void {

@@ -1,6 +1,6 @@
 import { assert, present } from '../assert.ts';
 import type { Clock } from '../clock.ts';
-import { LogError } from '../errors.ts';
+import { asLogError, LogError } from '../errors.ts';
 import type { Acks, BrokerApi, ProducerIdentity } from '../broker/broker-api.ts';
 import type { Codec } from '../record/batch.ts';
 import { OpenBatch, PartitionQueue, type SentBatch } from './accumulator.ts';
@@ -151,6 +151,17 @@ export class Sender {
   leave(send: Unanswered): void {
     this.#buffer.end(send);
     this.#buffer.changed();
+  }
+
+  /** True when a loop that adds records without waiting is to call `pause`. */
+  get wantsPause(): boolean {
+    return this.isFull || this.#buffer.wantsTurn;
+  }
+
+  /** Lets the disk work and everybody else have a turn; then as `room`. */
+  async pause(): Promise<void> {
+    await this.#buffer.giveTurn();
+    await this.room();
   }
 
   /**
@@ -482,11 +493,4 @@ export class Sender {
   *#allQueues(): Generator<PartitionQueue> {
     for (const queues of this.#queues.values()) yield* queues;
   }
-}
-
-/** What went wrong, as a coded error. */
-export function asLogError(cause: unknown): LogError {
-  if (cause instanceof LogError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new LogError('UNKNOWN_SERVER_ERROR', reason, { reason }, { cause });
 }

@@ -1,8 +1,8 @@
 import { present } from '../assert.ts';
-import { LogError } from '../errors.ts';
+import { asLogError, LogError } from '../errors.ts';
 import type { BrokerApi, CommittedOffset } from '../broker/broker-api.ts';
 import type { ProducerRecord } from './producer-record.ts';
-import { asLogError, type Sender } from './sender.ts';
+import type { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import type { TopicWriter } from './topic-writer.ts';
 
@@ -99,13 +99,13 @@ export class Transaction {
       this.#checkOpen('sendAll');
       writeRecord(writer, record);
       count++;
-      return sender.isFull;
+      return sender.wantsPause;
     };
     // Two loops: `for await` over an array would cost a promise a record.
     if (Symbol.asyncIterator in records) {
-      for await (const record of records) if (add(record)) await sender.room();
+      for await (const record of records) if (add(record)) await sender.pause();
     } else {
-      for (const record of records) if (add(record)) await sender.room();
+      for (const record of records) if (add(record)) await sender.pause();
     }
     return count;
   }
