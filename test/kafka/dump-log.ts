@@ -23,6 +23,7 @@ const SOUND = [
   /^timestamp: \d+ offset: \d+$/, // .timeindex
   /^version: 0 producerId: \d+ firstOffset: \d+ lastOffset: \d+ lastStableOffset: \d+$/,
   /^producerId: \d+ producerEpoch: \d+ /, // .snapshot
+  /\.index is empty\.$/,
   /passed sanity check\.$/,
 ];
 

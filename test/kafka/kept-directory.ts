@@ -1,0 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach } from 'vitest';
+
+/**
+ * Makes a directory for the tests of a file. It is removed when all of them have passed; otherwise
+ * its place is printed.
+ */
+export function keptDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-kafka-'));
+  let passedCount = 0;
+  let failedCount = 0;
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') failedCount++;
+    else passedCount++;
+  });
+  afterAll(() => {
+    // None passed: what prepares them failed.
+    if (failedCount > 0 || passedCount === 0) process.stderr.write(`kept: ${directory}\n`);
+    else rmSync(directory, { recursive: true, force: true });
+  });
+  return directory;
+}
