@@ -1,0 +1,160 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { int64, openLog, silentLogger, string, topic, type Log } from '../../core/index.ts';
+import { seededRandom } from '../../core/random.ts';
+import { MemoryFileSystem } from '../../core/storage/memory-fs.ts';
+import { produce, runToEnd } from '../../test/kit/app.ts';
+import { readTopic } from '../../test/kit/read-topic.ts';
+import { SEED } from '../../test/kit/seed.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import type { Topology } from '../topology/topology.ts';
+import { tumblingWindow, windowedSerde } from '../topology/windows.ts';
+
+const RECORDS = 4_000;
+const WINDOW_MS = 500;
+const numbers = topic('numbers', { key: string(), value: int64(), partitions: 2 });
+const sums = topic('sums', { key: string(), value: int64() });
+const counts = topic('counts', { key: windowedSerde(string(), WINDOW_MS), value: int64() });
+
+/** Running sums, and counts in windows behind a repartition topic. */
+function topology(): Topology {
+  const builder = new StreamsBuilder();
+  const stream = builder.stream(numbers);
+  stream
+    .groupByKey()
+    .reduce((sum, value) => sum + value, { store: 'sums' })
+    .toStream()
+    .to(sums);
+  stream
+    .groupBy(({ value }) => `v${value % 3}`, { key: string() })
+    .windowedBy(tumblingWindow({ sizeMs: WINDOW_MS }))
+    .count({ store: 'counts', emit: 'final' })
+    .toStream()
+    .to(counts);
+  return builder.build();
+}
+
+function* rows(): Generator<[string, number, number]> {
+  for (let index = 0; index < RECORDS; index++) yield [`k${index % 7}`, index, index];
+}
+
+const options = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;
+
+/** Log and state at one moment, as a crash right then would leave them. */
+interface Moment {
+  readonly operation: string;
+  readonly disk: MemoryFileSystem;
+  readonly stateDir: string;
+}
+
+const open = async (fileSystem: MemoryFileSystem): Promise<Log> => {
+  const log = await openLog('/data', { fileSystem, logger: silentLogger });
+  onTestFinished(() => log.close());
+  return log;
+};
+
+/**
+ * Runs the topology and keeps what each n-th operation of the log's disk would leave. The state is
+ * LMDB's, on the real disk, and is taken as it is at that moment: newer than a power cut would leave
+ * it, at worst, so this also shows that it is never ahead of what the log has for good.
+ */
+async function crashOften(
+  every: number,
+  crash: (disk: MemoryFileSystem) => MemoryFileSystem,
+  guarantee: 'exactly_once' | 'at_least_once',
+): Promise<Moment[]> {
+  const moments: Moment[] = [];
+  const stateDir = temporaryDirectory();
+  const copies = temporaryDirectory();
+  const disk = new MemoryFileSystem({ random: seededRandom(SEED) });
+  const log = await open(disk);
+  await produce(log, numbers, rows());
+  let count = SEED % every;
+  disk.onOperation = ({ kind, path }) => {
+    if (++count % every !== 0) return;
+    const copy = join(copies, String(count));
+    cpSync(stateDir, copy, { recursive: true });
+    moments.push({ operation: `${count}: ${kind} ${path}`, disk: crash(disk), stateDir: copy });
+  };
+  await runToEnd(log, topology(), { ...options, stateDir, processingGuarantee: guarantee });
+  disk.onOperation = undefined;
+  return moments;
+}
+
+/** The newest sum of each key, and how often each was seen. */
+async function readSums(log: Log): Promise<{ newest: Map<string, number>; seen: string[] }> {
+  const records = await readTopic(log, sums, 'read_committed');
+  return {
+    newest: new Map(records.map(({ key, value }) => [key ?? '', value ?? NaN])),
+    seen: records.map(({ key, value }) => `${key} ${value}`),
+  };
+}
+
+async function readCounts(log: Log): Promise<[string, number][]> {
+  const records = await readTopic(log, counts, 'read_committed');
+  return records.map(({ key, value }) => [`${key?.key} ${key?.windowStartMs}`, value ?? NaN]);
+}
+
+function expectedSums(): Map<string, number> {
+  const expected = new Map<string, number>();
+  for (const [key, value] of rows()) expected.set(key, (expected.get(key) ?? 0) + value);
+  return expected;
+}
+
+function expectedCounts(): Map<string, number> {
+  const expected = new Map<string, number>();
+  for (const [, value, timestampMs] of rows()) {
+    const place = `v${value % 3} ${timestampMs - (timestampMs % WINDOW_MS)}`;
+    expected.set(place, (expected.get(place) ?? 0) + 1);
+  }
+  return expected;
+}
+
+async function checkExactlyOnce({ disk, stateDir, operation }: Moment): Promise<void> {
+  const log = await open(disk);
+  const app = await runToEnd(log, topology(), { ...options, stateDir });
+  const { newest, seen } = await readSums(log);
+  expect(newest, operation).toEqual(expectedSums());
+  expect(new Set(seen).size, operation).toBe(seen.length);
+  const windows = await readCounts(log);
+  expect(new Map(windows), operation).toEqual(expectedCounts());
+  expect(windows.length, operation).toBe(expectedCounts().size); // each window once
+  expect(app.metrics().droppedRecords.late, operation).toBe(0);
+  await log.close();
+}
+
+test(`[STREAMS-9] exactly_once: a power cut at any time, seed ${SEED}`, async () => {
+  const random = seededRandom(SEED);
+  const moments = await crashOften(31, (disk) => disk.crash(random), 'exactly_once');
+  expect(moments.length).toBeGreaterThan(10);
+  for (const moment of moments) await checkExactlyOnce(moment);
+}, 60_000);
+
+test(`[STREAMS-9] exactly_once: kill -9 at any time, seed ${SEED}`, async () => {
+  const random = seededRandom(SEED);
+  const moments = await crashOften(37, (disk) => disk.kill(random), 'exactly_once');
+  expect(moments.length).toBeGreaterThan(10);
+  for (const moment of moments) await checkExactlyOnce(moment);
+}, 60_000);
+
+test(`[STREAMS-9] at_least_once: kill -9 at any time loses nothing, seed ${SEED}`, async () => {
+  const random = seededRandom(SEED);
+  const guarantee = 'at_least_once';
+  const moments = await crashOften(37, (disk) => disk.kill(random), guarantee);
+  expect(moments.length).toBeGreaterThan(5);
+  for (const { disk, stateDir, operation } of moments) {
+    const log = await open(disk);
+    await runToEnd(log, topology(), { ...options, stateDir, processingGuarantee: guarantee });
+    const { newest } = await readSums(log);
+    for (const [key, sum] of expectedSums()) {
+      expect(newest.get(key), `${operation}: ${key}`).toBeGreaterThanOrEqual(sum);
+    }
+    const windows = new Map(await readCounts(log));
+    for (const [place, count] of expectedCounts()) {
+      expect(windows.get(place), `${operation}: ${place}`).toBeGreaterThanOrEqual(count);
+    }
+    await log.close();
+  }
+}, 60_000);
