@@ -1,10 +1,17 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { int64, openLog, silentLogger, string, topic, type Log } from '../../core/index.ts';
-import { seededRandom } from '../../core/random.ts';
-import { MemoryFileSystem } from '../../core/storage/memory-fs.ts';
+import {
+  int64,
+  openLog,
+  seededRandom,
+  silentLogger,
+  string,
+  topic,
+  type Log,
+} from '../../core/index.ts';
 import { produce, runToEnd } from '../../test/kit/app.ts';
+import { MemoryFileSystem } from '../../test/kit/connect.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
@@ -57,8 +64,8 @@ const open = async (fileSystem: MemoryFileSystem): Promise<Log> => {
 
 /**
  * Runs the topology and keeps what each n-th operation of the log's disk would leave. The state is
- * LMDB's, on the real disk, and is taken as it is at that moment: newer than a power cut would leave
- * it, at worst, so this also shows that it is never ahead of what the log has for good.
+ * LMDB's, on the real disk, and is taken as it is at that moment: newer than a power cut would
+ * leave it, at worst, so this also shows that it is never ahead of what the log has for good.
  */
 async function crashOften(
   every: number,
