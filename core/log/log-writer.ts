@@ -2,7 +2,14 @@ import { assert, present } from '../assert.ts';
 import type { LogError } from '../errors.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import type { BatchHeader } from '../record/batch.ts';
 import type { Segment } from './segment.ts';
+
+/**
+ * After so much that a commit will have to sync, the syncing begins: a commit then waits for what was
+ * written last, not for all that the transaction has written.
+ */
+const SYNC_AHEAD_BYTES = 1024 * 1024;
 
 /** Batches that one write brings to the disk: they succeed or fail together. */
 class Round {
@@ -10,6 +17,7 @@ class Round {
   readonly batches: Buffer[] = [];
   /** The offset after the last batch. */
   nextOffset = -1;
+  isTransactional = false;
   readonly done: Promise<void>;
   resolve!: () => void;
   reject!: (error: LogError) => void;
@@ -49,6 +57,8 @@ export class LogWriter {
   #writing: Promise<void> | undefined;
   /** Set while a sync runs. */
   #syncing: Promise<void> | undefined;
+  /** Bytes written for transactions since a sync last began. */
+  #aheadBytes = 0;
   /** Segments with bytes that no sync has covered. */
   readonly #unsynced = new Set<Segment>();
   /** Segments whose names may not be durable: their directory is synced with them. */
@@ -101,7 +111,11 @@ export class LogWriter {
    * Takes a batch that `segment` has admitted. The promise is shared by a whole round: it resolves
    * when the operating system has its batches, and rejects when none of them is in the log.
    */
-  write(segment: Segment, bytes: Buffer, nextOffset: number): Promise<void> {
+  write(
+    segment: Segment,
+    bytes: Buffer,
+    { lastOffset, isTransactional }: BatchHeader,
+  ): Promise<void> {
     assert(this.#failure === undefined, 'no write after a failure');
     let round = this.#rounds.at(-1);
     if (round?.segment !== segment) {
@@ -109,7 +123,8 @@ export class LogWriter {
       this.#rounds.push(round);
     }
     round.batches.push(bytes);
-    round.nextOffset = nextOffset;
+    round.nextOffset = lastOffset + 1;
+    round.isTransactional ||= isTransactional;
     this.#writing ??= this.#drain();
     return round.done;
   }
@@ -197,7 +212,8 @@ export class LogWriter {
     this.#writing = undefined;
   }
 
-  async #writeRound({ segment, batches, nextOffset }: Round): Promise<void> {
+  async #writeRound(round: Round): Promise<void> {
+    const { segment, batches, nextOffset } = round;
     const isFirst = segment.writtenBytes === 0;
     if (isFirst) await this.#syncBefore(segment);
     const file = await segment.file();
@@ -210,6 +226,9 @@ export class LogWriter {
     for (const { length } of batches) segment.writtenBytes += length;
     this.#writtenOffset = nextOffset;
     this.#events.written(nextOffset);
+    if (round.isTransactional)
+      this.#aheadBytes += batches.reduce((sum, { length }) => sum + length, 0);
+    if (this.#aheadBytes >= SYNC_AHEAD_BYTES) this.#syncing ??= this.#syncOnce();
   }
 
   /**
@@ -230,6 +249,7 @@ export class LogWriter {
   async #syncOnce(): Promise<void> {
     assert(this.#failure === undefined, 'no sync after a failure');
     const covered = this.#writtenOffset;
+    this.#aheadBytes = 0;
     const segments = [...this.#unsynced];
     const directories = new Set([...this.#unnamed].map(({ directory }) => directory));
     this.#unsynced.clear();

@@ -3,6 +3,7 @@ import { codeOf } from '../../test/kit/codes.ts';
 import { LogError } from '../errors.ts';
 import { recordsOf, type RecordToWrite } from '../record/records.suite.ts';
 import { seededRandom } from '../random.ts';
+import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import {
   FILE_SYSTEMS,
   filesIn,
@@ -372,4 +373,38 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     }
     await next.close();
   });
+
+  test('[LOG-24] of what transactions write at most some MiB wait for the commit', async () => {
+    const host = await LogHost.open({ ...(await setUp()), config: { segmentBytes: 1e8 } });
+    const value = 'x'.repeat(100_000);
+    for (let sequence = 0; sequence < 30; sequence++) await host.append([{ value }]).written;
+    await turns();
+    expect(host.log.durableOffset).toBe(0); // outside of a transaction nobody will have to wait
+    const producer = { producerId: 1, producerEpoch: 0, isTransactional: true };
+    for (let sequence = 0; sequence < 30; sequence++) {
+      await host.append([{ value }], { ...producer, baseSequence: sequence }).written;
+    }
+    await expect.poll(() => host.log.durableOffset).toBeGreaterThan(45);
+    await host.close();
+  });
 });
+
+test('[LOG-24] when such a sync fails, the log says so to what comes next', async () => {
+  const fileSystem = new MemoryFileSystem();
+  const config = { segmentBytes: 1e8 };
+  const host = await LogHost.open({ fileSystem, directory: '/data/test-0', config });
+  fileSystem.fail({ at: ({ kind }) => kind === 'sync', code: 'EIO' });
+  const seal = { producerId: 1, producerEpoch: 0, isTransactional: true };
+  const value = 'x'.repeat(600_000);
+  await host.append([{ value }], { ...seal, baseSequence: 0 }).written;
+  await host.append([{ value }], { ...seal, baseSequence: 1 }).written;
+  await turns();
+  expect(await codeOf(host.log.sync())).toBe('KAFKA_STORAGE_ERROR');
+  expect(() => host.append([{ value }])).toThrow(LogError);
+  await host.log.abandon();
+});
+
+/** Lets everything happen that waits for nothing but the machine. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
