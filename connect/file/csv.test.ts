@@ -56,6 +56,9 @@ test('[CONNECT-CSV-4] a quote misplaced or never closed: an error with its place
 
 test('[CONNECT-CSV-5] empty lines are skipped, but in a file of one column', async () => {
   expect(await readRows(csv(), inputFile('\na,b\n\n1,2\n\r\n\n'))).toEqual([{ a: '1', b: '2' }]);
+  expect(await readRows(csv(), inputFile('\n\r\n'))).toEqual([]);
+  const late = `${'\n'.repeat(600 * 1024)}a,b\n1,2\n`; // further than what is read at once
+  expect(await readRows(csv(), inputFile(late))).toEqual([{ a: '1', b: '2' }]);
   expect(await readRows(csv(), inputFile('a\n1\n\n2'))).toEqual([
     { a: '1' },
     { a: '' },

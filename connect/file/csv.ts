@@ -84,6 +84,7 @@ export function csv<Row extends object = Record<string, string>>(
   return {
     name: 'csv',
     unit: 'line',
+    canFollow: true,
     open: async (file) => (await openCsv(file, all)) as RowReader<Row>,
     encoder: (columns) => new CsvEncoder(delimiter, columns ?? all.header),
   };
@@ -96,6 +97,8 @@ async function openCsv(input: InputFile, options: AnyCsvOptions): Promise<RowRea
   if (names === undefined) {
     const parser = new CsvHeaderParser(delimiter);
     const head = await readFirst(input, { parser, lineBytesMax, rowsMax: 1 });
+    // Nothing is there yet. A file of which something was read has shrunk: opening it says so.
+    if (head === undefined && offset === undefined) return NO_ROWS;
     names = head?.rows[0] ?? [];
     offset ??= head?.offset;
   }
@@ -115,10 +118,17 @@ async function openCsv(input: InputFile, options: AnyCsvOptions): Promise<RowRea
   return TextReader.open({ ...input, offset }, { parser, lineBytesMax });
 }
 
+const NO_ROWS: RowReader<never> = {
+  next: () => Promise.resolve(undefined),
+  close: () => Promise.resolve(),
+};
+
 async function readFirst<Row>(input: InputFile, options: TextReaderOptions<Row>) {
   const reader = await TextReader.open({ ...input, offset: undefined }, options);
   try {
-    return await reader.next();
+    let first = await reader.next();
+    while (first?.rows.length === 0) first = await reader.next(); // nothing but empty lines
+    return first;
   } finally {
     await reader.close();
   }

@@ -184,7 +184,7 @@ test('[CONNECT-FILES-15] a full disk ends the run; with room the next goes on', 
   await log.close();
 });
 
-test('[CONNECT-FILES-1] a finished output survives a power cut, its new directories too', async () => {
+test('[CONNECT-FILES-1] a finished output survives a power cut, with its directories', async () => {
   const disk = new MemoryFileSystem({ random: seededRandom(6) });
   const log = await open(disk, 6);
   await produce(log, 0);

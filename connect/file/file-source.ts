@@ -1,24 +1,20 @@
 import {
   callback,
+  flag,
   instance,
+  integer,
+  LogError,
   nodeFileSystem,
   text,
   type FileSystem,
   type OptionChecks,
   type Topic,
 } from '../../core/index.ts';
-import type {
-  SourceBatch,
-  SourceConnector,
-  SourceContext,
-  SourceRecord,
-  SourceTask,
-  SourceTaskProgress,
-} from '../connector.ts';
-import { ConnectError } from '../errors.ts';
+import type { SourceConnector } from '../connector.ts';
 import { checkAllOptions } from '../required.ts';
-import { findFiles, type FoundFile } from './discovery.ts';
-import type { RowBatch, RowReader, SourceFormat } from './format.ts';
+import { findFiles } from './discovery.ts';
+import { FileSourceTask } from './file-source-task.ts';
+import type { SourceFormat } from './format.ts';
 
 /** What `fileSource` reads, and what becomes of a row. */
 export interface FileSourceOptions<Row, K, V> {
@@ -37,6 +33,15 @@ export interface FileSourceOptions<Row, K, V> {
   readonly value?: (row: Row) => NoInfer<V> | null;
   /** Event time, a Date or milliseconds since 1970. Default: when the row is read. */
   readonly timestamp?: (row: Row) => number | Date;
+  /**
+   * True: goes on with what is appended to the files and with new files, until it is stopped; files
+   * that are not there yet are waited for. Only whole lines are read. Files may grow and go; one
+   * that is cut short or replaced under its name is FILE_CHANGED. Not for `parquet()`. Default:
+   * false.
+   */
+  readonly follow?: boolean;
+  /** How long to wait with `follow` until the files are looked at again. Default: 1,000. */
+  readonly pollIntervalMs?: number;
   /** Opens and reads the files. Default: the machine's. */
   readonly fileSystem?: FileSystem;
 }
@@ -50,13 +55,19 @@ const CHECKS: OptionChecks<FileSourceOptions<unknown, unknown, unknown>> = {
   key: callback,
   timestamp: callback,
   value: callback,
+  follow: flag,
+  pollIntervalMs: integer(1),
   fileSystem: instance,
 };
+
+// What Kafka's FileStreamSource waits before it looks again.
+const POLL_INTERVAL_MS = 1_000;
 
 /**
  * Reads files into a topic, each row once, whatever happens to the process. One pass over the files
  * that are there when it starts, up to the sizes that they have then; the next run reads what has
- * been added since. A file that was replaced or has shrunk is an error (FILE_CHANGED).
+ * been added since. With `follow` it goes on instead. A file that was replaced or has shrunk is an
+ * error (FILE_CHANGED).
  *
  * @example
  * fileSource({
@@ -76,128 +87,30 @@ export function fileSource<Row, K, V>(
   const required = ['path', 'format', 'topic', 'key'] as const;
   checkAllOptions<object>('fileSource', all, CHECKS, required as never);
   const { fileSystem = nodeFileSystem, path, topic, name = `${topic.name}-source` } = all;
+  const { follow = false, pollIntervalMs = POLL_INTERVAL_MS, format } = all;
+  if (follow && !format.canFollow) throw cannotFollow(format.name);
   return {
     name,
     topics: [topic],
-    isBounded: true,
+    isBounded: !follow,
     async open(context) {
-      const files = await findFiles(fileSystem, path);
+      const task = { ...all, name, fileSystem, follow, pollIntervalMs };
+      const files = follow ? [] : await findFiles(fileSystem, path);
       // One task for all files: event time goes on from file to file, and two that were read side
       // by side would make each other's records late.
-      return [new FileSourceTask<Row, K, V>(name, files, { ...all, fileSystem }, context)];
+      return [new FileSourceTask<Row, K, V>(files, task, context)];
     },
   };
 }
 
+function cannotFollow(format: string): LogError {
+  const [option, value, allowed] = ['follow', 'true', `false, or left out, for ${format}()`];
+  const message =
+    `fileSource: ${option} must be ${allowed}: such a file can be read when it is complete; ` +
+    'leave it out, and run the source again when there are new files';
+  return new LogError('INVALID_OPTION', message, { option, value, allowed });
+}
+
 function isFormat(value: unknown): boolean {
   return instance(value) === undefined && 'open' in (value as object);
-}
-
-type TaskOptions<Row, K, V> = FileSourceOptions<Row, K, V> & {
-  readonly fileSystem: FileSystem;
-};
-
-/** Reads files one after the other. */
-class FileSourceTask<Row, K, V> implements SourceTask {
-  readonly #name: string;
-  readonly #files: readonly FoundFile[];
-  readonly #options: TaskOptions<Row, K, V>;
-  readonly #context: SourceContext;
-  readonly #totalBytes: number;
-  /** The file that is being read, or comes next. */
-  #index = 0;
-  /** Open from the first poll of a file to its end. */
-  #reader: RowReader<Row> | undefined;
-  #doneBytes = 0;
-
-  constructor(
-    name: string,
-    files: readonly FoundFile[],
-    options: TaskOptions<Row, K, V>,
-    context: SourceContext,
-  ) {
-    this.#name = name;
-    this.#files = files;
-    this.#options = options;
-    this.#context = context;
-    this.#totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  }
-
-  async poll(): Promise<SourceBatch | undefined> {
-    for (let file = this.#files[this.#index]; file !== undefined; file = this.#files[this.#index]) {
-      const reader = (this.#reader ??= await this.#open(file.path));
-      const batch = await reader.next();
-      if (batch !== undefined) {
-        this.#doneBytes = batch.doneBytes;
-        return this.#batchOf(file.path, batch);
-      }
-      this.#reader = undefined;
-      this.#index++;
-      this.#doneBytes = 0;
-      await reader.close();
-    }
-    return undefined;
-  }
-
-  progress(): SourceTaskProgress {
-    const before = this.#files.slice(0, this.#index);
-    const done = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, this.#doneBytes);
-    const current = this.#files[this.#index]?.path;
-    return { unit: 'bytes', done, total: this.#totalBytes, current };
-  }
-
-  async close(): Promise<void> {
-    await this.#reader?.close();
-  }
-
-  #open(path: string): Promise<RowReader<Row>> {
-    const { fileSystem, format } = this.#options;
-    const partition = { file: path };
-    const offset = this.#context.offset(partition);
-    const badOffset = (): ConnectError => {
-      const connector = this.#name;
-      const message =
-        `the offset that is committed for ${path} was not written by ${format.name}(): ` +
-        'read it in the format of before, or give the source another name to begin anew';
-      const details = { connector, partition: path, offset: JSON.stringify(offset) };
-      return new ConnectError('INVALID_SOURCE_OFFSET', message, details);
-    };
-    return format.open({ fileSystem, path, offset, badOffset });
-  }
-
-  #batchOf(path: string, { rows, offset, lineOf }: RowBatch<Row>): SourceBatch {
-    const { topic, key, value, timestamp } = this.#options;
-    const records: SourceRecord[] = [];
-    let option = 'key';
-    try {
-      for (const row of rows) {
-        option = 'key';
-        const recordKey = key(row);
-        option = 'value';
-        const recordValue = value === undefined ? row : value(row);
-        option = 'timestamp';
-        const timestampMs = timestamp === undefined ? undefined : toMs(timestamp(row));
-        records.push({ topic, key: recordKey, value: recordValue, timestampMs });
-      }
-    } catch (cause) {
-      throw this.#rowFailed(path, lineOf(records.length), option, cause);
-    }
-    const { unit } = this.#options.format;
-    const describe = (index: number): string => `${path}, ${unit} ${lineOf(index)}`;
-    return { records, partition: { file: path }, offset, describe };
-  }
-
-  #rowFailed(file: string, line: number, option: string, cause: unknown): ConnectError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const { unit } = this.#options.format;
-    const message = `${file}, ${unit} ${line}: the function given as ${option} failed: ${reason}`;
-    return new ConnectError('ROW_FAILED', message, { file, line, option }, { cause });
-  }
-}
-
-/** @throws TypeError for what is no time. */
-function toMs(time: number | Date): number {
-  const ms = typeof time === 'number' ? time : time.getTime();
-  if (Number.isFinite(ms)) return ms;
-  throw new TypeError(`${String(time)} is no point in time`);
 }

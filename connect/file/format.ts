@@ -30,6 +30,11 @@ export interface InputFile {
   readonly path: string;
   /** Where the last run stopped; undefined at the beginning. */
   readonly offset: SourceOffset | undefined;
+  /**
+   * True when more may be appended: what stands at the end of the file without a line end is not
+   * whole yet, and is left for later.
+   */
+  readonly isFollowed: boolean;
   /** Makes the error for an offset that this format did not write. */
   readonly badOffset: () => Error;
 }
@@ -40,6 +45,8 @@ export interface SourceFormat<Row> {
   readonly name: string;
   /** What a line of `lineOf` is called in messages. */
   readonly unit: 'line' | 'row';
+  /** True when files can be read that are still being appended to (`isFollowed`). */
+  readonly canFollow: boolean;
   /**
    * Opens a file and checks that it is still the one that `offset` was made from.
    *

@@ -51,6 +51,7 @@ export function jsonl<Row = unknown>(options: TextOptions = {}): JsonlFormat<Row
   return {
     name: 'jsonl',
     unit: 'line',
+    canFollow: true,
     open: (file) => TextReader.open(file, { parser, lineBytesMax }),
     encoder: () => ({ columns: undefined, header: undefined, encode }),
   };

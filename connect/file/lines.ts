@@ -29,6 +29,7 @@ export function lines(options: TextOptions = {}): SourceFormat<string> {
   return {
     name: 'lines',
     unit: 'line',
+    canFollow: true,
     open: (file) => TextReader.open(file, { parser: PARSER, lineBytesMax }),
   };
 }

@@ -77,6 +77,7 @@ test('[CONNECT-PARQUET-2] a file by Polars, packed with zstd: three million flig
     fileSystem: nodeFileSystem,
     path,
     offset: undefined,
+    isFollowed: false,
     badOffset: () => new TypeError(),
   });
   const head = await reader.next();

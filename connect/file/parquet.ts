@@ -35,6 +35,7 @@ export function parquet<Row extends object>(options: ParquetOptions<Row> = {}): 
   return {
     name: 'parquet',
     unit: 'row',
+    canFollow: false, // its end says what is in it
     async open(file) {
       // Loaded when it is needed: it compiles a WebAssembly module.
       const { ParquetReader } = await import('./parquet-reader.ts');

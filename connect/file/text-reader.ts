@@ -84,6 +84,7 @@ export class TextReader<Row> implements RowReader<Row> {
   readonly #path: string;
   readonly #options: TextReaderOptions<Row>;
   readonly #sizeBytes: number;
+  readonly #isFollowed: boolean;
   #buffer: Buffer = Buffer.allocUnsafeSlow(CHECK_BYTES + CHUNK_BYTES);
   /** The place in the file at which the buffer begins; moves when the buffer is filled. */
   #base: number;
@@ -98,12 +99,13 @@ export class TextReader<Row> implements RowReader<Row> {
 
   private constructor(
     file: File,
-    { path }: InputFile,
+    { path, isFollowed }: InputFile,
     options: TextReaderOptions<Row>,
     place: { readonly position: number; readonly line: number; readonly sizeBytes: number },
   ) {
     this.#file = file;
     this.#path = path;
+    this.#isFollowed = isFollowed;
     this.#options = options;
     this.#sizeBytes = place.sizeBytes;
     this.#base = Math.max(0, place.position - CHECK_BYTES);
@@ -141,13 +143,18 @@ export class TextReader<Row> implements RowReader<Row> {
 
   async next(): Promise<RowBatch<Row> | undefined> {
     for (;;) {
-      const isLast = this.#base + this.#end >= this.#sizeBytes;
-      if (isLast && this.#start === this.#end) return undefined;
+      const isAtEnd = this.#base + this.#end >= this.#sizeBytes;
+      if (isAtEnd && this.#start === this.#end) return undefined;
+      const isLast = isAtEnd && !this.#isFollowed;
       const cut = isLast ? this.#end : this.#buffer.lastIndexOf(LF, this.#end - 1) + 1;
       if (this.#end > 0 && cut > this.#start) {
         const batch = this.#parse(cut, isLast);
         if (batch !== undefined) return batch;
         assert(!isLast, 'at the end of a file every record is whole');
+      }
+      if (isAtEnd) {
+        this.#checkRest();
+        return undefined; // what is there is not whole yet
       }
       await this.#fill();
     }
@@ -206,9 +213,8 @@ export class TextReader<Row> implements RowReader<Row> {
 
   /** Reads more behind what is there. */
   async #fill(): Promise<void> {
-    const { lineBytesMax } = this.#options;
+    this.#checkRest();
     const leftBytes = this.#end - this.#start;
-    if (leftBytes >= lineBytesMax) throw this.#tooLong(lineBytesMax);
     const keptBytes = Math.min(this.#start, CHECK_BYTES) + leftBytes;
     // Twice as much each time, so that a long record is not looked through again and again.
     const wantedBytes = Math.min(
@@ -265,6 +271,12 @@ export class TextReader<Row> implements RowReader<Row> {
     }
     this.#start += isCrlf ? 2 : 1;
     this.#lines++;
+  }
+
+  /** @throws ConnectError LINE_TOO_LONG when a whole record should be in the buffer by now. */
+  #checkRest(): void {
+    const { lineBytesMax } = this.#options;
+    if (this.#end - this.#start >= lineBytesMax) throw this.#tooLong(lineBytesMax);
   }
 
   #tooLong(limitBytes: number): ConnectError {

@@ -45,7 +45,7 @@ export async function readBatches<Row>(
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<RowBatch<Row>[]> {
   const badOffset = () => new ConnectError('INVALID_STATE', 'bad', { operation: '', state: '' });
-  const reader = await format.open({ fileSystem, path, offset, badOffset });
+  const reader = await format.open({ fileSystem, path, offset, isFollowed: false, badOffset });
   const batches: RowBatch<Row>[] = [];
   try {
     for (let next = await reader.next(); next !== undefined; next = await reader.next()) {
