@@ -26,11 +26,27 @@ export { CONSUMER_DEFAULTS, type ConsumerOptions } from './client/consumer-optio
 export { ConsumerRecord } from './client/consumer-record.ts';
 export { PartitionRecords } from './client/partition-records.ts';
 export { rangeAssignor, type AssignedMember, type Assignor } from './client/assignors.ts';
-export { Admin, type CreateTopicOptions } from './client/admin.ts';
+export {
+  Admin,
+  type AbortTransaction,
+  type AlterConfigs,
+  type ConsumerGroupDescription,
+  type CreateTopicOptions,
+  type GroupMemberDescription,
+  type TopicSettingName,
+  type TopicSettings,
+} from './client/admin.ts';
+export type {
+  AlteredOffset,
+  AlterGroupOffsets,
+  GroupOffset,
+  OffsetTarget,
+} from './client/group-offsets.ts';
 export { murmur2, partitionOfKey } from './client/partitioner.ts';
 export type * from './broker/broker-api.ts';
 export type { CleanupPolicy, LogConfig } from './log/log-config.ts';
 export type { BatchHeader, Codec } from './record/batch.ts';
+export type { CompressionLevels } from './record/compression.ts';
 export { NULL_POSITION, RecordCursor, type RecordPlace } from './record/record-cursor.ts';
 export { NO_HEADERS, type Header, type Headers } from './record/record.ts';
 export {

@@ -1,4 +1,9 @@
 import type { LogErrorData } from '../errors.ts';
+import type { AdminApi } from './admin-api.ts';
+import type { PartitionError, TopicPartition } from './topic-partition.ts';
+
+export type * from './admin-api.ts';
+export type { PartitionError, TopicPartition } from './topic-partition.ts';
 
 /**
  * The face of a broker: one method for each Kafka request that clients need, in Kafka's meaning and
@@ -9,7 +14,7 @@ import type { LogErrorData } from '../errors.ts';
  * A method rejects, with a LogError, only when the request as a whole failed; what concerns one
  * partition, topic or group stands in its place of the answer as `error`.
  */
-export interface BrokerApi {
+export interface BrokerApi extends AdminApi {
   /** The topics that were asked for, with partitions and settings. */
   metadata(request: MetadataRequest): Promise<MetadataResponse>;
   /** Appends batches. Answers when each is as durable as `acks` says, or has failed. */
@@ -50,28 +55,6 @@ export interface BrokerApi {
   offsetCommit(request: OffsetCommitRequest): Promise<OffsetCommitResponse>;
   /** What the group has committed. */
   offsetFetch(request: OffsetFetchRequest): Promise<OffsetFetchResponse>;
-
-  /** Creates topics. They survive a power cut when this resolves. */
-  createTopics(request: CreateTopicsRequest): Promise<CreateTopicsResponse>;
-  /** Deletes topics with all their records, for good. */
-  deleteTopics(request: { readonly topics: readonly string[] }): Promise<DeleteTopicsResponse>;
-  /** Makes the records below an offset unreadable and frees their room. */
-  deleteRecords(request: DeleteRecordsRequest): Promise<DeleteRecordsResponse>;
-  /** All groups that are known. */
-  listGroups(): Promise<ListGroupsResponse>;
-  /** State and members of groups. */
-  describeGroups(request: {
-    readonly groupIds: readonly string[];
-  }): Promise<DescribeGroupsResponse>;
-}
-
-export interface TopicPartition {
-  readonly topic: string;
-  readonly partition: number;
-}
-
-export interface PartitionError extends TopicPartition {
-  readonly error?: LogErrorData;
 }
 
 /** `read_committed` stops at the last stable offset and leaves out aborted transactions. */
@@ -266,58 +249,4 @@ export interface FetchedOffset extends PartitionError {
   /** -1 when the group has committed none. */
   readonly offset: number;
   readonly metadata: string;
-}
-
-export interface CreateTopicsRequest {
-  readonly topics: readonly NewTopic[];
-  readonly validateOnly?: boolean;
-}
-export interface NewTopic {
-  readonly topic: string;
-  /** -1 for the broker's default. */
-  readonly partitions: number;
-  /** In Kafka's names (`retention.ms`). */
-  readonly config?: Readonly<Record<string, string>>;
-}
-export interface CreateTopicsResponse {
-  readonly results: readonly TopicResult[];
-}
-export interface TopicResult {
-  readonly topic: string;
-  readonly error?: LogErrorData;
-}
-export interface DeleteTopicsResponse {
-  readonly results: readonly TopicResult[];
-}
-export interface DeleteRecordsRequest {
-  /** Records below `offset` go; -1 for the high watermark. */
-  readonly partitions: readonly (TopicPartition & { readonly offset: number })[];
-}
-export interface DeleteRecordsResponse {
-  readonly results: readonly (PartitionError & { readonly logStartOffset: number })[];
-}
-
-export interface ListGroupsResponse {
-  readonly groups: readonly {
-    readonly groupId: string;
-    readonly state: GroupState;
-    readonly protocolType: string;
-  }[];
-}
-export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead';
-export interface DescribeGroupsResponse {
-  readonly groups: readonly GroupDescription[];
-}
-export interface GroupDescription {
-  readonly groupId: string;
-  readonly error?: LogErrorData;
-  readonly state: GroupState;
-  readonly protocolType: string;
-  readonly protocol: string;
-  readonly members: readonly {
-    readonly memberId: string;
-    readonly groupInstanceId?: string;
-    readonly clientId: string;
-    readonly assignment: Uint8Array;
-  }[];
 }

@@ -8,16 +8,12 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { Underway } from '../underway.ts';
+import type { AdminApi } from './admin-api.ts';
+import { AdminRequests } from './admin-requests.ts';
 import type {
   AddOffsetsToTxnRequest,
   AddPartitionsToTxnRequest,
   BrokerApi,
-  CreateTopicsRequest,
-  CreateTopicsResponse,
-  DeleteRecordsRequest,
-  DeleteRecordsResponse,
-  DeleteTopicsResponse,
-  DescribeGroupsResponse,
   EndTxnRequest,
   FetchRequest,
   FetchResponse,
@@ -26,7 +22,6 @@ import type {
   JoinGroupRequest,
   JoinGroupResponse,
   LeaveGroupRequest,
-  ListGroupsResponse,
   ListOffsetsRequest,
   ListOffsetsResponse,
   MetadataRequest,
@@ -45,7 +40,13 @@ import type {
   TopicMetadata,
   TxnOffsetCommitRequest,
 } from './broker-api.ts';
-import { CoordinatorLog } from './coordinator-log.ts';
+import {
+  checkNotInternal,
+  CoordinatorLog,
+  isInternal,
+  OFFSETS_TOPIC,
+  TRANSACTIONS_TOPIC,
+} from './coordinator-log.ts';
 import {
   clearCleanShutdown,
   markCleanShutdown,
@@ -61,6 +62,9 @@ import { ProducerIds } from './producer-ids.ts';
 import { Topics, type Partition, type Topic } from './topics.ts';
 import { TransactionCoordinator } from './transaction-coordinator.ts';
 
+/** What a request of administration carries. */
+type AdminRequest<Name extends keyof AdminApi> = NonNullable<Parameters<AdminApi[Name]>[0]>;
+
 export interface BrokerOptions {
   readonly directory: string;
   readonly fileSystem: FileSystem;
@@ -69,11 +73,6 @@ export interface BrokerOptions {
   readonly logger: Logger;
 }
 
-const OFFSETS_TOPIC = '__consumer_offsets';
-const TRANSACTIONS_TOPIC = '__transaction_state';
-
-/** Kafka's `num.partitions`. */
-const PARTITIONS_DEFAULT = 1;
 /**
  * Kafka: 60 s. A shorter tail to read after a crash, for one sync of what is mostly synced already.
  */
@@ -91,6 +90,7 @@ export class Broker implements BrokerApi {
   readonly #offsets: OffsetStore;
   readonly #groups: GroupCoordinator;
   readonly #transactions: TransactionCoordinator;
+  readonly #admin: AdminRequests;
   readonly #housekeeping: Housekeeping;
   readonly #closing = new Closing();
   /** Requests that are being answered; `close` waits for them. */
@@ -122,6 +122,14 @@ export class Broker implements BrokerApi {
       producerIds: new ProducerIds(fileSystem, options.directory),
       clock,
       logger,
+    });
+    this.#admin = new AdminRequests({
+      topics,
+      offsets,
+      groups: this.#groups,
+      transactions: this.#transactions,
+      clock,
+      directory: options.directory,
     });
   }
 
@@ -262,52 +270,80 @@ export class Broker implements BrokerApi {
     });
   }
 
-  createTopics(request: CreateTopicsRequest): Promise<CreateTopicsResponse> {
-    return this.#request(async () => {
-      const { validateOnly } = request;
-      const creations = request.topics.map(({ topic, partitions, config }) => {
-        const count = partitions === -1 ? PARTITIONS_DEFAULT : partitions;
-        return named(topic, this.#topics.create(topic, count, config ?? {}, validateOnly));
-      });
-      return { results: await Promise.all(creations) };
-    });
+  createTopics(request: AdminRequest<'createTopics'>): ReturnType<AdminApi['createTopics']> {
+    return this.#request(() => this.#admin.createTopics(request));
   }
 
-  deleteTopics(request: { readonly topics: readonly string[] }): Promise<DeleteTopicsResponse> {
-    return this.#request(async () => {
-      const deletions = request.topics.map((topic) => named(topic, this.#delete(topic)));
-      return { results: await Promise.all(deletions) };
-    });
+  createPartitions(
+    request: AdminRequest<'createPartitions'>,
+  ): ReturnType<AdminApi['createPartitions']> {
+    return this.#request(() => this.#admin.createPartitions(request));
   }
 
-  deleteRecords(request: DeleteRecordsRequest): Promise<DeleteRecordsResponse> {
-    return this.#request(async () => {
-      const deletions = request.partitions.map(async ({ topic, partition, offset }) => {
-        try {
-          checkNotInternal(topic);
-          const { log } = this.#topics.partition({ topic, partition });
-          const upTo = offset === -1 ? log.highWatermark : offset;
-          // A log must not end before it begins: what is deleted is durable first.
-          await log.sync(Math.min(upTo, log.highWatermark));
-          return { topic, partition, logStartOffset: await log.deleteRecords(upTo) };
-        } catch (cause) {
-          return { topic, partition, logStartOffset: -1, error: LogError.toData(cause) };
-        }
-      });
-      const results = await Promise.all(deletions);
-      await this.#topics.checkpoints.writeLogStarts(() => this.#topics.partitions());
-      return { results };
-    });
+  deleteTopics(request: AdminRequest<'deleteTopics'>): ReturnType<AdminApi['deleteTopics']> {
+    return this.#request(() => this.#admin.deleteTopics(request));
   }
 
-  listGroups(): Promise<ListGroupsResponse> {
-    return this.#request(async () => this.#groups.list());
+  deleteRecords(request: AdminRequest<'deleteRecords'>): ReturnType<AdminApi['deleteRecords']> {
+    return this.#request(() => this.#admin.deleteRecords(request));
   }
 
-  describeGroups(request: {
-    readonly groupIds: readonly string[];
-  }): Promise<DescribeGroupsResponse> {
-    return this.#request(async () => this.#groups.describe(request.groupIds));
+  describeConfigs(
+    request: AdminRequest<'describeConfigs'>,
+  ): ReturnType<AdminApi['describeConfigs']> {
+    return this.#request(() => this.#admin.describeConfigs(request));
+  }
+
+  incrementalAlterConfigs(
+    request: AdminRequest<'incrementalAlterConfigs'>,
+  ): ReturnType<AdminApi['incrementalAlterConfigs']> {
+    return this.#request(() => this.#admin.incrementalAlterConfigs(request));
+  }
+
+  listGroups(request?: AdminRequest<'listGroups'>): ReturnType<AdminApi['listGroups']> {
+    return this.#request(() => this.#admin.listGroups(request));
+  }
+
+  describeGroups(request: AdminRequest<'describeGroups'>): ReturnType<AdminApi['describeGroups']> {
+    return this.#request(() => this.#admin.describeGroups(request));
+  }
+
+  deleteGroups(request: AdminRequest<'deleteGroups'>): ReturnType<AdminApi['deleteGroups']> {
+    return this.#request(() => this.#admin.deleteGroups(request));
+  }
+
+  offsetDelete(request: AdminRequest<'offsetDelete'>): ReturnType<AdminApi['offsetDelete']> {
+    return this.#request(() => this.#admin.offsetDelete(request));
+  }
+
+  listTransactions(
+    request: AdminRequest<'listTransactions'>,
+  ): ReturnType<AdminApi['listTransactions']> {
+    return this.#request(() => this.#admin.listTransactions(request));
+  }
+
+  describeTransactions(
+    request: AdminRequest<'describeTransactions'>,
+  ): ReturnType<AdminApi['describeTransactions']> {
+    return this.#request(() => this.#admin.describeTransactions(request));
+  }
+
+  describeProducers(
+    request: AdminRequest<'describeProducers'>,
+  ): ReturnType<AdminApi['describeProducers']> {
+    return this.#request(() => this.#admin.describeProducers(request));
+  }
+
+  writeTxnMarkers(
+    request: AdminRequest<'writeTxnMarkers'>,
+  ): ReturnType<AdminApi['writeTxnMarkers']> {
+    return this.#request(() => this.#admin.writeTxnMarkers(request));
+  }
+
+  describeLogDirs(
+    request: AdminRequest<'describeLogDirs'>,
+  ): ReturnType<AdminApi['describeLogDirs']> {
+    return this.#request(() => this.#admin.describeLogDirs(request));
   }
 
   async #recover(): Promise<void> {
@@ -379,11 +415,6 @@ export class Broker implements BrokerApi {
     }
   }
 
-  async #delete(topic: string): Promise<void> {
-    checkNotInternal(topic);
-    await this.#topics.delete(topic);
-  }
-
   /**
    * Makes every log durable that has moved, and says so: opening then starts from there. A log that
    * has failed keeps the others from nothing.
@@ -408,17 +439,6 @@ export class Broker implements BrokerApi {
   }
 }
 
-/** The coordinators' own topics can be read by all, and changed by nobody else. */
-function checkNotInternal(topic: string): void {
-  if (!isInternal(topic)) return;
-  const reason = 'it is internal';
-  throw new LogError('INVALID_TOPIC', `${topic} cannot be changed: ${reason}`, { topic, reason });
-}
-
-function isInternal(topic: string): boolean {
-  return topic === OFFSETS_TOPIC || topic === TRANSACTIONS_TOPIC;
-}
-
 function outsideTransaction(topic: string, partition: number): LogError {
   const reason = `a batch for ${topic}-${partition} belongs to a transaction, but names none`;
   const details = { transactionalId: '', state: 'Empty', reason };
@@ -428,13 +448,4 @@ function outsideTransaction(topic: string, partition: number): LogError {
 function describe({ name, topicId, partitions, config }: Topic): TopicMetadata {
   const internal = isInternal(name);
   return { topic: name, topicId, isInternal: internal, partitions: partitions.length, config };
-}
-
-async function named(topic: string, change: Promise<void>) {
-  try {
-    await change;
-    return { topic };
-  } catch (cause) {
-    return { topic, error: LogError.toData(cause) };
-  }
 }

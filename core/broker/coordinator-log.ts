@@ -10,6 +10,26 @@ import type { Appended, PartitionLog } from '../log/partition-log.ts';
 import type { Clock } from '../clock.ts';
 import type { Topics } from './topics.ts';
 
+/** What keeps groups and their offsets, and what keeps transactions. */
+export const OFFSETS_TOPIC = '__consumer_offsets';
+export const TRANSACTIONS_TOPIC = '__transaction_state';
+
+/** True for the coordinators' own topics. */
+export function isInternal(topic: string): boolean {
+  return topic === OFFSETS_TOPIC || topic === TRANSACTIONS_TOPIC;
+}
+
+/**
+ * The coordinators' own topics can be read by all, and changed by nobody else.
+ *
+ * @throws LogError INVALID_TOPIC
+ */
+export function checkNotInternal(topic: string): void {
+  if (!isInternal(topic)) return;
+  const reason = 'it is internal';
+  throw new LogError('INVALID_TOPIC', `${topic} cannot be changed: ${reason}`, { topic, reason });
+}
+
 /** A record that a coordinator keeps: null for "gone". */
 export interface CoordinatorRecord {
   readonly key: Buffer;

@@ -1,4 +1,4 @@
-import type { TopicPartition } from './broker-api.ts';
+import type { TopicPartition, TransactionState } from './broker-api.ts';
 import { StructReader, StructWriter } from './struct-codec.ts';
 
 /**
@@ -133,8 +133,7 @@ const TRANSACTION_STATES = [
   'CompleteCommit',
   'CompleteAbort',
   'Dead',
-] as const;
-export type TransactionState = (typeof TRANSACTION_STATES)[number];
+] as const satisfies readonly TransactionState[];
 
 export interface TransactionValue {
   readonly producerId: number;

@@ -4,10 +4,14 @@ import type { Random } from '../random.ts';
 import type {
   DescribeGroupsResponse,
   GroupMember,
+  GroupState,
   JoinGroupRequest,
   JoinGroupResponse,
   LeaveGroupRequest,
   ListGroupsResponse,
+  OffsetDeleteRequest,
+  OffsetDeleteResponse,
+  PartitionError,
   SyncGroupRequest,
   SyncGroupResponse,
 } from './broker-api.ts';
@@ -88,7 +92,8 @@ export class GroupCoordinator {
     else if (request.generation >= 0) this.#existing(request);
   }
 
-  list(): ListGroupsResponse {
+  /** The groups that are known; `states` undefined for all. */
+  list(states?: readonly GroupState[]): ListGroupsResponse {
     const groups = new Map<string, ListGroupsResponse['groups'][number]>();
     for (const groupId of this.#options.offsets.groupIds) {
       groups.set(groupId, { groupId, state: 'Empty', protocolType: '' });
@@ -96,7 +101,44 @@ export class GroupCoordinator {
     for (const { groupId, state, protocolType } of this.#groups.values()) {
       groups.set(groupId, { groupId, state, protocolType });
     }
-    return { groups: [...groups.values()] };
+    const wanted = [...groups.values()].filter(({ state }) => states?.includes(state) ?? true);
+    return { groups: wanted };
+  }
+
+  /**
+   * Forgets a group and its offsets. Durable when it resolves.
+   *
+   * @throws LogError GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, DISK_FULL, KAFKA_STORAGE_ERROR
+   */
+  async delete(groupId: string): Promise<void> {
+    const { offsets } = this.#options;
+    const group = this.#known(groupId);
+    group?.checkEmpty();
+    const forgotten = offsets.forgetGroup(groupId, [{ key: encodeGroupKey(groupId), value: null }]);
+    this.#groups.delete(groupId);
+    await forgotten;
+  }
+
+  /**
+   * Forgets what a group has committed for partitions that no member reads. Durable when it
+   * resolves.
+   *
+   * @throws LogError GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP for a group of others than consumers,
+   *   DISK_FULL, KAFKA_STORAGE_ERROR
+   */
+  async deleteOffsets({ groupId, partitions }: OffsetDeleteRequest): Promise<OffsetDeleteResponse> {
+    const group = this.#known(groupId);
+    const subscribed = group === undefined ? NO_TOPICS : group.subscribedTopics;
+    if (subscribed === undefined) group?.checkEmpty();
+    const results = partitions.map(({ topic, partition }): PartitionError => {
+      if (subscribed?.has(topic) !== true) return { topic, partition };
+      const message = `group ${groupId} has members that read ${topic}`;
+      const error = new LogError('GROUP_SUBSCRIBED_TO_TOPIC', message, { groupId, topic });
+      return { topic, partition, error: LogError.toData(error) };
+    });
+    const forgotten = results.filter(({ error }) => error === undefined);
+    await this.#options.offsets.forgetOffsets(groupId, forgotten);
+    return { results };
   }
 
   describe(groupIds: readonly string[]): DescribeGroupsResponse {
@@ -106,8 +148,7 @@ export class GroupCoordinator {
       if (group !== undefined) return group.describe();
       const nobody = { groupId, protocolType: '', protocol: '', members: [] };
       if (withOffsets.has(groupId)) return { ...nobody, state: 'Empty' as const };
-      const error = new LogError('GROUP_ID_NOT_FOUND', `there is no group ${groupId}`, { groupId });
-      return { ...nobody, state: 'Dead' as const, error: LogError.toData(error) };
+      return { ...nobody, state: 'Dead' as const, error: LogError.toData(notFound(groupId)) };
     });
     return { groups };
   }
@@ -116,6 +157,17 @@ export class GroupCoordinator {
   close(): void {
     this.#closed = new LogError('CLOSED', 'the log is closed', { what: 'the log' });
     for (const group of this.#groups.values()) group.close(this.#closed);
+  }
+
+  /**
+   * A group by its id; undefined for one that is only known by what it has committed.
+   *
+   * @throws LogError GROUP_ID_NOT_FOUND
+   */
+  #known(groupId: string): Group | undefined {
+    const group = this.#groups.get(groupId);
+    if (group === undefined && !this.#options.offsets.has(groupId)) throw notFound(groupId);
+    return group;
   }
 
   #group(groupId: string): Group {
@@ -174,3 +226,8 @@ export class GroupCoordinator {
 }
 
 const NOTHING = new Uint8Array(0);
+const NO_TOPICS: ReadonlySet<string> = new Set();
+
+function notFound(groupId: string): LogError {
+  return new LogError('GROUP_ID_NOT_FOUND', `there is no group ${groupId}`, { groupId });
+}

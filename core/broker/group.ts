@@ -11,6 +11,7 @@ import type {
   SyncGroupRequest,
   SyncGroupResponse,
 } from './broker-api.ts';
+import { CONSUMER_PROTOCOL, decodeSubscription } from './consumer-protocol.ts';
 
 /** A promise with its ends. */
 interface Pending<T> {
@@ -159,6 +160,29 @@ export class Group {
     const { groupId } = this;
     const [state, protocolType, protocol] = [this.#state, this.#protocolType, this.#protocol];
     return { groupId, state, protocolType, protocol, members };
+  }
+
+  /**
+   * Throws unless nobody is in the group.
+   *
+   * @throws LogError NON_EMPTY_GROUP
+   */
+  checkEmpty(): void {
+    if (this.#state === 'Empty') return;
+    const { groupId } = this;
+    const [state, count] = [this.#state, this.#members.size];
+    const message = `group ${groupId} has ${count} members and is ${state}; close them first`;
+    throw new LogError('NON_EMPTY_GROUP', message, { groupId, state });
+  }
+
+  /** What the members want to read, if they are consumers; undefined for other groups. */
+  get subscribedTopics(): ReadonlySet<string> | undefined {
+    const members = [...this.#members.values()];
+    if (members.length > 0 && this.#protocolType !== CONSUMER_PROTOCOL) return undefined;
+    const subscriptions = members.map(({ protocols: [first] }) =>
+      first === undefined ? [] : decodeSubscription(first.metadata),
+    );
+    return new Set(subscriptions.flat());
   }
 
   /** What `__consumer_offsets` keeps of the group. */

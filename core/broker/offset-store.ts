@@ -10,7 +10,7 @@ import type {
   TopicPartition,
 } from './broker-api.ts';
 import { partitionKey } from './checkpoint-file.ts';
-import type { CoordinatorLog } from './coordinator-log.ts';
+import type { CoordinatorLog, CoordinatorRecord } from './coordinator-log.ts';
 import {
   decodeGroupTopicKey,
   decodeOffsetValue,
@@ -30,10 +30,10 @@ interface Committed extends TopicPartition {
   readonly at: number;
 }
 
-/** Offsets that a transaction will commit, or not. */
+/** Offsets that a transaction will commit, or not; fewer when some are to be forgotten. */
 interface PendingCommit {
   readonly groupId: string;
-  readonly offsets: readonly Committed[];
+  offsets: readonly Committed[];
 }
 
 /** What a caller hands in. */
@@ -99,6 +99,11 @@ export class OffsetStore {
 
   get groupIds(): IterableIterator<string> {
     return this.#groups.keys();
+  }
+
+  /** True when the group has committed something. */
+  has(groupId: string): boolean {
+    return this.#groups.has(groupId);
   }
 
   /** The partition of `__consumer_offsets` that keeps a group's offsets. */
@@ -185,30 +190,56 @@ export class OffsetStore {
    * Durable when it resolves.
    */
   async forgetTopic(topic: string): Promise<void> {
-    const isOf = (committed: TopicPartition): boolean => committed.topic === topic;
-    const forgotten = new Map<string, Set<number>>();
-    const note = (groupId: string, offsets: Iterable<Committed>): void => {
-      const partitions = forgotten.get(groupId) ?? new Set();
-      for (const committed of offsets) if (isOf(committed)) partitions.add(committed.partition);
-      if (partitions.size > 0) forgotten.set(groupId, partitions);
-    };
-    for (const [groupId, group] of this.#groups) note(groupId, group.values());
-    for (const [producerId, commits] of this.#pending) {
-      for (const { groupId, offsets } of commits) note(groupId, offsets);
-      const left = commits.map(({ groupId, offsets }) => {
-        return { groupId, offsets: offsets.filter((committed) => !isOf(committed)) };
-      });
-      this.#pending.set(producerId, left);
+    const groups = new Set(this.#groups.keys());
+    for (const commits of this.#pending.values()) {
+      for (const { groupId } of commits) groups.add(groupId);
     }
-    const syncs = [...forgotten].map(([groupId, partitions]) => {
-      const records = [...partitions].map((partition) => {
-        return { key: encodeOffsetKey({ groupId, topic, partition }), value: null };
-      });
-      const { lastOffset } = this.#log.append(groupId, records);
-      for (const partition of partitions) this.#remove(groupId, partitionKey(topic, partition));
-      return this.#log.log(this.#log.partitionOf(groupId)).sync(lastOffset + 1);
+    const isOf = (committed: TopicPartition): boolean => committed.topic === topic;
+    await Promise.all([...groups].map((groupId) => this.#forget(groupId, isOf)));
+  }
+
+  /**
+   * Forgets all that a group has committed, and what open transactions would commit for it, in one
+   * batch with `also`. Durable when it resolves.
+   *
+   * @throws LogError DISK_FULL: nothing is forgotten. KAFKA_STORAGE_ERROR
+   */
+  forgetGroup(groupId: string, also: readonly CoordinatorRecord[]): Promise<void> {
+    return this.#forget(groupId, () => true, also);
+  }
+
+  /** The same for some partitions. */
+  forgetOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<void> {
+    const keys = new Set(partitions.map(({ topic, partition }) => partitionKey(topic, partition)));
+    return this.#forget(groupId, (each) => keys.has(partitionKey(each.topic, each.partition)));
+  }
+
+  async #forget(
+    groupId: string,
+    isOf: (committed: TopicPartition) => boolean,
+    also: readonly CoordinatorRecord[] = [],
+  ): Promise<void> {
+    const forgotten = new Map<string, TopicPartition>();
+    const note = (offsets: Iterable<Committed>): void => {
+      for (const { topic, partition } of offsets) {
+        if (!isOf({ topic, partition })) continue;
+        forgotten.set(partitionKey(topic, partition), { topic, partition });
+      }
+    };
+    note(this.#groups.get(groupId)?.values() ?? []);
+    const pending = [...this.#pending.values()].flat();
+    for (const commit of pending) if (commit.groupId === groupId) note(commit.offsets);
+    if (forgotten.size === 0 && also.length === 0) return;
+    const records = [...forgotten.values()].map((place) => {
+      return { key: encodeOffsetKey({ groupId, ...place }), value: null };
     });
-    await Promise.all(syncs);
+    const { lastOffset } = this.#log.append(groupId, [...records, ...also]);
+    for (const key of forgotten.keys()) this.#remove(groupId, key);
+    for (const commit of pending) {
+      if (commit.groupId !== groupId) continue;
+      commit.offsets = commit.offsets.filter((committed) => !isOf(committed));
+    }
+    await this.#log.log(this.#log.partitionOf(groupId)).sync(lastOffset + 1);
   }
 
   /** Makes the records below the offsets durable, and then appends the offsets. */

@@ -20,9 +20,9 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
 import { newUuid } from './data-directory.ts';
-import { partitionKey, type Checkpoint } from './checkpoint-file.ts';
+import { partitionKey } from './checkpoint-file.ts';
 import { Checkpoints } from './checkpoints.ts';
-import { checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
+import { checkTopicConfig, checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
 
 /** One partition with those who wait for something to read. */
@@ -54,6 +54,9 @@ export interface TopicsOptions {
  */
 const OPEN_AT_ONCE = 16;
 const PARTITIONS_MAX = 10_000;
+type ReadCheckpoints = Awaited<ReturnType<Checkpoints['read']>>;
+const NO_CHECKPOINTS: ReadCheckpoints = { recoveryPoints: new Map(), logStarts: new Map() };
+
 /** Where a Kafka controller keeps what `topics.json` is here: no topic of anybody's. */
 const METADATA_TOPIC = '__cluster_metadata';
 
@@ -82,7 +85,7 @@ export class Topics {
    * @throws LogError CORRUPT_BATCH, CORRUPT_FILE, KAFKA_STORAGE_ERROR: what was opened is closed.
    */
   async open(): Promise<void> {
-    const { recoveryPoints, logStarts } = await this.checkpoints.read();
+    const checkpoints = await this.checkpoints.read();
     const listed = await this.#listTopics();
     try {
       for (const topic of listed) {
@@ -90,7 +93,8 @@ export class Topics {
           this.#leftOver.set(topic.name, topic);
           await this.#removeDirectories(topic);
         } else {
-          this.#topics.set(topic.name, await this.#openTopic(topic, recoveryPoints, logStarts));
+          const partitions = await this.#openPartitions(topic, 0, checkpoints);
+          this.#topics.set(topic.name, { ...topic, partitions });
         }
       }
       if (this.#leftOver.size > 0) await this.checkpoints.write(() => this.partitions());
@@ -159,21 +163,20 @@ export class Topics {
   ): Promise<void> {
     return this.#exclusively(async () => {
       checkTopicName(name);
-      toLogConfig(config);
+      checkTopicConfig(config);
       if (this.#topics.has(name)) {
         throw new LogError('TOPIC_ALREADY_EXISTS', `topic ${name} exists already`, { topic: name });
       }
       if (!Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
-        const message = `topic ${name} needs 1 to ${PARTITIONS_MAX} partitions, not ${partitions}`;
-        throw new LogError('INVALID_PARTITIONS', message, { topic: name, partitions });
+        throw badPartitions(name, partitions);
       }
       if (validateOnly) return;
       await this.#finishDeletion(name);
       const listed = { name, topicId: this.#newTopicId(), partitions, config };
-      await this.#saveList({ added: listed });
-      const none: Checkpoint = new Map();
+      await this.#saveList(listed);
       try {
-        this.#topics.set(name, await this.#openTopic(listed, none, none));
+        const opened = await this.#openPartitions(listed, 0, NO_CHECKPOINTS);
+        this.#topics.set(name, { ...listed, partitions: opened });
       } catch (cause) {
         // A part of its directories is there; the next opening must not take it for a topic.
         this.#leftOver.set(name, listed);
@@ -197,7 +200,7 @@ export class Topics {
     return this.#exclusively(async () => {
       if (!this.#leftOver.has(name)) {
         const topic = this.get(name);
-        await this.#saveList({ deleted: name });
+        await this.#saveList({ ...toListed(topic), isDeleted: true });
         this.#leftOver.set(name, toListed(topic));
         this.#topics.delete(name);
         for (const { log, waiters } of topic.partitions) {
@@ -220,14 +223,57 @@ export class Topics {
     await this.#saveList();
   }
 
-  /** Sets topic settings anew; the next append goes by them. Durable when it resolves. */
-  alterConfig(name: string, config: TopicConfig): Promise<void> {
+  /**
+   * Gives a topic more partitions. The list comes first, so that a crash leaves all of them or
+   * none; they survive a power cut when this resolves.
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS: nothing changed.
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the topic has the partitions that it had; after
+   *   a crash or a failed disk the next opening may show all of the new ones, which are empty.
+   */
+  createPartitions(name: string, count: number, validateOnly = false): Promise<void> {
     return this.#exclusively(async () => {
-      const logConfig = toLogConfig(config);
-      const topic = { ...this.get(name), config };
-      this.#topics.set(name, topic);
-      await this.#saveList();
-      for (const { log } of topic.partitions) log.setConfig(logConfig);
+      const topic = this.get(name);
+      const existing = topic.partitions.length;
+      if (!Number.isInteger(count) || count > PARTITIONS_MAX) throw badPartitions(name, count);
+      if (count <= existing) throw notMore(name, count, existing);
+      if (validateOnly) return;
+      const listed = { ...toListed(topic), partitions: count };
+      await this.#saveList(listed);
+      try {
+        const added = await this.#openPartitions(listed, existing, NO_CHECKPOINTS);
+        this.#topics.set(name, { ...topic, partitions: [...topic.partitions, ...added] });
+      } catch (cause) {
+        // Directories that were made already are empty; they go with the topic, or get used later.
+        await this.#saveList().catch((error: unknown) => {
+          this.#options.logger.warn(`topic ${name} is still listed with more: ${String(error)}`);
+        });
+        throw cause;
+      }
+    });
+  }
+
+  /**
+   * Changes topic settings; the next append and the next look at what is old go by them. Durable
+   * when it resolves.
+   *
+   * @param change from the settings that the topic has to those that it gets.
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG, DISK_FULL, KAFKA_STORAGE_ERROR:
+   *   nothing changed.
+   */
+  alterConfig(
+    name: string,
+    change: (config: TopicConfig) => TopicConfig,
+    validateOnly = false,
+  ): Promise<void> {
+    return this.#exclusively(async () => {
+      const topic = this.get(name);
+      const config = change(topic.config);
+      checkTopicConfig(config);
+      if (validateOnly) return;
+      await this.#saveList({ ...toListed(topic), config });
+      this.#topics.set(name, { ...topic, config });
+      for (const { log } of topic.partitions) log.setConfig(toLogConfig(config));
     });
   }
 
@@ -271,14 +317,15 @@ export class Topics {
     );
   }
 
-  async #openTopic(
+  /** Opens the partitions of a topic from number `from` on, and makes those that are not there. */
+  async #openPartitions(
     listed: ListedTopic,
-    recoveryPoints: Checkpoint,
-    logStarts: Checkpoint,
-  ): Promise<Topic> {
-    const { name, topicId, config } = listed;
+    from: number,
+    { recoveryPoints, logStarts }: ReadCheckpoints,
+  ): Promise<Partition[]> {
+    const { name } = listed;
     const partitions: Partition[] = [];
-    for (let first = 0; first < listed.partitions; first += OPEN_AT_ONCE) {
+    for (let first = from; first < listed.partitions; first += OPEN_AT_ONCE) {
       const count = Math.min(OPEN_AT_ONCE, listed.partitions - first);
       const opening = Array.from({ length: count }, (_, index) => {
         const key = partitionKey(name, first + index);
@@ -293,7 +340,7 @@ export class Topics {
       for (const { log } of partitions) await log.abandon();
       throw failed.reason;
     }
-    return { name, topicId, config, partitions };
+    return partitions;
   }
 
   async #openPartition(
@@ -304,8 +351,9 @@ export class Topics {
   ): Promise<Partition> {
     const { fileSystem, clock, logger } = this.#options;
     const directory = join(this.#options.directory, partitionDirectory(listed.name, partition));
-    if ((await fileSystem.stat(directory)) === undefined) {
-      if (recoveryPoint > 0) throw missingDirectory(directory, recoveryPoint);
+    if ((await fileSystem.stat(join(directory, PARTITION_METADATA_FILE))) === undefined) {
+      const isMissing = (await fileSystem.stat(directory)) === undefined;
+      if (isMissing && recoveryPoint > 0) throw missingDirectory(directory, recoveryPoint);
       await this.#makePartition(directory, listed.topicId);
     }
     const waiters = new Set<() => void>();
@@ -329,25 +377,35 @@ export class Topics {
     return { topic: listed.name, partition, log, waiters };
   }
 
+  /** Makes a partition, or what a crash left out when it was made: its metadata comes last. */
   async #makePartition(directory: string, topicId: string): Promise<void> {
     const { fileSystem } = this.#options;
     try {
       await fileSystem.makeDirectory(directory);
       await fileSystem.syncDirectory(this.#options.directory);
+      const epochsPath = join(directory, LEADER_EPOCH_FILE);
+      if ((await fileSystem.stat(epochsPath)) === undefined) {
+        const epochs = Buffer.from('0\n1\n0 0\n'); // version, one entry: epoch 0 from offset 0 on
+        await replaceFile(fileSystem, epochsPath, epochs);
+      }
       const metadata = Buffer.from(`version: 0\ntopic_id: ${topicId}\n`);
       await replaceFile(fileSystem, join(directory, PARTITION_METADATA_FILE), metadata);
-      const epochs = Buffer.from('0\n1\n0 0\n'); // version, one entry: epoch 0 from offset 0 on
-      await replaceFile(fileSystem, join(directory, LEADER_EPOCH_FILE), epochs);
     } catch (cause) {
       throw storageFailure(directory, 'create', cause);
     }
   }
 
+  /** Removes all partitions that are there: also those that a failure left behind the last one. */
   async #removeDirectories(topic: ListedTopic): Promise<void> {
-    const { fileSystem } = this.#options;
-    const { directory } = this.#options;
-    for (let partition = 0; partition < topic.partitions; partition++) {
-      const path = join(directory, partitionDirectory(topic.name, partition));
+    const { fileSystem, directory } = this.#options;
+    const entries = await fileSystem.list(directory).catch((cause: unknown) => {
+      throw storageFailure(directory, 'list', cause);
+    });
+    for (const { name, isDirectory } of entries) {
+      const place = isDirectory ? partitionOfDirectory(name) : undefined;
+      if (place?.topic !== topic.name) continue;
+      if (place.partition >= topic.partitions && !(await this.#isPartition(name))) continue;
+      const path = join(directory, name);
       await fileSystem.removeDirectory(path).catch((cause: unknown) => {
         throw storageFailure(path, 'remove', cause);
       });
@@ -358,15 +416,16 @@ export class Topics {
     });
   }
 
-  async #saveList(change: { added?: ListedTopic; deleted?: string } = {}): Promise<void> {
+  /** Writes the list down, with one topic as it is about to be. */
+  async #saveList(changed?: ListedTopic): Promise<void> {
     const { fileSystem, directory } = this.#options;
-    const listed: ListedTopic[] = [...this.#topics.values()].map((topic) => {
-      const entry = toListed(topic);
-      return topic.name === change.deleted ? { ...entry, isDeleted: true } : entry;
-    });
-    for (const topic of this.#leftOver.values()) listed.push({ ...topic, isDeleted: true });
-    if (change.added !== undefined) listed.push(change.added);
-    await writeTopicList(fileSystem, directory, listed);
+    const listed = new Map<string, ListedTopic>();
+    for (const topic of this.#topics.values()) listed.set(topic.name, toListed(topic));
+    for (const topic of this.#leftOver.values()) {
+      listed.set(topic.name, { ...topic, isDeleted: true });
+    }
+    if (changed !== undefined) listed.set(changed.name, changed);
+    await writeTopicList(fileSystem, directory, [...listed.values()]);
   }
 
   async #topicIdOf(topic: string): Promise<string> {
@@ -385,6 +444,18 @@ export class Topics {
 function toListed({ name, topicId, config, partitions }: Topic): ListedTopic {
   assert(partitions.length > 0, 'a topic has a partition');
   return { name, topicId, config, partitions: partitions.length };
+}
+
+function badPartitions(topic: string, partitions: number): LogError {
+  const message = `topic ${topic} needs 1 to ${PARTITIONS_MAX} partitions, not ${partitions}`;
+  return new LogError('INVALID_PARTITIONS', message, { topic, partitions });
+}
+
+function notMore(topic: string, partitions: number, existing: number): LogError {
+  const message =
+    `topic ${topic} has ${existing} partitions; ${partitions} would not be more, and partitions ` +
+    'are never taken away, because records are in them';
+  return new LogError('INVALID_PARTITIONS', message, { topic, partitions, existing });
 }
 
 function wake(waiters: Set<() => void>): void {

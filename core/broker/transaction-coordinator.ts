@@ -3,7 +3,7 @@ import { sleep, type Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
-import type { Marker, MarkerType } from '../record/control.ts';
+import type { MarkerType } from '../record/control.ts';
 import type {
   InitProducerIdRequest,
   ProducerIdentity,
@@ -20,7 +20,7 @@ import {
 } from './coordinator-records.ts';
 import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
-import { epochsIn, orphansIn } from './transaction-recovery.ts';
+import { abortOrphan, appendMarker, epochsIn, orphansIn } from './transaction-recovery.ts';
 import type { Topics } from './topics.ts';
 import {
   checkOwner,
@@ -372,7 +372,7 @@ export class TransactionCoordinator {
         // Another marker would end the next transaction, whose data may be all that follows the
         // first one: a power cut can take its beginning from the coordinator alone.
         if (raisesEpoch && log.hasProducerAt(producerId, producerEpoch)) return log.nextOffset;
-        return await this.#appendMarker(log, marker);
+        return await appendMarker(log, marker, this.#options.offsets);
       } catch (error) {
         const { topic, partition } = log.place;
         if (LogError.is(error, 'CLOSED') && !this.#isOpen(log)) return undefined;
@@ -385,17 +385,6 @@ export class TransactionCoordinator {
         await Promise.race([sleep(clock, MARKER_RETRY_MS), this.#waitsEnd]);
       }
     }
-  }
-
-  /** Appends a marker; in the topic of the offsets it decides about those. */
-  async #appendMarker(log: PartitionLog, marker: Marker): Promise<number> {
-    const { offsets } = this.#options;
-    const { lastOffset, written } = log.appendMarker(marker);
-    await written;
-    if (log.place.topic === offsets.topic) {
-      offsets.endTransaction(marker.producerId, marker.type === 'COMMIT');
-    }
-    return lastOffset + 1;
   }
 
   #isOpen(log: PartitionLog): boolean {
@@ -450,12 +439,12 @@ export class TransactionCoordinator {
   }
 
   async #abortOrphans(): Promise<void> {
-    const { topics, clock, logger } = this.#options;
-    for (const { log, ...producer } of orphansIn(topics, this.#transactions.values())) {
-      await this.#appendMarker(log, markerOf(producer, 'ABORT', clock.nowMs()));
-      const { topic, partition } = log.place;
+    const { topics, logger } = this.#options;
+    for (const orphan of orphansIn(topics, this.#transactions.values())) {
+      await abortOrphan(orphan, this.#options);
+      const { topic, partition } = orphan.log.place;
       logger.info(
-        `${topic}-${partition}: aborted a transaction of producer ${producer.producerId} ` +
+        `${topic}-${partition}: aborted a transaction of producer ${orphan.producerId} ` +
           'that a crash left unfinished',
       );
     }

@@ -1,9 +1,14 @@
 import { LogError } from '../errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { Marker, MarkerType } from '../record/control.ts';
-import type { ProducerIdentity, TopicPartition, TransactionRequest } from './broker-api.ts';
+import type {
+  ProducerIdentity,
+  TopicPartition,
+  TransactionRequest,
+  TransactionState,
+} from './broker-api.ts';
 import { partitionKey } from './checkpoint-file.ts';
-import type { TransactionState, TransactionValue } from './coordinator-records.ts';
+import type { TransactionValue } from './coordinator-records.ts';
 
 /** There is one coordinator, and no election. */
 const COORDINATOR_EPOCH = 0;
@@ -70,9 +75,14 @@ export function restoreTransaction(transactionalId: string, kept: TransactionVal
 }
 
 /** How a transaction was decided whose markers may be missing; undefined for any other. */
-export function decisionOf({ state }: Transaction): MarkerType | undefined {
+export function decisionOf({ state }: Readonly<Transaction>): MarkerType | undefined {
   if (state === 'PrepareCommit') return 'COMMIT';
   return state === 'PrepareAbort' ? 'ABORT' : undefined;
+}
+
+/** True from its first partition to its last marker. */
+export function isOpen(transaction: Readonly<Transaction>): boolean {
+  return transaction.state === 'Ongoing' || decisionOf(transaction) !== undefined;
 }
 
 export function identityOf({ producerId, producerEpoch }: Transaction): ProducerIdentity {

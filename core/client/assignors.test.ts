@@ -6,7 +6,7 @@ import {
   decodeSubscription,
   encodeAssignment,
   encodeSubscription,
-} from './consumer-protocol.ts';
+} from '../broker/consumer-protocol.ts';
 
 const short = (partitions: readonly TopicPartition[] = []) =>
   partitions.map(({ topic, partition }) => `${topic}${partition}`).join(' ');

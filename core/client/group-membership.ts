@@ -13,7 +13,7 @@ import {
   decodeSubscription,
   encodeAssignment,
   encodeSubscription,
-} from './consumer-protocol.ts';
+} from '../broker/consumer-protocol.ts';
 
 export interface GroupMembershipOptions {
   readonly api: BrokerApi;

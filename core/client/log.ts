@@ -55,9 +55,9 @@ export class Log implements AsyncDisposable {
     return new Consumer(this.api, options, this.#environment);
   }
 
-  /** Topics and groups: creating, listing, describing, deleting. */
+  /** Topics, groups and transactions: creating, listing, describing, changing, deleting. */
   admin(): Admin {
-    return new Admin(this.api);
+    return new Admin(this.api, this.#environment);
   }
 
   /**

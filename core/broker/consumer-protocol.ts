@@ -1,6 +1,6 @@
-import { StructReader, StructWriter } from '../broker/struct-codec.ts';
-import type { TopicPartition } from '../broker/broker-api.ts';
 import { asBuffer } from '../serde/serde.ts';
+import { StructReader, StructWriter } from './struct-codec.ts';
+import type { TopicPartition } from './topic-partition.ts';
 
 /**
  * What members of a group tell each other, in the bytes of Kafka's clients (`ConsumerProtocol`), so
