@@ -84,6 +84,7 @@ public class Play {
       case "abort" -> end(step, false);
       case "consume" -> consume(step, answer.putArray("offsets"));
       case "delete" -> deleteRecords(step);
+      case "transaction" -> describe(step, answer);
       case "encode" -> encode(step, answer);
       case "read" -> read(step, answer.putArray("batches"));
       case "partitions" -> partitions(step, answer);
@@ -152,6 +153,13 @@ public class Play {
       if (isComplete) return;
       Thread.sleep(2);
     }
+  }
+
+  /** The producer that has a transactional id. */
+  void describe(JsonNode step, ObjectNode answer) throws Exception {
+    var id = text(step, "producer");
+    var found = admin().describeTransactions(List.of(id)).description(id).get();
+    answer.put("producerId", found.producerId()).put("producerEpoch", found.producerEpoch());
   }
 
   void consume(JsonNode step, ArrayNode offsets) throws Exception {

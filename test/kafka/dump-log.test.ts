@@ -112,7 +112,7 @@ async function dumpedRecords(prefix: string): Promise<Map<string, DumpedRecord[]
   return partitions;
 }
 
-test.each(KNOWN_CODECS)('[RECORD-3] kafka-dump-log shows what was sent in %s', async (codec) => {
+test.each(KNOWN_CODECS)('[KAFKA-2] kafka-dump-log shows what was sent in %s', async (codec) => {
   const topic = `plain-${codec}`;
   const records = (await dumpedRecords(topic)).get(`${topic}-0`) ?? [];
   const expected = history.expected({ topic, partition: 0 }, 'read_uncommitted');
@@ -139,7 +139,7 @@ function asDumped({ headers, ...record }: PlainRecord): Shown {
   return { ...record, headerKeys: headers.map(([name]) => name).join(',') };
 }
 
-test('[RECORD-13] kafka-dump-log shows transactions and how they ended', async () => {
+test('[KAFKA-2] [RECORD-13] kafka-dump-log shows transactions and how they ended', async () => {
   const partitions = await dumpedRecords('transactions');
   expect([...partitions.keys()].sort()).toEqual(['transactions-0', 'transactions-1']);
   for (const partition of [0, 1]) {
@@ -171,7 +171,7 @@ function committed(records: readonly DumpedRecord[]): number[] {
   return offsets;
 }
 
-test('[LOG-INDEX-1] kafka-dump-log finds each entry of the indexes in the log', async () => {
+test('[KAFKA-2] [LOG-INDEX-1] kafka-dump-log finds each entry of the indexes in the log', async () => {
   const files = [...filesOf('.index'), ...filesOf('.timeindex')];
   for (const options of [[], ['--verify-index-only'], ['--index-sanity-check']]) {
     const dump = await dumpLog(files, ...options);
@@ -183,7 +183,7 @@ test('[LOG-INDEX-1] kafka-dump-log finds each entry of the indexes in the log', 
   }
 });
 
-test('[LOG-INDEX-5] kafka-dump-log shows the aborted transactions', async () => {
+test('[KAFKA-2] [LOG-INDEX-5] kafka-dump-log shows the aborted transactions', async () => {
   const dump = await dumpLog(filesOf('.txnindex', 'transactions'));
   expect(dump.complaints).toEqual([]);
   const shown = new Map<string, number[]>();
@@ -205,7 +205,7 @@ test('[LOG-INDEX-5] kafka-dump-log shows the aborted transactions', async () => 
   }
 });
 
-test('[LOG-SNAPSHOT-1] kafka-dump-log shows the producers as the log has them', async () => {
+test('[KAFKA-2] [LOG-SNAPSHOT-1] kafka-dump-log shows the producers as the log has them', async () => {
   const plain = await dumpedRecords('plain');
   const records = new Map([...plain, ...(await dumpedRecords('transactions'))]);
   const dump = await dumpLog([...filesOf('.snapshot', 'plain'), ...filesOf('.snapshot', 'tr')]);
@@ -239,7 +239,7 @@ function lastSequences(records: readonly DumpedRecord[]): Record<string, string>
   return producers;
 }
 
-test('[GROUP-14] kafka-dump-log reads what groups have committed', async () => {
+test('[KAFKA-2] [GROUP-14] kafka-dump-log reads what groups have committed', async () => {
   const dump = await dumpLog(filesOf('.log', '__consumer_offsets'), '--offsets-decoder');
   expect(dump.complaints).toEqual([]);
   const records = dump.files.flatMap(recordsOf).filter(({ marker }) => marker === undefined);
@@ -273,7 +273,7 @@ interface OffsetValue {
   readonly members: unknown;
 }
 
-test('kafka-dump-log reads the states of transactions', async () => {
+test('[KAFKA-2] kafka-dump-log reads the states of transactions', async () => {
   const dump = await dumpLog(filesOf('.log', '__transaction'), '--transaction-log-decoder');
   expect(dump.complaints).toEqual([]);
   const states = new Map<string, number>();
@@ -287,7 +287,7 @@ test('kafka-dump-log reads the states of transactions', async () => {
   expect(states.get('second')).toBe(ONGOING);
 });
 
-test(`Kafka reads all of what it was sent, in any order (seed ${SEED})`, async () => {
+test(`[KAFKA-1] Kafka reads all of what it was sent, in any order (seed ${SEED})`, async () => {
   for (const partition of [0, 1]) {
     const place = { topic: 'random', partition };
     const read = [];

@@ -27,7 +27,7 @@ const batch = fc.record({
   records: fc.array(anyRecord, { minLength: 1, maxLength: 20 }),
 });
 
-test(`[RECORD-3] the batch of Kafka's producer, byte for byte (seed ${SEED})`, async () => {
+test(`[KAFKA-1] [RECORD-3] the batch of Kafka's producer, byte for byte (seed ${SEED})`, async () => {
   const same = fc.asyncProperty(batch, async ({ baseOffset, records, ...seal }) => {
     const ours = batchOf(records, seal);
     placeBatch(ours, 0, { baseOffset, leaderEpoch: 0 });
@@ -37,15 +37,18 @@ test(`[RECORD-3] the batch of Kafka's producer, byte for byte (seed ${SEED})`, a
   await fc.assert(same, { seed: SEED, numRuns: 300 });
 });
 
-test.each(KNOWN_CODECS)(`Kafka's batches in %s are read (seed ${SEED})`, async (codec) => {
-  const read = fc.asyncProperty(batch, async ({ records, ...seal }) => {
-    const theirs = await kafka.encode({ codec, records, ...seal });
-    const { baseOffset } = seal;
-    const expected = records.map((record, index) => ({ ...record, offset: baseOffset + index }));
-    expect(recordsOf(theirs)).toEqual(expected);
-  });
-  await fc.assert(read, { seed: SEED, numRuns: 100 });
-});
+test.each(KNOWN_CODECS)(
+  `[KAFKA-1] Kafka's batches in %s are read (seed ${SEED})`,
+  async (codec) => {
+    const read = fc.asyncProperty(batch, async ({ records, ...seal }) => {
+      const theirs = await kafka.encode({ codec, records, ...seal });
+      const { baseOffset } = seal;
+      const expected = records.map((record, index) => ({ ...record, offset: baseOffset + index }));
+      expect(recordsOf(theirs)).toEqual(expected);
+    });
+    await fc.assert(read, { seed: SEED, numRuns: 100 });
+  },
+);
 
 test(`[PRODUCER-8] a key goes where Kafka sends it (seed ${SEED})`, async () => {
   const [keys = []] = fc.sample(

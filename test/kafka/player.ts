@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { ChildProcess } from 'node:child_process';
+import type { ProducerIdentity } from 'millrace';
 import { present } from '../../core/assert.ts';
 import type { PlainRecord, RecordToWrite } from '../../core/record/records.suite.ts';
 import { HOME, startJava, stopJava } from './java.ts';
@@ -119,6 +120,11 @@ export class KafkaPlayer implements Player {
   ): Promise<{ readonly hashes: readonly number[]; readonly partitions: readonly number[] }> {
     const answer = await this.#ask({ do: 'partitions', keys, partitions });
     return answer as { hashes: number[]; partitions: number[] };
+  }
+
+  /** The producer that has a transactional id, as the broker knows it. */
+  async transaction(transactionalId: string): Promise<ProducerIdentity> {
+    return (await this.#ask({ do: 'transaction', producer: transactionalId })) as ProducerIdentity;
   }
 
   /** Closes its producers, which aborts open transactions, and its consumers. */

@@ -18,6 +18,9 @@ export const KNOWN_CODECS: readonly Codec[] = CODECS.filter((codec) => {
 /** Time that is far from any retention: 2023. */
 const BEGIN_MS = 1_700_000_000_000;
 
+/** Kafka's segments have a megabyte at least, but may be as short in time as one likes. */
+const MANY_SEGMENTS = { 'segment.ms': '300000', 'index.interval.bytes': '200' };
+
 const text: fc.Arbitrary<string> = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
   fc.integer({ min: 60, max: 9000 }).map((length) => 'long '.repeat(length / 5)),
@@ -60,13 +63,13 @@ const draw: fc.Arbitrary<Draw> = fc.record({
 /**
  * Steps in a random order on a new topic of two partitions: a producer of each codec, plain and
  * idempotent by turns, and two transactional ones whose transactions overlap. The same seed gives
- * the same steps. All transactions end, unless `leavesOpen`.
+ * the same steps. All transactions end, or with `leavesOpen` both are open.
  */
 export function randomSteps(
   topic: string,
   options: { readonly seed: number; readonly count: number; readonly leavesOpen?: boolean },
 ): Step[] {
-  const steps: Step[] = [{ do: 'topic', topic, partitions: 2, config: {} }];
+  const steps: Step[] = [{ do: 'topic', topic, partitions: 2, config: MANY_SEGMENTS }];
   const names = KNOWN_CODECS.map((codec, index) => {
     const producer = `${topic}-${codec}`;
     const isIdempotent = index % 2 === 0;
@@ -85,10 +88,45 @@ export function randomSteps(
     { seed: options.seed, numRuns: 1 },
   );
   for (const drawn of draws) addStep(steps, drawn, { topic, all, transactional, open });
-  if (options.leavesOpen !== true) {
-    for (const producer of open) steps.push({ do: 'commit', producer });
+  for (const producer of transactional) {
+    if (options.leavesOpen === true) {
+      const records = [{ key: null, value: 'open', headers: [], timestampMs: BEGIN_MS }];
+      if (!open.has(producer)) steps.push({ do: 'begin', producer });
+      steps.push({ do: 'send', producer, topic, partition: 0, records });
+    } else if (open.has(producer)) {
+      steps.push({ do: 'commit', producer });
+    }
   }
   return steps;
+}
+
+/**
+ * Batches of one producer without compression and without a producer id, on a new topic of one
+ * partition: nothing in its files depends on who wrote them, or when.
+ */
+export function plainSteps(
+  topic: string,
+  options: { readonly seed: number; readonly count: number },
+): Step[] {
+  const batches = fc.array(fc.array(recordToSend, { minLength: 1, maxLength: 5 }), {
+    minLength: options.count,
+    maxLength: options.count,
+    size: 'max',
+  });
+  const [drawn = []] = fc.sample(batches, { seed: options.seed, numRuns: 1 });
+  const kind = { codec: 'none', isIdempotent: false, isTransactional: false };
+  return [
+    { do: 'topic', topic, partitions: 1, config: MANY_SEGMENTS },
+    { do: 'producer', producer: topic, ...kind },
+    ...drawn.map((records, index): Step => {
+      const later = index * 20_000; // rises, but not in each batch
+      const sent = records.map((record) => ({
+        ...record,
+        timestampMs: BEGIN_MS + ((record.timestampMs - BEGIN_MS) % 60_000) + later,
+      }));
+      return { do: 'send', producer: topic, topic, partition: 0, records: sent };
+    }),
+  ];
 }
 
 function addStep(
