@@ -97,6 +97,8 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly #windows = new Map<number, KeySpace<K, V>>();
   /** The starts of `#windows`, ascending. */
   #starts: number[] = [];
+  /** The window of the last update, most often that of the next one too; a map costs more. */
+  #current: { readonly startMs: number; readonly space: KeySpace<K, V> } | undefined;
   /** The newest window that ever held something since the task's start; -Infinity for none. */
   newestStartMs = -Infinity;
   /** Windows of which a checkpoint may have entries. */
@@ -137,8 +139,12 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     timestampMs: number,
     change: (value: V | undefined) => V | undefined,
   ): void {
-    const window = this.#windows.get(windowStartMs) ?? this.#begin(windowStartMs);
-    window.update(key, timestampMs, change);
+    let current = this.#current;
+    if (current?.startMs !== windowStartMs) {
+      const space = this.#windows.get(windowStartMs) ?? this.#begin(windowStartMs);
+      this.#current = current = { startMs: windowStartMs, space };
+    }
+    current.space.update(key, timestampMs, change);
   }
 
   windowStarts(): number[] {
@@ -155,6 +161,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
 
   drop(windowStartMs: number): void {
     this.#windows.delete(windowStartMs);
+    this.#current = undefined;
     this.#starts = this.#starts.filter((start) => start !== windowStartMs);
     // The changelog needs no word of it: whoever reads it back knows how far stream time had come.
     if (this.#checkpointed.delete(windowStartMs)) this.#dropped.add(windowStartMs);
