@@ -243,23 +243,24 @@ export class Transaction {
    * goes wrong fails the commit.
    */
   async #resolve(): Promise<void> {
+    const waiting = this.#waiting;
     try {
-      while (this.#waiting.length > 0) {
-        const { topic } = this.#waiting[0]!;
+      for (let next = 0; next < waiting.length;) {
+        const { topic } = waiting[next]!;
         const writer = await this.#options.writer(topic);
         // In order: records for a topic that is known by now may stand behind those for another.
-        while (this.#waiting[0]?.topic.name === topic.name) {
-          const waiting = this.#waiting.shift()!;
-          writeRecord(writer.for(waiting.topic), waiting.record);
+        for (; waiting[next]?.topic.name === topic.name; next++) {
+          const { topic: handle, record } = waiting[next]!;
+          writeRecord(writer.for(handle), record);
         }
-        if (!this.#waiting.some((waiting) => waiting.topic.name === topic.name)) {
-          this.#writers.set(topic.name, writer);
-        }
+        let later = next;
+        while (later < waiting.length && waiting[later]!.topic.name !== topic.name) later++;
+        if (later === waiting.length) this.#writers.set(topic.name, writer);
       }
     } catch (cause) {
-      this.#waiting.length = 0;
       this.#failure ??= asError(cause);
     } finally {
+      waiting.length = 0;
       this.#resolving = undefined;
     }
   }

@@ -13,6 +13,8 @@ import {
 } from './simulation.suite.ts';
 
 const RUN_SEED = Number(process.env['SIM_SEED'] ?? 1);
+/** Each test takes a second or two on an idle machine. */
+const TIMEOUT_MS = 120_000;
 /** Outcomes of a power cut tried at each crash point; more at night. */
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 4);
 /** Of how many crashes one is opened with a crash at each operation of the opening. */
@@ -88,7 +90,7 @@ async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
   }
 }
 
-describe(`[LOG-20] seed ${RUN_SEED}`, () => {
+describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   test.each(SCRIPTS)('[LOG-20] $name: any crash leaves what was promised', async (script) => {
     const crashes = await crashesOf(script);
     expect(crashes.length).toBeGreaterThan(50 * (OUTCOMES + 1)); // or the script tests little
@@ -129,7 +131,7 @@ function faultsFor(kind: OperationKind): Omit<Fault, 'at'>[] {
   }
 }
 
-describe(`[LOG-21] seed ${RUN_SEED}`, () => {
+describe(`[LOG-21] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   test.each(SCRIPTS)('[LOG-21] $name: any failure leaves what was promised', async (script) => {
     const operations: Operation[] = [];
     await play(script, { onOperation: (operation) => operations.push(operation) });
@@ -165,7 +167,7 @@ async function checkEnd(script: Script, fileSystem: MemoryFileSystem, run: Run):
   for (const image of cut) await checkRecovered(image, { ...expected, isKill: false });
 }
 
-describe(`[LOG-22] seed ${RUN_SEED}`, () => {
+describe(`[LOG-22] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   // What ends a log besides a full disk has its place in LOG-21.
   const scripts = SCRIPTS.filter(({ isFaulty }) => isFaulty !== true);
   test.each(scripts)('[LOG-22] $name: a disk full at any byte, and then not', async (script) => {
