@@ -27,7 +27,7 @@ import type {
   WriteTxnMarkersRequest,
   WriteTxnMarkersResponse,
 } from './admin-api.ts';
-import { checkNotInternal } from './coordinator-log.ts';
+import { checkNotInternal } from './internal-topics.ts';
 import {
   abortHanging,
   describeProducersOf,

@@ -40,13 +40,7 @@ import type {
   TopicMetadata,
   TxnOffsetCommitRequest,
 } from './broker-api.ts';
-import {
-  checkNotInternal,
-  CoordinatorLog,
-  isInternal,
-  OFFSETS_TOPIC,
-  TRANSACTIONS_TOPIC,
-} from './coordinator-log.ts';
+import { CoordinatorLog } from './coordinator-log.ts';
 import {
   clearCleanShutdown,
   markCleanShutdown,
@@ -56,6 +50,12 @@ import {
 import { Closing, fetchFrom } from './fetch.ts';
 import { GroupCoordinator } from './group-coordinator.ts';
 import { Housekeeping } from './housekeeping.ts';
+import {
+  checkNotInternal,
+  isInternal,
+  OFFSETS_TOPIC,
+  TRANSACTIONS_TOPIC,
+} from './internal-topics.ts';
 import { listOffsets } from './list-offsets.ts';
 import { OffsetStore } from './offset-store.ts';
 import { ProducerIds } from './producer-ids.ts';

@@ -8,27 +8,8 @@ import { NO_HEADERS } from '../record/record.ts';
 import { bytes } from '../serde/binary.ts';
 import type { Appended, PartitionLog } from '../log/partition-log.ts';
 import type { Clock } from '../clock.ts';
+import { INTERNAL_TOPIC_CONFIG } from './internal-topics.ts';
 import type { Topics } from './topics.ts';
-
-/** What keeps groups and their offsets, and what keeps transactions. */
-export const OFFSETS_TOPIC = '__consumer_offsets';
-export const TRANSACTIONS_TOPIC = '__transaction_state';
-
-/** True for the coordinators' own topics. */
-export function isInternal(topic: string): boolean {
-  return topic === OFFSETS_TOPIC || topic === TRANSACTIONS_TOPIC;
-}
-
-/**
- * The coordinators' own topics can be read by all, and changed by nobody else.
- *
- * @throws LogError INVALID_TOPIC
- */
-export function checkNotInternal(topic: string): void {
-  if (!isInternal(topic)) return;
-  const reason = 'it is internal';
-  throw new LogError('INVALID_TOPIC', `${topic} cannot be changed: ${reason}`, { topic, reason });
-}
 
 /** A record that a coordinator keeps: null for "gone". */
 export interface CoordinatorRecord {
@@ -46,12 +27,6 @@ export interface ReplayedRecord extends CoordinatorRecord {
 const RECORD_OVERHEAD_BYTES = 64;
 const INT32_MIN = -0x8000_0000;
 const REPLAY_BYTES = 1024 * 1024;
-
-/** Kafka's settings for its internal topics, as far as one process needs them. */
-const INTERNAL_TOPIC_CONFIG = {
-  'cleanup.policy': 'compact',
-  'segment.bytes': String(100 * 1024 * 1024),
-};
 
 /**
  * What a coordinator remembers: a compacted internal topic. One partition by default, not Kafka's

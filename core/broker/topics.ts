@@ -22,6 +22,7 @@ import type { TopicPartition } from './broker-api.ts';
 import { newUuid } from './data-directory.ts';
 import { partitionKey } from './checkpoint-file.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { INTERNAL_TOPIC_CONFIG, isInternal } from './internal-topics.ts';
 import { checkTopicConfig, checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
 
@@ -302,7 +303,8 @@ export class Topics {
     }
     for (const [name, partitions] of found) {
       // Kafka's settings are in its metadata log; here such a topic goes by the defaults.
-      listed.push({ name, topicId: await this.#topicIdOf(name), partitions, config: {} });
+      const config = isInternal(name) ? INTERNAL_TOPIC_CONFIG : {};
+      listed.push({ name, topicId: await this.#topicIdOf(name), partitions, config });
     }
     return listed;
   }

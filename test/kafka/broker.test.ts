@@ -171,6 +171,8 @@ describe('a broker that was stopped', () => {
     const metadata = readFileSync(join(stopped.data, 'first-1', 'partition.metadata'), 'utf8');
     expect(metadata).toContain(`topic_id: ${described?.topicId ?? 'none'}`);
     expect(described).toMatchObject({ partitions: 2, isInternal: false, config: {} });
+    const internal = await log.admin().describeTopics(['__consumer_offsets']);
+    expect(internal).toMatchObject([{ config: { 'cleanup.policy': 'compact' } }]);
     const all = await log.admin().listTopics();
     expect(all.sort()).toEqual(['__consumer_offsets', '__transaction_state', 'first', 'plain']);
   });
