@@ -6,7 +6,7 @@
 /** Files that are not in the npm package: tests, beside what they test, and what several tests share. */
 const TEST = '[.](test|suite)[.]ts$';
 /** The borders of the packages: what package.json exports. */
-const FRONT_DOOR = '^(core|streams|streams/testing|connect|job)/index[.]ts$';
+const FRONT_DOOR = '^(core|core/testing|streams|streams/testing|connect|job)/index[.]ts$';
 
 /**
  * One rule a layer: it imports nothing of the layers above it. Folders, from the bottom up; the files
@@ -91,7 +91,7 @@ module.exports = {
       from: { path: '^(core|streams|connect|job|cli)/', pathNot: TEST },
       to: { dependencyTypes: ['aliased-tsconfig', 'aliased-tsconfig-paths'] },
     },
-    ...layers('core', ['serde', 'record', 'storage', 'log', 'broker', 'client']),
+    ...layers('core', ['serde', 'record', 'storage', 'log', 'broker', 'check', 'client']),
     ...layers('streams', ['topology', 'state', 'operators', 'dsl']),
     {
       name: 'streams-runtime-is-above-topology-and-state',
@@ -116,13 +116,22 @@ module.exports = {
       to: { path: '^streams/testing/' },
     },
     {
+      name: 'core-testing-is-for-tests',
+      severity: 'error',
+      from: {
+        path: '^(core|streams|connect|job|cli|bench)/',
+        pathNot: ['^core/testing/', TEST],
+      },
+      to: { path: '^core/testing/' },
+    },
+    {
       name: 'disk-only-in-storage',
       comment:
         'The disk is a parameter (core/storage/file-system.ts): crashes are simulated there.',
       severity: 'error',
       from: {
         path: '^(core|streams|connect|job)/',
-        pathNot: ['^core/storage/', '^connect/file/', TEST],
+        pathNot: ['^core/storage/', '^core/record/codecs/', '^connect/file/', TEST],
       },
       to: { path: '^(node:)?fs(/promises)?$' },
     },

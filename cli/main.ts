@@ -3,12 +3,14 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { complain } from './complain.ts';
 import { runCommand } from './run.ts';
+import { verifyCommand } from './verify.ts';
 
 /**
  * 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130: stopped by
  * Ctrl-C.
  */
 const USAGE_ERROR = 2;
+const DIRECTORY_HELP = 'a data directory, as for run --data, or the directory of one partition';
 
 const program = new Command('millrace')
   .description('Stream processing on an embedded log: runs jobs, and looks into their data.')
@@ -24,6 +26,13 @@ program
   .option('--json', 'print progress and summary as a line of JSON each')
   .option('--quiet', 'print no progress')
   .action(runCommand);
+
+program
+  .command('verify')
+  .description('read a whole log and say what is wrong with it; changes nothing')
+  .argument('[directory]', DIRECTORY_HELP, './data')
+  .option('--json', 'print a line of JSON for each partition and problem')
+  .action(verifyCommand);
 
 try {
   await program.parseAsync();

@@ -42,6 +42,13 @@ export type {
   GroupOffset,
   OffsetTarget,
 } from './client/group-offsets.ts';
+export {
+  verifyLog,
+  type Verification,
+  type VerifiedPartition,
+  type VerifyOptions,
+} from './check/verify.ts';
+export { placeOf, type Problem } from './check/finding.ts';
 export { murmur2, partitionOfKey } from './client/partitioner.ts';
 export type * from './broker/broker-api.ts';
 export type { CleanupPolicy, LogConfig } from './log/log-config.ts';

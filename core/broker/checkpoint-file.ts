@@ -6,6 +6,13 @@ import type { FileSystem } from '../storage/file-system.ts';
 /** The offsets of one of Kafka's text checkpoints, by `topic-partition`. */
 export type Checkpoint = Map<string, number>;
 
+/** One line of a checkpoint. */
+interface CheckpointEntry {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
 const VERSION = '0';
 
 /** The key of a partition in a checkpoint, and its name in messages. */
@@ -20,15 +27,14 @@ export function partitionKey(topic: string, partition: number): string {
 export async function writeCheckpoint(
   fileSystem: FileSystem,
   path: string,
-  entries: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly offset: number;
-  }[],
+  entries: readonly CheckpointEntry[],
 ): Promise<void> {
+  await replaceFile(fileSystem, path, encodeCheckpoint(entries));
+}
+
+export function encodeCheckpoint(entries: readonly CheckpointEntry[]): Buffer {
   const lines = entries.map(({ topic, partition, offset }) => `${topic} ${partition} ${offset}`);
-  const text = [VERSION, String(entries.length), ...lines, ''].join('\n');
-  await replaceFile(fileSystem, path, Buffer.from(text));
+  return Buffer.from([VERSION, String(entries.length), ...lines, ''].join('\n'));
 }
 
 /**

@@ -3,9 +3,9 @@ import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
 import { readCheckpoint, writeCheckpoint, type Checkpoint } from './checkpoint-file.ts';
 
-const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
-const LOG_START_FILE = 'log-start-offset-checkpoint';
-const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
+export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
+export const LOG_START_FILE = 'log-start-offset-checkpoint';
+export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
 
 /** What is written down of a partition outside of its directory. */
 interface Checkpointed extends TopicPartition {

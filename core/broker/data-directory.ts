@@ -6,8 +6,8 @@ import { lockDirectory } from '../storage/directory-lock.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 
-const META_FILE = 'meta.properties';
-const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
+export const META_FILE = 'meta.properties';
+export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
 
 /** A data directory that this process has to itself. */
 export interface DataDirectory {
@@ -87,10 +87,15 @@ async function identify(
     return clusterId;
   }
   const content = (await fileSystem.readFile(path)).toString('utf8');
-  const clusterId = /^cluster\.id=(\S+)$/m.exec(content)?.[1];
+  const clusterId = clusterIdIn(content);
   if (clusterId !== undefined) return clusterId;
   const reason = 'it names no cluster.id';
   throw new LogError('CORRUPT_FILE', `${path} is damaged: ${reason}`, { file: path, reason });
+}
+
+/** The cluster id that a meta.properties names. */
+export function clusterIdIn(content: string): string | undefined {
+  return /^cluster\.id=(\S+)$/m.exec(content)?.[1];
 }
 
 /** Kafka's form of a UUID: 22 characters of base64url. */

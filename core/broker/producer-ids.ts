@@ -4,7 +4,7 @@ import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 
-const FILE = 'producer-ids';
+export const PRODUCER_IDS_FILE = 'producer-ids';
 /** Kafka hands out blocks of 1000 too: one durable write for a thousand producers. */
 const BLOCK = 1000;
 
@@ -22,7 +22,7 @@ export class ProducerIds {
 
   constructor(fileSystem: FileSystem, directory: string) {
     this.#fileSystem = fileSystem;
-    this.#path = join(directory, FILE);
+    this.#path = join(directory, PRODUCER_IDS_FILE);
   }
 
   /**

@@ -18,7 +18,7 @@ export interface ListedTopic {
   readonly isDeleted?: true;
 }
 
-const TOPIC_LIST_FILE = 'topics.json';
+export const TOPIC_LIST_FILE = 'topics.json';
 const VERSION = 1;
 
 /** Durable when it resolves. */
@@ -27,8 +27,11 @@ export async function writeTopicList(
   directory: string,
   topics: readonly ListedTopic[],
 ): Promise<void> {
-  const text = `${JSON.stringify({ version: VERSION, topics }, null, 1)}\n`;
-  await replaceFile(fileSystem, join(directory, TOPIC_LIST_FILE), Buffer.from(text));
+  await replaceFile(fileSystem, join(directory, TOPIC_LIST_FILE), encodeTopicList(topics));
+}
+
+export function encodeTopicList(topics: readonly ListedTopic[]): Buffer {
+  return Buffer.from(`${JSON.stringify({ version: VERSION, topics }, null, 1)}\n`);
 }
 
 /**

@@ -51,6 +51,18 @@ export async function lockDirectory(
   return () => giveBack(fileSystem, lock, token);
 }
 
+/**
+ * The pid of the process that has the directory, or undefined when nobody has it. For those who
+ * only look: it may be another one a moment later.
+ */
+export async function lockHolder(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<number | undefined> {
+  const owner = await readOwner(fileSystem, join(directory, LOCK_FILE));
+  return owner !== undefined && isAlive(owner, fileSystem) ? owner.pid : undefined;
+}
+
 async function giveBack(fileSystem: FileSystem, path: string, token: string): Promise<void> {
   const holder = await readOwner(fileSystem, path);
   if (holder?.token === token) await fileSystem.remove(path);

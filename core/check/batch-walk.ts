@@ -1,0 +1,140 @@
+import {
+  batchBaseOffset,
+  batchSizeBytes,
+  BATCH,
+  BATCH_OVERHEAD,
+  checkBatch,
+  readBatchHeader,
+  type BatchFault,
+  type BatchHeader,
+} from '../record/batch.ts';
+import type { File } from '../storage/file-system.ts';
+
+/** A whole, sound batch. */
+export interface SoundBatch {
+  readonly kind: 'batch';
+  readonly start: number;
+  readonly end: number;
+  /** Holds the batch from `at` on. */
+  readonly source: Buffer;
+  readonly at: number;
+  readonly header: BatchHeader;
+}
+
+/** Bytes that are no batch, up to the next sound one or the end of the file. */
+export interface Damage {
+  readonly kind: 'damage';
+  readonly start: number;
+  readonly end: number;
+  readonly reason: BatchFault;
+}
+
+export type Stretch = SoundBatch | Damage;
+
+/** The offsets that a batch behind damage may start with. */
+export interface OffsetRange {
+  readonly from: number;
+  readonly upTo: number;
+}
+
+/** Read at once: several batches of the default size, and cheap to hold. */
+const CHUNK_BYTES = 1024 * 1024;
+const MAGIC = 2;
+
+/**
+ * Goes through the file of a segment, up to `sizeBytes`, and past damage: behind a bad batch it
+ * looks for the next sound one, first where the bad one says that it ends, then byte by byte.
+ * Holds a chunk of the file at a time, or one batch where that is larger.
+ *
+ * @param plausible the offsets to look for behind damage: bytes of a value may look like a batch.
+ */
+export async function* walkBatches(
+  file: File,
+  sizeBytes: number,
+  plausible: () => OffsetRange,
+): AsyncGenerator<Stretch, void, undefined> {
+  const window = new Window(file, sizeBytes);
+  for (let start = 0; start < sizeBytes;) {
+    const found = await soundBatchAt(window, start);
+    if (typeof found === 'object') {
+      yield found;
+      start = found.end;
+    } else {
+      const end = await nextSound(window, start, plausible());
+      yield { kind: 'damage', start, end, reason: found };
+      start = end;
+    }
+  }
+}
+
+/** The batch at `start`, or what is wrong with it. */
+async function soundBatchAt(window: Window, start: number): Promise<SoundBatch | BatchFault> {
+  const head = await window.bytes(start, BATCH_OVERHEAD);
+  if (head.length < BATCH_OVERHEAD) return 'header cut short';
+  const claimed = batchSizeBytes(head, 0);
+  // A length that leaves the file is a fault of its own: nothing has to be read to see it.
+  const isInside = claimed >= BATCH_OVERHEAD && claimed <= window.sizeBytes - start;
+  const source = isInside ? await window.bytes(start, claimed) : head;
+  const fault = checkBatch(source, 0, source.length);
+  if (fault !== undefined) return fault;
+  const header = readBatchHeader(source, 0);
+  return { kind: 'batch', start, end: start + claimed, source, at: 0, header };
+}
+
+/** Where the next sound batch stands, or the end of the file. */
+async function nextSound(window: Window, start: number, range: OffsetRange): Promise<number> {
+  const head = await window.bytes(start, BATCH_OVERHEAD);
+  const claimedEnd = head.length < BATCH_OVERHEAD ? start : start + batchSizeBytes(head, 0);
+  if (claimedEnd === window.sizeBytes) return claimedEnd;
+  if (claimedEnd >= start + BATCH_OVERHEAD && (await isPlausible(window, claimedEnd, range))) {
+    return claimedEnd;
+  }
+  for (let at = start + 1; at + BATCH_OVERHEAD <= window.sizeBytes;) {
+    const bytes = await window.bytes(at, Math.min(CHUNK_BYTES, window.sizeBytes - at));
+    const magic = bytes.indexOf(MAGIC, BATCH.magic);
+    if (magic < 0) {
+      at += Math.max(1, bytes.length - BATCH.magic);
+      continue;
+    }
+    at += magic - BATCH.magic;
+    if (await isPlausible(window, at, range)) return at;
+    at++;
+  }
+  return window.sizeBytes;
+}
+
+async function isPlausible(
+  window: Window,
+  position: number,
+  { from, upTo }: OffsetRange,
+): Promise<boolean> {
+  if (position + BATCH_OVERHEAD > window.sizeBytes) return false;
+  const baseOffset = batchBaseOffset(await window.bytes(position, BATCH_OVERHEAD), 0);
+  if (baseOffset < from || baseOffset >= upTo) return false;
+  return typeof (await soundBatchAt(window, position)) === 'object';
+}
+
+/** The part of a file that is in memory. */
+class Window {
+  readonly sizeBytes: number;
+  readonly #file: File;
+  #start = 0;
+  #chunk: Buffer = Buffer.alloc(0);
+
+  constructor(file: File, sizeBytes: number) {
+    this.#file = file;
+    this.sizeBytes = sizeBytes;
+  }
+
+  /** The bytes at `position`: fewer than `count` only at the end of the file. */
+  async bytes(position: number, count: number): Promise<Buffer> {
+    const end = Math.min(position + count, this.sizeBytes);
+    if (position < this.#start || end > this.#start + this.#chunk.length) {
+      const wanted = Math.min(Math.max(count, CHUNK_BYTES), this.sizeBytes - position);
+      const chunk = Buffer.allocUnsafeSlow(Math.max(0, wanted)); // what was handed out stays
+      this.#chunk = chunk.subarray(0, await this.#file.read(chunk, position));
+      this.#start = position;
+    }
+    return this.#chunk.subarray(position - this.#start, end - this.#start);
+  }
+}

@@ -1,0 +1,169 @@
+import { basename, dirname, join } from 'node:path';
+import { readCheckpoint, type Checkpoint } from '../broker/checkpoint-file.ts';
+import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from '../broker/checkpoints.ts';
+import { CLEAN_SHUTDOWN_FILE, clusterIdIn, META_FILE } from '../broker/data-directory.ts';
+import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
+import { readTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
+import { LogError } from '../errors.ts';
+import {
+  DELETE_DIRECTORY_SUFFIX,
+  LOG_SUFFIX,
+  offsetOfName,
+  PARTITION_METADATA_FILE,
+  partitionOfDirectory,
+} from '../log/file-names.ts';
+import type { RecordPlace } from '../record/record-cursor.ts';
+import { lockHolder } from '../storage/directory-lock.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { REPAIR, type Finding } from './finding.ts';
+
+/** A partition's directory that is there. */
+export interface FoundPartition extends RecordPlace {
+  readonly directory: string;
+}
+
+/** A data directory as the files at its root tell it. Nothing is changed by reading it. */
+export interface DataRoot {
+  readonly directory: string;
+  /** The process that has it open, if one has. */
+  readonly ownerPid: number | undefined;
+  /** The last process that had it open has closed it. */
+  readonly isClean: boolean;
+  /** The one partition that was asked for, or undefined for all. */
+  readonly only: string | undefined;
+  readonly listed: readonly ListedTopic[];
+  readonly hasList: boolean;
+  readonly partitions: readonly FoundPartition[];
+  readonly recoveryPoints: Checkpoint;
+  readonly logStarts: Checkpoint;
+  readonly highWatermarks: Checkpoint;
+  /** The first producer id that is free, or undefined where no file says. */
+  readonly nextProducerId: number | undefined;
+  readonly findings: readonly Finding[];
+}
+
+/** What the loss of a file at the root means, and what is done without it. */
+const LOSSES: Readonly<Record<string, string>> = {
+  [TOPIC_LIST_FILE]:
+    'The log does not open. Without the file, topics are found by their directories, and their ' +
+    'settings are lost: they are the defaults then.',
+  [RECOVERY_POINT_FILE]:
+    'The log does not open. Without the file, the next opening reads all records once.',
+  [LOG_START_FILE]:
+    'The log does not open. Without the file, records that were deleted may come back, as far as ' +
+    'their segments are still there.',
+  [HIGH_WATERMARK_FILE]: 'Only Kafka reads it; the next opening makes it again.',
+  [META_FILE]: 'The log does not open. Without the file, it gets a new cluster id.',
+  [PRODUCER_IDS_FILE]:
+    'The log does not open. Without the file, ids go on above those that are in the logs.',
+};
+
+/**
+ * Reads the root of a data directory, or of the one that a partition's directory stands in.
+ *
+ * @throws LogError DIRECTORY_UNUSABLE when there is no log.
+ */
+export async function readRoot(fileSystem: FileSystem, asked: string): Promise<DataRoot> {
+  const stat = await fileSystem.stat(asked).catch((cause: unknown) => {
+    throw storageFailure(asked, 'open', cause);
+  });
+  if (stat?.isDirectory !== true) throw unusable(asked, 'there is no such directory');
+  const isOne = await isPartition(fileSystem, asked);
+  const directory = isOne ? dirname(asked) : asked;
+  const only = isOne ? basename(asked) : undefined;
+  const ownerPid = await lockHolder(fileSystem, directory);
+  const findings: Finding[] = [];
+  const has = async (name: string): Promise<boolean> =>
+    (await fileSystem.stat(join(directory, name))) !== undefined;
+  const orFinding = async <T>(name: string, otherwise: T, read: () => Promise<T>): Promise<T> => {
+    try {
+      return await read();
+    } catch (cause) {
+      if (!LogError.is(cause, 'CORRUPT_FILE')) throw cause;
+      findings.push(damagedFile(directory, name, cause.details.reason));
+      return otherwise;
+    }
+  };
+  const checkpoint = (name: string): Promise<Checkpoint> =>
+    orFinding(name, new Map<string, number>(), () =>
+      readCheckpoint(fileSystem, join(directory, name)),
+    );
+  try {
+    const hasList = await has(TOPIC_LIST_FILE);
+    // The list first: what a live log adds meanwhile is in no list yet.
+    const listed = await orFinding(TOPIC_LIST_FILE, [], () => readTopicList(fileSystem, directory));
+    const recoveryPoints = await checkpoint(RECOVERY_POINT_FILE);
+    const logStarts = await checkpoint(LOG_START_FILE);
+    const highWatermarks = await checkpoint(HIGH_WATERMARK_FILE);
+    const isClean = ownerPid === undefined && (await has(CLEAN_SHUTDOWN_FILE));
+    const partitions = await findPartitions(fileSystem, directory, only);
+    const hasMeta = await has(META_FILE);
+    if (!hasList && !hasMeta && partitions.length === 0) {
+      throw unusable(asked, 'there is no log in it');
+    }
+    if (hasMeta) findings.push(...(await checkMeta(fileSystem, directory)));
+    const nextProducerId = await readProducerIds(fileSystem, directory, findings);
+    const known = { directory, ownerPid, isClean, only, listed, hasList, partitions };
+    return { ...known, recoveryPoints, logStarts, highWatermarks, nextProducerId, findings };
+  } catch (cause) {
+    throw storageFailure(directory, 'read', cause);
+  }
+}
+
+/** True for a directory that holds a log, and not just has a name like `backup-2024`. */
+async function isPartition(fileSystem: FileSystem, directory: string): Promise<boolean> {
+  if (partitionOfDirectory(basename(directory)) === undefined) return false;
+  const entries = await fileSystem.list(directory);
+  return entries.some(
+    ({ name }) => name === PARTITION_METADATA_FILE || offsetOfName(name, LOG_SUFFIX) !== undefined,
+  );
+}
+
+async function findPartitions(
+  fileSystem: FileSystem,
+  directory: string,
+  only: string | undefined,
+): Promise<FoundPartition[]> {
+  const found: FoundPartition[] = [];
+  for (const { name, isDirectory } of await fileSystem.list(directory)) {
+    const place = partitionOfDirectory(name);
+    if (!isDirectory || place === undefined || name.endsWith(DELETE_DIRECTORY_SUFFIX)) continue;
+    if (only !== undefined && name !== only) continue;
+    const path = join(directory, name);
+    if (await isPartition(fileSystem, path)) found.push({ ...place, directory: path });
+  }
+  const byName = (a: FoundPartition, b: FoundPartition): number =>
+    a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1;
+  return found.sort(byName);
+}
+
+async function checkMeta(fileSystem: FileSystem, directory: string): Promise<Finding[]> {
+  const content = (await fileSystem.readFile(join(directory, META_FILE))).toString('utf8');
+  const isSound = /^version=\d+$/m.test(content) && clusterIdIn(content) !== undefined;
+  return isSound ? [] : [damagedFile(directory, META_FILE, 'it names no version or cluster.id')];
+}
+
+async function readProducerIds(
+  fileSystem: FileSystem,
+  directory: string,
+  findings: Finding[],
+): Promise<number | undefined> {
+  const path = join(directory, PRODUCER_IDS_FILE);
+  if ((await fileSystem.stat(path)) === undefined) return undefined;
+  const text = (await fileSystem.readFile(path)).toString('utf8').trim();
+  if (/^\d+$/.test(text)) return Number(text);
+  findings.push(damagedFile(directory, PRODUCER_IDS_FILE, 'it does not hold a number'));
+  return undefined;
+}
+
+function damagedFile(directory: string, name: string, what: string): Finding {
+  const file = join(directory, name);
+  const meaning = `${LOSSES[name] ?? ''} It is to be moved away: ${REPAIR}`;
+  return { severity: 'problem', file, what, meaning, mends: [{ kind: 'remove', file }] };
+}
+
+function unusable(directory: string, reason: string): LogError {
+  const message = `${directory} cannot be looked into: ${reason}; name a data directory`;
+  return new LogError('DIRECTORY_UNUSABLE', message, { directory, reason });
+}

@@ -1,0 +1,304 @@
+import { join } from 'node:path';
+import { encodeCheckpoint, partitionKey } from '../broker/checkpoint-file.ts';
+import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from '../broker/checkpoints.ts';
+import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
+import { toLogConfig, type TopicConfig } from '../broker/topic-config.ts';
+import { encodeTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
+import { LogError } from '../errors.ts';
+import {
+  LEADER_EPOCH_FILE,
+  LOG_SUFFIX,
+  offsetName,
+  PARTITION_METADATA_FILE,
+  partitionDirectory,
+} from '../log/file-names.ts';
+import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
+import type { DataRoot, FoundPartition } from './data-root.ts';
+import { REPAIR, type Finding, type Mend } from './finding.ts';
+import { hole } from './hole.ts';
+import { PartitionCheck, type CheckedPartition } from './partition-check.ts';
+import { decoderOf } from './record-schemas.ts';
+
+/** A partition and what was found in it. */
+export interface FoundIn extends CheckedPartition, FoundPartition {}
+
+export interface DirectoryCheckOptions {
+  readonly fileSystem: FileSystem;
+  readonly nowMs: number;
+  /** Called as each partition has been read. */
+  readonly onPartition?: (partition: FoundIn) => void;
+}
+
+/** What a whole data directory has wrong, apart from what is inside of its partitions. */
+export interface CheckedDirectory {
+  readonly partitions: readonly FoundIn[];
+  readonly findings: readonly Finding[];
+}
+
+/** Reads all partitions of a directory and holds the files at its root against them. */
+export async function checkDirectory(
+  root: DataRoot,
+  options: DirectoryCheckOptions,
+): Promise<CheckedDirectory> {
+  const findings: Finding[] = [...root.findings];
+  const partitions: FoundIn[] = [];
+  for (const partition of root.partitions) {
+    const found = await checkPartition(root, partition, options);
+    partitions.push(found);
+    options.onPartition?.(found);
+  }
+  // What a live log says of itself is true a moment later, and not of what was read a moment ago.
+  if (root.ownerPid === undefined) {
+    if (root.only === undefined) findings.push(...checkList(root));
+    findings.push(...checkOffsets(root, partitions), ...checkProducerIds(root, partitions));
+  }
+  return { partitions, findings };
+}
+
+async function checkPartition(
+  root: DataRoot,
+  partition: FoundPartition,
+  { fileSystem, nowMs }: DirectoryCheckOptions,
+): Promise<FoundIn> {
+  const { topic, partition: number, directory } = partition;
+  const key = partitionKey(topic, number);
+  const listed = root.listed.find(({ name }) => name === topic);
+  const isLive = root.ownerPid !== undefined;
+  const recorded = await readEpochs(fileSystem, directory);
+  const recoveryPoint = root.recoveryPoints.get(key) ?? 0;
+  const check = new PartitionCheck({
+    fileSystem,
+    directory,
+    place: { topic, partition: number },
+    config: configOf(listed),
+    recoveryPoint,
+    recordedHighWatermark: root.highWatermarks.get(key) ?? -1,
+    isClean: root.isClean && root.recoveryPoints.has(key),
+    leaderEpoch: recorded === 'damaged' ? undefined : recorded,
+    isLive,
+    nowMs,
+    decode: decoderOf(topic),
+  });
+  const found = await check.run();
+  const findings = [...found.findings];
+  if (recorded === 'damaged' || isOtherEpoch(recorded, found.leaderEpoch)) {
+    findings.push(epochFinding(directory, found.leaderEpoch ?? 0));
+  }
+  if (listed !== undefined) {
+    findings.push(...(await checkMetadata(fileSystem, directory, listed.topicId)));
+  }
+  return { ...found, ...partition, findings };
+}
+
+/** The settings of a topic; those that nobody knows are reported elsewhere, and the default here. */
+function configOf(listed: ListedTopic | undefined): LogConfig {
+  return listed === undefined ? LOG_CONFIG_DEFAULTS : toLogConfig(knownConfig(listed.config));
+}
+
+function knownConfig(config: TopicConfig): TopicConfig {
+  const entries = Object.entries(config).filter(([name, value]) => {
+    try {
+      toLogConfig({ [name]: value });
+      return true;
+    } catch (cause) {
+      if (LogError.is(cause, 'INVALID_CONFIG') || cause instanceof TypeError) return false;
+      throw cause;
+    }
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The one epoch that the file names, undefined for several or no file. */
+async function readEpochs(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<number | undefined | 'damaged'> {
+  const content = await readIfThere(fileSystem, join(directory, LEADER_EPOCH_FILE));
+  if (content === undefined) return undefined;
+  const [version, count, ...lines] = content.trimEnd().split('\n');
+  const isSound = version === '0' && count === String(lines.length);
+  if (!isSound || !lines.every((line) => /^\d+ \d+$/.test(line))) return 'damaged';
+  return lines.length === 1 ? Number(lines[0]!.split(' ')[0]) : undefined;
+}
+
+/** Another epoch than the batches have, whatever else happened to them. */
+function isOtherEpoch(recorded: number | undefined, found: number | undefined): boolean {
+  return recorded !== undefined && found !== undefined && recorded !== found;
+}
+
+function epochFinding(directory: string, epoch: number): Finding {
+  const file = join(directory, LEADER_EPOCH_FILE);
+  const what = `it does not say that epoch ${epoch} leads, as the batches do`;
+  const meaning = `No record is touched; only Kafka reads it. It is to be made again: ${REPAIR}`;
+  const content = Buffer.from(`0\n1\n${epoch} 0\n`);
+  return { severity: 'problem', file, what, meaning, mends: [{ kind: 'write', file, content }] };
+}
+
+async function checkMetadata(
+  fileSystem: FileSystem,
+  directory: string,
+  topicId: string,
+): Promise<Finding[]> {
+  const file = join(directory, PARTITION_METADATA_FILE);
+  const expected = `version: 0\ntopic_id: ${topicId}\n`;
+  const content = await readIfThere(fileSystem, file);
+  if (content === expected) return [];
+  const what = content === undefined ? 'it is missing' : `it does not name topic id ${topicId}`;
+  const meaning = `No record is touched; only Kafka reads it. It is to be made again: ${REPAIR}`;
+  const mends = [{ kind: 'write', file, content: Buffer.from(expected) }] as const;
+  return [{ severity: 'problem', file, what, meaning, mends }];
+}
+
+async function readIfThere(fileSystem: FileSystem, path: string): Promise<string | undefined> {
+  try {
+    return (await fileSystem.readFile(path)).toString('utf8');
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return undefined;
+    throw cause;
+  }
+}
+
+/** Holds the list of topics against the directories that are there. */
+function checkList(root: DataRoot): Finding[] {
+  const { listed, directory, partitions, hasList } = root;
+  if (!hasList || listed.length === 0) return []; // Kafka has no such list
+  const findings: Finding[] = [];
+  const file = join(directory, TOPIC_LIST_FILE);
+  const counts = new Map<string, number>();
+  for (const { topic, partition } of partitions) {
+    counts.set(topic, Math.max(counts.get(topic) ?? 0, partition + 1));
+  }
+  const corrected: ListedTopic[] = [];
+  const say = (what: string, meaning: string): void => {
+    findings.push({ severity: 'problem', file, what, meaning: `${meaning}: ${REPAIR}`, mends: [] });
+  };
+  for (const topic of listed) {
+    const { name } = topic;
+    const count = counts.get(name) ?? 0;
+    const config = knownConfig(topic.config);
+    if (Object.keys(config).length < Object.keys(topic.config).length) {
+      say(`a setting of topic ${name} is none`, 'The log does not open; the setting is to go');
+    }
+    if (count > topic.partitions && topic.isDeleted !== true) {
+      const what = `topic ${name} has ${count} partitions, and ${topic.partitions} are listed`;
+      say(what, 'The others cannot be read until the list has them');
+    }
+    const isAbsent = count === 0 && isRecorded(root, topic);
+    if (isAbsent) {
+      const meaning = 'The log does not open. The topic is lost, and is to be taken off the list';
+      say(`topic ${name} has no directory`, meaning);
+      continue;
+    }
+    corrected.push({ ...topic, config, partitions: Math.max(count, topic.partitions) });
+    if (topic.isDeleted !== true) findings.push(...missingPartitions(root, topic));
+  }
+  const isWrong = findings.findIndex((finding) => finding.file === file);
+  if (isWrong < 0) return findings;
+  const mend: Mend = { kind: 'write', file, content: encodeTopicList(corrected) };
+  return findings.map((finding, index) =>
+    index === isWrong ? { ...finding, mends: [mend] } : finding,
+  );
+}
+
+/** True when records of a listed topic were durable, or it was there at a clean end. */
+function isRecorded(root: DataRoot, topic: ListedTopic): boolean {
+  if (topic.isDeleted === true) return false;
+  const keys = Array.from({ length: topic.partitions }, (_, at) => partitionKey(topic.name, at));
+  return root.isClean || keys.some((key) => (root.recoveryPoints.get(key) ?? 0) > 0);
+}
+
+/** Partitions of a topic that is there in part. */
+function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
+  const findings: Finding[] = [];
+  for (let partition = 0; partition < topic.partitions; partition++) {
+    const isThere = root.partitions.some(
+      (found) => found.topic === topic.name && found.partition === partition,
+    );
+    const recoveryPoint = root.recoveryPoints.get(partitionKey(topic.name, partition)) ?? 0;
+    if (isThere || (recoveryPoint === 0 && !root.isClean)) continue; // opening makes it
+    const directory = join(root.directory, partitionDirectory(topic.name, partition));
+    const mends: Mend[] = [
+      { kind: 'write', file: join(directory, LEADER_EPOCH_FILE), content: EPOCHS },
+      {
+        kind: 'write',
+        file: join(directory, PARTITION_METADATA_FILE),
+        content: Buffer.from(`version: 0\ntopic_id: ${topic.topicId}\n`),
+      },
+    ];
+    if (recoveryPoint > 0) {
+      const file = join(directory, offsetName(0) + LOG_SUFFIX);
+      mends.unshift({ kind: 'write', file, content: hole(0, recoveryPoint) });
+      mends.push({ kind: 'reindex', file });
+    }
+    const what = `the partition is missing; it had records up to offset ${recoveryPoint}`;
+    const meaning = `They are lost. An empty partition is to go on behind them: ${REPAIR}`;
+    findings.push({ severity: 'problem', file: directory, what, meaning, mends });
+  }
+  return findings;
+}
+
+const EPOCHS = Buffer.from('0\n1\n0 0\n');
+
+/** Holds the checkpoints against the logs. */
+function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[] {
+  const findings: Finding[] = [];
+  const check = (name: string, recorded: ReadonlyMap<string, number>, fix: Fix): void => {
+    const file = join(root.directory, name);
+    const wrong: string[] = [];
+    const entries = partitions.flatMap((found) => {
+      const { topic, partition } = found;
+      const key = partitionKey(topic, partition);
+      const offset = recorded.get(key);
+      const right = fix(found, offset, key);
+      if (right !== offset && !(offset === undefined && right === 0)) {
+        wrong.push(`${key} has ${offset ?? 'nothing'}, not ${right}`);
+      }
+      return right > 0 || name !== LOG_START_FILE ? [{ topic, partition, offset: right }] : [];
+    });
+    if (wrong.length === 0) return;
+    const mends: Mend[] = [{ kind: 'write', file, content: encodeCheckpoint(entries) }];
+    // Of one partition's directory the others are not known.
+    const isAll = root.only === undefined;
+    const meaning = `${MEANINGS[name] ?? ''} It is to be made again: ${REPAIR}`;
+    const what = wrong.join('; ');
+    findings.push({ severity: 'problem', file, what, meaning, mends: isAll ? mends : [] });
+  };
+  if (root.recoveryPoints.size > 0) {
+    // After a crash the log may well reach further than the checkpoint.
+    check(RECOVERY_POINT_FILE, root.recoveryPoints, ({ nextOffset }, offset) =>
+      root.isClean ? nextOffset : Math.min(offset ?? 0, nextOffset),
+    );
+  }
+  if (root.highWatermarks.size > 0) {
+    check(HIGH_WATERMARK_FILE, root.highWatermarks, ({ nextOffset }, offset) =>
+      root.isClean ? nextOffset : Math.min(offset ?? 0, nextOffset),
+    );
+  }
+  check(LOG_START_FILE, root.logStarts, ({ nextOffset, firstOffset }, offset) =>
+    offset === undefined || offset <= nextOffset ? (offset ?? 0) : firstOffset,
+  );
+  return findings;
+}
+
+/** What a checkpoint has to say of a partition. */
+type Fix = (found: FoundIn, offset: number | undefined, key: string) => number;
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  [RECOVERY_POINT_FILE]:
+    'Where it says too much, the log does not open; where it says too little, opening takes longer.',
+  [HIGH_WATERMARK_FILE]: 'Only Kafka reads it.',
+  [LOG_START_FILE]: 'All records below would be deleted at the next opening: they are there still.',
+};
+
+function checkProducerIds(root: DataRoot, partitions: readonly FoundIn[]): Finding[] {
+  const highest = Math.max(-1, ...partitions.map(({ highestProducerId }) => highestProducerId));
+  const { nextProducerId, directory } = root;
+  if (nextProducerId === undefined || nextProducerId > highest) return [];
+  const file = join(directory, PRODUCER_IDS_FILE);
+  const what = `it says that ${nextProducerId} is free; ${highest} is in use`;
+  const meaning = `Opening goes on above all that is in use. It is to be put right: ${REPAIR}`;
+  const content = Buffer.from(`${highest + 1}\n`);
+  return [{ severity: 'problem', file, what, meaning, mends: [{ kind: 'write', file, content }] }];
+}

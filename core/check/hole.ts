@@ -1,0 +1,68 @@
+import {
+  BATCH_OVERHEAD,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
+  NO_TIMESTAMP,
+  placeBatch,
+  writeBatchHeader,
+  type BatchHeader,
+} from '../record/batch.ts';
+import { encodeMarker } from '../record/control.ts';
+
+/** The marker of an aborted transaction that is known to have stood among lost records. */
+export interface LostMarker {
+  readonly offset: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+const DELTA_MAX = 0x7fff_ffff;
+
+/**
+ * What stands in the place of the records from `from` up to `upTo` that are lost: batches without
+ * records, such as compaction leaves. So offsets stay dense, no offset is given a second time, and
+ * every reader of the format steps over it. ABORT markers that are known to have been there are put
+ * back: without its marker, readers would take all that follows of a producer for aborted.
+ */
+export function hole(from: number, upTo: number, markers: readonly LostMarker[] = []): Buffer {
+  const batches: Buffer[] = [];
+  let next = from;
+  for (const { offset, producerId, producerEpoch } of markers) {
+    pushEmpty(batches, next, offset);
+    const timestampMs = NO_TIMESTAMP;
+    const kind = { type: 'ABORT', coordinatorEpoch: 0, timestampMs } as const;
+    const marker = encodeMarker({ ...kind, producerId, producerEpoch });
+    placeBatch(marker, 0, { baseOffset: offset, leaderEpoch: 0 });
+    batches.push(marker);
+    next = offset + 1;
+  }
+  pushEmpty(batches, next, upTo);
+  return Buffer.concat(batches);
+}
+
+/** True for a batch that `hole` made: compaction keeps empty batches only for their producer. */
+export function isHole(header: BatchHeader): boolean {
+  return header.recordCount === 0 && header.producerId === NO_PRODUCER_ID;
+}
+
+function pushEmpty(batches: Buffer[], from: number, upTo: number): void {
+  for (let baseOffset = from; baseOffset < upTo;) {
+    const lastOffsetDelta = Math.min(upTo - baseOffset - 1, DELTA_MAX);
+    const batch = Buffer.alloc(BATCH_OVERHEAD);
+    writeBatchHeader(batch, 0, {
+      sizeBytes: BATCH_OVERHEAD,
+      attributes: 0,
+      lastOffsetDelta,
+      baseTimestampMs: NO_TIMESTAMP,
+      maxTimestampMs: NO_TIMESTAMP,
+      producerId: NO_PRODUCER_ID,
+      producerEpoch: NO_PRODUCER_EPOCH,
+      baseSequence: NO_SEQUENCE,
+      recordCount: 0,
+    });
+    placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
+    batches.push(batch);
+    baseOffset += lastOffsetDelta + 1;
+  }
+}

@@ -1,0 +1,487 @@
+import { join } from 'node:path';
+import { isCompacted, type LogConfig } from '../log/log-config.ts';
+import {
+  LOG_SUFFIX,
+  offsetName,
+  OFFSET_INDEX_SUFFIX,
+  offsetOfName,
+  SNAPSHOT_SUFFIX,
+  TIME_INDEX_SUFFIX,
+} from '../log/file-names.ts';
+import { decodeSnapshot } from '../log/producer-snapshot.ts';
+import type { ProducerState } from '../log/producer-states.ts';
+import { BATCH, isTransactionalBatch, type BatchHeader } from '../record/batch.ts';
+import type { RecordPlace } from '../record/record-cursor.ts';
+import { RecordCursor } from '../record/record-cursor.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
+import { AbortedCheck } from './aborted-check.ts';
+import { walkBatches, type Damage, type SoundBatch, type Stretch } from './batch-walk.ts';
+import { EpochCheck } from './epoch-check.ts';
+import { REPAIR, type Edit, type Finding, type Mend, type Problem } from './finding.ts';
+import { hole, isHole } from './hole.ts';
+import { IndexCheck } from './index-check.ts';
+import { ProducerCheck } from './producer-check.ts';
+import { checkRecords } from './record-check.ts';
+
+/** What is known of a partition before its files are looked at. */
+export interface PartitionFacts {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly place: RecordPlace;
+  readonly config: LogConfig;
+  /** As recorded; 0 where nothing is. */
+  readonly recoveryPoint: number;
+  /** As recorded beside the recovery point, from which it only differs after a crash or damage. */
+  readonly recordedHighWatermark: number;
+  /** The last process closed the log: everything has to be there. */
+  readonly isClean: boolean;
+  /** The one epoch that `leader-epoch-checkpoint` names; undefined where it names several. */
+  readonly leaderEpoch: number | undefined;
+  /** Another process is writing: what stands at the end may be half of what it will be. */
+  readonly isLive: boolean;
+  readonly nowMs: number;
+  /** Reads a record of an internal topic; throws a RangeError for one that is not of its schema. */
+  readonly decode?: ((cursor: RecordCursor) => void) | undefined;
+}
+
+/** What a partition holds. */
+export interface PartitionCounts {
+  segments: number;
+  batches: number;
+  records: number;
+  bytes: number;
+}
+
+export interface CheckedPartition {
+  readonly counts: Readonly<PartitionCounts>;
+  readonly findings: readonly Finding[];
+  readonly firstOffset: number;
+  /** The offset after the last batch that was found, or after what is known to be lost behind it. */
+  readonly nextOffset: number;
+  /** The epoch that the batches have: undefined when they differ or there are none. */
+  readonly leaderEpoch: number | undefined;
+  readonly highestProducerId: number;
+}
+
+/** One segment while it is read. */
+interface SegmentWalk {
+  readonly path: string;
+  readonly baseOffset: number;
+  /** The first offset of the next segment; Infinity for the last one. */
+  readonly limit: number;
+  readonly sizeBytes: number;
+  readonly indexes: IndexCheck;
+  /** Edits have been found: what the index files have wrong besides does not matter any more. */
+  isEdited: boolean;
+}
+
+/** Offsets in an index are 32-bit numbers, relative to the segment's. */
+const SEGMENT_OFFSETS_MAX = 0x8000_0000;
+
+/** Reads one partition from end to end and says what is wrong with it. Changes nothing. */
+export class PartitionCheck {
+  readonly #facts: PartitionFacts;
+  readonly #isCompacted: boolean;
+  readonly #findings: Finding[] = [];
+  readonly #counts: PartitionCounts = { segments: 0, batches: 0, records: 0, bytes: 0 };
+  readonly #cursor: RecordCursor;
+  #names: ReadonlySet<string> = new Set();
+  #producers!: ProducerCheck;
+  #aborted!: AbortedCheck;
+  /** By offset; undefined for a damaged one. Those that the scan has passed are taken out. */
+  #snapshots = new Map<number, ProducerState[] | undefined>();
+  #snapshotEnd = -1;
+  /** The offset that the next batch is to have. */
+  #nextOffset = 0;
+  readonly #epochs = new EpochCheck();
+  #leaderEpoch: number | undefined;
+  #unsupportedCodec: string | undefined;
+
+  constructor(facts: PartitionFacts) {
+    this.#facts = facts;
+    this.#isCompacted = isCompacted(facts.config);
+    this.#cursor = new RecordCursor(facts.place);
+  }
+
+  /** @throws LogError KAFKA_STORAGE_ERROR when a file cannot be read. */
+  async run(): Promise<CheckedPartition> {
+    const { fileSystem, directory, place, nowMs } = this.#facts;
+    try {
+      const entries = await fileSystem.list(directory);
+      this.#names = new Set(entries.filter((entry) => !entry.isDirectory).map(({ name }) => name));
+      const bases = this.#offsetsOf(LOG_SUFFIX);
+      const firstOffset = (this.#nextOffset = bases[0] ?? 0);
+      const isCompacted = this.#isCompacted;
+      this.#producers = new ProducerCheck({ place, isCompacted, nowMs }, firstOffset);
+      this.#aborted = new AbortedCheck(this.#facts, this.#producers);
+      await this.#readSnapshots();
+      for (const base of bases) await this.#aborted.read(base, this.#names);
+      for (const [index, base] of bases.entries()) {
+        await this.#segment(base, bases[index + 1] ?? Infinity);
+      }
+      this.#finish();
+      return {
+        counts: this.#counts,
+        findings: this.#findings,
+        firstOffset,
+        nextOffset: this.#nextOffset,
+        leaderEpoch: this.#leaderEpoch,
+        highestProducerId: this.#producers.highestId,
+      };
+    } catch (cause) {
+      throw storageFailure(directory, 'read', cause);
+    }
+  }
+
+  #offsetsOf(suffix: string): number[] {
+    const offsets = [...this.#names].map((name) => offsetOfName(name, suffix));
+    return offsets.filter((offset) => offset !== undefined).sort((a, b) => a - b);
+  }
+
+  async #readSnapshots(): Promise<void> {
+    for (const offset of this.#offsetsOf(SNAPSHOT_SUFFIX)) {
+      const file = join(this.#facts.directory, offsetName(offset) + SNAPSHOT_SUFFIX);
+      const bytes = await this.#readFile(file);
+      if (bytes === undefined) continue;
+      const states = decodeSnapshot(bytes);
+      this.#snapshotEnd = Math.max(this.#snapshotEnd, offset);
+      if (states === undefined) this.#snapshotFault(file, offset, 'its checksum does not match');
+      else this.#snapshots.set(offset, states);
+    }
+  }
+
+  #snapshotFault(file: string, offset: number, what: string): void {
+    const meaning =
+      'Producers are read from an older one, or from the log; it is to be removed: ' + REPAIR;
+    this.#add({ file, offset, what, meaning }, [{ kind: 'remove', file }]);
+  }
+
+  async #segment(baseOffset: number, limit: number): Promise<void> {
+    const path = join(this.#facts.directory, offsetName(baseOffset) + LOG_SUFFIX);
+    if (baseOffset < this.#nextOffset) {
+      const what = `it begins at offset ${baseOffset}, the segment before reaches beyond`;
+      const meaning = 'One of the two was renamed or copied here: move the wrong one away.';
+      this.#add({ file: path, offset: baseOffset, what, meaning });
+    }
+    if (baseOffset < this.#nextOffset || this.#isCompacted) this.#nextOffset = baseOffset;
+    // The index is read first, so that what another process adds meanwhile is missing there only.
+    const indexes = await this.#readIndexes(baseOffset);
+    const { fileSystem } = this.#facts;
+    const file = await fileSystem.open(path, 'read').catch((cause: unknown) => {
+      if (this.#facts.isLive && errnoOf(cause) === 'ENOENT') return undefined; // expired meanwhile
+      throw cause;
+    });
+    if (file === undefined) return;
+    try {
+      const sizeBytes = await file.sizeBytes();
+      const walk = { path, baseOffset, limit, sizeBytes, indexes, isEdited: false };
+      this.#counts.segments++;
+      this.#counts.bytes += sizeBytes;
+      let held: Stretch | undefined;
+      const upTo = this.#offsetEnd(walk);
+      const plausible = () => ({ from: this.#nextOffset, upTo });
+      for await (const stretch of walkBatches(file, sizeBytes, plausible)) {
+        if (held !== undefined) this.#take(walk, held, stretch);
+        held = stretch;
+      }
+      if (held !== undefined) this.#take(walk, held, undefined);
+      this.#endSegment(walk);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #readIndexes(baseOffset: number): Promise<IndexCheck> {
+    const read = (suffix: string): Promise<Buffer | undefined> => {
+      const name = offsetName(baseOffset) + suffix;
+      if (!this.#names.has(name)) return Promise.resolve(undefined);
+      return this.#readFile(join(this.#facts.directory, name));
+    };
+    const offsets = await read(OFFSET_INDEX_SUFFIX);
+    return new IndexCheck(baseOffset, { offsets, times: await read(TIME_INDEX_SUFFIX) });
+  }
+
+  /** The content of a file, or undefined when another process has removed it. */
+  async #readFile(path: string): Promise<Buffer | undefined> {
+    return this.#facts.fileSystem.readFile(path).catch((cause: unknown) => {
+      if (this.#facts.isLive && errnoOf(cause) === 'ENOENT') return undefined;
+      throw cause;
+    });
+  }
+
+  #take(walk: SegmentWalk, stretch: Stretch, next: Stretch | undefined): void {
+    if (stretch.kind === 'damage') {
+      this.#damage(walk, stretch, this.#baseBehind(walk, next));
+      return;
+    }
+    const header = this.#place(walk, stretch, next);
+    if (header === undefined) return;
+    this.#checkEpoch(walk, stretch);
+    const checked = this.#checkBatch(stretch, header);
+    if (checked === undefined) {
+      this.#passSnapshots(header.baseOffset);
+      walk.indexes.batch(header, stretch.start);
+      this.#follow(walk, stretch, header);
+      this.#counts.batches++;
+      this.#counts.records += header.recordCount;
+      this.#nextOffset = header.lastOffset + 1;
+    } else {
+      const reason = `${checked}, although the checksum is right`;
+      this.#damage(walk, { ...stretch, reason }, header.lastOffset + 1);
+    }
+  }
+
+  /** The offset at which sound batches go on. */
+  #baseBehind(walk: SegmentWalk, next: Stretch | undefined): number | undefined {
+    const { limit } = walk;
+    if (next?.kind === 'batch') {
+      const { baseOffset } = next.header;
+      // Its offset may itself be altered.
+      const isLikely = baseOffset >= this.#nextOffset && baseOffset < this.#offsetEnd(walk);
+      return isLikely ? baseOffset : this.#nextOffset;
+    }
+    return limit === Infinity ? undefined : limit;
+  }
+
+  /**
+   * The header of a batch with the offset that it has to have; undefined for a batch that is not
+   * where it belongs. Its offset is not under the checksum, but its neighbours tell.
+   */
+  #place(
+    walk: SegmentWalk,
+    stretch: SoundBatch,
+    next: Stretch | undefined,
+  ): BatchHeader | undefined {
+    const { header, start, end } = stretch;
+    const { baseOffset } = header;
+    const expected = this.#nextOffset;
+    const lastOffset = expected + header.lastOffset - baseOffset;
+    const isWithin = baseOffset >= expected && header.lastOffset < this.#offsetEnd(walk);
+    if (this.#isCompacted && isWithin) return header;
+    if (!this.#isCompacted && baseOffset === expected) return header;
+    const behind = next?.kind === 'damage' ? undefined : this.#baseBehind(walk, next);
+    const file = walk.path;
+    const isFitting = behind === undefined ? next === undefined : lastOffset + 1 === behind;
+    if (isFitting && !this.#isCompacted) {
+      const replacement = Buffer.alloc(BATCH.length);
+      replacement.writeBigInt64BE(BigInt(expected));
+      const what = `the batch says offset ${baseOffset}, and stands where ${expected} belongs`;
+      const meaning = `The offset alone was altered, and is to be put right: ${REPAIR}`;
+      this.#edit(
+        walk,
+        { file, positionBytes: start, offset: expected, what, meaning },
+        {
+          start,
+          end: start + BATCH.length,
+          replacement,
+        },
+      );
+      return { ...header, baseOffset: expected, lastOffset };
+    }
+    if (isWithin) {
+      this.#gap(walk, start, baseOffset);
+      return header;
+    }
+    const reason = `offset ${baseOffset} where ${expected} or more belongs`;
+    this.#damage(walk, { start, end, reason }, behind);
+    return undefined;
+  }
+
+  /** The offsets of a segment end before this, whatever a batch in it says. */
+  #offsetEnd({ baseOffset, limit }: SegmentWalk): number {
+    const { isClean, recoveryPoint, recordedHighWatermark } = this.#facts;
+    const isEnd = limit === Infinity && isClean && recordedHighWatermark === recoveryPoint;
+    return Math.min(limit, isEnd ? recoveryPoint : baseOffset + SEGMENT_OFFSETS_MAX);
+  }
+
+  /** Offsets are missing at `position`: what had them is gone without a trace. */
+  #gap(walk: SegmentWalk, position: number, upTo: number): void {
+    const from = this.#nextOffset;
+    const what = `the records at offsets ${from} to ${upTo - 1} are missing`;
+    const meaning =
+      'They are lost, unless this topic was compacted once. An empty batch in their place keeps ' +
+      `the offsets: ${REPAIR}`;
+    const replacement = this.#lose(upTo);
+    const place = { file: walk.path, positionBytes: position, offset: from };
+    this.#edit(walk, { ...place, what, meaning }, { start: position, end: position, replacement });
+  }
+
+  /** Bytes that hold no batch; sound ones go on at `behind`, if that is known. */
+  #damage(
+    walk: SegmentWalk,
+    { start, end, reason }: Omit<Damage, 'kind' | 'reason'> & { readonly reason: string },
+    behind: number | undefined,
+  ): void {
+    const from = this.#nextOffset;
+    const isEnd = walk.limit === Infinity && end === walk.sizeBytes;
+    const { isLive, isClean } = this.#facts;
+    const place = { file: walk.path, positionBytes: start, offset: from };
+    const upTo = Math.max(from, behind ?? (isEnd ? this.#durableEnd : from));
+    if (isEnd && upTo === from) {
+      if (isLive) return; // it is being written
+      const what = `the last ${end - start} bytes are no batch: ${reason}`;
+      const meaning = isClean
+        ? `They were whole when the log was closed, and are lost. They are to be cut off: ${REPAIR}`
+        : 'A crash cut a write short that was not durable yet; the next opening cuts it off.';
+      const severity = isClean ? 'problem' : 'note';
+      const edit = { start, end, replacement: hole(from, from) };
+      this.#edit(walk, { ...place, severity, what, meaning }, edit);
+    } else {
+      const replacement = this.#lose(upTo);
+      const lost = upTo > from ? `the records at offsets ${from} to ${upTo - 1}` : 'no record';
+      const what = `${end - start} bytes are no batch: ${reason}`;
+      const meaning =
+        `They held ${lost}. What stands behind them is sound, and can be read again when an empty ` +
+        `batch is in their place: ${REPAIR}`;
+      this.#edit(walk, { ...place, what, meaning }, { start, end, replacement });
+    }
+    walk.indexes.damage(end, this.#nextOffset);
+  }
+
+  /** Up to where the log must reach: what the checkpoint says, if something else says so too. */
+  get #durableEnd(): number {
+    const { recoveryPoint, recordedHighWatermark } = this.#facts;
+    const isSure = recordedHighWatermark === recoveryPoint || this.#snapshotEnd >= recoveryPoint;
+    const isPossible = recoveryPoint - this.#nextOffset < SEGMENT_OFFSETS_MAX;
+    return isSure && isPossible ? recoveryPoint : 0;
+  }
+
+  /** Goes on behind lost records. Returns what is to stand in their place. */
+  #lose(upTo: number): Buffer {
+    const markers = this.#aborted.within(this.#nextOffset, upTo);
+    const lost = markers.map(({ lastOffset, producerId }) => {
+      return { offset: lastOffset, producerId, producerEpoch: this.#producers.epochOf(producerId) };
+    });
+    const batches = hole(this.#nextOffset, upTo, lost);
+    this.#passSnapshots(this.#nextOffset);
+    this.#producers.forget(upTo);
+    for (const offset of this.#snapshots.keys()) if (offset <= upTo) this.#snapshots.delete(offset);
+    this.#nextOffset = upTo;
+    return batches;
+  }
+
+  /** The epoch is not under the checksum; `leader-epoch-checkpoint` says what it has to be. */
+  #checkEpoch(walk: SegmentWalk, { source, at, start, header }: SoundBatch): void {
+    const epoch = source.readInt32BE(at + BATCH.partitionLeaderEpoch);
+    this.#epochs.push({ epoch, file: walk.path, start, offset: header.baseOffset });
+  }
+
+  /** What is wrong inside of a batch, or undefined. */
+  #checkBatch(stretch: SoundBatch, header: BatchHeader): string | undefined {
+    const { decode } = this.#facts;
+    const expected = { header, isCompacted: this.#isCompacted, decode };
+    const fault = checkRecords(stretch, this.#cursor, expected);
+    if (typeof fault !== 'object') return fault;
+    this.#unsupportedCodec ??= fault.codec;
+    return undefined;
+  }
+
+  /** Lets the producers know of a sound batch. */
+  #follow(walk: SegmentWalk, { source, at, start }: SoundBatch, header: BatchHeader): void {
+    if (isHole(header)) this.#producers.forget(header.lastOffset + 1);
+    if (header.producerId < 0) return;
+    if (header.isControl) {
+      this.#cursor.open(source, at);
+      this.#cursor.header = header;
+      if (this.#cursor.next()) this.#producers.marker(this.#cursor);
+      return;
+    }
+    const what = this.#producers.data(header);
+    if (what === undefined) return;
+    const kind = isTransactionalBatch(source.subarray(at)) ? 'transaction' : 'sequence';
+    const meaning =
+      `The ${kind} of its producer makes no sense here, so whoever wrote the log did it wrong. ` +
+      'The records can be read; there is nothing to repair.';
+    this.#add({
+      file: walk.path,
+      positionBytes: start,
+      offset: header.baseOffset,
+      what,
+      meaning,
+    });
+  }
+
+  /** Holds the snapshots up to `offset` against what the log has said so far. */
+  #passSnapshots(offset: number): void {
+    for (const [at, states] of this.#snapshots) {
+      if (at > offset) return;
+      this.#snapshots.delete(at);
+      if (at < this.#producers.knownFrom || at !== this.#nextOffset) continue;
+      const what = states && this.#producers.compare(states);
+      if (what === undefined) continue;
+      const file = join(this.#facts.directory, offsetName(at) + SNAPSHOT_SUFFIX);
+      this.#snapshotFault(file, at, what);
+    }
+  }
+
+  #endSegment(walk: SegmentWalk): void {
+    const { limit, sizeBytes, indexes } = walk;
+    const end = limit === Infinity ? this.#durableEnd : this.#isCompacted ? 0 : limit;
+    if (end > this.#nextOffset) this.#gap(walk, sizeBytes, end);
+    this.#findings.push(...this.#aborted.endSegment(walk.baseOffset, this.#nextOffset));
+    if (walk.isEdited) return;
+    const { recoveryPoint, isClean, isLive } = this.#facts;
+    const isBelow = isClean || this.#nextOffset <= recoveryPoint;
+    const severity = isBelow ? 'problem' : 'note';
+    const faults = indexes.faults({ mayGrow: isLive });
+    for (const { suffix, positionBytes, what } of faults) {
+      this.#indexFault(walk, suffix, { positionBytes, what, severity });
+    }
+    const isComplete = isClean || (limit !== Infinity && isBelow);
+    if (faults.length > 0 || !isComplete || indexes.maxTimestampMs < 0) return;
+    for (const suffix of [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX]) {
+      if (this.#names.has(offsetName(walk.baseOffset) + suffix)) continue;
+      this.#indexFault(walk, suffix, { what: 'it is missing', severity });
+      return;
+    }
+    if (indexes.indexedTimestampMs === indexes.maxTimestampMs) return;
+    const what = `it ends before ${indexes.maxTimestampMs}, the newest time in its segment`;
+    this.#indexFault(walk, TIME_INDEX_SUFFIX, { what, severity });
+  }
+
+  #indexFault(
+    walk: SegmentWalk,
+    suffix: string,
+    fault: Pick<Problem, 'what' | 'severity'> & { readonly positionBytes?: number },
+  ): void {
+    const file = join(this.#facts.directory, offsetName(walk.baseOffset) + suffix);
+    const meaning = `No record is lost; the index is to be made again from the log: ${REPAIR}`;
+    this.#findings.push({ ...fault, file, meaning, mends: [{ kind: 'reindex', file: walk.path }] });
+  }
+
+  #finish(): void {
+    this.#passSnapshots(this.#nextOffset);
+    for (const at of this.#snapshots.keys()) {
+      if (!this.#facts.isClean) continue; // a crash took what it stood for; opening removes it
+      const file = join(this.#facts.directory, offsetName(at) + SNAPSHOT_SUFFIX);
+      this.#snapshotFault(file, at, `it stands above the end of the log, ${this.#nextOffset}`);
+    }
+    const { findings, epoch } = this.#epochs.finish(this.#facts.leaderEpoch);
+    this.#findings.push(...findings);
+    this.#leaderEpoch = epoch;
+    if (this.#unsupportedCodec === undefined) return;
+    const what = `records are compressed with ${this.#unsupportedCodec}`;
+    const meaning = 'This version cannot look into them; the batches around them are sound.';
+    const { directory: file } = this.#facts;
+    this.#findings.push({ severity: 'note', file, what, meaning, mends: [] });
+  }
+
+  #edit(
+    walk: SegmentWalk,
+    problem: Omit<Problem, 'severity'> & { readonly severity?: Problem['severity'] },
+    edit: Edit,
+  ): void {
+    const mends: Mend[] = [{ kind: 'edit', file: walk.path, edit }];
+    if (edit.replacement.length !== edit.end - edit.start) {
+      walk.isEdited = true; // what follows moves
+      mends.push({ kind: 'reindex', file: walk.path });
+    }
+    this.#findings.push({ severity: 'problem', ...problem, mends });
+  }
+
+  #add(problem: Omit<Problem, 'severity'>, mends: readonly Mend[] = []): void {
+    this.#findings.push({ severity: 'problem', ...problem, mends });
+  }
+}

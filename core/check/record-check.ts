@@ -1,0 +1,62 @@
+import { LogError } from '../errors.ts';
+import type { BatchHeader } from '../record/batch.ts';
+import { markerTypeAt } from '../record/control.ts';
+import type { RecordCursor } from '../record/record-cursor.ts';
+
+/** What the records of a batch are held against. */
+export interface ExpectedRecords {
+  /** The batch's header, with the offset that it has to have. */
+  readonly header: BatchHeader;
+  /** Compaction takes records out of the middle. */
+  readonly isCompacted: boolean;
+  /** Throws a RangeError for a record that is not of the schema of its internal topic. */
+  readonly decode: ((cursor: RecordCursor) => void) | undefined;
+}
+
+/** A batch that cannot be looked into. */
+export interface Unreadable {
+  readonly codec: string;
+}
+
+/**
+ * Reads every record of a batch whose checksum is right. Returns what cannot be about them, or
+ * undefined.
+ */
+export function checkRecords(
+  { source, at }: { readonly source: Buffer; readonly at: number },
+  cursor: RecordCursor,
+  expected: ExpectedRecords,
+): string | Unreadable | undefined {
+  try {
+    cursor.open(source, at);
+    cursor.header = expected.header;
+    return faultOf(cursor, expected);
+  } catch (cause) {
+    if (cause instanceof RangeError) {
+      return `the record at offset ${cursor.offset} cannot be read: ${cause.message}`;
+    }
+    if (LogError.is(cause, 'UNSUPPORTED_COMPRESSION_TYPE')) return { codec: cause.details.codec };
+    if (LogError.is(cause, 'CORRUPT_MESSAGE')) return cause.details.reason;
+    throw cause;
+  }
+}
+
+function faultOf(cursor: RecordCursor, expected: ExpectedRecords): string | undefined {
+  const { header, isCompacted, decode } = expected;
+  const { baseOffset, lastOffset, recordCount, isControl, producerId } = header;
+  let next = baseOffset;
+  while (cursor.next()) {
+    const isNext = isCompacted ? cursor.offset >= next : cursor.offset === next;
+    if (!isNext || cursor.offset > lastOffset) return `offset ${cursor.offset} is out of order`;
+    next = cursor.offset + 1;
+    if (cursor.hasHeaders && cursor.headers.length === 0) return 'headers are counted wrong';
+    if (!isControl) decode?.(cursor);
+    else if (markerTypeAt(cursor) === undefined && producerId >= 0) {
+      return 'it is a control record of no known kind';
+    }
+  }
+  const isEmptied = recordCount === 0;
+  if (isControl && recordCount > 1) return 'a control batch has one record';
+  if (!isEmptied && !isCompacted && next !== lastOffset + 1) return 'records are missing in it';
+  return undefined;
+}

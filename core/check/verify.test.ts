@@ -1,0 +1,129 @@
+import { dirname } from 'node:path';
+import { expect, test } from 'vitest';
+import { LogError } from '../errors.ts';
+import { MemoryFileSystem } from '../storage/memory-fs.ts';
+import {
+  DIRECTORY,
+  filesBelow,
+  openSample,
+  overwrite,
+  plain,
+  sampleLog,
+} from './sample-log.suite.ts';
+import { verifyLog, type Verification } from './verify.ts';
+
+const verify = (disk: MemoryFileSystem, directory = DIRECTORY): Promise<Verification> =>
+  verifyLog(directory, { fileSystem: disk });
+
+function problemsOf({ problems, partitions }: Verification) {
+  return [...problems, ...partitions.flatMap((partition) => partition.problems)];
+}
+
+/** Bytes of which a change may go unnoticed, and why: another value there is just as good. */
+const UNNOTICED_MAX: Readonly<Record<string, number>> = {
+  'meta.properties': Infinity, // ids, of which there is no second source
+  '.kafka_cleanshutdown': Infinity, // counts by being there
+  'topics.json': 20, // a digit of a setting: the other value is allowed too
+  'producer-ids': 4, // a digit: the ids up to there are taken for used
+  'recovery-point-offset-checkpoint': 1, // the end of its last line
+  'replication-offset-checkpoint': 1,
+  // The first offset of an aborted transaction of a compacted topic: the record may be gone.
+  '__consumer_offsets-0/00000000000000000000.txnindex': 4,
+};
+
+test('[VERIFY-1] a log that is whole has no problems, closed or killed', async () => {
+  for (const isKilled of [false, true]) {
+    const found = await verify(await sampleLog({ isKilled }));
+    expect(problemsOf(found)).toEqual([]);
+    const counts = found.partitions.map(({ topic, segments, batches, records, nextOffset }) => {
+      return { topic, segments, batches, records, nextOffset };
+    });
+    expect(counts).toMatchObject([
+      { topic: '__consumer_offsets', segments: 1 },
+      { topic: '__transaction_state', segments: 1 },
+      { topic: 'plain', segments: 2, batches: 16, records: 16, nextOffset: 16 },
+      { topic: 'sure', segments: 2, batches: 16, records: 24, nextOffset: 24 },
+    ]);
+  }
+});
+
+test('[VERIFY-2] every byte that is changed is noticed, and verify changes none', async () => {
+  const disk = await sampleLog();
+  const unnoticed = new Map<string, number>();
+  const changes: string[] = [];
+  for (const [path, content] of await filesBelow(disk)) {
+    for (const [at, byte] of content.entries()) {
+      // Another bit at each byte, so that all of them have their turn.
+      await overwrite(disk, path, Buffer.from([byte ^ (1 << (at % 8))]), at);
+      disk.onOperation = ({ kind }) => {
+        if (!['open', 'read', 'size', 'stat', 'list', 'close'].includes(kind)) changes.push(kind);
+      };
+      const { problemCount } = await verify(disk, dirname(path));
+      disk.onOperation = undefined;
+      const name = path.slice(`${DIRECTORY}/`.length);
+      if (problemCount === 0) unnoticed.set(name, (unnoticed.get(name) ?? 0) + 1);
+      await overwrite(disk, path, content.subarray(at, at + 1), at);
+    }
+  }
+  expect(changes).toEqual([]);
+  const unexpected = [...unnoticed].filter(([name, count]) => count > (UNNOTICED_MAX[name] ?? 0));
+  expect(unexpected).toEqual([]);
+}, 60_000);
+
+test('[VERIFY-2] a changed byte at the end of a killed log is said, at the least', async () => {
+  const disk = await sampleLog({ isKilled: true });
+  const path = `${DIRECTORY}/plain-0/00000000000000000010.log`;
+  const content = await disk.readFile(path);
+  const severities = new Set<string>();
+  for (const [at, byte] of content.entries()) {
+    await overwrite(disk, path, Buffer.from([byte ^ 4]), at);
+    const [first] = problemsOf(await verify(disk, dirname(path)));
+    severities.add(first?.severity ?? `nothing at ${at}`);
+    await overwrite(disk, path, content.subarray(at, at + 1), at);
+  }
+  // With sound batches behind it it is no torn end; in the last batch nobody can tell.
+  expect([...severities].sort()).toEqual(['note', 'problem']);
+}, 60_000);
+
+test('[VERIFY-3] a problem says file, byte, offset, what it means and what to do', async () => {
+  const disk = await sampleLog();
+  const path = `${DIRECTORY}/plain-0/00000000000000000000.log`;
+  const file = await disk.readFile(path);
+  const second = 12 + file.readInt32BE(8);
+  await overwrite(disk, path, Buffer.from([0xff]), second + 70);
+  const [problem, ...others] = problemsOf(await verify(disk));
+  expect(others).toEqual([]);
+  expect(problem).toMatchObject({
+    severity: 'problem',
+    file: path,
+    positionBytes: second,
+    offset: 1,
+    what: expect.stringContaining('checksum mismatch') as string,
+    meaning: expect.stringMatching(/offsets 1 to 1\..*`millrace repair`/) as string,
+  });
+});
+
+test('[VERIFY-4] a log that another opening writes to is read up to what is whole', async () => {
+  const disk = new MemoryFileSystem();
+  const log = await openSample(disk);
+  const producer = log.producer();
+  await producer.send(plain, { key: 'a', value: 'whole' });
+  const path = `${DIRECTORY}/plain-0/00000000000000000000.log`;
+  const { length } = await disk.readFile(path);
+  await overwrite(disk, path, Buffer.alloc(30, 1), length); // a write that is on its way
+  const found = await verify(disk);
+  expect(found).toMatchObject({ ownerPid: process.pid, problemCount: 0 });
+  expect(problemsOf(found)).toEqual([]);
+  const partition = found.partitions.find(({ topic }) => topic === plain.name);
+  expect(partition).toMatchObject({ records: 1, nextOffset: 1 });
+  await log.close();
+});
+
+test('[VERIFY-5] a directory without a log is refused', async () => {
+  const disk = new MemoryFileSystem();
+  await disk.makeDirectory('/empty');
+  for (const directory of ['/empty', '/none']) {
+    const error: unknown = await verify(disk, directory).catch((cause: unknown) => cause);
+    expect(LogError.is(error, 'DIRECTORY_UNUSABLE') && error.details.directory).toBe(directory);
+  }
+});
