@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { int64, sleep, string, systemClock, topic, type Log } from '../../core/index.ts';
 import {
@@ -11,6 +12,7 @@ import {
 import { failureOf } from '../../test/kit/connect.ts';
 import { sums } from '../../test/kit/drive.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import type { Topology } from '../topology/topology.ts';
@@ -103,6 +105,28 @@ test('[STREAMS-9] exactly_once: one result a key and commit, and each sum once',
   }
   expect(await newest(log)).toEqual(expected(20_000));
 });
+
+test.each([1, 1_000_000])(
+  '[STATE-11] state that is gone comes back from the changelog, in checkpoints of %i',
+  async (checkpointEntriesMax) => {
+    const log = await openTestLog();
+    const stateDir = temporaryDirectory();
+    await produce(log, input, ones(1000));
+    // Of seven keys in three tasks one has three: more than twice what a tail may be.
+    const options = { stateDir, checkpointEntriesMax };
+    await runToEnd(log, summing(), options);
+    rmSync(stateDir, { recursive: true });
+    await produce(log, input, ones(500, 1000));
+    const onStep = () => {
+      throw new TypeError('no further than this'); // before there is a checkpoint of a commit
+    };
+    const failing = makeApp(log, summing(), { ...options, onStep });
+    await failing.start();
+    expect(await failureOf(failing.done)).toBeInstanceOf(TypeError);
+    await runToEnd(log, summing(), options);
+    expect(await newest(log)).toEqual(expected(1500));
+  },
+);
 
 test('[STREAMS-10] a topic that the topology names is made as its handle says', async () => {
   const log = await openTestLog();
