@@ -185,6 +185,22 @@ describe('retries', () => {
     expect((await sent).offset).toBe(0);
   });
 
+  test('[PRODUCER-3] a disk that stays full when the producer begins fails what is late', async () => {
+    const fileSystem = new FaultyFileSystem(({ name, path }) =>
+      name === 'write' && path.includes('producer-ids') ? errno('ENOSPC') : undefined,
+    );
+    await using log = await open({ fileSystem });
+    const options = { deliveryTimeoutMs: 150, retryBackoffMs: 5, retryBackoffMaxMs: 20 };
+    await using producer = log.producer(options);
+    const start = performance.now();
+    const sent = [codeOf(producer.send(letters, { value: 'a' }))];
+    await new Promise((resolve) => setTimeout(resolve, 75));
+    sent.push(codeOf(producer.send(spread, { value: 'b', partition: 1 })));
+    expect(await sent[0]).toBe('DELIVERY_TIMEOUT');
+    expect(await sent[1]).toBe('DELIVERY_TIMEOUT');
+    expect(performance.now() - start).toBeGreaterThan(200); // each had its own time
+  });
+
   test('[PRODUCER-4] a refused batch fails alone; what follows arrives', async () => {
     await using log = await open();
     await using producer = log.producer();

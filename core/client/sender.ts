@@ -4,6 +4,7 @@ import { asLogError, LogError } from '../errors.ts';
 import type { Acks, BrokerApi, ProducerIdentity } from '../broker/broker-api.ts';
 import type { Codec } from '../record/batch.ts';
 import { OpenBatch, PartitionQueue, type SentBatch } from './accumulator.ts';
+import { DeliveryTimeout } from './delivery-timeout.ts';
 import { SendBuffer, type Unanswered } from './send-buffer.ts';
 import { SendSchedule } from './send-schedule.ts';
 
@@ -65,6 +66,7 @@ export class Sender {
   readonly #ready = new Set<PartitionQueue>();
   readonly #buffer: SendBuffer;
   readonly #schedule: SendSchedule;
+  readonly #timeout: DeliveryTimeout;
   #inFlightCount = 0;
   /** How many flushes wait: nothing lingers then. */
   #flushCount = 0;
@@ -79,8 +81,9 @@ export class Sender {
   #transaction: OpenTransaction | undefined;
 
   constructor(options: SenderOptions) {
-    const { clock, lingerMs, bufferMemory } = options;
+    const { clock, lingerMs, bufferMemory, deliveryTimeoutMs } = options;
     this.#options = options;
+    this.#timeout = new DeliveryTimeout(clock, deliveryTimeoutMs);
     this.#buffer = new SendBuffer(bufferMemory);
     this.#schedule = new SendSchedule({ clock, lingerMs, send: () => void this.#send() });
   }
@@ -262,13 +265,16 @@ export class Sender {
 
   #discardQueue(queue: PartitionQueue, error: LogError): void {
     queue.seal();
-    for (const batch of queue.full.splice(0)) {
-      this.#buffer.take(-batch.writer.capacityBytes);
-      this.#buffer.end(batch);
-      for (const { reject } of batch.waiters ?? []) reject(error);
-    }
+    for (const batch of queue.full.splice(0)) this.#drop(batch, error);
     for (const batch of queue.retries.splice(0)) this.#fail(batch, error);
     this.#ready.delete(queue);
+  }
+
+  /** Fails a batch that was not sent. */
+  #drop(batch: OpenBatch, error: LogError): void {
+    this.#buffer.take(-batch.writer.capacityBytes);
+    this.#buffer.end(batch);
+    for (const { reject } of batch.waiters ?? []) reject(error);
   }
 
   #requestSend(isUrgent = this.#flushCount > 0 || this.isFull): void {
@@ -424,12 +430,12 @@ export class Sender {
     const isOutOfOrder = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER';
     const isCollateral = isOutOfOrder && (queue.hasEarlier(batch) || this.#mustRenew);
     const canPass = (error.retriable || isCollateral) && this.#fatal === undefined;
-    if (canPass && !this.#isLate(batch)) {
+    if (canPass && !this.#timeout.isOver(batch)) {
       queue.retry(batch);
       this.#ready.add(queue);
       return;
     }
-    this.#fail(batch, canPass ? this.#tooLate(batch, error) : error);
+    this.#fail(batch, canPass ? this.#timeout.error(batch, error) : error);
     this.#noteFailure(error);
   }
 
@@ -447,29 +453,25 @@ export class Sender {
     else if (this.#options.isIdempotent) this.#mustRenew = true;
   }
 
-  #isLate({ createdMs }: { readonly createdMs: number }): boolean {
-    const { clock, deliveryTimeoutMs } = this.#options;
-    return clock.monotonicMs() - createdMs >= deliveryTimeoutMs;
-  }
-
-  #tooLate({ queue, createdMs }: SentBatch, cause: LogError): LogError {
-    const { topic, partition } = queue;
-    const { clock, deliveryTimeoutMs } = this.#options;
-    const message =
-      `records for ${topic}-${partition} could not be written within ` +
-      `deliveryTimeoutMs=${deliveryTimeoutMs}: ${cause.message}`;
-    const waitedMs = clock.monotonicMs() - createdMs;
-    return new LogError('DELIVERY_TIMEOUT', message, { topic, partition, waitedMs }, { cause });
+  /** Fails what has waited in `queue` for too long. */
+  #failLate(queue: PartitionQueue, cause: LogError): void {
+    if (queue.open !== undefined && this.#timeout.isOver(queue.open)) queue.seal();
+    for (const batch of queue.full.filter((each) => this.#timeout.isOver(each))) {
+      queue.full.splice(queue.full.indexOf(batch), 1);
+      this.#drop(batch, this.#timeout.error(batch, cause));
+    }
+    for (const batch of queue.retries.filter((each) => this.#timeout.isOver(each))) {
+      queue.retries.splice(queue.retries.indexOf(batch), 1);
+      this.#fail(batch, this.#timeout.error(batch, cause));
+    }
+    if (queue.isEmpty) this.#ready.delete(queue);
   }
 
   /** The identity was refused: nothing can be sent now, or ever. */
   #refused(error: LogError): void {
-    const waiting = [...this.#ready].flatMap(({ open, full, retries }) => [
-      ...retries,
-      ...full,
-      ...(open === undefined ? [] : [open]),
-    ]);
-    if (error.retriable && !waiting.some((batch) => this.#isLate(batch))) {
+    if (error.retriable) {
+      for (const queue of this.#ready) this.#failLate(queue, error);
+      this.#buffer.changed();
       this.#backOff();
       return;
     }
