@@ -3,6 +3,7 @@ import type { JobProgress, StageProgress } from './progress.ts';
 
 /** Where progress goes: a terminal, or anything that takes text. */
 export interface ProgressOutput {
+  /** As a stream of Node. */
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
@@ -10,6 +11,7 @@ export interface ProgressOutput {
 
 /** Shows the progress of a job while it runs. */
 export interface ProgressDisplay {
+  /** Shows how far the job has come. */
   show(progress: JobProgress): void;
   /** Shows the last progress once more and leaves it standing. */
   end(): void;

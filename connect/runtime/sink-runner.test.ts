@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { json, openLog, silentLogger, string, topic, type Log } from '../../core/index.ts';
 import { connectFailure, failureOf } from '../../test/kit/connect.ts';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../../core/testing/index.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { SinkConnector, SinkOffset, SinkTask } from '../connector.ts';
 import { ConnectError } from '../errors.ts';

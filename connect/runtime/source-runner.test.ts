@@ -10,7 +10,7 @@ import {
   type Transaction,
 } from '../../core/index.ts';
 import { connectFailure, failureOf } from '../../test/kit/connect.ts';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../../core/testing/index.ts';
 import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
 import type { GroupProtocol, JoinGroupResponse } from './broker-api.ts';
 import { Group } from './group.ts';
 

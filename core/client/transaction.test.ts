@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { silentLogger } from '../logger.ts';

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { batchLastOffset, batchSizeBytes, readBatchHeader } from '../record/batch.ts';
 import type { BatchSeal } from '../record/batch-writer.ts';

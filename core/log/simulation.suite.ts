@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { LogError } from '../errors.ts';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
 import { seededRandom, type Random } from '../random.ts';
 import { batchSizeBytes, readBatchHeader } from '../record/batch.ts';
 import { recordsOf } from '../record/records.suite.ts';
