@@ -404,6 +404,22 @@ test('[LOG-24] when such a sync fails, the log says so to what comes next', asyn
   await host.log.abandon();
 });
 
+test('[LOG-21] reads while a failed write is cut away leave no file open', async () => {
+  const fileSystem = new MemoryFileSystem();
+  const host = await LogHost.open({ fileSystem, directory: '/data/test-0' });
+  await host.appendEach('a', 'b');
+  fileSystem.fail({ at: ({ kind }) => kind === 'write', code: 'EIO', writtenBytes: 20 });
+  const lost = codeOf(host.append([{ value: 'c' }]).written);
+  for (let read = 0; read < 60; read++) {
+    expect(await readValues(host.log)).toEqual(['a', 'b']);
+  }
+  expect(await lost).toBe('KAFKA_STORAGE_ERROR');
+  await host.appendEach('d');
+  expect(await readValues(host.log)).toEqual(['a', 'b', 'd']);
+  await host.close();
+  expect(fileSystem.openFileCount).toBe(0);
+});
+
 /** Lets everything happen that waits for nothing but the machine. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -479,15 +479,17 @@ export class PartitionLog {
     const known = { recoveryPoint: durableOffset, logStartOffset: this.#logStartOffset };
     const now = { nowMs: this.#options.clock.nowMs(), isOwn: true, config: this.#config };
     const loaded = await loadLog({ ...this.#options, ...known, ...now });
+    const before = this.#segments;
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
     this.#positions.clear();
     this.#writer = this.#newWriter(durableOffset);
+    await this.#closeFiles(before); // a read may have opened one again
   }
 
   /** A failure to close loses nothing: what is to be durable was synced. */
-  async #closeFiles(): Promise<void> {
-    await Promise.allSettled(this.#segments.map((segment) => segment.close()));
+  async #closeFiles(segments = this.#segments): Promise<void> {
+    await Promise.allSettled(segments.map((segment) => segment.close()));
   }
 
   #closedError(): LogError {
