@@ -104,6 +104,7 @@ export class PartitionQueue implements TopicPartition {
     const baseSequence = this.nextSequence;
     const bytes = writer.close({
       codec: seal.codec,
+      level: seal.level,
       isTransactional: seal.isTransactional,
       ...(seal.identity !== undefined && { ...seal.identity, baseSequence }),
     });
@@ -157,6 +158,7 @@ export class PartitionQueue implements TopicPartition {
 /** How batches are closed. */
 export interface SealOptions {
   readonly codec: Codec;
+  readonly level: number | undefined;
   readonly isTransactional: boolean;
   /** Undefined without idempotence. */
   readonly identity: ProducerIdentity | undefined;

@@ -246,15 +246,6 @@ describe('what cannot be sent', () => {
     expect(await readValues(log, letters)).toEqual(['a', 'c']);
   });
 
-  test('[PRODUCER-9] a codec that this build lacks fails the records, and no more', async () => {
-    await using log = await open();
-    await using producer = log.producer({ compressionType: 'zstd' });
-    const sent = ['a', 'b'].map((value) => codeOf(producer.send(letters, { value })));
-    await producer.flush();
-    expect(await Promise.all(sent)).toEqual(Array(2).fill('UNSUPPORTED_COMPRESSION_TYPE'));
-    expect(producer.isFull).toBe(false);
-  });
-
   test('[PRODUCER-9] an error of the partitioner reaches the caller', async () => {
     await using log = await open();
     const partitioner = () => {

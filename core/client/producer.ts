@@ -12,6 +12,12 @@ import {
 } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
 import { CODECS, type Codec } from '../record/batch.ts';
+import {
+  COMPRESSION_LEVEL_CHECKS,
+  COMPRESSION_LEVELS,
+  compressionLevel,
+  type CompressionLevels,
+} from '../record/compression.ts';
 import type { Acks, BrokerApi } from '../broker/broker-api.ts';
 import type { ProducerRecord, RecordMetadata } from './producer-record.ts';
 import { Sender } from './sender.ts';
@@ -21,13 +27,14 @@ import { TopicWriter, type Partitioner } from './topic-writer.ts';
 import { Transaction } from './transaction.ts';
 
 /** Kafka's producer settings, in camelCase; sizes in bytes, times in milliseconds. */
-export interface ProducerOptions {
+export interface ProducerOptions extends Partial<CompressionLevels> {
   /** What `send` waits for: 0 nothing, 1 the operating system, all (default) stable storage. */
   readonly acks?: Acks;
   /** The size at which a batch is sent. */
   readonly batchSize?: number;
   /** What may wait to be sent in all; beyond it `send` waits. */
   readonly bufferMemory?: number;
+  /** How batches are compressed; a topic with a `compressionType` of its own changes that. */
   readonly compressionType?: Codec;
   /** How long a record may be tried. */
   readonly deliveryTimeoutMs?: number;
@@ -56,6 +63,7 @@ const MIB = 1024 * 1024;
 
 /** Kafka 4's defaults, but for `lingerMs`. */
 export const PRODUCER_DEFAULTS = {
+  ...COMPRESSION_LEVELS,
   acks: 'all',
   batchSize: 16_384,
   bufferMemory: 32 * MIB,
@@ -79,6 +87,7 @@ const CHECKS: OptionChecks<ProducerOptions> = {
   acks: oneOf(0, 1, 'all'),
   batchSize: integer(128, 64 * MIB),
   bufferMemory: integer(1024),
+  ...COMPRESSION_LEVEL_CHECKS,
   compressionType: oneOf(...CODECS),
   deliveryTimeoutMs: integer(0),
   enableIdempotence: flag,
@@ -135,6 +144,7 @@ export class Producer implements AsyncDisposable {
       batchSize: Math.min(all.batchSize, all.maxRequestSize),
       bufferMemory: all.bufferMemory,
       codec: all.compressionType,
+      level: compressionLevel(all.compressionType, all),
       deliveryTimeoutMs: all.deliveryTimeoutMs,
       // With acks 0 a refused batch goes unseen, and so would the gap in the sequence behind which
       // everything else is refused.

@@ -15,6 +15,8 @@ export interface SenderOptions {
   readonly batchSize: number;
   readonly bufferMemory: number;
   readonly codec: Codec;
+  /** Of compression; undefined for the codec's default. */
+  readonly level: number | undefined;
   readonly deliveryTimeoutMs: number;
   readonly isIdempotent: boolean;
   readonly lingerMs: number;
@@ -304,9 +306,9 @@ export class Sender {
   }
 
   #takeBatches(): SentBatch[] {
-    const { maxInFlight, codec } = this.#options;
+    const { maxInFlight, codec, level } = this.#options;
     const isTransactional = this.#transaction !== undefined;
-    const seal = { codec, isTransactional, identity: this.#identity };
+    const seal = { codec, level, isTransactional, identity: this.#identity };
     const batches: SentBatch[] = [];
     for (const queue of this.#ready) {
       if (this.#transaction?.joining.has(queue) === true) continue;

@@ -7,8 +7,10 @@ import {
   sealBatch,
   type BatchHeader,
 } from '../record/batch.ts';
+import { compressionLevel } from '../record/compression.ts';
 import { writeInt64 } from '../int64.ts';
 import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { repackBatch, unknownCodec } from '../record/unpack.ts';
 import { isCompacted, type LogConfig } from './log-config.ts';
 
 /** What a batch is checked against. */
@@ -18,35 +20,52 @@ export interface AdmissionRules {
   readonly nowMs: number;
 }
 
+/** A batch as it goes into the log. */
+export interface AdmittedBatch {
+  readonly batch: Buffer;
+  readonly header: BatchHeader;
+}
+
 /**
  * Checks a batch that a client wants to append, as far as the batch itself goes (Kafka:
- * `LogValidator`), and stamps it where the topic wants the append time. Returns its header.
+ * `LogValidator`), stamps it where the topic wants the append time, and packs it anew where the
+ * topic wants another codec.
  *
- * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP
+ * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
+ *   UNSUPPORTED_COMPRESSION_TYPE
  */
-export function admitBatch(batch: Buffer, rules: AdmissionRules): BatchHeader {
+export function admitBatch(batch: Buffer, rules: AdmissionRules): AdmittedBatch {
   const { place, config } = rules;
   const { topic, partition } = place;
-  if (batch.length > config.maxMessageBytes) {
-    throw new LogError(
-      'MESSAGE_TOO_LARGE',
-      `a batch of ${batch.length} bytes for ${topic} exceeds ` +
-        `maxMessageBytes=${config.maxMessageBytes}`,
-      { topic, sizeBytes: batch.length, limitBytes: config.maxMessageBytes },
-    );
-  }
+  checkSize(batch, rules);
   const fault = checkBatch(batch, 0, batch.length);
   if (fault !== undefined) {
     const message = `a batch for ${topic}-${partition} is damaged: ${fault}`;
     throw new LogError('CORRUPT_MESSAGE', message, { topic, partition, reason: fault });
   }
   let header = readBatchHeader(batch, 0);
+  if (header.codec === undefined) throw unknownCodec(batch, 0, place);
   const reason = faultOf(header, batch);
   if (reason !== undefined) throw invalidRecord(place, reason);
   if (config.messageTimestampType === 'LogAppendTime') header = stampAppendTime(batch, rules.nowMs);
   else checkTimestamps(header, rules);
   if (isCompacted(config)) checkKeys(batch, place);
-  return header;
+  const codec = config.compressionType;
+  if (codec === 'producer' || codec === header.codec) return { batch, header };
+  const packed = repackBatch(batch, { codec, level: compressionLevel(codec, config), place });
+  checkSize(packed, rules);
+  return { batch: packed, header: readBatchHeader(packed, 0) };
+}
+
+function checkSize({ length: sizeBytes }: Buffer, { place, config }: AdmissionRules): void {
+  const { maxMessageBytes: limitBytes } = config;
+  if (sizeBytes <= limitBytes) return;
+  const { topic } = place;
+  throw new LogError(
+    'MESSAGE_TOO_LARGE',
+    `a batch of ${sizeBytes} bytes for ${topic} exceeds maxMessageBytes=${limitBytes}`,
+    { topic, sizeBytes, limitBytes },
+  );
 }
 
 function faultOf(header: BatchHeader, batch: Buffer): string | undefined {

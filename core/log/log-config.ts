@@ -1,13 +1,14 @@
 import type { Codec } from '../record/batch.ts';
+import { COMPRESSION_LEVELS, type CompressionLevels } from '../record/compression.ts';
 
 /**
  * The settings of one topic, in Kafka's names (camelCase) and meaning. Sizes in bytes, times in
  * milliseconds, -1 for "no limit" where the comment says so.
  */
-export interface LogConfig {
+export interface LogConfig extends CompressionLevels {
   /** `delete` removes old segments, `compact` keeps the newest record of each key. */
   readonly cleanupPolicy: CleanupPolicy;
-  /** The codec that the log insists on, or `producer`: batches stay as they came. */
+  /** The codec that batches are stored in, or `producer`: they stay as they came. */
   readonly compressionType: Codec | 'producer';
   /** How long compaction keeps tombstones and transaction markers. */
   readonly deleteRetentionMs: number;
@@ -43,6 +44,7 @@ const MIB = 1024 * 1024;
 
 /** Kafka's defaults (`org.apache.kafka.storage.internals.log.LogConfig`), but for `retentionMs`. */
 export const LOG_CONFIG_DEFAULTS: LogConfig = {
+  ...COMPRESSION_LEVELS,
   cleanupPolicy: 'delete',
   compressionType: 'producer',
   deleteRetentionMs: DAY_MS,

@@ -152,14 +152,15 @@ export class PartitionLog {
    * appended again; its old offsets are returned.
    *
    * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
+   *   UNSUPPORTED_COMPRESSION_TYPE,
    *   OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, and DISK_FULL or
    *   KAFKA_STORAGE_ERROR while the log cannot be written: the batch is not in the log.
    */
   append(batch: Buffer): Appended {
     this.#checkWritable();
     const nowMs = this.#options.clock.nowMs();
-    const header = admitBatch(batch, { place: this.place, config: this.#config, nowMs });
-    return this.#appendData(batch, header, nowMs);
+    const admitted = admitBatch(batch, { place: this.place, config: this.#config, nowMs });
+    return this.#appendData(admitted.batch, admitted.header, nowMs);
   }
 
   /**

@@ -21,6 +21,8 @@ const RECORD_OVERHEAD_MAX = 5 + 1 + 8 + 5 + 5 + 5 + 5;
 /** What the producer adds to the records when the batch is closed. */
 export interface BatchSeal {
   readonly codec?: Codec;
+  /** Of compression; the codec's default where it is left out. */
+  readonly level?: number | undefined;
   readonly producerId?: number;
   readonly producerEpoch?: number;
   readonly baseSequence?: number;
@@ -133,12 +135,17 @@ export class BatchWriter {
     this.#buffer = larger;
   }
 
-  /** Ends the batch and returns its bytes, a view of the buffer; the writer is done. */
+  /**
+   * Ends the batch and returns its bytes, a view of the buffer or, compressed, new ones; the writer
+   * is done.
+   *
+   * @throws LogError UNSUPPORTED_COMPRESSION_TYPE: nothing changed.
+   */
   close(seal: BatchSeal = {}): Buffer {
     assert(this.#recordCount > 0, 'a batch holds at least one record');
     const codec = seal.codec ?? 'none';
     let bytes = this.#buffer.subarray(0, this.#position);
-    if (codec !== 'none') bytes = this.#compressed(codec);
+    if (codec !== 'none') bytes = this.#compressed(codec, seal.level);
     let attributes: number = CODECS.indexOf(codec);
     if (seal.isTransactional === true) attributes |= ATTRIBUTE.transactional;
     if (seal.isControl === true) attributes |= ATTRIBUTE.control;
@@ -156,8 +163,8 @@ export class BatchWriter {
     return bytes;
   }
 
-  #compressed(codec: Codec): Buffer {
-    const records = compress(codec, this.#buffer.subarray(BATCH.records, this.#position));
+  #compressed(codec: Codec, level: number | undefined): Buffer {
+    const records = compress(codec, this.#buffer.subarray(BATCH.records, this.#position), level);
     return Buffer.concat([this.#buffer.subarray(0, BATCH.records), records]);
   }
 

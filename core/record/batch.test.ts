@@ -106,7 +106,6 @@ test('[RECORD-4] a batch cut anywhere is noticed', () => {
 });
 
 test.each<[string, (batch: Buffer) => void]>([
-  ['unknown codec', (batch) => batch.writeInt16BE(5, BATCH.attributes)],
   ['counts disagree', (batch) => batch.writeInt32BE(-1, BATCH.recordCount)],
   ['counts disagree', (batch) => batch.writeInt32BE(3, BATCH.recordCount)],
   ['counts disagree', (batch) => batch.writeInt32BE(-1, BATCH.lastOffsetDelta)],

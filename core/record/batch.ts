@@ -42,7 +42,8 @@ export const NO_SEQUENCE = -1;
 /** "None" as a timestamp. */
 export const NO_TIMESTAMP = -1;
 
-const CODEC_MASK = 0x07;
+/** The bits of `attributes` that hold the number of the codec. */
+export const CODEC_MASK = 0x07;
 export const ATTRIBUTE = {
   logAppendTime: 0x08,
   transactional: 0x10,
@@ -63,7 +64,8 @@ export interface BatchHeader {
   readonly sizeBytes: number;
   readonly lastOffset: number;
   readonly crc: number;
-  readonly codec: Codec;
+  /** Undefined for the number of a codec that Kafka 4.3 does not know. */
+  readonly codec: Codec | undefined;
   readonly isTransactional: boolean;
   readonly isControl: boolean;
   readonly isLogAppendTime: boolean;
@@ -100,7 +102,7 @@ export function readBatchHeader(source: Buffer, position: number): BatchHeader {
     sizeBytes: batchSizeBytes(source, position),
     lastOffset: baseOffset + lastOffsetDelta,
     crc: source.readUInt32BE(position + BATCH.crc),
-    codec: CODECS[attributes & CODEC_MASK] ?? 'none',
+    codec: CODECS[attributes & CODEC_MASK],
     isTransactional: (attributes & ATTRIBUTE.transactional) !== 0,
     isControl: (attributes & ATTRIBUTE.control) !== 0,
     isLogAppendTime: (attributes & ATTRIBUTE.logAppendTime) !== 0,
@@ -127,7 +129,6 @@ export type BatchFault =
   | 'length field out of range'
   | 'unknown magic'
   | 'checksum mismatch'
-  | 'unknown codec'
   | 'counts disagree';
 
 /**
@@ -144,9 +145,6 @@ export function checkBatch(source: Buffer, position: number, end: number): Batch
   const crc = source.readUInt32BE(position + BATCH.crc);
   if (crc !== crc32c(source, position + BATCH.attributes, position + sizeBytes)) {
     return 'checksum mismatch';
-  }
-  if ((source.readInt16BE(position + BATCH.attributes) & CODEC_MASK) >= CODECS.length) {
-    return 'unknown codec';
   }
   const recordCount = source.readInt32BE(position + BATCH.recordCount);
   const lastOffsetDelta = source.readInt32BE(position + BATCH.lastOffsetDelta);

@@ -1,42 +1,70 @@
-import { gunzipSync, gzipSync } from 'node:zlib';
-import { LogError } from '../errors.ts';
+import { integer, oneOf, type OptionChecks } from '../options.ts';
 import type { Codec } from './batch.ts';
+import type { BlockCodec } from './codecs/block-codec.ts';
+import { gzip } from './codecs/gzip.ts';
+import { lz4 } from './codecs/lz4.ts';
+import { snappy } from './codecs/snappy.ts';
+import { zstd } from './codecs/zstd.ts';
 
-/** What the records of one batch may unpack to: a batch that claims more is damaged or hostile. */
-const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
+/**
+ * What the records of one batch may unpack to. A producer here packs 64 MiB at most, and lz4 makes
+ * no more than this of the 1 MiB that a consumer fetches of a partition by default. A batch that
+ * claims or makes more is damaged or hostile.
+ */
+export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 
-/** @throws LogError UNSUPPORTED_COMPRESSION_TYPE for a codec that this build lacks. */
-export function compress(codec: Codec, records: Buffer): Buffer {
-  switch (codec) {
-    case 'none':
-      return records;
-    case 'gzip':
-      return gzipSync(records);
-    default:
-      throw unsupported(codec);
-  }
+const BLOCK_CODECS: Readonly<Record<Exclude<Codec, 'none'>, BlockCodec>> = {
+  gzip,
+  snappy,
+  lz4,
+  zstd,
+};
+
+/** How hard codecs try, in Kafka's ranges. Snappy has no levels, and lz4 none here. */
+export interface CompressionLevels {
+  /** `compression.gzip.level`: 1 to 9, or -1 for zlib's default, 6. */
+  readonly compressionGzipLevel: number;
+  /** `compression.zstd.level`: -131072 to 22. */
+  readonly compressionZstdLevel: number;
+}
+
+/** Kafka's defaults. */
+export const COMPRESSION_LEVELS: CompressionLevels = {
+  compressionGzipLevel: -1,
+  compressionZstdLevel: 3,
+};
+
+/** What the levels may be. */
+export const COMPRESSION_LEVEL_CHECKS = {
+  compressionGzipLevel: oneOf(-1, 1, 2, 3, 4, 5, 6, 7, 8, 9),
+  compressionZstdLevel: integer(-131_072, 22),
+} satisfies OptionChecks<CompressionLevels>;
+
+/** The level for one codec; undefined for those that have none. */
+export function compressionLevel(codec: Codec, levels: CompressionLevels): number | undefined {
+  if (codec === 'gzip') return levels.compressionGzipLevel;
+  return codec === 'zstd' ? levels.compressionZstdLevel : undefined;
 }
 
 /**
- * @throws LogError UNSUPPORTED_COMPRESSION_TYPE for a codec that this build lacks.
- * @throws RangeError for more than UNPACKED_BYTES_MAX, and Error for bytes that are not of the
- *   codec.
+ * Packs the records of a batch, as Kafka's clients do.
+ *
+ * @param level the codec's default where it is left out.
+ * @throws LogError UNSUPPORTED_COMPRESSION_TYPE when the codec's package does not load here.
  */
-export function decompress(codec: Codec, records: Buffer): Buffer {
-  switch (codec) {
-    case 'none':
-      return records;
-    case 'gzip':
-      return gunzipSync(records, { maxOutputLength: UNPACKED_BYTES_MAX });
-    default:
-      throw unsupported(codec);
-  }
+export function compress(codec: Codec, records: Buffer, level?: number): Buffer {
+  return codec === 'none' ? records : BLOCK_CODECS[codec].compress(records, level);
 }
 
-function unsupported(codec: Codec): LogError {
-  return new LogError(
-    'UNSUPPORTED_COMPRESSION_TYPE',
-    `records compressed with ${codec} cannot be handled; this version knows none and gzip`,
-    { codec },
-  );
+/**
+ * Unpacks the records of a batch.
+ *
+ * @throws LogError UNSUPPORTED_COMPRESSION_TYPE when the codec's package does not load here.
+ * @throws Error of any class for bytes that are not of the codec or unpack to more than
+ *   `sizeBytesMax`.
+ */
+export function decompress(codec: Codec, block: Buffer, sizeBytesMax = UNPACKED_BYTES_MAX): Buffer {
+  if (codec === 'none') return block;
+  if (block.length === 0) throw new RangeError('an empty block');
+  return BLOCK_CODECS[codec].decompress(block, sizeBytesMax);
 }

@@ -1,16 +1,12 @@
 import { BATCH, readBatchHeader, type BatchHeader } from './batch.ts';
-import { decompress } from './compression.ts';
-import { LogError } from '../errors.ts';
+import { type LogError } from '../errors.ts';
 import { NO_HEADERS, type Header, type Headers } from './record.ts';
+import { malformed, unpackRecords, type RecordPlace } from './unpack.ts';
+
+export type { RecordPlace };
 
 /** The place of a null key or value. */
 export const NULL_POSITION = -1;
-
-/** The partition that a cursor's batches are of. */
-export interface RecordPlace {
-  readonly topic: string;
-  readonly partition: number;
-}
 
 /**
  * Walks over the records of one batch and says where the parts of each stand; it copies and builds
@@ -44,20 +40,19 @@ export class RecordCursor {
    * Starts at the first record of the batch at `position`, which `checkBatch` found sound.
    *
    * @throws LogError UNSUPPORTED_COMPRESSION_TYPE
-   * @throws LogError CORRUPT_MESSAGE when the records do not unpack.
+   * @throws LogError CORRUPT_MESSAGE when the records do not unpack, or to too much.
    */
   open(source: Buffer, position: number): void {
     const header = readBatchHeader(source, position);
     this.header = header;
     this.#remaining = header.recordCount;
-    const [start, end] = [position + BATCH.records, position + header.sizeBytes];
     if (header.codec === 'none') {
       this.source = source;
-      this.#position = start;
-      this.#end = end;
+      this.#position = position + BATCH.records;
+      this.#end = position + header.sizeBytes;
       return;
     }
-    this.source = this.#unpack(source.subarray(start, end));
+    this.source = unpackRecords(source, position, this.#place);
     this.#position = 0;
     this.#end = this.source.length;
   }
@@ -144,20 +139,9 @@ export class RecordCursor {
     return this.source.subarray(start, this.#position);
   }
 
-  #unpack(records: Buffer): Buffer {
-    try {
-      return decompress(this.header.codec, records);
-    } catch (cause) {
-      if (cause instanceof LogError) throw cause;
-      throw this.#malformed(`${this.header.codec} block`, cause);
-    }
-  }
-
-  #malformed(what: string, cause?: unknown): LogError {
-    const { topic, partition } = this.#place;
+  #malformed(what: string): LogError {
     const reason = `${what} out of range in the batch at offset ${this.header.baseOffset}`;
-    const message = `${topic}-${partition}: ${reason}`;
-    return new LogError('CORRUPT_MESSAGE', message, { topic, partition, reason }, { cause });
+    return malformed(this.#place, reason);
   }
 
   #readVarint(): number {

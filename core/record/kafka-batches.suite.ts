@@ -1,0 +1,96 @@
+/**
+ * One batch a codec as Kafka 4.3.1 writes it (`MemoryRecords.withRecords`), in base64: a key `k0`
+ * with `millrace ` 8000 times, which takes several blocks; a null key and value with the headers
+ * `h`: `x` and `none`: null; a key `k2` with an empty value. Stamped 1700000000000 and on.
+ */
+export const KAFKA_BATCHES = {
+  gzip: [
+    'AAAAAAAAAAAAAAEV/////wINjni0AAEAAAACAAABi8/laAAAAAGLz+VoAv//////////////////AAAAAx+LCAAAAAAA',
+    'AP/txrENgzAQAMC39YXLjMAIKBtFCIkIA1KqlBkiK7IHHVPcVfc/W0TkOv7Otr17/7ymeRARERERERERERERERERERER',
+    'ERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERER',
+    'ERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERGROzFEraVkXeq37cc+l0dk',
+    '5vqMuACxbuFYZxkBAA==',
+  ],
+  snappy: [
+    'AAAAAAAAAAAAAA3M/////wJ7urL+AAIAAAACAAABi8/laAAAAAGLz+VoAv//////////////////AAAAA4JTTkFQUFkA',
+    'AAAAAQAAAAEAAAYZgIACUJTlCAAAAARrMIDlCG1pbGxyYWNlIP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAKoJAAAABg2AgAIgYWNlIG1p',
+    'bGxy/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA/gkA',
+    '/gkA/gkA/gkA/gkA/gkA/gkA2gkAAAABWecyIHJhY2UgbWlsbP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4J',
+    'AP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAP4JAO4JAA0JaAAg',
+    'AAICAQEEAmgCeAhub25lARAABAQEazIAAA==',
+  ],
+  lz4: [
+    'AAAAAAAAAAAAAAGn/////wJPsOCKAAMAAAACAAABi8/laAAAAAGLz+VoAv//////////////////AAAAAwQiTRhgQIIg',
+    'AQAA/waU5QgAAAAEazCA5QhtaWxscmFjZSAJAP//////////////////////////////////////////////////////',
+    '////////////////////////////////////////////////////////////////////////////////////////////',
+    '////////////////////////////////////////////////////////////////////////////////////////////',
+    '////////////////////////////////////////////////////////////////////////////////////////////',
+    '///////////TUCBtaWxsQwAAAJ9yYWNlIG1pbGwJAP////////////////////////////////9J8AwAIAACAgEBBAJo',
+    'AngIbm9uZQEQAAQEBGsyAAAAAAAA',
+  ],
+  zstd: [
+    'AAAAAAAAAAAAAAB2/////wL8CND1AAQAAAACAAABi8/laAAAAAGLz+VoAv//////////////////AAAAAyi1L/0AWMwB',
+    'AAQDlOUIAAAABGswgOUIbWlsbHJhY2UgACAAAgIBAQQCaAJ4CG5vbmUBEAAEBARrMgAAAQBpMpgXJgEAAA==',
+  ],
+} as const;
+
+/**
+ * `millrace ` 12000 times as one frame that Kafka would not write: blocks that refer to the one
+ * before, with checksums, and the content's size and checksum (`lz4 -BD -B4 -BX --content-size`).
+ */
+export const LINKED_LZ4_FRAME = [
+  'BCJNGFxA4KUBAAAAAABFEwEAAJ9taWxscmFjZSAJAP//////////////////////////////////////////////////',
+  '////////////////////////////////////////////////////////////////////////////////////////////',
+  '////////////////////////////////////////////////////////////////////////////////////////////',
+  '////////////////////////////////////////////////////////////////////////////////////////////',
+  '///////////////fUGxscmFjd72zi7AAAAAP+f//////////////////////////////////////////////////////',
+  '////////////////////////////////////////////////////////////////////////////////////////////',
+  '////////////////////////////////////////////////////////////////////////////blByYWNlIGVYuVYA',
+  'AAAAYchpfQ==',
+];
