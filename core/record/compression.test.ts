@@ -160,6 +160,8 @@ test('[RECORD-15] an lz4 frame of linked blocks with all checksums and a size is
 test.each(PACKED)('[RECORD-16] %s: no more is unpacked than may be', (codec) => {
   const block = compress(codec, Buffer.alloc(4 * MIB));
   expect(decompress(codec, block, 4 * MIB).length).toBe(4 * MIB);
+  const dense = Buffer.from(Array.from({ length: 100 }, (_, index) => (index * 97) % 256));
+  expect(decompress(codec, compress(codec, dense), 100)).toEqual(dense); // stored, not packed
   for (const limit of [1, 1000, 64 * 1024, MIB, 4 * MIB - 1])
     expect(errorOf(() => decompress(codec, block, limit))).toBeInstanceOf(RangeError);
 });

@@ -23,6 +23,9 @@ function library(): typeof Lz4 {
  * The lz4 frame format. Written as Kafka writes it (`Lz4BlockOutputStream`): independent blocks of
  * 64 KB, no checksums but the header's, no content size. Any frame without a dictionary is read;
  * checksums in it are verified. There are no levels.
+ *
+ * What the library returns is memory outside of V8's, which Node frees when the event loop turns:
+ * one call after the other without a turn keeps all results (measured: 1.2 GB after 9,000 calls).
  */
 export const lz4: BlockCodec = {
   compress(records) {
