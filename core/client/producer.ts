@@ -121,6 +121,10 @@ export class Producer implements AsyncDisposable {
   #transaction: Transaction | undefined;
   /** True while `beginTransaction` waits for the broker. */
   #isBeginning = false;
+  /** The writers that `send` knows, by the handle of the topic. */
+  readonly #ready = new WeakMap<object, TopicWriter<unknown, unknown>>();
+  /** How many `send` wait for their writer or for room: those that come later wait behind them. */
+  #waitingCount = 0;
   /** The last `send` that waits for room; set while one does. */
   #lastTurn: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -167,7 +171,10 @@ export class Producer implements AsyncDisposable {
    */
   send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
     return new Promise((resolve, reject) => {
-      void this.#send(topic, record, { resolve, reject });
+      const answer = { resolve, reject };
+      const writer = this.#readyWriter(topic);
+      if (writer === undefined) void this.#send(topic, record, answer);
+      else write(writer, record, answer);
     });
   }
 
@@ -322,34 +329,44 @@ export class Producer implements AsyncDisposable {
     }
   }
 
-  /** Never rejects: failures go to `answer`. */
+  /**
+   * The writer that `send` has used for a handle, unless it has to wait: behind others, or for
+   * room.
+   */
+  #readyWriter<K, V>(topic: Topic<K, V>): TopicWriter<K, V> | undefined {
+    const { isFull, fatal } = this.#sender;
+    const isUsable = this.#closing === undefined && fatal === undefined;
+    if (!isUsable || this.#waitingCount > 0 || isFull) return undefined;
+    return this.#ready.get(topic) as TopicWriter<K, V> | undefined;
+  }
+
+  /** A `send` that has to wait before it can write. Never rejects: failures go to `answer`. */
   async #send<K, V>(
     topic: Topic<K, V>,
-    { key = null, value, timestampMs, headers, partition }: ProducerRecord<K, V>,
+    record: ProducerRecord<K, V>,
     answer: Answer,
   ): Promise<void> {
-    const entry = this.#sender.enter();
+    const entry = this.#sender.enter(); // a flush waits for its answer
+    const resolve: Answer['resolve'] = (metadata) => {
+      this.#sender.leave(entry);
+      answer.resolve(metadata);
+    };
+    const reject: Answer['reject'] = (error) => {
+      this.#sender.leave(entry);
+      answer.reject(error);
+    };
+    this.#waitingCount++;
     let endTurn = ignore;
     try {
       this.#checkUsable();
       const writer = await this.writer(topic);
+      this.#ready.set(topic, writer);
       if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
-      const batch = writer.write(key, value, timestampMs, headers, partition);
-      const { topic: name, partition: chosen } = batch.queue;
-      batch.awaitNewest(
-        (offset) => {
-          this.#sender.leave(entry);
-          answer.resolve({ topic: name, partition: chosen, offset });
-        },
-        (error) => {
-          this.#sender.leave(entry);
-          answer.reject(error);
-        },
-      );
+      write(writer, record, { resolve, reject });
     } catch (error) {
-      this.#sender.leave(entry);
-      answer.reject(error as Error);
+      reject(error as Error);
     } finally {
+      this.#waitingCount--;
       endTurn();
     }
   }
@@ -427,6 +444,19 @@ export class Producer implements AsyncDisposable {
 interface Answer {
   readonly resolve: (metadata: RecordMetadata) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** Writes a record and promises its answer. Throws what is wrong with the record. */
+function write<K, V>(
+  writer: TopicWriter<K, V>,
+  { key = null, value, timestampMs, headers, partition }: ProducerRecord<K, V>,
+  { resolve, reject }: Answer,
+): void {
+  const batch = writer.write(key, value, timestampMs, headers, partition);
+  batch.awaitNewest((offset) => {
+    const { topic, partition: chosen } = batch.queue;
+    resolve({ topic, partition: chosen, offset });
+  }, reject);
 }
 
 function ignore(): void {
