@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.StreamSupport;
 import org.apache.kafka.clients.admin.Admin;
@@ -41,8 +42,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Utils;
 
 /**
- * Does with Kafka's own code what the tests ask for: a step a line of JSON on stdin, an answer a line
- * on stdout. player.ts says what the steps are; `encode`, `read` and `partitions` need no broker.
+ * Does with Kafka's own code what the tests ask for: a step a line of JSON on stdin, an answer a
+ * line on stdout. player.ts says what the steps are; `encode`, `read` and `partitions` need no
+ * broker.
  */
 public class Play {
   static final ObjectMapper JSON = new ObjectMapper();
@@ -50,7 +52,6 @@ public class Play {
 
   final String bootstrap;
   final Map<String, KafkaProducer<byte[], byte[]>> producers = new HashMap<>();
-  final List<KafkaConsumer<byte[], byte[]>> members = new ArrayList<>();
   Admin admin;
 
   Play(String bootstrap) {
@@ -60,17 +61,24 @@ public class Play {
   public static void main(String[] args) throws Exception {
     var play = new Play(args.length > 0 ? args[0] : "");
     var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    // Aside, so that the end of stdin is seen in the midst of a step.
+    var steps = Executors.newSingleThreadExecutor();
     for (String line = in.readLine(); line != null; line = in.readLine()) {
-      ObjectNode answer = JSON.createObjectNode();
-      try {
-        play.perform(JSON.readTree(line), answer);
-      } catch (Throwable failure) {
-        failure.printStackTrace();
-        answer.put("error", failure.toString());
-      }
-      System.out.println(JSON.writeValueAsString(answer));
+      String step = line;
+      steps.execute(() -> System.out.println(play.answer(step)));
     }
-    play.close();
+    Runtime.getRuntime().halt(0); // its clients would wait for their broker
+  }
+
+  String answer(String step) {
+    ObjectNode answer = JSON.createObjectNode();
+    try {
+      perform(JSON.readTree(step), answer);
+    } catch (Throwable failure) {
+      failure.printStackTrace();
+      answer.put("error", failure.toString());
+    }
+    return answer.toString();
   }
 
   void perform(JsonNode step, ObjectNode answer) throws Exception {
@@ -84,6 +92,8 @@ public class Play {
       case "abort" -> end(step, false);
       case "consume" -> consume(step, answer.putArray("offsets"));
       case "delete" -> deleteRecords(step);
+      case "fetch" -> fetch(step, answer.putArray("records"));
+      case "committed" -> committed(step, answer.putArray("offsets"));
       case "transaction" -> describe(step, answer);
       case "encode" -> encode(step, answer);
       case "read" -> read(step, answer.putArray("batches"));
@@ -162,6 +172,36 @@ public class Play {
     answer.put("producerId", found.producerId()).put("producerEpoch", found.producerEpoch());
   }
 
+  /** All records of a partition that a consumer gets. */
+  void fetch(JsonNode step, ArrayNode records) {
+    Map<String, Object> config = new HashMap<>();
+    config.put("bootstrap.servers", bootstrap);
+    config.put("key.deserializer", ByteArrayDeserializer.class);
+    config.put("value.deserializer", ByteArrayDeserializer.class);
+    config.put("isolation.level", text(step, "isolationLevel"));
+    var places = List.of(new TopicPartition(text(step, "topic"), step.get("partition").asInt()));
+    try (var consumer = new KafkaConsumer<byte[], byte[]>(config)) {
+      consumer.assign(places);
+      consumer.seekToBeginning(places);
+      long end = consumer.endOffsets(places).get(places.get(0));
+      while (consumer.position(places.get(0)) < end) {
+        for (var record : consumer.poll(WAIT)) {
+          put(records, record.offset(), record.timestamp(), record.key(), record.value(),
+              record.headers());
+        }
+      }
+    }
+  }
+
+  /** What a group has committed. */
+  void committed(JsonNode step, ArrayNode offsets) throws Exception {
+    var group = text(step, "group");
+    var found = admin().listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+    found.forEach((place, committed) -> offsets.addObject()
+        .put("topic", place.topic()).put("partition", place.partition())
+        .put("offset", committed.offset()).put("metadata", committed.metadata()));
+  }
+
   void consume(JsonNode step, ArrayNode offsets) throws Exception {
     Map<String, Object> config = new HashMap<>();
     config.put("bootstrap.servers", bootstrap);
@@ -173,7 +213,6 @@ public class Play {
     config.put("enable.auto.commit", false);
     config.put("isolation.level", "read_committed");
     var consumer = new KafkaConsumer<byte[], byte[]>(config);
-    members.add(consumer);
     String topic = text(step, "topic");
     List<TopicPartition> places = new ArrayList<>();
     for (var each : consumer.partitionsFor(topic)) {
@@ -188,10 +227,7 @@ public class Play {
     }
     consumer.commitSync();
     for (var place : places) offsets.add(consumer.position(place));
-    if (step.get("leaves").asBoolean()) {
-      consumer.close();
-      members.remove(consumer);
-    }
+    if (step.get("leaves").asBoolean()) consumer.close();
   }
 
   void deleteRecords(JsonNode step) throws Exception {
@@ -230,18 +266,24 @@ public class Play {
         ArrayNode records = out.putArray("records");
         for (Record record : batch) {
           record.ensureValid();
-          ObjectNode each = records.addObject();
-          each.put("offset", record.offset()).put("timestampMs", record.timestamp());
-          each.put("key", record.hasKey() ? text(Utils.toArray(record.key())) : null);
-          each.put("value", record.hasValue() ? text(Utils.toArray(record.value())) : null);
-          ArrayNode headers = each.putArray("headers");
-          for (Header header : record.headers()) {
-            headers.addArray().add(header.key()).add(text(header.value()));
-          }
-          if (batch.isControlBatch()) out.put("control", ControlRecordType.parse(record.key()).name());
+          byte[] key = record.hasKey() ? Utils.toArray(record.key()) : null;
+          byte[] value = record.hasValue() ? Utils.toArray(record.value()) : null;
+          var headers = List.of(record.headers());
+          put(records, record.offset(), record.timestamp(), key, value, headers);
+          if (!batch.isControlBatch()) continue;
+          out.put("control", ControlRecordType.parse(record.key()).name());
         }
       }
     }
+  }
+
+  static void put(ArrayNode records, long offset, long timestampMs, byte[] key, byte[] value,
+      Iterable<Header> headers) {
+    ObjectNode record = records.addObject();
+    record.put("offset", offset).put("timestampMs", timestampMs);
+    record.put("key", text(key)).put("value", text(value));
+    ArrayNode pairs = record.putArray("headers");
+    headers.forEach(header -> pairs.addArray().add(header.key()).add(text(header.value())));
   }
 
   /** The hash and the partition of each key. */
@@ -253,12 +295,6 @@ public class Play {
       int count = step.get("partitions").asInt();
       partitions.add(BuiltInPartitioner.partitionForKey(bytes(key), count));
     }
-  }
-
-  void close() {
-    producers.values().forEach(KafkaProducer::close);
-    members.forEach(KafkaConsumer::close);
-    if (admin != null) admin.close();
   }
 
   Admin admin() {

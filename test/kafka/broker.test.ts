@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   bytes,
@@ -77,7 +77,7 @@ async function live(
     await player.kill();
     await broker.stop(signal);
   }
-  const data = join(directory, signal);
+  const data = `${broker.data}-${signal}`;
   cpSync(broker.data, data, { recursive: true });
   return { data, history, producers };
 }
@@ -143,13 +143,20 @@ describe('a broker that was stopped', () => {
     expect(records.every(({ length }) => length > 10)).toBe(true);
   });
 
-  test(`[KAFKA-4] the same operations leave the same records in both logs (seed ${SEED})`, async () => {
+  test(`[KAFKA-4] the same operations leave the same in both logs (seed ${SEED})`, async () => {
     await using ours = await openLog(join(directory, 'ours'));
     const history = new History(new LogPlayer(ours));
     await history.perform(STEPS);
     for (const level of LEVELS) {
       expect(await found(log, 'first', level)).toEqual(await found(ours, 'first', level));
     }
+    await ours.close();
+    const aborted = async (data: string): Promise<string[]> => {
+      const { files } = await dumpLog(filesOf(data, '.txnindex'));
+      const lines = files.flatMap((file) => file.lines);
+      return lines.map((line) => line.replace(/producerId: \d+ /, ''));
+    };
+    expect(await aborted(ours.directory)).toEqual(await aborted(stopped.data));
   });
 
   test(`[KAFKA-4] [LOG-INDEX-1] the same batches leave the same files (seed ${SEED})`, async () => {
@@ -245,7 +252,7 @@ describe('a broker that was killed', () => {
     expect(await log.admin().describeGroup('member')).toMatchObject({ state: 'Empty' });
   });
 
-  test('[KAFKA-3] an open transaction is aborted when its transactional id comes back', async () => {
+  test('[KAFKA-3] an open transaction is aborted when its id comes back', async () => {
     const open = crashed.history.batches.filter(({ transaction }) => {
       return transaction?.outcome === 'open';
     });
@@ -258,3 +265,105 @@ describe('a broker that was killed', () => {
     expect(await found(log, 'second', level)).toEqual(expected(crashed.history, 'second', level));
   });
 });
+
+describe('a broker that goes on where we stopped', () => {
+  let broker: KafkaBroker;
+  let player: KafkaPlayer;
+  let history: History;
+  /** By our log. */
+  const producers = new Map<string, ProducerIdentity>();
+
+  beforeAll(async () => {
+    await using log = await openLog(join(directory, 'left'));
+    history = new History(new LogPlayer(log));
+    await history.perform(STEPS);
+    for (const transactionalId of stopped.producers.keys()) {
+      const request = { transactionalId, transactionTimeoutMs: 60_000 };
+      producers.set(transactionalId, await log.api.initProducerId(request));
+    }
+    await log.close();
+    broker = await KafkaBroker.format(join(directory, 'next'));
+    await makeTopics(broker);
+    takeOver(log.directory, broker.data);
+    await broker.start();
+    player = new KafkaPlayer(broker.bootstrap);
+  });
+  afterAll(async () => {
+    await player.kill();
+    await broker.stop('SIGKILL');
+  });
+
+  test.each(LEVELS)(`[KAFKA-5] each record is read %s (seed ${SEED})`, async (level) => {
+    const read = [0, 1].map((partition) => player.fetch({ topic: 'first', partition }, level));
+    expect(await Promise.all(read)).toEqual(expected(history, 'first', level));
+  });
+
+  test('[KAFKA-5] committed offsets are those of the groups', async () => {
+    const committed = await player.committed('first-group');
+    const ours = history.offsets.map(({ topic, partition, offset, metadata }) => {
+      return { topic, partition, offset, metadata };
+    });
+    const byPartition = (a: { partition: number }, b: { partition: number }): number => {
+      return a.partition - b.partition;
+    };
+    expect([...committed].sort(byPartition)).toEqual(ours.sort(byPartition));
+    expect(ours).toHaveLength(2);
+  });
+
+  test('[KAFKA-5] transactions go on, with the producer id and the next epoch', async () => {
+    for (const [producer, identity] of producers) {
+      expect(await player.transaction(producer)).toEqual(identity);
+      const kind = { codec: 'none', isIdempotent: true, isTransactional: true };
+      const records = [{ key: 'k', value: 'next', headers: [], timestampMs: 1 }];
+      const next = new History(player);
+      await next.perform([
+        { do: 'producer', producer, ...kind },
+        { do: 'begin', producer },
+        { do: 'send', producer, topic: 'first', partition: 1, records },
+        { do: 'commit', producer },
+      ]);
+      const { producerId, producerEpoch } = await player.transaction(producer);
+      expect(producerId).toBe(identity.producerId);
+      expect(producerEpoch).toBeGreaterThan(identity.producerEpoch);
+      const read = await player.fetch({ topic: 'first', partition: 1 }, 'read_committed');
+      expect(read.at(-1)).toEqual(next.batches[0]?.records[0]);
+    }
+  });
+
+  test('[KAFKA-5] it finds nothing to complain of', () => {
+    expect(broker.complaints()).toEqual([]);
+  });
+});
+
+/** Has the broker make the topics, the coordinators' too, with ids of its own. */
+async function makeTopics(broker: KafkaBroker): Promise<void> {
+  const kind = { codec: 'none', isIdempotent: true, isTransactional: true };
+  const place = { topic: 'first', partition: 0 };
+  await live(broker, 'SIGTERM', [
+    ...STEPS.slice(0, 1),
+    { do: 'producer', producer: 'any', ...kind },
+    { do: 'offset', group: 'any', ...place, offset: 0, metadata: '' },
+  ]);
+}
+
+/** Puts the partitions of our directory in the place of the broker's. */
+function takeOver(ours: string, theirs: string): void {
+  for (const { name, isDirectory } of entriesOf(ours)) {
+    if (/-offset-checkpoint$|^[.]kafka_cleanshutdown$/.test(name))
+      cpSync(join(ours, name), join(theirs, name));
+    if (!isDirectory) continue;
+    for (const file of entriesOf(join(theirs, name))) {
+      if (file.name !== 'partition.metadata') rmSync(join(theirs, name, file.name));
+    }
+    for (const file of entriesOf(join(ours, name))) {
+      const to = join(theirs, name, file.name);
+      if (file.name !== 'partition.metadata') cpSync(join(ours, name, file.name), to);
+    }
+  }
+}
+
+function entriesOf(path: string): { name: string; isDirectory: boolean }[] {
+  return readdirSync(path, { withFileTypes: true }).map((entry) => {
+    return { name: entry.name, isDirectory: entry.isDirectory() };
+  });
+}

@@ -18,6 +18,8 @@ export class KafkaBroker {
   readonly #directory: string;
   readonly #port: number;
   #process: ChildProcess | undefined;
+  /** How often it was started. */
+  #lives = 0;
 
   private constructor(directory: string, port: number) {
     this.#directory = directory;
@@ -38,10 +40,11 @@ export class KafkaBroker {
     return broker;
   }
 
-  /** Resolves when it answers. What it prints goes to `broker.out` in its directory. */
+  /** Resolves when it answers. What it prints goes to a file in its directory, one a life. */
   async start(): Promise<void> {
-    const output = openSync(this.#output, 'a');
-    const child = startJava('kafka.Kafka', [this.#properties], ['ignore', output, output]);
+    this.#lives++;
+    const output = openSync(this.#output, 'w');
+    const child = startJava('Broker.java', this.#properties, { stdout: output, stderr: output });
     closeSync(output);
     this.#process = child;
     for (let waitedMs = 0; !(await answers(this.#port)); waitedMs += TRY_MS) {
@@ -58,12 +61,21 @@ export class KafkaBroker {
     this.#process = undefined;
   }
 
+  /** What it has complained of since its start: errors, and warnings about what is kept. */
+  complaints(): string[] {
+    const lines = readFileSync(this.#output, 'utf8').split('\n');
+    const kept =
+      /\w*(Log|Index|Epoch|Checkpoint|Partition|Producer|Group|Transaction|Coordinator)\w*/;
+    const complaint = new RegExp(` (ERROR|FATAL) | WARN ${kept.source}: `);
+    return lines.filter((line) => complaint.test(line));
+  }
+
   get #properties(): string {
     return join(this.#directory, 'server.properties');
   }
 
   get #output(): string {
-    return join(this.#directory, 'broker.out');
+    return join(this.#directory, `broker-${this.#lives}.out`);
   }
 }
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
     ...randomSteps('random', { seed: SEED, count: 80 }),
   ]);
 });
-afterAll(() => kafka.close());
+afterAll(() => kafka.kill());
 
 /** Small segments, and an index entry for almost each batch. */
 const SMALL = { 'segment.bytes': '2048', 'index.interval.bytes': '150' };
@@ -171,7 +171,7 @@ function committed(records: readonly DumpedRecord[]): number[] {
   return offsets;
 }
 
-test('[KAFKA-2] [LOG-INDEX-1] kafka-dump-log finds each entry of the indexes in the log', async () => {
+test('[KAFKA-2] [LOG-INDEX-1] kafka-dump-log finds what the indexes say in the log', async () => {
   const files = [...filesOf('.index'), ...filesOf('.timeindex')];
   for (const options of [[], ['--verify-index-only'], ['--index-sanity-check']]) {
     const dump = await dumpLog(files, ...options);
@@ -205,7 +205,7 @@ test('[KAFKA-2] [LOG-INDEX-5] kafka-dump-log shows the aborted transactions', as
   }
 });
 
-test('[KAFKA-2] [LOG-SNAPSHOT-1] kafka-dump-log shows the producers as the log has them', async () => {
+test('[KAFKA-2] [LOG-SNAPSHOT-1] kafka-dump-log shows the producers as they are', async () => {
   const plain = await dumpedRecords('plain');
   const records = new Map([...plain, ...(await dumpedRecords('transactions'))]);
   const dump = await dumpLog([...filesOf('.snapshot', 'plain'), ...filesOf('.snapshot', 'tr')]);

@@ -25,21 +25,17 @@ export async function runJava(main: string, ...rest: readonly string[]): Promise
   return stdout + stderr;
 }
 
-const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
-/** Starts a Java class that `stopJava` ends; it ends with this process too, however that ends. */
+/**
+ * Starts one of the `.java` files here. They end at the end of their stdin, so none outlives this
+ * process, however that ends.
+ */
 export function startJava(
-  main: string,
-  rest: readonly string[],
-  stdio: readonly ('pipe' | 'ignore' | 'inherit' | number)[],
+  file: string,
+  argument: string,
+  output: { readonly stdout: 'pipe' | number; readonly stderr: 'inherit' | number },
 ): ChildProcess {
-  const child = spawn('java', argumentsOf(main, rest), { stdio: [...stdio] });
-  running.add(child);
-  child.once('exit', () => running.delete(child));
-  return child;
+  const stdio = ['pipe', output.stdout, output.stderr] as const;
+  return spawn('java', argumentsOf(`${HOME}${file}`, [argument]), { stdio: [...stdio] });
 }
 
 /** Sends a signal and waits for the end of the process. */

@@ -1,10 +1,9 @@
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { ChildProcess } from 'node:child_process';
-import type { ProducerIdentity } from 'millrace';
+import type { CommittedOffset, IsolationLevel, ProducerIdentity } from 'millrace';
 import { present } from '../../core/assert.ts';
 import type { PlainRecord, RecordToWrite } from '../../core/record/records.suite.ts';
-import { HOME, startJava, stopJava } from './java.ts';
+import { startJava, stopJava } from './java.ts';
 
 /** A record to send; bytes are text, a character a byte. */
 export type RecordToSend = Required<RecordToWrite>;
@@ -96,7 +95,7 @@ export class KafkaPlayer implements Player {
 
   /** @param bootstrap address of a broker, or nothing: then only what needs none works. */
   constructor(bootstrap = '') {
-    this.#process = startJava(`${HOME}Play.java`, [bootstrap], ['pipe', 'pipe', 'inherit']);
+    this.#process = startJava('Play.java', bootstrap, { stdout: 'pipe', stderr: 'inherit' });
     const lines = createInterface({ input: present(this.#process.stdout, 'stdout is a pipe') });
     this.#answers = lines[Symbol.asyncIterator]();
   }
@@ -122,20 +121,24 @@ export class KafkaPlayer implements Player {
     return answer as { hashes: number[]; partitions: number[] };
   }
 
+  /** All records of a partition that Kafka's consumer gets. */
+  async fetch(place: Place, isolationLevel: IsolationLevel): Promise<readonly PlainRecord[]> {
+    const answer = await this.#ask({ do: 'fetch', ...place, isolationLevel });
+    return (answer as { records: PlainRecord[] }).records;
+  }
+
+  /** What a group has committed, partition by partition. */
+  async committed(group: string): Promise<readonly CommittedOffset[]> {
+    return ((await this.#ask({ do: 'committed', group })) as { offsets: CommittedOffset[] })
+      .offsets;
+  }
+
   /** The producer that has a transactional id, as the broker knows it. */
   async transaction(transactionalId: string): Promise<ProducerIdentity> {
     return (await this.#ask({ do: 'transaction', producer: transactionalId })) as ProducerIdentity;
   }
 
-  /** Closes its producers, which aborts open transactions, and its consumers. */
-  async close(): Promise<void> {
-    if (this.#process.exitCode !== null) return;
-    const ended = once(this.#process, 'exit');
-    this.#process.stdin?.end();
-    await ended;
-  }
-
-  /** Ends it as a crash would: nothing is aborted, nobody leaves a group. */
+  /** Ends it as a crash would: no transaction is aborted, nobody leaves a group. */
   kill(): Promise<void> {
     return stopJava(this.#process, 'SIGKILL');
   }

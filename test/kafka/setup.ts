@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { HOME, JARS } from './java.ts';
 
@@ -15,12 +15,14 @@ export default function setup(): void {
     const { error } = spawnSync(program, [argument], { stdio: 'ignore' });
     if (error !== undefined) throw missing(`${program} is not on the PATH`);
   }
-  if (existsSync(JARS) && readdirSync(JARS).some((name) => name.startsWith('kafka-tools-'))) return;
-  const copy = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${JARS}`];
+  if (existsSync(JARS)) return;
+  const unfinished = `${JARS}.part`;
+  const copy = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${unfinished}`];
   const { status } = spawnSync('mvn', ['-f', join(HOME, 'pom.xml'), ...copy], {
     stdio: 'inherit',
   });
   if (status !== 0) throw missing(`mvn ended with ${String(status)}, so there are no jars`);
+  renameSync(unfinished, JARS);
 }
 
 function missing(reason: string): Error {
