@@ -213,7 +213,7 @@ export interface DescribeProducersResponse {
     readonly producers: readonly ProducerDescription[];
   })[];
 }
-/** What a partition remembers of a producer: for a day after its last batch, or as long as needed. */
+/** What a partition remembers of a producer, for a day after its last batch or longer. */
 export interface ProducerDescription {
   readonly producerId: number;
   readonly producerEpoch: number;

@@ -229,8 +229,8 @@ export class Topics {
    * none; they survive a power cut when this resolves.
    *
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS: nothing changed.
-   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the topic has the partitions that it had; after
-   *   a crash or a failed disk the next opening may show all of the new ones, which are empty.
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the topic has what it had; after a crash or
+   *   a failed disk the next opening may show all of the new partitions, which are empty.
    */
   createPartitions(name: string, count: number, validateOnly = false): Promise<void> {
     return this.#exclusively(async () => {
@@ -353,9 +353,9 @@ export class Topics {
   ): Promise<Partition> {
     const { fileSystem, clock, logger } = this.#options;
     const directory = join(this.#options.directory, partitionDirectory(listed.name, partition));
-    if ((await fileSystem.stat(join(directory, PARTITION_METADATA_FILE))) === undefined) {
-      const isMissing = (await fileSystem.stat(directory)) === undefined;
-      if (isMissing && recoveryPoint > 0) throw missingDirectory(directory, recoveryPoint);
+    if (!(await this.#exists(join(directory, PARTITION_METADATA_FILE)))) {
+      const isLost = recoveryPoint > 0 && !(await this.#exists(directory));
+      if (isLost) throw missingDirectory(directory, recoveryPoint);
       await this.#makePartition(directory, listed.topicId);
     }
     const waiters = new Set<() => void>();
@@ -379,6 +379,13 @@ export class Topics {
     return { topic: listed.name, partition, log, waiters };
   }
 
+  async #exists(path: string): Promise<boolean> {
+    const found = await this.#options.fileSystem.stat(path).catch((cause: unknown) => {
+      throw storageFailure(path, 'open', cause);
+    });
+    return found !== undefined;
+  }
+
   /** Makes a partition, or what a crash left out when it was made: its metadata comes last. */
   async #makePartition(directory: string, topicId: string): Promise<void> {
     const { fileSystem } = this.#options;
@@ -386,7 +393,7 @@ export class Topics {
       await fileSystem.makeDirectory(directory);
       await fileSystem.syncDirectory(this.#options.directory);
       const epochsPath = join(directory, LEADER_EPOCH_FILE);
-      if ((await fileSystem.stat(epochsPath)) === undefined) {
+      if (!(await this.#exists(epochsPath))) {
         const epochs = Buffer.from('0\n1\n0 0\n'); // version, one entry: epoch 0 from offset 0 on
         await replaceFile(fileSystem, epochsPath, epochs);
       }

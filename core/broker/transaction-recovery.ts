@@ -50,7 +50,7 @@ export function abortOrphan(
 }
 
 /**
- * Appends a marker; in the topic of the offsets it decides about those. Returns the offset after it.
+ * Appends a marker; in the topic of the offsets it decides about those. Returns the offset behind.
  */
 export async function appendMarker(
   log: PartitionLog,

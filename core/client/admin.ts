@@ -33,7 +33,7 @@ import { ensureTopic } from './topic-metadata.ts';
 /** The name of a topic's setting: `retentionMs`, or as Kafka writes it, `retention.ms`. */
 export type TopicSettingName = keyof LogConfig | `${string}.${string}`;
 
-/** Settings of a topic: `{ retentionMs: 1000 }`, or in Kafka's words `{ 'retention.ms': '1000' }`. */
+/** Settings of a topic: `{ retentionMs: 1000 }`, or in Kafka's words `{ 'retention.ms': 1 }`. */
 export type TopicSettings = Partial<LogConfig> &
   Readonly<Record<`${string}.${string}`, string | number>>;
 
@@ -175,7 +175,7 @@ export class Admin {
    *   KAFKA_STORAGE_ERROR: nothing changed.
    *
    * @example
-   * await admin.alterConfigs('orders', { set: { retentionMs: 86_400_000 }, delete: ['segmentMs'] });
+   * await admin.alterConfigs('orders', { set: { retentionMs: 60_000 }, delete: ['segmentMs'] });
    */
   async alterConfigs(topic: string, changes: AlterConfigs): Promise<void> {
     checkOptions('alterConfigs', changes, {

@@ -29,6 +29,8 @@ export interface ConsumerOptions {
   readonly maxPartitionFetchBytes?: number;
   readonly maxPollIntervalMs?: number;
   readonly maxPollRecords?: number;
+  /** How long it takes at most until partitions that a topic has got are read. */
+  readonly metadataMaxAgeMs?: number;
   readonly partitionAssignmentStrategy?: readonly Assignor[];
   readonly sessionTimeoutMs?: number;
   /** Ends waiting polls and iterations. */
@@ -53,6 +55,8 @@ export const CONSUMER_DEFAULTS = {
   maxPartitionFetchBytes: MIB,
   maxPollIntervalMs: 300_000,
   maxPollRecords: 500,
+  // Kafka: 5 min. In the same process a look costs next to nothing.
+  metadataMaxAgeMs: 10_000,
   partitionAssignmentStrategy: [rangeAssignor],
   sessionTimeoutMs: 45_000,
 } as const satisfies ConsumerOptions;
@@ -71,6 +75,7 @@ const CHECKS: OptionChecks<ConsumerOptions> = {
   maxPartitionFetchBytes: integer(1),
   maxPollIntervalMs: integer(1),
   maxPollRecords: integer(1),
+  metadataMaxAgeMs: integer(0),
   partitionAssignmentStrategy: (value) =>
     Array.isArray(value) && value.length > 0 ? undefined : 'a list of assignors',
   sessionTimeoutMs: integer(1),

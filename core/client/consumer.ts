@@ -20,6 +20,7 @@ import { GroupMembership } from './group-membership.ts';
 import { HeldRecords } from './held-records.ts';
 import { OffsetCommitter } from './offset-committer.ts';
 import type { PartitionRecords } from './partition-records.ts';
+import { PartitionWatch } from './partition-watch.ts';
 import { committedOffsets, listedOffset, startOffsets, type Place } from './start-offsets.ts';
 import type { Topic } from './topic.ts';
 import { countPartitions, ensureTopic } from './topic-metadata.ts';
@@ -79,6 +80,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   #isSubscribed = false;
   /** True until all partitions of a subscription without a group were found. */
   #mustFindPartitions = false;
+  readonly #partitions: PartitionWatch;
   #closing: Promise<void> | undefined;
   /** Ends what waits when the consumer is closed or told to stop. */
   readonly #ended = new AbortController();
@@ -97,6 +99,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     this.#clock = clock;
     this.#options = all;
     this.#fetcher = new Fetcher({ api, ...all });
+    this.#partitions = new PartitionWatch(api, clock, all.metadataMaxAgeMs);
     this.#committer = new OffsetCommitter({
       api,
       clock,
@@ -117,6 +120,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
       sessionTimeoutMs: all.sessionTimeoutMs,
       heartbeatIntervalMs: all.heartbeatIntervalMs,
       maxPollIntervalMs: all.maxPollIntervalMs,
+      metadataMaxAgeMs: all.metadataMaxAgeMs,
       assignors: all.partitionAssignmentStrategy,
       countPartitions: (topics) => countPartitions(api, topics, this.#handles),
     });
@@ -380,7 +384,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     if (!this.#isSubscribed) {
       if (this.#fetcher.positions.length === 0) throw this.#notSubscribed();
     } else if (this.#membership === undefined) {
-      if (this.#mustFindPartitions) this.#take(await this.#allPartitions(), true);
+      if (this.#mustFindPartitions || (await this.#partitions.hasChanged())) {
+        this.#take(await this.#allPartitions(), true);
+      }
       this.#mustFindPartitions = false;
     } else if (this.#membership.mustRejoin) {
       await this.#rejoin(this.#membership);
@@ -419,6 +425,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   async #allPartitions(): Promise<TopicPartition[]> {
     const topics = [...this.#handles.keys()];
     const counts = await countPartitions(this.#api, topics, this.#handles);
+    this.#partitions.note(topics, counts);
     return [...counts].flatMap(([topic, count]) =>
       Array.from({ length: count }, (_, partition) => ({ topic, partition })),
     );

@@ -7,6 +7,7 @@ import type {
   TopicPartition,
 } from '../broker/broker-api.ts';
 import type { Assignor } from './assignors.ts';
+import { PartitionWatch } from './partition-watch.ts';
 import {
   CONSUMER_PROTOCOL,
   decodeAssignment,
@@ -23,6 +24,7 @@ export interface GroupMembershipOptions {
   readonly sessionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly maxPollIntervalMs: number;
+  readonly metadataMaxAgeMs: number;
   readonly assignors: readonly Assignor[];
   /** How many partitions each topic has. */
   readonly countPartitions: (topics: readonly string[]) => Promise<ReadonlyMap<string, number>>;
@@ -56,6 +58,8 @@ export class GroupMembership {
   #hasLeft = false;
   /** When the member last asked for records. */
   #polledMs: number;
+  /** As leader: what the last division went by. */
+  #divided: PartitionWatch | undefined;
 
   constructor(options: GroupMembershipOptions) {
     this.#options = options;
@@ -170,6 +174,7 @@ export class GroupMembership {
     this.#checkStays();
     this.#memberId = joined.memberId;
     this.#generation = joined.generation;
+    this.#divided = undefined;
     const assignments = joined.leaderId === joined.memberId ? await this.#assign(joined) : [];
     const { assignment } = await api.syncGroup({ ...this.member, assignments });
     this.#checkStays();
@@ -182,7 +187,10 @@ export class GroupMembership {
       topics: decodeSubscription(metadata),
     }));
     const topics = [...new Set(members.flatMap((member) => member.topics))].sort();
+    const { api, clock, metadataMaxAgeMs } = this.#options;
     const partitions = await this.#options.countPartitions(topics);
+    this.#divided = new PartitionWatch(api, clock, metadataMaxAgeMs);
+    this.#divided.note(topics, partitions);
     const assignor = this.#options.assignors.find(({ name }) => name === joined.protocol);
     if (assignor === undefined) {
       const { groupId } = this.#options;
@@ -217,7 +225,11 @@ export class GroupMembership {
         return;
       }
       await api.heartbeat(this.member);
-      if (round === this.#heartbeatRound) this.#startHeartbeat();
+      // The leader joins anew, and with it all others, to divide what topics have got.
+      const hasChanged = (await this.#divided?.hasChanged()) === true;
+      if (round !== this.#heartbeatRound) return;
+      if (hasChanged) this.#mustRejoin = true;
+      this.#startHeartbeat();
     } catch (error) {
       if (round === this.#heartbeatRound && !this.#noteLoss(error)) this.#mustRejoin = true;
     }

@@ -43,7 +43,7 @@ export type OffsetTarget =
 /** What `alterGroupOffsets` is to do. */
 export interface AlterGroupOffsets {
   readonly to: OffsetTarget;
-  /** Topics with all their partitions, or single ones. Default: all that the group has committed. */
+  /** Whole topics, or single partitions. Default: all that the group has committed. */
   readonly of?: readonly (string | TopicPartition)[];
   /** Only says what would be done. */
   readonly dryRun?: boolean;

@@ -48,6 +48,8 @@ export interface ProducerOptions extends Partial<CompressionLevels> {
   readonly maxInFlight?: number;
   /** The largest record. */
   readonly maxRequestSize?: number;
+  /** How long it takes at most until partitions that a topic has got are written to. */
+  readonly metadataMaxAgeMs?: number;
   readonly partitioner?: Partitioner;
   readonly retryBackoffMs?: number;
   readonly retryBackoffMaxMs?: number;
@@ -76,6 +78,8 @@ export const PRODUCER_DEFAULTS = {
   maxBlockMs: 60_000,
   maxInFlight: 5,
   maxRequestSize: MIB,
+  // Kafka: 5 min. In the same process a look costs next to nothing.
+  metadataMaxAgeMs: 10_000,
   retryBackoffMs: 100,
   retryBackoffMaxMs: 1_000,
   transactionTimeoutMs: 60_000,
@@ -95,6 +99,7 @@ const CHECKS: OptionChecks<ProducerOptions> = {
   maxBlockMs: integer(0),
   maxInFlight: integer(1, 5),
   maxRequestSize: integer(1024, 64 * MIB),
+  metadataMaxAgeMs: integer(0),
   partitioner: callback,
   retryBackoffMs: integer(1),
   retryBackoffMaxMs: integer(1),
@@ -117,7 +122,8 @@ export class Producer implements AsyncDisposable {
   readonly #random: Random;
   readonly #options: Settings;
   readonly #sender: Sender;
-  readonly #writers = new Map<string, Promise<TopicWriter<unknown, unknown>>>();
+  /** By topic; made anew when the topic has got partitions. */
+  readonly #writers = new Map<string, KnownWriter>();
   #transaction: Transaction | undefined;
   /** True while `beginTransaction` waits for the broker. */
   #isBeginning = false;
@@ -274,18 +280,21 @@ export class Producer implements AsyncDisposable {
 
   /**
    * The fast way in: a writer for one topic, without an object or a promise a record. The topic is
-   * created if there is none. After `write`, call `room` now and then, and `flush` in the end.
+   * created if there is none. After `write`, call `room` now and then, and `flush` in the end. It
+   * writes to the partitions that there are now; `writer` says anew which, once in
+   * `metadataMaxAgeMs`.
    *
    * @throws LogError PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG
    */
   writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
-    let writer = this.#writers.get(topic.name);
-    if (writer === undefined) {
-      writer = this.#newWriter(topic);
-      this.#writers.set(topic.name, writer);
-      writer.catch(() => this.#writers.delete(topic.name)); // the next call tries again
+    const nowMs = this.#clock.monotonicMs();
+    let known = this.#writers.get(topic.name);
+    if (known === undefined || nowMs - known.sinceMs >= this.#options.metadataMaxAgeMs) {
+      known = { writer: this.#newWriter(topic, known?.writer), sinceMs: nowMs };
+      this.#writers.set(topic.name, known);
+      known.writer.catch(() => this.#writers.delete(topic.name)); // the next call tries again
     }
-    return (writer as Promise<TopicWriter<K, V>>).then((made) => made.for(topic));
+    return (known.writer as Promise<TopicWriter<K, V>>).then((made) => made.for(topic));
   }
 
   /** Resolves when the buffer has room for more. */
@@ -371,7 +380,11 @@ export class Producer implements AsyncDisposable {
     }
   }
 
-  async #newWriter(topic: Topic<unknown, unknown>): Promise<TopicWriter<unknown, unknown>> {
+  async #newWriter(
+    topic: Topic<unknown, unknown>,
+    former?: Promise<TopicWriter<unknown, unknown>>,
+  ): Promise<TopicWriter<unknown, unknown>> {
+    if (former !== undefined && !(await this.#hasGrown(await former))) return former;
     const partitions = await ensureTopic(this.#api, topic);
     const { partitioner, maxRequestSize } = this.#options;
     const environment = { clock: this.#clock, random: this.#random };
@@ -380,6 +393,12 @@ export class Producer implements AsyncDisposable {
       partitioner,
       maxRequestSize,
     });
+  }
+
+  /** False for a topic that was deleted: it is not made anew, and who writes to it hears of it. */
+  async #hasGrown({ topic: { name }, partitions }: TopicWriter<unknown, unknown>) {
+    const [found] = (await this.#api.metadata({ topics: [name] })).topics;
+    return found?.error === undefined && found?.partitions !== partitions;
   }
 
   /**
@@ -438,6 +457,12 @@ export class Producer implements AsyncDisposable {
     const { fatal } = this.#sender;
     if (fatal !== undefined) throw fatal;
   }
+}
+
+/** The writer of a topic, and when it was last seen to fit. */
+interface KnownWriter {
+  readonly writer: Promise<TopicWriter<unknown, unknown>>;
+  readonly sinceMs: number;
 }
 
 /** Who waits for a record. */

@@ -108,14 +108,9 @@ export class Sender {
 
   /** The queues of a topic's partitions; made at the first call. */
   queuesOf(topic: string, partitions: number): readonly PartitionQueue[] {
-    let queues = this.#queues.get(topic);
-    if (queues === undefined) {
-      queues = Array.from(
-        { length: partitions },
-        (_, partition) => new PartitionQueue(topic, partition),
-      );
-      this.#queues.set(topic, queues);
-    }
+    const queues = this.#queues.get(topic) ?? [];
+    this.#queues.set(topic, queues);
+    while (queues.length < partitions) queues.push(new PartitionQueue(topic, queues.length));
     return queues;
   }
 
