@@ -25,7 +25,8 @@ function library(): typeof Lz4 {
  * checksums in it are verified. There are no levels.
  *
  * What the library returns is memory outside of V8's, which Node frees when the event loop turns:
- * one call after the other without a turn keeps all results (measured: 1.2 GB after 9,000 calls).
+ * one call after the other without a turn keeps all results (measured: the process grew by 1.2 GB
+ * over 9,000 blocks of 66 KB).
  */
 export const lz4: BlockCodec = {
   compress(records) {
