@@ -185,7 +185,7 @@ describe('retries', () => {
     expect((await sent).offset).toBe(0);
   });
 
-  test('[PRODUCER-3] a disk that stays full when the producer begins fails what is late', async () => {
+  test('[PRODUCER-3] a disk that stays full at the beginning fails what is late', async () => {
     const fileSystem = new FaultyFileSystem(({ name, path }) =>
       name === 'write' && path.includes('producer-ids') ? errno('ENOSPC') : undefined,
     );

@@ -10,8 +10,8 @@ export interface Unanswered {
 }
 
 /**
- * After so much a loop gives the others a turn of the event loop, which costs microseconds: the disk
- * writes while the loop goes on, and nothing in the process waits for the whole buffer to fill.
+ * After so much a loop gives the others a turn of the event loop, which costs microseconds: the
+ * disk writes while the loop goes on, and nobody waits for the whole buffer to fill.
  */
 const TURN_BYTES = 512 * 1024;
 

@@ -27,7 +27,7 @@ async function committedOf(log: Log, groupId: string): Promise<number | undefine
 const next = (offset: number) => [{ topic: 'letters', partition: 0, offset, metadata: '' }];
 
 describe('visibility', () => {
-  test('[TXN-2] committed records appear at once in all partitions, aborted ones never', async () => {
+  test('[TXN-2] committed records appear at once everywhere, aborted ones never', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
     for (const type of ['commit', 'abort'] as const) {
@@ -127,7 +127,7 @@ describe('offsets', () => {
     }
   });
 
-  test('[TXN-5] who begins to read waits for the end of a transaction with its offsets', async () => {
+  test('[TXN-5] who begins to read waits for the end of the transaction', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
     await log.producer().sendAll(
@@ -232,7 +232,7 @@ async function processAll(log: Log, transactionalId: string, signal: AbortSignal
 }
 
 describe('failures and misuse', () => {
-  test('[TXN-8] a record that fails fails the commit; the next transaction is its own', async () => {
+  test('[TXN-8] a record that fails fails the commit, and not the next transaction', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
     const result = producer.transaction((tx) => {

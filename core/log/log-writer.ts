@@ -6,8 +6,8 @@ import type { BatchHeader } from '../record/batch.ts';
 import type { Segment } from './segment.ts';
 
 /**
- * After so much that a commit will have to sync, the syncing begins: a commit then waits for what was
- * written last, not for all that the transaction has written.
+ * After so much that a commit will have to sync, the syncing begins: a commit then waits for what
+ * was written last, not for all that the transaction has written.
  */
 const SYNC_AHEAD_BYTES = 1024 * 1024;
 
