@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { complain } from './complain.ts';
+import { repairCommand } from './repair.ts';
 import { runCommand } from './run.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -33,6 +34,14 @@ program
   .argument('[directory]', DIRECTORY_HELP, './data')
   .option('--json', 'print a line of JSON for each partition and problem')
   .action(verifyCommand);
+
+program
+  .command('repair')
+  .description('mend what verify finds; what it takes away is kept beside the partitions')
+  .argument('[directory]', DIRECTORY_HELP, './data')
+  .option('--yes', 'do not ask')
+  .option('--dry-run', 'say what would be done, and do nothing')
+  .action(repairCommand);
 
 try {
   await program.parseAsync();

@@ -47,14 +47,16 @@ const MAGIC = 2;
  * Holds a chunk of the file at a time, or one batch where that is larger.
  *
  * @param plausible the offsets to look for behind damage: bytes of a value may look like a batch.
+ * @param from where a batch starts.
  */
 export async function* walkBatches(
   file: File,
   sizeBytes: number,
   plausible: () => OffsetRange,
+  from = 0,
 ): AsyncGenerator<Stretch, void, undefined> {
   const window = new Window(file, sizeBytes);
-  for (let start = 0; start < sizeBytes;) {
+  for (let start = from; start < sizeBytes;) {
     const found = await soundBatchAt(window, start);
     if (typeof found === 'object') {
       yield found;

@@ -62,9 +62,14 @@ const LOSSES: Readonly<Record<string, string>> = {
 /**
  * Reads the root of a data directory, or of the one that a partition's directory stands in.
  *
+ * @param isOurs this process holds the lock.
  * @throws LogError DIRECTORY_UNUSABLE when there is no log.
  */
-export async function readRoot(fileSystem: FileSystem, asked: string): Promise<DataRoot> {
+export async function readRoot(
+  fileSystem: FileSystem,
+  asked: string,
+  isOurs = false,
+): Promise<DataRoot> {
   const stat = await fileSystem.stat(asked).catch((cause: unknown) => {
     throw storageFailure(asked, 'open', cause);
   });
@@ -72,7 +77,7 @@ export async function readRoot(fileSystem: FileSystem, asked: string): Promise<D
   const isOne = await isPartition(fileSystem, asked);
   const directory = isOne ? dirname(asked) : asked;
   const only = isOne ? basename(asked) : undefined;
-  const ownerPid = await lockHolder(fileSystem, directory);
+  const ownerPid = isOurs ? undefined : await lockHolder(fileSystem, directory);
   const findings: Finding[] = [];
   const has = async (name: string): Promise<boolean> =>
     (await fileSystem.stat(join(directory, name))) !== undefined;

@@ -230,7 +230,8 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
     if (recoveryPoint > 0) {
       const file = join(directory, offsetName(0) + LOG_SUFFIX);
       mends.unshift({ kind: 'write', file, content: hole(0, recoveryPoint) });
-      mends.push({ kind: 'reindex', file });
+      const { indexIntervalBytes: intervalBytes } = configOf(topic);
+      mends.push({ kind: 'reindex', file, intervalBytes });
     }
     const what = `the partition is missing; it had records up to offset ${recoveryPoint}`;
     const meaning = `They are lost. An empty partition is to go on behind them: ${REPAIR}`;

@@ -34,7 +34,7 @@ export type Mend =
   /** A stretch of a segment's file is replaced. */
   | { readonly kind: 'edit'; readonly file: string; readonly edit: Edit }
   /** The offset and the time index of a segment are made again. */
-  | { readonly kind: 'reindex'; readonly file: string };
+  | { readonly kind: 'reindex'; readonly file: string; readonly intervalBytes: number };
 
 /** A problem with what can be done about it. */
 export interface Finding extends Problem {

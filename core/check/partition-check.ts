@@ -448,7 +448,7 @@ export class PartitionCheck {
   ): void {
     const file = join(this.#facts.directory, offsetName(walk.baseOffset) + suffix);
     const meaning = `No record is lost; the index is to be made again from the log: ${REPAIR}`;
-    this.#findings.push({ ...fault, file, meaning, mends: [{ kind: 'reindex', file: walk.path }] });
+    this.#findings.push({ ...fault, file, meaning, mends: [this.#reindex(walk)] });
   }
 
   #finish(): void {
@@ -476,9 +476,14 @@ export class PartitionCheck {
     const mends: Mend[] = [{ kind: 'edit', file: walk.path, edit }];
     if (edit.replacement.length !== edit.end - edit.start) {
       walk.isEdited = true; // what follows moves
-      mends.push({ kind: 'reindex', file: walk.path });
+      mends.push(this.#reindex(walk));
     }
     this.#findings.push({ severity: 'problem', ...problem, mends });
+  }
+
+  #reindex({ path: file }: SegmentWalk): Mend {
+    const { indexIntervalBytes: intervalBytes } = this.#facts.config;
+    return { kind: 'reindex', file, intervalBytes };
   }
 
   #add(problem: Omit<Problem, 'severity'>, mends: readonly Mend[] = []): void {

@@ -1,0 +1,124 @@
+import { relative, resolve } from 'node:path';
+import { newUuid } from '../broker/data-directory.ts';
+import { systemClock, type Clock } from '../clock.ts';
+import { callback, checkOptions, instance, type OptionChecks } from '../options.ts';
+import { systemRandom, type Random } from '../random.ts';
+import { lockDirectory } from '../storage/directory-lock.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { nodeFileSystem } from '../storage/node-fs.ts';
+import { readRoot } from './data-root.ts';
+import { checkDirectory } from './directory-check.ts';
+import type { Finding, Problem } from './finding.ts';
+import { gatherMends, mendFile, type FileMend } from './mending.ts';
+import { setAside } from './set-aside.ts';
+import { toProblem } from './verify.ts';
+
+/** What a repair is going to do. */
+export interface RepairPlan {
+  /** One line for each file: what is done to it. */
+  readonly steps: readonly string[];
+  /** What is mended by that. */
+  readonly problems: readonly Problem[];
+  /** What nothing can be done about. */
+  readonly others: readonly Problem[];
+}
+
+/** What a repair has done. */
+export interface Repair {
+  readonly isDone: boolean;
+  /** Where the bytes are that were taken away, with a manifest; none where there were no problems. */
+  readonly keptIn: readonly string[];
+  /** The problems that are left. */
+  readonly problems: readonly Problem[];
+}
+
+export interface RepairOptions {
+  readonly fileSystem?: FileSystem;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Called with what is going to be done, if anything is; nothing is done unless it says true. */
+  readonly confirm: (plan: RepairPlan) => boolean | Promise<boolean>;
+}
+
+const CHECKS: OptionChecks<RepairOptions> = {
+  fileSystem: instance,
+  clock: instance,
+  random: instance,
+  confirm: callback,
+};
+
+/** Mending one thing may bring another to light; a third time it would be a circle. */
+const ROUNDS_MAX = 3;
+
+/**
+ * Mends what `verifyLog` finds, as far as that can be: makes indexes and checkpoints again, and puts
+ * an empty batch in the place of records that cannot be read. The records around them stay, with
+ * their offsets, and no offset is given a second time. (Kafka would cut the log there, and fetch the
+ * rest from a replica.) All bytes that go are kept in `repair.<n>` beside the partitions.
+ *
+ * Durable when it resolves. After a crash in between it can be called again.
+ *
+ * @throws LogError LOG_LOCKED while a process has the log open, DIRECTORY_UNUSABLE when there is
+ *   none: nothing was changed. KAFKA_STORAGE_ERROR, DISK_FULL: some of it may be done.
+ */
+export async function repairLog(directory: string, options: RepairOptions): Promise<Repair> {
+  checkOptions('repairLog', options, CHECKS);
+  const { fileSystem = nodeFileSystem, clock = systemClock, random = systemRandom } = options;
+  const asked = resolve(directory);
+  const { directory: root } = await readRoot(fileSystem, asked);
+  const release = await lockDirectory(fileSystem, root, newUuid(random));
+  try {
+    const keptIn: string[] = [];
+    for (let round = 1; ; round++) {
+      const findings = await findAll(fileSystem, asked, clock.nowMs());
+      const mends = gatherMends(findings.flatMap((finding) => finding.mends));
+      const left = { keptIn, problems: findings.map(toProblem) };
+      if (mends.length === 0 || round > ROUNDS_MAX) return { isDone: mends.length === 0, ...left };
+      // The first plan is what was agreed to; what it brings to light belongs to it.
+      if (round === 1 && !(await options.confirm(planOf(root, findings, mends)))) {
+        return { isDone: false, ...left };
+      }
+      keptIn.push(await setAside(fileSystem, root, mends));
+      for (const mend of mends) await mendFile(fileSystem, mend);
+    }
+  } catch (cause) {
+    throw storageFailure(root, 'write', cause);
+  } finally {
+    await release();
+  }
+}
+
+async function findAll(fileSystem: FileSystem, asked: string, nowMs: number): Promise<Finding[]> {
+  const root = await readRoot(fileSystem, asked, true);
+  const { partitions, findings } = await checkDirectory(root, { fileSystem, nowMs });
+  return [...findings, ...partitions.flatMap((partition) => partition.findings)];
+}
+
+function planOf(
+  root: string,
+  findings: readonly Finding[],
+  mends: readonly FileMend[],
+): RepairPlan {
+  const isMended = ({ mends: own }: Finding): boolean => own.length > 0;
+  return {
+    steps: mends.map((mend) => `${relative(root, mend.file)}: ${describe(mend)}`),
+    problems: findings.filter(isMended).map(toProblem),
+    others: findings.filter((finding) => !isMended(finding)).map(toProblem),
+  };
+}
+
+function describe({ isRemoved, content, edits, intervalBytes }: FileMend): string {
+  const steps: string[] = [];
+  if (isRemoved) steps.push('move it away');
+  if (content !== undefined) steps.push(`write it anew, ${content.length} bytes`);
+  for (const { start, end, replacement } of edits) {
+    const [lost, put] = [end - start, replacement.length];
+    if (put === 0) steps.push(`cut ${lost} bytes at byte ${start}`);
+    else if (lost === 0) steps.push(`insert an empty batch at byte ${start}`);
+    else if (put === lost) steps.push(`put ${lost} bytes right at byte ${start}`);
+    else steps.push(`put an empty batch in the place of ${lost} bytes at byte ${start}`);
+  }
+  if (intervalBytes !== undefined) steps.push('make its indexes again');
+  return steps.join('; ');
+}
