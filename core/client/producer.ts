@@ -128,7 +128,7 @@ export class Producer implements AsyncDisposable {
   /** True while `beginTransaction` waits for the broker. */
   #isBeginning = false;
   /** The writers that `send` knows, by the handle of the topic. */
-  readonly #ready = new WeakMap<object, TopicWriter<unknown, unknown>>();
+  readonly #ready = new WeakMap<object, ReadyWriter>();
   /** How many `send` wait for their writer or for room: those that come later wait behind them. */
   #waitingCount = 0;
   /** The last `send` that waits for room; set while one does. */
@@ -339,14 +339,17 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * The writer that `send` has used for a handle, unless it has to wait: behind others, or for
-   * room.
+   * The writer that `send` has used for a handle, unless it has to wait: behind others, for room,
+   * or for a look at the topic's partitions.
    */
   #readyWriter<K, V>(topic: Topic<K, V>): TopicWriter<K, V> | undefined {
     const { isFull, fatal } = this.#sender;
     const isUsable = this.#closing === undefined && fatal === undefined;
     if (!isUsable || this.#waitingCount > 0 || isFull) return undefined;
-    return this.#ready.get(topic) as TopicWriter<K, V> | undefined;
+    const ready = this.#ready.get(topic);
+    const ageMs = this.#clock.monotonicMs() - (ready?.sinceMs ?? -Infinity);
+    if (ageMs >= this.#options.metadataMaxAgeMs) return undefined;
+    return ready?.writer as TopicWriter<K, V> | undefined;
   }
 
   /** A `send` that has to wait before it can write. Never rejects: failures go to `answer`. */
@@ -369,7 +372,8 @@ export class Producer implements AsyncDisposable {
     try {
       this.#checkUsable();
       const writer = await this.writer(topic);
-      this.#ready.set(topic, writer);
+      const sinceMs = this.#writers.get(topic.name)?.sinceMs ?? -Infinity;
+      this.#ready.set(topic, { writer, sinceMs });
       if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
       write(writer, record, { resolve, reject });
     } catch (error) {
@@ -457,6 +461,12 @@ export class Producer implements AsyncDisposable {
     const { fatal } = this.#sender;
     if (fatal !== undefined) throw fatal;
   }
+}
+
+/** A writer that is made, and when it was last seen to fit. */
+interface ReadyWriter {
+  readonly writer: TopicWriter<unknown, unknown>;
+  readonly sinceMs: number;
 }
 
 /** The writer of a topic, and when it was last seen to fit. */
