@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { complain } from './complain.ts';
+import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
 import { repairCommand } from './repair.ts';
 import { runCommand } from './run.ts';
 import { verifyCommand } from './verify.ts';
@@ -11,6 +12,7 @@ import { verifyCommand } from './verify.ts';
  * Ctrl-C.
  */
 const USAGE_ERROR = 2;
+const DATA_HELP = 'a data directory, as for run --data';
 const DIRECTORY_HELP = 'a data directory, as for run --data, or the directory of one partition';
 
 const program = new Command('millrace')
@@ -42,6 +44,30 @@ program
   .option('--yes', 'do not ask')
   .option('--dry-run', 'say what would be done, and do nothing')
   .action(repairCommand);
+
+program
+  .command('topics')
+  .description('list the topics of a log, also while it is in use')
+  .argument('[directory]', DATA_HELP, './data')
+  .option('--json', 'print a line of JSON for each topic')
+  .action(topicsCommand);
+
+program
+  .command('dump')
+  .description('print records as they stand in the log, also while it is in use')
+  .argument('<directory>', DATA_HELP)
+  .argument('<topic>', 'a topic, or one partition of it, such as orders-0')
+  .option('--from <offset>', 'where to begin in each partition', wholeNumber, 0)
+  .option('--max <count>', 'how many records at most', wholeNumber, Infinity)
+  .option('--json', 'print a line of JSON for each record')
+  .action(dumpCommand);
+
+program
+  .command('groups')
+  .description('list what consumer groups have committed, also while the log is in use')
+  .argument('[directory]', DATA_HELP, './data')
+  .option('--json', 'print a line of JSON for each group and partition')
+  .action(groupsCommand);
 
 try {
   await program.parseAsync();

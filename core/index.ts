@@ -18,27 +18,14 @@ export {
   Consumer,
   type AnyTopic,
   type Assignment,
-  type ConsumerEnvironment,
-  type OffsetToCommit,
-  type PartitionLag,
-  type PollOptions,
+  type OffsetReset,
+  type Rebalance,
   type RecordOf,
 } from './client/consumer.ts';
-export type { OffsetReset } from './client/assigned-partitions.ts';
-export type { Rebalance, RebalanceCallbacks } from './client/rebalancer.ts';
-export type { AutoOffsetReset } from './client/start-offsets.ts';
 export { CONSUMER_DEFAULTS, type ConsumerOptions } from './client/consumer-options.ts';
 export { ConsumerRecord } from './client/consumer-record.ts';
 export { PartitionRecords } from './client/partition-records.ts';
-export {
-  rangeAssignor,
-  roundRobinAssignor,
-  type AssignedMember,
-  type Assignor,
-  type MemberPartitions,
-} from './client/assignors.ts';
-export { cooperativeStickyAssignor, stickyAssignor } from './client/sticky-assignor.ts';
-export type { Subscription } from './broker/consumer-protocol.ts';
+export { rangeAssignor, type AssignedMember, type Assignor } from './client/assignors.ts';
 export {
   Admin,
   type AbortTransaction,
@@ -61,6 +48,14 @@ export {
   type VerifiedPartition,
   type VerifyOptions,
 } from './check/verify.ts';
+export {
+  viewLog,
+  LogView,
+  type GroupView,
+  type PartitionView,
+  type RecordView,
+  type TopicView,
+} from './check/log-view.ts';
 export { repairLog, type Repair, type RepairOptions, type RepairPlan } from './check/repair.ts';
 export { placeOf, type Problem } from './check/finding.ts';
 export { murmur2, partitionOfKey } from './client/partitioner.ts';

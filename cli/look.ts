@@ -1,0 +1,113 @@
+import { InvalidArgumentError } from 'commander';
+import { LogError, viewLog, type LogView, type RecordView } from '../core/index.ts';
+import { count, print, printJson } from './verify.ts';
+
+/** Prints the topics of a log, and where their partitions begin and end. */
+export async function topicsCommand(directory: string, flags: { json?: boolean }): Promise<void> {
+  const view = await viewLog(directory);
+  for (const { topic, config, partitions } of await view.topics()) {
+    if (flags.json === true) {
+      printJson({ topic, config, partitions });
+      continue;
+    }
+    const settings = Object.entries(config).map(([name, value]) => `${name}=${value}`);
+    print([topic, ...settings].join('  '));
+    for (const { partition, firstOffset, nextOffset, bytes } of partitions) {
+      const range = `offsets ${firstOffset} to ${nextOffset}`;
+      print(`  ${partition}: ${range}, ${count(bytes)} bytes`);
+    }
+  }
+}
+
+/** Prints what groups have committed, and how far behind the end that is. */
+export async function groupsCommand(directory: string, flags: { json?: boolean }): Promise<void> {
+  const view = await viewLog(directory);
+  for (const group of await view.groups()) {
+    const { groupId, topic, partition, offset, lag } = group;
+    const behind = lag === undefined ? 'the partition is gone' : `lag ${count(lag)}`;
+    if (flags.json === true) printJson({ ...group, lag: lag ?? null });
+    else print(`${groupId}  ${topic}-${partition}: offset ${offset}, ${behind}`);
+  }
+}
+
+/** The flags of `millrace dump`. */
+export interface DumpFlags {
+  readonly from: number;
+  readonly max: number;
+  readonly json?: boolean;
+}
+
+/** Prints the records of a topic, or of one of its partitions. */
+export async function dumpCommand(
+  directory: string,
+  place: string,
+  flags: DumpFlags,
+): Promise<void> {
+  const view = await viewLog(directory);
+  let left = flags.max;
+  for (const { topic, partition } of await placesOf(view, place)) {
+    if (left <= 0) return;
+    for await (const record of view.records(topic, partition, flags.from)) {
+      printRecord(`${topic}-${partition}`, record, flags.json === true);
+      if (--left <= 0) break;
+    }
+  }
+}
+
+/** A count or an offset, as a flag gives it. */
+export function wholeNumber(value: string): number {
+  if (/^\d{1,15}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError('It must be a whole number, 0 or more.');
+}
+
+/** `orders` is a topic; `orders-1` one of its partitions, unless a topic has that very name. */
+async function placesOf(
+  view: LogView,
+  place: string,
+): Promise<readonly { readonly topic: string; readonly partition: number }[]> {
+  const topics = await view.topics();
+  const found = topics.find(({ topic }) => topic === place);
+  if (found !== undefined) return found.partitions;
+  const partitions = topics.flatMap((topic) => topic.partitions);
+  const one = partitions.filter(({ topic, partition }) => `${topic}-${partition}` === place);
+  if (one.length > 0) return one;
+  const names = topics.map(({ topic }) => topic).join(', ') || 'none';
+  const message = `there is no topic or partition ${place}; there are ${names}`;
+  throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic: place });
+}
+
+function printRecord(place: string, record: RecordView, isJson: boolean): void {
+  const { offset, timestampMs, marker } = record;
+  const [key, value] = [readable(record.key), readable(record.value)];
+  const headers = record.headers.map((header) => [header.key, readable(toBuffer(header.value))]);
+  if (isJson) {
+    const kind = marker === undefined ? {} : { marker };
+    printJson({ partition: place, offset, timestampMs, key, value, headers, ...kind });
+    return;
+  }
+  const time = timestampMs < 0 ? 'no time' : new Date(timestampMs).toISOString();
+  const what = marker === undefined ? `${show(key)}  ${show(value)}` : `(${marker} marker)`;
+  const more = headers.map(([name, header]) => `  ${String(name)}=${show(header)}`).join('');
+  print(`${place}  ${offset}  ${time}  ${what}${more}`);
+}
+
+function toBuffer(bytes: Uint8Array | null): Buffer | null {
+  return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** What bytes say: JSON as what it stands for, text as text, and anything else as hexadecimal. */
+function readable(bytes: Buffer | null): unknown {
+  if (bytes === null) return null;
+  const text = bytes.toString('utf8');
+  const isText = !text.includes('\ufffd') && !/[\0-\x08\x0e-\x1f]/.test(text);
+  if (!isText) return `0x${bytes.toString('hex')}`;
+  try {
+    return /^\s*[[{"]/.test(text) ? (JSON.parse(text) as unknown) : text;
+  } catch {
+    return text; // it only begins like JSON
+  }
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

@@ -1,0 +1,318 @@
+import { join, resolve } from 'node:path';
+import { partitionKey } from '../broker/checkpoint-file.ts';
+import { decodeGroupTopicKey, decodeOffsetValue } from '../broker/coordinator-records.ts';
+import type { TopicConfig } from '../broker/topic-config.ts';
+import { LogError } from '../errors.ts';
+import { LOG_SUFFIX, offsetName, offsetOfName, OFFSET_INDEX_SUFFIX } from '../log/file-names.ts';
+import { OffsetIndex } from '../log/sparse-index.ts';
+import { markerTypeAt, type MarkerType } from '../record/control.ts';
+import { RecordCursor } from '../record/record-cursor.ts';
+import type { Headers } from '../record/record.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf, nodeFileSystem } from '../storage/node-fs.ts';
+import { walkBatches } from './batch-walk.ts';
+import { readRoot, type DataRoot, type FoundPartition } from './data-root.ts';
+import { OFFSETS_TOPIC, partsAt } from './record-schemas.ts';
+
+/** A partition as its files show it at one moment. */
+export interface PartitionView {
+  readonly topic: string;
+  readonly partition: number;
+  /** The first offset that can be read. */
+  readonly firstOffset: number;
+  /** The offset after the last record. */
+  readonly nextOffset: number;
+  /** Of the segments' batches. */
+  readonly bytes: number;
+}
+
+/** A topic as its files show it at one moment. */
+export interface TopicView {
+  readonly topic: string;
+  /** Settings that are not the defaults, in Kafka's names. */
+  readonly config: TopicConfig;
+  readonly partitions: readonly PartitionView[];
+}
+
+/** A record as it stands in the log, whatever became of its transaction. */
+export interface RecordView {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Headers;
+  /** For the record that ends a transaction: how. */
+  readonly marker?: MarkerType;
+}
+
+/** How far a group has read a partition. */
+export interface GroupView {
+  readonly groupId: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** The next offset that the group reads. */
+  readonly offset: number;
+  /** Records behind that, or undefined when the partition is gone. */
+  readonly lag: number | undefined;
+}
+
+/** Looks into a data directory without opening the log. Made by `viewLog`. */
+export class LogView {
+  readonly #fileSystem: FileSystem;
+  readonly #root: DataRoot;
+
+  /** @internal `viewLog` makes them. */
+  constructor(fileSystem: FileSystem, root: DataRoot) {
+    this.#fileSystem = fileSystem;
+    this.#root = root;
+  }
+
+  /**
+   * The topics by name, with where their partitions begin and end.
+   *
+   * @throws LogError KAFKA_STORAGE_ERROR
+   */
+  async topics(): Promise<TopicView[]> {
+    const topics = new Map<string, PartitionView[]>();
+    for (const found of this.#root.partitions) {
+      const partitions = topics.get(found.topic) ?? [];
+      topics.set(found.topic, partitions);
+      partitions.push(await this.#viewPartition(found));
+    }
+    return [...topics].map(([topic, partitions]) => {
+      const config = this.#root.listed.find(({ name }) => name === topic)?.config ?? {};
+      return { topic, config, partitions };
+    });
+  }
+
+  /**
+   * The records of a partition from an offset on, up to the end of what is whole now.
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, CORRUPT_BATCH, UNSUPPORTED_COMPRESSION_TYPE,
+   *   KAFKA_STORAGE_ERROR
+   */
+  async *records(
+    topic: string,
+    partition: number,
+    from = 0,
+  ): AsyncGenerator<RecordView, void, undefined> {
+    const found = this.#find(topic, partition);
+    const bases = await this.#basesOf(found);
+    const first = Math.max(
+      0,
+      bases.findLastIndex((base) => base <= from),
+    );
+    const start = Math.max(from, this.#root.logStarts.get(partitionKey(topic, partition)) ?? 0);
+    for (const [index, base] of bases.entries()) {
+      if (index < first) continue;
+      const isLast = index === bases.length - 1;
+      for await (const record of this.#segmentRecords(found, { base, from: start, isLast })) {
+        if (record.offset >= start) yield record;
+      }
+    }
+  }
+
+  /**
+   * What groups have committed; what is committed in a transaction that is open does not count yet.
+   *
+   * @throws LogError as `records`
+   */
+  async groups(): Promise<GroupView[]> {
+    const committed = new Map<string, Omit<GroupView, 'lag'>>();
+    for (const { topic, partition, directory } of this.#root.partitions) {
+      if (topic !== OFFSETS_TOPIC) continue;
+      await this.#replay({ topic, partition, directory }, committed);
+    }
+    const ends = new Map<string, number>();
+    for (const { topic, partition, directory } of this.#root.partitions) {
+      const { nextOffset } = await this.#viewPartition({ topic, partition, directory });
+      ends.set(partitionKey(topic, partition), nextOffset);
+    }
+    const groups = [...committed.values()].map((group) => {
+      const end = ends.get(partitionKey(group.topic, group.partition));
+      return { ...group, lag: end === undefined ? undefined : Math.max(0, end - group.offset) };
+    });
+    const nameOf = ({ groupId, topic, partition }: GroupView) =>
+      `${groupId} ${topic} ${String(partition).padStart(10, '0')}`;
+    return groups.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  }
+
+  async #replay(
+    found: FoundPartition,
+    committed: Map<string, Omit<GroupView, 'lag'>>,
+  ): Promise<void> {
+    /** Of open transactions, by producer. */
+    const pending = new Map<number, (() => void)[]>();
+    for await (const cursor of this.#cursors(found)) {
+      const { isControl, isTransactional, producerId } = cursor.header;
+      if (isControl) {
+        const changes = pending.get(producerId) ?? [];
+        pending.delete(producerId);
+        if (markerTypeAt(cursor) === 'COMMIT') for (const change of changes) change();
+        continue;
+      }
+      const { key, value } = partsAt(cursor);
+      const decoded = key === null ? undefined : decodeGroupTopicKey(key);
+      if (decoded?.kind !== 'offset') continue;
+      const { groupId, topic, partition } = decoded;
+      const name = JSON.stringify([groupId, topic, partition]);
+      const offset = value === null ? undefined : decodeOffsetValue(value).offset;
+      const change = (): void => {
+        if (offset === undefined) committed.delete(name);
+        else committed.set(name, { groupId, topic, partition, offset });
+      };
+      if (!isTransactional) change();
+      else pending.set(producerId, [...(pending.get(producerId) ?? []), change]);
+    }
+  }
+
+  async *#cursors(found: FoundPartition): AsyncGenerator<RecordCursor, void, undefined> {
+    const bases = await this.#basesOf(found);
+    for (const base of bases) {
+      yield* this.#segmentCursors(found, { base, from: 0, isLast: base === bases.at(-1) });
+    }
+  }
+
+  async *#segmentRecords(
+    found: FoundPartition,
+    options: { readonly base: number; readonly from: number; readonly isLast: boolean },
+  ): AsyncGenerator<RecordView, void, undefined> {
+    for await (const cursor of this.#segmentCursors(found, options)) {
+      const { offset, timestampMs, headers, header } = cursor;
+      const marker = header.isControl ? markerTypeAt(cursor) : undefined;
+      const record = { offset, timestampMs, ...partsAt(cursor), headers };
+      yield marker === undefined ? record : { ...record, marker };
+    }
+  }
+
+  /** A cursor on each record of a segment, from the batch that holds `from` on. */
+  async *#segmentCursors(
+    found: FoundPartition,
+    {
+      base,
+      from,
+      isLast,
+    }: { readonly base: number; readonly from: number; readonly isLast: boolean },
+  ): AsyncGenerator<RecordCursor, void, undefined> {
+    const path = join(found.directory, offsetName(base) + LOG_SUFFIX);
+    const position = await this.#positionOf(found, base, from);
+    const file = await this.#fileSystem.open(path, 'read').catch((cause: unknown) => {
+      throw storageFailure(path, 'open', cause);
+    });
+    try {
+      const cursor = new RecordCursor(found);
+      const sizeBytes = await file.sizeBytes();
+      const anything = () => ({ from: 0, upTo: Infinity });
+      for await (const stretch of walkBatches(file, sizeBytes, anything, position)) {
+        if (stretch.kind === 'damage') {
+          if (isLast && stretch.end === sizeBytes) return; // it is being written, or a crash cut it
+          throw damaged(path, stretch.start, stretch.reason);
+        }
+        if (stretch.header.lastOffset < from) continue;
+        cursor.open(stretch.source, stretch.at);
+        while (cursor.next()) yield cursor;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #viewPartition(found: FoundPartition): Promise<PartitionView> {
+    const { topic, partition, directory } = found;
+    const bases = await this.#basesOf(found);
+    let bytes = 0;
+    for (const base of bases) {
+      const stat = await this.#fileSystem.stat(join(directory, offsetName(base) + LOG_SUFFIX));
+      bytes += stat?.sizeBytes ?? 0;
+    }
+    const start = this.#root.logStarts.get(partitionKey(topic, partition)) ?? 0;
+    const nextOffset = await this.#endOf(found, bases.at(-1) ?? start);
+    return { topic, partition, firstOffset: Math.max(start, bases[0] ?? 0), nextOffset, bytes };
+  }
+
+  /** The offset after the last whole batch of the last segment. */
+  async #endOf(found: FoundPartition, base: number): Promise<number> {
+    const path = join(found.directory, offsetName(base) + LOG_SUFFIX);
+    if ((await this.#fileSystem.stat(path)) === undefined) return base;
+    const position = await this.#positionOf(found, base, Infinity);
+    const file = await this.#fileSystem.open(path, 'read');
+    try {
+      let end = base;
+      const anything = () => ({ from: 0, upTo: Infinity });
+      const stretches = walkBatches(file, await file.sizeBytes(), anything, position);
+      for await (const stretch of stretches) {
+        if (stretch.kind === 'batch') end = stretch.header.lastOffset + 1;
+      }
+      return end;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Where to start looking for an offset: a place that the index names, if a batch stands there. */
+  async #positionOf(found: FoundPartition, base: number, offset: number): Promise<number> {
+    const stem = join(found.directory, offsetName(base));
+    const bytes = await this.#fileSystem.readFile(stem + OFFSET_INDEX_SUFFIX).catch(absent);
+    const size = (await this.#fileSystem.stat(stem + LOG_SUFFIX))?.sizeBytes ?? 0;
+    const index = new OffsetIndex(base);
+    index.load(bytes ?? Buffer.alloc(0), size, Infinity);
+    const { position, lastOffset } = index.lookup(offset);
+    if (position === 0) return 0;
+    const file = await this.#fileSystem.open(stem + LOG_SUFFIX, 'read');
+    try {
+      const anything = () => ({ from: 0, upTo: Infinity });
+      for await (const stretch of walkBatches(file, size, anything, position)) {
+        const isTrue = stretch.kind === 'batch' && stretch.header.lastOffset === lastOffset;
+        return isTrue ? position : 0;
+      }
+      return 0;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #basesOf({ directory }: FoundPartition): Promise<number[]> {
+    const names = (await this.#fileSystem.list(directory)).map(({ name }) => name);
+    const bases = names.map((name) => offsetOfName(name, LOG_SUFFIX));
+    return bases.filter((base) => base !== undefined).sort((a, b) => a - b);
+  }
+
+  #find(topic: string, partition: number): FoundPartition {
+    const found = this.#root.partitions.find(
+      (each) => each.topic === topic && each.partition === partition,
+    );
+    if (found !== undefined) return found;
+    const names = [...new Set(this.#root.partitions.map((each) => each.topic))];
+    const hint = names.includes(topic)
+      ? `it has no partition ${partition}`
+      : `there are ${names.join(', ') || 'none'}`;
+    const message = `there is no ${topic}-${partition} in ${this.#root.directory}: ${hint}`;
+    throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic, partition });
+  }
+}
+
+/**
+ * Looks into a data directory: topics, records, committed offsets. Takes no lock and changes
+ * nothing, so it works while a process has the log open; it sees what is whole in the files, also
+ * of transactions that are open or aborted.
+ *
+ * @throws LogError DIRECTORY_UNUSABLE when there is no log, CORRUPT_FILE when its list of topics or
+ *   checkpoints are damaged.
+ */
+export async function viewLog(
+  directory: string,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<LogView> {
+  const root = await readRoot(fileSystem, resolve(directory));
+  return new LogView(fileSystem, root);
+}
+
+function absent(cause: unknown): undefined {
+  if (errnoOf(cause) !== 'ENOENT') throw cause;
+}
+
+function damaged(file: string, positionBytes: number, reason: string): LogError {
+  const message = `${file} is damaged at byte ${positionBytes}: ${reason}; see millrace verify`;
+  return new LogError('CORRUPT_BATCH', message, { file, positionBytes, reason });
+}
