@@ -92,7 +92,7 @@ async function checkPartition(
   return { ...found, ...partition, findings };
 }
 
-/** The settings of a topic; those that nobody knows are reported elsewhere, and the default here. */
+/** The settings of a topic; unknown ones are reported elsewhere, and the default here. */
 function configOf(listed: ListedTopic | undefined): LogConfig {
   return listed === undefined ? LOG_CONFIG_DEFAULTS : toLogConfig(knownConfig(listed.config));
 }
@@ -288,7 +288,7 @@ type Fix = (found: FoundIn, offset: number | undefined, key: string) => number;
 
 const MEANINGS: Readonly<Record<string, string>> = {
   [RECOVERY_POINT_FILE]:
-    'Where it says too much, the log does not open; where it says too little, opening takes longer.',
+    'Where it says too much, the log does not open; where too little, opening takes longer.',
   [HIGH_WATERMARK_FILE]: 'Only Kafka reads it.',
   [LOG_START_FILE]: 'All records below would be deleted at the next opening: they are there still.',
 };

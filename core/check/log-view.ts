@@ -250,7 +250,7 @@ export class LogView {
     }
   }
 
-  /** Where to start looking for an offset: a place that the index names, if a batch stands there. */
+  /** Where to start looking for an offset: where the index says, if a batch stands there. */
   async #positionOf(found: FoundPartition, base: number, offset: number): Promise<number> {
     const stem = join(found.directory, offsetName(base));
     const bytes = await this.#fileSystem.readFile(stem + OFFSET_INDEX_SUFFIX).catch(absent);

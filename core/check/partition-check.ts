@@ -58,7 +58,7 @@ export interface CheckedPartition {
   readonly counts: Readonly<PartitionCounts>;
   readonly findings: readonly Finding[];
   readonly firstOffset: number;
-  /** The offset after the last batch that was found, or after what is known to be lost behind it. */
+  /** The offset after the last batch that was found, or after what is lost behind it. */
   readonly nextOffset: number;
   /** The epoch that the batches have: undefined when they differ or there are none. */
   readonly leaderEpoch: number | undefined;
@@ -333,8 +333,8 @@ export class PartitionCheck {
       const lost = upTo > from ? `the records at offsets ${from} to ${upTo - 1}` : 'no record';
       const what = `${end - start} bytes are no batch: ${reason}`;
       const meaning =
-        `They held ${lost}. What stands behind them is sound, and can be read again when an empty ` +
-        `batch is in their place: ${REPAIR}`;
+        `They held ${lost}. What stands behind them is sound, and can be read again when an ` +
+        `empty batch is in their place: ${REPAIR}`;
       this.#edit(walk, { ...place, what, meaning }, { start, end, replacement });
     }
     walk.indexes.damage(end, this.#nextOffset);

@@ -8,7 +8,7 @@ import {
 import { NULL_POSITION, type RecordCursor } from '../record/record-cursor.ts';
 
 export const OFFSETS_TOPIC = '__consumer_offsets';
-export const TRANSACTIONS_TOPIC = '__transaction_state';
+const TRANSACTIONS_TOPIC = '__transaction_state';
 
 /**
  * What reads the records of an internal topic, and throws a RangeError for one that is not of its

@@ -53,7 +53,7 @@ async function damageBatch(disk: MemoryFileSystem): Promise<Buffer> {
   return Buffer.from(bytes.subarray(start, start + size));
 }
 
-test('[VERIFY-6] whatever byte is damaged, all records but those of its batch are read', async () => {
+test('[VERIFY-6] whatever byte is damaged, all other batches are read', async () => {
   const whole = await sampleLog();
   const [plainBefore, sureBefore] = [
     await valuesOf(whole.kill(), plain, 'read_uncommitted'),
@@ -83,7 +83,7 @@ test('[VERIFY-6] whatever byte is damaged, all records but those of its batch ar
   expect(cases).toBeGreaterThan(200);
 }, 120_000);
 
-test('[VERIFY-7] what is taken away is kept, with a manifest; offsets go on as before', async () => {
+test('[VERIFY-7] what is taken away is kept, with a manifest; offsets go on', async () => {
   const disk = await sampleLog();
   const damaged = await damageBatch(disk);
   const { keptIn } = await repair(disk);

@@ -27,7 +27,7 @@ export interface RepairPlan {
 /** What a repair has done. */
 export interface Repair {
   readonly isDone: boolean;
-  /** Where the bytes are that were taken away, with a manifest; none where there were no problems. */
+  /** Where the bytes are that were taken away, with a manifest; none if nothing was. */
   readonly keptIn: readonly string[];
   /** The problems that are left. */
   readonly problems: readonly Problem[];
@@ -52,10 +52,10 @@ const CHECKS: OptionChecks<RepairOptions> = {
 const ROUNDS_MAX = 3;
 
 /**
- * Mends what `verifyLog` finds, as far as that can be: makes indexes and checkpoints again, and puts
- * an empty batch in the place of records that cannot be read. The records around them stay, with
- * their offsets, and no offset is given a second time. (Kafka would cut the log there, and fetch the
- * rest from a replica.) All bytes that go are kept in `repair.<n>` beside the partitions.
+ * Mends what `verifyLog` finds, as far as that can be: makes indexes and checkpoints again, and
+ * puts an empty batch in the place of records that cannot be read. The records around them stay,
+ * with their offsets, and no offset is given a second time. (Kafka would cut the log there, and
+ * fetch the rest from a replica.) All bytes that go are kept in `repair.<n>` beside the partitions.
  *
  * Durable when it resolves. After a crash in between it can be called again.
  *
