@@ -50,8 +50,8 @@ export function gatherMends(mends: readonly Mend[]): FileMend[] {
 
 /**
  * Does what is to be done about one file. What it takes away is kept elsewhere by then. Durable
- * when it resolves; a crash in between leaves something that is found and mended the next time: the old
- * file or the new one, and indexes that are missing, but never indexes of another file.
+ * when it resolves; a crash in between leaves something that is found and mended the next time: the
+ * old file or the new one, and indexes that are missing, but never indexes of another file.
  */
 export async function mendFile(fileSystem: FileSystem, mend: FileMend): Promise<void> {
   const { file, content, edits, intervalBytes } = mend;
