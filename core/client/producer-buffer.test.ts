@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
-import { ManualClock } from '../../test/kit/manual-clock.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
 import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { tap } from '../../test/kit/tap.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
