@@ -7,6 +7,7 @@ export interface LogErrorDetails {
   // Kafka's codes.
   CONCURRENT_TRANSACTIONS: { transactionalId: string; state: string };
   CORRUPT_MESSAGE: { topic: string; partition: number; reason: string };
+  FENCED_INSTANCE_ID: { groupId: string; groupInstanceId: string; memberId: string };
   GROUP_ID_NOT_FOUND: { groupId: string };
   GROUP_SUBSCRIBED_TO_TOPIC: { groupId: string; topic: string };
   ILLEGAL_GENERATION: { groupId: string; generation: number; currentGeneration: number };
@@ -59,6 +60,7 @@ export interface LogErrorDetails {
   ABORTED: { operation: string };
   BUFFER_EXHAUSTED: { bufferedBytes: number; limitBytes: number };
   CLOSED: { what: string };
+  CONCURRENT_POLL: { operation: string };
   CORRUPT_BATCH: { file: string; positionBytes: number; reason: string };
   CORRUPT_FILE: { file: string; reason: string };
   DELIVERY_TIMEOUT: { topic: string; partition: number; waitedMs: number };
@@ -68,8 +70,10 @@ export interface LogErrorDetails {
   INVALID_OPTION: { option: string; value: string; allowed: string };
   LOG_LOCKED: { directory: string; ownerPid: number };
   NO_TRANSACTION: { operation: string };
+  NOT_ASSIGNED: { topic: string; partition: number };
   NOT_SUBSCRIBED: { groupId?: string };
   PARTITION_MISMATCH: { topic: string; expected: number; actual: number };
+  REBALANCE_CALLBACK_FAILED: { callback: string };
   SERIALIZATION_FAILED: { topic: string; field: string };
   UNKNOWN_OPTION: { option: string; nearest?: string };
 }

@@ -14,18 +14,29 @@ export {
 export type { ProducerRecord, RecordMetadata } from './client/producer-record.ts';
 export { Transaction, type GroupMetadata } from './client/transaction.ts';
 export { TopicWriter, type Partitioner } from './client/topic-writer.ts';
+export { Consumer, type AnyTopic, type Assignment, type RecordOf } from './client/consumer.ts';
+export type { OffsetReset } from './client/assigned-partitions.ts';
+export type { Rebalance, RebalanceCallbacks } from './client/rebalancer.ts';
+export type { OffsetToCommit } from './client/offset-committer.ts';
+export type { AutoOffsetReset } from './client/start-offsets.ts';
+export { ConsumerPositions, type PartitionLag } from './client/consumer-positions.ts';
 export {
-  Consumer,
-  type AnyTopic,
-  type Assignment,
-  type OffsetReset,
-  type Rebalance,
-  type RecordOf,
-} from './client/consumer.ts';
-export { CONSUMER_DEFAULTS, type ConsumerOptions } from './client/consumer-options.ts';
+  CONSUMER_DEFAULTS,
+  type ConsumerEnvironment,
+  type ConsumerOptions,
+  type PollOptions,
+} from './client/consumer-options.ts';
 export { ConsumerRecord } from './client/consumer-record.ts';
 export { PartitionRecords } from './client/partition-records.ts';
-export { rangeAssignor, type AssignedMember, type Assignor } from './client/assignors.ts';
+export {
+  rangeAssignor,
+  roundRobinAssignor,
+  type AssignedMember,
+  type Assignor,
+  type MemberPartitions,
+} from './client/assignors.ts';
+export { cooperativeStickyAssignor, stickyAssignor } from './client/sticky-assignor.ts';
+export type { MemberSubscription } from './broker/consumer-protocol.ts';
 export {
   Admin,
   type AbortTransaction,
@@ -48,6 +59,7 @@ export {
   type VerifiedPartition,
   type VerifyOptions,
 } from './check/verify.ts';
+export { repairLog, type Repair, type RepairOptions, type RepairPlan } from './check/repair.ts';
 export {
   viewLog,
   LogView,
@@ -56,7 +68,6 @@ export {
   type RecordView,
   type TopicView,
 } from './check/log-view.ts';
-export { repairLog, type Repair, type RepairOptions, type RepairPlan } from './check/repair.ts';
 export { placeOf, type Problem } from './check/finding.ts';
 export { murmur2, partitionOfKey } from './client/partitioner.ts';
 export type * from './broker/broker-api.ts';

@@ -176,11 +176,14 @@ export interface GroupMember {
   readonly groupId: string;
   readonly memberId: string;
   readonly generation: number;
+  /** Of a static member (KIP-345): another one of this id fences it, FENCED_INSTANCE_ID. */
+  readonly groupInstanceId?: string;
 }
 export interface JoinGroupRequest {
   readonly groupId: string;
   /** Empty at the first call; the answer carries the id to go on with. */
   readonly memberId: string;
+  /** Keeps the seat over a restart: who joins with it anew takes the seat of who had it. */
   readonly groupInstanceId?: string;
   readonly clientId: string;
   readonly sessionTimeoutMs: number;
@@ -200,6 +203,8 @@ export interface JoinGroupResponse {
   readonly leaderId: string;
   /** All members, for the leader; empty for the others. */
   readonly members: readonly JoinedMember[];
+  /** For a leader that came back to its seat: the assignment stands (KIP-814). */
+  readonly skipAssignment?: boolean;
 }
 export interface JoinedMember {
   readonly memberId: string;
@@ -215,7 +220,9 @@ export interface SyncGroupResponse {
 }
 export interface LeaveGroupRequest {
   readonly groupId: string;
+  /** May be empty for a static member. */
   readonly memberId: string;
+  readonly groupInstanceId?: string;
 }
 
 export interface OffsetCommitRequest {
@@ -223,6 +230,7 @@ export interface OffsetCommitRequest {
   /** Empty, with generation -1, for a commit from outside the group. */
   readonly memberId: string;
   readonly generation: number;
+  readonly groupInstanceId?: string;
   readonly offsets: readonly CommittedOffset[];
 }
 /**
@@ -230,7 +238,8 @@ export interface OffsetCommitRequest {
  */
 export interface CommittedOffset extends TopicPartition {
   readonly offset: number;
-  readonly metadata: string;
+  /** At most 4,096 bytes of UTF-8; default ''. */
+  readonly metadata?: string;
 }
 export interface OffsetCommitResponse {
   readonly results: readonly PartitionError[];

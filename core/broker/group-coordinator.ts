@@ -82,7 +82,7 @@ export class GroupCoordinator {
   }
 
   leave(request: LeaveGroupRequest): void {
-    this.#existing(request).leave(request.memberId);
+    this.#existing(request).leave(request);
   }
 
   /** Throws unless the committer may commit for the group. */

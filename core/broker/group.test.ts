@@ -116,8 +116,8 @@ describe('states', () => {
     }
     expect(await codeOf(join('m9'))).toBe('UNKNOWN_MEMBER_ID');
     expect(await codeOf(commit('', -1))).toBe('UNKNOWN_MEMBER_ID');
-    group.leave('m0');
-    group.leave('m1');
+    group.leave({ memberId: 'm0' });
+    group.leave({ memberId: 'm1' });
     expect(await codeOf(commit('', -1))).toBe('resolved');
     expect(await codeOf(heartbeat('m0', 2))).toBe('UNKNOWN_MEMBER_ID');
   });
@@ -140,10 +140,10 @@ describe('states', () => {
 describe('members that go', () => {
   test('[GROUP-3] leaving makes the others join anew; the last one empties the group', async () => {
     await pair();
-    group.leave('m0');
+    group.leave({ memberId: 'm0' });
     expect(group.state).toBe('PreparingRebalance');
     expect(await join('m1')).toMatchObject({ generation: 3, leaderId: 'm1' });
-    group.leave('m1');
+    group.leave({ memberId: 'm1' });
     expect(group.state).toBe('Empty');
     expect(await codeOf(join('m1'))).toBe('UNKNOWN_MEMBER_ID');
     expect(await join()).toMatchObject({ generation: 5, leaderId: 'm2' });
@@ -190,7 +190,7 @@ describe('members that go', () => {
     const third = join();
     await Promise.all([join('m0'), join('m1'), third]);
     const waiting = codeOf(sync('m1', 3));
-    group.leave('m0');
+    group.leave({ memberId: 'm0' });
     expect(await waiting).toBe('REBALANCE_IN_PROGRESS');
     const [second] = await Promise.all([join('m1'), join('m2')]);
     expect(second).toMatchObject({ generation: 4, leaderId: 'm1' });
@@ -199,7 +199,7 @@ describe('members that go', () => {
   test('[GROUP-3] one that joins and goes before the others have joined is forgotten', async () => {
     await pair();
     const third = codeOf(join());
-    group.leave('m2');
+    group.leave({ memberId: 'm2' });
     expect(await third).toBe('UNKNOWN_MEMBER_ID');
     await Promise.all([join('m0'), join('m1')]);
     expect(group.memberCount).toBe(2);

@@ -12,6 +12,13 @@ import type {
   SyncGroupResponse,
 } from './broker-api.ts';
 import { CONSUMER_PROTOCOL, decodeSubscription } from './consumer-protocol.ts';
+import {
+  fencedInstance,
+  illegalGeneration,
+  noCommonProtocol,
+  rebalancing,
+  unknownMember,
+} from './group-errors.ts';
 
 /** A promise with its ends. */
 interface Pending<T> {
@@ -55,6 +62,8 @@ export class Group {
   readonly #clock: Clock;
   readonly #events: GroupEvents;
   readonly #members = new Map<string, Member>();
+  /** Instance id to member id, of the static members. */
+  readonly #instances = new Map<string, string>();
   #state: GroupState = 'Empty';
   #protocolType = '';
   #protocol = '';
@@ -86,8 +95,14 @@ export class Group {
   join(request: JoinGroupRequest, newMemberId: () => string): Promise<JoinGroupResponse> {
     const { memberId, protocols, protocolType } = request;
     this.#checkProtocols(protocols, protocolType);
-    const known = memberId === '' ? undefined : this.#member(memberId);
-    if (known !== undefined && !hasChanged(known, request) && this.#hasSeat(known)) {
+    let known = memberId === '' ? undefined : this.#identified(request);
+    if (known === undefined) {
+      const former = this.#members.get(this.#instances.get(request.groupInstanceId ?? '') ?? '');
+      if (former !== undefined) known = this.#replace(former, newMemberId());
+      if (known !== undefined && this.#keepsSeat(known, request)) {
+        return Promise.resolve(this.#takeSeat(known, request));
+      }
+    } else if (!hasChanged(known, request) && this.#hasSeat(known)) {
       return Promise.resolve(this.#joined(known));
     }
     const member = known ?? this.#add(request, newMemberId());
@@ -134,8 +149,11 @@ export class Group {
     if (this.#state === 'PreparingRebalance') throw this.#rebalancing();
   }
 
-  leave(memberId: string): void {
-    const member = this.#member(memberId);
+  /** A static member may be named by its instance id alone. */
+  leave(request: { readonly memberId: string; readonly groupInstanceId?: string }): void {
+    const { groupInstanceId = '' } = request;
+    const memberId = request.memberId || (this.#instances.get(groupInstanceId) ?? '');
+    const member = this.#identified({ ...request, memberId });
     this.#remove(member, this.#unknownMember(memberId));
   }
 
@@ -180,7 +198,7 @@ export class Group {
     const members = [...this.#members.values()];
     if (members.length > 0 && this.#protocolType !== CONSUMER_PROTOCOL) return undefined;
     const subscriptions = members.map(({ protocols: [first] }) =>
-      first === undefined ? [] : decodeSubscription(first.metadata),
+      first === undefined ? [] : decodeSubscription(first.metadata).topics,
     );
     return new Set(subscriptions.flat());
   }
@@ -229,19 +247,71 @@ export class Group {
       session: undefined,
     };
     this.#members.set(memberId, member);
+    const { groupInstanceId } = request;
+    if (groupInstanceId !== undefined) this.#instances.set(groupInstanceId, memberId);
     return member;
   }
 
+  /** Gives a static member's place to who has come back under its id; the former is fenced. */
+  #replace(former: Member, memberId: string): Member {
+    former.session?.cancel();
+    const { groupInstanceId: instanceId = '' } = former;
+    const fenced = fencedInstance(this.groupId, instanceId, former.memberId);
+    former.joining?.reject(fenced);
+    former.syncing?.reject(fenced);
+    const member = { ...former, memberId, joining: undefined, syncing: undefined };
+    // In its place among the members, so that all goes on as if it had never been away.
+    const members = [...this.#members.values()];
+    this.#members.clear();
+    for (const each of members) {
+      const taken = each === former ? member : each;
+      this.#members.set(taken.memberId, taken);
+    }
+    this.#instances.set(instanceId, memberId);
+    if (this.#leaderId === former.memberId) this.#leaderId = memberId;
+    return member;
+  }
+
+  /** True when a member that came back wants what it wanted, so that nothing has to move. */
+  #keepsSeat(member: Member, { protocols }: JoinGroupRequest): boolean {
+    if (this.#state !== 'Stable') return false;
+    const [before, now] = [this.#metadataOf(member), this.#metadataOf({ protocols })];
+    const wanted = [...this.#members.values()].map((each) =>
+      each === member ? { protocols } : each,
+    );
+    if (now === undefined || this.#chooseProtocol(wanted) !== this.#protocol) return false;
+    if (this.#protocolType !== CONSUMER_PROTOCOL) return Buffer.compare(before ?? now, now) === 0;
+    const topics = [before ?? now, now].map((each) => decodeSubscription(each).topics.join());
+    return topics[0] === topics[1];
+  }
+
+  #takeSeat(member: Member, request: JoinGroupRequest): JoinGroupResponse {
+    const { protocols, sessionTimeoutMs, rebalanceTimeoutMs } = request;
+    Object.assign(member, { protocols, sessionTimeoutMs, rebalanceTimeoutMs });
+    this.#touch(member);
+    this.#events.stable(this);
+    return { ...this.#joined(member), skipAssignment: true };
+  }
+
+  #metadataOf({ protocols }: { readonly protocols: readonly GroupProtocol[] }) {
+    return protocols.find(({ name }) => name === this.#protocol)?.metadata;
+  }
+
   #remove(member: Member, error: LogError): void {
-    member.session?.cancel();
     member.joining?.reject(error);
     member.syncing?.reject(error);
-    this.#members.delete(member.memberId);
+    this.#forget(member);
     if (this.#members.size > 0) {
       this.#prepareRebalance();
       return;
     }
     this.#becomeEmpty();
+  }
+
+  #forget(member: Member): void {
+    member.session?.cancel();
+    this.#members.delete(member.memberId);
+    if (member.groupInstanceId !== undefined) this.#instances.delete(member.groupInstanceId);
   }
 
   #becomeEmpty(): void {
@@ -269,33 +339,39 @@ export class Group {
     this.#rebalance ??= this.#clock.setBackgroundTimer(timeoutMs, () => this.#dropAbsent());
   }
 
-  /** Goes on without the members that did not join anew in time. */
+  /**
+   * Goes on without the members that did not join anew in time. Static ones keep their place, and
+   * get their share, until their session ends.
+   */
   #dropAbsent(): void {
     this.#rebalance = undefined;
     for (const member of [...this.#members.values()]) {
-      if (member.joining !== undefined) continue;
-      member.session?.cancel();
-      this.#members.delete(member.memberId);
+      if (member.joining === undefined && member.groupInstanceId === undefined) {
+        this.#forget(member);
+      }
     }
-    if (this.#members.size > 0) this.#completeJoin();
-    else this.#becomeEmpty();
+    const members = [...this.#members.values()];
+    if (members.length === 0) this.#becomeEmpty();
+    else if (members.some(({ joining }) => joining !== undefined)) this.#completeJoin();
+    else this.#prepareRebalance(); // nobody there to lead
   }
 
   #completeJoin(): void {
     this.#rebalance?.cancel();
     this.#rebalance = undefined;
     this.generation++;
-    this.#protocol = this.#chooseProtocol();
-    if (!this.#members.has(this.#leaderId)) {
-      const [first] = this.#members.keys();
-      this.#leaderId = present(first, 'a generation has a member');
+    this.#protocol = this.#chooseProtocol([...this.#members.values()]);
+    if (this.#members.get(this.#leaderId)?.joining === undefined) {
+      const first = [...this.#members.values()].find(({ joining }) => joining !== undefined);
+      this.#leaderId = present(first, 'a generation has a member that joined').memberId;
     }
     this.#state = 'CompletingRebalance';
     for (const member of this.#members.values()) {
       const { joining } = member;
       member.joining = undefined;
+      if (joining === undefined) continue; // static, and away
       this.#touch(member);
-      present(joining, 'all members have joined').resolve(this.#joined(member));
+      joining.resolve(this.#joined(member));
     }
   }
 
@@ -309,7 +385,7 @@ export class Group {
       leaderId: this.#leaderId,
       members: members.map(({ memberId, groupInstanceId, protocols }) => ({
         memberId,
-        metadata: protocols.find(({ name }) => name === this.#protocol)?.metadata ?? NO_ASSIGNMENT,
+        metadata: this.#metadataOf({ protocols }) ?? NO_ASSIGNMENT,
         ...(groupInstanceId !== undefined && { groupInstanceId }),
       })),
     };
@@ -328,8 +404,7 @@ export class Group {
   }
 
   /** The protocol that all members know and most of them prefer. */
-  #chooseProtocol(): string {
-    const members = [...this.#members.values()];
+  #chooseProtocol(members: readonly { readonly protocols: readonly GroupProtocol[] }[]): string {
     const common = this.#commonProtocols(members);
     const votes = new Map<string, number>();
     for (const { protocols } of members) {
@@ -351,14 +426,10 @@ export class Group {
     const members = [...this.#members.values(), { protocols }];
     const fits = this.#members.size === 0 || protocolType === this.#protocolType;
     if (fits && this.#commonProtocols(members).size > 0) return;
-    const names = protocols.map(({ name }) => name);
-    const known = names.join(', ');
-    const message =
-      `group ${this.groupId} has no protocol in common with a member ` + `that knows ${known}`;
-    throw new LogError('INCONSISTENT_GROUP_PROTOCOL', message, {
-      groupId: this.groupId,
-      protocols: names,
-    });
+    throw noCommonProtocol(
+      this.groupId,
+      protocols.map(({ name }) => name),
+    );
   }
 
   /** The member is alive: its session starts anew. */
@@ -376,28 +447,31 @@ export class Group {
     return member;
   }
 
-  #checked({ memberId, generation }: GroupMember): Member {
-    const member = this.#member(memberId);
+  /** The member; the newest of its instance id, or it is fenced. */
+  #identified(request: { readonly memberId: string; readonly groupInstanceId?: string }): Member {
+    const { memberId, groupInstanceId } = request;
+    if (groupInstanceId !== undefined) {
+      const current = this.#instances.get(groupInstanceId);
+      if (current !== undefined && current !== memberId) {
+        throw fencedInstance(this.groupId, groupInstanceId, memberId);
+      }
+    }
+    return this.#member(memberId);
+  }
+
+  #checked(request: GroupMember): Member {
+    const { generation } = request;
+    const member = this.#identified(request);
     if (generation === this.generation) return member;
-    const { groupId, generation: currentGeneration } = this;
-    const message =
-      `group ${groupId} is at generation ${currentGeneration}; ` +
-      `this member is at ${generation}`;
-    throw new LogError('ILLEGAL_GENERATION', message, { groupId, generation, currentGeneration });
+    throw illegalGeneration(this.groupId, generation, this.generation);
   }
 
   #unknownMember(memberId: string): LogError {
-    const { groupId } = this;
-    const message =
-      `group ${groupId} has no member ${memberId}: ` + 'it left, or its session ended; join again';
-    return new LogError('UNKNOWN_MEMBER_ID', message, { groupId, memberId });
+    return unknownMember(this.groupId, memberId);
   }
 
   #rebalancing(): LogError {
-    const { groupId } = this;
-    return new LogError('REBALANCE_IN_PROGRESS', `group ${groupId} is rebalancing; join again`, {
-      groupId,
-    });
+    return rebalancing(this.groupId);
   }
 }
 

@@ -102,6 +102,11 @@ export class StructReader {
     this.#bytes = bytes;
   }
 
+  /** True while there is something behind what was read. */
+  get hasMore(): boolean {
+    return this.#position < this.#bytes.length;
+  }
+
   int8(): number {
     return this.#bytes.readInt8(this.#advance(1));
   }

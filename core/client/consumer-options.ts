@@ -1,4 +1,7 @@
+import type { Clock } from '../clock.ts';
 import type { IsolationLevel } from '../broker/broker-api.ts';
+import type { Logger } from '../logger.ts';
+import type { Random } from '../random.ts';
 import {
   anything,
   checkOptions,
@@ -10,11 +13,13 @@ import {
   type OptionChecks,
 } from '../options.ts';
 import { rangeAssignor, type Assignor } from './assignors.ts';
+import type { AutoOffsetReset } from './start-offsets.ts';
+import { cooperativeStickyAssignor } from './sticky-assignor.ts';
 
 /** Kafka's consumer settings, in camelCase; sizes in bytes, times in milliseconds. */
 export interface ConsumerOptions {
   /** Where to begin in a partition for which the group has committed nothing. */
-  readonly autoOffsetReset?: 'earliest' | 'latest' | 'none';
+  readonly autoOffsetReset?: AutoOffsetReset;
   readonly autoCommitIntervalMs?: number;
   readonly clientId?: string;
   /** Commit what was handed out, every `autoCommitIntervalMs` and at the end. Needs a `groupId`. */
@@ -24,6 +29,12 @@ export interface ConsumerOptions {
   readonly fetchMinBytes?: number;
   /** Members of one group divide the partitions among them, and its committed offsets are kept. */
   readonly groupId?: string;
+  /**
+   * Makes the consumer a static member (KIP-345): closed, it keeps its seat until its session ends,
+   * and who comes back under this id has the same partitions without a rebalance. Of two that run
+   * at once, the later one fences the earlier.
+   */
+  readonly groupInstanceId?: string;
   readonly heartbeatIntervalMs?: number;
   readonly isolationLevel?: IsolationLevel;
   readonly maxPartitionFetchBytes?: number;
@@ -31,9 +42,30 @@ export interface ConsumerOptions {
   readonly maxPollRecords?: number;
   /** How long it takes at most until partitions that a topic has got are read. */
   readonly metadataMaxAgeMs?: number;
+  /**
+   * What becomes of a consumer whose next offset is gone, by retention for instance: it goes where
+   * `autoOffsetReset` says and tells so (`resets$`, a warning), or its polls fail.
+   */
+  readonly offsetOutOfRange?: 'reset' | 'fail';
+  /** By preference; the group takes one that all its members know. */
   readonly partitionAssignmentStrategy?: readonly Assignor[];
   readonly sessionTimeoutMs?: number;
   /** Ends waiting polls and iterations. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a consumer takes from outside. */
+export interface ConsumerEnvironment {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+}
+
+/** How one poll waits. */
+export interface PollOptions {
+  /** Milliseconds; default: until there are records. */
+  readonly maxWaitMs?: number;
+  /** Ends this poll with ABORTED, and nothing else: the next one goes on. Kafka: `wakeup`. */
   readonly signal?: AbortSignal;
 }
 
@@ -57,12 +89,25 @@ export const CONSUMER_DEFAULTS = {
   maxPollRecords: 500,
   // Kafka: 5 min. In the same process a look costs next to nothing.
   metadataMaxAgeMs: 10_000,
-  partitionAssignmentStrategy: [rangeAssignor],
+  offsetOutOfRange: 'reset',
+  partitionAssignmentStrategy: [rangeAssignor, cooperativeStickyAssignor],
   sessionTimeoutMs: 45_000,
 } as const satisfies ConsumerOptions;
 
+const ALLOWED_RESETS =
+  '"earliest", "latest", "none", { timestampMs } or { byDurationMs } with an integer, 0 or more';
+
+function isReset(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) {
+    return value === 'earliest' || value === 'latest' || value === 'none';
+  }
+  const [[field, ms] = [], ...others] = Object.entries(value) as [string, unknown][];
+  const isKnown = field === 'timestampMs' || field === 'byDurationMs';
+  return isKnown && others.length === 0 && Number.isSafeInteger(ms) && (ms as number) >= 0;
+}
+
 const CHECKS: OptionChecks<ConsumerOptions> = {
-  autoOffsetReset: oneOf('earliest', 'latest', 'none'),
+  autoOffsetReset: (value) => (isReset(value) ? undefined : ALLOWED_RESETS),
   autoCommitIntervalMs: integer(0),
   clientId: text,
   enableAutoCommit: flag,
@@ -70,12 +115,14 @@ const CHECKS: OptionChecks<ConsumerOptions> = {
   fetchMaxWaitMs: integer(0),
   fetchMinBytes: integer(0),
   groupId: text,
+  groupInstanceId: text,
   heartbeatIntervalMs: integer(1),
   isolationLevel: oneOf('read_uncommitted', 'read_committed'),
   maxPartitionFetchBytes: integer(1),
   maxPollIntervalMs: integer(1),
   maxPollRecords: integer(1),
   metadataMaxAgeMs: integer(0),
+  offsetOutOfRange: oneOf('reset', 'fail'),
   partitionAssignmentStrategy: (value) =>
     Array.isArray(value) && value.length > 0 ? undefined : 'a list of assignors',
   sessionTimeoutMs: integer(1),

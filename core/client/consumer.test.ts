@@ -7,7 +7,8 @@ import type { FetchRequest } from '../broker/broker-api.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { json, string } from '../serde/text.ts';
-import { Consumer, type OffsetReset } from './consumer.ts';
+import type { OffsetReset } from './assigned-partitions.ts';
+import { Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { openLog, type Log, type OpenLogOptions } from './log.ts';
 import { topic } from './topic.ts';
@@ -226,9 +227,7 @@ describe('where to begin', () => {
 
   test('[CONSUMER-4] an offset that is gone is told by resets$, or is an error', async () => {
     await using log = await logWith(10);
-    const consumer = reader(log);
-    await consumer.commit([{ ...first, offset: 2, metadata: '' }]);
-    await consumer.close();
+    await log.consumer({ groupId: 'readers' }).commit([{ ...first, offset: 2 }]);
     await log.admin().deleteRecords([{ ...first, offset: 6 }]);
     await using strict = reader(log, { autoOffsetReset: 'none', groupId: 'readers' });
     expect(await codeOf(strict.poll())).toBe('OFFSET_OUT_OF_RANGE');

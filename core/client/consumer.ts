@@ -1,31 +1,34 @@
-import { Subject, type Observable } from 'rxjs';
+import { Observable } from 'rxjs';
 import { sleep, systemClock, type Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
-import { systemRandom, type Random } from '../random.ts';
+import { stderrLogger } from '../logger.ts';
+import { systemRandom } from '../random.ts';
 import type {
   BrokerApi,
   CommittedOffset,
   GroupMember,
   TopicPartition,
 } from '../broker/broker-api.ts';
-import { partitionKey } from '../broker/checkpoint-file.ts';
+import { AssignedPartitions } from './assigned-partitions.ts';
+import { allPartitions } from './assignors.ts';
 import {
   consumerSettings,
+  type ConsumerEnvironment,
   type ConsumerOptions,
   type ConsumerSettings,
+  type PollOptions,
 } from './consumer-options.ts';
+import { ConsumerPositions } from './consumer-positions.ts';
 import { ConsumerRecord } from './consumer-record.ts';
-import { Fetcher, type Position } from './fetcher.ts';
 import { GroupMembership } from './group-membership.ts';
-import { HeldRecords } from './held-records.ts';
-import { OffsetCommitter } from './offset-committer.ts';
+import { OffsetCommitter, type OffsetToCommit } from './offset-committer.ts';
 import type { PartitionRecords } from './partition-records.ts';
 import { PartitionWatch } from './partition-watch.ts';
-import { committedOffsets, listedOffset, startOffsets, type Place } from './start-offsets.ts';
+import { Rebalancer, type Rebalance, type RebalanceCallbacks } from './rebalancer.ts';
+import { committedOffsets } from './start-offsets.ts';
 import type { Topic } from './topic.ts';
 import { countPartitions, ensureTopic } from './topic-metadata.ts';
 import type { GroupMetadata } from './transaction.ts';
-import { unlessAborted } from './unless-aborted.ts';
 
 /** The records of a topic, or of several. */
 export type RecordOf<T> = T extends Topic<infer K, infer V> ? ConsumerRecord<K, V> : never;
@@ -41,164 +44,203 @@ export interface Assignment<T extends AnyTopic = AnyTopic> {
   readonly offset?: number;
 }
 
-/** An offset could not be read, and the consumer went to another by `autoOffsetReset`. */
-export interface OffsetReset extends TopicPartition {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** A new generation of the group: what this member has now. */
-export interface Rebalance {
-  readonly generation: number;
-  readonly partitions: readonly TopicPartition[];
-}
-
 /** How long to wait for a transaction that is about to commit offsets before asking again. */
 const UNSTABLE_RETRY_MS = 20;
 
 /**
- * Reads records. One user at a time: `poll` and iteration must not overlap. Made by
- * `log.consumer()`.
+ * Reads records. One reader at a time: `poll` and iteration must not overlap. Made by
+ * `log.consumer()`. For RxJS, `from(consumer)` is an Observable of the records; who does
+ * asynchronous work uses `for await` or `poll`, which wait for it.
  *
  * @example
  * for await (const order of log.consumer({ groupId: 'audit' }).subscribe([orders])) { ... }
  */
-export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements AsyncDisposable {
+export class Consumer<R extends ConsumerRecord = ConsumerRecord>
+  extends ConsumerPositions
+  implements AsyncDisposable
+{
   readonly #api: BrokerApi;
   readonly #clock: Clock;
   readonly #options: ConsumerSettings;
-  readonly #fetcher: Fetcher;
+  readonly #partitions: AssignedPartitions<R>;
   readonly #committer: OffsetCommitter;
   readonly #membership: GroupMembership | undefined;
-  readonly #handles = new Map<string, AnyTopic>();
-  /** What has been fetched and is being handed out, oldest first. */
-  readonly #held = new HeldRecords<R>((records) => this.#record(records));
-  /** Partitions that are this consumer's and whose position is not known yet. */
-  #unplaced: readonly Place[] = [];
-  /** What to tell of the newest seat, once all its partitions are placed. */
-  #rebalance: Rebalance | undefined;
-  #isSubscribed = false;
-  /** True until all partitions of a subscription without a group were found. */
-  #mustFindPartitions = false;
-  readonly #partitions: PartitionWatch;
+  readonly #rebalancer: Rebalancer | undefined;
+  readonly #handles: Map<string, AnyTopic>;
+  /** Who says what is read: a subscription, or the caller; undefined before either. */
+  #source: 'subscribe' | 'assign' | undefined;
+  /** True when what is to be read was changed, until the next look at what there is. */
+  #isChanged = false;
+  /** Without a group: what a subscription found. */
+  readonly #watch: PartitionWatch;
+  /** What reads now; a second reader is refused. */
+  #reader: string | undefined;
   #closing: Promise<void> | undefined;
   /** Ends what waits when the consumer is closed or told to stop. */
-  readonly #ended = new AbortController();
-  readonly #resets = new Subject<OffsetReset>();
-  readonly #rebalances = new Subject<Rebalance>();
+  readonly #ended: AbortController;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(
     api: BrokerApi,
     options: ConsumerOptions = {},
-    environment: { readonly clock?: Clock; readonly random?: Random } = {},
+    environment: ConsumerEnvironment = {},
   ) {
     const all = consumerSettings(options);
-    const { clock = systemClock, random = systemRandom } = environment;
+    const { clock = systemClock, random = systemRandom, logger = stderrLogger } = environment;
+    const { groupId, groupInstanceId, isolationLevel } = all;
+    const handles = new Map<string, AnyTopic>();
+    const reading = { ...all, groupId, api, clock, logger };
+    const partitions = new AssignedPartitions(reading, ({ topic, partition, cursor }) => {
+      return new ConsumerRecord(handles.get(topic)!, partition, cursor) as R;
+    });
+    const ended = new AbortController();
+    super({ api, clock, isolationLevel, partitions, ended: ended.signal });
     this.#api = api;
     this.#clock = clock;
     this.#options = all;
-    this.#fetcher = new Fetcher({ api, ...all });
-    this.#partitions = new PartitionWatch(api, clock, all.metadataMaxAgeMs);
+    this.#handles = handles;
+    this.#partitions = partitions;
+    this.#ended = ended;
+    this.#watch = new PartitionWatch(api, clock, all.metadataMaxAgeMs);
     this.#committer = new OffsetCommitter({
       api,
       clock,
-      isAutomatic: all.groupId !== undefined && all.enableAutoCommit,
+      isAutomatic: groupId !== undefined && all.enableAutoCommit,
       intervalMs: all.autoCommitIntervalMs,
       member: () => this.#member(),
-      positions: () => this.#fetcher.positions,
+      positions: () => this.#partitions.positions,
     });
-    this.#ended.signal.addEventListener('abort', () => this.#fetcher.interrupt());
+    this.#ended.signal.addEventListener('abort', () => this.#partitions.interrupt());
     all.signal?.addEventListener('abort', this.#end);
-    const { groupId } = all;
     if (groupId === undefined) return;
     this.#membership = new GroupMembership({
+      ...all,
       api,
       clock,
       groupId,
+      groupInstanceId,
       clientId: `${all.clientId}-${Math.floor(random.next() * 1e9)}`,
-      sessionTimeoutMs: all.sessionTimeoutMs,
-      heartbeatIntervalMs: all.heartbeatIntervalMs,
-      maxPollIntervalMs: all.maxPollIntervalMs,
-      metadataMaxAgeMs: all.metadataMaxAgeMs,
       assignors: all.partitionAssignmentStrategy,
       countPartitions: (topics) => countPartitions(api, topics, this.#handles),
     });
+    this.#rebalancer = new Rebalancer({
+      clock,
+      logger,
+      groupId,
+      membership: this.#membership,
+      partitions: this.#partitions,
+      committer: this.#committer,
+      topics: () => this.#ensureTopics(),
+    });
   }
 
-  /** What happened to the member's seat in its group. */
+  /** What happened to the member's seat in its group; nothing without a `groupId`. */
   get rebalances$(): Observable<Rebalance> {
-    return this.#rebalances.asObservable();
-  }
-
-  /** Each time the consumer could not go on where it stood. */
-  get resets$(): Observable<OffsetReset> {
-    return this.#resets.asObservable();
+    return this.#rebalancer?.rebalances$ ?? NEVER_ANY;
   }
 
   /**
    * Reads these topics as a member of the group, or, without a `groupId`, all their partitions.
-   * Replaces an earlier call. Nothing happens before the next poll.
+   * Replaces an earlier call. Nothing happens before the next poll, which makes topics that do not
+   * exist.
+   *
+   * @param callbacks are waited for when partitions come and go; only with a `groupId`.
    */
-  subscribe<T extends AnyTopic>(topics: readonly T[]): Consumer<RecordOf<T>> {
+  subscribe<T extends AnyTopic>(
+    topics: readonly T[],
+    callbacks?: RebalanceCallbacks,
+  ): Consumer<RecordOf<T>> {
+    const wasSubscribed = this.#source === 'subscribe';
     this.#handles.clear();
     for (const topic of topics) this.#handles.set(topic.name, topic);
-    for (const place of this.assignment) if (!this.#handles.has(place.topic)) this.#drop(place);
-    this.#isSubscribed = true;
-    this.#mustFindPartitions = true;
+    const mayStay = (place: TopicPartition) => wasSubscribed && this.#handles.has(place.topic);
+    // A member is told of what goes: by the next poll, which gives it up.
+    const isMember = wasSubscribed && this.#membership !== undefined;
+    if (!isMember) {
+      this.#partitions.drop(this.#partitions.owned.filter((place) => !mayStay(place)));
+    }
+    this.#source = 'subscribe';
+    this.#isChanged = true;
+    if (this.#rebalancer !== undefined) this.#rebalancer.callbacks = callbacks;
     this.#membership?.requireRejoin();
     return this as unknown as Consumer<RecordOf<T>>;
   }
 
   /**
-   * Reads exactly these partitions, instead of what a group would give. Replaces an earlier call.
+   * Reads nothing more. A member commits (with auto-commit), gives up its partitions and leaves.
+   *
+   * @throws LogError REBALANCE_CALLBACK_FAILED: the seat is given up all the same.
+   */
+  async unsubscribe(): Promise<void> {
+    try {
+      if (this.#source === 'subscribe') await this.#rebalancer?.leave(false);
+    } finally {
+      this.#partitions.drop(this.#partitions.owned);
+      this.#handles.clear();
+      this.#source = undefined;
+      this.#isChanged = true;
+    }
+  }
+
+  /**
+   * Reads exactly these partitions, instead of what a group would give. Replaces an earlier call,
+   * and ends a subscription.
+   *
+   * @throws LogError OFFSET_OUT_OF_RANGE where neither an offset nor `autoOffsetReset` says where
+   *   to begin; PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG
    */
   async assign<T extends AnyTopic>(
     assignments: readonly Assignment<T>[],
   ): Promise<Consumer<RecordOf<T>>> {
-    for (const place of this.#fetcher.positions) this.#drop(place);
-    this.#unplaced = [];
+    await this.unsubscribe();
+    this.#source = 'assign';
     for (const { topic } of assignments) {
       if (this.#handles.has(topic.name)) continue;
       this.#handles.set(topic.name, topic);
       await ensureTopic(this.#api, topic);
     }
-    this.#unplaced = assignments.map(({ topic, partition, offset }) => {
-      return { topic: topic.name, partition, offset };
-    });
-    await this.#place();
-    while (this.#unplaced.length > 0) {
+    this.#partitions.add(
+      assignments.map(({ topic, partition, offset }) => {
+        return { topic: topic.name, partition, offset };
+      }),
+    );
+    await this.#partitions.place();
+    while (!this.#partitions.isPlaced) {
       this.#checkRunning();
       await sleep(this.#clock, UNSTABLE_RETRY_MS);
-      await this.#place();
+      await this.#partitions.place();
     }
     return this as unknown as Consumer<RecordOf<T>>;
   }
 
   /**
    * Returns the next records: as soon as there are any, at most `maxPollRecords`, none after
-   * `maxWaitMs` (default: wait until there are some). With auto-commit, what the poll before
-   * returned is committed by this call or a later one.
+   * `maxWaitMs`. With auto-commit, what the poll before returned is committed by this call or a
+   * later one. A member joins its group here, and hears of rebalances.
    *
-   * @throws LogError OFFSET_OUT_OF_RANGE with `autoOffsetReset: 'none'`, CORRUPT_BATCH,
-   *   UNKNOWN_TOPIC_OR_PARTITION, ABORTED by the signal. Records before the place of an error are
-   *   returned first; the error comes again until a seek goes past it.
+   * @throws LogError OFFSET_OUT_OF_RANGE with `autoOffsetReset: 'none'` or `offsetOutOfRange:
+   *   'fail'`, CORRUPT_BATCH, UNKNOWN_TOPIC_OR_PARTITION, ABORTED by a signal. Records before the
+   *   place of an error are returned first; the error comes again until a seek goes past it.
+   * @throws LogError REBALANCE_CALLBACK_FAILED once, the next poll goes on; FENCED_INSTANCE_ID for
+   *   ever: another consumer has the `groupInstanceId`; CONCURRENT_POLL, NOT_SUBSCRIBED.
    */
-  async poll(options: { readonly maxWaitMs?: number } = {}): Promise<R[]> {
-    const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
-    const records: R[] = [];
-    const { maxPollRecords } = this.#options;
-    do {
-      await this.#fill(deadlineMs);
-      while (records.length < maxPollRecords) {
-        const next = this.#held.next(records.length > 0);
-        if (next === undefined) break;
-        records.push(next.record);
-        next.position.offset = next.record.offset + 1;
-      }
-      // What was fetched may hold nothing that a reader gets to see.
-    } while (records.length === 0 && this.#clock.monotonicMs() < deadlineMs);
-    return records;
+  poll(options: PollOptions = {}): Promise<R[]> {
+    return this.#alone('poll', async () => {
+      const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
+      const records: R[] = [];
+      const { maxPollRecords } = this.#options;
+      do {
+        if (!(await this.#fill(deadlineMs, options.signal))) break;
+        while (records.length < maxPollRecords) {
+          const next = this.#partitions.next(records.length > 0);
+          if (next === undefined) break;
+          records.push(next.record);
+          next.position.offset = next.record.offset + 1;
+        }
+        // What was fetched may hold nothing that a reader gets to see.
+      } while (records.length === 0 && this.#clock.monotonicMs() < deadlineMs);
+      return records;
+    });
   }
 
   /**
@@ -207,93 +249,89 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
    *
    * @throws LogError as `poll`.
    */
-  async pollBatches(options: { readonly maxWaitMs?: number } = {}): Promise<PartitionRecords[]> {
-    await this.#fill(this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity));
-    return this.#held.takeAll().map(({ records }) => records);
+  pollBatches(options: PollOptions = {}): Promise<PartitionRecords[]> {
+    return this.#alone('pollBatches', async () => {
+      const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
+      const mayRead = await this.#fill(deadlineMs, options.signal);
+      return mayRead ? this.#partitions.takeAll() : [];
+    });
   }
 
   /**
    * Iterates until the signal aborts or the loop is left. A record counts as handed out when the
    * next is asked for.
+   *
+   * @throws LogError as `poll`.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
     const { signal, maxPollRecords } = this.#options;
-    for (;;) {
-      try {
-        await this.#fill(Infinity);
-      } catch (error) {
-        if (signal?.aborted === true && LogError.is(error, 'ABORTED')) return;
-        throw error;
+    this.#beginReading('iteration');
+    try {
+      for (;;) {
+        try {
+          await this.#fill(Infinity);
+        } catch (error) {
+          if (signal?.aborted === true && LogError.is(error, 'ABORTED')) return;
+          throw error;
+        }
+        // After so many, commits and rebalances get their turn, as between two polls.
+        for (let count = 0; count < maxPollRecords && !this.#isChanged; count++) {
+          const next = this.#partitions.next(false);
+          if (next === undefined) break;
+          const { position, record } = next;
+          yield record;
+          // After a seek meanwhile this is a position that nobody has any more.
+          position.offset = record.offset + 1;
+          this.#membership?.notePoll();
+          if (signal?.aborted === true) return;
+        }
       }
-      // After so many, commits and rebalances get their turn, as between two polls.
-      for (let count = 0; count < maxPollRecords; count++) {
-        const next = this.#held.next(false);
-        if (next === undefined) break;
-        const { position, record } = next;
-        yield record;
-        // After a seek meanwhile this is a position that nobody has any more.
-        position.offset = record.offset + 1;
-        this.#membership?.notePoll();
-        if (signal?.aborted === true) return;
-      }
+    } finally {
+      this.#reader = undefined;
     }
   }
 
-  /** The partitions that are read now. */
-  get assignment(): TopicPartition[] {
-    return this.#fetcher.positions.map(({ topic, partition }) => ({ topic, partition }));
-  }
-
-  /**
-   * The offset of the next record to be handed out; undefined for a partition that is not read.
-   */
-  position(place: TopicPartition): number | undefined {
-    return this.#fetcher.find(place)?.offset;
-  }
-
-  /** Goes on from `offset`. */
-  seek(place: TopicPartition, offset: number): void {
-    const { topic, partition } = place;
-    const position = this.#fetcher.find(place);
-    if (position === undefined) {
-      const message = `this consumer does not read ${topic}-${partition}`;
-      throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic, partition });
-    }
-    this.#readFrom({ topic, partition, offset, isPaused: position.isPaused });
-  }
-
-  /** Hands out nothing more of these partitions until `resume`; the seat in the group is kept. */
-  pause(places: readonly TopicPartition[]): void {
-    for (const place of places) {
-      const position = this.#fetcher.find(place);
-      if (position !== undefined) position.isPaused = true;
-    }
-  }
-
-  /** Goes on with paused partitions where they were paused. */
-  resume(places: readonly TopicPartition[]): void {
-    for (const place of places) {
-      const position = this.#fetcher.find(place);
-      if (position?.isPaused !== true) continue;
-      position.isPaused = false;
-      this.#fetcher.interrupt();
-    }
+  /** The topics that are subscribed; none with `assign`. */
+  get subscription(): string[] {
+    return this.#source === 'subscribe' ? [...this.#handles.keys()] : [];
   }
 
   /**
    * Commits what has been handed out, or `offsets`: the **next** offset of each partition. Durable
-   * when it resolves.
+   * when it resolves, with the records below. Need not be waited for: commits are made in the order
+   * of the calls, and those that wait for one under way go together.
    *
-   * @throws LogError NOT_SUBSCRIBED without a groupId; REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION,
-   *   UNKNOWN_MEMBER_ID when the partitions may be another member's by now: not committed.
+   * @throws LogError NOT_SUBSCRIBED without a groupId; NOT_ASSIGNED for a partition that is not
+   *   this consumer's; REBALANCE_IN_PROGRESS, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID,
+   *   FENCED_INSTANCE_ID when the partitions may be another member's by now;
+   *   OFFSET_METADATA_TOO_LARGE, KAFKA_STORAGE_ERROR, DISK_FULL. None of them is committed then.
    */
-  async commit(offsets?: readonly CommittedOffset[]): Promise<void> {
+  async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
     this.#groupId(); // or there is nobody to commit for
+    if (this.#source === 'subscribe') this.#membership?.checkSeat();
+    // Who neither subscribed nor assigned commits for the group from outside.
+    if (this.#source !== undefined) for (const each of offsets ?? []) this.#partitions.check(each);
     await this.#committer.commit(offsets);
   }
 
   /**
-   * What the group has committed for the partitions, by partition key; missing where it has not.
+   * Commits that a record, and all before it in its partition, is done with: the offset behind it.
+   *
+   * @throws LogError as `commit`.
+   */
+  commitRecord(
+    record: Pick<R, 'topic' | 'partition' | 'offset'>,
+    options: { readonly metadata?: string } = {},
+  ): Promise<void> {
+    const { topic, partition, offset } = record;
+    return this.commit([{ topic, partition, offset: offset + 1, ...options }]);
+  }
+
+  /**
+   * What the group has committed for the partitions, by partition key (`orders-0`); missing where
+   * it has not.
+   *
+   * @throws LogError NOT_SUBSCRIBED without a groupId.
    */
   async committed(places: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
     const request = { groupId: this.#groupId(), places, requireStable: false };
@@ -301,14 +339,22 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return found;
   }
 
-  /** For `transaction.sendOffsets`: who this consumer is in its group. */
+  /**
+   * For `transaction.sendOffsets`: who this consumer is in its group.
+   *
+   * @throws LogError NOT_SUBSCRIBED without a groupId; UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
+   *   without a seat.
+   */
   groupMetadata(): GroupMetadata {
     return this.#member();
   }
 
   /**
-   * Commits (with auto-commit), leaves the group and ends the consumer. After the log was closed
-   * there is nothing left to do, and that is no error.
+   * Commits (with auto-commit), gives up its partitions, leaves the group and ends the consumer. A
+   * static member keeps its seat until its session ends. After the log was closed there is nothing
+   * left to do, and that is no error.
+   *
+   * @throws LogError REBALANCE_CALLBACK_FAILED: the consumer is closed all the same.
    */
   close(): Promise<void> {
     // Later, so that who is woken finds it closed.
@@ -325,22 +371,13 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     this.#end();
     this.#options.signal?.removeEventListener('abort', this.#end);
     try {
-      await this.#committer.commitAutomatically();
+      if (this.#source === 'subscribe') await this.#rebalancer?.leave(true);
+      else await this.#committer.commitAutomatically();
     } catch (error) {
       if (!LogError.is(error, 'CLOSED')) throw error;
     } finally {
-      await this.#leave();
-    }
-  }
-
-  async #leave(): Promise<void> {
-    try {
-      await this.#membership?.leave();
-    } catch (error) {
-      if (!LogError.is(error, 'CLOSED')) throw error;
-    } finally {
-      this.#resets.complete();
-      this.#rebalances.complete();
+      this.#partitions.resets.complete();
+      this.#rebalancer?.complete();
     }
   }
 
@@ -348,9 +385,26 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     this.#ended.abort();
   };
 
-  #checkRunning(): void {
-    const { signal } = this.#options;
-    if (this.#closing !== undefined || signal?.aborted === true) throw this.#endError();
+  #beginReading(operation: string): void {
+    if (this.#reader !== undefined) {
+      const message = `${operation} while the consumer's ${this.#reader} is under way`;
+      throw new LogError('CONCURRENT_POLL', message, { operation });
+    }
+    this.#reader = operation;
+  }
+
+  async #alone<T>(operation: string, read: () => Promise<T>): Promise<T> {
+    this.#beginReading(operation);
+    try {
+      return await read();
+    } finally {
+      this.#reader = undefined;
+    }
+  }
+
+  #checkRunning(signal?: AbortSignal): void {
+    if (this.#closing !== undefined) throw this.#endError();
+    if (this.#options.signal?.aborted === true || signal?.aborted === true) throw this.#endError();
   }
 
   #endError(): LogError {
@@ -361,115 +415,64 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return new LogError('ABORTED', message, { operation: 'poll' });
   }
 
-  /** Sees to it that something is held, or that `deadlineMs` is over. */
-  async #fill(deadlineMs: number): Promise<void> {
-    for (;;) {
-      this.#checkRunning();
-      this.#membership?.notePoll();
-      if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
-      await this.#ensureAssigned();
-      if (this.#held.hasAny()) return;
-      const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-      const waitMs = this.#unplaced.length > 0 ? Math.min(leftMs, UNSTABLE_RETRY_MS) : leftMs;
-      for (const fetched of await this.#fetcher.take(waitMs)) {
-        // A seek may have come while this was on its way.
-        if (this.#fetcher.isCurrent(fetched.position)) this.#held.add(fetched);
+  /**
+   * Sees to it that something is held, or that `deadlineMs` is over; false when nothing may be
+   * handed out.
+   */
+  async #fill(deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
+    const wake = (): void => this.#partitions.interrupt();
+    signal?.addEventListener('abort', wake);
+    try {
+      for (;;) {
+        this.#checkRunning(signal);
+        this.#membership?.notePoll();
+        if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
+        if (!(await this.#ensureAssigned(deadlineMs, signal))) return false;
+        if (this.#partitions.hasAny()) return true;
+        const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+        const { isPlaced } = this.#partitions;
+        this.#checkRunning(signal); // an interrupt is only heard by who waits already
+        await this.#partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
+        if (this.#partitions.hasAny() || leftMs === 0) return true;
       }
-      await this.#handleErrors();
-      if (this.#held.hasAny() || leftMs === 0) return;
+    } finally {
+      signal?.removeEventListener('abort', wake);
     }
   }
 
-  async #ensureAssigned(): Promise<void> {
-    if (!this.#isSubscribed) {
-      if (this.#fetcher.positions.length === 0) throw this.#notSubscribed();
-    } else if (this.#membership === undefined) {
-      if (this.#mustFindPartitions || (await this.#partitions.hasChanged())) {
-        this.#take(await this.#allPartitions(), true);
-      }
-      this.#mustFindPartitions = false;
-    } else if (this.#membership.mustRejoin) {
-      await this.#rejoin(this.#membership);
+  /** False while a member waits for its seat. */
+  async #ensureAssigned(deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
+    if (this.#source === undefined) throw this.#notSubscribed();
+    const wasChanged = this.#isChanged;
+    this.#isChanged = false;
+    if (this.#source === 'subscribe' && this.#rebalancer !== undefined) {
+      const { signal: ended } = this.#ended;
+      const hasSeat = await this.#rebalancer.advance({
+        deadlineMs,
+        signal: signal === undefined ? ended : AbortSignal.any([ended, signal]),
+        reason: () => this.#endError(),
+      });
+      if (!hasSeat) return false;
+    } else if (this.#source === 'subscribe' && (wasChanged || (await this.#watch.hasChanged()))) {
+      this.#isChanged = true; // until it is done
+      this.#partitions.add(await this.#allPartitions());
+      this.#isChanged = false;
     }
-    if (this.#unplaced.length > 0) await this.#place();
-    if (this.#unplaced.length === 0) this.#announce();
+    await this.#partitions.place();
+    if (this.#partitions.isPlaced) this.#rebalancer?.announce();
+    return true;
   }
 
-  #announce(): void {
-    const rebalance = this.#rebalance;
-    this.#rebalance = undefined;
-    if (rebalance !== undefined) this.#rebalances.next(rebalance);
-  }
-
-  async #rejoin(membership: GroupMembership): Promise<void> {
-    await this.#committer.commitAutomatically();
+  async #ensureTopics(): Promise<readonly string[]> {
     for (const topic of this.#handles.values()) await ensureTopic(this.#api, topic);
-    const seat = await unlessAborted(
-      membership.join([...this.#handles.keys()]),
-      this.#ended.signal,
-      () => this.#endError(),
-    );
-    const { generation, partitions, isContinuous } = seat;
-    this.#take(partitions, isContinuous);
-    this.#rebalance = { generation, partitions };
-  }
-
-  /** Has exactly these partitions from here on; those it had before go on where they are. */
-  #take(partitions: readonly TopicPartition[], mayKeep: boolean): void {
-    for (const place of this.#fetcher.positions) {
-      if (!mayKeep || !partitions.some((each) => isSame(each, place))) this.#drop(place);
-    }
-    this.#unplaced = partitions.filter((place) => this.#fetcher.find(place) === undefined);
+    return [...this.#handles.keys()];
   }
 
   async #allPartitions(): Promise<TopicPartition[]> {
     const topics = [...this.#handles.keys()];
     const counts = await countPartitions(this.#api, topics, this.#handles);
-    this.#partitions.note(topics, counts);
-    return [...counts].flatMap(([topic, count]) =>
-      Array.from({ length: count }, (_, partition) => ({ topic, partition })),
-    );
-  }
-
-  /** Begins to read the partitions without a position, as far as it can be told from where. */
-  async #place(): Promise<void> {
-    const { groupId, isolationLevel, autoOffsetReset } = this.#options;
-    const options = { groupId, isolationLevel, autoOffsetReset };
-    const starts = await startOffsets(this.#api, this.#unplaced, options);
-    this.#unplaced = this.#unplaced.filter(({ topic, partition }) => {
-      const offset = starts.get(partitionKey(topic, partition));
-      if (offset === undefined) return true;
-      this.#readFrom({ topic, partition, offset, isPaused: false });
-      return false;
-    });
-  }
-
-  #readFrom(position: Position): void {
-    this.#held.drop(position);
-    this.#fetcher.add(position);
-  }
-
-  #drop(place: TopicPartition): void {
-    this.#fetcher.remove(place);
-    this.#held.drop(place);
-  }
-
-  async #handleErrors(): Promise<void> {
-    for (const { position, error } of this.#fetcher.takeErrors()) {
-      const { autoOffsetReset, isolationLevel } = this.#options;
-      if (!LogError.is(error, 'OFFSET_OUT_OF_RANGE') || autoOffsetReset === 'none') throw error;
-      const { topic, partition } = position;
-      const request = { spec: autoOffsetReset, isolationLevel };
-      const to = await listedOffset(this.#api, position, request);
-      if (!this.#fetcher.isCurrent(position)) continue; // somebody knew better
-      this.seek(position, to);
-      this.#resets.next({ topic, partition, from: error.details.offset, to });
-    }
-  }
-
-  #record({ topic, partition, cursor }: PartitionRecords): R {
-    const handle = this.#handles.get(topic);
-    return new ConsumerRecord(handle as AnyTopic, partition, cursor) as R;
+    this.#watch.note(topics, counts);
+    return allPartitions(counts);
   }
 
   #groupId(): string {
@@ -481,18 +484,16 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
 
   /** Who commits: the member, or for partitions assigned by hand nobody in particular. */
   #member(): GroupMember {
-    const membership = this.#isSubscribed ? this.#membership : undefined;
+    const membership = this.#source === 'subscribe' ? this.#membership : undefined;
+    membership?.checkSeat();
     return membership?.member ?? { groupId: this.#groupId(), memberId: '', generation: -1 };
   }
 
   #notSubscribed(): LogError {
-    const { groupId } = this.#options;
-    const details = groupId === undefined ? {} : { groupId };
     const message = 'the consumer has neither subscribed nor assigned';
-    return new LogError('NOT_SUBSCRIBED', message, details);
+    return new LogError('NOT_SUBSCRIBED', message, {});
   }
 }
 
-function isSame(a: TopicPartition, b: TopicPartition): boolean {
-  return a.partition === b.partition && a.topic === b.topic;
-}
+/** Of a consumer without a group. */
+const NEVER_ANY = new Observable<never>();

@@ -6,8 +6,6 @@ import type {
   JoinGroupResponse,
   TopicPartition,
 } from '../broker/broker-api.ts';
-import type { Assignor } from './assignors.ts';
-import { PartitionWatch } from './partition-watch.ts';
 import {
   CONSUMER_PROTOCOL,
   decodeAssignment,
@@ -15,11 +13,15 @@ import {
   encodeAssignment,
   encodeSubscription,
 } from '../broker/consumer-protocol.ts';
+import type { AssignedMember, Assignor, MemberPartitions } from './assignors.ts';
+import { PartitionWatch } from './partition-watch.ts';
+import { withoutTransfers } from './sticky-assignor.ts';
 
 export interface GroupMembershipOptions {
   readonly api: BrokerApi;
   readonly clock: Clock;
   readonly groupId: string;
+  readonly groupInstanceId: string | undefined;
   readonly clientId: string;
   readonly sessionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
@@ -42,20 +44,28 @@ export interface Seat {
 }
 
 /** Errors of a member that has to join again as a new one. */
-const LOST = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION']);
+const LOST: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION']);
+/** Errors that a member who leaves need not care about. */
+const GONE: ReadonlySet<string> = new Set([...LOST, 'FENCED_INSTANCE_ID']);
 
 /** One consumer's seat in its group: joins, keeps the seat by heartbeats, learns of rebalances. */
 export class GroupMembership {
+  /** True when what stays is kept during a rebalance: all assignors are cooperative. */
+  readonly isCooperative: boolean;
   readonly #options: GroupMembershipOptions;
   #memberId = '';
   #generation = -1;
-  /** The generation of the last seat. */
-  #seatGeneration = -1;
+  /** The last seat. */
+  #last: MemberPartitions = { generation: -1, partitions: [] };
   #heartbeat: Timer | undefined;
   /** Raised when heartbeats under way no longer matter. */
   #heartbeatRound = 0;
   #mustRejoin = true;
   #hasLeft = false;
+  /** Why the seat was lost, until somebody asks. */
+  #loss: string | undefined;
+  /** Another has this member's instance id: there is no way back. */
+  #fenced: LogError | undefined;
   /** When the member last asked for records. */
   #polledMs: number;
   /** As leader: what the last division went by. */
@@ -64,14 +74,17 @@ export class GroupMembership {
   constructor(options: GroupMembershipOptions) {
     this.#options = options;
     this.#polledMs = options.clock.monotonicMs();
+    this.isCooperative = options.assignors.every((assignor) => assignor.isCooperative === true);
   }
 
   /** Who commits: the member of this generation. */
   get member(): GroupMember {
+    const { groupId, groupInstanceId } = this.#options;
     return {
-      groupId: this.#options.groupId,
+      groupId,
       memberId: this.#memberId,
       generation: this.#generation,
+      ...(groupInstanceId !== undefined && { groupInstanceId }),
     };
   }
 
@@ -80,7 +93,7 @@ export class GroupMembership {
     return this.#mustRejoin;
   }
 
-  /** Says that the subscription has changed. */
+  /** Says that the subscription has changed, or that something was given up. */
   requireRejoin(): void {
     this.#mustRejoin = true;
   }
@@ -90,23 +103,52 @@ export class GroupMembership {
     this.#polledMs = this.#options.clock.monotonicMs();
   }
 
+  /** Why the seat was lost behind the member's back; undefined when it was not. Tells it once. */
+  takeLoss(): string | undefined {
+    const loss = this.#loss;
+    this.#loss = undefined;
+    return loss;
+  }
+
+  /** @throws LogError FENCED_INSTANCE_ID once another has the instance id. */
+  checkNotFenced(): void {
+    if (this.#fenced !== undefined) throw this.#fenced;
+  }
+
+  /**
+   * Throws where the member may not commit because it has no seat.
+   *
+   * @throws LogError UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
+   */
+  checkSeat(): void {
+    this.checkNotFenced();
+    if (this.#memberId !== '') return;
+    const { groupId } = this.#options;
+    const reason = this.#loss ?? 'it has not joined yet';
+    const message = `the consumer has no seat in group ${groupId}: ${reason}; poll to join`;
+    throw new LogError('UNKNOWN_MEMBER_ID', message, { groupId, memberId: '' });
+  }
+
   /**
    * Joins, or joins anew, and returns the seat of this generation.
    *
-   * @throws LogError CLOSED when the member has left meanwhile.
+   * @param owned what the member keeps meanwhile.
+   * @throws LogError CLOSED when the member has left meanwhile, FENCED_INSTANCE_ID
    */
-  async join(topics: readonly string[]): Promise<Seat> {
+  async join(topics: readonly string[], owned: readonly TopicPartition[]): Promise<Seat> {
     const { memberId } = this.member;
-    const lastGeneration = this.#seatGeneration;
+    const { generation: lastGeneration } = this.#last;
     this.#stopHeartbeat();
     for (;;) {
       try {
         this.#checkStays();
-        const partitions = await this.#joinOnce(topics);
+        this.checkNotFenced();
+        const kept = this.#memberId === memberId ? owned : [];
+        const partitions = await this.#joinOnce(topics, kept);
         this.#mustRejoin = false;
         this.#startHeartbeat();
         const generation = this.#generation;
-        this.#seatGeneration = generation;
+        this.#last = { generation, partitions };
         const isSame = memberId !== '' && memberId === this.#memberId;
         // In a generation that it missed, others may have had its partitions.
         const isContinuous = isSame && generation - lastGeneration <= 1;
@@ -117,11 +159,18 @@ export class GroupMembership {
     }
   }
 
-  /** Gives the seat up, for good. A join that is under way leaves when it is through. */
+  /**
+   * Gives the seat up, for good. A join that is under way leaves when it is through. A static
+   * member says nothing: its seat waits for it until its session ends.
+   */
   async leave(): Promise<void> {
     this.#hasLeft = true;
-    const memberId = this.#giveUp();
-    if (memberId !== '') await this.#leaveAs(memberId);
+    await this.#leaveAs(this.#giveUp());
+  }
+
+  /** Gives the seat up for now; `join` takes another. */
+  async pauseMembership(): Promise<void> {
+    await this.#leaveAs(this.#giveUp());
   }
 
   /** Forgets the seat without a word to the group; returns who had it. */
@@ -135,9 +184,10 @@ export class GroupMembership {
   }
 
   async #leaveAs(memberId: string): Promise<void> {
-    const { api, groupId } = this.#options;
+    const { api, groupId, groupInstanceId } = this.#options;
+    if (memberId === '' || groupInstanceId !== undefined) return;
     await api.leaveGroup({ groupId, memberId }).catch((error: unknown) => {
-      if (!(error instanceof LogError) || !LOST.has(error.code)) throw error;
+      if (!(error instanceof LogError) || !GONE.has(error.code)) throw error;
     });
   }
 
@@ -150,25 +200,38 @@ export class GroupMembership {
   /** Takes note of an answer that says the seat is lost or moves; false for other errors. */
   #noteLoss(error: unknown): boolean {
     if (!(error instanceof LogError)) return false;
+    if (error.code === 'FENCED_INSTANCE_ID') this.#fenced = error;
     const isLost = LOST.has(error.code);
-    if (isLost) this.#giveUp();
+    if (isLost || this.#fenced !== undefined) this.#giveUp();
     if (!isLost && error.code !== 'REBALANCE_IN_PROGRESS') return false;
     this.#mustRejoin = true;
     return true;
   }
 
-  async #joinOnce(topics: readonly string[]): Promise<TopicPartition[]> {
-    const { api, groupId, clientId, assignors, sessionTimeoutMs, maxPollIntervalMs } =
-      this.#options;
-    const metadata = encodeSubscription(topics);
+  async #joinOnce(
+    topics: readonly string[],
+    owned: readonly TopicPartition[],
+  ): Promise<TopicPartition[]> {
+    const { api, clientId, assignors, sessionTimeoutMs, maxPollIntervalMs } = this.#options;
+    const { groupId, memberId, groupInstanceId } = this.member;
+    const ownedPartitions = this.isCooperative ? owned : [];
     const joined = await api.joinGroup({
       groupId,
-      memberId: this.#memberId,
+      memberId,
       clientId,
       sessionTimeoutMs,
       rebalanceTimeoutMs: maxPollIntervalMs,
       protocolType: CONSUMER_PROTOCOL,
-      protocols: assignors.map(({ name }) => ({ name, metadata })),
+      protocols: assignors.map((assignor) => ({
+        name: assignor.name,
+        metadata: encodeSubscription({
+          topics,
+          ownedPartitions,
+          generation: this.#generation,
+          userData: assignor.userData?.(this.#last),
+        }),
+      })),
+      ...(groupInstanceId !== undefined && { groupInstanceId }),
     });
     if (this.#hasLeft) await this.#leaveAs(joined.memberId);
     this.#checkStays();
@@ -182,15 +245,15 @@ export class GroupMembership {
   }
 
   async #assign(joined: JoinGroupResponse) {
-    const members = joined.members.map(({ memberId, metadata }) => ({
-      memberId,
-      topics: decodeSubscription(metadata),
-    }));
+    const members = joined.members.map(({ metadata, ...member }): AssignedMember => {
+      return { ...member, ...decodeSubscription(metadata) };
+    });
     const topics = [...new Set(members.flatMap((member) => member.topics))].sort();
     const { api, clock, metadataMaxAgeMs } = this.#options;
     const partitions = await this.#options.countPartitions(topics);
     this.#divided = new PartitionWatch(api, clock, metadataMaxAgeMs);
     this.#divided.note(topics, partitions);
+    if (joined.skipAssignment === true) return [];
     const assignor = this.#options.assignors.find(({ name }) => name === joined.protocol);
     if (assignor === undefined) {
       const { groupId } = this.#options;
@@ -200,7 +263,8 @@ export class GroupMembership {
         protocols: [joined.protocol],
       });
     }
-    const assigned = assignor.assign(members, partitions);
+    const divided = assignor.assign(members, partitions);
+    const assigned = assignor.isCooperative === true ? withoutTransfers(divided, members) : divided;
     return members.map(({ memberId }) => ({
       memberId,
       assignment: encodeAssignment(assigned.get(memberId) ?? []),
@@ -221,6 +285,7 @@ export class GroupMembership {
     try {
       if (clock.monotonicMs() - this.#polledMs > maxPollIntervalMs) {
         // Nobody asks for its records; others may.
+        this.#loss = `it was not polled for maxPollIntervalMs=${maxPollIntervalMs} and left`;
         await this.#leaveAs(this.#giveUp());
         return;
       }
@@ -231,7 +296,9 @@ export class GroupMembership {
       if (hasChanged) this.#mustRejoin = true;
       this.#startHeartbeat();
     } catch (error) {
-      if (round === this.#heartbeatRound && !this.#noteLoss(error)) this.#mustRejoin = true;
+      if (round !== this.#heartbeatRound) return;
+      if (!this.#noteLoss(error)) this.#mustRejoin = true;
+      if (this.#memberId === '') this.#loss = (error as Error).message;
     }
   }
 

@@ -10,7 +10,7 @@ import { systemRandom, type Random } from '../random.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
 import { Admin } from './admin.ts';
-import type { ConsumerOptions } from './consumer-options.ts';
+import type { ConsumerEnvironment, ConsumerOptions } from './consumer-options.ts';
 import { Consumer, type AnyTopic, type RecordOf } from './consumer.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 
@@ -35,10 +35,10 @@ export class Log implements AsyncDisposable {
   readonly api: BrokerApi;
   readonly directory: string;
   readonly #broker: Broker;
-  readonly #environment: { readonly clock: Clock; readonly random: Random };
+  readonly #environment: Required<ConsumerEnvironment>;
 
   /** @internal `openLog` makes them. */
-  constructor(broker: Broker, directory: string, environment: { clock: Clock; random: Random }) {
+  constructor(broker: Broker, directory: string, environment: Required<ConsumerEnvironment>) {
     this.#broker = broker;
     this.api = broker;
     this.directory = directory;
@@ -120,5 +120,5 @@ export async function openLog(directory: string, options: OpenLogOptions = {}): 
   const { fileSystem = nodeFileSystem } = options;
   const path = resolve(directory);
   const broker = await Broker.open({ directory: path, fileSystem, clock, random, logger });
-  return new Log(broker, path, { clock, random });
+  return new Log(broker, path, { clock, random, logger });
 }

@@ -1,14 +1,29 @@
 import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
-import type { BrokerApi, CommittedOffset, GroupMember } from '../broker/broker-api.ts';
+import { Exclusive } from '../exclusive.ts';
+import type {
+  BrokerApi,
+  CommittedOffset,
+  GroupMember,
+  TopicPartition,
+} from '../broker/broker-api.ts';
+import { partitionKey } from '../broker/checkpoint-file.ts';
 import type { Position } from './fetcher.ts';
+import { throwFirst } from './throw-first.ts';
+
+/** What to commit of a partition: the **next** offset to read, and what to keep beside it. */
+export interface OffsetToCommit extends TopicPartition {
+  readonly offset: number;
+  /** At most 4096 bytes; default: nothing. */
+  readonly metadata?: string;
+}
 
 export interface OffsetCommitterOptions {
   readonly api: BrokerApi;
   readonly clock: Clock;
   readonly isAutomatic: boolean;
   readonly intervalMs: number;
-  /** Who commits. */
+  /** Who commits. @throws LogError when nobody may. */
   readonly member: () => GroupMember;
   /** Where the consumer stands. */
   readonly positions: () => readonly Position[];
@@ -16,14 +31,27 @@ export interface OffsetCommitterOptions {
 
 /** Errors that say that another member may have the partitions. */
 const SEAT_LOST: ReadonlySet<string> = new Set([
-  'REBALANCE_IN_PROGRESS',
+  'FENCED_INSTANCE_ID',
   'ILLEGAL_GENERATION',
+  'REBALANCE_IN_PROGRESS',
   'UNKNOWN_MEMBER_ID',
 ]);
 
-/** Commits the positions of a consumer for its group: when told to, and now and then by itself. */
+/** Offsets that go with the next request, by partition key. */
+interface NextRequest {
+  readonly offsets: Map<string, CommittedOffset>;
+  readonly sent: Promise<void>;
+}
+
+/**
+ * Commits the positions of a consumer for its group: when told to, and now and then by itself. One
+ * request at a time, in the order of the calls; what comes while one is under way goes with the
+ * next, the later offset of a partition instead of the earlier one.
+ */
 export class OffsetCommitter {
   readonly #options: OffsetCommitterOptions;
+  readonly #requests = new Exclusive();
+  #next: NextRequest | undefined;
   #lastMs: number;
   /** What was committed last of a position: an idle consumer has nothing to commit. */
   readonly #committed = new WeakMap<Position, number>();
@@ -34,17 +62,23 @@ export class OffsetCommitter {
   }
 
   /** @throws LogError as `Consumer.commit` */
-  async commit(offsets?: readonly CommittedOffset[]): Promise<void> {
-    const { api, member, positions, clock } = this.#options;
-    const wanted =
-      offsets ??
-      positions().map(({ topic, partition, offset }) => {
-        return { topic, partition, offset, metadata: '' };
-      });
+  async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
+    const wanted = offsets ?? this.#options.positions().map(offsetOf);
     if (wanted.length === 0) return;
-    const { results } = await api.offsetCommit({ ...member(), offsets: wanted });
-    const failed = results.find(({ error }) => error !== undefined)?.error;
-    if (failed !== undefined) throw LogError.fromData(failed);
+    this.#next ??= { offsets: new Map(), sent: this.#requests.run(() => this.#send()) };
+    const { offsets: next, sent } = this.#next;
+    for (const { topic, partition, offset, metadata = '' } of wanted) {
+      next.set(partitionKey(topic, partition), { topic, partition, offset, metadata });
+    }
+    await sent;
+  }
+
+  async #send(): Promise<void> {
+    const { api, member, clock } = this.#options;
+    const offsets = [...(this.#next?.offsets.values() ?? [])];
+    this.#next = undefined;
+    const { results } = await api.offsetCommit({ ...member(), offsets });
+    throwFirst(results);
     this.#lastMs = clock.monotonicMs();
   }
 
@@ -65,9 +99,7 @@ export class OffsetCommitter {
     const moved = positions().filter(
       (position) => position.offset !== this.#committed.get(position),
     );
-    const offsets = moved.map(({ topic, partition, offset }) => {
-      return { topic, partition, offset, metadata: '' };
-    });
+    const offsets = moved.map(offsetOf);
     try {
       await this.commit(offsets);
     } catch (error) {
@@ -78,4 +110,8 @@ export class OffsetCommitter {
       this.#committed.set(position, offsets[index]!.offset);
     }
   }
+}
+
+function offsetOf({ topic, partition, offset }: Position): OffsetToCommit {
+  return { topic, partition, offset };
 }

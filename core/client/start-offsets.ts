@@ -3,20 +3,35 @@ import type {
   BrokerApi,
   CommittedOffset,
   IsolationLevel,
+  ListedOffset,
   OffsetSpec,
   TopicPartition,
 } from '../broker/broker-api.ts';
 import { partitionKey } from '../broker/checkpoint-file.ts';
+import { throwFirst } from './throw-first.ts';
 
 /** A partition to be read, and from where if that is known. */
 export interface Place extends TopicPartition {
   readonly offset?: number | undefined;
 }
 
+/**
+ * Where to begin in a partition for which the group has committed nothing: at its first or behind
+ * its last record, at the first one stamped `timestampMs` (milliseconds since 1970) or later, or
+ * stamped at most `byDurationMs` ago (Kafka: KIP-1106); behind the last where there is none such.
+ * With `none` it is an error.
+ */
+export type AutoOffsetReset =
+  | 'earliest'
+  | 'latest'
+  | 'none'
+  | { readonly timestampMs: number }
+  | { readonly byDurationMs: number };
+
 export interface StartOptions {
   readonly groupId: string | undefined;
   readonly isolationLevel: IsolationLevel;
-  readonly autoOffsetReset: 'earliest' | 'latest' | 'none';
+  readonly autoOffsetReset: AutoOffsetReset;
 }
 
 /**
@@ -28,9 +43,9 @@ export interface StartOptions {
 export async function startOffsets(
   api: BrokerApi,
   places: readonly Place[],
-  options: StartOptions,
+  options: StartOptions & { readonly nowMs: number },
 ): Promise<Map<string, number>> {
-  const { groupId, isolationLevel, autoOffsetReset } = options;
+  const { groupId } = options;
   const unknown = places.filter(({ offset }) => offset === undefined);
   const { found, unstable } =
     groupId === undefined || unknown.length === 0
@@ -41,11 +56,29 @@ export async function startOffsets(
     const key = partitionKey(place.topic, place.partition);
     if (unstable.has(key)) continue;
     const known = place.offset ?? found.get(key)?.offset;
-    if (known === undefined && autoOffsetReset === 'none') throw noOffset(place);
-    const spec = autoOffsetReset === 'latest' ? 'latest' : 'earliest';
-    starts.set(key, known ?? (await listedOffset(api, place, { spec, isolationLevel })));
+    starts.set(key, known ?? (await resetOffset(api, place, options)));
   }
   return starts;
+}
+
+/**
+ * Where `autoOffsetReset` leads.
+ *
+ * @throws LogError OFFSET_OUT_OF_RANGE with `none`.
+ */
+export async function resetOffset(
+  api: BrokerApi,
+  place: TopicPartition,
+  options: Omit<StartOptions, 'groupId'> & { readonly nowMs: number },
+): Promise<number> {
+  const { autoOffsetReset: to, isolationLevel, nowMs } = options;
+  if (to === 'none') throw noOffset(place);
+  const spec =
+    typeof to !== 'object' || 'timestampMs' in to ? to : { timestampMs: nowMs - to.byDurationMs };
+  const [found] = await listedOffsets(api, [place], { spec, isolationLevel });
+  if (found !== undefined && found.offset >= 0) return found.offset;
+  const [end] = await listedOffsets(api, [place], { spec: 'latest', isolationLevel });
+  return end?.offset ?? 0;
 }
 
 /** Committed offsets of a group, by partition key. */
@@ -81,18 +114,17 @@ export async function committedOffsets(
   return { found, unstable };
 }
 
-/** The offset that a partition has at `spec`. */
-export async function listedOffset(
+/** The offsets that partitions have at `spec`, in their order; -1 where no record answers it. */
+export async function listedOffsets(
   api: BrokerApi,
-  { topic, partition }: TopicPartition,
+  places: readonly TopicPartition[],
   request: { readonly spec: OffsetSpec; readonly isolationLevel: IsolationLevel },
-): Promise<number> {
+): Promise<readonly ListedOffset[]> {
   const { spec, isolationLevel } = request;
-  const place = { topic, partition, spec };
-  const { partitions } = await api.listOffsets({ isolationLevel, partitions: [place] });
-  const [found] = partitions;
-  if (found?.error !== undefined) throw LogError.fromData(found.error);
-  return found?.offset ?? 0;
+  const wanted = places.map(({ topic, partition }) => ({ topic, partition, spec }));
+  const { partitions } = await api.listOffsets({ isolationLevel, partitions: wanted });
+  throwFirst(partitions);
+  return partitions;
 }
 
 function noOffset({ topic, partition }: TopicPartition): LogError {
