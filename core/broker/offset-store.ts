@@ -251,7 +251,7 @@ export class OffsetStore {
   ): Promise<Appended & { readonly checked: readonly Checked[] }> {
     const commitMs = this.#clock.nowMs();
     const syncs: Promise<void>[] = [];
-    const checked = offsets.map(({ topic, partition, offset, metadata }) => {
+    const checked = offsets.map(({ topic, partition, offset, metadata = '' }) => {
       const sizeBytes = Buffer.byteLength(metadata);
       if (sizeBytes > METADATA_BYTES_MAX) throw metadataTooLarge(sizeBytes);
       const { log } = this.#topics.partition({ topic, partition });

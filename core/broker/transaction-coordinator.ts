@@ -155,28 +155,36 @@ export class TransactionCoordinator {
     const transaction = this.#owned(request);
     if (!isSettled(transaction)) throw concurrent(transaction);
     for (const each of partitions) this.#options.topics.partition(each);
-    const { partitions: known, state } = transaction;
-    const added = partitions.filter(
-      ({ topic, partition }) => !known.has(partitionKey(topic, partition)),
+    const { partitions: known, joining, state, producerEpoch } = transaction;
+    const added = new Map(
+      partitions
+        .map((each) => [partitionKey(each.topic, each.partition), each] as const)
+        .filter(([key]) => !known.has(key) || joining.has(key)),
     );
-    if (added.length === 0 && state === 'Ongoing') return;
+    if (added.size === 0 && state === 'Ongoing') return;
     if (state !== 'Ongoing') {
       transaction.state = 'Ongoing';
       transaction.startedMs = this.#options.clock.nowMs();
     }
-    for (const { topic, partition } of added) {
-      known.set(partitionKey(topic, partition), { topic, partition });
-    }
+    for (const [key, { topic, partition }] of added) known.set(key, { topic, partition });
     transaction.isRecorded = false;
     if (!this.#hasDurableMarkers(transaction)) return;
+    // Nothing is written to them before they are saved: what came in while the save failed would
+    // be of a transaction that nobody ends.
+    for (const key of added.keys()) joining.add(key);
     try {
       await this.#save(transaction);
+      // Another request may have failed to add the same ones meanwhile; this one has.
+      if (transaction.producerEpoch !== producerEpoch) return; // it was ended
+      for (const [key, { topic, partition }] of added) known.set(key, { topic, partition });
     } catch (cause) {
       // Markers for partitions without data would do no harm, but who asks again must be answered
       // by what is on the disk.
-      for (const { topic, partition } of added) known.delete(partitionKey(topic, partition));
+      for (const key of added.keys()) if (joining.has(key)) known.delete(key);
       if (known.size === 0 && isSettled(transaction)) transaction.state = state;
       throw cause;
+    } finally {
+      for (const key of added.keys()) joining.delete(key);
     }
   }
 
@@ -186,7 +194,8 @@ export class TransactionCoordinator {
    */
   verify(request: TransactionRequest, topic: string, partition: number): void {
     const transaction = this.#owned(request);
-    const isPart = transaction.partitions.has(partitionKey(topic, partition));
+    const key = partitionKey(topic, partition);
+    const isPart = transaction.partitions.has(key) && !transaction.joining.has(key);
     if (transaction.state === 'Ongoing' && isSettled(transaction) && isPart) return;
     throw invalidState(transaction, `${topic}-${partition} takes no part in it`);
   }

@@ -25,6 +25,8 @@ export interface Transaction {
   state: TransactionState;
   /** What takes part, by partition key. */
   readonly partitions: Map<string, TopicPartition>;
+  /** Those of them that are being saved: until they are, nothing may be written there. */
+  readonly joining: Set<string>;
   updatedMs: number;
   startedMs: number;
   /** As in `TransactionValue`: true for all that began here. */
@@ -55,6 +57,7 @@ export function newTransaction(
     timeoutMs,
     state: 'Empty',
     partitions: new Map(),
+    joining: new Set(),
     updatedMs: 0,
     startedMs: -1,
     raisesEpoch: true,
@@ -71,7 +74,7 @@ export function restoreTransaction(transactionalId: string, kept: TransactionVal
     partitions.set(partitionKey(topic, partition), { topic, partition });
   }
   const nothingElse = { markers: [], isRecorded: true, changing: undefined };
-  return { ...kept, ...nothingElse, transactionalId, partitions };
+  return { ...kept, ...nothingElse, transactionalId, partitions, joining: new Set() };
 }
 
 /** How a transaction was decided whose markers may be missing; undefined for any other. */

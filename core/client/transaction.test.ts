@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
+import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { silentLogger } from '../logger.ts';
+import { BatchWriter } from '../record/batch-writer.ts';
+import { NO_HEADERS } from '../record/record.ts';
 import { string } from '../serde/text.ts';
 import { openLog, type Log, type OpenLogOptions } from './log.ts';
 import { topic } from './topic.ts';
@@ -11,6 +14,8 @@ import { topic } from './topic.ts';
 const input = topic('input', { key: string(), value: string(), partitions: 4 });
 const output = topic('output', { key: string(), value: string(), partitions: 2 });
 const letters = topic('letters', { key: string(), value: string(), partitions: 1 });
+
+const NOW = 1_700_000_000_000;
 
 const open = (options: OpenLogOptions = {}) =>
   openLog(temporaryDirectory(), { logger: silentLogger, ...options });
@@ -24,7 +29,7 @@ async function committedOf(log: Log, groupId: string): Promise<number | undefine
   return (await consumer.committed([place])).get('letters-0')?.offset;
 }
 
-const next = (offset: number) => [{ topic: 'letters', partition: 0, offset, metadata: '' }];
+const next = (offset: number) => [{ topic: 'letters', partition: 0, offset }];
 
 describe('visibility', () => {
   test('[TXN-2] committed records appear at once everywhere, aborted ones never', async () => {
@@ -232,6 +237,36 @@ async function processAll(log: Log, transactionalId: string, signal: AbortSignal
 }
 
 describe('failures and misuse', () => {
+  test('[TXN-11] a partition takes part once that is saved: nothing hangs when it is not', async () => {
+    let answer: (error: Error) => void = () => undefined;
+    const held = new Promise<Error>((resolve) => (answer = resolve));
+    const fileSystem = new FaultyFileSystem(async ({ name, path }) =>
+      name === 'write' && isHeld && path.includes('__transaction_state') ? await held : undefined,
+    );
+    let isHeld = false;
+    await using log = await open({ fileSystem });
+    await log.producer().send(letters, { value: 'before' });
+    const transactionalId = 't';
+    const identity = await log.api.initProducerId({ transactionalId, transactionTimeoutMs: 1000 });
+    isHeld = true;
+    const place = { topic: 'letters', partition: 0 };
+    const adding = codeOf(
+      log.api.addPartitionsToTxn({ transactionalId, ...identity, partitions: [place] }),
+    );
+    const writer = new BatchWriter(1024);
+    writer.append(NOW, null, 0, 0, string(), 'hasty', NO_HEADERS);
+    const records = writer.close({ ...identity, baseSequence: 0, isTransactional: true });
+    const batches = [{ ...place, records }];
+    const { results } = await log.api.produce({ acks: 1, transactionalId, batches });
+    expect(results[0]?.error?.code).toBe('INVALID_TXN_STATE');
+    answer(errno('ENOSPC'));
+    expect(await adding).toBe('DISK_FULL');
+    isHeld = false;
+    await log.producer().send(letters, { value: 'after' });
+    // Behind a transaction that nobody ends, this one would not be seen.
+    expect(await readValues(log, letters, 'read_committed')).toEqual(['before', 'after']);
+  });
+
   test('[TXN-8] a record that fails fails the commit, and not the next transaction', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
