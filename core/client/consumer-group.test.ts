@@ -288,7 +288,7 @@ describe('what is told of groups', () => {
     await using log = await openLog(directory, { logger: silentLogger });
     expect((await log.admin().listGroups()).map(({ groupId }) => groupId)).toEqual(['g']);
     await using consumer = log.consumer(QUICK).subscribe([spread]);
-    await consumer.poll({ maxWaitMs: 10 });
+    await expectShares([new Worker(consumer)], [4]);
     // Generations go on: a member of the process before is not one of this.
     expect(consumer.groupMetadata().generation).toBeGreaterThan(1);
   });

@@ -38,10 +38,10 @@ async function send(log: Log, start: number, end: number): Promise<void> {
 const valuesOf = (records: readonly { readonly value: string | null }[]) =>
   records.map(({ value }) => Number(value));
 
-async function firstValue(log: Log, options: ConsumerOptions): Promise<number | undefined> {
+async function firstValue(log: Log, options: ConsumerOptions): Promise<number> {
   await using consumer = log.consumer(options).subscribe([letters]);
-  const [record] = await consumer.poll({ maxWaitMs: 30 });
-  return record === undefined ? undefined : Number(record.value);
+  const [record] = await consumer.poll();
+  return Number(record?.value);
 }
 
 describe('where to begin', () => {
@@ -51,7 +51,9 @@ describe('where to begin', () => {
     const at = (timestampMs: number) => ({ autoOffsetReset: { timestampMs } });
     expect(await firstValue(log, at(START_MS + 3500))).toBe(4);
     expect(await firstValue(log, at(0))).toBe(0);
-    expect(await firstValue(log, at(START_MS + 60_000))).toBeUndefined();
+    await using late = log.consumer(at(START_MS + 60_000)).subscribe([letters]);
+    expect(await late.poll({ maxWaitMs: 30 })).toEqual([]);
+    await expect.poll(() => late.position(first)).toBe(10);
     const options = { autoOffsetReset: { byDurationMs: 2000 } };
     await using consumer = new Consumer(log.api, options, { clock }).subscribe([letters]);
     expect(valuesOf(await consumer.poll())).toEqual([8, 9]);
@@ -284,7 +286,12 @@ describe('readers', () => {
     expect(await group()).toBe('Empty');
     expect(consumer.assignment).toEqual([first]);
     expect((await consumer.poll()).map(({ value }) => value)).toEqual(['8', '9']);
-    await consumer.subscribe([letters]).poll({ maxWaitMs: 50 });
-    expect(consumer.assignment).toHaveLength(2);
+    const member = consumer.subscribe([letters]);
+    await expect
+      .poll(async () => {
+        await member.poll({ maxWaitMs: 20 });
+        return member.assignment.length;
+      })
+      .toBe(2);
   });
 });

@@ -428,11 +428,12 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
         this.#membership?.notePoll();
         if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
         if (!(await this.#ensureAssigned(deadlineMs, signal))) return false;
+        this.#checkRunning(signal); // nothing is handed out behind the back of the last commit
         if (this.#partitions.hasAny()) return true;
         const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
         const { isPlaced } = this.#partitions;
-        this.#checkRunning(signal); // an interrupt is only heard by who waits already
         await this.#partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
+        this.#checkRunning(signal);
         if (this.#partitions.hasAny() || leftMs === 0) return true;
       }
     } finally {

@@ -150,8 +150,10 @@ export class GroupMembership {
         const generation = this.#generation;
         this.#last = { generation, partitions };
         const isSame = memberId !== '' && memberId === this.#memberId;
-        // In a generation that it missed, others may have had its partitions.
-        const isContinuous = isSame && generation - lastGeneration <= 1;
+        // In a generation whose seat it missed, others may have had its partitions, unless it told
+        // them when it joined that it keeps them.
+        const missedNone = generation - lastGeneration <= 1;
+        const isContinuous = isSame && (this.isCooperative || missedNone);
         return { generation, partitions, isContinuous };
       } catch (error) {
         if (!this.#noteLoss(error)) throw error;

@@ -89,12 +89,12 @@ export class OffsetCommitter {
   }
 
   /**
-   * Commits what has moved. A member that has lost its seat commits nothing: whoever has the
-   * partitions now reads them again.
+   * Commits what has moved. False when the group did not take it: it is about to hand out seats, or
+   * the seat is lost, and whoever has the partitions then reads them again.
    */
-  async commitAutomatically(): Promise<void> {
+  async commitAutomatically(): Promise<boolean> {
     const { isAutomatic, positions, clock } = this.#options;
-    if (!isAutomatic) return;
+    if (!isAutomatic) return true;
     this.#lastMs = clock.monotonicMs();
     const moved = positions().filter(
       (position) => position.offset !== this.#committed.get(position),
@@ -103,12 +103,13 @@ export class OffsetCommitter {
     try {
       await this.commit(offsets);
     } catch (error) {
-      if (error instanceof LogError && SEAT_LOST.has(error.code)) return;
+      if (error instanceof LogError && SEAT_LOST.has(error.code)) return false;
       throw error;
     }
     for (const [index, position] of moved.entries()) {
       this.#committed.set(position, offsets[index]!.offset);
     }
+    return true;
   }
 }
 

@@ -3,10 +3,11 @@ import { codeOf } from '../../test/kit/codes.ts';
 import { tap } from '../../test/kit/tap.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { TopicPartition } from '../broker/broker-api.ts';
+import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { string } from '../serde/text.ts';
 import { roundRobinAssignor } from './assignors.ts';
-import { Consumer } from './consumer.ts';
+import { Consumer, type AnyTopic } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { openLog, type Log } from './log.ts';
 import type { Rebalance, RebalanceCallbacks } from './rebalancer.ts';
@@ -23,6 +24,16 @@ const open = () => openLog(temporaryDirectory(), { logger: silentLogger });
 const sleepMs = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const numbersOf = (places: readonly TopicPartition[]) =>
   places.map(({ partition }) => partition).sort();
+
+/** Polls until the consumer has so many partitions. */
+async function seated(consumer: Consumer, count: number): Promise<void> {
+  await expect
+    .poll(async () => {
+      await consumer.poll({ maxWaitMs: 20 });
+      return consumer.assignment.length;
+    })
+    .toBe(count);
+}
 
 /** Sends `count` records to each partition: `partition:number`. */
 async function send(log: Log, count: number, from = 0): Promise<void> {
@@ -85,6 +96,7 @@ class Worker {
         for (const { value } of records) this.values.push(String(value));
       } catch (error) {
         this.errors.push(error);
+        if (this.errors.length === 10) throw error;
       }
     }
   }
@@ -255,11 +267,9 @@ describe('cooperative', () => {
       },
     };
     await using consumer = log.consumer({ ...QUICK, ...COOPERATIVE });
-    await consumer.subscribe([spread, other], callbacks).poll({ maxWaitMs: 50 });
-    expect(consumer.assignment).toHaveLength(5);
-    await consumer.subscribe([spread], callbacks).poll({ maxWaitMs: 50 });
+    await seated(consumer.subscribe<AnyTopic>([spread, other], callbacks), 5);
+    await seated(consumer.subscribe([spread], callbacks), 4);
     expect(events).toEqual(['other-0']);
-    expect(consumer.assignment).toHaveLength(4);
     expect(consumer.subscription).toEqual(['spread']);
   });
 
@@ -280,6 +290,68 @@ describe('cooperative', () => {
       }
       await closeAll([...workers, third]);
     }
+  });
+});
+
+describe('waiting', () => {
+  test('[GROUP-9] a poll waits no longer for its seat than for records', async () => {
+    await using log = await open();
+    await send(log, 1);
+    const first = new Worker(log);
+    await expect.poll(() => first.partitions.length).toBe(4);
+    await first.stop(); // does not join anew, so the next one has to wait
+    await using second = log.consumer(QUICK).subscribe([spread]);
+    for (let poll = 0; poll < 3; poll++) expect(await second.poll({ maxWaitMs: 20 })).toEqual([]);
+    const stop = new AbortController();
+    const waiting = codeOf(second.poll({ signal: stop.signal }));
+    await sleepMs(20);
+    stop.abort();
+    expect(await waiting).toBe('ABORTED');
+    expect(second.assignment).toEqual([]);
+    await first.consumer.close();
+    await send(log, 1, 1);
+    expect((await second.poll()).length).toBeGreaterThan(0);
+    expect(second.assignment).toHaveLength(4);
+  });
+
+  test('[GROUP-17] who joins twice before it gets a seat keeps what it has', async () => {
+    await using log = await open();
+    await send(log, 2);
+    let refusals = 0;
+    const api = tap(log.api, {
+      syncGroup: async (request) => {
+        // As when another member comes between joining and the answer.
+        if (refusals-- > 0) {
+          const { groupId } = request;
+          throw new LogError('REBALANCE_IN_PROGRESS', 'another one has come', { groupId });
+        }
+        return log.api.syncGroup(request);
+      },
+    });
+    const events: string[] = [];
+    const options = { ...QUICK, ...COOPERATIVE, enableAutoCommit: false };
+    await using consumer = new Consumer(api, options, { logger: silentLogger }).subscribe(
+      [spread],
+      { onLost: () => void events.push('lost'), onRevoked: () => void events.push('revoked') },
+    );
+    const seen: string[] = [];
+    const read = async () => {
+      for (const { value } of await consumer.poll({ maxWaitMs: 20 })) seen.push(String(value));
+      return seen.length;
+    };
+    await expect.poll(read).toBe(8);
+    const { generation = 0 } = consumer.groupMetadata();
+    refusals = 2;
+    consumer.subscribe([spread], { onLost: () => void events.push('lost') });
+    await expect
+      .poll(async () => {
+        await read();
+        return consumer.groupMetadata().generation;
+      })
+      .toBeGreaterThan(generation + 1);
+    await send(log, 1, 2);
+    await expect.poll(read).toBe(12);
+    expect([events, new Set(seen).size]).toEqual([[], 12]);
   });
 });
 
@@ -319,18 +391,16 @@ describe('seats that are lost', () => {
       { ...QUICK, sessionTimeoutMs: 100 },
       { logger: silentLogger },
     ).subscribe([spread], { onRevoked: (partitions) => void lost.push(partitions.length) });
-    await consumer.poll({ maxWaitMs: 20 });
+    await seated(consumer, 4);
     isSilent = true;
     await expect.poll(async () => (await log.admin().describeGroup('g')).state).toBe('Empty');
     isSilent = false;
-    const { generation } = consumer.groupMetadata();
     await expect
       .poll(async () => {
         await consumer.poll({ maxWaitMs: 20 });
-        return consumer.groupMetadata().generation;
+        return [lost, consumer.assignment.length];
       })
-      .not.toBe(generation);
-    expect(lost).toEqual([4]); // without onLost it is onRevoked that is told
+      .toEqual([[4], 4]); // without onLost it is onRevoked that is told
   });
 });
 
@@ -360,7 +430,7 @@ describe('static members', () => {
   test('[GROUP-18] the former of two with one id is fenced for ever', async () => {
     await using log = await open();
     await using former = log.consumer({ ...QUICK, ...named('x') }).subscribe([spread]);
-    await former.poll({ maxWaitMs: 20 });
+    await seated(former, 4);
     const latter = new Worker(log, named('x'));
     await expect.poll(() => latter.partitions.length).toBe(4);
     expect(await codeOf(former.commit([{ topic: 'spread', partition: 0, offset: 1 }]))).toBe(

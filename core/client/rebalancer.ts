@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { Subject } from 'rxjs';
 import type { TopicPartition } from '../broker/broker-api.ts';
-import type { Clock, Timer } from '../clock.ts';
+import { sleep, type Clock, type Timer } from '../clock.ts';
 import { asLogError, LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
@@ -60,6 +60,9 @@ export interface RebalanceWait {
   readonly signal: AbortSignal;
   readonly reason: () => Error;
 }
+
+/** How long closing may wait for its last commit: a leader that hands out seats needs far less. */
+const LAST_COMMIT_WAIT_MS = 1000;
 
 /** A joining under way, or settled and not looked at. */
 interface Joining {
@@ -132,10 +135,15 @@ export class Rebalancer {
 
   /** Gives up all partitions and the seat: for good, or until the next `advance`. */
   async leave(isForGood: boolean): Promise<void> {
-    const { membership, partitions, committer } = this.#options;
+    const { clock, membership, partitions, committer } = this.#options;
     try {
       await this.#noticeLoss();
-      await committer.commitAutomatically();
+      const isCommitted = await committer.commitAutomatically();
+      if (!isCommitted && this.#joining !== undefined) {
+        // The leader is handing out seats. With its own, the member may commit what it read on.
+        await Promise.race([this.#joining.settled, sleep(clock, LAST_COMMIT_WAIT_MS)]);
+        await committer.commitAutomatically();
+      }
     } finally {
       if (!this.#isTelling) await this.#revoke(partitions.owned);
       if (isForGood) await membership.leave();
