@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../random.ts';
 import { MemoryFileSystem, type MemoryFileSystemOptions } from '../storage/memory-fs.ts';
 import type { Fault, Operation, OperationKind } from '../storage/memory-operations.ts';
+import { noteCrashes } from '../../test/kit/simulated.ts';
 import { LogHost } from './log-host.suite.ts';
 import { SCRIPTS } from './simulation-scripts.suite.ts';
 import {
@@ -15,8 +16,8 @@ import {
 const RUN_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** Each test takes a second or two on an idle machine. */
 const TIMEOUT_MS = 120_000;
-/** Outcomes of a power cut tried at each crash point; more at night. */
-const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 4);
+/** Outcomes of a power cut tried after each operation; `npm run soak` tries more. */
+const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 6);
 /** Of how many crashes one is opened with a crash at each operation of the opening. */
 const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
 
@@ -46,7 +47,7 @@ async function play(script: Script, options: MemoryFileSystemOptions = {}, fault
 /** Collects what crashes would leave after each operation, while it goes on. */
 function crashAtEach(
   fileSystem: MemoryFileSystem,
-  expected: () => Omit<Expectation, 'isKill'>,
+  expected: () => Omit<Expectation, 'isKill'> & Partial<Expectation>,
   outcomes: number,
 ): Crash[] {
   const crashes: Crash[] = [];
@@ -54,7 +55,8 @@ function crashAtEach(
     if (READS.has(kind)) return;
     const name = `after operation ${number} (${kind} ${path})`;
     const image = fileSystem.kill(seededRandom(number));
-    crashes.push({ ...expected(), isKill: true, name: `killed ${name}`, image });
+    // What an earlier power cut took, no kill brings back.
+    crashes.push({ isKill: true, ...expected(), name: `killed ${name}`, image });
     for (let outcome = 1; outcome <= outcomes; outcome++) {
       const seed = number * 1000 + outcome;
       const cut = fileSystem.crash(seededRandom(seed));
@@ -93,6 +95,7 @@ async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
 describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   test.each(SCRIPTS)('[LOG-20] $name: any crash leaves what was promised', async (script) => {
     const crashes = await crashesOf(script);
+    noteCrashes(crashes.length);
     expect(crashes.length).toBeGreaterThan(50 * (OUTCOMES + 1)); // or the script tests little
     await checkAll(crashes);
   });
@@ -110,6 +113,7 @@ describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
       });
       await host.checkpoint();
       await host.log.abandon();
+      noteCrashes(inner.length);
       await checkAll(inner, `${name}, then `);
     }
   });
