@@ -1,6 +1,6 @@
 /**
  * How long does opening a log take: after a crash, by its size, and by its number of partitions?
- * And how much memory does it hold then? A child process writes and kills itself; another one opens.
+ * And how much memory does it hold then? A child process writes and kills itself; another opens.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -176,7 +176,7 @@ test('[CHECK-3] an operation that failed reads again what it had read', () => {
   expect(checkHistory(history)).toEqual([]);
 });
 
-test('[CHECK-3] of random logs that are read in order nothing is said; of altered ones it is', () => {
+test('[CHECK-3] of a log that is read in order nothing is said; of an altered one it is', () => {
   const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(sizes, sizes, fc.nat(), (sends, polls, altered) => {

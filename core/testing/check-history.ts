@@ -147,7 +147,7 @@ class Check {
       if (operation.outcome !== 'ok' || this.#read.has(record.value)) continue;
       const highest = this.#offsets.get(partitionOf(record))?.at(-1) ?? -1;
       if (record.offset !== undefined && record.offset < highest) {
-        const message = `${nameOf(record)} was acknowledged and skipped by all: ${highest} was read`;
+        const message = `${nameOf(record)} was acknowledged, but skipped: ${highest} was read`;
         this.#report('lost-write', message);
       } else if (this.#isComplete) {
         this.#report('unseen', `${nameOf(record)} was acknowledged and never read`);
@@ -196,7 +196,7 @@ class Check {
         readsFrom.set(reader, (readsFrom.get(reader) ?? new Set()).add(writer));
       }
     }
-    // What reads from nobody, or only from such, is in no circle: take it away until nothing changes.
+    // What reads from nobody, or only from such, is in no circle: it goes, until nothing changes.
     for (let before = -1; before !== readsFrom.size;) {
       before = readsFrom.size;
       for (const [reader, writers] of readsFrom) {

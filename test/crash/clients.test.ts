@@ -39,9 +39,8 @@ function valuesOf(journal: readonly JournalLine[], name: string, topic: string):
   );
 }
 
-const title = `[CHECK-4] producers, transactions and groups, killed ${KILLS} times (seed ${SEED})`;
 test(
-  title,
+  `[CHECK-4] producers, transactions and groups, killed ${KILLS} times (seed ${SEED})`,
   async () => {
     const random = seededRandom(SEED);
     for (let killed = 0; killed < KILLS;) {

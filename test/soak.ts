@@ -1,0 +1,61 @@
+/**
+ * Looks for what happens once in a million times: simulated crashes of the log under ever new seeds,
+ * then clients that are killed a thousand times. Takes hours; ends at the first failure, which names
+ * its seed. `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const { values } = parseArgs({
+  options: {
+    crashes: { type: 'string', default: '1000000' },
+    kills: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+  },
+});
+const [crashes, kills, firstSeed] = [
+  Number(values.crashes),
+  Number(values.kills),
+  Number(values.seed),
+];
+if (![crashes, kills, firstSeed].every((each) => Number.isSafeInteger(each) && each >= 0)) {
+  console.error('usage: npm run soak -- [--crashes NUMBER] [--kills NUMBER] [--seed NUMBER]');
+  process.exit(2);
+}
+const directory = mkdtempSync(join(tmpdir(), 'millrace-soak-'));
+
+interface Report {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly { readonly meta?: { readonly simulated?: number } }[];
+  }[];
+}
+
+/** Runs a test file; returns how many crashes it has simulated. */
+function run(file: string, environment: Readonly<Record<string, string>>): number {
+  const report = join(directory, 'report.json');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
+  const { status } = spawnSync(process.execPath, [vitest, 'run', file, ...reporters], {
+    env: { ...process.env, ...environment },
+    stdio: 'inherit',
+  });
+  if (status !== 0) {
+    console.error(`failed with ${JSON.stringify(environment)}`);
+    process.exit(1);
+  }
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report;
+  const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
+  return tests.reduce((sum, { meta }) => sum + (meta?.simulated ?? 0), 0);
+}
+
+for (let [done, seed] = [0, firstSeed]; done < crashes; seed++) {
+  const environment = { SIM_SEED: String(seed), SIM_OUTCOMES: '60', SIM_SAMPLE: '20' };
+  done += run('core/log/simulation.test.ts', environment);
+  console.log(`${done.toLocaleString('en')} simulated crashes, seeds ${firstSeed} to ${seed}`);
+}
+if (kills > 0) run('test/crash/clients.test.ts', { KILLS: String(kills), SEED: String(firstSeed) });
+rmSync(directory, { recursive: true, force: true });
+console.log(`done: ${kills.toLocaleString('en')} kills`);
