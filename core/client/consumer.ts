@@ -131,6 +131,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       partitions: this.#partitions,
       committer: this.#committer,
       topics: () => this.#ensureTopics(),
+      isSubscribed: (topic) => handles.has(topic),
     });
   }
 
@@ -161,8 +162,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     }
     this.#source = 'subscribe';
     this.#isChanged = true;
-    if (this.#rebalancer !== undefined) this.#rebalancer.callbacks = callbacks;
-    this.#membership?.requireRejoin();
+    this.#rebalancer?.resubscribe(callbacks);
     return this as unknown as Consumer<RecordOf<T>>;
   }
 
@@ -173,7 +173,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    */
   async unsubscribe(): Promise<void> {
     try {
-      if (this.#source === 'subscribe') await this.#rebalancer?.leave(false);
+      if (this.#source === 'subscribe') await this.#rebalancer?.leave();
     } finally {
       this.#partitions.drop(this.#partitions.owned);
       this.#handles.clear();
@@ -371,7 +371,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     this.#end();
     this.#options.signal?.removeEventListener('abort', this.#end);
     try {
-      if (this.#source === 'subscribe') await this.#rebalancer?.leave(true);
+      if (this.#source === 'subscribe') await this.#rebalancer?.leave();
       else await this.#committer.commitAutomatically();
     } catch (error) {
       if (!LogError.is(error, 'CLOSED')) throw error;

@@ -62,6 +62,10 @@ export class GroupMembership {
   #heartbeatRound = 0;
   #mustRejoin = true;
   #hasLeft = false;
+  /** Raised when the member leaves: a join from before then has to leave as well. */
+  #departures = 0;
+  /** Raised with each subscription: a join for the one before does not do. */
+  #subscriptions = 0;
   /** Why the seat was lost, until somebody asks. */
   #loss: string | undefined;
   /** Another has this member's instance id: there is no way back. */
@@ -93,8 +97,15 @@ export class GroupMembership {
     return this.#mustRejoin;
   }
 
-  /** Says that the subscription has changed, or that something was given up. */
+  /** Says that something was given up, for others to have. */
   requireRejoin(): void {
+    this.#mustRejoin = true;
+  }
+
+  /** Says that there is a subscription, or another one: the next `join` takes a seat. */
+  resubscribe(): void {
+    this.#hasLeft = false;
+    this.#subscriptions++;
     this.#mustRejoin = true;
   }
 
@@ -138,14 +149,16 @@ export class GroupMembership {
   async join(topics: readonly string[], owned: readonly TopicPartition[]): Promise<Seat> {
     const { memberId } = this.member;
     const { generation: lastGeneration } = this.#last;
+    const departures = this.#departures;
+    const subscriptions = this.#subscriptions;
     this.#stopHeartbeat();
     for (;;) {
       try {
-        this.#checkStays();
+        this.#checkStays(departures);
         this.checkNotFenced();
         const kept = this.#memberId === memberId ? owned : [];
-        const partitions = await this.#joinOnce(topics, kept);
-        this.#mustRejoin = false;
+        const partitions = await this.#joinOnce(topics, kept, departures);
+        this.#mustRejoin = subscriptions !== this.#subscriptions;
         this.#startHeartbeat();
         const generation = this.#generation;
         this.#last = { generation, partitions };
@@ -156,22 +169,19 @@ export class GroupMembership {
         const isContinuous = isSame && (this.isCooperative || missedNone);
         return { generation, partitions, isContinuous };
       } catch (error) {
-        if (!this.#noteLoss(error)) throw error;
+        const isOver = departures !== this.#departures; // and a later join may be under way
+        if (isOver || !this.#noteLoss(error)) throw error;
       }
     }
   }
 
   /**
-   * Gives the seat up, for good. A join that is under way leaves when it is through. A static
-   * member says nothing: its seat waits for it until its session ends.
+   * Gives the seat up, until `resubscribe`. A join that is under way leaves when it is through. A
+   * static member says nothing: its seat waits for it until its session ends.
    */
   async leave(): Promise<void> {
     this.#hasLeft = true;
-    await this.#leaveAs(this.#giveUp());
-  }
-
-  /** Gives the seat up for now; `join` takes another. */
-  async pauseMembership(): Promise<void> {
+    this.#departures++;
     await this.#leaveAs(this.#giveUp());
   }
 
@@ -193,8 +203,8 @@ export class GroupMembership {
     });
   }
 
-  #checkStays(): void {
-    if (!this.#hasLeft) return;
+  #checkStays(departures: number): void {
+    if (!this.#hasLeft && departures === this.#departures) return;
     const message = `the consumer has left group ${this.#options.groupId}`;
     throw new LogError('CLOSED', message, { what: 'the consumer' });
   }
@@ -213,6 +223,7 @@ export class GroupMembership {
   async #joinOnce(
     topics: readonly string[],
     owned: readonly TopicPartition[],
+    departures: number,
   ): Promise<TopicPartition[]> {
     const { api, clientId, assignors, sessionTimeoutMs, maxPollIntervalMs } = this.#options;
     const { groupId, memberId, groupInstanceId } = this.member;
@@ -235,14 +246,14 @@ export class GroupMembership {
       })),
       ...(groupInstanceId !== undefined && { groupInstanceId }),
     });
-    if (this.#hasLeft) await this.#leaveAs(joined.memberId);
-    this.#checkStays();
+    if (departures !== this.#departures) await this.#leaveAs(joined.memberId);
+    this.#checkStays(departures);
     this.#memberId = joined.memberId;
     this.#generation = joined.generation;
     this.#divided = undefined;
     const assignments = joined.leaderId === joined.memberId ? await this.#assign(joined) : [];
     const { assignment } = await api.syncGroup({ ...this.member, assignments });
-    this.#checkStays();
+    this.#checkStays(departures);
     return decodeAssignment(assignment);
   }
 

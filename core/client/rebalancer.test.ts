@@ -355,6 +355,72 @@ describe('waiting', () => {
   });
 });
 
+describe('leaving', () => {
+  test('[CONSUMER-16] who unsubscribes while it joins takes no seat, then or later', async () => {
+    await using log = await open();
+    const first = new Worker(log);
+    await expect.poll(() => first.partitions.length).toBe(4);
+    await first.stop(); // does not join anew, so the next one has to wait
+    await using second = log.consumer(QUICK).subscribe([spread]);
+    expect(await second.poll({ maxWaitMs: 40 })).toEqual([]);
+    await second.unsubscribe();
+    const other = topic('other', { key: string(), value: string(), partitions: 1 });
+    const again = second.subscribe([other]);
+    expect(await again.poll({ maxWaitMs: 40 })).toEqual([]);
+    first.start();
+    await seated(again, 1);
+    const { members } = await log.admin().describeGroup('g');
+    expect(members).toHaveLength(2);
+    await expect.poll(() => first.partitions.length).toBe(4);
+    await first.close();
+  });
+
+  test('[GROUP-9] who is closed in the middle of a callback takes no seat', async () => {
+    await using log = await open();
+    let closing: Promise<void> | undefined;
+    const callbacks = {
+      onRevoked: async () => {
+        closing ??= consumer.close();
+        await sleepMs(30);
+      },
+    };
+    const consumer: Consumer = log.consumer(QUICK).subscribe([spread], callbacks);
+    await seated(consumer, 4);
+    const second = new Worker(log);
+    const polls = async () => {
+      for (;;) await consumer.poll({ maxWaitMs: 20 });
+    };
+    expect(await codeOf(polls())).toBe('CLOSED');
+    await closing;
+    await expect.poll(() => second.partitions.length).toBe(4);
+    expect((await log.admin().describeGroup('g')).members).toHaveLength(1);
+    await second.close();
+  });
+});
+
+test('[CONSUMER-16] another subscription counts at once, also while a member joins', async () => {
+  await using log = await open();
+  const other = topic('other', { key: string(), value: string(), partitions: 1 });
+  const first = new Worker(log, COOPERATIVE);
+  await expect.poll(() => first.partitions.length).toBe(4);
+  await using second = log.consumer({ ...QUICK, ...COOPERATIVE });
+  await seated(second.subscribe([spread]), 2);
+  await first.stop();
+  // It joins, and waits for the first; meanwhile it reads on, and then wants something else.
+  second.subscribe<AnyTopic>([spread, other]);
+  await second.poll({ maxWaitMs: 20 });
+  await send(log, 3);
+  second.subscribe([other]);
+  expect(await second.poll({ maxWaitMs: 40 })).toEqual([]);
+  expect(second.assignment).toEqual([]);
+  first.start();
+  await seated(second, 1);
+  expect(second.assignment).toEqual([{ topic: 'other', partition: 0 }]);
+  await expect.poll(() => first.partitions.length).toBe(4);
+  await expect.poll(() => first.values.length).toBe(12);
+  await first.close();
+});
+
 describe('seats that are lost', () => {
   test('[GROUP-20] after maxPollIntervalMs: onLost, no commit, and begun anew', async () => {
     const warnings: string[] = [];

@@ -52,6 +52,7 @@ export interface RebalancerOptions {
   readonly committer: OffsetCommitter;
   /** What is subscribed, made where it does not exist. */
   readonly topics: () => Promise<readonly string[]>;
+  readonly isSubscribed: (topic: string) => boolean;
 }
 
 /** How long to wait for the others, and what ends the wait before. */
@@ -77,9 +78,11 @@ interface Joining {
  * what the new seat lacks, and joins once more so that others get that (KIP-429).
  */
 export class Rebalancer {
-  callbacks: RebalanceCallbacks | undefined;
   readonly #options: RebalancerOptions;
   readonly #rebalances = new Subject<Rebalance>();
+  #callbacks: RebalanceCallbacks | undefined;
+  /** True from a new subscription until what it lacks is given up. */
+  #isResubscribed = false;
   #joining: Joining | undefined;
   /** What to tell of the newest seat, once all its partitions are placed. */
   #news: Rebalance | undefined;
@@ -97,6 +100,13 @@ export class Rebalancer {
     return this.#rebalances.asObservable();
   }
 
+  /** Says that there is a subscription, or another one. */
+  resubscribe(callbacks: RebalanceCallbacks | undefined): void {
+    this.#callbacks = callbacks;
+    this.#isResubscribed = true;
+    this.#options.membership.resubscribe();
+  }
+
   /**
    * Goes on with a rebalance, if there is one. Returns false while nothing may be handed out: the
    * member waits for its seat, and the deadline came first.
@@ -107,6 +117,7 @@ export class Rebalancer {
     const { membership, partitions } = this.#options;
     membership.checkNotFenced();
     await this.#noticeLoss();
+    if (this.#isResubscribed) await this.#giveUpUnwanted();
     if (this.#joining === undefined && membership.mustRejoin) await this.#begin();
     const joining = this.#joining;
     if (joining === undefined) {
@@ -133,8 +144,8 @@ export class Rebalancer {
     if (news !== undefined) this.#rebalances.next(news);
   }
 
-  /** Gives up all partitions and the seat: for good, or until the next `advance`. */
-  async leave(isForGood: boolean): Promise<void> {
+  /** Gives up all partitions and the seat. */
+  async leave(): Promise<void> {
     const { clock, membership, partitions, committer } = this.#options;
     try {
       await this.#noticeLoss();
@@ -146,8 +157,8 @@ export class Rebalancer {
       }
     } finally {
       if (!this.#isTelling) await this.#revoke(partitions.owned);
-      if (isForGood) await membership.leave();
-      else await membership.pauseMembership();
+      this.#joining = undefined;
+      await membership.leave();
     }
     this.#throwFailure();
   }
@@ -167,17 +178,21 @@ export class Rebalancer {
     await this.#lose(partitions.owned);
   }
 
+  async #giveUpUnwanted(): Promise<void> {
+    const { partitions, committer, isSubscribed } = this.#options;
+    this.#isResubscribed = false;
+    const unwanted = partitions.owned.filter(({ topic }) => !isSubscribed(topic));
+    if (unwanted.length > 0) await committer.commitAutomatically();
+    await this.#revoke(unwanted);
+  }
+
   async #begin(): Promise<void> {
     const { membership, partitions, committer } = this.#options;
     await committer.commitAutomatically();
     const topics = await this.#options.topics();
-    const isEager = !membership.isCooperative;
-    // Nobody was told of what comes back, so it may go on where it is.
-    const mayStay = isEager && this.callbacks === undefined;
-    const ending = partitions.owned.filter(
-      ({ topic }) => (isEager && !mayStay) || !topics.includes(topic),
-    );
-    await this.#revoke(ending);
+    // Without callbacks nobody was told, and what comes back may go on where it is.
+    const isGivenUp = !membership.isCooperative && this.#callbacks !== undefined;
+    if (isGivenUp) await this.#revoke(partitions.owned);
     const joining: Joining = {
       settled: membership
         .join(topics, partitions.owned)
@@ -205,8 +220,9 @@ export class Rebalancer {
     }
   }
 
-  async #take({ generation, partitions: seat, isContinuous }: Seat): Promise<void> {
-    const { membership, partitions, committer } = this.#options;
+  async #take({ generation, partitions: taken, isContinuous }: Seat): Promise<void> {
+    const { membership, partitions, committer, isSubscribed } = this.#options;
+    const seat = taken.filter(({ topic }) => isSubscribed(topic)); // joined for more, maybe
     if (!isContinuous) await this.#lose(partitions.owned);
     const ending = partitions.owned.filter((place) => !includes(seat, place));
     if (ending.length > 0) {
@@ -223,21 +239,21 @@ export class Rebalancer {
     this.#news = { generation, partitions: seat, assigned, ...this.#gone };
     this.#gone = { revoked: [], lost: [] };
     const failure = await partitions.place().catch(asLogError);
-    await this.#tell('onAssigned', this.callbacks?.onAssigned, assigned);
+    await this.#tell('onAssigned', this.#callbacks?.onAssigned, assigned);
     // A seek in the callback may have said where to begin.
     if (failure !== undefined && !partitions.isPlaced) throw failure;
   }
 
   async #revoke(places: readonly TopicPartition[]): Promise<void> {
     if (places.length === 0) return;
-    await this.#tell('onRevoked', this.callbacks?.onRevoked, places);
+    await this.#tell('onRevoked', this.#callbacks?.onRevoked, places);
     this.#gone.revoked.push(...places);
     this.#options.partitions.drop(places);
   }
 
   async #lose(places: readonly TopicPartition[]): Promise<void> {
     if (places.length === 0) return;
-    const { onLost, onRevoked } = this.callbacks ?? {};
+    const { onLost, onRevoked } = this.#callbacks ?? {};
     await this.#tell('onLost', onLost ?? onRevoked, places);
     this.#gone.lost.push(...places);
     this.#options.partitions.drop(places);
