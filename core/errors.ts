@@ -91,6 +91,14 @@ const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'UNSTABLE_OFFSET_COMMIT',
 ]);
 
+/** Codes after which a producer can do nothing more: another has its place, or it is closed. */
+const FATAL: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
+  'CLOSED',
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'PRODUCER_FENCED',
+]);
+
 /** A failure of the log in plain data, as it crosses the broker API. */
 export interface LogErrorData<C extends LogErrorCode = LogErrorCode> {
   readonly code: C;
@@ -107,12 +115,18 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
   readonly details: Readonly<LogErrorDetails[C]>;
   /** True when the same call may succeed later, unchanged. */
   readonly retriable: boolean;
+  /**
+   * True when a producer that got it is done for and can only be closed. After any other failure of
+   * a transaction, abort it and begin the next one (KIP-1050).
+   */
+  readonly fatal: boolean;
 
   constructor(code: C, message: string, details: LogErrorDetails[C], options?: ErrorOptions) {
     super(message, options);
     this.code = code;
     this.details = details;
     this.retriable = RETRIABLE.has(code);
+    this.fatal = FATAL.has(code);
   }
 
   /** Narrows an unknown error to one code, so that `details` is typed. */
@@ -135,6 +149,11 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
   static fromData<C extends LogErrorCode>(data: LogErrorData<C>): LogError<C> {
     return new LogError(data.code, data.message, data.details as LogErrorDetails[C]);
   }
+}
+
+/** What went wrong, as an error. */
+export function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : asLogError(cause);
 }
 
 /** What went wrong, as a coded error. */

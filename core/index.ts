@@ -5,15 +5,17 @@
  */
 export { openLog, Log, type OpenLogOptions } from './client/log.ts';
 export { topic, type Topic, type TopicOptions } from './client/topic.ts';
+export { Producer } from './client/producer.ts';
 export {
-  Producer,
   PRODUCER_DEFAULTS,
   type ProducerEnvironment,
   type ProducerOptions,
-} from './client/producer.ts';
-export type { ProducerRecord, RecordMetadata } from './client/producer-record.ts';
-export { Transaction, type GroupMetadata } from './client/transaction.ts';
-export { TopicWriter, type Partitioner } from './client/topic-writer.ts';
+} from './client/producer-options.ts';
+export type { ProducerInterceptor } from './client/producer-interceptor.ts';
+export type { ProducerMetrics } from './client/producer-metrics.ts';
+export type { ProducerRecord, RecordMetadata, SendCallback } from './client/producer-record.ts';
+export { Transaction, type GroupMetadata, type TransactionStatus } from './client/transaction.ts';
+export { TopicWriter } from './client/topic-writer.ts';
 export { Consumer, type AnyTopic, type Assignment, type RecordOf } from './client/consumer.ts';
 export type { OffsetReset } from './client/assigned-partitions.ts';
 export type { Rebalance, RebalanceCallbacks } from './client/rebalancer.ts';
@@ -69,7 +71,12 @@ export {
   type TopicView,
 } from './check/log-view.ts';
 export { placeOf, type Problem } from './check/finding.ts';
-export { murmur2, partitionOfKey } from './client/partitioner.ts';
+export {
+  murmur2,
+  partitionOfKey,
+  type Partitioner,
+  type PartitionStrategy,
+} from './client/partitioner.ts';
 export type * from './broker/broker-api.ts';
 export type { CleanupPolicy, LogConfig } from './log/log-config.ts';
 export type { BatchHeader, Codec } from './record/batch.ts';

@@ -23,6 +23,13 @@ export class DeliveryTimeout {
     return this.#clock.monotonicMs() - createdMs >= this.#deliveryTimeoutMs;
   }
 
+  /** Takes those out of `waiting` whose time is over. */
+  takeFrom<D extends Delivery>(waiting: D[]): readonly D[] {
+    const late = waiting.filter((each) => this.isOver(each));
+    for (const each of late) waiting.splice(waiting.indexOf(each), 1);
+    return late;
+  }
+
   /** What a batch fails with whose time is over, and that `cause` kept from being written. */
   error({ queue, createdMs }: Delivery, cause: LogError): LogError {
     const { topic, partition } = queue;

@@ -12,7 +12,8 @@ import { nodeFileSystem } from '../storage/node-fs.ts';
 import { Admin } from './admin.ts';
 import type { ConsumerEnvironment, ConsumerOptions } from './consumer-options.ts';
 import { Consumer, type AnyTopic, type RecordOf } from './consumer.ts';
-import { Producer, type ProducerOptions } from './producer.ts';
+import type { ProducerOptions } from './producer-options.ts';
+import { Producer } from './producer.ts';
 
 export interface OpenLogOptions {
   /** Default: warnings and errors to stderr. */

@@ -1,3 +1,21 @@
+/** Chooses the partition of a record: an integer in [0, partitions). */
+export type Partitioner = (record: {
+  readonly topic: string;
+  readonly key: unknown;
+  readonly value: unknown;
+  /** The serialised key, or null; valid during the call only. */
+  readonly keyBytes: Uint8Array | null;
+  readonly partitions: number;
+}) => number;
+
+/**
+ * How partitions are chosen: `default` by the key, and records without one stay together for a
+ * batch (Kafka's default, KIP-794); `uniform_sticky` the same without a look at keys (Kafka's
+ * `partitioner.ignore.keys`); `round_robin` each record in turn, without a look at keys (Kafka's
+ * `RoundRobinPartitioner`).
+ */
+export type PartitionStrategy = 'default' | 'round_robin' | 'uniform_sticky';
+
 /**
  * Kafka's murmur2 (`Utils.murmur2`) over `bytes[start, end)`, as a signed 32-bit number: the same
  * key goes to the same partition whichever client wrote it.

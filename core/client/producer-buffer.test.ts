@@ -10,7 +10,8 @@ import { silentLogger } from '../logger.ts';
 import { seededRandom } from '../random.ts';
 import { json, string } from '../serde/text.ts';
 import { openLog, type Log } from './log.ts';
-import { Producer, type ProducerOptions } from './producer.ts';
+import type { ProducerOptions } from './producer-options.ts';
+import { Producer } from './producer.ts';
 import { topic } from './topic.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 1 });

@@ -17,3 +17,9 @@ export interface RecordMetadata extends TopicPartition {
   /** -1 with acks 0. */
   readonly offset: number;
 }
+
+/**
+ * Is told what became of a record: null and where it went, or the error and null. Called once,
+ * never during the call of `send`.
+ */
+export type SendCallback = (error: Error | null, metadata: RecordMetadata | null) => void;

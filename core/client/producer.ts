@@ -1,116 +1,23 @@
 import { systemClock, type Clock, type Timer } from '../clock.ts';
-import { LogError } from '../errors.ts';
-import {
-  callback,
-  checkOptions,
-  flag,
-  given,
-  integer,
-  oneOf,
-  text,
-  type OptionChecks,
-} from '../options.ts';
+import { asError, LogError } from '../errors.ts';
+import { stderrLogger, type Logger } from '../logger.ts';
 import { systemRandom, type Random } from '../random.ts';
-import { CODECS, type Codec } from '../record/batch.ts';
+import { compressionLevel } from '../record/compression.ts';
+import type { BrokerApi, TopicPartition } from '../broker/broker-api.ts';
+import { Interceptors } from './producer-interceptor.ts';
+import type { ProducerMetrics } from './producer-metrics.ts';
 import {
-  COMPRESSION_LEVEL_CHECKS,
-  COMPRESSION_LEVELS,
-  compressionLevel,
-  type CompressionLevels,
-} from '../record/compression.ts';
-import type { Acks, BrokerApi } from '../broker/broker-api.ts';
-import type { ProducerRecord, RecordMetadata } from './producer-record.ts';
+  producerSettings,
+  type ProducerEnvironment,
+  type ProducerOptions,
+  type ProducerSettings,
+} from './producer-options.ts';
+import type { ProducerRecord, RecordMetadata, SendCallback } from './producer-record.ts';
 import { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import { ensureTopic } from './topic-metadata.ts';
-import { TopicWriter, type Partitioner } from './topic-writer.ts';
+import { TopicWriter } from './topic-writer.ts';
 import { Transaction } from './transaction.ts';
-
-/** Kafka's producer settings, in camelCase; sizes in bytes, times in milliseconds. */
-export interface ProducerOptions extends Partial<CompressionLevels> {
-  /** What `send` waits for: 0 nothing, 1 the operating system, all (default) stable storage. */
-  readonly acks?: Acks;
-  /** The size at which a batch is sent. */
-  readonly batchSize?: number;
-  /** What may wait to be sent in all; beyond it `send` waits. */
-  readonly bufferMemory?: number;
-  /** How batches are compressed; a topic with a `compressionType` of its own changes that. */
-  readonly compressionType?: Codec;
-  /** How long a record may be tried. */
-  readonly deliveryTimeoutMs?: number;
-  /** Each record lands once and in order, however often it has to be sent. */
-  readonly enableIdempotence?: boolean;
-  /** How long a batch that is not full waits for more. */
-  readonly lingerMs?: number;
-  /** How long `send` waits for room. */
-  readonly maxBlockMs?: number;
-  /** Batches under way to one partition. */
-  readonly maxInFlight?: number;
-  /** The largest record. */
-  readonly maxRequestSize?: number;
-  /** How long it takes at most until partitions that a topic has got are written to. */
-  readonly metadataMaxAgeMs?: number;
-  readonly partitioner?: Partitioner;
-  readonly retryBackoffMs?: number;
-  readonly retryBackoffMaxMs?: number;
-  /**
-   * Names the producer across restarts: transactions of a former one are aborted and it is fenced.
-   */
-  readonly transactionalId?: string;
-  /** How long a transaction may stay open before the broker aborts it. */
-  readonly transactionTimeoutMs?: number;
-}
-
-const MIB = 1024 * 1024;
-
-/** Kafka 4's defaults, but for `lingerMs`. */
-export const PRODUCER_DEFAULTS = {
-  ...COMPRESSION_LEVELS,
-  acks: 'all',
-  batchSize: 16_384,
-  bufferMemory: 32 * MIB,
-  compressionType: 'none',
-  deliveryTimeoutMs: 120_000,
-  enableIdempotence: true,
-  // Kafka: 5. There is no network round trip to save here, and records gather while a batch is
-  // under way; a linger would only slow down a loop that awaits each send.
-  lingerMs: 0,
-  maxBlockMs: 60_000,
-  maxInFlight: 5,
-  maxRequestSize: MIB,
-  // Kafka: 5 min. In the same process a look costs next to nothing.
-  metadataMaxAgeMs: 10_000,
-  retryBackoffMs: 100,
-  retryBackoffMaxMs: 1_000,
-  transactionTimeoutMs: 60_000,
-} as const satisfies ProducerOptions;
-
-type Settings = ProducerOptions & Required<Pick<ProducerOptions, keyof typeof PRODUCER_DEFAULTS>>;
-
-const CHECKS: OptionChecks<ProducerOptions> = {
-  acks: oneOf(0, 1, 'all'),
-  batchSize: integer(128, 64 * MIB),
-  bufferMemory: integer(1024),
-  ...COMPRESSION_LEVEL_CHECKS,
-  compressionType: oneOf(...CODECS),
-  deliveryTimeoutMs: integer(0),
-  enableIdempotence: flag,
-  lingerMs: integer(0),
-  maxBlockMs: integer(0),
-  maxInFlight: integer(1, 5),
-  maxRequestSize: integer(1024, 64 * MIB),
-  metadataMaxAgeMs: integer(0),
-  partitioner: callback,
-  retryBackoffMs: integer(1),
-  retryBackoffMaxMs: integer(1),
-  transactionalId: text,
-  transactionTimeoutMs: integer(1),
-};
-
-export interface ProducerEnvironment {
-  readonly clock?: Clock;
-  readonly random?: Random;
-}
 
 /**
  * Sends records. Many calls may run at the same time; records to one partition keep the order of
@@ -120,7 +27,9 @@ export class Producer implements AsyncDisposable {
   readonly #api: BrokerApi;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #options: Settings;
+  readonly #logger: Logger;
+  readonly #options: ProducerSettings;
+  readonly #interceptors: Interceptors | undefined;
   readonly #sender: Sender;
   /** By topic; made anew when the topic has got partitions. */
   readonly #writers = new Map<string, KnownWriter>();
@@ -141,12 +50,14 @@ export class Producer implements AsyncDisposable {
     options: ProducerOptions = {},
     environment: ProducerEnvironment = {},
   ) {
-    checkOptions('producer', options, CHECKS);
+    const all = producerSettings(options);
     this.#api = api;
     this.#clock = environment.clock ?? systemClock;
     this.#random = environment.random ?? systemRandom;
-    const all: Settings = { ...PRODUCER_DEFAULTS, ...given(options) };
+    this.#logger = environment.logger ?? stderrLogger;
     this.#options = all;
+    this.#interceptors =
+      all.interceptors.length === 0 ? undefined : new Interceptors(all.interceptors, this.#logger);
     this.#sender = new Sender({
       api,
       clock: this.#clock,
@@ -158,30 +69,47 @@ export class Producer implements AsyncDisposable {
       deliveryTimeoutMs: all.deliveryTimeoutMs,
       // With acks 0 a refused batch goes unseen, and so would the gap in the sequence behind which
       // everything else is refused.
-      isIdempotent:
-        options.transactionalId !== undefined || (all.enableIdempotence && all.acks !== 0),
+      isIdempotent: all.enableIdempotence && all.acks !== 0,
       lingerMs: all.lingerMs,
       maxInFlight: all.maxInFlight,
       retryBackoffMs: all.retryBackoffMs,
       retryBackoffMaxMs: all.retryBackoffMaxMs,
-      transactionalId: options.transactionalId,
+      transactionalId: all.transactionalId,
       transactionTimeoutMs: all.transactionTimeoutMs,
     });
   }
 
   /**
-   * Sends one record. Resolves as `acks` says.
+   * Sends one record. Resolves as `acks` says. With a `callback` there is no promise: it is called
+   * later, once, with what the promise would have been settled with; what it throws is logged.
    *
-   * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, PARTITION_MISMATCH, BUFFER_EXHAUSTED
-   *   after `maxBlockMs` without room, and what the broker answered: the record is not in the log.
+   * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS,
+   *   INVALID_TIMESTAMP, PARTITION_MISMATCH, INVALID_TOPIC, CLOSED, BUFFER_EXHAUSTED after
+   *   `maxBlockMs` without room, DELIVERY_TIMEOUT, and what the broker answered: the record is not
+   *   in the log; after DELIVERY_TIMEOUT it may be.
    */
-  send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata> {
-    return new Promise((resolve, reject) => {
-      const answer = { resolve, reject };
-      const writer = this.#readyWriter(topic);
-      if (writer === undefined) void this.#send(topic, record, answer);
-      else write(writer, record, answer);
+  send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata>;
+  send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>, callback: SendCallback): void;
+  send<K, V>(
+    topic: Topic<K, V>,
+    record: ProducerRecord<K, V>,
+    callback?: SendCallback,
+  ): Promise<RecordMetadata> | undefined {
+    if (callback === undefined) {
+      return new Promise((resolve, reject) => this.#begin(topic, record, { resolve, reject }));
+    }
+    const call: SendCallback = (error, metadata) => {
+      try {
+        callback(error, metadata);
+      } catch (cause) {
+        this.#logger.error(`the callback of a send to ${topic.name} threw: ${String(cause)}`);
+      }
+    };
+    this.#begin(topic, record, {
+      resolve: (metadata) => call(null, metadata),
+      reject: (error) => call(error, null),
     });
+    return undefined;
   }
 
   /**
@@ -297,6 +225,22 @@ export class Producer implements AsyncDisposable {
     return (known.writer as Promise<TopicWriter<K, V>>).then((made) => made.for(topic));
   }
 
+  /**
+   * The partitions of a topic as they are known now; it is created if there is none.
+   *
+   * @throws LogError as `writer`, and CLOSED
+   */
+  async partitionsFor<K, V>(topic: Topic<K, V>): Promise<readonly TopicPartition[]> {
+    this.#checkUsable();
+    const { partitions } = await this.writer(topic);
+    return Array.from({ length: partitions }, (_, partition) => ({ topic: topic.name, partition }));
+  }
+
+  /** What this producer has done so far. Costs next to nothing. */
+  metrics(): ProducerMetrics {
+    return this.#sender.metrics;
+  }
+
   /** Resolves when the buffer has room for more. */
   room(): Promise<void> {
     return this.#sender.room();
@@ -352,6 +296,20 @@ export class Producer implements AsyncDisposable {
     return ready?.writer as TopicWriter<K, V> | undefined;
   }
 
+  /** Writes at once where nothing stands in the way. Never throws: failures go to `answer`. */
+  #begin<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>, answer: Answer): void {
+    const writer = this.#readyWriter(topic);
+    if (writer === undefined) {
+      void this.#send(topic, record, answer);
+      return;
+    }
+    try {
+      write(writer, record, answer);
+    } catch (cause) {
+      queueMicrotask(() => answer.reject(asError(cause)));
+    }
+  }
+
   /** A `send` that has to wait before it can write. Never rejects: failures go to `answer`. */
   async #send<K, V>(
     topic: Topic<K, V>,
@@ -377,7 +335,7 @@ export class Producer implements AsyncDisposable {
       if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
       write(writer, record, { resolve, reject });
     } catch (error) {
-      reject(error as Error);
+      reject(asError(error));
     } finally {
       this.#waitingCount--;
       endTurn();
@@ -390,11 +348,13 @@ export class Producer implements AsyncDisposable {
   ): Promise<TopicWriter<unknown, unknown>> {
     if (former !== undefined && !(await this.#hasGrown(await former))) return former;
     const partitions = await ensureTopic(this.#api, topic);
-    const { partitioner, maxRequestSize } = this.#options;
-    const environment = { clock: this.#clock, random: this.#random };
+    const { partitioner, batchSize, maxRequestSize } = this.#options;
     return new TopicWriter(topic, partitions, this.#sender, {
-      ...environment,
+      clock: this.#clock,
+      random: this.#random,
       partitioner,
+      interceptors: this.#interceptors,
+      batchSize: Math.min(batchSize, maxRequestSize),
       maxRequestSize,
     });
   }
@@ -442,6 +402,7 @@ export class Producer implements AsyncDisposable {
     const late = new Promise<never>((_, reject) => {
       timer = this.#clock.setTimer(maxBlockMs, () => {
         const { bufferedBytes } = this.#sender;
+        this.#sender.counters.exhausted();
         const message =
           `the producer's buffer stayed full for maxBlockMs=${maxBlockMs}: ${bufferedBytes} of ` +
           `bufferMemory=${limitBytes} bytes wait to be written`;

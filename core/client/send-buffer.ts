@@ -70,6 +70,11 @@ export class SendBuffer {
     this.#current.count++;
   }
 
+  /** Says that two take the place of one. */
+  split({ epoch }: Unanswered): void {
+    if (epoch !== undefined) epoch.count++;
+  }
+
   /** Says that it was answered or thrown away. */
   end({ epoch }: Unanswered): void {
     if (epoch !== undefined) epoch.count--;

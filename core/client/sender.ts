@@ -3,8 +3,17 @@ import type { Clock } from '../clock.ts';
 import { asLogError, LogError } from '../errors.ts';
 import type { Acks, BrokerApi, ProducerIdentity } from '../broker/broker-api.ts';
 import type { Codec } from '../record/batch.ts';
-import { OpenBatch, PartitionQueue, type SentBatch } from './accumulator.ts';
+import {
+  OpenBatch,
+  PartitionQueues,
+  produceRequest,
+  type PartitionQueue,
+  type SentBatch,
+} from './accumulator.ts';
 import { DeliveryTimeout } from './delivery-timeout.ts';
+import { SendCounters, type ProducerMetrics } from './producer-metrics.ts';
+import { OpenTransaction } from './open-transaction.ts';
+import { ProducerSession } from './producer-session.ts';
 import { SendBuffer, type Unanswered } from './send-buffer.ts';
 import { SendSchedule } from './send-schedule.ts';
 
@@ -34,26 +43,6 @@ export interface SenderOptions {
  */
 const REQUEST_BYTES = 1024 * 1024;
 
-/** The transaction that is open. */
-interface OpenTransaction {
-  /** Partitions that take part in it, as the broker knows. */
-  readonly members: Set<PartitionQueue>;
-  /** Those of which the broker is being told: nothing more is sent to them until it knows. */
-  readonly joining: Set<PartitionQueue>;
-  /** True once the broker may have heard of it. */
-  hasBegun: boolean;
-  /** What failed in it first: it can only be aborted. */
-  failure: LogError | undefined;
-}
-
-/** Errors after which a producer can do nothing more: another has taken its place. */
-const FATAL = new Set([
-  'PRODUCER_FENCED',
-  'INVALID_PRODUCER_EPOCH',
-  'INVALID_PRODUCER_ID_MAPPING',
-  'CLOSED',
-]);
-
 /**
  * Takes serialised records into batches and brings the batches to the broker, in order and, with
  * idempotence, once: the producer's background half (Kafka: `RecordAccumulator`, `Sender`).
@@ -63,7 +52,8 @@ const FATAL = new Set([
  */
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #queues = new Map<string, PartitionQueue[]>();
+  readonly counters = new SendCounters();
+  readonly #queues = new PartitionQueues();
   /** Queues with something to send. */
   readonly #ready = new Set<PartitionQueue>();
   readonly #buffer: SendBuffer;
@@ -74,8 +64,7 @@ export class Sender {
   #flushCount = 0;
   /** Failures that may pass, one after the other, since something last succeeded. */
   #failureCount = 0;
-  #identity: ProducerIdentity | undefined;
-  #identifying: Promise<void> | undefined;
+  readonly #session: ProducerSession;
   /** Set when a batch was refused for good: sequences are renewed once nothing is in flight. */
   #mustRenew = false;
   /** Set when the producer is done for. */
@@ -83,8 +72,10 @@ export class Sender {
   #transaction: OpenTransaction | undefined;
 
   constructor(options: SenderOptions) {
-    const { clock, lingerMs, bufferMemory, deliveryTimeoutMs } = options;
+    const { clock, lingerMs, bufferMemory, deliveryTimeoutMs, api } = options;
+    const { transactionalId = null, transactionTimeoutMs } = options;
     this.#options = options;
+    this.#session = new ProducerSession(api, { transactionalId, transactionTimeoutMs });
     this.#timeout = new DeliveryTimeout(clock, deliveryTimeoutMs);
     this.#buffer = new SendBuffer(bufferMemory);
     this.#schedule = new SendSchedule({ clock, lingerMs, send: () => void this.#send() });
@@ -103,24 +94,28 @@ export class Sender {
   }
 
   get identity(): ProducerIdentity | undefined {
-    return this.#identity;
+    return this.#session.identity;
+  }
+
+  get metrics(): ProducerMetrics {
+    return this.counters.metrics(this.#buffer);
   }
 
   /** The queues of a topic's partitions; made at the first call. */
   queuesOf(topic: string, partitions: number): readonly PartitionQueue[] {
-    const queues = this.#queues.get(topic) ?? [];
-    this.#queues.set(topic, queues);
-    while (queues.length < partitions) queues.push(new PartitionQueue(topic, queues.length));
-    return queues;
+    return this.#queues.of(topic, partitions);
+  }
+
+  /** Says that nothing more is added to the open batch of a partition: it waits for no linger. */
+  sealBatch(queue: PartitionQueue): void {
+    queue.seal();
+    if (queue.full.length > 0) this.#requestSend(true);
   }
 
   /** The open batch of a partition; `startBatch` makes another. */
   startBatch(queue: PartitionQueue): OpenBatch {
-    queue.seal();
-    // A batch that is full waits for no linger.
-    if (queue.full.length > 0) this.#requestSend(true);
-    const { batchSize, clock } = this.#options;
-    const batch = new OpenBatch(queue, batchSize, clock.monotonicMs());
+    this.sealBatch(queue);
+    const batch = new OpenBatch(queue, this.#options.batchSize);
     queue.open = batch;
     this.#buffer.take(batch.writer.capacityBytes);
     return batch;
@@ -135,6 +130,7 @@ export class Sender {
   /** Says that a record was added to `batch`, the open one of its queue. */
   noteRecord(batch: OpenBatch): void {
     if (batch.writer.recordCount > 1) return; // the first one has said all that follows
+    batch.createdMs = this.#options.clock.monotonicMs(); // it may have been empty for long
     this.#buffer.begin(batch);
     this.#ready.add(batch.queue);
     this.#requestSend();
@@ -192,11 +188,7 @@ export class Sender {
 
   /** Gets the producer's identity, fencing those before it; once. */
   async identify(): Promise<void> {
-    if (!this.#options.isIdempotent || this.#identity !== undefined) return;
-    this.#identifying ??= this.#initProducerId().finally(() => {
-      this.#identifying = undefined;
-    });
-    await this.#identifying;
+    if (this.#options.isIdempotent) await this.#session.ensure();
   }
 
   /** Begins a transaction, once what was sent outside of it has been answered. */
@@ -204,12 +196,7 @@ export class Sender {
     await this.identify();
     while (this.#buffer.hasPending) await this.flush();
     assert(this.#transaction === undefined, 'one transaction at a time');
-    this.#transaction = {
-      members: new Set(),
-      joining: new Set(),
-      hasBegun: false,
-      failure: undefined,
-    };
+    this.#transaction = new OpenTransaction();
   }
 
   /** True when the broker may know of the open transaction. */
@@ -230,8 +217,8 @@ export class Sender {
   /** The transaction is over; the next one goes on with `identity`, from sequence 0. */
   endTransaction(identity: ProducerIdentity | undefined): void {
     this.#transaction = undefined;
-    this.#identity = identity;
-    for (const queue of this.#allQueues()) queue.resequence(identity);
+    this.#session.identity = identity;
+    for (const queue of this.#queues.all()) queue.resequence(identity);
     this.#schedule.release();
   }
 
@@ -241,7 +228,7 @@ export class Sender {
    */
   loseTransaction(cause: unknown): void {
     const error = asLogError(cause);
-    if (FATAL.has(error.code)) this.#fatal ??= error;
+    if (error.fatal) this.#fatal ??= error;
     this.endTransaction(undefined);
   }
 
@@ -252,7 +239,7 @@ export class Sender {
   async discard(error: LogError): Promise<void> {
     this.#schedule.hold();
     for (;;) {
-      for (const queue of this.#allQueues()) this.#discardQueue(queue, error);
+      for (const queue of this.#queues.all()) this.#discardQueue(queue, error);
       this.#buffer.changed();
       if (this.#inFlightCount === 0) break;
       await this.#buffer.change();
@@ -271,6 +258,7 @@ export class Sender {
   #drop(batch: OpenBatch, error: LogError): void {
     this.#buffer.take(-batch.writer.capacityBytes);
     this.#buffer.end(batch);
+    this.counters.failed(batch.writer.recordCount);
     for (const { reject } of batch.waiters ?? []) reject(error);
   }
 
@@ -303,7 +291,7 @@ export class Sender {
   #takeBatches(): SentBatch[] {
     const { maxInFlight, codec, level } = this.#options;
     const isTransactional = this.#transaction !== undefined;
-    const seal = { codec, level, isTransactional, identity: this.#identity };
+    const seal = { codec, level, isTransactional, identity: this.identity };
     const batches: SentBatch[] = [];
     for (const queue of this.#ready) {
       if (this.#transaction?.joining.has(queue) === true) continue;
@@ -311,12 +299,14 @@ export class Sender {
       // An open batch goes when nothing of its partition is under way; else it goes on filling.
       if (queue.full.length === 0 && queue.requestCount === 0) queue.seal();
       const { length: count } = batches;
+      const countMax = count + queue.batchCountMax(this.identity);
       try {
         for (let sizeBytes = 0; sizeBytes < REQUEST_BYTES;) {
-          const batch = queue.take(seal);
+          const batch = batches.length < countMax ? queue.take(seal) : undefined;
           if (batch === undefined) break;
           sizeBytes += batch.bytes.length;
           batches.push(batch);
+          this.#countSend(batch);
         }
         if (queue.isEmpty) this.#ready.delete(queue);
       } catch (cause) {
@@ -326,6 +316,15 @@ export class Sender {
       if (batches.length > count) queue.requestCount++;
     }
     return batches;
+  }
+
+  #countSend({ attempts, recordCount, plainBytes, createdMs, bytes }: SentBatch): void {
+    if (attempts > 1) {
+      this.counters.retried(recordCount);
+      return;
+    }
+    const queuedMs = this.#options.clock.monotonicMs() - createdMs;
+    this.counters.sent({ recordCount, sizeBytes: bytes.length, plainBytes, queuedMs });
   }
 
   /** What waits in `queue` cannot be made into batches. */
@@ -339,7 +338,7 @@ export class Sender {
   async #joinAndProduce(batches: readonly SentBatch[]): Promise<void> {
     if (batches.length === 0) return;
     const transaction = present(this.#transaction, 'partitions join an open transaction');
-    const identity = present(this.#identity, 'a transactional producer has an identity');
+    const identity = present(this.identity, 'a transactional producer has an identity');
     const { api, transactionalId } = this.#options;
     assert(transactionalId !== undefined, 'a transaction has an id');
     const added = new Set(batches.map(({ queue }) => queue));
@@ -363,18 +362,11 @@ export class Sender {
   /** Never rejects: a failure goes to those who wait for the records. */
   async #produce(batches: readonly SentBatch[]): Promise<void> {
     if (batches.length === 0) return;
-    const { api, acks, transactionalId } = this.#options;
-    const isTransactional = this.#transaction !== undefined && transactionalId !== undefined;
-    // A commit makes its data durable itself, so batches inside of one need not wait for that.
-    const request = {
-      acks: isTransactional ? 1 : acks,
-      batches: batches.map(({ queue: { topic, partition }, bytes: records }) => ({
-        topic,
-        partition,
-        records,
-      })),
-      ...(isTransactional && { transactionalId }),
-    } as const;
+    const { api, acks, transactionalId, clock } = this.#options;
+    const transaction = this.#transaction === undefined ? undefined : transactionalId;
+    const request = produceRequest(batches, acks, transaction);
+    const startMs = clock.monotonicMs();
+    this.counters.requested();
     let failure: LogError | undefined;
     try {
       const { results } = await api.produce(request);
@@ -395,6 +387,7 @@ export class Sender {
       failure = asLogError(cause);
       for (const batch of batches) this.#settle(batch, failure);
     }
+    this.counters.answered(clock.monotonicMs() - startMs);
     this.#answered(batches, failure);
   }
 
@@ -419,13 +412,18 @@ export class Sender {
     queue.settle(batch);
     this.#inFlightCount--;
     if (error === undefined) {
+      queue.knownProducerId = this.identity?.producerId;
       this.#buffer.take(-batch.bufferBytes);
       this.#buffer.end(batch);
       return;
     }
+    if (error.code === 'MESSAGE_TOO_LARGE' && batch.recordCount > 1) {
+      this.#split(batch);
+      return;
+    }
     // What follows a batch that failed is out of order only because of that.
     const isOutOfOrder = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER';
-    const isCollateral = isOutOfOrder && (queue.hasEarlier(batch) || this.#mustRenew);
+    const isCollateral = isOutOfOrder && (queue.isOutOfTurn(batch) || this.#mustRenew);
     const canPass = (error.retriable || isCollateral) && this.#fatal === undefined;
     if (canPass && !this.#timeout.isOver(batch)) {
       queue.retry(batch);
@@ -436,15 +434,32 @@ export class Sender {
     this.#noteFailure(error);
   }
 
+  /** Sends a batch in two that is too large for its topic (Kafka: `splitAndReenqueue`). */
+  #split(batch: SentBatch): void {
+    const { queue } = batch;
+    try {
+      queue.split(batch, this.#options.level);
+    } catch (cause) {
+      const error = asLogError(cause);
+      this.#fail(batch, error);
+      this.#noteFailure(error);
+      return;
+    }
+    this.#buffer.split(batch);
+    this.counters.split();
+    this.#ready.add(queue);
+  }
+
   #fail(batch: SentBatch, error: LogError): void {
     this.#buffer.take(-batch.bufferBytes);
     this.#buffer.end(batch);
+    this.counters.failed(batch.recordCount);
     for (const { reject } of batch.waiters) reject(error);
   }
 
   /** A batch is lost for good. */
   #noteFailure(error: LogError): void {
-    if (FATAL.has(error.code)) this.#fatal ??= error;
+    if (error.fatal) this.#fatal ??= error;
     if (this.#transaction !== undefined) this.#transaction.failure ??= error;
     // Its sequence numbers are a gap now.
     else if (this.#options.isIdempotent) this.#mustRenew = true;
@@ -453,14 +468,10 @@ export class Sender {
   /** Fails what has waited in `queue` for too long. */
   #failLate(queue: PartitionQueue, cause: LogError): void {
     if (queue.open !== undefined && this.#timeout.isOver(queue.open)) queue.seal();
-    for (const batch of queue.full.filter((each) => this.#timeout.isOver(each))) {
-      queue.full.splice(queue.full.indexOf(batch), 1);
+    for (const batch of this.#timeout.takeFrom(queue.full))
       this.#drop(batch, this.#timeout.error(batch, cause));
-    }
-    for (const batch of queue.retries.filter((each) => this.#timeout.isOver(each))) {
-      queue.retries.splice(queue.retries.indexOf(batch), 1);
+    for (const batch of this.#timeout.takeFrom(queue.retries))
       this.#fail(batch, this.#timeout.error(batch, cause));
-    }
     if (queue.isEmpty) this.#ready.delete(queue);
   }
 
@@ -472,24 +483,15 @@ export class Sender {
       this.#backOff();
       return;
     }
-    if (FATAL.has(error.code)) this.#fatal ??= error;
+    if (error.fatal) this.#fatal ??= error;
     if (this.#transaction !== undefined) this.#transaction.failure ??= error;
-    for (const queue of this.#allQueues()) this.#discardQueue(queue, error);
+    for (const queue of this.#queues.all()) this.#discardQueue(queue, error);
     this.#buffer.changed();
   }
 
-  async #initProducerId(): Promise<void> {
-    const { api, transactionalId = null, transactionTimeoutMs } = this.#options;
-    this.#identity = await api.initProducerId({ transactionalId, transactionTimeoutMs });
-  }
-
   async #renewIdentity(): Promise<void> {
-    await this.#initProducerId();
-    for (const queue of this.#allQueues()) queue.resequence(this.#identity);
+    await this.#session.renew();
+    for (const queue of this.#queues.all()) queue.resequence(this.identity);
     this.#mustRenew = false;
-  }
-
-  *#allQueues(): Generator<PartitionQueue> {
-    for (const queues of this.#queues.values()) yield* queues;
   }
 }

@@ -1,28 +1,24 @@
-import { LogError } from '../errors.ts';
+import { asError, LogError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { NO_HEADERS, type Headers } from '../record/record.ts';
 import { NO_ROOM } from '../serde/serde.ts';
 import type { OpenBatch, PartitionQueue } from './accumulator.ts';
-import { partitionOfKey } from './partitioner.ts';
+import { partitionOfKey, type Partitioner, type PartitionStrategy } from './partitioner.ts';
+import type { Interceptors } from './producer-interceptor.ts';
+import type { ProducerRecord } from './producer-record.ts';
 import type { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import { partitionMismatch } from './topic-metadata.ts';
 
-/** Chooses the partition of a record: an integer in [0, partitions). */
-export type Partitioner = (record: {
-  readonly topic: string;
-  readonly key: unknown;
-  readonly value: unknown;
-  /** The serialised key, or null; valid during the call only. */
-  readonly keyBytes: Uint8Array | null;
-  readonly partitions: number;
-}) => number;
-
 export interface TopicWriterOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly partitioner: Partitioner | undefined;
+  readonly partitioner: PartitionStrategy | Partitioner;
+  /** Undefined where there are none: then a record costs no object. */
+  readonly interceptors: Interceptors | undefined;
+  /** What records without a key get a partition for, before they go on to another. */
+  readonly batchSize: number;
   readonly maxRequestSize: number;
 }
 
@@ -42,8 +38,10 @@ export class TopicWriter<K, V> {
   readonly #options: TopicWriterOptions;
   /** Holds the key while its partition is chosen. */
   #key = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
-  /** Where records without a key go until the batch there is full (KIP-480). */
-  #sticky: number;
+  /** Where records go now that stay together, or the next one by round robin. */
+  #current: number;
+  /** What has gone there since it was chosen. */
+  #stickyBytes = 0;
   /** Writers for other handles of the topic. */
   readonly #others = new WeakMap<object, TopicWriter<unknown, unknown>>();
 
@@ -54,7 +52,7 @@ export class TopicWriter<K, V> {
     this.#queues = sender.queuesOf(topic.name, partitions);
     this.#sender = sender;
     this.#options = options;
-    this.#sticky = Math.floor(options.random.next() * partitions);
+    this.#current = Math.floor(options.random.next() * partitions);
   }
 
   /**
@@ -83,7 +81,7 @@ export class TopicWriter<K, V> {
 
   /**
    * Serialises a record into the open batch of its partition and returns that batch. The partition
-   * is, in this order: the one given, the partitioner's, murmur2 of the key as in Kafka, any.
+   * is the one given, or as the producer's `partitioner` says.
    *
    * @throws LogError SERIALIZATION_FAILED, INVALID_PARTITIONS, INVALID_TIMESTAMP,
    *   MESSAGE_TOO_LARGE: the record was not added.
@@ -95,25 +93,95 @@ export class TopicWriter<K, V> {
     headers: Headers = NO_HEADERS,
     partition?: number,
   ): OpenBatch {
+    const { interceptors } = this.#options;
+    if (interceptors === undefined) return this.#add(key, value, timestampMs, headers, partition);
+    const record = {
+      key,
+      value,
+      timestampMs,
+      headers,
+      ...(partition !== undefined && { partition }),
+    };
+    return this.#intercepted(interceptors, record);
+  }
+
+  #intercepted(interceptors: Interceptors, record: ProducerRecord<K, V>): OpenBatch {
+    const { name: topic } = this.topic;
+    const changed = interceptors.onSend(this.topic, record);
+    const { key = null, value, headers = NO_HEADERS, partition } = changed;
+    const { timestampMs = this.#options.clock.nowMs() } = changed;
+    let batch: OpenBatch;
+    try {
+      batch = this.#add(key, value, timestampMs, headers, partition);
+    } catch (cause) {
+      interceptors.onAcknowledgement(
+        { topic, partition: partition ?? -1, offset: -1 },
+        asError(cause),
+      );
+      throw cause;
+    }
+    const place = { topic, partition: batch.queue.partition };
+    batch.awaitNewest(
+      (offset) => interceptors.onAcknowledgement({ ...place, offset }, null),
+      (error) => interceptors.onAcknowledgement({ ...place, offset: -1 }, error),
+    );
+    return batch;
+  }
+
+  #add(
+    key: K | null,
+    value: V | null,
+    timestampMs: number,
+    headers: Headers,
+    partition: number | undefined,
+  ): OpenBatch {
     if (!(timestampMs >= -1 && timestampMs <= TIMESTAMP_MS_MAX))
       throw this.#badTimestamp(timestampMs);
     const keyEnd = key === null ? 0 : this.#serializeKey(key);
+    const keyBytes = key === null ? null : this.#key;
+    if (partition === undefined && this.#isSticky(key)) {
+      return this.#addSticky(timestampMs, keyBytes, keyEnd, value, headers);
+    }
     const target = partition ?? this.#choose(key, keyEnd, value);
     const queue = this.#queues[target];
-    if (queue === undefined) throw this.#badPartition(target);
+    if (queue === undefined || typeof target !== 'number') throw this.#badPartition(target);
     let batch = queue.open ?? this.#sender.startBatch(queue);
-    while (
-      !this.#append(batch, timestampMs, key === null ? null : this.#key, keyEnd, value, headers)
-    ) {
-      if (batch.writer.recordCount > 0) {
-        if (key === null && partition === undefined) this.#sticky = this.#nextSticky();
-        batch = this.#sender.startBatch(queue);
-      } else {
-        this.#enlarge(batch);
-      }
+    while (!this.#append(batch, timestampMs, keyBytes, keyEnd, value, headers)) {
+      if (batch.writer.recordCount > 0) batch = this.#sender.startBatch(queue);
+      else this.#enlarge(batch);
     }
     this.#sender.noteRecord(batch);
     return batch;
+  }
+
+  /**
+   * Adds a record to the partition that has its turn. That ends with a full batch, or with as much
+   * in smaller ones: otherwise who waits for each record would never get on (KIP-794).
+   */
+  #addSticky(
+    timestampMs: number,
+    key: Buffer | null,
+    keyEnd: number,
+    value: V | null,
+    headers: Headers,
+  ): OpenBatch {
+    if (this.#stickyBytes >= this.#options.batchSize) this.#goOn();
+    for (;;) {
+      const queue = this.#queues[this.#current]!;
+      const batch = queue.open ?? this.#sender.startBatch(queue);
+      const { sizeBytes } = batch.writer;
+      if (this.#append(batch, timestampMs, key, keyEnd, value, headers)) {
+        this.#stickyBytes += batch.writer.sizeBytes - sizeBytes;
+        this.#sender.noteRecord(batch);
+        return batch;
+      }
+      if (batch.writer.recordCount === 0) {
+        this.#enlarge(batch);
+        continue;
+      }
+      this.#sender.sealBatch(queue);
+      if (this.#stickyBytes > 0) this.#goOn(); // else what others wrote has filled it
+    }
   }
 
   #append(
@@ -147,22 +215,32 @@ export class TopicWriter<K, V> {
     }
   }
 
+  /** True for a record that goes where the last one went. */
+  #isSticky(key: K | null): boolean {
+    if (this.partitions === 1) return false;
+    const { partitioner } = this.#options;
+    return partitioner === 'default' ? key === null : partitioner === 'uniform_sticky';
+  }
+
   #choose(key: K | null, keyEnd: number, value: V | null): number {
     const { partitions } = this;
     const { partitioner } = this.#options;
-    if (partitioner !== undefined) {
+    if (typeof partitioner === 'function') {
       const keyBytes = key === null ? null : this.#key.subarray(0, keyEnd);
       return partitioner({ topic: this.topic.name, key, value, keyBytes, partitions });
     }
     if (partitions === 1) return 0;
-    return key === null ? this.#sticky : partitionOfKey(this.#key, 0, keyEnd, partitions);
+    if (partitioner !== 'round_robin') return partitionOfKey(this.#key, 0, keyEnd, partitions);
+    this.#current = (this.#current + 1) % partitions;
+    return this.#current;
   }
 
-  #nextSticky(): number {
+  /** Gives another partition its turn, any of them. */
+  #goOn(): void {
     const { partitions } = this;
-    if (partitions === 1) return 0;
     const step = 1 + Math.floor(this.#options.random.next() * (partitions - 1));
-    return (this.#sticky + step) % partitions;
+    this.#current = (this.#current + step) % partitions;
+    this.#stickyBytes = 0;
   }
 
   /** The batch is empty and the record still does not fit. */
@@ -190,13 +268,13 @@ export class TopicWriter<K, V> {
     return new LogError('SERIALIZATION_FAILED', message, { topic: name, field }, { cause });
   }
 
-  #badPartition(partition: number): LogError {
+  #badPartition(partition: unknown): LogError {
     const { partitions } = this;
     const { name } = this.topic;
-    const message = `topic ${name} has partitions 0 to ${partitions - 1}, not ${partition}`;
+    const message = `topic ${name} has partitions 0 to ${partitions - 1}, not ${String(partition)}`;
     return new LogError('INVALID_PARTITIONS', message, {
       topic: name,
-      partitions: partition,
+      partitions: Number(partition),
       existing: partitions,
     });
   }

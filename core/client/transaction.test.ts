@@ -4,6 +4,7 @@ import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { BatchWriter } from '../record/batch-writer.ts';
 import { NO_HEADERS } from '../record/record.ts';
@@ -237,7 +238,7 @@ async function processAll(log: Log, transactionalId: string, signal: AbortSignal
 }
 
 describe('failures and misuse', () => {
-  test('[TXN-11] a partition takes part once that is saved: nothing hangs when it is not', async () => {
+  test('[TXN-11] a partition takes part once that is saved: else nothing hangs', async () => {
     let answer: (error: Error) => void = () => undefined;
     const held = new Promise<Error>((resolve) => (answer = resolve));
     const fileSystem = new FaultyFileSystem(async ({ name, path }) =>
@@ -277,6 +278,36 @@ describe('failures and misuse', () => {
     expect(await codeOf(result)).toBe('INVALID_TIMESTAMP');
     await producer.transaction((tx) => tx.send(letters, { value: 'next' }));
     expect(await readValues(log, letters, 'read_committed')).toEqual(['next']);
+  });
+
+  test('[TXN-12] abort and go on after a failure, but not after a fatal one', async () => {
+    await using log = await open();
+    const producer = log.producer({ transactionalId: 't' });
+    const failed = await producer.beginTransaction();
+    expect(failed.status).toBe('open');
+    await failed.sendAll(letters, [{ value: 'from the future', timestampMs: 2 ** 45 }]);
+    await producer.flush();
+    expect(failed.status).toBe('failed');
+    const error: unknown = await failed.commit().catch((cause: unknown) => cause);
+    expect(LogError.is(error, 'INVALID_TIMESTAMP') && !error.fatal).toBe(true);
+    expect(failed.status).toBe('aborted');
+    const good = await producer.beginTransaction();
+    good.send(letters, { value: 'good' });
+    const committing = good.commit();
+    expect(good.status).toBe('ending');
+    await committing;
+    expect(good.status).toBe('committed');
+    const fenced = await producer.beginTransaction();
+    await fenced.sendAll(letters, [{ value: 'fenced' }]);
+    await producer.flush();
+    await using other = log.producer({ transactionalId: 't' });
+    await (await other.beginTransaction()).abort();
+    const fatal: unknown = await fenced.commit().catch((cause: unknown) => cause);
+    expect(LogError.is(fatal, 'PRODUCER_FENCED') && fatal.fatal).toBe(true);
+    expect(fenced.status).toBe('in_doubt');
+    expect(await codeOf(producer.beginTransaction())).toBe('PRODUCER_FENCED');
+    await producer.close();
+    expect(await readValues(log, letters, 'read_committed')).toEqual(['good']);
   });
 
   test('[TXN-9] one transaction at a time, and nothing after its end', async () => {

@@ -1,5 +1,5 @@
 import { present } from '../assert.ts';
-import { asLogError, LogError } from '../errors.ts';
+import { asError, LogError } from '../errors.ts';
 import type { BrokerApi, CommittedOffset } from '../broker/broker-api.ts';
 import type { ProducerRecord } from './producer-record.ts';
 import type { Sender } from './sender.ts';
@@ -20,6 +20,13 @@ export interface GroupMetadata {
   readonly memberId?: string;
   readonly generation?: number;
 }
+
+/**
+ * How a transaction stands: `open`; `failed`, when something in it did and only `abort` is left;
+ * `ending`; `committed`; `aborted`; `in_doubt`, when ending it failed: the error says what is
+ * known, and the next transaction of the producer begins with it settled.
+ */
+export type TransactionStatus = 'open' | 'failed' | 'ending' | 'committed' | 'aborted' | 'in_doubt';
 
 /** A record that waits until its topic's partitions are known. */
 interface Waiting {
@@ -47,7 +54,8 @@ export class Transaction {
   #failure: Error | undefined;
   /** Set by the first commit or abort: from then on nothing is added, and nobody else ends it. */
   #ending: Promise<void> | undefined;
-  #isOpen = true;
+  /** Set when a commit or an abort is through. */
+  #outcome: 'committed' | 'aborted' | 'in_doubt' | undefined;
 
   /** @internal `producer.transaction` makes them; the sender has begun. */
   constructor(options: TransactionOptions) {
@@ -56,7 +64,14 @@ export class Transaction {
 
   /** True until a commit or an abort is through. */
   get isOpen(): boolean {
-    return this.#isOpen;
+    return this.#outcome === undefined;
+  }
+
+  get status(): TransactionStatus {
+    if (this.#outcome !== undefined) return this.#outcome;
+    if (this.#ending !== undefined) return 'ending';
+    const failure = this.#failure ?? this.#options.sender.transactionFailure;
+    return failure === undefined ? 'open' : 'failed';
   }
 
   /**
@@ -168,7 +183,8 @@ export class Transaction {
   }
 
   /**
-   * Commits: everything is durable and visible when this resolves.
+   * Commits: everything is durable and visible when this resolves. After an error that is not
+   * `fatal` the producer can begin the next transaction; after one that is, close it.
    *
    * @throws LogError what failed a record of the transaction, PRODUCER_FENCED: the transaction is
    *   aborted.
@@ -223,18 +239,19 @@ export class Transaction {
   async #end(commit: boolean): Promise<void> {
     const { api, sender, transactionalId } = this.#options;
     const { identity } = sender;
+    const outcome = commit ? 'committed' : 'aborted';
     try {
       // Where nothing was written the broker knows of no transaction.
       if (identity === undefined || !(sender.hasTransactionBegun || this.#hasOffsets)) {
         sender.endTransaction(identity);
-        return;
+      } else {
+        sender.endTransaction(await api.endTxn({ transactionalId, ...identity, commit }));
       }
-      sender.endTransaction(await api.endTxn({ transactionalId, ...identity, commit }));
+      this.#outcome = outcome;
     } catch (cause) {
+      this.#outcome = 'in_doubt';
       sender.loseTransaction(cause);
       throw cause;
-    } finally {
-      this.#isOpen = false;
     }
   }
 
@@ -270,10 +287,6 @@ export class Transaction {
     const message = `the transaction has ended; ${operation} needs an open one`;
     throw new LogError('NO_TRANSACTION', message, { operation });
   }
-}
-
-function asError(cause: unknown): Error {
-  return cause instanceof Error ? cause : asLogError(cause);
 }
 
 function writeRecord<K, V>(writer: TopicWriter<K, V>, record: ProducerRecord<K, V>): void {

@@ -364,7 +364,7 @@ export class PartitionLog {
       }
     }
     const placed = this.#place(batch, header);
-    if (placed.producerId >= 0) this.#producers.append(placed, nowMs);
+    if (placed.producerId >= 0) this.#producers.append(placed, nowMs, this.durableOffset);
     return this.#write(batch, placed);
   }
 

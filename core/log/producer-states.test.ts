@@ -18,6 +18,8 @@ interface Sent {
 class Log {
   readonly states = new ProducerStates(TEST_PLACE);
   nextOffset = 0;
+  /** Where not said otherwise, all is durable at once. */
+  durableOffset = Infinity;
 
   header(sequence: number, sent: Sent = {}): BatchHeader {
     const { epoch = 0, count = 1, isTransactional = false, producerId = 1 } = sent;
@@ -49,7 +51,7 @@ class Log {
     } catch (error) {
       return error instanceof LogError ? error.code : String(error);
     }
-    this.states.append(header, NOW);
+    this.states.append(header, NOW, this.durableOffset);
     this.nextOffset = header.lastOffset + 1;
     return 'appended';
   }
@@ -141,6 +143,19 @@ describe('[LOG-PRODUCER-2] duplicates', () => {
       ...['duplicate of 15', 'duplicate of 18'],
     ]);
     expect(log.send(21)).toBe('appended');
+  });
+
+  test('[LOG-PRODUCER-2] so are the last 512 that are not durable', () => {
+    const log = new Log();
+    log.durableOffset = 0;
+    for (let batch = 0; batch < 600; batch++) log.send(batch * 2, { count: 2 });
+    expect(log.send(87 * 2, { count: 2 })).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    expect(log.send(88 * 2, { count: 2 })).toBe(`duplicate of ${88 * 2}`);
+    expect(log.send(599 * 2, { count: 2 })).toBe(`duplicate of ${599 * 2}`);
+    log.durableOffset = 590 * 2; // up to batch 589
+    log.send(1200, { count: 2 });
+    expect(log.send(589 * 2, { count: 2 })).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    expect(log.send(590 * 2, { count: 2 })).toBe(`duplicate of ${590 * 2}`);
   });
 
   test('[LOG-PRODUCER-2] a batch of an earlier epoch is no duplicate', () => {

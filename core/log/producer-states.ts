@@ -6,6 +6,12 @@ import type { AbortedTransaction } from './transaction-index.ts';
 
 /** Batches remembered a producer, to answer a repeated one (Kafka: `ProducerStateEntry`). */
 const BATCHES_RETAINED = 5;
+/**
+ * And so many while they are not durable. Kafka's clients have five batches under way, ours five
+ * requests of up to 100 (`core/client/accumulator.ts`): when a write fails in the middle of them,
+ * and the log cannot be loaded anew for want of room, all are sent again, also those in the log.
+ */
+const UNSYNCED_RETAINED = 512;
 const NO_OFFSET = -1;
 
 /** Kafka's `producer.id.expiration.ms`. */
@@ -23,7 +29,10 @@ export interface ProducerBatch {
 export interface ProducerState {
   readonly producerId: number;
   epoch: number;
-  /** The newest batches of this epoch, oldest first; empty after a marker. */
+  /**
+   * The newest batches of this epoch, oldest first: five, and more while those are not durable;
+   * empty after a marker.
+   */
   batches: ProducerBatch[];
   /** The first offset of its open transaction, or -1. */
   transactionFirstOffset: number;
@@ -87,14 +96,12 @@ export class ProducerStates {
     const state = this.#states.get(header.producerId);
     if (state === undefined) return undefined; // forgotten or new: any sequence may start it
     if (header.producerEpoch < state.epoch) throw this.#fenced(header, state);
-    if (header.producerEpoch === state.epoch) {
-      const duplicate = state.batches.find(
-        (batch) =>
-          batch.firstSequence === header.baseSequence && batch.lastSequence === header.lastSequence,
-      );
+    const expected = expectedSequence(header, state);
+    if (header.baseSequence !== expected) {
+      const duplicate = repeatedBy(header, state);
       if (duplicate !== undefined) return duplicate;
+      throw this.#outOfOrder(header, expected);
     }
-    this.#checkSequence(header, state);
     if (!header.isTransactional && state.transactionFirstOffset !== NO_OFFSET) {
       const message =
         `producer ${header.producerId} wrote outside its open transaction to ` +
@@ -109,8 +116,12 @@ export class ProducerStates {
     return undefined;
   }
 
-  /** Records a batch of data that `check` let pass and that now has its offsets. */
-  append(header: BatchHeader, nowMs: number): void {
+  /**
+   * Records a batch of data that `check` let pass and that now has its offsets.
+   *
+   * @param durableOffset below which what the log holds is never sent again.
+   */
+  append(header: BatchHeader, nowMs: number, durableOffset = 0): void {
     const state = this.#stateFor(header.producerId, header.producerEpoch);
     if (header.producerEpoch !== state.epoch) {
       state.epoch = header.producerEpoch;
@@ -119,7 +130,7 @@ export class ProducerStates {
     if (header.baseSequence !== NO_SEQUENCE) {
       const { baseSequence: firstSequence, lastSequence, baseOffset, lastOffset } = header;
       state.batches.push({ firstSequence, lastSequence, baseOffset, lastOffset });
-      if (state.batches.length > BATCHES_RETAINED) state.batches.shift();
+      forgetOldest(state.batches, durableOffset);
     }
     state.lastAppendMs = nowMs;
     if (header.isTransactional && state.transactionFirstOffset === NO_OFFSET) {
@@ -216,15 +227,10 @@ export class ProducerStates {
     return first;
   }
 
-  #checkSequence(header: BatchHeader, state: ProducerState): void {
-    const last = state.batches.at(-1);
-    const isNewEpoch = header.producerEpoch > state.epoch;
-    // A marker that raised the epoch leaves it without a sequence: the next batch starts at 0 too.
-    const expected = isNewEpoch || last === undefined ? 0 : addSequence(last.lastSequence, 1);
-    if (header.baseSequence === expected) return;
+  #outOfOrder(header: BatchHeader, expected: number): LogError {
     const { topic, partition } = this.#place;
     const { producerId, baseSequence: sequence } = header;
-    throw new LogError(
+    return new LogError(
       'OUT_OF_ORDER_SEQUENCE_NUMBER',
       `producer ${producerId} sent sequence ${sequence} to ${topic}-${partition}, ` +
         `expected ${expected}`,
@@ -241,5 +247,29 @@ export class ProducerStates {
         `${topic}-${partition} knows epoch ${state.epoch}`,
       { producerId, epoch, currentEpoch: state.epoch, topic, partition },
     );
+  }
+}
+
+function expectedSequence(header: BatchHeader, state: ProducerState): number {
+  const last = state.batches.at(-1);
+  const isNewEpoch = header.producerEpoch > state.epoch;
+  // A marker that raised the epoch leaves it without a sequence: the next batch starts at 0 too.
+  return isNewEpoch || last === undefined ? 0 : addSequence(last.lastSequence, 1);
+}
+
+/** The batch that this one is once more. */
+function repeatedBy(header: BatchHeader, state: ProducerState): ProducerBatch | undefined {
+  if (header.producerEpoch !== state.epoch) return undefined;
+  return state.batches.find(
+    (batch) =>
+      batch.firstSequence === header.baseSequence && batch.lastSequence === header.lastSequence,
+  );
+}
+
+function forgetOldest(batches: ProducerBatch[], durableOffset: number): void {
+  while (batches.length > BATCHES_RETAINED) {
+    const isNeeded = batches[0]!.lastOffset >= durableOffset;
+    if (isNeeded && batches.length <= UNSYNCED_RETAINED) return;
+    batches.shift();
   }
 }
