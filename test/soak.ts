@@ -1,7 +1,7 @@
 /**
- * Looks for what happens once in a million times: simulated crashes of the log under ever new seeds,
- * then clients that are killed a thousand times. Takes hours; ends at the first failure, which names
- * its seed. `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
+ * Looks for what happens once in a million times: simulated crashes of the log under ever new
+ * seeds, then clients that are killed a thousand times. Takes hours; ends at the first failure,
+ * which names its seed. `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
