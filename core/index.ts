@@ -55,6 +55,8 @@ export type {
   GroupOffset,
   OffsetTarget,
 } from './client/group-offsets.ts';
+export type { MarkerType } from './record/control.ts';
+export type { TopicConfig } from './broker/topic-config.ts';
 export {
   verifyLog,
   type Verification,
