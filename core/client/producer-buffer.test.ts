@@ -5,14 +5,17 @@ import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { tap } from '../../test/kit/tap.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { ProduceRequest } from '../broker/broker-api.ts';
+import { systemClock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { seededRandom } from '../random.ts';
 import { json, string } from '../serde/text.ts';
 import { openLog, type Log } from './log.ts';
-import type { ProducerOptions } from './producer-options.ts';
+import { PRODUCER_DEFAULTS, type ProducerOptions } from './producer-options.ts';
+import { Sender } from './sender.ts';
 import { Producer } from './producer.ts';
 import { topic } from './topic.ts';
+import { TopicWriter } from './topic-writer.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 1 });
 const spread = topic('spread', { key: string(), value: string(), partitions: 4 });
@@ -207,19 +210,6 @@ describe('partitions', () => {
       expect(await codeOf(sent)).toBe('INVALID_PARTITIONS');
     }
   });
-
-  test('[PRODUCER-8] records without a key stay together until a batch is full', async () => {
-    await using log = await open();
-    const environment = { random: seededRandom(7) };
-    await using producer = new Producer(log.api, { batchSize: 512 }, environment);
-    const writer = await producer.writer(spread);
-    const used = Array.from({ length: 200 }, () => writer.write(null, 'x'.repeat(40)));
-    await producer.flush();
-    const partitions = used.map(({ queue }) => queue.partition);
-    const changes = partitions.filter((partition, index) => partition !== partitions[index - 1]);
-    expect(new Set(partitions).size).toBe(4);
-    expect(changes.length).toBeLessThan(40);
-  });
 });
 
 describe('what cannot be sent', () => {
@@ -245,6 +235,59 @@ describe('what cannot be sent', () => {
       'resolved',
     ]);
     expect(await readValues(log, letters)).toEqual(['a', 'c']);
+  });
+
+  test('[PRODUCER-9] a record without a key is refused by a compacted topic', async () => {
+    await using log = await open();
+    const config = { cleanupPolicy: 'compact' } as const;
+    const latest = topic('latest', { key: string(), value: string(), partitions: 1, config });
+    await using producer = log.producer();
+    expect(await codeOf(producer.send(latest, { value: 'a' }))).toBe('INVALID_RECORD');
+    expect((await producer.send(latest, { key: 'k', value: 'b' })).offset).toBe(0);
+  });
+
+  test.each(['', '.', '..', 'a/b', 'ä', 'x'.repeat(250)])(
+    '[PRODUCER-9] %j is no name of a topic',
+    async (name) => {
+      await using log = await open();
+      await using producer = log.producer();
+      const illegal = topic(name, { key: string(), value: string() });
+      expect(await codeOf(producer.send(illegal, { value: 'a' }))).toBe('INVALID_TOPIC');
+      expect(await codeOf(producer.sendAll(illegal, []))).toBe('INVALID_TOPIC');
+      expect(await codeOf(producer.partitionsFor(illegal))).toBe('INVALID_TOPIC');
+      expect((await producer.send(letters, { value: 'b' })).offset).toBe(0);
+    },
+  );
+
+  test('[PRODUCER-9] a batch that cannot be compressed fails alone', async () => {
+    await using log = await open();
+    const sender = new Sender({
+      ...PRODUCER_DEFAULTS,
+      api: log.api,
+      clock: systemClock,
+      codec: 'gzip',
+      level: 42, // there is none such
+      isIdempotent: true,
+      transactionalId: undefined,
+    });
+    const failing = async (name: string) => {
+      const found = topic(name, { key: string(), value: string(), partitions: 1 });
+      await log.admin().createTopic(name, { partitions: 1 });
+      const writer = new TopicWriter(found, 1, sender, {
+        ...PRODUCER_DEFAULTS,
+        clock: systemClock,
+        random: seededRandom(1),
+        interceptors: undefined,
+      });
+      const batch = writer.write('k', 'v');
+      return new Promise<unknown>((resolve, reject) => batch.awaitNewest(reject, resolve));
+    };
+    const failures = Promise.all([failing('one'), failing('two')]);
+    await failures.then((errors) => {
+      for (const error of errors) expect(LogError.is(error, 'UNKNOWN_SERVER_ERROR')).toBe(true);
+    });
+    await sender.flush();
+    expect(sender.metrics).toMatchObject({ recordErrorTotal: 2, bufferUsedBytes: 0 });
   });
 
   test('[PRODUCER-9] an error of the partitioner reaches the caller', async () => {
@@ -313,6 +356,22 @@ test('[PRODUCER-12] an unknown or wrong option names what was meant', async () =
   expect(unknown).toThrow('did you mean lingerMs?');
   expect(() => log.producer({ acks: 2 as 1 })).toThrow('acks must be 0 or 1 or "all", not 2');
   expect(() => log.producer({ maxInFlight: 6 })).toThrow('an integer, 1 to 5');
+  const partitioner = 'roundrobin' as 'round_robin';
+  expect(() => log.producer({ partitioner })).toThrow('or "uniform_sticky" or a function');
+  const interceptors = [null] as unknown as [];
+  expect(() => log.producer({ interceptors })).toThrow('a list of interceptors');
+});
+
+test.each<[ProducerOptions, string]>([
+  [{ lingerMs: 200, deliveryTimeoutMs: 100 }, 'deliveryTimeoutMs must be lingerMs (200) or more'],
+  [{ transactionalId: 't', enableIdempotence: false }, 'enableIdempotence must be true with'],
+  [{ transactionalId: 't', acks: 0 }, 'acks must be 1 or "all" with a transactionalId'],
+  [{ enableIdempotence: true, acks: 0 }, 'acks must be 1 or "all"'],
+])('[PRODUCER-12] options that do not go together: %j', async (options, message) => {
+  await using log = await open();
+  const make = () => log.producer(options);
+  expect(make).toThrow(message);
+  expect(make).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
 });
 
 test('[PRODUCER-13] read as written: nulls, headers, times, compression', async () => {

@@ -21,7 +21,7 @@ const narrow = topic('narrow', {
   key: string(),
   value: string(),
   partitions: 1,
-  config: { maxMessageBytes: 500 },
+  config: { maxMessageBytes: 450 },
 });
 
 const open = () => openLog(temporaryDirectory(), { logger: silentLogger });
@@ -109,29 +109,36 @@ describe('batches that are too large for their topic', () => {
     },
   );
 
-  test('[PRODUCER-17] what is behind them waits for them', async () => {
+  test('[PRODUCER-17] what is behind them is sent again, however late its answer', async () => {
     await using log = await open();
+    const requests: (() => void)[] = [];
     const api = tap(log.api, {
-      // One batch a request, and the answer to a later one comes last.
       produce: async (request: ProduceRequest) => {
-        const answers = request.batches.map((batch) =>
-          log.api.produce({ ...request, batches: [batch] }),
-        );
-        const results = (await Promise.all(answers)).flatMap((answer) => answer.results);
-        if (request.batches.length === 1) {
-          for (let turn = 0; turn < 50; turn++) await new Promise((done) => setImmediate(done));
-        }
-        return { results };
+        const answer = await log.api.produce(request);
+        // The answers to the second and the third one wait.
+        const isHeld = requests.length === 1 || requests.length === 2;
+        await new Promise<void>((resolve) => {
+          requests.push(resolve);
+          if (!isHeld) resolve();
+        });
+        return answer;
       },
     });
-    await using producer = new Producer(api, { batchSize: 1024 });
-    const values = numbers(100).map((value) => value.padEnd(100, '.'));
-    const sent: Promise<unknown>[] = [];
-    for (const value of values) {
-      sent.push(producer.send(narrow, { value }));
-      await new Promise((done) => setImmediate(done));
-    }
-    await Promise.all(sent);
+    const until = async (isSo: () => boolean) => {
+      while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await using producer = new Producer(api, { batchSize: 600 });
+    const values = numbers(7).map((value) => value.padEnd(Number(value) < 5 ? 100 : 300, '.'));
+    await producer.send(narrow, { value: values[0]! });
+    const tooLarge = values.slice(1, 5).map((value) => producer.send(narrow, { value }));
+    await until(() => requests.length === 2);
+    // The first of two that do not fit into one batch goes at once, behind the one under way.
+    const behind = values.slice(5).map((value) => producer.send(narrow, { value }));
+    await until(() => requests.length === 3);
+    requests[1]!();
+    await Promise.all(tooLarge);
+    requests[2]!();
+    await Promise.all(behind);
     expect(await readValues(log, narrow)).toEqual(values);
   });
 
