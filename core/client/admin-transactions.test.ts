@@ -5,11 +5,7 @@ import { adminOf } from '../../test/kit/port.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { silentLogger } from '../logger.ts';
-import { seededRandom } from '../random.ts';
-import { BatchWriter } from '../record/batch-writer.ts';
-import { NO_HEADERS } from '../record/record.ts';
 import { string } from '../serde/text.ts';
-import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { openLog, type Log } from './log.ts';
 import { topic } from './topic.ts';
 import type { Transaction } from './transaction.ts';
@@ -103,33 +99,6 @@ describe('transactions are aborted', () => {
     expect(await admin.listTransactions()).toHaveLength(1);
   });
 
-  test('[ADMIN-15] one that hangs in a partition is aborted there, for good', async () => {
-    const disk = new MemoryFileSystem({ random: seededRandom(1) });
-    await using log = await openLog('/data', { logger: silentLogger, fileSystem: disk });
-    const { producerId, producerEpoch } = await hang(log, disk);
-    const admin = adminOf(log);
-    await log.producer().send(letters, { value: 'behind it' });
-    expect(await readValues(log, letters, 'read_committed')).toEqual([]);
-    const hanging = (await admin.describeProducers(place)).find(
-      (each) => each.currentTransactionStartOffset >= 0,
-    );
-    expect(hanging).toMatchObject({ producerId, producerEpoch, currentTransactionStartOffset: 0 });
-    expect((await admin.describeTransaction('tx')).partitions).toEqual([]);
-
-    const which = { ...place, producerId, producerEpoch };
-    const wrongEpoch = admin.abortTransaction({ ...which, producerEpoch: producerEpoch + 1 });
-    expect(await codeOf(wrongEpoch)).toBe('INVALID_PRODUCER_EPOCH');
-    const nowhere = admin.abortTransaction({ ...which, partition: 1 });
-    expect(await codeOf(nowhere)).toBe('UNKNOWN_TOPIC_OR_PARTITION');
-    expect(await readValues(log, letters, 'read_committed')).toEqual([]);
-    await admin.abortTransaction(which);
-    expect(await readValues(log, letters, 'read_committed')).toEqual(['behind it']);
-    expect(await codeOf(admin.abortTransaction(which))).toBe('INVALID_TXN_STATE');
-    const crashed = disk.crash(seededRandom(2));
-    await using again = await openLog('/data', { logger: silentLogger, fileSystem: crashed });
-    expect(await readValues(again, letters, 'read_committed')).toEqual(['behind it']);
-  });
-
   test('[ADMIN-15] one that its transactional id may still commit is left to that', async () => {
     await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
     const open = await begin(log, 'a');
@@ -141,29 +110,3 @@ describe('transactions are aborted', () => {
     expect(await readValues(log, letters, 'read_committed')).toEqual(['a']);
   });
 });
-
-/**
- * Leaves a transaction open that no coordinator will end: the coordinator had no room to write down
- * that the partition takes part, while a client that did not wait for that wrote to it.
- */
-async function hang(log: Log, disk: MemoryFileSystem) {
-  await log.admin().ensureTopic(letters);
-  const id = { transactionalId: 'tx', transactionTimeoutMs: 60_000 };
-  const identity = await log.api.initProducerId(id);
-  const request = { ...id, ...identity };
-  const isSaved = ({ kind, path }: { kind: string; path: string }) =>
-    kind === 'write' && path.includes('__transaction_state');
-  const mend = disk.fail({ at: isSaved, code: 'ENOSPC' });
-  const added = codeOf(log.api.addPartitionsToTxn({ ...request, partitions: [place] }));
-  const writer = new BatchWriter(1024);
-  writer.append(1_700_000_000_000, EMPTY, 0, 0, string(), 'a', NO_HEADERS);
-  const seal = { ...identity, baseSequence: 0, isTransactional: true };
-  const batches = [{ ...place, records: writer.close(seal) }];
-  const produced = await log.api.produce({ acks: 'all', transactionalId: 'tx', batches });
-  expect(produced.results[0]?.error).toBeUndefined();
-  expect(await added).toBe('DISK_FULL');
-  mend();
-  return identity;
-}
-
-const EMPTY = Buffer.alloc(0);
