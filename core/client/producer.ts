@@ -95,21 +95,11 @@ export class Producer implements AsyncDisposable {
     record: ProducerRecord<K, V>,
     callback?: SendCallback,
   ): Promise<RecordMetadata> | undefined {
-    if (callback === undefined) {
-      return new Promise((resolve, reject) => this.#begin(topic, record, { resolve, reject }));
+    if (callback !== undefined) {
+      this.#begin(topic, record, this.#answerTo(callback, topic.name));
+      return undefined;
     }
-    const call: SendCallback = (error, metadata) => {
-      try {
-        callback(error, metadata);
-      } catch (cause) {
-        this.#logger.error(`the callback of a send to ${topic.name} threw: ${String(cause)}`);
-      }
-    };
-    this.#begin(topic, record, {
-      resolve: (metadata) => call(null, metadata),
-      reject: (error) => call(error, null),
-    });
-    return undefined;
+    return new Promise((resolve, reject) => this.#begin(topic, record, { resolve, reject }));
   }
 
   /**
@@ -294,6 +284,17 @@ export class Producer implements AsyncDisposable {
     const ageMs = this.#clock.monotonicMs() - (ready?.sinceMs ?? -Infinity);
     if (ageMs >= this.#options.metadataMaxAgeMs) return undefined;
     return ready?.writer as TopicWriter<K, V> | undefined;
+  }
+
+  #answerTo(callback: SendCallback, topic: string): Answer {
+    const call: SendCallback = (error, metadata) => {
+      try {
+        callback(error, metadata);
+      } catch (cause) {
+        this.#logger.error(`the callback of a send to ${topic} threw: ${String(cause)}`);
+      }
+    };
+    return { resolve: (metadata) => call(null, metadata), reject: (error) => call(error, null) };
   }
 
   /** Writes at once where nothing stands in the way. Never throws: failures go to `answer`. */

@@ -67,6 +67,7 @@ export class Transaction {
     return this.#outcome === undefined;
   }
 
+  /** How it stands now; asking costs nothing. */
   get status(): TransactionStatus {
     if (this.#outcome !== undefined) return this.#outcome;
     if (this.#ending !== undefined) return 'ending';
