@@ -40,6 +40,7 @@ import type {
   TopicMetadata,
   TxnOffsetCommitRequest,
 } from './broker-api.ts';
+import { Compactor } from './compactor.ts';
 import { CoordinatorLog } from './coordinator-log.ts';
 import {
   clearCleanShutdown,
@@ -79,6 +80,8 @@ export interface BrokerOptions {
 const CHECKPOINT_MS = 10_000;
 /** Kafka's `log.retention.check.interval.ms`. */
 const RETENTION_CHECK_MS = 5 * 60 * 1000;
+/** Kafka's `log.cleaner.backoff.ms`. */
+const COMPACTION_CHECK_MS = 15_000;
 /** Kafka's `transaction.abort.timed.out.transaction.cleanup.interval.ms`. */
 const TRANSACTION_CHECK_MS = 10_000;
 
@@ -92,6 +95,7 @@ export class Broker implements BrokerApi {
   readonly #transactions: TransactionCoordinator;
   readonly #admin: AdminRequests;
   readonly #housekeeping: Housekeeping;
+  readonly #compactor: Compactor;
   readonly #closing = new Closing();
   /** Requests that are being answered; `close` waits for them. */
   readonly #requests = new Underway();
@@ -107,6 +111,7 @@ export class Broker implements BrokerApi {
     this.#topics = topics;
     this.#offsets = offsets;
     this.#housekeeping = new Housekeeping(clock, logger);
+    this.#compactor = new Compactor(topics, clock, logger);
     this.#groups = new GroupCoordinator({
       log: offsetLog,
       offsets,
@@ -359,6 +364,7 @@ export class Broker implements BrokerApi {
     const topics = this.#topics;
     this.#housekeeping.every(CHECKPOINT_MS, () => this.#checkpoint());
     this.#housekeeping.every(TRANSACTION_CHECK_MS, () => this.#transactions.abortTimedOut());
+    this.#housekeeping.every(COMPACTION_CHECK_MS, () => this.#compactor.compactDue());
     this.#housekeeping.every(RETENTION_CHECK_MS, async () => {
       for (const { log } of topics.partitions()) await log.applyRetention();
       await topics.checkpoints.writeLogStarts(() => topics.partitions());
@@ -370,6 +376,7 @@ export class Broker implements BrokerApi {
     this.#transactions.stop();
     this.#groups.close();
     this.#closing.begin(closed);
+    this.#compactor.stop();
     await this.#housekeeping.stop();
     // What has begun comes to its end: a commit that is decided must get all its markers.
     await this.#requests.idle();

@@ -1,27 +1,51 @@
 import { join } from 'node:path';
+import { isCompacted, type LogConfig } from '../log/log-config.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
-import { readCheckpoint, writeCheckpoint, type Checkpoint } from './checkpoint-file.ts';
+import {
+  encodeCheckpoint,
+  partitionKey,
+  readCheckpoint,
+  writeCheckpoint,
+  type Checkpoint,
+} from './checkpoint-file.ts';
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_START_FILE = 'log-start-offset-checkpoint';
 export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
+const CLEANED_FILE = 'cleaner-offset-checkpoint';
 
 /** What is written down of a partition outside of its directory. */
 interface Checkpointed extends TopicPartition {
-  readonly log: { readonly recoveryPoint: number; readonly logStartOffset: number };
+  readonly log: {
+    readonly recoveryPoint: number;
+    readonly logStartOffset: number;
+    readonly config: LogConfig;
+    readonly compaction: { readonly cleanedOffset: number };
+  };
+}
+
+/** What the files say, by `topic-partition`. */
+export interface ReadCheckpoints {
+  readonly recoveryPoints: Checkpoint;
+  readonly logStarts: Checkpoint;
+  readonly cleanedOffsets: Checkpoint;
 }
 
 /**
- * The files at the root of a data directory that say how far each partition is durable and where it
- * begins. They name partitions by topic name, so they are written anew when a topic is deleted:
- * another one of that name must not inherit its offsets.
+ * The files at the root of a data directory that say how far each partition is durable, where it
+ * begins, and up to where it was compacted. They name partitions by topic name, so they are written
+ * anew when a topic is deleted: another one of that name must not inherit its offsets.
  */
 export class Checkpoints {
   readonly #fileSystem: FileSystem;
   readonly #directory: string;
   /** One write at a time. */
   #writing: Promise<void> = Promise.resolve();
+  /** The recovery points as they are on the disk, at least. Changes when they were written. */
+  #recoveryPoints: Checkpoint = new Map();
+  /** What stands in the file of compacted offsets; unknown at first. */
+  #cleaned: string | undefined;
 
   constructor(fileSystem: FileSystem, directory: string) {
     this.#fileSystem = fileSystem;
@@ -29,11 +53,19 @@ export class Checkpoints {
   }
 
   /** @throws LogError CORRUPT_FILE, KAFKA_STORAGE_ERROR */
-  async read(): Promise<{ readonly recoveryPoints: Checkpoint; readonly logStarts: Checkpoint }> {
+  async read(): Promise<ReadCheckpoints> {
+    const read = (name: string) => readCheckpoint(this.#fileSystem, this.#path(name));
+    this.#recoveryPoints = await read(RECOVERY_POINT_FILE);
     return {
-      recoveryPoints: await readCheckpoint(this.#fileSystem, this.#path(RECOVERY_POINT_FILE)),
-      logStarts: await readCheckpoint(this.#fileSystem, this.#path(LOG_START_FILE)),
+      recoveryPoints: this.#recoveryPoints,
+      logStarts: await read(LOG_START_FILE),
+      cleanedOffsets: await read(CLEANED_FILE),
     };
+  }
+
+  /** From where on an opening would read a partition again. */
+  recoveryPointOf({ topic, partition }: TopicPartition): number {
+    return this.#recoveryPoints.get(partitionKey(topic, partition)) ?? 0;
   }
 
   /**
@@ -47,14 +79,35 @@ export class Checkpoints {
         return { topic, partition, offset: recoveryPoint };
       });
       await writeCheckpoint(this.#fileSystem, this.#path(RECOVERY_POINT_FILE), points);
+      this.#recoveryPoints = new Map(
+        points.map(({ topic, partition, offset }) => [partitionKey(topic, partition), offset]),
+      );
       await writeCheckpoint(this.#fileSystem, this.#path(HIGH_WATERMARK_FILE), points);
       await this.#writeLogStarts(partitions());
+      await this.#writeCleaned(partitions());
     });
   }
 
   /** The same, of where they begin only. */
   writeLogStarts(partitions: () => Iterable<Checkpointed>): Promise<void> {
     return this.#inTurn(() => this.#writeLogStarts(partitions()));
+  }
+
+  /** The same, of up to where they were compacted only. */
+  writeCleaned(partitions: () => Iterable<Checkpointed>): Promise<void> {
+    return this.#inTurn(() => this.#writeCleaned(partitions()));
+  }
+
+  async #writeCleaned(partitions: Iterable<Checkpointed>): Promise<void> {
+    const cleaned = [...partitions].filter(({ log }) => isCompacted(log.config));
+    const entries = cleaned.map(({ topic, partition, log: { compaction } }) => {
+      return { topic, partition, offset: compaction.cleanedOffset };
+    });
+    const offsets = entries.filter(({ offset }) => offset > 0);
+    const written = encodeCheckpoint(offsets).toString();
+    if (written === this.#cleaned) return; // mostly nothing was compacted
+    await writeCheckpoint(this.#fileSystem, this.#path(CLEANED_FILE), offsets);
+    this.#cleaned = written;
   }
 
   async #writeLogStarts(partitions: Iterable<Checkpointed>): Promise<void> {

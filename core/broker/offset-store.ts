@@ -1,6 +1,6 @@
 import { LogError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
-import type { Appended } from '../log/partition-log.ts';
+import type { Appended } from '../log/partition-log-options.ts';
 import type { BatchSeal } from '../record/batch-writer.ts';
 import type {
   CommittedOffset,

@@ -21,7 +21,7 @@ import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
 import { newUuid } from './data-directory.ts';
 import { partitionKey } from './checkpoint-file.ts';
-import { Checkpoints } from './checkpoints.ts';
+import { Checkpoints, type ReadCheckpoints } from './checkpoints.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal } from './internal-topics.ts';
 import { checkTopicConfig, checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
@@ -55,8 +55,11 @@ export interface TopicsOptions {
  */
 const OPEN_AT_ONCE = 16;
 const PARTITIONS_MAX = 10_000;
-type ReadCheckpoints = Awaited<ReturnType<Checkpoints['read']>>;
-const NO_CHECKPOINTS: ReadCheckpoints = { recoveryPoints: new Map(), logStarts: new Map() };
+const NO_CHECKPOINTS: ReadCheckpoints = {
+  recoveryPoints: new Map(),
+  logStarts: new Map(),
+  cleanedOffsets: new Map(),
+};
 
 /** Where a Kafka controller keeps what `topics.json` is here: no topic of anybody's. */
 const METADATA_TOPIC = '__cluster_metadata';
@@ -323,7 +326,7 @@ export class Topics {
   async #openPartitions(
     listed: ListedTopic,
     from: number,
-    { recoveryPoints, logStarts }: ReadCheckpoints,
+    { recoveryPoints, logStarts, cleanedOffsets }: ReadCheckpoints,
   ): Promise<Partition[]> {
     const { name } = listed;
     const partitions: Partition[] = [];
@@ -331,9 +334,11 @@ export class Topics {
       const count = Math.min(OPEN_AT_ONCE, listed.partitions - first);
       const opening = Array.from({ length: count }, (_, index) => {
         const key = partitionKey(name, first + index);
-        const recoveryPoint = recoveryPoints.get(key) ?? 0;
-        const logStartOffset = logStarts.get(key) ?? 0;
-        return this.#openPartition(listed, first + index, recoveryPoint, logStartOffset);
+        return this.#openPartition(listed, first + index, {
+          recoveryPoint: recoveryPoints.get(key) ?? 0,
+          logStartOffset: logStarts.get(key) ?? 0,
+          cleanedOffset: cleanedOffsets.get(key) ?? 0,
+        });
       });
       const opened = await Promise.allSettled(opening);
       for (const result of opened) if (result.status === 'fulfilled') partitions.push(result.value);
@@ -348,12 +353,12 @@ export class Topics {
   async #openPartition(
     listed: ListedTopic,
     partition: number,
-    recoveryPoint: number,
-    logStartOffset: number,
+    known: { recoveryPoint: number; logStartOffset: number; cleanedOffset: number },
   ): Promise<Partition> {
     const { fileSystem, clock, logger } = this.#options;
     const directory = join(this.#options.directory, partitionDirectory(listed.name, partition));
     if (!(await this.#exists(join(directory, PARTITION_METADATA_FILE)))) {
+      const { recoveryPoint } = known;
       const isLost = recoveryPoint > 0 && !(await this.#exists(directory));
       if (isLost) throw missingDirectory(directory, recoveryPoint);
       await this.#makePartition(directory, listed.topicId);
@@ -365,8 +370,7 @@ export class Topics {
       directory,
       place: { topic: listed.name, partition },
       config: toLogConfig(listed.config),
-      recoveryPoint,
-      logStartOffset,
+      ...known,
       advanced: () => wake(waiters),
     });
     if (tornTail !== undefined) {

@@ -16,6 +16,8 @@ export const SEGMENT_SUFFIXES = [LOG_SUFFIX, ...INDEX_SUFFIXES] as const;
 export const SNAPSHOT_SUFFIX = '.snapshot';
 /** Added to a name until the file is removed. */
 export const DELETED_SUFFIX = '.deleted';
+/** Added to the names of a segment's files while compaction writes them: they count for nothing. */
+export const CLEANED_SUFFIX = '.cleaned';
 /** Added to the name of a segment's file while it is renamed: it is to have its own name again. */
 export const SWAP_SUFFIX = '.swap';
 /** Added to the name of a partition's directory until it is removed. */

@@ -19,7 +19,9 @@ import { corrupt } from './log-reader.ts';
 import { decodeSnapshot } from './producer-snapshot.ts';
 import { ProducerStates } from './producer-states.ts';
 import type { ScanFault } from './segment-scan.ts';
+import { closeAll } from './segment-list.ts';
 import { Segment } from './segment.ts';
+import { namesIn, offsetsOf, settleSwaps } from './swap.ts';
 import { decodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
 
 /** Bytes at the end of the log that no sync had covered and that a crash left torn. */
@@ -47,12 +49,13 @@ export interface LoadedLog {
  * segment is cut. A bad batch anywhere else is an error: a segment is begun when all before it is
  * durable (`LogWriter`), so no crash leaves one.
  *
- * @throws LogError CORRUPT_BATCH: nothing was changed on the disk.
+ * @throws LogError CORRUPT_BATCH: nothing was changed on the disk, but swaps were finished.
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: no record was removed.
  */
 export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
   try {
-    const names = await listFiles(options);
+    await settleSwaps(options);
+    const names = await namesIn(options.fileSystem, options.directory);
     const { repairs, ...loaded } = await readLog(options, names);
     try {
       for (const repair of repairs) await repair();
@@ -133,26 +136,6 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     repairs.splice(0, repairs.length, () => removeSegments(options, removed));
   }
   return { segments, producers, logStartOffset, tornTail, repairs };
-}
-
-/** The names in the directory; a renaming that a crash has interrupted is done first. */
-async function listFiles({ fileSystem, directory }: LoadOptions): Promise<Set<string>> {
-  const entries = await fileSystem.list(directory);
-  const files = entries.filter(({ isDirectory }) => !isDirectory);
-  const names = new Set(files.map(({ name }) => name));
-  for (const offset of offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX)) {
-    const name = offsetName(offset) + LOG_SUFFIX;
-    if (names.has(name)) continue;
-    await fileSystem.rename(join(directory, name + SWAP_SUFFIX), join(directory, name));
-    names.delete(name + SWAP_SUFFIX);
-    names.add(name);
-  }
-  return names;
-}
-
-function offsetsOf(names: Iterable<string>, suffix: string): number[] {
-  const offsets = [...names].map((name) => offsetOfName(name, suffix));
-  return offsets.filter((offset) => offset !== undefined).sort((a, b) => a - b);
 }
 
 /** The aborted transactions by segment; undefined when a file that lists them is damaged. */
@@ -285,11 +268,27 @@ async function syncNames(fileSystem: FileSystem, directory: string): Promise<voi
 }
 
 /**
+ * Loads a log anew that this process has written, after cutting off what a failed write may have
+ * left above `highWatermark`. Closes the files of `segments`.
+ *
+ * @throws LogError as `loadLog`.
+ */
+export async function reloadLog(
+  segments: readonly Segment[],
+  highWatermark: number,
+  options: LoadOptions,
+): Promise<LoadedLog> {
+  await cutUnwritten(options.fileSystem, segments, highWatermark);
+  await closeAll(segments);
+  return loadLog({ ...options, isOwn: true });
+}
+
+/**
  * Cuts off what a failed write may have left above `highWatermark`. A segment begun by a batch that
  * was not written goes, durably: it starts at an offset that is not reached yet. The cut of a file
  * is durable with the next sync, which comes before another segment is begun (`LogWriter`).
  */
-export async function cutUnwritten(
+async function cutUnwritten(
   fileSystem: FileSystem,
   segments: readonly Segment[],
   highWatermark: number,

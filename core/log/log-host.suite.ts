@@ -15,15 +15,18 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
+import type { Compacted, CompactOptions } from './compaction.ts';
 import { LOG_SUFFIX, offsetOfName } from './file-names.ts';
 import type { TornTail } from './load.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from './log-config.ts';
-import { PartitionLog, type Appended } from './partition-log.ts';
+import { PartitionLog } from './partition-log.ts';
+import type { Appended } from './partition-log-options.ts';
 
 /** What a broker keeps for its logs. */
 export interface Checkpoints {
   readonly recoveryPoint: number;
   readonly logStartOffset: number;
+  readonly cleanedOffset: number;
 }
 
 export interface HostOptions {
@@ -148,6 +151,17 @@ export class LogHost {
     });
   }
 
+  /** Compacts what a checkpoint has covered, with memory for a few keys only if asked. */
+  compact(options: Partial<CompactOptions> = {}): Promise<Compacted | undefined> {
+    return this.#alone(async () => {
+      const { compaction } = this.log;
+      const upTo = this.#checkpoints.recoveryPoint;
+      const done = await compaction.run({ upTo, dedupeBufferBytes: 1 << 20, ...options });
+      await this.#save({ cleanedOffset: compaction.cleanedOffset });
+      return done;
+    });
+  }
+
   close(): Promise<void> {
     return this.#alone(async () => {
       await this.#save({ recoveryPoint: await this.log.close() });
@@ -166,9 +180,12 @@ export class LogHost {
   }
 
   /** Like a broker's: one chore at a time. */
-  #alone(chore: () => Promise<void>): Promise<void> {
+  #alone<R>(chore: () => Promise<R>): Promise<R> {
     const done = this.#chores.then(chore);
-    this.#chores = done.catch(() => undefined);
+    this.#chores = done.then(
+      () => undefined,
+      () => undefined,
+    );
     return done;
   }
 
@@ -195,7 +212,7 @@ async function readCheckpoints(
 ): Promise<Checkpoints> {
   const path = checkpointsPath(options);
   if ((await options.fileSystem.stat(path)) === undefined) {
-    return { recoveryPoint: 0, logStartOffset: 0 };
+    return { recoveryPoint: 0, logStartOffset: 0, cleanedOffset: 0 };
   }
   return JSON.parse((await options.fileSystem.readFile(path)).toString()) as Checkpoints;
 }

@@ -176,3 +176,9 @@ export function outOfRange(
     { topic, partition, offset, logStartOffset, highWatermark },
   );
 }
+
+/** CLOSED for a log that was closed. */
+export function closed({ topic, partition }: RecordPlace): LogError {
+  const what = `${topic}-${partition}`;
+  return new LogError('CLOSED', `${what} is closed`, { what });
+}

@@ -183,6 +183,11 @@ export class LogWriter {
     this.#unnamed.delete(segment);
   }
 
+  /** Says that files of the log failed elsewhere, and have to be loaded anew. */
+  noteFailedWrite(error: LogError): void {
+    this.#fail(error, 'write');
+  }
+
   /** Says that a sync of the directory failed elsewhere: names that it covered may be lost. */
   noteFailedSync(error: LogError): void {
     this.#fail(error, 'sync');

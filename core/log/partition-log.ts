@@ -1,45 +1,37 @@
 import { assert, present } from '../assert.ts';
-import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
-import { NO_SEQUENCE, placeBatch, readBatchHeader, type BatchHeader } from '../record/batch.ts';
+import { NO_SEQUENCE, readBatchHeader, type BatchHeader } from '../record/batch.ts';
 import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
 import { Exclusive } from '../exclusive.ts';
 import { admitBatch } from './admission.ts';
-import { cutUnwritten, loadLog, type LoadedLog, type TornTail } from './load.ts';
-import type { LoadOptions } from './load-segment.ts';
+import { Compaction } from './compaction.ts';
+import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load.ts';
+import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
-import { outOfRange } from './log-reader.ts';
+import { closed, outOfRange } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
 import { ReadPositions } from './read-positions.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { retainedFrom } from './retention.ts';
 import { removeSegment } from './segment-removal.ts';
-import { readSegments, segmentIndexOf, type LogRead } from './segment-list.ts';
-import { Segment } from './segment.ts';
 import {
-  findNewest,
-  findTimestamp,
-  type SearchRange,
-  type TimestampedOffset,
-} from './timestamp-search.ts';
-import { abortedWithin, type AbortedTransaction } from './transaction-index.ts';
-
-export interface PartitionLogOptions extends Omit<LoadOptions, 'nowMs' | 'isOwn'> {
-  readonly clock: Clock;
-  /** Called whenever more can be read: new batches, an ended transaction, deleted records. */
-  readonly advanced: () => void;
-}
-
-/** Where an appended batch stands. */
-export interface Appended {
-  readonly baseOffset: number;
-  readonly lastOffset: number;
-  /** Resolves when the operating system has the batch; shared by the batches of one write. */
-  readonly written: Promise<void>;
-}
+  abortedIn,
+  closeAll,
+  flushAll,
+  isRunOf,
+  readSegments,
+  segmentIndexOf,
+  withInstead,
+} from './segment-list.ts';
+import type { LogRead } from './segment-list.ts';
+import { Segment } from './segment.ts';
+import { commitSwap, finishSwap } from './swap.ts';
+import { findNewest, findTimestamp } from './timestamp-search.ts';
+import type { SearchRange, TimestampedOffset } from './timestamp-search.ts';
+import type { AbortedTransaction } from './transaction-index.ts';
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
@@ -48,6 +40,7 @@ export interface Appended {
  */
 export class PartitionLog {
   readonly place: RecordPlace;
+  readonly compaction: Compaction;
   readonly #options: PartitionLogOptions;
   #config: LogConfig;
   /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
@@ -78,6 +71,8 @@ export class PartitionLog {
     this.#producers = loaded.producers;
     this.#logStartOffset = loaded.logStartOffset;
     this.#writer = this.#newWriter(options.recoveryPoint);
+    const [segments, replace] = [() => this.#segments, this.#replace.bind(this)];
+    this.compaction = new Compaction(this, { ...options, segments, replace });
   }
 
   /**
@@ -132,6 +127,11 @@ export class PartitionLog {
 
   get producers(): ProducerStates {
     return this.#producers;
+  }
+
+  /** Why nothing can be appended, if so. */
+  get failure(): LogError | undefined {
+    return this.#ended ?? this.#writer.failure;
   }
 
   get #readable(): SearchRange {
@@ -229,7 +229,7 @@ export class PartitionLog {
    * @throws LogError OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, KAFKA_STORAGE_ERROR
    */
   async read(offset: number, limits: { endOffset: number; maxBytes: number }): Promise<LogRead> {
-    if (this.#isClosed) throw this.#closedError();
+    if (this.#isClosed) throw closed(this.place);
     const { highWatermark, logStartOffset } = this;
     if (offset < logStartOffset || offset > highWatermark) throw outOfRange(this, offset);
     const endOffset = Math.min(limits.endOffset, highWatermark);
@@ -238,8 +238,7 @@ export class PartitionLog {
 
   /** The aborted transactions that a reader of committed data meets in [from, upTo). */
   abortedTransactions(from: number, upTo: number): AbortedTransaction[] {
-    const segments = this.#segments.slice(segmentIndexOf(this.#segments, from));
-    return abortedWithin(segments, from, upTo);
+    return abortedIn(this.#segments, from, upTo);
   }
 
   /** The first record stamped `timestampMs` or later, or undefined when there is none. */
@@ -274,7 +273,7 @@ export class PartitionLog {
    */
   applyRetention(): Promise<void> {
     return this.#chores.run(async () => {
-      if (!isDeleted(this.#config) || (this.#ended ?? this.#writer.failure) !== undefined) return;
+      if (!isDeleted(this.#config) || this.failure !== undefined) return;
       const { highWatermark } = this;
       const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
       const keepFrom = retainedFrom(this.#segments, limits);
@@ -310,9 +309,7 @@ export class PartitionLog {
     const segments = [...this.#segments];
     await this.sync(offset);
     await this.#naming(async () => {
-      for (const segment of segments) {
-        if (segment.hasUnflushedIndexes) await segment.flushIndexes();
-      }
+      await flushAll(segments);
       await writeSnapshot(fileSystem, directory, { offset, snapshot });
     });
     this.#checkpointed = offset;
@@ -322,7 +319,7 @@ export class PartitionLog {
   /** Ends the log after `checkpoint`: the next opening has nothing to recover. */
   async close(): Promise<number> {
     const failure = this.#ended;
-    this.#ended = this.#closedError(); // from here on nothing is added
+    this.#ended = closed(this.place); // from here on nothing is added
     await this.#quiet();
     try {
       const known = failure ?? this.#writer.failure;
@@ -331,21 +328,22 @@ export class PartitionLog {
       return await this.#checkpoint(true);
     } finally {
       this.#isClosed = true;
-      await this.#closeFiles();
+      await closeAll(this.#segments);
     }
   }
 
   /** Gives up the files without making anything durable: the partition is to be deleted. */
   async abandon(): Promise<void> {
-    this.#ended = this.#closedError();
+    this.#ended = closed(this.place);
     this.#isClosed = true;
     await this.#quiet();
     this.#writer.end(this.#ended);
-    await this.#closeFiles();
+    await closeAll(this.#segments);
   }
 
   /** Resolves when nothing touches the files any more but reads that have begun. */
   async #quiet(): Promise<void> {
+    await this.compaction.idle();
     await this.#chores.idle();
     do {
       await this.#reloading;
@@ -357,10 +355,9 @@ export class PartitionLog {
     if (header.producerId >= 0 && header.baseSequence !== NO_SEQUENCE) {
       const duplicate = this.#producers.check(header);
       if (duplicate !== undefined) {
-        const { baseOffset, lastOffset } = duplicate;
-        const written = this.#writer.written(lastOffset + 1);
+        const written = this.#writer.written(duplicate.lastOffset + 1);
         written.catch(() => undefined); // as with a round, nobody has to care
-        return { baseOffset, lastOffset, written };
+        return { ...duplicate, written };
       }
     }
     const placed = this.#place(batch, header);
@@ -390,7 +387,7 @@ export class PartitionLog {
   }
 
   #checkWritable(): void {
-    const failure = this.#ended ?? this.#writer.failure;
+    const { failure } = this;
     if (failure === undefined) return;
     if (this.#ended === undefined) this.#startReload();
     throw failure;
@@ -399,13 +396,7 @@ export class PartitionLog {
   /** Fixes the place of the batch; from here on it counts. */
   #place(batch: Buffer, header: BatchHeader): BatchHeader {
     if (!this.#active.hasRoomFor(header, this.#config)) this.#roll();
-    const active = this.#active;
-    const baseOffset = active.nextOffset;
-    placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
-    const lastOffset = baseOffset + header.lastOffset - header.baseOffset;
-    const placed = { ...header, baseOffset, lastOffset };
-    active.admit(placed, this.#config.indexIntervalBytes);
-    return placed;
+    return this.#active.place(batch, header, this.#config.indexIntervalBytes);
   }
 
   #write(batch: Buffer, placed: BatchHeader): Appended {
@@ -426,11 +417,31 @@ export class PartitionLog {
     const options = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };
     while (segmentIndexOf(this.#segments, offset) > 0) {
       const oldest = this.#segments[0]!;
-      this.#writer.forget(oldest);
+      this.#forget(oldest);
       await this.#naming(() => removeSegment(oldest, options));
-      this.#segments.shift();
-      this.#positions.forget(oldest);
+      this.#segments = this.#segments.slice(1); // not in place: reads go through the old list
     }
+  }
+
+  /** As `CompactedFiles.replace`: a failure halfway has the log loaded anew, which goes on. */
+  #replace(old: readonly Segment[], cleaned: Segment): Promise<boolean> {
+    return this.#chores.run(async () => {
+      if (this.failure !== undefined || !isRunOf(this.#segments, old)) return false;
+      const removal = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };
+      await this.#naming(() => commitSwap(removal, old, cleaned));
+      await this.#naming(() => finishSwap(removal, old, cleaned)).catch((cause: unknown) => {
+        this.#writer.noteFailedWrite(storageFailure(cleaned.directory, 'rename', cause));
+        throw cause;
+      });
+      this.#segments = withInstead(this.#segments, old, cleaned);
+      for (const segment of old) this.#forget(segment);
+      return true;
+    });
+  }
+
+  #forget(removed: Segment): void {
+    this.#writer.forget(removed);
+    this.#positions.forget(removed);
   }
 
   /** Runs what also syncs the directory: a failure of that is one of this log. */
@@ -474,27 +485,15 @@ export class PartitionLog {
     await this.#chores.idle();
     await this.#writer.idle();
     if (this.#writer.syncFailure !== undefined) throw this.#writer.syncFailure;
-    const { highWatermark, durableOffset } = this;
-    await cutUnwritten(this.#options.fileSystem, this.#segments, highWatermark);
-    await this.#closeFiles();
-    const known = { recoveryPoint: durableOffset, logStartOffset: this.#logStartOffset };
-    const now = { nowMs: this.#options.clock.nowMs(), isOwn: true, config: this.#config };
-    const loaded = await loadLog({ ...this.#options, ...known, ...now });
+    const { highWatermark, durableOffset, logStartOffset, config } = this;
     const before = this.#segments;
+    const known = { recoveryPoint: durableOffset, logStartOffset, config };
+    const nowMs = this.#options.clock.nowMs();
+    const loaded = await reloadLog(before, highWatermark, { ...this.#options, ...known, nowMs });
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
     this.#positions.clear();
     this.#writer = this.#newWriter(durableOffset);
-    await this.#closeFiles(before); // a read may have opened one again
-  }
-
-  /** A failure to close loses nothing: what is to be durable was synced. */
-  async #closeFiles(segments = this.#segments): Promise<void> {
-    await Promise.allSettled(segments.map((segment) => segment.close()));
-  }
-
-  #closedError(): LogError {
-    const what = `${this.place.topic}-${this.place.partition}`;
-    return new LogError('CLOSED', `${what} is closed`, { what });
+    await closeAll(before); // a read may have opened one again
   }
 }

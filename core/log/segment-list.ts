@@ -1,6 +1,7 @@
 import { readSegment } from './log-reader.ts';
 import type { ReadPositions } from './read-positions.ts';
 import type { Segment } from './segment.ts';
+import { abortedWithin, type AbortedTransaction } from './transaction-index.ts';
 
 /** What a fetch gets. */
 export interface LogRead {
@@ -43,6 +44,44 @@ export async function readSegments(
     return { bytes, nextOffset };
   }
   return { bytes: EMPTY, nextOffset: offset };
+}
+
+/** True when `some` stand one behind the other in `segments`. */
+export function isRunOf(segments: readonly Segment[], some: readonly Segment[]): boolean {
+  const first = segments.indexOf(some[0]!);
+  return first >= 0 && some.every((segment, index) => segments[first + index] === segment);
+}
+
+/** The list with one segment in the place of some; a new one, because reads go through the old. */
+export function withInstead(
+  segments: readonly Segment[],
+  old: readonly Segment[],
+  replacement: Segment,
+): Segment[] {
+  return segments.toSpliced(segments.indexOf(old[0]!), old.length, replacement);
+}
+
+/** The aborted transactions that a reader of committed data meets in [from, upTo). */
+export function abortedIn(
+  segments: readonly Segment[],
+  from: number,
+  upTo: number,
+): AbortedTransaction[] {
+  return abortedWithin(segments.slice(segmentIndexOf(segments, from)), from, upTo);
+}
+
+/**
+ * Writes down what indexes have in memory only. Durable when it resolves.
+ *
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: call again.
+ */
+export async function flushAll(segments: readonly Segment[]): Promise<void> {
+  for (const segment of segments) if (segment.hasUnflushedIndexes) await segment.flushIndexes();
+}
+
+/** A failure to close loses nothing: what is to be durable was synced. */
+export async function closeAll(segments: readonly Segment[]): Promise<void> {
+  await Promise.allSettled(segments.map((segment) => segment.close()));
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -4,6 +4,13 @@ import type { FileSystem } from '../storage/file-system.ts';
 import { DELETED_SUFFIX, SEGMENT_SUFFIXES } from './file-names.ts';
 import type { Segment } from './segment.ts';
 
+/** How segments are removed. */
+export interface RemovalOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly delayMs: number;
+}
+
 /**
  * Marks the files of a segment as deleted, durably, and removes them after `delayMs`, so that a
  * read that has begun can end. A process that stops in between leaves `.deleted` files, which the
@@ -11,11 +18,16 @@ import type { Segment } from './segment.ts';
  *
  * @throws LogError KAFKA_STORAGE_ERROR: call again.
  */
-export async function removeSegment(
-  segment: Segment,
-  options: { readonly fileSystem: FileSystem; readonly clock: Clock; readonly delayMs: number },
-): Promise<void> {
-  const { fileSystem, clock, delayMs } = options;
+export async function removeSegment(segment: Segment, options: RemovalOptions): Promise<void> {
+  await markRemoved(segment, options.fileSystem);
+  await options.fileSystem.syncDirectory(segment.directory).catch((cause: unknown) => {
+    throw storageFailure(segment.directory, 'sync', cause);
+  });
+  removeLater(segment, options);
+}
+
+/** Marks the files of a segment as deleted; not durable before the directory is synced. */
+export async function markRemoved(segment: Segment, fileSystem: FileSystem): Promise<void> {
   await segment.file(); // a read that comes late finds it open, under whatever name
   segment.noteRemoved();
   try {
@@ -29,9 +41,13 @@ export async function removeSegment(
   } catch (cause) {
     throw storageFailure(segment.logPath, 'rename', cause);
   }
-  await fileSystem.syncDirectory(segment.directory).catch((cause: unknown) => {
-    throw storageFailure(segment.directory, 'sync', cause);
-  });
+}
+
+/** Closes and removes, after the delay, what `markRemoved` has marked. */
+export function removeLater(
+  segment: Segment,
+  { fileSystem, clock, delayMs }: RemovalOptions,
+): void {
   const paths = SEGMENT_SUFFIXES.map((suffix) => segment.path(suffix) + DELETED_SUFFIX);
   clock.setBackgroundTimer(delayMs, () => {
     // Left-overs are removed at the next opening, so a failure here loses nothing but room.

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { assert } from '../assert.ts';
 import { LogError } from '../errors.ts';
-import { NO_TIMESTAMP, type BatchHeader } from '../record/batch.ts';
+import { NO_TIMESTAMP, placeBatch, type BatchHeader } from '../record/batch.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { File, FileSystem } from '../storage/file-system.ts';
@@ -12,7 +12,7 @@ import {
   TIME_INDEX_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts';
-import type { LogConfig } from './log-config.ts';
+import { isCompacted, type LogConfig } from './log-config.ts';
 import { OffsetIndex, TimeIndex } from './sparse-index.ts';
 import { encodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
 
@@ -131,7 +131,11 @@ export class Segment {
   /** False when the batch is for a new segment, by its size, its time, or the room in an index. */
   hasRoomFor(header: BatchHeader, config: LogConfig): boolean {
     if (this.admittedBytes === 0) return true;
-    const { segmentBytes, segmentMs, segmentIndexBytes } = config;
+    const { segmentBytes, segmentIndexBytes } = config;
+    // What is appended to is not compacted, so it must not be for longer than a record may wait.
+    const segmentMs = isCompacted(config)
+      ? Math.min(config.segmentMs, config.maxCompactionLagMs)
+      : config.segmentMs;
     const { offsets, times } = this.indexes;
     const sizeBytes = this.admittedBytes + header.sizeBytes;
     const lastOffset = this.nextOffset + header.lastOffset - header.baseOffset;
@@ -142,6 +146,16 @@ export class Segment {
       (offsets.count + 1) * OffsetIndex.ENTRY_BYTES <= segmentIndexBytes &&
       (times.count + 1) * TimeIndex.ENTRY_BYTES <= segmentIndexBytes
     );
+  }
+
+  /** Gives a batch the next offsets, in its bytes too, and takes it in. Returns it as placed. */
+  place(batch: Buffer, header: BatchHeader, indexIntervalBytes: number): BatchHeader {
+    const baseOffset = this.nextOffset;
+    placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
+    const lastOffset = baseOffset + header.lastOffset - header.baseOffset;
+    const placed = { ...header, baseOffset, lastOffset };
+    this.admit(placed, indexIntervalBytes);
+    return placed;
   }
 
   /**
@@ -182,6 +196,13 @@ export class Segment {
     this.admittedBytes = sizeBytes;
     this.writtenBytes = sizeBytes;
     this.nextOffset = nextOffset;
+  }
+
+  /** Says that the index files hold all that the indexes do. */
+  noteFlushed(): void {
+    const { offsets, times, aborted } = this.indexes;
+    const upTo = { offsets: offsets.count, times: times.count, aborted: aborted.length };
+    Object.assign(this.#flushed, upTo);
   }
 
   /** True when some index entries are in memory only. */

@@ -19,6 +19,8 @@ export class RecordCursor {
   source: Buffer = EMPTY;
   offset = 0;
   timestampMs = 0;
+  /** Where this record begins, with its length; it ends at `recordEnd`. */
+  recordStart = 0;
   /** NULL_POSITION for a null key. */
   keyStart = NULL_POSITION;
   keyEnd = 0;
@@ -70,6 +72,7 @@ export class RecordCursor {
     }
     this.#remaining--;
     const { source, header } = this;
+    this.recordStart = this.#position;
     const length = this.#readVarint();
     const recordEnd = this.#position + length;
     if (length < 0 || recordEnd > this.#end) throw this.#malformed('record length');
@@ -101,6 +104,10 @@ export class RecordCursor {
     }
     this.#position = recordEnd;
     return true;
+  }
+
+  get recordEnd(): number {
+    return this.#position;
   }
 
   /** The headers of this record, built when asked for; their values are views of `source`. */

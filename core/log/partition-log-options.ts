@@ -1,0 +1,19 @@
+import type { Clock } from '../clock.ts';
+import type { LoadOptions } from './load-segment.ts';
+
+/** What `PartitionLog.open` gets. */
+export interface PartitionLogOptions extends Omit<LoadOptions, 'nowMs' | 'isOwn'> {
+  readonly clock: Clock;
+  /** Everything below was compacted (`cleaner-offset-checkpoint`); default 0. */
+  readonly cleanedOffset?: number;
+  /** Called whenever more can be read: new batches, an ended transaction, deleted records. */
+  readonly advanced: () => void;
+}
+
+/** Where an appended batch stands. */
+export interface Appended {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** Resolves when the operating system has the batch; shared by the batches of one write. */
+  readonly written: Promise<void>;
+}
