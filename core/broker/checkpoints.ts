@@ -55,12 +55,11 @@ export class Checkpoints {
   /** @throws LogError CORRUPT_FILE, KAFKA_STORAGE_ERROR */
   async read(): Promise<ReadCheckpoints> {
     const read = (name: string) => readCheckpoint(this.#fileSystem, this.#path(name));
-    this.#recoveryPoints = await read(RECOVERY_POINT_FILE);
-    return {
-      recoveryPoints: this.#recoveryPoints,
-      logStarts: await read(LOG_START_FILE),
-      cleanedOffsets: await read(CLEANED_FILE),
-    };
+    const recoveryPoints = await read(RECOVERY_POINT_FILE);
+    const cleanedOffsets = await read(CLEANED_FILE);
+    this.#recoveryPoints = recoveryPoints;
+    if (cleanedOffsets.size === 0) this.#cleaned = encodeCheckpoint([]).toString();
+    return { recoveryPoints, logStarts: await read(LOG_START_FILE), cleanedOffsets };
   }
 
   /** From where on an opening would read a partition again. */
