@@ -12,8 +12,8 @@ const OPTIONS = {
   directory: DIRECTORY,
   config: { cleanupPolicy: 'compact' as const, deleteRetentionMs: 0 },
 };
-/** Outcomes of a power cut tried after each operation. */
-const OUTCOMES = 1;
+/** Outcomes of a power cut tried after each operation, and after each that is about names. */
+const [OUTCOMES, NAME_OUTCOMES] = [1, 6];
 const TIMEOUT_MS = 120_000;
 
 /** Operations that change nothing: a crash after them is one before them. */
@@ -37,6 +37,7 @@ async function prepared(seed: number) {
   await host.compact();
   await fill(host, model, seed + 1);
   await host.checkpoint();
+  host.log.setConfig({ ...host.log.config, segmentBytes: 2500 }); // several become one
   return { fileSystem, clock, host, model };
 }
 
@@ -91,7 +92,8 @@ describe('crashes', () => {
           name: `killed after ${name}`,
           image: fileSystem.kill(seededRandom(number)),
         });
-        for (let outcome = 1; outcome <= OUTCOMES; outcome++) {
+        const outcomes = kind === 'rename' ? NAME_OUTCOMES : OUTCOMES;
+        for (let outcome = 1; outcome <= outcomes; outcome++) {
           const image = fileSystem.crash(seededRandom(number * 100 + outcome));
           crashes.push({ name: `power cut ${outcome} after ${name}`, image });
         }
