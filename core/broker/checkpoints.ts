@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { LogError } from '../errors.ts';
 import { isCompacted, type LogConfig } from '../log/log-config.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
@@ -56,7 +57,11 @@ export class Checkpoints {
   async read(): Promise<ReadCheckpoints> {
     const read = (name: string) => readCheckpoint(this.#fileSystem, this.#path(name));
     const recoveryPoints = await read(RECOVERY_POINT_FILE);
-    const cleanedOffsets = await read(CLEANED_FILE);
+    // Kafka makes this file empty at first. Without it nothing is lost but the work of compacting.
+    const cleanedOffsets = await read(CLEANED_FILE).catch((cause: unknown) => {
+      if (LogError.is(cause, 'CORRUPT_FILE')) return new Map<string, number>();
+      throw cause;
+    });
     this.#recoveryPoints = recoveryPoints;
     if (cleanedOffsets.size === 0) this.#cleaned = encodeCheckpoint([]).toString();
     return { recoveryPoints, logStarts: await read(LOG_START_FILE), cleanedOffsets };

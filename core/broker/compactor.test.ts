@@ -3,6 +3,7 @@ import { spansOf } from '../log/log-host.suite.ts';
 import type { Logger } from '../logger.ts';
 import { batchOf, recordsOf } from '../record/records.suite.ts';
 import { seededRandom } from '../random.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { Broker } from './broker.ts';
@@ -115,3 +116,22 @@ test('[COMPACTION-12] of a damaged log a warning says that it is not compacted',
   await run.write('bad', 1);
   await run.broker.close();
 }, 30_000);
+
+test.each(['', '0\n2\ncompacted 0 1\n', 'x'])(
+  '[COMPACTION-14] a checkpoint of compacted offsets that is damaged (%j) counts for nothing',
+  async (content) => {
+    const run = new Run();
+    await run.fileSystem.makeDirectory('/data');
+    await replaceFile(run.fileSystem, CHECKPOINT, Buffer.from(content));
+    await run.open();
+    await run.broker.createTopics({
+      topics: [{ topic: 'compacted', partitions: 1, config: CONFIG }],
+    });
+    await run.write('compacted', 60);
+    await run.wait(60_000);
+    expect((await run.read('compacted')).length).toBeLessThan(60);
+    const cleaned = await readCheckpoint(run.fileSystem, CHECKPOINT);
+    expect(cleaned.get('compacted-0')).toBeGreaterThan(0);
+    await run.broker.close();
+  },
+);
