@@ -125,6 +125,7 @@ export class OffsetStore {
     offsets: readonly CommittedOffset[],
     mayCommit: () => void,
   ): Promise<readonly PartitionError[]> {
+    if (offsets.length === 0) return [];
     const { baseOffset, lastOffset, checked } = await this.#append(groupId, offsets, mayCommit);
     await this.#log.log(this.#log.partitionOf(groupId)).sync(lastOffset + 1);
     for (const committed of placed(checked, baseOffset)) this.#apply(groupId, committed);
@@ -142,6 +143,7 @@ export class OffsetStore {
     producer: ProducerIdentity,
     mayCommit: () => void,
   ): Promise<readonly PartitionError[]> {
+    if (offsets.length === 0) return [];
     const { producerId, producerEpoch } = producer;
     const seal = { producerId, producerEpoch, isTransactional: true };
     const { baseOffset, written, checked } = await this.#append(groupId, offsets, mayCommit, seal);

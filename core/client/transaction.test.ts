@@ -32,6 +32,24 @@ async function committedOf(log: Log, groupId: string): Promise<number | undefine
 
 const next = (offset: number) => [{ topic: 'letters', partition: 0, offset }];
 
+test('[TXN-13] no offsets at all are committed without complaint', async () => {
+  await using log = await open();
+  await using producer = log.producer({ transactionalId: 't' });
+  await log.admin().ensureTopic(letters);
+  const transaction = await producer.beginTransaction();
+  await transaction.sendOffsets([], 'g');
+  transaction.send(letters, { value: 'a' });
+  await transaction.commit();
+  expect(await readValues(log, letters, 'read_committed')).toEqual(['a']);
+  const onlyOffsets = await producer.beginTransaction();
+  await onlyOffsets.sendOffsets([], 'g');
+  await onlyOffsets.commit();
+  expect(await committedOf(log, 'g')).toBeUndefined();
+  await using consumer = log.consumer({ groupId: 'g' });
+  await consumer.assign([{ topic: letters, partition: 0 }]);
+  await consumer.commit([]);
+});
+
 describe('visibility', () => {
   test('[TXN-2] committed records appear at once everywhere, aborted ones never', async () => {
     await using log = await open();

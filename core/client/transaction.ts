@@ -141,6 +141,7 @@ export class Transaction {
 
   /**
    * Commits consumer offsets with the transaction: the **next** offset to read of each partition.
+   * None at all, as after a poll that found nothing, is fine.
    *
    * @throws LogError ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID when the group has moved on: abort.
    */
