@@ -24,6 +24,8 @@ const random = seededRandom(life + 1);
 const journal = openSync(join(directory, 'journal.jsonl'), 'a');
 writeSync(journal, `${TORN}\n`);
 process.stdout.write('begun\n'); // from here on it may be killed
+/** At the end an empty poll means that there is no more, so it waits, for a seat too. */
+const WAIT_MS = mode === 'drain' ? 5000 : 100;
 const PARTITIONS = 3;
 const input = topic('input', { key: string(), value: string(), partitions: PARTITIONS });
 const output = topic('output', { key: string(), value: string(), partitions: PARTITIONS });
@@ -86,7 +88,7 @@ async function copyOn(log: Log, isDone: (read: number) => boolean): Promise<void
   const consumer = log.consumer({ ...group, enableAutoCommit: false }).subscribe([input]);
   const producer = log.producer({ transactionalId: 'copier' });
   for (let id = 0; ; id++) {
-    const records = await consumer.poll({ maxWaitMs: 100 });
+    const records = await consumer.poll({ maxWaitMs: WAIT_MS });
     if (isDone(records.length)) break;
     note({ name, id, event: 'begin', isTransaction: true });
     const transaction = await producer.beginTransaction();
@@ -118,7 +120,7 @@ async function readOn(log: Log, isDone: (read: number) => boolean): Promise<void
   const consumer: Consumer = log.consumer({ isolationLevel: 'read_committed' });
   const reader = consumer.subscribe([input, output]);
   for (let id = 0; ; id++) {
-    const records = await reader.poll({ maxWaitMs: 100 });
+    const records = await reader.poll({ maxWaitMs: WAIT_MS });
     if (isDone(records.length)) break;
     note({ name, id, event: 'begin' });
     for (const { topic: from, partition, offset, value } of records) {
