@@ -10,7 +10,7 @@ import { bytes, openLog, string, topic } from 'millrace';
 import { benchSettings } from './harness.ts';
 
 const settings = benchSettings(60);
-const COMMITS = settings.records > 1000 ? 3 : settings.records; // a smoke run does a few
+const COMMITS = settings.isSmoke ? 3 : settings.records;
 const PARTITIONS = [1, 16, 64, 256];
 const value = Buffer.alloc(1000, 'x');
 

@@ -8,6 +8,8 @@ export interface BenchSettings {
   readonly records: number;
   readonly rounds: number;
   readonly results: string | undefined;
+  /** Only shows that the benchmark still works. */
+  readonly isSmoke: boolean;
 }
 
 /** Reads the command line. A smoke run only shows that the benchmark still works. */
@@ -25,6 +27,7 @@ export function benchSettings(records: number): BenchSettings {
     records: Number(values.records ?? (smoke ? 20_000 : records)),
     rounds: Number(values.rounds ?? (smoke ? 1 : 5)),
     results: values.results,
+    isSmoke: smoke,
   };
 }
 

@@ -79,8 +79,7 @@ async function measure(title: string, partitions: number, sizeBytes: number): Pr
 }
 
 async function measureAll(): Promise<void> {
-  const { records } = benchSettings(10); // GiB; a smoke run takes little of both
-  const isSmoke = records > 1000;
+  const { records, isSmoke } = benchSettings(10); // GiB; a smoke run takes little of both
   console.log('\nopening a log (time, resident memory)');
   const sizeBytes = isSmoke ? GIB / 100 : records * GIB;
   await measure(`${(sizeBytes / GIB).toFixed(2)} GiB, 4 partitions`, 4, sizeBytes);

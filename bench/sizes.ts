@@ -14,7 +14,7 @@ const SIZES = [10, 100, 1000, 10_000];
 const CODECS: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 const ALL_ACKS: readonly Acks[] = [0, 1, 'all'];
 const settings = benchSettings(60_000_000); // bytes a run
-const totalBytes = settings.records === 20_000 ? 200_000 : settings.records;
+const totalBytes = settings.isSmoke ? 200_000 : settings.records;
 
 const lines = topic('lines', { key: string(), value: bytes(), partitions: 1 });
 

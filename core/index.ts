@@ -110,6 +110,7 @@ export {
   callback,
   checkOptions,
   flag,
+  given,
   instance,
   integer,
   oneOf,

@@ -14,12 +14,14 @@ export type OptionChecks<Options> = { readonly [Name in keyof Required<Options>]
  * Checks the options that a user gave, at the border.
  *
  * @param what the options are of, for messages: `openLog`.
+ * @param required those that must be given: a file may be run without the compiler that says so.
  * @throws LogError UNKNOWN_OPTION with the nearest known name, INVALID_OPTION with what is allowed.
  */
 export function checkOptions<Options extends object>(
   what: string,
   options: Options,
   checks: OptionChecks<Options>,
+  required: readonly (keyof Options & string)[] = [],
 ): void {
   for (const [option, value] of Object.entries(options)) {
     const check = (checks as Record<string, OptionCheck | undefined>)[option];
@@ -30,6 +32,13 @@ export function checkOptions<Options extends object>(
     const shown = show(value);
     const message = `${what}: ${option} must be ${allowed}, not ${shown}`;
     throw new LogError('INVALID_OPTION', message, { option, value: shown, allowed });
+  }
+  for (const option of required) {
+    const value = options[option];
+    if (value !== undefined) continue;
+    const allowed = checks[option](undefined) ?? 'given';
+    const message = `${what}: ${option} is missing; it must be ${allowed}`;
+    throw new LogError('INVALID_OPTION', message, { option, value: show(value), allowed });
   }
 }
 

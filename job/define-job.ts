@@ -51,17 +51,8 @@ const CHECKS: OptionChecks<JobDefinition> = {
  * @throws LogError UNKNOWN_OPTION with the nearest name, INVALID_OPTION
  */
 export function defineJob(definition: JobDefinition): Job {
-  checkOptions('defineJob', definition, CHECKS);
-  for (const name of ['name', 'sources', 'topology', 'sinks'] as const) {
-    if ((definition[name] as unknown) !== undefined) continue;
-    const allowed = CHECKS[name](undefined) ?? 'given';
-    const details = { option: name, value: 'undefined', allowed };
-    throw new LogError(
-      'INVALID_OPTION',
-      `defineJob: ${name} is missing: it must be ${allowed}`,
-      details,
-    );
-  }
+  const required = ['name', 'sources', 'topology', 'sinks'] as const;
+  checkOptions('defineJob', definition, CHECKS, required);
   checkNames('sources', definition.sources);
   checkNames('sinks', definition.sinks);
   return { ...definition, isJob: true };

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import {
   callback,
+  checkOptions,
   instance,
   integer,
   nodeFileSystem,
@@ -12,7 +13,6 @@ import {
   type Topic,
 } from '../../core/index.ts';
 import type { SinkConnector } from '../connector.ts';
-import { checkAllOptions } from '../required.ts';
 import { FileSinkTask } from './file-sink-task.ts';
 import type { SinkFormat } from './format.ts';
 import { openOutput } from './output-directory.ts';
@@ -66,7 +66,7 @@ export function fileSink<Row, K, V>(
 ): SinkConnector {
   const all: FileSinkOptions<Row, K, V> = options;
   const required = ['topic', 'path', 'format'] as const;
-  checkAllOptions<object>('fileSink', all, CHECKS, required as never);
+  checkOptions<object>('fileSink', all, CHECKS, required as never);
   const { topic, path, format, name = `${topic.name}-sink` } = all;
   const { fileSystem = nodeFileSystem, partBytes = PART_BYTES } = all;
   const value = all.value ?? ((record: ConsumerRecord<K, V>) => record.value as Row);

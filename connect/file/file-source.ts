@@ -1,5 +1,6 @@
 import {
   callback,
+  checkOptions,
   flag,
   instance,
   integer,
@@ -11,7 +12,6 @@ import {
   type Topic,
 } from '../../core/index.ts';
 import type { SourceConnector } from '../connector.ts';
-import { checkAllOptions } from '../required.ts';
 import { findFiles } from './discovery.ts';
 import { FileSourceTask } from './file-source-task.ts';
 import type { SourceFormat } from './format.ts';
@@ -85,7 +85,7 @@ export function fileSource<Row, K, V>(
 ): SourceConnector {
   const all: FileSourceOptions<Row, K, V> = options;
   const required = ['path', 'format', 'topic', 'key'] as const;
-  checkAllOptions<object>('fileSource', all, CHECKS, required as never);
+  checkOptions<object>('fileSource', all, CHECKS, required as never);
   const { fileSystem = nodeFileSystem, path, topic, name = `${topic.name}-source` } = all;
   const { follow = false, pollIntervalMs = POLL_INTERVAL_MS, format } = all;
   if (follow && !format.canFollow) throw cannotFollow(format.name);

@@ -1,5 +1,6 @@
 import {
   checkOptions,
+  given,
   integer,
   oneOf,
   systemClock,
@@ -79,11 +80,8 @@ const CHECKS: OptionChecks<StreamsOptions> = {
 
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
 export function streamsSettings(options: StreamsOptions): StreamsSettings {
-  // An option set to undefined was not given, and must not hide its default. One that is missing
-  // although it must be given is null to its check.
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const settings = { ...STREAMS_DEFAULTS, ...Object.fromEntries(given) } as StreamsSettings;
-  checkOptions('StreamsApp', { ...{ applicationId: null }, ...settings }, CHECKS);
+  checkOptions('StreamsApp', options, CHECKS, ['applicationId']);
+  const settings: StreamsSettings = { ...STREAMS_DEFAULTS, ...given(options) };
   const { processingGuarantee, commitIntervalMs, transactionTimeoutMs } = settings;
   if (processingGuarantee === 'exactly_once') {
     const transactions = { transactionTimeoutMs: longerThan(commitIntervalMs) };

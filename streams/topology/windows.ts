@@ -64,14 +64,14 @@ export function hoppingWindow(options: {
   return { sizeMs, advanceMs, graceMs };
 }
 
-/** The options, all right; one that is missing although it must not be is null to the checks. */
+/** The options, all right. */
 function checkedWindow<Options extends { readonly sizeMs: number; readonly advanceMs?: number }>(
   what: string,
   options: Options,
   checks: OptionChecks<Options>,
 ): Options {
-  const required = 'advanceMs' in checks ? { sizeMs: null, advanceMs: null } : { sizeMs: null };
-  checkOptions(what, { ...required, ...options }, checks);
+  const required = ['sizeMs', 'advanceMs'] as const;
+  checkOptions(what, options, checks, required.filter((option) => option in checks));
   return options;
 }
 
