@@ -83,8 +83,9 @@ export type * from './broker/broker-api.ts';
 export type { CleanupPolicy, LogConfig } from './log/log-config.ts';
 export type { BatchHeader, Codec } from './record/batch.ts';
 export type { CompressionLevels } from './record/compression.ts';
-export { NULL_POSITION, RecordCursor, type RecordPlace } from './record/record-cursor.ts';
+export { NULL_POSITION, RecordCursor } from './record/record-cursor.ts';
 export { NO_HEADERS, type Header, type Headers } from './record/record.ts';
+export type { RecordPlace } from './record/unpack.ts';
 export {
   customSerde,
   deserializeBytes,

@@ -16,7 +16,8 @@ import {
   type FileSystem,
   type Log,
 } from '../../core/index.ts';
-import { connectFailure, MemoryFileSystem } from '../../test/kit/connect.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
+import { connectFailure } from '../../test/kit/connect.ts';
 import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { SourceRunner } from '../runtime/source-runner.ts';

@@ -9,7 +9,8 @@ import {
   topic,
   type Log,
 } from '../../core/index.ts';
-import { failureOf, MemoryFileSystem } from '../../test/kit/connect.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
+import { failureOf } from '../../test/kit/connect.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import type { SourceConnector } from '../connector.ts';
 import { SourceRunner } from './source-runner.ts';

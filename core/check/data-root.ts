@@ -12,7 +12,7 @@ import {
   PARTITION_METADATA_FILE,
   partitionOfDirectory,
 } from '../log/file-names.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { lockHolder } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';

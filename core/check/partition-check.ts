@@ -11,7 +11,7 @@ import {
 import { decodeSnapshot } from '../log/producer-snapshot.ts';
 import type { ProducerState } from '../log/producer-states.ts';
 import { BATCH, isTransactionalBatch, type BatchHeader } from '../record/batch.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { RecordCursor } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';

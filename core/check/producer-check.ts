@@ -4,7 +4,8 @@ import { ProducerStates } from '../log/producer-states.ts';
 import type { AbortedTransaction } from '../log/transaction-index.ts';
 import { NO_SEQUENCE, type BatchHeader } from '../record/batch.ts';
 import { coordinatorEpochAt, markerTypeAt } from '../record/control.ts';
-import type { RecordCursor, RecordPlace } from '../record/record-cursor.ts';
+import type { RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 
 export interface ProducerCheckOptions {
   readonly place: RecordPlace;

@@ -1,6 +1,7 @@
 import { addSequence, BATCH_OVERHEAD, type BatchHeader } from '../record/batch.ts';
 import { BatchWriter, type BatchSeal } from '../record/batch-writer.ts';
-import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { NULL_POSITION, RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { bytes } from '../serde/binary.ts';
 
 const VIEW = bytes();

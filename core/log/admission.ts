@@ -9,7 +9,8 @@ import {
 } from '../record/batch.ts';
 import { compressionLevel } from '../record/compression.ts';
 import { writeInt64 } from '../int64.ts';
-import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { NULL_POSITION, RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { repackBatch, unknownCodec } from '../record/unpack.ts';
 import { isCompacted, type LogConfig } from './log-config.ts';
 

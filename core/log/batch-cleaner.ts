@@ -12,7 +12,8 @@ import {
 import { compress, compressionLevel } from '../record/compression.ts';
 import { markerTypeAt } from '../record/control.ts';
 import { writeInt64 } from '../int64.ts';
-import { NULL_POSITION, RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { NULL_POSITION, RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { writeVarint, writeVarlong } from '../record/varint.ts';
 import type { CleanedTransactions } from './cleaned-transactions.ts';
 import type { LogConfig } from './log-config.ts';

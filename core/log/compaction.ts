@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { type LogError } from '../errors.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { storageFailure } from '../storage/failure.ts';
 import { errnoOf } from '../storage/node-fs.ts';

@@ -1,5 +1,5 @@
 import { NO_TIMESTAMP } from '../record/batch.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { LogConfig } from './log-config.ts';

@@ -9,7 +9,7 @@ import {
   readBatchHeader,
   type BatchHeader,
 } from '../record/batch.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { Segment } from './segment.ts';
 

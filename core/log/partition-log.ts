@@ -2,7 +2,7 @@ import { assert, present } from '../assert.ts';
 import { LogError } from '../errors.ts';
 import { NO_SEQUENCE, readBatchHeader, type BatchHeader } from '../record/batch.ts';
 import { encodeMarker, type Marker } from '../record/control.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { storageFailure } from '../storage/failure.ts';
 import { Exclusive } from '../exclusive.ts';
 import { admitBatch } from './admission.ts';

@@ -1,7 +1,7 @@
 import { LogError } from '../errors.ts';
 import { addSequence, NO_SEQUENCE, type BatchHeader } from '../record/batch.ts';
 import type { MarkerType } from '../record/control.ts';
-import type { RecordPlace } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
 
 /** Batches remembered a producer, to answer a repeated one (Kafka: `ProducerStateEntry`). */

@@ -6,7 +6,8 @@ import {
   type BatchFault,
 } from '../record/batch.ts';
 import { coordinatorEpochAt, markerTypeAt } from '../record/control.ts';
-import { RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { readChunk } from './log-reader.ts';
 import type { ProducerStates } from './producer-states.ts';
 import type { Segment } from './segment.ts';

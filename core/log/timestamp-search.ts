@@ -1,5 +1,6 @@
 import { batchBaseOffset, batchSizeBytes, NO_TIMESTAMP, readBatchHeader } from '../record/batch.ts';
-import { RecordCursor, type RecordPlace } from '../record/record-cursor.ts';
+import { RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
 import { findHeader, readSegment } from './log-reader.ts';
 import type { Segment } from './segment.ts';
 

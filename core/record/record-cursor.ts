@@ -3,8 +3,6 @@ import { type LogError } from '../errors.ts';
 import { NO_HEADERS, type Header, type Headers } from './record.ts';
 import { malformed, unpackRecords, type RecordPlace } from './unpack.ts';
 
-export type { RecordPlace };
-
 /** The place of a null key or value. */
 export const NULL_POSITION = -1;
 

@@ -11,7 +11,7 @@ import {
   type Log,
 } from '../../core/index.ts';
 import { produce, runToEnd } from '../../test/kit/app.ts';
-import { MemoryFileSystem } from '../../test/kit/connect.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { int64, openLog, silentLogger, string, topic, type Log } from '../../core/index.ts';
 import { produce, until } from '../../test/kit/app.ts';
-import { MemoryFileSystem } from '../../test/kit/connect.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';

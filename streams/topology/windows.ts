@@ -71,7 +71,12 @@ function checkedWindow<Options extends { readonly sizeMs: number; readonly advan
   checks: OptionChecks<Options>,
 ): Options {
   const required = ['sizeMs', 'advanceMs'] as const;
-  checkOptions(what, options, checks, required.filter((option) => option in checks));
+  checkOptions(
+    what,
+    options,
+    checks,
+    required.filter((option) => option in checks),
+  );
   return options;
 }
 

@@ -7,7 +7,6 @@ import type { SourceOffset } from '../../connect/connector.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 /** For tests of connectors, which stand outside of core. */
-export { MemoryFileSystem } from '../../core/testing/index.ts';
 
 /** What `promise` rejects with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
