@@ -193,6 +193,26 @@ describe('offsets', () => {
     expect(await readValues(log, output, 'read_committed')).toEqual(['next']);
   });
 
+  test('[TXN-6] a static member whose place another has taken commits nothing', async () => {
+    await using log = await open();
+    await using producer = log.producer({ transactionalId: 't' });
+    await log.producer().send(letters, { value: 'a' });
+    const options = { groupId: 'g', groupInstanceId: 'one', fetchMaxWaitMs: 20 } as const;
+    await using former = log.consumer(options).subscribe([letters]);
+    await former.poll({ maxWaitMs: 1_000 });
+    const replaced = former.groupMetadata();
+    expect(replaced.groupInstanceId).toBe('one');
+    await using newer = log.consumer(options).subscribe([letters]);
+    await newer.poll({ maxWaitMs: 1_000 });
+    const transaction = await producer.beginTransaction();
+    transaction.send(output, { value: 'from the old place' });
+    expect(await codeOf(transaction.sendOffsets(next(1), replaced))).toBe('FENCED_INSTANCE_ID');
+    expect(await codeOf(transaction.commit())).toBe('FENCED_INSTANCE_ID');
+    expect(await readValues(log, output, 'read_committed')).toEqual([]);
+    await producer.transaction((tx) => tx.sendOffsets(next(1), newer.groupMetadata()));
+    expect(await committedOf(log, 'g')).toBe(1);
+  });
+
   test('[TXN-7] members that come and go process each record exactly once', async () => {
     await using log = await open();
     const count = 400;

@@ -19,6 +19,8 @@ export interface GroupMetadata {
   readonly groupId: string;
   readonly memberId?: string;
   readonly generation?: number;
+  /** Of a static member: one that another has taken the place of commits nothing (KIP-447). */
+  readonly groupInstanceId?: string;
 }
 
 /**
@@ -39,6 +41,9 @@ interface Waiting {
  * take.
  */
 const WAITING_MAX = 100_000;
+
+/** Who commits for a group without being a member of it. */
+const NOBODY = { memberId: '', generation: -1 } as const;
 
 /** One transaction of a producer: all that is sent through it counts, or none of it. */
 export class Transaction {
@@ -143,7 +148,8 @@ export class Transaction {
    * Commits consumer offsets with the transaction: the **next** offset to read of each partition.
    * None at all, as after a poll that found nothing, is fine.
    *
-   * @throws LogError ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID when the group has moved on: abort.
+   * @throws LogError ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID when the group has
+   *   moved on: abort.
    */
   sendOffsets(offsets: readonly CommittedOffset[], group: GroupMetadata | string): Promise<void> {
     const sending = this.#sendOffsets(offsets, group);
@@ -165,21 +171,11 @@ export class Transaction {
   ): Promise<void> {
     this.#checkOpen('sendOffsets');
     const { api, transactionalId, sender } = this.#options;
-    const {
-      groupId,
-      memberId = '',
-      generation = -1,
-    } = typeof group === 'string' ? { groupId: group } : group;
+    const member = { ...NOBODY, ...(typeof group === 'string' ? { groupId: group } : group) };
     const producer = { transactionalId, ...present(sender.identity, 'a transaction has an owner') };
     this.#hasOffsets = true;
-    await api.addOffsetsToTxn({ ...producer, groupId });
-    const { results } = await api.txnOffsetCommit({
-      ...producer,
-      groupId,
-      memberId,
-      generation,
-      offsets,
-    });
+    await api.addOffsetsToTxn({ ...producer, groupId: member.groupId });
+    const { results } = await api.txnOffsetCommit({ ...producer, ...member, offsets });
     const failed = results.find(({ error }) => error !== undefined)?.error;
     if (failed !== undefined) throw LogError.fromData(failed);
   }
