@@ -10,7 +10,7 @@ import {
   topic,
   type Log,
 } from '../../core/index.ts';
-import { MemoryFileSystem } from '../../core/testing/index.ts';
+import { changesNothing, MemoryFileSystem } from '../../core/testing/index.ts';
 import { failureOf } from '../../test/kit/connect.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import { ConnectError } from '../errors.ts';
@@ -114,8 +114,7 @@ async function crashes(
   const disk: MemoryFileSystem = new MemoryFileSystem({
     random: seededRandom(seed),
     onOperation: ({ number, kind, path }) => {
-      const isRead = ['read', 'size', 'stat', 'list', 'close', 'open'].includes(kind);
-      if (!isRead && path.startsWith('/out')) {
+      if (!changesNothing(kind) && path.startsWith('/out')) {
         found.push({ operation: `${number} ${kind} ${path}`, disk: crash(disk) });
       }
     },

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { LogError } from '../errors.ts';
 import { seededRandom } from '../random.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
-import type { Operation, OperationKind } from '../storage/memory-operations.ts';
+import { changesNothing, type Operation } from '../storage/memory-operations.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { Model, producersOf, readCommitted } from './compaction.suite.ts';
 import { LogHost } from './log-host.suite.ts';
@@ -15,16 +15,6 @@ const OPTIONS = {
 /** Outcomes of a power cut tried after each operation, and after each that is about names. */
 const [OUTCOMES, NAME_OUTCOMES] = [1, 6];
 const TIMEOUT_MS = 120_000;
-
-/** Operations that change nothing: a crash after them is one before them. */
-const READS: ReadonlySet<OperationKind> = new Set([
-  'open',
-  'close',
-  'read',
-  'size',
-  'stat',
-  'list',
-]);
 
 /** A log of several groups of segments, with transactions and tombstones, compacted once. */
 async function prepared(seed: number) {
@@ -86,7 +76,7 @@ describe('crashes', () => {
       const producers = producersOf(host.log);
       const crashes: { readonly name: string; readonly image: MemoryFileSystem }[] = [];
       fileSystem.onOperation = ({ number, kind, path }: Operation): void => {
-        if (READS.has(kind)) return;
+        if (changesNothing(kind)) return;
         const name = `operation ${number} (${kind} ${path})`;
         crashes.push({
           name: `killed after ${name}`,
@@ -127,7 +117,7 @@ describe('crashes', () => {
       for (const image of images) {
         const crashes: MemoryFileSystem[] = [];
         image.onOperation = ({ kind, number }) => {
-          if (READS.has(kind)) return;
+          if (changesNothing(kind)) return;
           crashes.push(image.kill(seededRandom(number)), image.crash(seededRandom(number)));
         };
         await (await LogHost.open({ fileSystem: image, ...OPTIONS })).log.abandon();

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../random.ts';
 import { MemoryFileSystem, type MemoryFileSystemOptions } from '../storage/memory-fs.ts';
-import type { Fault, Operation, OperationKind } from '../storage/memory-operations.ts';
+import {
+  changesNothing,
+  type Fault,
+  type Operation,
+  type OperationKind,
+} from '../storage/memory-operations.ts';
 import { noteCrashes } from '../../test/kit/simulated.ts';
 import { LogHost } from './log-host.suite.ts';
 import { SCRIPTS } from './simulation-scripts.suite.ts';
@@ -20,16 +25,6 @@ const TIMEOUT_MS = 120_000;
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 6);
 /** Of how many crashes one is opened with a crash at each operation of the opening. */
 const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
-
-/** Operations that change nothing: a crash after them is one before them. */
-const READS: ReadonlySet<OperationKind> = new Set([
-  'open',
-  'close',
-  'read',
-  'size',
-  'stat',
-  'list',
-]);
 
 interface Crash extends Expectation {
   readonly name: string;
@@ -52,7 +47,7 @@ function crashAtEach(
 ): Crash[] {
   const crashes: Crash[] = [];
   fileSystem.onOperation = ({ number, kind, path }: Operation): void => {
-    if (READS.has(kind)) return;
+    if (changesNothing(kind)) return;
     const name = `after operation ${number} (${kind} ${path})`;
     const image = fileSystem.kill(seededRandom(number));
     // What an earlier power cut took, no kill brings back.

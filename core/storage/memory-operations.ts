@@ -18,6 +18,20 @@ export type OperationKind =
   | 'removeDirectory'
   | 'syncDirectory';
 
+/** Reads, opens and the like: a crash behind such an operation is one before it. */
+export function changesNothing(kind: OperationKind): boolean {
+  return CHANGE_NOTHING.has(kind);
+}
+
+const CHANGE_NOTHING: ReadonlySet<OperationKind> = new Set([
+  'open',
+  'close',
+  'read',
+  'size',
+  'stat',
+  'list',
+]);
+
 /** One operation of a `MemoryFileSystem`. A call that does several things is several operations. */
 export interface Operation {
   /** Counts up from 1 in the order in which operations take effect. */

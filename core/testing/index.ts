@@ -6,10 +6,11 @@
  * @module
  */
 export { MemoryFileSystem, type MemoryFileSystemOptions } from '../storage/memory-fs.ts';
-export type {
-  Fault,
-  Operation as DiskOperation,
-  OperationKind,
+export {
+  changesNothing,
+  type Fault,
+  type Operation as DiskOperation,
+  type OperationKind,
 } from '../storage/memory-operations.ts';
 export { ManualClock } from './manual-clock.ts';
 export {
