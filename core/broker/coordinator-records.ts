@@ -116,12 +116,51 @@ export function encodeGroupValue(value: GroupValue): Buffer {
   return writer.end();
 }
 
-/** What is taken over of a group that an earlier process kept: its members are gone with it. */
-export function decodeGroupValue(bytes: Buffer): Pick<GroupValue, 'protocolType' | 'generation'> {
+/** The value of a group, of any version that Kafka has written. */
+export function decodeGroupValue(bytes: Buffer): GroupValue {
   const reader = new StructReader(bytes);
-  const isFlexible = reader.int16() > GROUP_VALUE_VERSION;
-  const protocolType = isFlexible ? reader.compactString() : reader.string();
-  return { protocolType, generation: reader.int32() };
+  const version = reader.int16();
+  if (version > GROUP_VALUE_VERSION) return decodeFlexibleGroup(reader);
+  return {
+    protocolType: reader.string(),
+    generation: reader.int32(),
+    protocol: reader.nullableString(),
+    leaderId: reader.nullableString(),
+    stateMs: version >= 2 ? reader.int64() : -1,
+    members: reader.array(() => {
+      const memberId = reader.string();
+      const groupInstanceId = version >= 3 ? reader.nullableString() : null;
+      const clientId = reader.string();
+      reader.string(); // the client's host
+      const timeoutMs = reader.int32();
+      const sessionTimeoutMs = version >= 1 ? reader.int32() : timeoutMs;
+      const times = { rebalanceTimeoutMs: timeoutMs, sessionTimeoutMs };
+      const [subscription, assignment] = [reader.bytes(), reader.bytes()];
+      return { memberId, groupInstanceId, clientId, ...times, subscription, assignment };
+    }),
+  };
+}
+
+/** Version 4, which Kafka reads and does not write yet. An empty string is read for null. */
+function decodeFlexibleGroup(reader: StructReader): GroupValue {
+  return {
+    protocolType: reader.compactString(),
+    generation: reader.int32(),
+    protocol: reader.compactString() || null,
+    leaderId: reader.compactString() || null,
+    stateMs: reader.int64(),
+    members: reader.compactArray(() => {
+      const memberId = reader.compactString();
+      const groupInstanceId = reader.compactString() || null;
+      const clientId = reader.compactString();
+      reader.compactString(); // the client's host
+      const [rebalanceTimeoutMs, sessionTimeoutMs] = [reader.int32(), reader.int32()];
+      const times = { rebalanceTimeoutMs, sessionTimeoutMs };
+      const [subscription, assignment] = [reader.compactBytes(), reader.compactBytes()];
+      reader.tags();
+      return { memberId, groupInstanceId, clientId, ...times, subscription, assignment };
+    }),
+  };
 }
 
 /** The states of a transaction, numbered as Kafka keeps them. */

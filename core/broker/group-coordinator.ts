@@ -21,6 +21,7 @@ import {
   decodeGroupValue,
   encodeGroupKey,
   encodeGroupValue,
+  type GroupValue,
 } from './coordinator-records.ts';
 import { Group } from './group.ts';
 import type { OffsetStore } from './offset-store.ts';
@@ -48,14 +49,16 @@ export class GroupCoordinator {
     this.#options = options;
   }
 
-  /** Takes over the groups of before. Their members lived in a process that is gone. */
+  /** Takes over the groups of before, with the static members that they had. */
   async open(): Promise<void> {
+    const kept = new Map<string, GroupValue>();
     await this.#options.log.replay(({ key, value }) => {
       const decoded = decodeGroupTopicKey(key);
       if (decoded?.kind !== 'group') return;
-      if (value === null) this.#groups.delete(decoded.groupId);
-      else this.#restore(decoded.groupId, decodeGroupValue(value).generation);
+      if (value === null) kept.delete(decoded.groupId);
+      else kept.set(decoded.groupId, decodeGroupValue(value));
     });
+    for (const [groupId, value] of kept) this.#group(groupId).restore(value);
   }
 
   async join(request: JoinGroupRequest): Promise<JoinGroupResponse> {
@@ -171,13 +174,10 @@ export class GroupCoordinator {
   }
 
   #group(groupId: string): Group {
-    return this.#groups.get(groupId) ?? this.#restore(groupId, 0);
-  }
-
-  /** A group without members; generations go on, so that a member of before is not one of after. */
-  #restore(groupId: string, generation: number): Group {
-    const { clock } = this.#options;
-    const group = new Group(groupId, clock, { stable: (it) => this.#save(it) }, generation);
+    const known = this.#groups.get(groupId);
+    if (known !== undefined) return known;
+    const settled = (it: Group): void => this.#save(it);
+    const group = new Group(groupId, this.#options.clock, { settled });
     this.#groups.set(groupId, group);
     return group;
   }
@@ -191,26 +191,10 @@ export class GroupCoordinator {
 
   /** Writes the generation down. Not waited for: a lost one only costs a rebalance. */
   #save(group: Group): void {
-    const { log, clock, saveFailed } = this.#options;
-    const { leaderId, protocol, members } = group.snapshot();
-    const value = encodeGroupValue({
-      protocolType: group.protocolType,
-      generation: group.generation,
-      protocol,
-      leaderId,
-      stateMs: clock.nowMs(),
-      members: members.map((member) => ({
-        memberId: member.memberId,
-        groupInstanceId: member.groupInstanceId ?? null,
-        clientId: member.clientId,
-        rebalanceTimeoutMs: member.rebalanceTimeoutMs,
-        sessionTimeoutMs: member.sessionTimeoutMs,
-        subscription: member.protocols.find(({ name }) => name === protocol)?.metadata ?? NOTHING,
-        assignment: member.assignment,
-      })),
-    });
+    const { log, saveFailed } = this.#options;
     const key = encodeGroupKey(group.groupId);
     try {
+      const value = encodeGroupValue(group.snapshot());
       log.append(group.groupId, [{ key, value }]).written.catch(saveFailed);
     } catch (error) {
       saveFailed(error);
@@ -225,7 +209,6 @@ export class GroupCoordinator {
   }
 }
 
-const NOTHING = new Uint8Array(0);
 const NO_TOPICS: ReadonlySet<string> = new Set();
 
 function notFound(groupId: string): LogError {

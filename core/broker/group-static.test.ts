@@ -15,7 +15,7 @@ let ids: number;
 beforeEach(() => {
   clock = new ManualClock();
   ids = 0;
-  group = new Group('g', clock, { stable: () => undefined });
+  group = new Group('g', clock, { settled: () => undefined });
 });
 
 /** Calls in and, like the broker, makes a throw a rejection. */

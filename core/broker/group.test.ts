@@ -16,7 +16,7 @@ beforeEach(() => {
   clock = new ManualClock();
   stable = [];
   ids = 0;
-  group = new Group('g', clock, { stable: ({ generation }) => stable.push(generation) });
+  group = new Group('g', clock, { settled: ({ generation }) => stable.push(generation) });
 });
 
 const protocol = (name: string, metadata = 'topics'): GroupProtocol => {

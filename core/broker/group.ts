@@ -12,6 +12,7 @@ import type {
   SyncGroupResponse,
 } from './broker-api.ts';
 import { CONSUMER_PROTOCOL, decodeSubscription } from './consumer-protocol.ts';
+import type { GroupValue } from './coordinator-records.ts';
 import {
   fencedInstance,
   illegalGeneration,
@@ -19,6 +20,7 @@ import {
   rebalancing,
   unknownMember,
 } from './group-errors.ts';
+import { chooseProtocol, commonProtocols, haveChanged } from './group-protocols.ts';
 
 /** A promise with its ends. */
 interface Pending<T> {
@@ -42,10 +44,16 @@ interface Member {
   session: Timer | undefined;
 }
 
+/** What a member says of itself when it joins. */
+interface NewMember extends Pick<Member, 'clientId' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'> {
+  readonly groupInstanceId?: string | undefined;
+  readonly protocols: readonly GroupProtocol[];
+}
+
 /** What the coordinator does for a group. */
 export interface GroupEvents {
-  /** A new generation has its assignments: worth keeping. */
-  readonly stable: (group: Group) => void;
+  /** A generation has its assignments, or the last member has gone: worth keeping. */
+  readonly settled: (group: Group) => void;
 }
 
 const NO_ASSIGNMENT = new Uint8Array(0);
@@ -68,15 +76,14 @@ export class Group {
   #protocolType = '';
   #protocol = '';
   #leaderId = '';
-  generation: number;
+  generation = 0;
   /** Ends the wait for members that do not join anew. */
   #rebalance: Timer | undefined;
 
-  constructor(groupId: string, clock: Clock, events: GroupEvents, generation = 0) {
+  constructor(groupId: string, clock: Clock, events: GroupEvents) {
     this.groupId = groupId;
     this.#clock = clock;
     this.#events = events;
-    this.generation = generation;
   }
 
   get state(): GroupState {
@@ -102,7 +109,7 @@ export class Group {
       if (known !== undefined && this.#keepsSeat(known, request)) {
         return Promise.resolve(this.#takeSeat(known, request));
       }
-    } else if (!hasChanged(known, request) && this.#hasSeat(known)) {
+    } else if (!haveChanged(known, request) && this.#hasSeat(known)) {
       return Promise.resolve(this.#joined(known));
     }
     const member = known ?? this.#add(request, newMemberId());
@@ -204,16 +211,42 @@ export class Group {
   }
 
   /** What `__consumer_offsets` keeps of the group. */
-  snapshot(): {
-    readonly leaderId: string;
-    readonly protocol: string;
-    readonly members: readonly Readonly<Member>[];
-  } {
+  snapshot(): GroupValue {
     return {
-      leaderId: this.#leaderId,
-      protocol: this.#protocol,
-      members: [...this.#members.values()],
+      protocolType: this.#protocolType,
+      generation: this.generation,
+      protocol: this.#protocol || null,
+      leaderId: this.#leaderId || null,
+      stateMs: this.#clock.nowMs(),
+      members: [...this.#members.values()].map((member) => ({
+        ...member,
+        groupInstanceId: member.groupInstanceId ?? null,
+        subscription: this.#metadataOf(member) ?? NO_ASSIGNMENT,
+      })),
     };
+  }
+
+  /**
+   * Goes on with what an earlier process kept. Its static members have their seats for the length
+   * of a session; the others have gone with the process, and what they had is for those who stay.
+   */
+  restore({ protocolType, generation, protocol, leaderId, members }: GroupValue): void {
+    assert(this.#members.size === 0, 'a group is restored before anybody joins');
+    this.generation = generation; // goes on, so that a member of before is not one of after
+    const staying = members.filter(({ groupInstanceId }) => groupInstanceId !== null);
+    if (staying.length === 0) return;
+    for (const kept of staying) {
+      const protocols = [{ name: protocol ?? '', metadata: kept.subscription }];
+      const groupInstanceId = kept.groupInstanceId ?? undefined;
+      const member = this.#add({ ...kept, groupInstanceId, protocols }, kept.memberId);
+      member.assignment = kept.assignment;
+      this.#touch(member);
+    }
+    this.#protocolType = protocolType;
+    this.#protocol = protocol ?? '';
+    this.#leaderId = leaderId ?? '';
+    this.#state = 'Stable';
+    if (staying.length < members.length) this.#prepareRebalance();
   }
 
   /** Answers all who wait: the broker stops. */
@@ -233,21 +266,21 @@ export class Group {
     return this.#state === 'Stable' && memberId !== this.#leaderId;
   }
 
-  #add(request: JoinGroupRequest, memberId: string): Member {
+  #add(wanted: NewMember, memberId: string): Member {
+    const { clientId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs, protocols } = wanted;
     const member: Member = {
       memberId,
-      clientId: request.clientId,
-      groupInstanceId: request.groupInstanceId,
-      sessionTimeoutMs: request.sessionTimeoutMs,
-      rebalanceTimeoutMs: request.rebalanceTimeoutMs,
-      protocols: request.protocols,
+      clientId,
+      groupInstanceId,
+      sessionTimeoutMs,
+      rebalanceTimeoutMs,
+      protocols,
       assignment: NO_ASSIGNMENT,
       joining: undefined,
       syncing: undefined,
       session: undefined,
     };
     this.#members.set(memberId, member);
-    const { groupInstanceId } = request;
     if (groupInstanceId !== undefined) this.#instances.set(groupInstanceId, memberId);
     return member;
   }
@@ -279,7 +312,7 @@ export class Group {
     const wanted = [...this.#members.values()].map((each) =>
       each === member ? { protocols } : each,
     );
-    if (now === undefined || this.#chooseProtocol(wanted) !== this.#protocol) return false;
+    if (now === undefined || chooseProtocol(wanted) !== this.#protocol) return false;
     if (this.#protocolType !== CONSUMER_PROTOCOL) return Buffer.compare(before ?? now, now) === 0;
     const topics = [before ?? now, now].map((each) => decodeSubscription(each).topics.join());
     return topics[0] === topics[1];
@@ -289,7 +322,7 @@ export class Group {
     const { protocols, sessionTimeoutMs, rebalanceTimeoutMs } = request;
     Object.assign(member, { protocols, sessionTimeoutMs, rebalanceTimeoutMs });
     this.#touch(member);
-    this.#events.stable(this);
+    this.#events.settled(this);
     return { ...this.#joined(member), skipAssignment: true };
   }
 
@@ -319,7 +352,9 @@ export class Group {
     this.#rebalance = undefined;
     this.#state = 'Empty';
     this.#leaderId = '';
+    this.#protocol = '';
     this.generation++;
+    this.#events.settled(this);
   }
 
   #prepareRebalance(): void {
@@ -360,7 +395,7 @@ export class Group {
     this.#rebalance?.cancel();
     this.#rebalance = undefined;
     this.generation++;
-    this.#protocol = this.#chooseProtocol([...this.#members.values()]);
+    this.#protocol = chooseProtocol([...this.#members.values()]);
     if (this.#members.get(this.#leaderId)?.joining === undefined) {
       const first = [...this.#members.values()].find(({ joining }) => joining !== undefined);
       this.#leaderId = present(first, 'a generation has a member that joined').memberId;
@@ -400,32 +435,13 @@ export class Group {
       member.syncing = undefined;
       syncing?.resolve({ assignment: member.assignment });
     }
-    this.#events.stable(this);
-  }
-
-  /** The protocol that all members know and most of them prefer. */
-  #chooseProtocol(members: readonly { readonly protocols: readonly GroupProtocol[] }[]): string {
-    const common = this.#commonProtocols(members);
-    const votes = new Map<string, number>();
-    for (const { protocols } of members) {
-      const vote = protocols.find(({ name }) => common.has(name));
-      if (vote !== undefined) votes.set(vote.name, (votes.get(vote.name) ?? 0) + 1);
-    }
-    const [winner] = [...votes].sort(([, a], [, b]) => b - a);
-    return present(winner, 'joining checked that a protocol is common')[0];
-  }
-
-  #commonProtocols(
-    members: readonly { readonly protocols: readonly GroupProtocol[] }[],
-  ): Set<string> {
-    const [first, ...others] = members.map(({ protocols }) => protocols.map(({ name }) => name));
-    return new Set((first ?? []).filter((name) => others.every((names) => names.includes(name))));
+    this.#events.settled(this);
   }
 
   #checkProtocols(protocols: readonly GroupProtocol[], protocolType: string): void {
     const members = [...this.#members.values(), { protocols }];
     const fits = this.#members.size === 0 || protocolType === this.#protocolType;
-    if (fits && this.#commonProtocols(members).size > 0) return;
+    if (fits && commonProtocols(members).size > 0) return;
     throw noCommonProtocol(
       this.groupId,
       protocols.map(({ name }) => name),
@@ -473,12 +489,4 @@ export class Group {
   #rebalancing(): LogError {
     return rebalancing(this.groupId);
   }
-}
-
-function hasChanged(member: Member, request: JoinGroupRequest): boolean {
-  if (member.protocols.length !== request.protocols.length) return true;
-  return member.protocols.some(({ name, metadata }, index) => {
-    const other = request.protocols[index]!;
-    return name !== other.name || Buffer.compare(metadata, other.metadata) !== 0;
-  });
 }

@@ -180,6 +180,13 @@ export class StructReader {
     return Buffer.from(this.#bytes.subarray(start, start + sizeBytes));
   }
 
+  /** A byte array of a "flexible" struct; null is read as empty. */
+  compactBytes(): Buffer {
+    const sizeBytes = Math.max(0, this.uvarint() - 1);
+    const start = this.#advance(sizeBytes);
+    return Buffer.from(this.#bytes.subarray(start, start + sizeBytes));
+  }
+
   array<T>(read: () => T): T[] {
     const count = this.int32();
     const items: T[] = [];

@@ -30,9 +30,10 @@ export interface ConsumerOptions {
   /** Members of one group divide the partitions among them, and its committed offsets are kept. */
   readonly groupId?: string;
   /**
-   * Makes the consumer a static member (KIP-345): closed, it keeps its seat until its session ends,
-   * and who comes back under this id has the same partitions without a rebalance. Of two that run
-   * at once, the later one fences the earlier.
+   * Makes the consumer a static member (KIP-345): closed, or gone with its process, it keeps its
+   * seat until its session ends, and who comes back under this id has the same partitions without a
+   * rebalance. Sessions begin anew when the log is opened. Of two that run at once, the later one
+   * fences the earlier.
    */
   readonly groupInstanceId?: string;
   readonly heartbeatIntervalMs?: number;

@@ -263,10 +263,14 @@ export class GroupMembership {
     });
     const topics = [...new Set(members.flatMap((member) => member.topics))].sort();
     const { api, clock, metadataMaxAgeMs } = this.#options;
+    const divided = new PartitionWatch(api, clock, metadataMaxAgeMs);
+    this.#divided = divided;
+    if (joined.skipAssignment === true) {
+      divided.note(topics, await this.#countDivided());
+      return [];
+    }
     const partitions = await this.#options.countPartitions(topics);
-    this.#divided = new PartitionWatch(api, clock, metadataMaxAgeMs);
-    this.#divided.note(topics, partitions);
-    if (joined.skipAssignment === true) return [];
+    divided.note(topics, partitions);
     const assignor = this.#options.assignors.find(({ name }) => name === joined.protocol);
     if (assignor === undefined) {
       const { groupId } = this.#options;
@@ -276,12 +280,28 @@ export class GroupMembership {
         protocols: [joined.protocol],
       });
     }
-    const divided = assignor.assign(members, partitions);
-    const assigned = assignor.isCooperative === true ? withoutTransfers(divided, members) : divided;
+    const wanted = assignor.assign(members, partitions);
+    const assigned = assignor.isCooperative === true ? withoutTransfers(wanted, members) : wanted;
     return members.map(({ memberId }) => ({
       memberId,
       assignment: encodeAssignment(assigned.get(memberId) ?? []),
     }));
+  }
+
+  /**
+   * How many partitions of each topic the members have. While a leader was away topics may have got
+   * more, or members who had some may have been about to give them up.
+   */
+  async #countDivided(): Promise<Map<string, number>> {
+    const { api, groupId } = this.#options;
+    const { groups } = await api.describeGroups({ groupIds: [groupId] });
+    const counts = new Map<string, number>();
+    for (const { assignment } of groups[0]?.members ?? []) {
+      for (const { topic } of decodeAssignment(assignment)) {
+        counts.set(topic, (counts.get(topic) ?? 0) + 1);
+      }
+    }
+    return counts;
   }
 
   #startHeartbeat(): void {
