@@ -4,7 +4,14 @@
  * @packageDocumentation
  */
 export { openLog, Log, type OpenLogOptions } from './client/log.ts';
-export { topic, type Topic, type TopicOptions } from './client/topic.ts';
+export {
+  topic,
+  topicPattern,
+  type AnyTopic,
+  type Topic,
+  type TopicOptions,
+  type TopicPattern,
+} from './client/topic.ts';
 export { Producer } from './client/producer.ts';
 export {
   PRODUCER_DEFAULTS,
@@ -16,7 +23,7 @@ export type { ProducerMetrics } from './client/producer-metrics.ts';
 export type { ProducerRecord, RecordMetadata, SendCallback } from './client/producer-record.ts';
 export { Transaction, type GroupMetadata, type TransactionStatus } from './client/transaction.ts';
 export { TopicWriter } from './client/topic-writer.ts';
-export { Consumer, type AnyTopic, type Assignment, type RecordOf } from './client/consumer.ts';
+export { Consumer } from './client/consumer.ts';
 export type { OffsetReset } from './client/assigned-partitions.ts';
 export type { Rebalance, RebalanceCallbacks } from './client/rebalancer.ts';
 export type { OffsetToCommit } from './client/offset-committer.ts';
@@ -24,11 +31,12 @@ export type { AutoOffsetReset } from './client/start-offsets.ts';
 export { ConsumerPositions, type PartitionLag } from './client/consumer-positions.ts';
 export {
   CONSUMER_DEFAULTS,
+  type Assignment,
   type ConsumerEnvironment,
   type ConsumerOptions,
   type PollOptions,
 } from './client/consumer-options.ts';
-export { ConsumerRecord } from './client/consumer-record.ts';
+export { ConsumerRecord, type RecordOf } from './client/consumer-record.ts';
 export { PartitionRecords } from './client/partition-records.ts';
 export {
   rangeAssignor,

@@ -18,7 +18,7 @@ import { CONSUMER_PROTOCOL, decodeAssignment } from '../broker/consumer-protocol
 import { kafkaName, toTopicConfig } from '../broker/topic-config.ts';
 import type { LogConfig } from '../log/log-config.ts';
 import { checkOptions, flag, instance, integer } from '../options.ts';
-import type { AnyTopic } from './consumer.ts';
+import type { AnyTopic } from './topic.ts';
 import {
   alterGroupOffsets,
   describeGroup,

@@ -15,6 +15,7 @@ import {
 import { rangeAssignor, type Assignor } from './assignors.ts';
 import type { AutoOffsetReset } from './start-offsets.ts';
 import { cooperativeStickyAssignor } from './sticky-assignor.ts';
+import type { AnyTopic } from './topic.ts';
 
 /** Kafka's consumer settings, in camelCase; sizes in bytes, times in milliseconds. */
 export interface ConsumerOptions {
@@ -60,6 +61,14 @@ export interface ConsumerEnvironment {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly logger?: Logger;
+}
+
+/** What a consumer is told to read, by hand. */
+export interface Assignment<T extends AnyTopic = AnyTopic> {
+  readonly topic: T;
+  readonly partition: number;
+  /** The first offset to read; default: as committed, or `autoOffsetReset`. */
+  readonly offset?: number;
 }
 
 /** How one poll waits. */

@@ -71,6 +71,9 @@ export class ConsumerRecord<K = unknown, V = unknown> {
   }
 }
 
+/** The records of a topic, or of several. */
+export type RecordOf<T> = T extends Topic<infer K, infer V> ? ConsumerRecord<K, V> : never;
+
 /** DESERIALIZATION_FAILED for one record. */
 function deserializationFailed(
   record: { readonly topic: string; readonly partition: number; readonly offset: number },

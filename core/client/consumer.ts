@@ -10,39 +10,24 @@ import type {
   TopicPartition,
 } from '../broker/broker-api.ts';
 import { AssignedPartitions } from './assigned-partitions.ts';
-import { allPartitions } from './assignors.ts';
 import {
   consumerSettings,
+  type Assignment,
   type ConsumerEnvironment,
   type ConsumerOptions,
   type ConsumerSettings,
   type PollOptions,
 } from './consumer-options.ts';
 import { ConsumerPositions } from './consumer-positions.ts';
-import { ConsumerRecord } from './consumer-record.ts';
+import { ConsumerRecord, type RecordOf } from './consumer-record.ts';
 import { GroupMembership } from './group-membership.ts';
 import { OffsetCommitter, type OffsetToCommit } from './offset-committer.ts';
 import type { PartitionRecords } from './partition-records.ts';
-import { PartitionWatch } from './partition-watch.ts';
 import { Rebalancer, type Rebalance, type RebalanceCallbacks } from './rebalancer.ts';
 import { committedOffsets } from './start-offsets.ts';
-import type { Topic } from './topic.ts';
-import { countPartitions, ensureTopic } from './topic-metadata.ts';
+import { Subscription } from './subscription.ts';
+import type { AnyTopic, TopicPattern } from './topic.ts';
 import type { GroupMetadata } from './transaction.ts';
-
-/** The records of a topic, or of several. */
-export type RecordOf<T> = T extends Topic<infer K, infer V> ? ConsumerRecord<K, V> : never;
-
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- types are inferred from it
-export type AnyTopic = Topic<any, any>;
-
-/** What a consumer is told to read, by hand. */
-export interface Assignment<T extends AnyTopic = AnyTopic> {
-  readonly topic: T;
-  readonly partition: number;
-  /** The first offset to read; default: as committed, or `autoOffsetReset`. */
-  readonly offset?: number;
-}
 
 /** How long to wait for a transaction that is about to commit offsets before asking again. */
 const UNSTABLE_RETRY_MS = 20;
@@ -66,13 +51,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   readonly #committer: OffsetCommitter;
   readonly #membership: GroupMembership | undefined;
   readonly #rebalancer: Rebalancer | undefined;
-  readonly #handles: Map<string, AnyTopic>;
+  readonly #subscription: Subscription;
   /** Who says what is read: a subscription, or the caller; undefined before either. */
   #source: 'subscribe' | 'assign' | undefined;
   /** True when what is to be read was changed, until the next look at what there is. */
   #isChanged = false;
-  /** Without a group: what a subscription found. */
-  readonly #watch: PartitionWatch;
   /** What reads now; a second reader is refused. */
   #reader: string | undefined;
   #closing: Promise<void> | undefined;
@@ -88,20 +71,19 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     const all = consumerSettings(options);
     const { clock = systemClock, random = systemRandom, logger = stderrLogger } = environment;
     const { groupId, groupInstanceId, isolationLevel } = all;
-    const handles = new Map<string, AnyTopic>();
+    const subscription = new Subscription(api, clock, all.metadataMaxAgeMs);
     const reading = { ...all, groupId, api, clock, logger };
     const partitions = new AssignedPartitions(reading, ({ topic, partition, cursor }) => {
-      return new ConsumerRecord(handles.get(topic)!, partition, cursor) as R;
+      return new ConsumerRecord(subscription.handle(topic)!, partition, cursor) as R;
     });
     const ended = new AbortController();
     super({ api, clock, isolationLevel, partitions, ended: ended.signal });
     this.#api = api;
     this.#clock = clock;
     this.#options = all;
-    this.#handles = handles;
+    this.#subscription = subscription;
     this.#partitions = partitions;
     this.#ended = ended;
-    this.#watch = new PartitionWatch(api, clock, all.metadataMaxAgeMs);
     this.#committer = new OffsetCommitter({
       api,
       clock,
@@ -121,7 +103,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       groupInstanceId,
       clientId: `${all.clientId}-${Math.floor(random.next() * 1e9)}`,
       assignors: all.partitionAssignmentStrategy,
-      countPartitions: (topics) => countPartitions(api, topics, this.#handles),
+      countPartitions: (topics) => subscription.count(topics),
     });
     this.#rebalancer = new Rebalancer({
       clock,
@@ -130,8 +112,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       membership: this.#membership,
       partitions: this.#partitions,
       committer: this.#committer,
-      topics: () => this.#ensureTopics(),
-      isSubscribed: (topic) => handles.has(topic),
+      topics: () => subscription.ensure(),
+      isSubscribed: (topic) => subscription.has(topic),
     });
   }
 
@@ -145,16 +127,26 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    * Replaces an earlier call. Nothing happens before the next poll, which makes topics that do not
    * exist.
    *
+   * Of a pattern it reads the topics that match. Those that are made or deleted later come and go
+   * within `metadataMaxAgeMs`; what a member had of a deleted one is lost (`onLost`).
+   *
    * @param callbacks are waited for when partitions come and go; only with a `groupId`.
    */
   subscribe<T extends AnyTopic>(
     topics: readonly T[],
     callbacks?: RebalanceCallbacks,
-  ): Consumer<RecordOf<T>> {
+  ): Consumer<RecordOf<T>>;
+  subscribe<K, V>(
+    pattern: TopicPattern<K, V>,
+    callbacks?: RebalanceCallbacks,
+  ): Consumer<ConsumerRecord<K, V>>;
+  subscribe(
+    topics: readonly AnyTopic[] | TopicPattern<unknown, unknown>,
+    callbacks?: RebalanceCallbacks,
+  ): this {
     const wasSubscribed = this.#source === 'subscribe';
-    this.#handles.clear();
-    for (const topic of topics) this.#handles.set(topic.name, topic);
-    const mayStay = (place: TopicPartition) => wasSubscribed && this.#handles.has(place.topic);
+    this.#subscription.replace(topics);
+    const mayStay = (place: TopicPartition) => wasSubscribed && this.#subscription.has(place.topic);
     // A member is told of what goes: by the next poll, which gives it up.
     const isMember = wasSubscribed && this.#membership !== undefined;
     if (!isMember) {
@@ -163,7 +155,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     this.#source = 'subscribe';
     this.#isChanged = true;
     this.#rebalancer?.resubscribe(callbacks);
-    return this as unknown as Consumer<RecordOf<T>>;
+    return this;
   }
 
   /**
@@ -176,7 +168,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       if (this.#source === 'subscribe') await this.#rebalancer?.leave();
     } finally {
       this.#partitions.drop(this.#partitions.owned);
-      this.#handles.clear();
+      this.#subscription.replace([]);
       this.#source = undefined;
       this.#isChanged = true;
     }
@@ -194,11 +186,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   ): Promise<Consumer<RecordOf<T>>> {
     await this.unsubscribe();
     this.#source = 'assign';
-    for (const { topic } of assignments) {
-      if (this.#handles.has(topic.name)) continue;
-      this.#handles.set(topic.name, topic);
-      await ensureTopic(this.#api, topic);
-    }
+    this.#subscription.replace(assignments.map(({ topic }) => topic));
+    await this.#subscription.ensure();
     this.#partitions.add(
       assignments.map(({ topic, partition, offset }) => {
         return { topic: topic.name, partition, offset };
@@ -291,9 +280,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     }
   }
 
-  /** The topics that are subscribed; none with `assign`. */
+  /** The topics that are subscribed, or match, now; none with `assign`. */
   get subscription(): string[] {
-    return this.#source === 'subscribe' ? [...this.#handles.keys()] : [];
+    return this.#source === 'subscribe' ? this.#subscription.names : [];
   }
 
   /**
@@ -424,26 +413,51 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     signal?.addEventListener('abort', wake);
     try {
       for (;;) {
-        this.#checkRunning(signal);
-        this.#membership?.notePoll();
-        if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
-        if (!(await this.#ensureAssigned(deadlineMs, signal))) return false;
-        this.#checkRunning(signal); // nothing is handed out behind the back of the last commit
-        if (this.#partitions.hasAny()) return true;
-        const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-        const { isPlaced } = this.#partitions;
-        await this.#partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
-        this.#checkRunning(signal);
-        if (this.#partitions.hasAny() || leftMs === 0) return true;
+        try {
+          const mayRead = await this.#advance(deadlineMs, signal);
+          if (mayRead !== undefined) return mayRead;
+        } catch (error) {
+          if (!LogError.is(error, 'UNKNOWN_TOPIC_OR_PARTITION')) throw error;
+          if (!(await this.#followPattern(true))) throw error; // or it was of a topic that is gone
+        }
       }
     } finally {
       signal?.removeEventListener('abort', wake);
     }
   }
 
+  /** One turn of `#fill`; undefined when another is needed. */
+  async #advance(deadlineMs: number, signal?: AbortSignal): Promise<boolean | undefined> {
+    this.#checkRunning(signal);
+    this.#membership?.notePoll();
+    await this.#followPattern(this.#membership?.mustRejoin === true);
+    if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
+    if (!(await this.#ensureAssigned(deadlineMs, signal))) return false;
+    this.#checkRunning(signal); // nothing is handed out behind the back of the last commit
+    if (this.#partitions.hasAny()) return true;
+    const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+    const { isPlaced } = this.#partitions;
+    await this.#partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
+    this.#checkRunning(signal);
+    return this.#partitions.hasAny() || leftMs === 0 ? true : undefined;
+  }
+
+  /** Goes by the topics that match now; false when they are the same as before. */
+  async #followPattern(isDue: boolean): Promise<boolean> {
+    if (!(await this.#subscription.look(isDue))) return false;
+    const gone = this.#partitions.owned.filter(({ topic }) => !this.#subscription.has(topic));
+    if (this.#rebalancer === undefined) this.#partitions.drop(gone);
+    else await this.#rebalancer.changeTopics(gone);
+    this.#isChanged = true;
+    return true;
+  }
+
   /** False while a member waits for its seat. */
   async #ensureAssigned(deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
-    if (this.#source === undefined) throw this.#notSubscribed();
+    if (this.#source === undefined) {
+      const message = 'the consumer has neither subscribed nor assigned; call one of them first';
+      throw new LogError('NOT_SUBSCRIBED', message, {});
+    }
     const wasChanged = this.#isChanged;
     this.#isChanged = false;
     if (this.#source === 'subscribe' && this.#rebalancer !== undefined) {
@@ -454,26 +468,17 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
         reason: () => this.#endError(),
       });
       if (!hasSeat) return false;
-    } else if (this.#source === 'subscribe' && (wasChanged || (await this.#watch.hasChanged()))) {
+    } else if (
+      this.#source === 'subscribe' &&
+      (wasChanged || (await this.#subscription.hasChanged()))
+    ) {
       this.#isChanged = true; // until it is done
-      this.#partitions.add(await this.#allPartitions());
+      this.#partitions.add(await this.#subscription.partitions());
       this.#isChanged = false;
     }
     await this.#partitions.place();
     if (this.#partitions.isPlaced) this.#rebalancer?.announce();
     return true;
-  }
-
-  async #ensureTopics(): Promise<readonly string[]> {
-    for (const topic of this.#handles.values()) await ensureTopic(this.#api, topic);
-    return [...this.#handles.keys()];
-  }
-
-  async #allPartitions(): Promise<TopicPartition[]> {
-    const topics = [...this.#handles.keys()];
-    const counts = await countPartitions(this.#api, topics, this.#handles);
-    this.#watch.note(topics, counts);
-    return allPartitions(counts);
   }
 
   #groupId(): string {
@@ -488,11 +493,6 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     const membership = this.#source === 'subscribe' ? this.#membership : undefined;
     membership?.checkSeat();
     return membership?.member ?? { groupId: this.#groupId(), memberId: '', generation: -1 };
-  }
-
-  #notSubscribed(): LogError {
-    const message = 'the consumer has neither subscribed nor assigned';
-    return new LogError('NOT_SUBSCRIBED', message, {});
   }
 }
 

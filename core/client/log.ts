@@ -11,9 +11,11 @@ import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
 import { Admin } from './admin.ts';
 import type { ConsumerEnvironment, ConsumerOptions } from './consumer-options.ts';
-import { Consumer, type AnyTopic, type RecordOf } from './consumer.ts';
+import type { RecordOf } from './consumer-record.ts';
+import { Consumer } from './consumer.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { Producer } from './producer.ts';
+import type { AnyTopic } from './topic.ts';
 
 export interface OpenLogOptions {
   /** Default: warnings and errors to stderr. */

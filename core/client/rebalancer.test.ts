@@ -7,12 +7,12 @@ import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { string } from '../serde/text.ts';
 import { roundRobinAssignor } from './assignors.ts';
-import { Consumer, type AnyTopic } from './consumer.ts';
+import { Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { openLog, type Log } from './log.ts';
 import type { Rebalance, RebalanceCallbacks } from './rebalancer.ts';
 import { cooperativeStickyAssignor, stickyAssignor } from './sticky-assignor.ts';
-import { topic } from './topic.ts';
+import { topic, type AnyTopic } from './topic.ts';
 
 const spread = topic('spread', { key: string(), value: string(), partitions: 4 });
 

@@ -50,7 +50,7 @@ export interface RebalancerOptions {
   readonly membership: GroupMembership;
   readonly partitions: AssignedPartitions<{ readonly offset: number }>;
   readonly committer: OffsetCommitter;
-  /** What is subscribed, made where it does not exist. */
+  /** What is subscribed; topics that are named are made where they do not exist. */
   readonly topics: () => Promise<readonly string[]>;
   readonly isSubscribed: (topic: string) => boolean;
 }
@@ -104,6 +104,12 @@ export class Rebalancer {
   resubscribe(callbacks: RebalanceCallbacks | undefined): void {
     this.#callbacks = callbacks;
     this.#isResubscribed = true;
+    this.#options.membership.resubscribe();
+  }
+
+  /** Says that other topics match; partitions of those that do not any more are gone. */
+  async changeTopics(gone: readonly TopicPartition[]): Promise<void> {
+    await this.#lose(gone);
     this.#options.membership.resubscribe();
   }
 

@@ -1,4 +1,5 @@
-import { checkOptions, integer, instance, type OptionChecks } from '../options.ts';
+import { LogError } from '../errors.ts';
+import { checkOptions, integer, instance, show, type OptionChecks } from '../options.ts';
 import type { LogConfig } from '../log/log-config.ts';
 import { toLogConfig, toTopicConfig } from '../broker/topic-config.ts';
 import type { Serde } from '../serde/serde.ts';
@@ -30,6 +31,16 @@ export interface Topic<K, V> {
   readonly config: Partial<LogConfig>;
 }
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- types are inferred from it
+export type AnyTopic = Topic<any, any>;
+
+/** All topics whose names match, now or later, and how the keys and values of all are read. */
+export interface TopicPattern<K, V> {
+  readonly pattern: RegExp;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+}
+
 const CHECKS: OptionChecks<TopicOptions<unknown, unknown>> = {
   key: instance,
   value: instance,
@@ -49,4 +60,28 @@ export function topic<K, V>(name: string, options: TopicOptions<K, V>): Topic<K,
   const { key, value, partitions, config = {} } = options;
   toLogConfig(toTopicConfig(config));
   return { name, key, value, partitions, config };
+}
+
+/**
+ * Names all topics whose names match, for `consumer.subscribe`. The pattern is looked for anywhere
+ * in the name: `^` and `$` bind it. Internal topics never match.
+ *
+ * @example
+ * const flights = topicPattern(/^flights-/, { key: string(), value: json<Flight>() });
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
+ */
+export function topicPattern<K, V>(
+  pattern: RegExp,
+  options: Pick<TopicOptions<K, V>, 'key' | 'value'>,
+): TopicPattern<K, V> {
+  if (!(pattern instanceof RegExp)) {
+    const details = { option: 'pattern', value: show(pattern), allowed: 'a regular expression' };
+    const message = `topicPattern: pattern must be ${details.allowed}, not ${details.value}`;
+    throw new LogError('INVALID_OPTION', message, details);
+  }
+  const { key, value } = CHECKS;
+  checkOptions(`topicPattern ${String(pattern)}`, options, { key, value }, ['key', 'value']);
+  // With the flags g or y it would remember where it stopped, and look there the next time.
+  const flags = pattern.flags.replace(/[gy]/g, '');
+  return { pattern: new RegExp(pattern.source, flags), key: options.key, value: options.value };
 }
