@@ -99,7 +99,9 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     const known = aborted?.get(baseOffset) ?? [];
     const kept = known.filter(({ lastOffset }) => lastOffset < producersFrom);
     const files = { baseOffset, names, aborted: kept };
-    const isSealed = endOffset !== undefined && endOffset <= scanFrom;
+    // One that ends right there was perhaps still appended to at the checkpoint, and the time entry
+    // that closed it is lost: its end is read.
+    const isSealed = endOffset !== undefined && endOffset < scanFrom;
     const { segment, hasStaleIndexes, fault } = isSealed
       ? await loadSealed(options, files, { ...scan, endOffset })
       : await loadScanned(options, files, scan);

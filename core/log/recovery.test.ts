@@ -101,6 +101,23 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await next.close();
   });
 
+  test('[LOG-12] a segment that was full right at the checkpoint keeps its newest time', async () => {
+    await host.close();
+    host = await LogHost.open({ ...options, config: { ...options.config, segmentBytes: 1500 } });
+    const value = 'v'.repeat(300);
+    while (host.log.nextOffset < 4) {
+      await host.append([{ timestampMs: 1000 + host.log.nextOffset, value }]).written;
+    }
+    await host.checkpoint();
+    await host.append([{ timestampMs: 5, value }]).written; // begins a segment
+    await host.log.sync();
+    expect(await host.segmentBases()).toEqual([0, 4]);
+    host = await host.killAndOpen();
+    expect(await host.log.findTimestamp(1003)).toEqual({ offset: 3, timestampMs: 1003 });
+    expect(await host.log.findMaxTimestamp()).toEqual({ offset: 3, timestampMs: 1003 });
+    await host.close();
+  });
+
   test('[LOG-12] a log that was closed opens as it was, and all of it is durable', async () => {
     await fill(host);
     const before = await seenOf(host);
