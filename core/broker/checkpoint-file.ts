@@ -38,7 +38,8 @@ export function encodeCheckpoint(entries: readonly CheckpointEntry[]): Buffer {
 }
 
 /**
- * Reads a checkpoint file; an absent one is empty.
+ * Reads a checkpoint file. An absent one names nothing, and so does an empty one, which Kafka makes
+ * before it has anything to write.
  *
  * @throws LogError CORRUPT_FILE when it is not in the format: it was replaced atomically, so this
  *   is damage, not a crash.
@@ -49,6 +50,7 @@ export async function readCheckpoint(fileSystem: FileSystem, path: string): Prom
   const content = await fileSystem.readFile(path).catch((cause: unknown) => {
     throw storageFailure(path, 'read', cause);
   });
+  if (content.length === 0) return checkpoint;
   const [version, count, ...lines] = content.toString('utf8').trimEnd().split('\n');
   if (version !== VERSION || count !== String(lines.length)) throw corruptCheckpoint(path);
   for (const line of lines) {

@@ -98,6 +98,16 @@ export function clusterIdIn(content: string): string | undefined {
   return /^cluster\.id=(\S+)$/m.exec(content)?.[1];
 }
 
+/** The content of a `partition.metadata`: as Kafka's, it does not end with the end of a line. */
+export function partitionMetadata(topicId: string): Buffer {
+  return Buffer.from(`version: 0\ntopic_id: ${topicId}`);
+}
+
+/** The id that a `partition.metadata` names. */
+export function topicIdIn(content: string): string | undefined {
+  return /^topic_id: (\S+)$/m.exec(content)?.[1];
+}
+
 /** Kafka's form of a UUID: 22 characters of base64url. */
 export function newUuid(random: Random): string {
   return Buffer.from(Array.from({ length: 16 }, () => random.next() * 256)).toString('base64url');

@@ -12,6 +12,7 @@ import {
   partitionDirectory,
   partitionOfDirectory,
 } from '../log/file-names.ts';
+import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
 import { PartitionLog } from '../log/partition-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
@@ -19,7 +20,7 @@ import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from './broker-api.ts';
-import { newUuid } from './data-directory.ts';
+import { newUuid, partitionMetadata, topicIdIn } from './data-directory.ts';
 import { partitionKey } from './checkpoint-file.ts';
 import { Checkpoints, type ReadCheckpoints } from './checkpoints.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal } from './internal-topics.ts';
@@ -398,11 +399,10 @@ export class Topics {
       await fileSystem.syncDirectory(this.#options.directory);
       const epochsPath = join(directory, LEADER_EPOCH_FILE);
       if (!(await this.#exists(epochsPath))) {
-        const epochs = Buffer.from('0\n1\n0 0\n'); // version, one entry: epoch 0 from offset 0 on
-        await replaceFile(fileSystem, epochsPath, epochs);
+        await replaceFile(fileSystem, epochsPath, encodeLeaderEpochs(FIRST_LEADER_EPOCHS));
       }
-      const metadata = Buffer.from(`version: 0\ntopic_id: ${topicId}\n`);
-      await replaceFile(fileSystem, join(directory, PARTITION_METADATA_FILE), metadata);
+      const metadataPath = join(directory, PARTITION_METADATA_FILE);
+      await replaceFile(fileSystem, metadataPath, partitionMetadata(topicId));
     } catch (cause) {
       throw storageFailure(directory, 'create', cause);
     }
@@ -446,7 +446,7 @@ export class Topics {
     const path = join(directory, partitionDirectory(topic, 0), PARTITION_METADATA_FILE);
     if ((await fileSystem.stat(path)) === undefined) return this.#newTopicId();
     const content = (await fileSystem.readFile(path)).toString('utf8');
-    return /^topic_id: (\S+)$/m.exec(content)?.[1] ?? this.#newTopicId();
+    return topicIdIn(content) ?? this.#newTopicId();
   }
 
   #newTopicId(): string {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { encodeCheckpoint, partitionKey } from '../broker/checkpoint-file.ts';
 import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from '../broker/checkpoints.ts';
+import { partitionMetadata } from '../broker/data-directory.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { toLogConfig, type TopicConfig } from '../broker/topic-config.ts';
 import { encodeTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
@@ -12,6 +13,7 @@ import {
   PARTITION_METADATA_FILE,
   partitionDirectory,
 } from '../log/file-names.ts';
+import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS, readLeaderEpochs } from '../log/leader-epochs.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
@@ -66,7 +68,7 @@ async function checkPartition(
   const key = partitionKey(topic, number);
   const listed = root.listed.find(({ name }) => name === topic);
   const isLive = root.ownerPid !== undefined;
-  const recorded = await readEpochs(fileSystem, directory);
+  const leaderEpochs = await readLeaderEpochs(fileSystem, directory);
   const recoveryPoint = root.recoveryPoints.get(key) ?? 0;
   const check = new PartitionCheck({
     fileSystem,
@@ -76,16 +78,14 @@ async function checkPartition(
     recoveryPoint,
     recordedHighWatermark: root.highWatermarks.get(key) ?? -1,
     isClean: root.isClean && root.recoveryPoints.has(key),
-    leaderEpoch: recorded === 'damaged' ? undefined : recorded,
+    leaderEpochs,
+    logStartOffset: root.logStarts.get(key) ?? 0,
     isLive,
     nowMs,
     decode: decoderOf(topic),
   });
   const found = await check.run();
   const findings = [...found.findings];
-  if (recorded === 'damaged' || isOtherEpoch(recorded, found.leaderEpoch)) {
-    findings.push(epochFinding(directory, found.leaderEpoch ?? 0));
-  }
   if (listed !== undefined) {
     findings.push(...(await checkMetadata(fileSystem, directory, listed.topicId)));
   }
@@ -110,44 +110,19 @@ function knownConfig(config: TopicConfig): TopicConfig {
   return Object.fromEntries(entries);
 }
 
-/** The one epoch that the file names, undefined for several or no file. */
-async function readEpochs(
-  fileSystem: FileSystem,
-  directory: string,
-): Promise<number | undefined | 'damaged'> {
-  const content = await readIfThere(fileSystem, join(directory, LEADER_EPOCH_FILE));
-  if (content === undefined) return undefined;
-  const [version, count, ...lines] = content.trimEnd().split('\n');
-  const isSound = version === '0' && count === String(lines.length);
-  if (!isSound || !lines.every((line) => /^\d+ \d+$/.test(line))) return 'damaged';
-  return lines.length === 1 ? Number(lines[0]!.split(' ')[0]) : undefined;
-}
-
-/** Another epoch than the batches have, whatever else happened to them. */
-function isOtherEpoch(recorded: number | undefined, found: number | undefined): boolean {
-  return recorded !== undefined && found !== undefined && recorded !== found;
-}
-
-function epochFinding(directory: string, epoch: number): Finding {
-  const file = join(directory, LEADER_EPOCH_FILE);
-  const what = `it does not say that epoch ${epoch} leads, as the batches do`;
-  const meaning = `No record is touched; only Kafka reads it. It is to be made again: ${REPAIR}`;
-  const content = Buffer.from(`0\n1\n${epoch} 0\n`);
-  return { severity: 'problem', file, what, meaning, mends: [{ kind: 'write', file, content }] };
-}
-
 async function checkMetadata(
   fileSystem: FileSystem,
   directory: string,
   topicId: string,
 ): Promise<Finding[]> {
   const file = join(directory, PARTITION_METADATA_FILE);
-  const expected = `version: 0\ntopic_id: ${topicId}\n`;
+  const expected = partitionMetadata(topicId);
   const content = await readIfThere(fileSystem, file);
-  if (content === expected) return [];
+  // An end of the line was written once, and is as good.
+  if (content?.replace(/\n$/, '') === expected.toString()) return [];
   const what = content === undefined ? 'it is missing' : `it does not name topic id ${topicId}`;
   const meaning = `No record is touched; only Kafka reads it. It is to be made again: ${REPAIR}`;
-  const mends = [{ kind: 'write', file, content: Buffer.from(expected) }] as const;
+  const mends = [{ kind: 'write', file, content: expected }] as const;
   return [{ severity: 'problem', file, what, meaning, mends }];
 }
 
@@ -219,12 +194,13 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
     const recoveryPoint = root.recoveryPoints.get(partitionKey(topic.name, partition)) ?? 0;
     if (isThere || (recoveryPoint === 0 && !root.isClean)) continue; // opening makes it
     const directory = join(root.directory, partitionDirectory(topic.name, partition));
+    const epochs = encodeLeaderEpochs(FIRST_LEADER_EPOCHS);
     const mends: Mend[] = [
-      { kind: 'write', file: join(directory, LEADER_EPOCH_FILE), content: EPOCHS },
+      { kind: 'write', file: join(directory, LEADER_EPOCH_FILE), content: epochs },
       {
         kind: 'write',
         file: join(directory, PARTITION_METADATA_FILE),
-        content: Buffer.from(`version: 0\ntopic_id: ${topic.topicId}\n`),
+        content: partitionMetadata(topic.topicId),
       },
     ];
     if (recoveryPoint > 0) {
@@ -239,8 +215,6 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
   }
   return findings;
 }
-
-const EPOCHS = Buffer.from('0\n1\n0 0\n');
 
 /** Holds the checkpoints against the logs. */
 function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[] {

@@ -1,5 +1,24 @@
+import { join } from 'node:path';
+import { LEADER_EPOCH_FILE } from '../log/file-names.ts';
+import {
+  encodeLeaderEpochs,
+  epochAt,
+  FIRST_LEADER_EPOCHS,
+  withinLog,
+  type LeaderEpoch,
+} from '../log/leader-epochs.ts';
 import { BATCH } from '../record/batch.ts';
 import { REPAIR, type Finding } from './finding.ts';
+
+/** What is known of a partition's epochs before its batches are looked at. */
+interface EpochFacts {
+  readonly directory: string;
+  /** What `leader-epoch-checkpoint` says, or what is wrong with it. */
+  readonly leaderEpochs: readonly LeaderEpoch[] | 'missing' | 'damaged';
+  /** As recorded; 0 where nothing is. */
+  readonly logStartOffset: number;
+  readonly isClean: boolean;
+}
 
 /** The epoch of a batch, and where it stands. */
 interface BatchEpoch {
@@ -9,58 +28,115 @@ interface BatchEpoch {
   readonly offset: number;
 }
 
-/** Kept of batches that differ; more would be a log of another making, not damage. */
+/** Kept of batches that differ from the file; of more than that, the file is wrong. */
 const OTHERS_MAX = 1000;
 const EPOCH_BYTES = 4;
 
 /**
- * The leader epochs of a partition's batches. They are not under the checksum, and only one process
- * ever leads here, so the few that differ from the rest were altered.
+ * Holds the leader epochs of a partition's batches, which are not under the checksum, against
+ * `leader-epoch-checkpoint`. They rise; so the one of the two is believed that makes sense.
  */
 export class EpochCheck {
-  #first: BatchEpoch | undefined;
-  #sameCount = 0;
-  /** The first few that have another epoch than the first batch. */
+  readonly #facts: EpochFacts;
+  readonly #recorded: readonly LeaderEpoch[];
+  #count = 0;
+  #otherCount = 0;
+  /** The first that have another epoch than the file says. */
   readonly #others: BatchEpoch[] = [];
+  /** Where batches begin to have another epoch than the one before. */
+  readonly #changes: LeaderEpoch[] = [];
+  #isRising = true;
+
+  constructor(facts: EpochFacts) {
+    this.#facts = facts;
+    this.#recorded = typeof facts.leaderEpochs === 'string' ? [] : facts.leaderEpochs;
+  }
 
   push(batch: BatchEpoch): void {
-    this.#first ??= batch;
-    if (batch.epoch === this.#first.epoch) this.#sameCount++;
-    else if (this.#others.length < OTHERS_MAX) this.#others.push(batch);
-  }
-
-  /**
-   * What was altered, and the epoch that the batches have if it is one.
-   *
-   * @param recorded the epoch that `leader-epoch-checkpoint` names, if it names one.
-   */
-  finish(recorded: number | undefined): {
-    readonly findings: readonly Finding[];
-    readonly epoch: number | undefined;
-  } {
-    const first = this.#first;
-    if (first === undefined) return { findings: [], epoch: undefined };
-    if (this.#others.length === 0 || this.#others.length === OTHERS_MAX) {
-      return { findings: [], epoch: this.#others.length === 0 ? first.epoch : undefined };
+    const { epoch, offset } = batch;
+    this.#count++;
+    const last = this.#changes.at(-1);
+    if (epoch !== last?.epoch && this.#changes.length < OTHERS_MAX) {
+      this.#isRising &&= last === undefined || epoch > last.epoch;
+      this.#changes.push({ epoch, startOffset: offset });
     }
-    if (recorded === undefined) return { findings: [], epoch: undefined };
-    const altered = first.epoch === recorded ? this.#others : [first];
-    return { findings: altered.map((batch) => toFinding(batch, recorded)), epoch: recorded };
+    const expected = epochAt(this.#recorded, offset);
+    // Of what stands below the first record, the file does not tell any more.
+    if (epoch === expected) return;
+    if (expected === undefined && epoch <= (this.#recorded[0]?.epoch ?? -1)) return;
+    this.#otherCount++;
+    if (this.#others.length < OTHERS_MAX) this.#others.push(batch);
   }
-}
 
-function toFinding({ epoch, file, start, offset }: BatchEpoch, recorded: number): Finding {
-  const replacement = Buffer.alloc(EPOCH_BYTES);
-  replacement.writeInt32BE(recorded);
-  const positionBytes = start + BATCH.partitionLeaderEpoch;
-  const edit = { start: positionBytes, end: positionBytes + EPOCH_BYTES, replacement };
-  return {
-    severity: 'problem',
-    file,
-    positionBytes,
-    offset,
-    what: `the batch has leader epoch ${epoch}, and the partition ${recorded}`,
-    meaning: `No record is touched; the epoch is to be put right: ${REPAIR}`,
-    mends: [{ kind: 'edit', file, edit }],
-  };
+  /** The epoch that a batch at `offset` has to have. */
+  epochAt(offset: number): number {
+    return epochAt(this.#recorded, offset) ?? this.#changes.at(-1)?.epoch ?? 0;
+  }
+
+  /** What was altered, in a partition whose segments hold [firstOffset, nextOffset). */
+  finish(firstOffset: number, nextOffset: number): Finding[] {
+    const { leaderEpochs, logStartOffset } = this.#facts;
+    const startOffset = Math.max(firstOffset, logStartOffset);
+    const fault = this.#faultOfFile(startOffset, nextOffset);
+    if (fault === undefined) return this.#others.map((batch) => this.#altered(batch));
+    const file = join(this.#facts.directory, LEADER_EPOCH_FILE);
+    const content = encodeLeaderEpochs(this.#fromBatches(startOffset, nextOffset));
+    const what = typeof leaderEpochs === 'string' ? `it is ${leaderEpochs}` : fault;
+    const meaning =
+      'No record is touched. The next opening, or Kafka, may go on with an older epoch. It is to ' +
+      `be made again: ${REPAIR}`;
+    return [
+      { severity: 'problem', file, what, meaning, mends: [{ kind: 'write', file, content }] },
+    ];
+  }
+
+  #faultOfFile(startOffset: number, nextOffset: number): string | undefined {
+    const { leaderEpochs, isClean } = this.#facts;
+    if (typeof leaderEpochs === 'string') return leaderEpochs;
+    const [first, last] = [this.#recorded[0], this.#recorded.at(-1)];
+    const isAll = this.#otherCount > 0 && this.#otherCount === this.#count;
+    if (isAll || this.#otherCount > (this.#isRising ? 1 : OTHERS_MAX)) {
+      const { epoch, offset } = this.#others[0]!;
+      return `it does not say that epoch ${epoch} leads at offset ${offset}, as the batches do`;
+    }
+    // A crash may leave the log with other ends than the file has; opening puts it right.
+    if (!isClean || first === undefined) return undefined;
+    if (first.startOffset > startOffset) return `it does not say who leads at ${startOffset}`;
+    return last!.startOffset > nextOffset ? `it reaches behind offset ${nextOffset}` : undefined;
+  }
+
+  /** What the batches say; one that stands out between others is taken for altered. */
+  #fromBatches(startOffset: number, nextOffset: number): LeaderEpoch[] {
+    let least = Infinity;
+    const epochs: LeaderEpoch[] = [];
+    for (const change of this.#changes.toReversed()) {
+      least = Math.min(least, change.epoch);
+      if (epochs[0]?.epoch === least) epochs.shift();
+      epochs.unshift({ epoch: least, startOffset: change.startOffset });
+    }
+    const newest = this.#recorded.at(-1);
+    const isLater = newest !== undefined && newest.epoch > (epochs.at(-1)?.epoch ?? -1);
+    // Who led last may have written nothing.
+    if (isLater && (this.#count === 0 || newest.startOffset >= nextOffset)) epochs.push(newest);
+    const [first = FIRST_LEADER_EPOCHS[0]!, ...rest] = epochs;
+    const all = [{ ...first, startOffset: Math.min(first.startOffset, startOffset) }, ...rest];
+    return withinLog(all, startOffset, nextOffset);
+  }
+
+  #altered({ epoch, file, start, offset }: BatchEpoch): Finding {
+    const expected = epochAt(this.#recorded, offset) ?? this.#recorded[0]!.epoch;
+    const replacement = Buffer.alloc(EPOCH_BYTES);
+    replacement.writeInt32BE(expected);
+    const positionBytes = start + BATCH.partitionLeaderEpoch;
+    const edit = { start: positionBytes, end: positionBytes + EPOCH_BYTES, replacement };
+    return {
+      severity: 'problem',
+      file,
+      positionBytes,
+      offset,
+      what: `the batch has leader epoch ${epoch}, and the partition ${expected}`,
+      meaning: `No record is touched; the epoch is to be put right: ${REPAIR}`,
+      mends: [{ kind: 'edit', file, edit }],
+    };
+  }
 }

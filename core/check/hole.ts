@@ -25,19 +25,24 @@ const DELTA_MAX = 0x7fff_ffff;
  * every reader of the format steps over it. ABORT markers that are known to have been there are put
  * back: without its marker, readers would take all that follows of a producer for aborted.
  */
-export function hole(from: number, upTo: number, markers: readonly LostMarker[] = []): Buffer {
+export function hole(
+  from: number,
+  upTo: number,
+  lost: { readonly leaderEpoch?: number; readonly markers?: readonly LostMarker[] } = {},
+): Buffer {
+  const { leaderEpoch = 0, markers = [] } = lost;
   const batches: Buffer[] = [];
   let next = from;
   for (const { offset, producerId, producerEpoch } of markers) {
-    pushEmpty(batches, next, offset);
+    pushEmpty(batches, { from: next, upTo: offset, leaderEpoch });
     const timestampMs = NO_TIMESTAMP;
     const kind = { type: 'ABORT', coordinatorEpoch: 0, timestampMs } as const;
     const marker = encodeMarker({ ...kind, producerId, producerEpoch });
-    placeBatch(marker, 0, { baseOffset: offset, leaderEpoch: 0 });
+    placeBatch(marker, 0, { baseOffset: offset, leaderEpoch });
     batches.push(marker);
     next = offset + 1;
   }
-  pushEmpty(batches, next, upTo);
+  pushEmpty(batches, { from: next, upTo, leaderEpoch });
   return Buffer.concat(batches);
 }
 
@@ -46,7 +51,11 @@ export function isHole(header: BatchHeader): boolean {
   return header.recordCount === 0 && header.producerId === NO_PRODUCER_ID;
 }
 
-function pushEmpty(batches: Buffer[], from: number, upTo: number): void {
+function pushEmpty(
+  batches: Buffer[],
+  place: { readonly from: number; readonly upTo: number; readonly leaderEpoch: number },
+): void {
+  const { from, upTo, leaderEpoch } = place;
   for (let baseOffset = from; baseOffset < upTo;) {
     const lastOffsetDelta = Math.min(upTo - baseOffset - 1, DELTA_MAX);
     const batch = Buffer.alloc(BATCH_OVERHEAD);
@@ -61,7 +70,7 @@ function pushEmpty(batches: Buffer[], from: number, upTo: number): void {
       baseSequence: NO_SEQUENCE,
       recordCount: 0,
     });
-    placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
+    placeBatch(batch, 0, { baseOffset, leaderEpoch });
     batches.push(batch);
     baseOffset += lastOffsetDelta + 1;
   }

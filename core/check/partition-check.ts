@@ -8,6 +8,7 @@ import {
   SNAPSHOT_SUFFIX,
   TIME_INDEX_SUFFIX,
 } from '../log/file-names.ts';
+import type { LeaderEpoch } from '../log/leader-epochs.ts';
 import { decodeSnapshot } from '../log/producer-snapshot.ts';
 import type { ProducerState } from '../log/producer-states.ts';
 import { BATCH, isTransactionalBatch, type BatchHeader } from '../record/batch.ts';
@@ -37,8 +38,10 @@ export interface PartitionFacts {
   readonly recordedHighWatermark: number;
   /** The last process closed the log: everything has to be there. */
   readonly isClean: boolean;
-  /** The one epoch that `leader-epoch-checkpoint` names; undefined where it names several. */
-  readonly leaderEpoch: number | undefined;
+  /** What `leader-epoch-checkpoint` says, or what is wrong with it. */
+  readonly leaderEpochs: readonly LeaderEpoch[] | 'missing' | 'damaged';
+  /** As recorded; 0 where nothing is. */
+  readonly logStartOffset: number;
   /** Another process is writing: what stands at the end may be half of what it will be. */
   readonly isLive: boolean;
   readonly nowMs: number;
@@ -60,8 +63,6 @@ export interface CheckedPartition {
   readonly firstOffset: number;
   /** The offset after the last batch that was found, or after what is lost behind it. */
   readonly nextOffset: number;
-  /** The epoch that the batches have: undefined when they differ or there are none. */
-  readonly leaderEpoch: number | undefined;
   readonly highestProducerId: number;
 }
 
@@ -95,13 +96,14 @@ export class PartitionCheck {
   #snapshotEnd = -1;
   /** The offset that the next batch is to have. */
   #nextOffset = 0;
-  readonly #epochs = new EpochCheck();
-  #leaderEpoch: number | undefined;
+  readonly #epochs: EpochCheck;
+  #firstOffset = 0;
   #unsupportedCodec: string | undefined;
 
   constructor(facts: PartitionFacts) {
     this.#facts = facts;
     this.#isCompacted = isCompacted(facts.config);
+    this.#epochs = new EpochCheck(facts);
     this.#cursor = new RecordCursor(facts.place);
   }
 
@@ -112,7 +114,7 @@ export class PartitionCheck {
       const entries = await fileSystem.list(directory);
       this.#names = new Set(entries.filter((entry) => !entry.isDirectory).map(({ name }) => name));
       const bases = this.#offsetsOf(LOG_SUFFIX);
-      const firstOffset = (this.#nextOffset = bases[0] ?? 0);
+      const firstOffset = (this.#firstOffset = this.#nextOffset = bases[0] ?? 0);
       const isCompacted = this.#isCompacted;
       this.#producers = new ProducerCheck({ place, isCompacted, nowMs }, firstOffset);
       this.#aborted = new AbortedCheck(this.#facts, this.#producers);
@@ -127,7 +129,6 @@ export class PartitionCheck {
         findings: this.#findings,
         firstOffset,
         nextOffset: this.#nextOffset,
-        leaderEpoch: this.#leaderEpoch,
         highestProducerId: this.#producers.highestId,
       };
     } catch (cause) {
@@ -218,7 +219,8 @@ export class PartitionCheck {
     }
     const header = this.#place(walk, stretch, next);
     if (header === undefined) return;
-    this.#checkEpoch(walk, stretch);
+    const { leaderEpoch: epoch, baseOffset: offset } = header;
+    this.#epochs.push({ epoch, file: walk.path, start: stretch.start, offset });
     const checked = this.#checkBatch(stretch, header);
     if (checked === undefined) {
       this.#passSnapshots(header.baseOffset);
@@ -351,21 +353,16 @@ export class PartitionCheck {
   /** Goes on behind lost records. Returns what is to stand in their place. */
   #lose(upTo: number): Buffer {
     const markers = this.#aborted.within(this.#nextOffset, upTo);
+    const leaderEpoch = this.#epochs.epochAt(this.#nextOffset);
     const lost = markers.map(({ lastOffset, producerId }) => {
       return { offset: lastOffset, producerId, producerEpoch: this.#producers.epochOf(producerId) };
     });
-    const batches = hole(this.#nextOffset, upTo, lost);
+    const batches = hole(this.#nextOffset, upTo, { leaderEpoch, markers: lost });
     this.#passSnapshots(this.#nextOffset);
     this.#producers.forget(upTo);
     for (const offset of this.#snapshots.keys()) if (offset <= upTo) this.#snapshots.delete(offset);
     this.#nextOffset = upTo;
     return batches;
-  }
-
-  /** The epoch is not under the checksum; `leader-epoch-checkpoint` says what it has to be. */
-  #checkEpoch(walk: SegmentWalk, { source, at, start, header }: SoundBatch): void {
-    const epoch = source.readInt32BE(at + BATCH.partitionLeaderEpoch);
-    this.#epochs.push({ epoch, file: walk.path, start, offset: header.baseOffset });
   }
 
   /** What is wrong inside of a batch, or undefined. */
@@ -458,9 +455,7 @@ export class PartitionCheck {
       const file = join(this.#facts.directory, offsetName(at) + SNAPSHOT_SUFFIX);
       this.#snapshotFault(file, at, `it stands above the end of the log, ${this.#nextOffset}`);
     }
-    const { findings, epoch } = this.#epochs.finish(this.#facts.leaderEpoch);
-    this.#findings.push(...findings);
-    this.#leaderEpoch = epoch;
+    this.#findings.push(...this.#epochs.finish(this.#firstOffset, this.#nextOffset));
     if (this.#unsupportedCodec === undefined) return;
     const what = `records are compressed with ${this.#unsupportedCodec}`;
     const meaning = 'This version cannot look into them; the batches around them are sound.';

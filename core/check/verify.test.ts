@@ -1,6 +1,8 @@
 import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
+import { readTopic } from '../../test/kit/read-topic.ts';
 import { LogError } from '../errors.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { changesNothing } from '../storage/memory-operations.ts';
 import {
@@ -46,6 +48,17 @@ test('[VERIFY-1] a log that is whole has no problems, closed or killed', async (
       { topic: 'sure', segments: 2, batches: 16, records: 24, nextOffset: 24 },
     ]);
   }
+});
+
+test('[VERIFY-1] [KAFKA-3] empty checkpoints, as a broker makes them, name nothing', async () => {
+  const disk = await sampleLog({ isKilled: true });
+  for (const name of ['recovery-point', 'log-start', 'replication', 'cleaner']) {
+    await replaceFile(disk, `${DIRECTORY}/${name}-offset-checkpoint`, Buffer.alloc(0));
+  }
+  expect(problemsOf(await verify(disk))).toEqual([]);
+  const log = await openSample(disk);
+  expect((await readTopic(log, plain)).length).toBe(16);
+  await log.close();
 });
 
 test('[VERIFY-2] every byte that is changed is noticed, and verify changes none', async () => {

@@ -10,6 +10,7 @@ import { Compaction } from './compaction.ts';
 import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load.ts';
 import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
+import { settleLeaderEpochs } from './leader-epochs.ts';
 import { closed, outOfRange } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
 import { ReadPositions } from './read-positions.ts';
@@ -25,8 +26,8 @@ import {
   readSegments,
   segmentIndexOf,
   withInstead,
+  type LogRead,
 } from './segment-list.ts';
-import type { LogRead } from './segment-list.ts';
 import { Segment } from './segment.ts';
 import { commitSwap, finishSwap } from './swap.ts';
 import { findNewest, findTimestamp } from './timestamp-search.ts';
@@ -42,6 +43,8 @@ export class PartitionLog {
   readonly place: RecordPlace;
   readonly compaction: Compaction;
   readonly #options: PartitionLogOptions;
+  /** What batches are appended with. */
+  readonly #leaderEpoch: number;
   #config: LogConfig;
   /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
   #segments: Segment[];
@@ -63,9 +66,10 @@ export class PartitionLog {
   /** Checkpoints and removals, which `close` waits for. */
   readonly #chores = new Exclusive();
 
-  private constructor(options: PartitionLogOptions, loaded: LoadedLog) {
+  private constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpoch: number) {
     this.place = options.place;
     this.#options = options;
+    this.#leaderEpoch = leaderEpoch;
     this.#config = options.config;
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
@@ -84,7 +88,8 @@ export class PartitionLog {
     options: PartitionLogOptions,
   ): Promise<{ readonly log: PartitionLog; readonly tornTail: TornTail | undefined }> {
     const loaded = await loadLog({ ...options, nowMs: options.clock.nowMs() });
-    return { log: new PartitionLog(options, loaded), tornTail: loaded.tornTail };
+    const leaderEpoch = await settleLeaderEpochs(options, loaded);
+    return { log: new PartitionLog(options, loaded, leaderEpoch), tornTail: loaded.tornTail };
   }
 
   get config(): LogConfig {
@@ -152,9 +157,8 @@ export class PartitionLog {
    * appended again; its old offsets are returned.
    *
    * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
-   *   UNSUPPORTED_COMPRESSION_TYPE,
-   *   OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, and DISK_FULL or
-   *   KAFKA_STORAGE_ERROR while the log cannot be written: the batch is not in the log.
+   *   UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH,
+   *   INVALID_TXN_STATE; DISK_FULL, KAFKA_STORAGE_ERROR while it cannot write: not in the log.
    */
   append(batch: Buffer): Appended {
     this.#checkWritable();
@@ -163,10 +167,7 @@ export class PartitionLog {
     return this.#appendData(admitted.batch, admitted.header, nowMs);
   }
 
-  /**
-   * Appends a batch of a coordinator to its own topic: no client made it, so neither the rules for
-   * clients nor sequences apply.
-   */
+  /** Appends a coordinator's batch to its own topic: no client's rules or sequences apply. */
   appendInternal(batch: Buffer): Appended {
     this.#checkWritable();
     return this.#appendData(batch, readBatchHeader(batch, 0), this.#options.clock.nowMs());
@@ -267,9 +268,8 @@ export class PartitionLog {
   }
 
   /**
-   * Removes old segments by size and time, as the topic's settings say. The newest segment stays
-   * unless all of it has expired; then a new one is begun first (Kafka:
-   * `UnifiedLog.deleteOldSegments`).
+   * Removes old segments by size and time, as the topic's settings say. The newest one stays unless
+   * all of it has expired: then a new one is begun first (Kafka: `UnifiedLog.deleteOldSegments`).
    */
   applyRetention(): Promise<void> {
     return this.#chores.run(async () => {
@@ -396,7 +396,8 @@ export class PartitionLog {
   /** Fixes the place of the batch; from here on it counts. */
   #place(batch: Buffer, header: BatchHeader): BatchHeader {
     if (!this.#active.hasRoomFor(header, this.#config)) this.#roll();
-    return this.#active.place(batch, header, this.#config.indexIntervalBytes);
+    const led = { ...header, leaderEpoch: this.#leaderEpoch };
+    return this.#active.place(batch, led, this.#config.indexIntervalBytes);
   }
 
   #write(batch: Buffer, placed: BatchHeader): Appended {

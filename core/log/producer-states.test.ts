@@ -27,6 +27,7 @@ class Log {
       baseOffset: this.nextOffset,
       sizeBytes: BATCH_OVERHEAD,
       lastOffset: this.nextOffset + count - 1,
+      leaderEpoch: 0,
       crc: 0,
       codec: 'none',
       isTransactional,

@@ -148,10 +148,13 @@ export class Segment {
     );
   }
 
-  /** Gives a batch the next offsets, in its bytes too, and takes it in. Returns it as placed. */
+  /**
+   * Gives a batch the next offsets, and the epoch of `header`, in its bytes too, and takes it in.
+   * Returns it as placed.
+   */
   place(batch: Buffer, header: BatchHeader, indexIntervalBytes: number): BatchHeader {
     const baseOffset = this.nextOffset;
-    placeBatch(batch, 0, { baseOffset, leaderEpoch: 0 });
+    placeBatch(batch, 0, { baseOffset, leaderEpoch: header.leaderEpoch });
     const lastOffset = baseOffset + header.lastOffset - header.baseOffset;
     const placed = { ...header, baseOffset, lastOffset };
     this.admit(placed, indexIntervalBytes);

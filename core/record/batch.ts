@@ -63,6 +63,8 @@ export interface BatchHeader {
   /** The whole batch, from `baseOffset` to its last record. */
   readonly sizeBytes: number;
   readonly lastOffset: number;
+  /** Of the broker that led the partition when it was appended; -1 before that. */
+  readonly leaderEpoch: number;
   readonly crc: number;
   /** Undefined for the number of a codec that Kafka 4.3 does not know. */
   readonly codec: Codec | undefined;
@@ -101,6 +103,7 @@ export function readBatchHeader(source: Buffer, position: number): BatchHeader {
     baseOffset,
     sizeBytes: batchSizeBytes(source, position),
     lastOffset: baseOffset + lastOffsetDelta,
+    leaderEpoch: source.readInt32BE(position + BATCH.partitionLeaderEpoch),
     crc: source.readUInt32BE(position + BATCH.crc),
     codec: CODECS[attributes & CODEC_MASK],
     isTransactional: (attributes & ATTRIBUTE.transactional) !== 0,

@@ -1,0 +1,155 @@
+import { join } from 'node:path';
+import { replaceFile } from '../storage/atomic-file.ts';
+import { storageFailure } from '../storage/failure.ts';
+import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
+import { LEADER_EPOCH_FILE } from './file-names.ts';
+import { findHeader } from './log-reader.ts';
+import { closeAll } from './segment-list.ts';
+import type { Segment } from './segment.ts';
+
+/**
+ * From which offset on the batches of a partition bear which leader epoch (Kafka:
+ * `LeaderEpochFileCache`, `leader-epoch-checkpoint`). Here there is one broker and no election, so
+ * an epoch only comes with a directory that a Kafka broker left. It has to go on then: epochs never
+ * go back within a log.
+ */
+export interface LeaderEpoch {
+  readonly epoch: number;
+  readonly startOffset: number;
+}
+
+/** Of a partition that is made here. */
+export const FIRST_LEADER_EPOCHS: readonly LeaderEpoch[] = [{ epoch: 0, startOffset: 0 }];
+
+const VERSION = '0';
+
+export function encodeLeaderEpochs(epochs: readonly LeaderEpoch[]): Buffer {
+  const lines = epochs.map(({ epoch, startOffset }) => `${epoch} ${startOffset}`);
+  return Buffer.from([VERSION, String(epochs.length), ...lines, ''].join('\n'));
+}
+
+/** The epochs in a file, both numbers rising; undefined for a damaged one. Kafka makes it empty. */
+export function decodeLeaderEpochs(content: Buffer): LeaderEpoch[] | undefined {
+  if (content.length === 0) return [];
+  const [version, count, ...lines] = content.toString('utf8').split('\n');
+  if (version !== VERSION || lines.pop() !== '' || count !== String(lines.length)) return undefined;
+  const epochs: LeaderEpoch[] = [];
+  for (const line of lines) {
+    const [, epoch, startOffset] = (/^(\d+) (\d+)$/.exec(line) ?? []).map(Number);
+    const before = epochs.at(-1);
+    if (epoch === undefined || startOffset === undefined) return undefined;
+    const isRising =
+      before === undefined || (epoch > before.epoch && startOffset > before.startOffset);
+    if (!isRising) return undefined;
+    epochs.push({ epoch, startOffset });
+  }
+  return epochs;
+}
+
+/** The epoch of a batch that begins at `offset`; undefined below the first one. */
+export function epochAt(epochs: readonly LeaderEpoch[], offset: number): number | undefined {
+  return epochs.findLast(({ startOffset }) => startOffset <= offset)?.epoch;
+}
+
+/**
+ * The same for a log that holds [startOffset, nextOffset). The newest epoch stays, also when all
+ * its batches were lost: others may have them still, under this epoch.
+ */
+export function withinLog(
+  epochs: readonly LeaderEpoch[],
+  startOffset: number,
+  nextOffset: number,
+): LeaderEpoch[] {
+  const newest = epochs.at(-1);
+  if (newest === undefined) return [];
+  const known = epochs.filter((each) => each.startOffset < nextOffset);
+  if (known.at(-1) !== newest) {
+    known.push({ epoch: newest.epoch, startOffset: Math.min(newest.startOffset, nextOffset) });
+  }
+  const first = known.findLastIndex((each) => each.startOffset <= startOffset);
+  if (first < 0) return known;
+  return [{ epoch: known[first]!.epoch, startOffset }, ...known.slice(first + 1)];
+}
+
+/** The epochs of a partition as its file has them, or why there are none. */
+export async function readLeaderEpochs(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<LeaderEpoch[] | 'missing' | 'damaged'> {
+  const path = join(directory, LEADER_EPOCH_FILE);
+  try {
+    return decodeLeaderEpochs(await fileSystem.readFile(path)) ?? 'damaged';
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return 'missing';
+    throw storageFailure(path, 'read', cause);
+  }
+}
+
+/**
+ * Returns the epoch that appends are to bear: the newest one. Puts the file right where the log
+ * begins or ends elsewhere by now (Kafka does so at each opening too), and adds what it lacks of
+ * the batches. A file that is missing is left to `millrace repair`. Durable when it resolves.
+ *
+ * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CORRUPT_BATCH: the segments are closed.
+ */
+export async function settleLeaderEpochs(
+  { fileSystem, directory }: { readonly fileSystem: FileSystem; readonly directory: string },
+  log: { readonly segments: readonly Segment[]; readonly logStartOffset: number },
+): Promise<number> {
+  const { segments, logStartOffset } = log;
+  try {
+    const read = await readLeaderEpochs(fileSystem, directory);
+    const known = typeof read === 'string' ? [] : read;
+    const lacking = await epochsIn(segments, logStartOffset, known[0]?.startOffset ?? Infinity);
+    const nextOffset = segments.at(-1)!.nextOffset;
+    const settled = withinLog(joined(lacking, known), logStartOffset, nextOffset);
+    const content = encodeLeaderEpochs(settled);
+    const isWrong = read === 'damaged' || !content.equals(encodeLeaderEpochs(known));
+    if (settled.length > 0 && isWrong && read !== 'missing') {
+      await replaceFile(fileSystem, join(directory, LEADER_EPOCH_FILE), content);
+    }
+    return settled.at(-1)?.epoch ?? 0;
+  } catch (cause) {
+    await closeAll(segments);
+    throw cause;
+  }
+}
+
+/** The epochs of the batches that begin in [from, upTo), as far as they rise. */
+async function epochsIn(
+  segments: readonly Segment[],
+  from: number,
+  upTo: number,
+): Promise<LeaderEpoch[]> {
+  const epochs: LeaderEpoch[] = [];
+  for (const segment of segments) {
+    if (segment.nextOffset <= from || segment.baseOffset >= upTo) continue;
+    try {
+      for (let position = 0; ;) {
+        const header = await findHeader(segment, -Infinity, position);
+        if (header === undefined || header.baseOffset >= upTo) break;
+        position += header.sizeBytes;
+        const { leaderEpoch: epoch, lastOffset } = header;
+        if (lastOffset < from || epoch <= (epochs.at(-1)?.epoch ?? -1)) continue;
+        epochs.push({ epoch, startOffset: Math.max(from, header.baseOffset) });
+      }
+    } finally {
+      await closeAll([segment]); // of many segments few are read or written soon
+    }
+  }
+  return epochs;
+}
+
+/** Two stretches of a history as one; where they disagree, the second is right. */
+function joined(before: readonly LeaderEpoch[], then: readonly LeaderEpoch[]): LeaderEpoch[] {
+  const [first, ...rest] = then;
+  if (first === undefined) return [...before];
+  const begun = before.find(({ epoch }) => epoch >= first.epoch) ?? first;
+  const startOffset = Math.min(begun.startOffset, first.startOffset);
+  return [
+    ...before.filter(({ epoch }) => epoch < first.epoch),
+    { epoch: first.epoch, startOffset },
+    ...rest,
+  ];
+}
