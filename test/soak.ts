@@ -1,6 +1,6 @@
 /**
- * Looks for what happens once in a million times: simulated crashes of the log under ever new
- * seeds, then clients that are killed a thousand times. Takes hours; ends at the first failure,
+ * Looks for what happens once in a million times: simulated crashes of the log, and of all that
+ * works on it, under ever new seeds, then clients that are killed a thousand times. Takes hours; ends at the first failure,
  * which names its seed. `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
  */
 import { spawnSync } from 'node:child_process';
@@ -51,9 +51,14 @@ function run(file: string, environment: Readonly<Record<string, string>>): numbe
   return tests.reduce((sum, { meta }) => sum + (meta?.simulated ?? 0), 0);
 }
 
+/** Runs of clients of all kinds beside each simulation of the log: they take about as long. */
+const RUNS = 20;
+
 for (let [done, seed] = [0, firstSeed]; done < crashes; seed++) {
   const environment = { SIM_SEED: String(seed), SIM_OUTCOMES: '60', SIM_SAMPLE: '20' };
   done += run('core/log/simulation.test.ts', environment);
+  const runs = { SIM_SEED: String(seed * RUNS), SIM_RUNS: String(RUNS), SIM_LIVES: '30' };
+  done += run('test/simulation/simulation.test.ts', runs);
   console.log(`${done.toLocaleString('en')} simulated crashes, seeds ${firstSeed} to ${seed}`);
 }
 if (kills > 0) run('test/crash/clients.test.ts', { KILLS: String(kills), SEED: String(firstSeed) });

@@ -125,7 +125,7 @@ export class ProducerCheck {
     // What stood before the first record, or was compacted away, the log cannot tell.
     const isTold = !this.#options.isCompacted && isWithin(kept?.lastOffset ?? -1);
     const pairs = [
-      ['epoch', entry.epoch, found.epoch, true],
+      ['epoch', entry.epoch, found.epoch, !this.#options.isCompacted || entry.epoch < found.epoch],
       ['last sequence', kept?.lastSequence ?? -1, last?.lastSequence ?? -1, isTold],
       ['last offset', kept?.lastOffset ?? -1, last?.lastOffset ?? -1, isTold],
       ['open transaction', since, found.transactionFirstOffset, isTold && isWithin(since)],

@@ -202,3 +202,14 @@ test('[CHECK-3] of a log that is read in order nothing is said; of an altered on
     }),
   );
 });
+
+test('[CHECK-3] what a power cut took from readers can be forgotten, and only that', () => {
+  const history = new History();
+  send(history, 'a', [at('lost')], 'unknown');
+  send(history, 'a', [at('next', 0)], 'ok');
+  poll(history, 'c', [at('lost', 0)]);
+  poll(history, 'd', [at('next', 0)]);
+  expect(types(history)).toContain('inconsistent-offsets');
+  history.forgetPolls(({ value }) => value === 'lost');
+  expect(checkHistory(history, { isComplete: true })).toEqual([]);
+});

@@ -89,6 +89,18 @@ export class History {
   repositioned(process: string): void {
     this.#repositioned.add(process);
   }
+
+  /**
+   * Takes out what was read and is gone: readers see what the operating system has, and a power cut
+   * may take what was not yet durable.
+   */
+  forgetPolls(isGone: (record: Seen) => boolean): void {
+    for (const operation of this.#operations) {
+      operation.steps = operation.steps.filter(({ kind, record }) => {
+        return kind !== 'poll' || !isGone(record);
+      });
+    }
+  }
 }
 
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] };

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { noteCrashes } from '../kit/simulated.ts';
+import { simulate } from './run.ts';
+
+const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
+/** How many seeds; `npm run soak` tries more of them. */
+const RUNS = Number(process.env['SIM_RUNS'] ?? 4);
+/** Processes that live on one log, one after the other. */
+const LIVES = Number(process.env['SIM_LIVES'] ?? 8);
+
+const seeds = Array.from({ length: RUNS }, (_, index) => FIRST_SEED + index);
+
+test.each(seeds)(
+  '[SIM-1] clients of all kinds, through crashes and failures of the disk (seed %i)',
+  async (seed) => {
+    const { world, anomalies } = await simulate(seed, LIVES);
+    noteCrashes(world.crashCount);
+    expect(anomalies).toEqual([]);
+  },
+  120_000,
+);
