@@ -14,7 +14,7 @@ import {
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_START_FILE = 'log-start-offset-checkpoint';
 export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
-const CLEANED_FILE = 'cleaner-offset-checkpoint';
+export const CLEANED_FILE = 'cleaner-offset-checkpoint';
 
 /** What is written down of a partition outside of its directory. */
 interface Checkpointed extends TopicPartition {

@@ -7,14 +7,14 @@ import {
   TRANSACTION_ENTRY_BYTES,
   type AbortedTransaction,
 } from '../log/transaction-index.ts';
-import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { REPAIR, type Finding } from './finding.ts';
+import type { ReadableFiles } from './left-overs.ts';
 import type { ProducerCheck } from './producer-check.ts';
 
 /** What has to be known of the partition. */
 interface AbortedCheckFacts {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: ReadableFiles;
   readonly directory: string;
   readonly config: LogConfig;
   readonly recoveryPoint: number;

@@ -1,6 +1,11 @@
 import { basename, dirname, join } from 'node:path';
 import { readCheckpoint, type Checkpoint } from '../broker/checkpoint-file.ts';
-import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from '../broker/checkpoints.ts';
+import {
+  CLEANED_FILE,
+  HIGH_WATERMARK_FILE,
+  LOG_START_FILE,
+  RECOVERY_POINT_FILE,
+} from '../broker/checkpoints.ts';
 import { CLEAN_SHUTDOWN_FILE, clusterIdIn, META_FILE } from '../broker/data-directory.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { readTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
@@ -38,6 +43,7 @@ export interface DataRoot {
   readonly recoveryPoints: Checkpoint;
   readonly logStarts: Checkpoint;
   readonly highWatermarks: Checkpoint;
+  readonly cleanedOffsets: Checkpoint;
   /** The first producer id that is free, or undefined where no file says. */
   readonly nextProducerId: number | undefined;
   readonly findings: readonly Finding[];
@@ -54,6 +60,7 @@ const LOSSES: Readonly<Record<string, string>> = {
     'The log does not open. Without the file, records that were deleted may come back, as far as ' +
     'their segments are still there.',
   [HIGH_WATERMARK_FILE]: 'Only Kafka reads it; the next opening makes it again.',
+  [CLEANED_FILE]: 'Opening does without it: compaction begins anew.',
   [META_FILE]: 'The log does not open. Without the file, it gets a new cluster id.',
   [PRODUCER_IDS_FILE]:
     'The log does not open. Without the file, ids go on above those that are in the logs.',
@@ -101,6 +108,7 @@ export async function readRoot(
     const recoveryPoints = await checkpoint(RECOVERY_POINT_FILE);
     const logStarts = await checkpoint(LOG_START_FILE);
     const highWatermarks = await checkpoint(HIGH_WATERMARK_FILE);
+    const cleanedOffsets = await checkpoint(CLEANED_FILE);
     const isClean = ownerPid === undefined && (await has(CLEAN_SHUTDOWN_FILE));
     const partitions = await findPartitions(fileSystem, directory, only);
     const hasMeta = await has(META_FILE);
@@ -110,7 +118,8 @@ export async function readRoot(
     if (hasMeta) findings.push(...(await checkMeta(fileSystem, directory)));
     const nextProducerId = await readProducerIds(fileSystem, directory, findings);
     const known = { directory, ownerPid, isClean, only, listed, hasList, partitions };
-    return { ...known, recoveryPoints, logStarts, highWatermarks, nextProducerId, findings };
+    const checkpoints = { recoveryPoints, logStarts, highWatermarks, cleanedOffsets };
+    return { ...known, ...checkpoints, nextProducerId, findings };
   } catch (cause) {
     throw storageFailure(directory, 'read', cause);
   }

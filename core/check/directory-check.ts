@@ -1,6 +1,11 @@
 import { join } from 'node:path';
 import { encodeCheckpoint, partitionKey } from '../broker/checkpoint-file.ts';
-import { HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE } from '../broker/checkpoints.ts';
+import {
+  CLEANED_FILE,
+  HIGH_WATERMARK_FILE,
+  LOG_START_FILE,
+  RECOVERY_POINT_FILE,
+} from '../broker/checkpoints.ts';
 import { partitionMetadata } from '../broker/data-directory.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { toLogConfig, type TopicConfig } from '../broker/topic-config.ts';
@@ -20,6 +25,7 @@ import { errnoOf } from '../storage/node-fs.ts';
 import type { DataRoot, FoundPartition } from './data-root.ts';
 import { REPAIR, type Finding, type Mend } from './finding.ts';
 import { hole } from './hole.ts';
+import { settledView } from './left-overs.ts';
 import { PartitionCheck, type CheckedPartition } from './partition-check.ts';
 import { decoderOf } from './record-schemas.ts';
 
@@ -70,8 +76,9 @@ async function checkPartition(
   const isLive = root.ownerPid !== undefined;
   const leaderEpochs = await readLeaderEpochs(fileSystem, directory);
   const recoveryPoint = root.recoveryPoints.get(key) ?? 0;
+  const { files, notes } = await settledView(fileSystem, directory);
   const check = new PartitionCheck({
-    fileSystem,
+    fileSystem: files,
     directory,
     place: { topic, partition: number },
     config: configOf(listed),
@@ -85,7 +92,8 @@ async function checkPartition(
     decode: decoderOf(topic),
   });
   const found = await check.run();
-  const findings = [...found.findings];
+  // A live log is still at work on them.
+  const findings = isLive ? [...found.findings] : [...notes, ...found.findings];
   if (listed !== undefined) {
     findings.push(...(await checkMetadata(fileSystem, directory, listed.topicId)));
   }
@@ -219,6 +227,8 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
 /** Holds the checkpoints against the logs. */
 function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[] {
   const findings: Finding[] = [];
+  // Of one partition's directory the others are not known.
+  const isAll = root.only === undefined;
   const check = (name: string, recorded: ReadonlyMap<string, number>, fix: Fix): void => {
     const file = join(root.directory, name);
     const wrong: string[] = [];
@@ -230,12 +240,16 @@ function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[]
       if (right !== offset && !(offset === undefined && right === 0)) {
         wrong.push(`${key} has ${offset ?? 'nothing'}, not ${right}`);
       }
-      return right > 0 || name !== LOG_START_FILE ? [{ topic, partition, offset: right }] : [];
+      return right > 0 || !ONLY_ABOVE_0.has(name) ? [{ topic, partition, offset: right }] : [];
     });
+    const known = new Set(partitions.map(({ topic, partition }) => partitionKey(topic, partition)));
+    for (const key of recorded.keys()) {
+      // A crash may leave the entries of a topic that was being deleted.
+      if (!known.has(key) && root.isClean && isAll)
+        wrong.push(`${key}, which it has, is not there`);
+    }
     if (wrong.length === 0) return;
     const mends: Mend[] = [{ kind: 'write', file, content: encodeCheckpoint(entries) }];
-    // Of one partition's directory the others are not known.
-    const isAll = root.only === undefined;
     const meaning = `${MEANINGS[name] ?? ''} It is to be made again: ${REPAIR}`;
     const what = wrong.join('; ');
     findings.push({ severity: 'problem', file, what, meaning, mends: isAll ? mends : [] });
@@ -254,8 +268,14 @@ function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[]
   check(LOG_START_FILE, root.logStarts, ({ nextOffset, firstOffset }, offset) =>
     offset === undefined || offset <= nextOffset ? (offset ?? 0) : firstOffset,
   );
+  check(CLEANED_FILE, root.cleanedOffsets, ({ nextOffset }, offset = 0) =>
+    offset <= nextOffset ? offset : 0,
+  );
   return findings;
 }
+
+/** Files that name a partition only where there is something to say. */
+const ONLY_ABOVE_0: ReadonlySet<string> = new Set([LOG_START_FILE, CLEANED_FILE]);
 
 /** What a checkpoint has to say of a partition. */
 type Fix = (found: FoundIn, offset: number | undefined, key: string) => number;
@@ -264,6 +284,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   [RECOVERY_POINT_FILE]:
     'Where it says too much, the log does not open; where too little, opening takes longer.',
   [HIGH_WATERMARK_FILE]: 'Only Kafka reads it.',
+  [CLEANED_FILE]: 'Without an entry, or with one that cannot be, compaction begins anew.',
   [LOG_START_FILE]: 'All records below would be deleted at the next opening: they are there still.',
 };
 

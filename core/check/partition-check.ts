@@ -15,7 +15,6 @@ import { BATCH, isTransactionalBatch, type BatchHeader } from '../record/batch.t
 import type { RecordPlace } from '../record/unpack.ts';
 import { RecordCursor } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
-import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { AbortedCheck } from './aborted-check.ts';
 import { walkBatches, type Damage, type SoundBatch, type Stretch } from './batch-walk.ts';
@@ -23,12 +22,13 @@ import { EpochCheck } from './epoch-check.ts';
 import { REPAIR, type Edit, type Finding, type Mend, type Problem } from './finding.ts';
 import { hole, isHole } from './hole.ts';
 import { IndexCheck } from './index-check.ts';
+import type { ReadableFiles } from './left-overs.ts';
 import { ProducerCheck } from './producer-check.ts';
 import { checkRecords } from './record-check.ts';
 
 /** What is known of a partition before its files are looked at. */
 export interface PartitionFacts {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: ReadableFiles;
   readonly directory: string;
   readonly place: RecordPlace;
   readonly config: LogConfig;

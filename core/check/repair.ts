@@ -3,6 +3,7 @@ import { newUuid } from '../broker/data-directory.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { callback, checkOptions, instance, type OptionChecks } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
+import { settleSwaps } from '../log/swap.ts';
 import { lockDirectory } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
@@ -10,6 +11,7 @@ import { nodeFileSystem } from '../storage/node-fs.ts';
 import { readRoot } from './data-root.ts';
 import { checkDirectory } from './directory-check.ts';
 import type { Finding, Problem } from './finding.ts';
+import { settledView, soundEnd } from './left-overs.ts';
 import { gatherMends, mendFile, type FileMend } from './mending.ts';
 import { setAside } from './set-aside.ts';
 import { toProblem } from './verify.ts';
@@ -70,23 +72,38 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   const release = await lockDirectory(fileSystem, root, newUuid(random));
   try {
     const keptIn: string[] = [];
-    for (let round = 1; ; round++) {
+    let isAgreed = false;
+    for (let round = 1; ;) {
       const findings = await findAll(fileSystem, asked, clock.nowMs());
       const mends = gatherMends(findings.flatMap((finding) => finding.mends));
       const left = { keptIn, problems: findings.map(toProblem) };
       if (mends.length === 0 || round > ROUNDS_MAX) return { isDone: mends.length === 0, ...left };
       // The first plan is what was agreed to; what it brings to light belongs to it.
-      if (round === 1 && !(await options.confirm(planOf(root, findings, mends)))) {
-        return { isDone: false, ...left };
-      }
+      isAgreed ||= await options.confirm(planOf(root, findings, mends));
+      if (!isAgreed) return { isDone: false, ...left };
+      if (await finishSwaps(fileSystem, asked)) continue; // the files are others now
       keptIn.push(await setAside(fileSystem, root, mends));
       for (const mend of mends) await mendFile(fileSystem, mend);
+      round++;
     }
   } catch (cause) {
     throw storageFailure(root, 'write', cause);
   } finally {
     await release();
   }
+}
+
+/** Puts what compactions have made in its place, as an opening does; false if there is none. */
+async function finishSwaps(fileSystem: FileSystem, asked: string): Promise<boolean> {
+  const { partitions } = await readRoot(fileSystem, asked, true);
+  let hasSwap = false;
+  for (const { directory } of partitions) {
+    const view = await settledView(fileSystem, directory);
+    if (!view.hasSwap) continue;
+    hasSwap = true;
+    await settleSwaps({ fileSystem, directory }, soundEnd);
+  }
+  return hasSwap;
 }
 
 async function findAll(fileSystem: FileSystem, asked: string, nowMs: number): Promise<Finding[]> {

@@ -78,9 +78,14 @@ export async function finishSwap(
  * Brings the files of a partition to where they count, before it is loaded: what was being cleaned
  * is removed, a swap that has begun is finished.
  *
+ * @param endOf the offset after the last batch of a segment's file, which is at most `limit`; the
+ *   default refuses a damaged one.
  * @throws LogError CORRUPT_BATCH, and whatever the file system says.
  */
-export async function settleSwaps({ fileSystem, directory }: Place): Promise<void> {
+export async function settleSwaps(
+  { fileSystem, directory }: Place,
+  endOf: (fileSystem: FileSystem, path: string, limit: number) => Promise<number> = endOfWhole,
+): Promise<void> {
   let names = await namesIn(fileSystem, directory);
   const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
   await removeUnfinished(fileSystem, directory, names);
@@ -89,7 +94,8 @@ export async function settleSwaps({ fileSystem, directory }: Place): Promise<voi
     // Behind the newest segment nothing is replaced; its renaming has another reason, and its end
     // may be torn.
     const path = join(directory, offsetName(base) + LOG_SUFFIX + SWAP_SUFFIX);
-    const endOffset = later.length === 0 ? base : await endOf(fileSystem, path);
+    const newest = later.at(-1);
+    const endOffset = newest === undefined ? base : await endOf(fileSystem, path, newest);
     for (const offset of later) {
       if (offset >= endOffset) continue;
       for (const suffix of SEGMENT_SUFFIXES) {
@@ -143,8 +149,11 @@ async function takeName(fileSystem: FileSystem, directory: string, base: number)
   }
 }
 
-/** The offset after the last batch of a segment's file, which is whole: it was synced. */
-async function endOf(fileSystem: FileSystem, path: string): Promise<number> {
+/**
+ * The offset after the last batch of a segment's file, which is whole: it was synced. Offsets are
+ * under no checksum: one above `limit` would have segments removed that nothing replaces.
+ */
+async function endOfWhole(fileSystem: FileSystem, path: string, limit: number): Promise<number> {
   const file = await fileSystem.open(path, 'read');
   try {
     const sizeBytes = await file.sizeBytes();
@@ -155,6 +164,7 @@ async function endOf(fileSystem: FileSystem, path: string): Promise<number> {
       const size = read < BATCH_OVERHEAD ? 0 : batchSizeBytes(header, 0);
       if (size < BATCH_OVERHEAD || position + size > sizeBytes) throw damaged(path, position);
       endOffset = batchLastOffset(header, 0) + 1;
+      if (endOffset > limit) throw damaged(path, position);
       position += size;
     }
     return endOffset;
@@ -164,7 +174,7 @@ async function endOf(fileSystem: FileSystem, path: string): Promise<number> {
 }
 
 function damaged(file: string, positionBytes: number): LogError {
-  const reason = 'no batch stands there';
+  const reason = 'no batch that belongs there stands there';
   const message =
     `${file} is damaged at byte ${positionBytes}: ${reason}; it is the outcome of a compaction ` +
     'that was being put in place';
