@@ -33,6 +33,8 @@ export interface CleanerOptions {
   readonly config: LogConfig;
   /** Throws when the cleaning is to stop. Called again and again. */
   readonly checkGoesOn: () => void;
+  /** No segment gets larger; by default what positions in an index can say. */
+  readonly sizeBytesMax?: number;
 }
 
 /**
@@ -79,7 +81,7 @@ function putKeys(cursor: RecordCursor, fromOffset: number, map: OffsetMap): void
 
 /**
  * Neighbours that one segment can replace: together they keep to the limits of one (Kafka:
- * `Cleaner.groupSegmentsBySize`).
+ * `Cleaner.groupSegmentsBySize`). Offsets in an index are 32-bit numbers, relative to the first.
  */
 export function groupSegments(
   segments: readonly Segment[],
@@ -136,7 +138,7 @@ export async function writeCleaned(
   const first = present(group[0], 'a group has a segment');
   const lastOffset = present(group.at(-1), 'a group has a segment').nextOffset - 1;
   const cleaned = new Segment(options.fileSystem, first.directory, first.baseOffset);
-  const output = new CleanedFile(cleaned, options);
+  const output = new CleanedFile(cleaned, options, sizeOf(group));
   await output.open();
   try {
     for (const segment of group) {
@@ -171,10 +173,14 @@ class CleanedFile {
   #file: File | undefined;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
+  /** By how much batches may still grow. */
+  #spareBytes: number;
 
-  constructor(segment: Segment, options: CleanerOptions) {
+  /** @param sourceBytes of what it is made from: if all of that stays as it is, it has room. */
+  constructor(segment: Segment, options: CleanerOptions, sourceBytes: number) {
     this.#segment = segment;
     this.#options = options;
+    this.#spareBytes = (options.sizeBytesMax ?? INT32_MAX) - sourceBytes;
   }
 
   get #path(): string {
@@ -187,17 +193,27 @@ class CleanedFile {
     );
   }
 
-  /** Takes what cleaning left of the batch `chunk[start, end)`. */
+  /**
+   * Takes what cleaning left of the batch `chunk[start, end)`. A batch can grow, by a date or a
+   * block that compresses worse; where there is no room for that, it stays as it is this time.
+   */
   take(chunk: Buffer, start: number, end: number, cleaned: Cleaned): void {
-    if (cleaned.kind === 'gone') return;
-    const bytes = cleaned.kind === 'same' ? chunk.subarray(start, end) : cleaned.bytes;
+    const sizeBytes = end - start;
+    if (cleaned.kind === 'gone') {
+      this.#spareBytes += sizeBytes;
+      return;
+    }
+    const isRoomy =
+      cleaned.kind === 'changed' && cleaned.bytes.length <= sizeBytes + this.#spareBytes;
+    const bytes = isRoomy ? cleaned.bytes : chunk.subarray(start, end);
+    this.#spareBytes -= bytes.length - sizeBytes;
     this.#segment.admit(readBatchHeader(bytes, 0), this.#options.config.indexIntervalBytes);
     this.#pendingBytes += bytes.length;
     const previous = this.#pending.at(-1);
     const isNext =
       previous?.buffer === bytes.buffer &&
       previous.byteOffset + previous.length === bytes.byteOffset;
-    if (isNext && cleaned.kind === 'same') {
+    if (isNext && !isRoomy) {
       const joined = Buffer.from(bytes.buffer, previous.byteOffset, previous.length + bytes.length);
       this.#pending[this.#pending.length - 1] = joined;
     } else {
@@ -321,4 +337,8 @@ export function isFaultOfLog(error: unknown): boolean {
     LogError.is(error, 'CORRUPT_MESSAGE') ||
     LogError.is(error, 'UNSUPPORTED_COMPRESSION_TYPE')
   );
+}
+
+export function sizeOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
 }

@@ -10,6 +10,7 @@ import {
   fillOffsetMap,
   groupSegments,
   isFaultOfLog,
+  sizeOf,
   writeCleaned,
   type CleanerOptions,
 } from './cleaner.ts';
@@ -249,8 +250,4 @@ export class Compaction {
       throw storageFailure(directory, 'remove', cause);
     }
   }
-}
-
-function sizeOf(segments: readonly Segment[]): number {
-  return segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
 }
