@@ -36,7 +36,7 @@ test('[CLI-9] topics, dump and groups look into a log that is in use', async () 
   await write(log);
   const topics = millrace('topics', log.directory);
   expect(topics).toMatchObject({ code: 0, err: '' });
-  expect(topics.out).toMatch(/\norders\n {2}0: offsets 0 to 6, \d+ bytes\n/);
+  expect(topics.out).toMatch(/\norders\n {2}0: offsets 0 to 6, 2 segments, \d+ bytes\n/);
 
   const dumped = millrace('dump', log.directory, 'orders', '--from', '2', '--max', '2');
   expect(dumped).toMatchObject({ code: 0, err: '' });

@@ -12,9 +12,9 @@ export async function topicsCommand(directory: string, flags: { json?: boolean }
     }
     const settings = Object.entries(config).map(([name, value]) => `${name}=${value}`);
     print([topic, ...settings].join('  '));
-    for (const { partition, firstOffset, nextOffset, bytes } of partitions) {
+    for (const { partition, firstOffset, nextOffset, segments, bytes } of partitions) {
       const range = `offsets ${firstOffset} to ${nextOffset}`;
-      print(`  ${partition}: ${range}, ${count(bytes)} bytes`);
+      print(`  ${partition}: ${range}, ${count(segments)} segments, ${count(bytes)} bytes`);
     }
   }
 }

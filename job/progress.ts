@@ -8,7 +8,7 @@ export interface StageProgress {
   readonly recordsPerSecond: number;
   /** From 0 to 1, what former runs did included; undefined where the end is not known. */
   readonly fraction: number | undefined;
-  /** Records that wait in front of it, as far as it knows. */
+  /** Offsets that wait in front of it, as far as it knows: records, markers and gaps. */
   readonly lag: number | undefined;
   /** What is left at this rate, in milliseconds. */
   readonly etaMs: number | undefined;

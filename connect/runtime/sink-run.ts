@@ -71,7 +71,7 @@ export class SinkRun {
     });
   }
 
-  /** Records that wait to be read, as far as is known. */
+  /** Offsets that wait to be read, as far as is known: records, markers and gaps. */
   get lag(): number {
     return this.#places.reduce((sum, { position, endOffset }) => {
       return sum + Math.max(0, endOffset - position);

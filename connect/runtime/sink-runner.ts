@@ -51,7 +51,7 @@ export interface SinkProgress {
   /** Records handed to the sink by this run; what is not committed yet included. */
   readonly records: number;
   readonly committedRecords: number;
-  /** Records in the log that wait to be read, as far as is known. */
+  /** Offsets that wait to be read, as far as is known: records, markers and gaps. */
   readonly lag: number;
 }
 

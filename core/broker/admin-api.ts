@@ -251,5 +251,9 @@ export interface LogDirDescription {
   readonly partitions: readonly (TopicPartition & {
     /** Of all segments, without their indexes, in bytes. */
     readonly sizeBytes: number;
+    /** How far this copy is behind the end of the partition: 0, as there is one copy here. */
+    readonly offsetLag: number;
+    /** True for a copy that is to replace another, in a cluster where partitions move. */
+    readonly isFuture: boolean;
   })[];
 }

@@ -208,7 +208,9 @@ export class AdminRequests implements AdminApi {
     const wanted = request.topics === undefined ? undefined : new Set(request.topics);
     const partitions = [...topics.partitions()]
       .filter(({ topic }) => wanted?.has(topic) ?? true)
-      .map(({ topic, partition, log }) => ({ topic, partition, sizeBytes: log.sizeBytes }));
+      .map(({ topic, partition, log: { sizeBytes } }) => {
+        return { topic, partition, sizeBytes, offsetLag: 0, isFuture: false };
+      });
     return { directories: [{ path, partitions }] };
   }
 }

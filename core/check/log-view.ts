@@ -23,6 +23,7 @@ export interface PartitionView {
   readonly firstOffset: number;
   /** The offset after the last record. */
   readonly nextOffset: number;
+  readonly segments: number;
   /** Of the segments' batches. */
   readonly bytes: number;
 }
@@ -53,7 +54,7 @@ export interface GroupView {
   readonly partition: number;
   /** The next offset that the group reads. */
   readonly offset: number;
-  /** Records behind that, or undefined when the partition is gone. */
+  /** Offsets from there to the end, markers and gaps too; undefined when the partition is gone. */
   readonly lag: number | undefined;
 }
 
@@ -228,7 +229,8 @@ export class LogView {
     }
     const start = this.#root.logStarts.get(partitionKey(topic, partition)) ?? 0;
     const nextOffset = await this.#endOf(found, bases.at(-1) ?? start);
-    return { topic, partition, firstOffset: Math.max(start, bases[0] ?? 0), nextOffset, bytes };
+    const firstOffset = Math.max(start, bases[0] ?? 0);
+    return { topic, partition, firstOffset, nextOffset, segments: bases.length, bytes };
   }
 
   /** The offset after the last whole batch of the last segment. */

@@ -21,7 +21,7 @@ export interface TaskMetrics {
   /** Sub-topology and partition: `1_3`. */
   readonly taskId: string;
   readonly processedRecords: number;
-  /** Records in the log that the task has not processed, as far as it knows. */
+  /** Offsets that the task has not come past, as far as it knows: records, markers and gaps. */
   readonly lag: number;
   /** How far event time has come; -Infinity before the first record. */
   readonly streamTimeMs: number;
