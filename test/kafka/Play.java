@@ -12,6 +12,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.StreamSupport;
@@ -20,12 +22,24 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
+import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor;
+import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor.Assignment;
+import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor.GroupSubscription;
+import org.apache.kafka.clients.consumer.ConsumerPartitionAssignor.Subscription;
+import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.RangeAssignor;
+import org.apache.kafka.clients.consumer.RoundRobinAssignor;
+import org.apache.kafka.clients.consumer.StickyAssignor;
+import org.apache.kafka.clients.consumer.internals.ConsumerProtocol;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
+import org.apache.kafka.common.Cluster;
+import org.apache.kafka.common.Node;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.compress.Compression;
 import org.apache.kafka.common.header.Header;
@@ -43,8 +57,7 @@ import org.apache.kafka.common.utils.Utils;
 
 /**
  * Does with Kafka's own code what the tests ask for: a step a line of JSON on stdin, an answer a
- * line on stdout. player.ts says what the steps are; `encode`, `read` and `partitions` need no
- * broker.
+ * line on stdout. player.ts says what the steps are; those without one of `Step` need no broker.
  */
 public class Play {
   static final ObjectMapper JSON = new ObjectMapper();
@@ -98,6 +111,8 @@ public class Play {
       case "encode" -> encode(step, answer);
       case "read" -> read(step, answer.putArray("batches"));
       case "partitions" -> partitions(step, answer);
+      case "member" -> member(step, answer);
+      case "assign" -> assign(step, answer.putObject("assigned"));
       default -> throw new IllegalArgumentException("unknown step " + step);
     }
   }
@@ -295,6 +310,74 @@ public class Play {
       int count = step.get("partitions").asInt();
       partitions.add(BuiltInPartitioner.partitionForKey(bytes(key), count));
     }
+  }
+
+  /** What a member says of itself when it joins, and what it is told: the bytes of both. */
+  @SuppressWarnings("removal") // as in `sendOffset`
+  static void member(JsonNode step, ObjectNode answer) {
+    List<String> topics = new ArrayList<>();
+    step.get("topics").forEach(each -> topics.add(each.asText()));
+    var partitions = places(step.get("partitions"));
+    int generation = step.get("generation").asInt();
+    var assignor = assignor(step);
+    if (generation >= 0) {
+      assignor.onAssignment(new Assignment(partitions),
+          new ConsumerGroupMetadata("group", generation, "member", Optional.empty()));
+    }
+    ByteBuffer userData = assignor.subscriptionUserData(Set.copyOf(topics));
+    // Who gives up everything before it joins has nothing then.
+    boolean isEager = assignor.supportedProtocols()
+        .equals(List.of(ConsumerPartitionAssignor.RebalanceProtocol.EAGER));
+    var rack = Optional.ofNullable(step.get("rack").isNull() ? null : text(step, "rack"));
+    var subscription = new Subscription(topics, userData, isEager ? List.of() : partitions,
+        generation, rack);
+    answer.put("subscription",
+        text(Utils.toArray(ConsumerProtocol.serializeSubscription(subscription))));
+    answer.put("assignment",
+        text(Utils.toArray(ConsumerProtocol.serializeAssignment(new Assignment(partitions)))));
+  }
+
+  /** What an assignor gives to members that say of themselves what their bytes say. */
+  static void assign(JsonNode step, ObjectNode assigned) {
+    Map<String, Subscription> members = new HashMap<>();
+    step.get("members").properties().forEach(member -> {
+      var bytes = ByteBuffer.wrap(bytes(member.getValue().get("subscription")));
+      var subscription = ConsumerProtocol.deserializeSubscription(bytes);
+      var instance = member.getValue().get("groupInstanceId");
+      if (instance != null) subscription.setGroupInstanceId(Optional.of(instance.asText()));
+      members.put(member.getKey(), subscription);
+    });
+    var node = new Node(1, "localhost", 1);
+    List<PartitionInfo> all = new ArrayList<>();
+    step.get("partitions").properties().forEach(topic -> {
+      for (int partition = 0; partition < topic.getValue().asInt(); partition++) {
+        var nodes = new Node[] {node};
+        all.add(new PartitionInfo(topic.getKey(), partition, node, nodes, nodes));
+      }
+    });
+    var cluster = new Cluster("cluster", List.of(node), all, Set.of(), Set.of());
+    var result = assignor(step).assign(cluster, new GroupSubscription(members));
+    result.groupAssignment().forEach((member, assignment) -> {
+      ArrayNode places = assigned.putArray(member);
+      assignment.partitions().forEach(place -> places.addObject()
+          .put("topic", place.topic()).put("partition", place.partition()));
+    });
+  }
+
+  static ConsumerPartitionAssignor assignor(JsonNode step) {
+    return switch (text(step, "assignor")) {
+      case "range" -> new RangeAssignor();
+      case "roundrobin" -> new RoundRobinAssignor();
+      case "sticky" -> new StickyAssignor();
+      default -> new CooperativeStickyAssignor();
+    };
+  }
+
+  static List<TopicPartition> places(JsonNode list) {
+    List<TopicPartition> places = new ArrayList<>();
+    list.forEach(each ->
+        places.add(new TopicPartition(text(each, "topic"), each.get("partition").asInt())));
+    return places;
   }
 
   Admin admin() {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { ChildProcess } from 'node:child_process';
-import type { CommittedOffset, IsolationLevel, ProducerIdentity } from 'millrace';
+import type { CommittedOffset, IsolationLevel, ProducerIdentity, TopicPartition } from 'millrace';
 import { present } from '../../core/assert.ts';
 import type { PlainRecord, RecordToWrite } from '../../core/record/records.suite.ts';
 import { startJava, stopJava } from './java.ts';
@@ -87,6 +87,25 @@ export interface ReadBatch {
   readonly records: readonly PlainRecord[];
 }
 
+/** A member of a group as its assignor knows it. */
+export interface KafkaMember {
+  readonly assignor: string;
+  readonly topics: readonly string[];
+  /** What it has, since which generation; -1 for one that never had any. */
+  readonly partitions: readonly TopicPartition[];
+  readonly generation: number;
+  readonly rack: string | null;
+}
+
+/** Members by id, with their subscriptions as bytes, a character a byte. */
+export interface AssignRequest {
+  readonly assignor: string;
+  readonly members: Readonly<
+    Record<string, { readonly subscription: string; readonly groupInstanceId?: string }>
+  >;
+  readonly partitions: Readonly<Record<string, number>>;
+}
+
 /** Kafka's own code, and its clients where a broker is given. */
 export class KafkaPlayer implements Player {
   readonly #process: ChildProcess;
@@ -119,6 +138,24 @@ export class KafkaPlayer implements Player {
   ): Promise<{ readonly hashes: readonly number[]; readonly partitions: readonly number[] }> {
     const answer = await this.#ask({ do: 'partitions', keys, partitions });
     return answer as { hashes: number[]; partitions: number[] };
+  }
+
+  /** What a member says of itself, and is told, in the bytes of Kafka's clients. */
+  async member(
+    member: KafkaMember,
+  ): Promise<{ readonly subscription: Buffer; readonly assignment: Buffer }> {
+    const answer = await this.#ask({ do: 'member', ...member });
+    const { subscription, assignment } = answer as { subscription: string; assignment: string };
+    return {
+      subscription: Buffer.from(subscription, 'latin1'),
+      assignment: Buffer.from(assignment, 'latin1'),
+    };
+  }
+
+  /** What Kafka's assignor gives to each member. */
+  async assign(request: AssignRequest): Promise<Readonly<Record<string, TopicPartition[]>>> {
+    const answer = await this.#ask({ do: 'assign', ...request });
+    return (answer as { assigned: Record<string, TopicPartition[]> }).assigned;
   }
 
   /** All records of a partition that Kafka's consumer gets. */
