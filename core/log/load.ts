@@ -89,7 +89,15 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
       : await loadSnapshot(options, names, producers, firstOffset);
   const scanFrom = Math.min(recoveryPoint, producersFrom);
   const { indexIntervalBytes } = config;
-  const scan = { place, indexIntervalBytes, producers, producersFrom, nowMs, scanFrom };
+  const scan = {
+    place,
+    indexIntervalBytes,
+    producers,
+    producersFrom,
+    nowMs,
+    scanFrom,
+    recoveryPoint,
+  };
 
   const segments: Segment[] = [];
   const repairs: (() => Promise<void>)[] = [];
@@ -106,6 +114,9 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
       ? await loadSealed(options, files, { ...scan, endOffset })
       : await loadScanned(options, files, scan);
     segments.push(segment);
+    if (endOffset !== undefined && segment.nextOffset > endOffset) {
+      throw corrupt(segment, segment.writtenBytes, 'offsets do not rise');
+    }
     const isStale = hasStaleIndexes || aborted === undefined || kept.length < known.length;
     if (isStale) repairs.push(() => segment.trimIndexes());
     if (endOffset !== undefined && !isSealed) segment.closeTimeIndex();

@@ -47,6 +47,9 @@ const READ_BYTES_MIN = 16 * 1024;
 export async function readSegment(segment: Segment, request: ReadRequest): Promise<ReadResult> {
   const end = segment.writtenBytes; // fixed now: what is written meanwhile is the next read's
   let { position } = request;
+  // Without an index entry a place is that behind an earlier read.
+  let from = position === 0 ? segment.baseOffset : -Infinity;
+  if (position > 0 && request.lastOffset === undefined) from = request.offset;
   let want = Math.max(request.maxBytes, READ_BYTES_MIN);
   for (;;) {
     const chunk = await readChunk(segment, position, Math.min(want, end - position));
@@ -54,17 +57,18 @@ export async function readSegment(segment: Segment, request: ReadRequest): Promi
       segment.indexes.offsets.distrust();
       return readSegment(segment, { ...request, position: 0, lastOffset: undefined });
     }
-    const skipped = skipBelow(segment, chunk, position, request.offset);
+    const skipped = skipBelow(segment, chunk, { ...request, position, from });
     const rest = chunk.length - skipped;
     const isWhole = rest >= BATCH_OVERHEAD && batchSizeBytes(chunk, skipped) <= rest;
     if (isWhole || (rest === 0 && position + skipped === end)) {
-      return wholeBatches(segment, chunk, { ...request, position, from: skipped });
+      return wholeBatches(segment, chunk, { ...request, position, start: skipped });
     }
     // The batch is larger than the chunk, or starts in its last bytes: read from its start, all of
     // it.
     position += skipped;
     want = Math.max(want, rest >= LOG_OVERHEAD ? batchSizeBytes(chunk, skipped) : READ_BYTES_MIN);
     if (rest === end - position) throw corrupt(segment, position, 'batch cut short');
+    from = -Infinity;
     request = { ...request, lastOffset: undefined }; // what the index said was right
   }
 }
@@ -114,37 +118,76 @@ export async function readChunk(
   return chunk;
 }
 
-/** The place in `chunk` of the first batch that reaches `offset`. */
-function skipBelow(segment: Segment, chunk: Buffer, position: number, offset: number): number {
-  let at = 0;
-  while (chunk.length - at >= BATCH_OVERHEAD && batchLastOffset(chunk, at) < offset) {
+/**
+ * The place in `chunk`, which starts at `position`, of the first batch that reaches `offset`. The
+ * first one in it begins at offset `from` or later.
+ */
+function skipBelow(
+  segment: Segment,
+  chunk: Buffer,
+  request: ReadRequest & { readonly from: number },
+): number {
+  const { offset, position } = request;
+  let { from } = request;
+  let [at, skipped] = [0, -1];
+  let hasOffset = false;
+  while (chunk.length - at >= BATCH_OVERHEAD) {
+    checkOffsets(segment, chunk, { at, position, from });
+    from = batchLastOffset(chunk, at) + 1;
+    if (from > offset) {
+      hasOffset = batchBaseOffset(chunk, at) <= offset;
+      break;
+    }
     const size = batchSizeBytes(chunk, at);
     if (size < BATCH_OVERHEAD) throw corrupt(segment, position + at, 'length field out of range');
     if (size > chunk.length - at) return at;
+    skipped = at;
     at += size;
+  }
+  // No batch has the offset: compaction took it, or the one before says too early an end.
+  if (!hasOffset && skipped >= 0 && offset < segment.nextOffset) {
+    const fault = checkBatch(chunk, skipped, chunk.length);
+    if (fault !== undefined) throw corrupt(segment, position + skipped, fault);
   }
   return at;
 }
 
-/** The whole batches in `chunk` from `from` on, up to the limits. The first one is whole. */
+/**
+ * The base offset stands outside of a batch's checksum: that it fits between the batch before and
+ * the end of the segment is all that can be told of it.
+ */
+function checkOffsets(
+  segment: Segment,
+  chunk: Buffer,
+  place: { readonly at: number; readonly position: number; readonly from: number },
+): void {
+  const { at, position, from } = place;
+  const [baseOffset, lastOffset] = [batchBaseOffset(chunk, at), batchLastOffset(chunk, at)];
+  if (from <= baseOffset && baseOffset <= lastOffset && lastOffset < segment.nextOffset) return;
+  throw corrupt(segment, position + at, 'offsets do not rise');
+}
+
+/** The whole batches in `chunk` from `start` on, up to the limits. The first one is whole. */
 function wholeBatches(
   segment: Segment,
   chunk: Buffer,
-  request: ReadRequest & { readonly from: number },
+  request: ReadRequest & { readonly start: number },
 ): ReadResult {
-  const { from, position, endOffset, maxBytes } = request;
-  let at = from;
+  const { start, position, endOffset, maxBytes } = request;
+  let at = start;
   let nextOffset = request.offset;
   while (chunk.length - at >= BATCH_OVERHEAD) {
+    // Also of the one behind the last: where it begins says whether the last is right.
+    checkOffsets(segment, chunk, { at, position, from: at > start ? nextOffset : -Infinity });
     const size = batchSizeBytes(chunk, at);
-    if (at > from && (at - from + size > maxBytes || size > chunk.length - at)) break;
+    if (at > start && (at - start + size > maxBytes || size > chunk.length - at)) break;
     if (batchBaseOffset(chunk, at) >= endOffset) break;
     const fault = checkBatch(chunk, at, chunk.length);
     if (fault !== undefined) throw corrupt(segment, position + at, fault);
     nextOffset = batchLastOffset(chunk, at) + 1;
     at += size;
   }
-  return { bytes: chunk.subarray(from, at), nextOffset, nextPosition: position + at };
+  return { bytes: chunk.subarray(start, at), nextOffset, nextPosition: position + at };
 }
 
 /** CORRUPT_BATCH for a place in a segment. */

@@ -1,16 +1,18 @@
 import {
+  batchBaseOffset,
   batchSizeBytes,
   checkBatch,
   LOG_OVERHEAD,
   readBatchHeader,
   type BatchFault,
+  type BatchHeader,
 } from '../record/batch.ts';
 import { coordinatorEpochAt, markerTypeAt } from '../record/control.ts';
 import { RecordCursor } from '../record/record-cursor.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { readChunk } from './log-reader.ts';
 import type { ProducerStates } from './producer-states.ts';
-import type { Segment } from './segment.ts';
+import { INT32_MAX, type Segment } from './segment.ts';
 
 /** Why a scan stopped before the end of the file. */
 export type ScanFault = BatchFault | 'offsets do not rise';
@@ -20,6 +22,8 @@ export interface ScanOptions {
   readonly place: RecordPlace;
   readonly indexIntervalBytes: number;
   readonly producers: ProducerStates;
+  /** A batch ends right below, where the segment begins before it: it was durable up to there. */
+  readonly recoveryPoint: number;
   /** The producers know everything below. */
   readonly producersFrom: number;
   readonly nowMs: number;
@@ -49,7 +53,9 @@ export async function scanSegment(
       if (fault !== undefined && isCutByChunk && at > 0 && !isLast) break;
       if (fault !== undefined) return fault;
       const header = readBatchHeader(chunk, at);
-      if (header.baseOffset < segment.nextOffset) return 'offsets do not rise';
+      if (!isInOrder(header, segment, options.recoveryPoint)) return 'offsets do not rise';
+      const isBehindGap = header.baseOffset > segment.nextOffset;
+      if (isBehindGap && reachesNext(chunk, at, header)) return 'offsets do not rise';
       segment.admit(header, options.indexIntervalBytes);
       if (header.producerId >= 0 && header.baseOffset >= options.producersFrom) {
         if (header.isControl) {
@@ -64,6 +70,24 @@ export async function scanSegment(
     segment.writtenBytes = segment.admittedBytes;
   }
   return undefined;
+}
+
+/** Whether a batch may come next, for all that is known: offsets stand outside of the checksum. */
+function isInOrder(
+  { baseOffset, lastOffset }: BatchHeader,
+  segment: Segment,
+  recoveryPoint: number,
+): boolean {
+  const isAcross = segment.nextOffset < recoveryPoint && lastOffset >= recoveryPoint;
+  const isBeyond = lastOffset - segment.baseOffset > INT32_MAX;
+  return baseOffset >= segment.nextOffset && !isAcross && !isBeyond;
+}
+
+/** Whether the batch behind, a sound one, begins within this one: then it is this one that is wrong. */
+function reachesNext(chunk: Buffer, at: number, { sizeBytes, lastOffset }: BatchHeader): boolean {
+  const next = at + sizeBytes;
+  if (checkBatch(chunk, next, chunk.length) !== undefined) return false;
+  return batchBaseOffset(chunk, next) <= lastOffset;
 }
 
 /** A chunk that holds at least the whole first batch, if the file does. */

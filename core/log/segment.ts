@@ -17,7 +17,7 @@ import { OffsetIndex, TimeIndex } from './sparse-index.ts';
 import { encodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
 
 /** Relative offsets and positions are 32-bit numbers in the indexes. */
-const INT32_MAX = 0x7fff_ffff;
+export const INT32_MAX = 0x7fff_ffff;
 
 /** The three lookup structures over a segment. */
 export interface SegmentIndexes {

@@ -13,7 +13,8 @@ const entries: fc.Arbitrary<AbortedTransaction[]> = fc
     return steps.map(([producerId, step, length, ahead]) => {
       lastOffset += step + 1;
       const firstOffset = Math.max(0, lastOffset - length);
-      return { producerId, firstOffset, lastOffset, lastStableOffset: firstOffset + ahead };
+      const lastStableOffset = Math.min(firstOffset + ahead, lastOffset + 1);
+      return { producerId, firstOffset, lastOffset, lastStableOffset };
     });
   });
 
@@ -59,5 +60,6 @@ test('[LOG-INDEX-5] entries that do not rise, or end before they begin, are none
   expect(decoded([two, one])).toBeUndefined();
   expect(decoded([one, one])).toBeUndefined();
   expect(decoded([{ ...one, firstOffset: 6 }])).toBeUndefined();
+  expect(decoded([{ ...one, lastStableOffset: 7 }])).toBeUndefined();
   expect(decodeAbortedTransactions(Buffer.alloc(68))).toBeUndefined(); // zeros of a preallocation
 });

@@ -47,7 +47,9 @@ export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] |
       lastStableOffset: readInt64(bytes, at + 26),
     };
     const previous = entries.at(-1);
-    if (entry.firstOffset > entry.lastOffset) return undefined;
+    if (entry.producerId < 0 || entry.firstOffset > entry.lastOffset) return undefined;
+    // With a higher one readers would not be told of those behind it.
+    if (entry.lastStableOffset > entry.lastOffset + 1) return undefined;
     if (previous !== undefined && previous.lastOffset >= entry.lastOffset) return undefined;
     entries.push(entry);
   }

@@ -27,7 +27,19 @@ const GROUPS: readonly { readonly groupId: string; readonly isolation: Isolation
   { groupId: 'dirty readers', isolation: 'read_uncommitted' },
 ];
 
-function member(stage: Stage, groupId: string, isolationLevel: Isolation): Consumer {
+/** How much a poll takes; the last is for who has to come to an end. */
+const AT_ONCE = [
+  { maxPollRecords: 3, maxPartitionFetchBytes: 300 },
+  { maxPollRecords: 20, maxPartitionFetchBytes: 100_000 },
+  { maxPollRecords: 500, maxPartitionFetchBytes: 100_000 },
+];
+
+function member(
+  stage: Stage,
+  groupId: string,
+  isolationLevel: Isolation,
+  atOnce = pick(stage.random, AT_ONCE),
+): Consumer {
   const { world, life, name, random } = stage;
   const consumer = life.log.consumer({
     groupId,
@@ -37,8 +49,7 @@ function member(stage: Stage, groupId: string, isolationLevel: Isolation): Consu
     heartbeatIntervalMs: 1000,
     sessionTimeoutMs: 10_000,
     maxPollIntervalMs: 10_000,
-    maxPollRecords: pick(random, [3, 20, 500]),
-    maxPartitionFetchBytes: pick(random, [300, 100_000]),
+    ...atOnce,
     metadataMaxAgeMs: 1000,
     // All members of a group must know a common one.
     partitionAssignmentStrategy: pick(random, [
@@ -96,7 +107,7 @@ const DRAINED_AFTER_MS = 60_000;
  */
 export async function copy(stage: Stage, mayFail = true): Promise<void> {
   const { world, life, name, random, isDone } = stage;
-  const consumer = member(stage, 'copiers', 'read_committed');
+  const consumer = member(stage, 'copiers', 'read_committed', mayFail ? undefined : AT_ONCE.at(-1));
   const producer = life.log.producer({
     transactionalId: `copier ${below(random, COPIERS)}`,
     transactionTimeoutMs: 15_000,

@@ -54,6 +54,33 @@ export function nextTurn(): Promise<void> {
   });
 }
 
+/**
+ * Lets time pass on `clock`, in steps, until `done` is settled; returns what came of it.
+ *
+ * @param options.passed is told of each step.
+ */
+export async function pump<T>(
+  clock: ManualClock,
+  done: Promise<T>,
+  options: { readonly stepMs?: number | undefined; passed?: (nowMs: number) => void } = {},
+): Promise<T> {
+  const { stepMs = 5, passed } = options;
+  const state = { isSettled: false };
+  const settled = done.finally(() => {
+    state.isSettled = true;
+  });
+  settled.catch(() => undefined); // its caller has the error
+  const endMs = clock.nowMs() + HANGS_AFTER_MS;
+  while (!state.isSettled) {
+    await nextTurn();
+    await nextTurn();
+    clock.advance(stepMs);
+    passed?.(clock.nowMs());
+    if (clock.nowMs() > endMs) throw new Error(`nothing came of it in ${HANGS_AFTER_MS} ms`);
+  }
+  return settled;
+}
+
 /** What outlives the processes: the disk, the time, and what is known from outside. */
 export class World {
   readonly random: Random;
@@ -110,21 +137,9 @@ export class World {
     return this.isFaulty && error instanceof LogError && STORAGE.has(error.code);
   }
 
-  /** Lets time pass, in steps of `stepMs`, until `done` is settled. */
-  async pump<T>(clock: ManualClock, done: Promise<T>, stepMs = 5): Promise<T> {
-    const state = { isSettled: false };
-    const settled = done.finally(() => {
-      state.isSettled = true;
-    });
-    settled.catch(() => undefined); // its caller has the error
-    const endMs = clock.nowMs() + HANGS_AFTER_MS;
-    while (!state.isSettled) {
-      await nextTurn();
-      await nextTurn();
-      this.advance(clock, stepMs);
-      if (clock.nowMs() > endMs) throw new Error(`nothing came of it in ${HANGS_AFTER_MS} ms`);
-    }
-    return settled;
+  /** As `pump`, on the time of this world. */
+  pump<T>(clock: ManualClock, done: Promise<T>, stepMs?: number): Promise<T> {
+    return pump(clock, done, { stepMs, passed: (nowMs) => (this.#nowMs = nowMs) });
   }
 
   advance(clock: ManualClock, ms: number): void {
