@@ -23,15 +23,12 @@ export function checkOptions<Options extends object>(
   checks: OptionChecks<Options>,
   required: readonly (keyof Options & string)[] = [],
 ): void {
+  checkArgument(what, 'options', options, plain);
   for (const [option, value] of Object.entries(options)) {
     const check = (checks as Record<string, OptionCheck | undefined>)[option];
     if (check === undefined) throw unknownOption(what, option, Object.keys(checks));
     if (value === undefined) continue;
-    const allowed = check(value);
-    if (allowed === undefined) continue;
-    const shown = show(value);
-    const message = `${what}: ${option} must be ${allowed}, not ${shown}`;
-    throw new LogError('INVALID_OPTION', message, { option, value: shown, allowed });
+    checkArgument(what, option, value, check);
   }
   for (const option of required) {
     const value = options[option];
@@ -40,6 +37,24 @@ export function checkOptions<Options extends object>(
     const message = `${what}: ${option} is missing; it must be ${allowed}`;
     throw new LogError('INVALID_OPTION', message, { option, value: show(value), allowed });
   }
+}
+
+/**
+ * Checks one thing that a user handed in.
+ *
+ * @throws LogError INVALID_OPTION with what is allowed.
+ */
+export function checkArgument(
+  what: string,
+  option: string,
+  given: unknown,
+  check: OptionCheck,
+): void {
+  const allowed = check(given);
+  if (allowed === undefined) return;
+  const value = show(given);
+  const message = `${what}: ${option} must be ${allowed}, not ${value}`;
+  throw new LogError('INVALID_OPTION', message, { option, value, allowed });
 }
 
 /** The options that were given: one set to undefined was not, and must not hide its default. */
@@ -59,6 +74,7 @@ function unknownOption(what: string, option: string, known: readonly string[]): 
 export function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'number') return String(value); // JSON has no NaN
   const text = JSON.stringify(value) as string | undefined;
   const shown = text ?? String(value);
   return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
@@ -94,6 +110,27 @@ export const callback: OptionCheck = (value) =>
 /** Accepts any object: what it is used for will show whether it fits. */
 export const instance: OptionCheck = (value) =>
   typeof value === 'object' && value !== null ? undefined : 'an object';
+
+/** Accepts an object that can do these, or a function that can; `what` says what such a one is. */
+export function able(what: string, ...methods: readonly string[]): OptionCheck {
+  return (value) => {
+    const isAble =
+      (typeof value === 'object' || typeof value === 'function') &&
+      value !== null &&
+      methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+    return isAble ? undefined : what;
+  };
+}
+
+/** Accepts a list. */
+export const listOf =
+  (what: string): OptionCheck =>
+  (value) =>
+    Array.isArray(value) ? undefined : `a list of ${what}`;
+
+/** Accepts an object with named fields. */
+export const plain: OptionCheck = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object';
 
 /** Accepts anything. */
 export const anything: OptionCheck = () => undefined;

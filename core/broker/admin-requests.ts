@@ -67,7 +67,10 @@ export class AdminRequests implements AdminApi {
     const results = request.topics.map(({ topic, partitions, config }) => {
       const count = partitions === -1 ? PARTITIONS_DEFAULT : partitions;
       const { topics } = this.#options;
-      return answer({ topic }, () => topics.create(topic, count, config ?? {}, validateOnly));
+      return answer({ topic }, () => {
+        checkNotInternal(topic);
+        return topics.create(topic, count, config ?? {}, validateOnly);
+      });
     });
     return { results: await Promise.all(results) };
   }

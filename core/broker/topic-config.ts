@@ -1,7 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { LogError } from '../errors.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
-import { integer, oneOf, type OptionCheck } from '../options.ts';
+import { integer, oneOf, show, type OptionCheck } from '../options.ts';
 import { CODECS } from '../record/batch.ts';
 import { COMPRESSION_LEVEL_CHECKS } from '../record/compression.ts';
 import type { ConfigChange, ConfigEntry } from './admin-api.ts';
@@ -217,12 +217,13 @@ const TOPIC_NAME_CHARS_MAX = 249;
  */
 export function checkTopicName(topic: string): void {
   let reason: string | undefined;
-  if (topic.length === 0) reason = 'it is empty';
+  if (typeof topic !== 'string') reason = 'it is no string';
+  else if (topic.length === 0) reason = 'it is empty';
   else if (topic === '.' || topic === '..') reason = 'it names a directory';
   else if (topic.length > TOPIC_NAME_CHARS_MAX)
-    reason = `it is longer than ${TOPIC_NAME_CHARS_MAX}`;
+    reason = `it is longer than ${TOPIC_NAME_CHARS_MAX} characters`;
   else if (!/^[\w.-]+$/.test(topic)) reason = 'only a-z A-Z 0-9 . _ - are allowed';
   if (reason === undefined) return;
-  const message = `${JSON.stringify(topic)} cannot name a topic: ${reason}`;
+  const message = `${show(topic)} cannot name a topic: ${reason}`;
   throw new LogError('INVALID_TOPIC', message, { topic, reason });
 }

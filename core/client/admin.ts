@@ -17,7 +17,17 @@ import type {
 import { CONSUMER_PROTOCOL, decodeAssignment } from '../broker/consumer-protocol.ts';
 import { kafkaName, toTopicConfig } from '../broker/topic-config.ts';
 import type { LogConfig } from '../log/log-config.ts';
-import { checkOptions, flag, instance, integer } from '../options.ts';
+import {
+  anything,
+  checkArgument,
+  checkOptions,
+  flag,
+  integer,
+  listOf,
+  plain,
+  text,
+} from '../options.ts';
+import { checkHandle, checkNames, checkOffsets, checkPlace, checkPlaces } from './arguments.ts';
 import type { AnyTopic } from './topic.ts';
 import {
   alterGroupOffsets,
@@ -99,6 +109,11 @@ export class Admin {
    * @throws LogError TOPIC_ALREADY_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_CONFIG
    */
   async createTopic(topic: string, options: CreateTopicOptions = {}): Promise<void> {
+    checkOptions('createTopic', options, {
+      partitions: anything,
+      config: plain,
+      validateOnly: flag,
+    });
     const { partitions = -1, config = {}, validateOnly = false } = options;
     const topics = [{ topic, partitions, config: toTopicConfig(config) }];
     throwFirst((await this.#api.createTopics({ topics, validateOnly })).results);
@@ -110,6 +125,7 @@ export class Admin {
    * @throws LogError PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG
    */
   async ensureTopic(topic: AnyTopic): Promise<number> {
+    checkHandle('ensureTopic', topic);
     return ensureTopic(this.#api, topic);
   }
 
@@ -130,6 +146,7 @@ export class Admin {
     count: number,
     options: { readonly validateOnly?: boolean } = {},
   ): Promise<void> {
+    checkArgument('createPartitions', 'topic', topic, text);
     checkOptions('createPartitions', options, { validateOnly: flag });
     const { validateOnly = false } = options;
     const request = { topics: [{ topic, count }], validateOnly };
@@ -138,6 +155,7 @@ export class Admin {
 
   /** Deletes topics with all their records. @throws LogError UNKNOWN_TOPIC_OR_PARTITION */
   async deleteTopics(topics: readonly string[]): Promise<void> {
+    checkNames('deleteTopics', 'topics', topics);
     throwFirst((await this.#api.deleteTopics({ topics })).results);
   }
 
@@ -150,6 +168,7 @@ export class Admin {
 
   /** @throws LogError UNKNOWN_TOPIC_OR_PARTITION */
   async describeTopics(topics: readonly string[]): Promise<readonly TopicMetadata[]> {
+    checkNames('describeTopics', 'topics', topics);
     const described = (await this.#api.metadata({ topics })).topics;
     throwFirst(described);
     return described;
@@ -161,6 +180,7 @@ export class Admin {
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
    */
   async describeConfigs(topic: string): Promise<readonly ConfigEntry[]> {
+    checkArgument('describeConfigs', 'topic', topic, text);
     const { results } = await this.#api.describeConfigs({ topics: [topic] });
     throwFirst(results);
     return results[0]?.configs ?? [];
@@ -178,11 +198,12 @@ export class Admin {
    * await admin.alterConfigs('orders', { set: { retentionMs: 60_000 }, delete: ['segmentMs'] });
    */
   async alterConfigs(topic: string, changes: AlterConfigs): Promise<void> {
+    checkArgument('alterConfigs', 'topic', topic, text);
     checkOptions('alterConfigs', changes, {
-      set: instance,
-      delete: instance,
-      append: instance,
-      subtract: instance,
+      set: plain,
+      delete: listOf('names'),
+      append: plain,
+      subtract: plain,
       validateOnly: flag,
     });
     const { set = {}, append = {}, subtract = {}, validateOnly = false } = changes;
@@ -200,6 +221,7 @@ export class Admin {
 
   /** The first and the next offset of each partition of a topic. */
   async offsets(topic: string): Promise<{ partition: number; earliest: number; latest: number }[]> {
+    checkArgument('offsets', 'topic', topic, text);
     const [described] = await this.describeTopics([topic]);
     const places = Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({
       topic,
@@ -226,11 +248,13 @@ export class Admin {
   async deleteRecords(
     partitions: readonly (TopicPartition & { readonly offset: number })[],
   ): Promise<void> {
+    checkOffsets('deleteRecords', partitions, integer(-1));
     throwFirst((await this.#api.deleteRecords({ partitions })).results);
   }
 
   /** How many bytes each partition takes on the disk; default: of all topics, internal ones too. */
   async describeLogDirs(topics?: readonly string[]): Promise<readonly LogDirDescription[]> {
+    if (topics !== undefined) checkNames('describeLogDirs', 'topics', topics);
     const request = topics === undefined ? {} : { topics };
     return (await this.#api.describeLogDirs(request)).directories;
   }
@@ -239,12 +263,13 @@ export class Admin {
   async listGroups(
     options: { readonly states?: readonly GroupState[] } = {},
   ): Promise<readonly GroupListing[]> {
-    checkOptions('listGroups', options, { states: instance });
+    checkOptions('listGroups', options, { states: listOf('states') });
     return (await this.#api.listGroups(options)).groups;
   }
 
   /** A group with its members and what each of them reads. @throws LogError GROUP_ID_NOT_FOUND */
   async describeGroup(groupId: string): Promise<ConsumerGroupDescription> {
+    checkArgument('describeGroup', 'groupId', groupId, text);
     const { members, ...group } = await describeGroup(this.#api, groupId);
     const isConsumers = group.protocolType === CONSUMER_PROTOCOL;
     return {
@@ -263,6 +288,7 @@ export class Admin {
    *   deleted, the others are.
    */
   async deleteGroups(groupIds: readonly string[]): Promise<void> {
+    checkNames('deleteGroups', 'groupIds', groupIds);
     throwFirst((await this.#api.deleteGroups({ groupIds })).results);
   }
 
@@ -272,6 +298,7 @@ export class Admin {
    * @throws LogError GROUP_ID_NOT_FOUND
    */
   async listGroupOffsets(groupId: string): Promise<readonly GroupOffset[]> {
+    checkArgument('listGroupOffsets', 'groupId', groupId, text);
     return listGroupOffsets(this.#api, groupId);
   }
 
@@ -291,6 +318,7 @@ export class Admin {
     groupId: string,
     request: AlterGroupOffsets,
   ): Promise<readonly AlteredOffset[]> {
+    checkArgument('alterGroupOffsets', 'groupId', groupId, text);
     return alterGroupOffsets(this.#api, groupId, request, this.#clock.nowMs());
   }
 
@@ -302,6 +330,8 @@ export class Admin {
    *   GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP for a group of others than consumers
    */
   async deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<void> {
+    checkArgument('deleteGroupOffsets', 'groupId', groupId, text);
+    checkPlaces('deleteGroupOffsets', partitions);
     throwFirst((await this.#api.offsetDelete({ groupId, partitions })).results);
   }
 
@@ -310,8 +340,8 @@ export class Admin {
     options: ListTransactionsRequest = {},
   ): Promise<readonly TransactionListing[]> {
     checkOptions('listTransactions', options, {
-      states: instance,
-      producerIds: instance,
+      states: listOf('states'),
+      producerIds: listOf('producer ids'),
       durationMs: integer(0),
     });
     return (await this.#api.listTransactions(options)).transactions;
@@ -319,6 +349,7 @@ export class Admin {
 
   /** How a transactional id stands. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
   async describeTransaction(transactionalId: string): Promise<TransactionDescription> {
+    checkArgument('describeTransaction', 'transactionalId', transactionalId, text);
     const request = { transactionalIds: [transactionalId] };
     const { transactions } = await this.#api.describeTransactions(request);
     throwFirst(transactions);
@@ -334,12 +365,14 @@ export class Admin {
    *   transactional id would commit the rest of it; INVALID_PRODUCER_EPOCH: nothing was aborted.
    */
   async abortTransaction(which: AbortTransaction): Promise<void> {
+    checkArgument('abortTransaction', 'which', which, plain);
     if ('transactionalId' in which) {
       const { transactionalId } = which;
       const { timeoutMs } = await this.describeTransaction(transactionalId);
       await this.#api.initProducerId({ transactionalId, transactionTimeoutMs: timeoutMs });
       return;
     }
+    checkPlace('abortTransaction', which, 'which');
     const { producerId, producerEpoch, topic, partition } = which;
     const markers = [{ producerId, producerEpoch, partitions: [{ topic, partition }] }];
     throwFirst((await this.#api.writeTxnMarkers({ markers })).results);
@@ -352,6 +385,7 @@ export class Admin {
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
    */
   async describeProducers(place: TopicPartition): Promise<readonly ProducerDescription[]> {
+    checkPlace('describeProducers', place, 'place');
     const { partitions } = await this.#api.describeProducers({ partitions: [place] });
     throwFirst(partitions);
     return partitions[0]?.producers ?? [];

@@ -4,6 +4,8 @@ import { partitionKey } from '../broker/checkpoint-file.ts';
 import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { checkArgument, integer } from '../options.ts';
+import { checkPlace, checkPlaces } from './arguments.ts';
 import { Fetcher, type FetcherOptions, type Position } from './fetcher.ts';
 import { HeldRecords } from './held-records.ts';
 import type { PartitionRecords } from './partition-records.ts';
@@ -76,6 +78,7 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
   }
 
   position(place: TopicPartition): number | undefined {
+    checkPlace('position', place);
     return this.#fetcher.find(place)?.offset;
   }
 
@@ -116,23 +119,22 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
 
   /** @throws LogError NOT_ASSIGNED, INVALID_OPTION for what is no offset. */
   seek(place: TopicPartition, offset: number): void {
+    checkPlace('seek', place);
+    checkArgument('seek', 'offset', offset, integer(0));
     const { isPaused } = this.#find(place);
-    if (!Number.isSafeInteger(offset) || offset < 0) {
-      const details = { option: 'offset', value: String(offset), allowed: 'an integer, 0 or more' };
-      const message = `seek: offset must be ${details.allowed}, not ${details.value}`;
-      throw new LogError('INVALID_OPTION', message, details);
-    }
     const { topic, partition } = place;
     this.#readFrom({ topic, partition, offset, isPaused });
   }
 
   /** @throws LogError NOT_ASSIGNED: then none of them is paused. */
   pause(places: readonly TopicPartition[]): void {
+    checkPlaces('pause', places);
     for (const found of places.map((place) => this.#find(place))) found.isPaused = true;
   }
 
   /** @throws LogError NOT_ASSIGNED: then none of them is resumed. */
   resume(places: readonly TopicPartition[]): void {
+    checkPlaces('resume', places);
     const found = places.map((place) => this.#find(place));
     if (!found.some(({ isPaused }) => isPaused)) return;
     for (const each of found) each.isPaused = false;
@@ -177,7 +179,9 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
     const { topic, partition } = place;
     const found = this.#fetcher.find(place) ?? this.#unplaced.get(partitionKey(topic, partition));
     if (found !== undefined) return found;
-    const message = `this consumer does not read ${topic}-${partition}`;
+    const message =
+      `this consumer does not read ${topic}-${partition}; its assignment says what it reads, ` +
+      'from its first poll on';
     throw new LogError('NOT_ASSIGNED', message, { topic, partition });
   }
 

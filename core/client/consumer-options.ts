@@ -1,17 +1,22 @@
 import type { Clock } from '../clock.ts';
 import type { IsolationLevel } from '../broker/broker-api.ts';
+import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
 import {
-  anything,
+  able,
+  checkArgument,
   checkOptions,
   flag,
   given,
   integer,
+  listOf,
   oneOf,
+  plain,
   text,
   type OptionChecks,
 } from '../options.ts';
+import { checkHandle, signalLike, waitMs } from './arguments.ts';
 import { rangeAssignor, type Assignor } from './assignors.ts';
 import type { AutoOffsetReset } from './start-offsets.ts';
 import { cooperativeStickyAssignor } from './sticky-assignor.ts';
@@ -79,6 +84,29 @@ export interface PollOptions {
   readonly signal?: AbortSignal;
 }
 
+/** For `checkOptions`. */
+export const POLL_CHECKS: OptionChecks<PollOptions> = { maxWaitMs: waitMs, signal: signalLike };
+
+/** The group of a consumer. @throws LogError NOT_SUBSCRIBED where it has none. */
+export function groupIdOf({ groupId }: { readonly groupId?: string | undefined }): string {
+  if (groupId !== undefined) return groupId;
+  const message = 'the consumer has no groupId, for which offsets would be committed';
+  throw new LogError('NOT_SUBSCRIBED', message, {});
+}
+
+/** @throws LogError INVALID_OPTION unless they say what to read. */
+export function checkAssignments(given: unknown): void {
+  checkArgument('assign', 'assignments', given, listOf('{ topic, partition }'));
+  for (const [index, each] of (given as unknown[]).entries()) {
+    const at = `assignments[${index}]`;
+    checkArgument('assign', at, each, plain);
+    const { topic, partition, offset = 0 } = each as Record<string, unknown>;
+    checkHandle('assign', topic, `${at}.topic`);
+    checkArgument('assign', `${at}.partition`, partition, integer(0));
+    checkArgument('assign', `${at}.offset`, offset, integer(0));
+  }
+}
+
 const MIB = 1024 * 1024;
 
 /** Kafka's defaults, but for `autoOffsetReset`. */
@@ -116,6 +144,8 @@ function isReset(value: unknown): boolean {
   return isKnown && others.length === 0 && Number.isSafeInteger(ms) && (ms as number) >= 0;
 }
 
+const isAssignor = (value: unknown): boolean => able('', 'assign')(value) === undefined;
+
 const CHECKS: OptionChecks<ConsumerOptions> = {
   autoOffsetReset: (value) => (isReset(value) ? undefined : ALLOWED_RESETS),
   autoCommitIntervalMs: integer(0),
@@ -134,9 +164,11 @@ const CHECKS: OptionChecks<ConsumerOptions> = {
   metadataMaxAgeMs: integer(0),
   offsetOutOfRange: oneOf('reset', 'fail'),
   partitionAssignmentStrategy: (value) =>
-    Array.isArray(value) && value.length > 0 ? undefined : 'a list of assignors',
+    Array.isArray(value) && value.length > 0 && value.every(isAssignor)
+      ? undefined
+      : 'a list of assignors, such as [rangeAssignor]',
   sessionTimeoutMs: integer(1),
-  signal: anything,
+  signal: signalLike,
 };
 
 /** The options with the defaults filled in. */

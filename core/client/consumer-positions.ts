@@ -1,15 +1,19 @@
 import type { Observable } from 'rxjs';
 import type {
   BrokerApi,
+  CommittedOffset,
   IsolationLevel,
   OffsetSpec,
   TopicPartition,
 } from '../broker/broker-api.ts';
 import { partitionKey } from '../broker/checkpoint-file.ts';
 import type { Clock } from '../clock.ts';
+import { checkArgument, integer } from '../options.ts';
+import { checkPlaces } from './arguments.ts';
 import type { AssignedPartitions, OffsetReset } from './assigned-partitions.ts';
 import { repeated } from './repeated.ts';
-import { listedOffsets } from './start-offsets.ts';
+import { groupIdOf } from './consumer-options.ts';
+import { committedOffsets, listedOffsets } from './start-offsets.ts';
 
 /** How far a consumer is behind the end of a partition. */
 export interface PartitionLag extends TopicPartition {
@@ -21,6 +25,7 @@ interface ConsumerPositionsOptions {
   readonly api: BrokerApi;
   readonly clock: Clock;
   readonly isolationLevel: IsolationLevel;
+  readonly groupId: string | undefined;
   readonly partitions: AssignedPartitions<{ readonly offset: number }>;
   /** Aborts when the consumer ends. */
   readonly ended: AbortSignal;
@@ -107,18 +112,20 @@ export class ConsumerPositions {
   /**
    * The first offset that can be read of each partition, by partition key.
    *
-   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
    */
-  beginningOffsets(places: readonly TopicPartition[]): Promise<Map<string, number>> {
+  async beginningOffsets(places: readonly TopicPartition[]): Promise<Map<string, number>> {
+    checkPlaces('beginningOffsets', places);
     return this.#offsetsAt(places, 'earliest');
   }
 
   /**
    * The offset behind the last record that this reader sees of each partition, by partition key.
    *
-   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
    */
-  endOffsets(places: readonly TopicPartition[]): Promise<Map<string, number>> {
+  async endOffsets(places: readonly TopicPartition[]): Promise<Map<string, number>> {
+    checkPlaces('endOffsets', places);
     return this.#offsetsAt(places, 'latest');
   }
 
@@ -126,13 +133,28 @@ export class ConsumerPositions {
    * The offset of the first record stamped `timestampMs` (milliseconds since 1970) or later of each
    * partition, by partition key; missing where there is none.
    *
-   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
    */
-  offsetsForTimes(
+  async offsetsForTimes(
     places: readonly TopicPartition[],
     timestampMs: number,
   ): Promise<Map<string, number>> {
+    checkPlaces('offsetsForTimes', places);
+    checkArgument('offsetsForTimes', 'timestampMs', timestampMs, integer(0));
     return this.#offsetsAt(places, { timestampMs });
+  }
+
+  /**
+   * What the group has committed for the partitions, by partition key (`orders-0`); missing where
+   * it has not.
+   *
+   * @throws LogError NOT_SUBSCRIBED without a groupId.
+   */
+  async committed(places: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
+    checkPlaces('committed', places);
+    const request = { groupId: groupIdOf(this.#options), places, requireStable: false };
+    const { found } = await committedOffsets(this.#options.api, request);
+    return found;
   }
 
   /** How far the consumer is behind, now, in each partition that it reads. */
@@ -146,10 +168,12 @@ export class ConsumerPositions {
 
   /** The same at once and every `everyMs` milliseconds, until the consumer is closed. */
   lag$(everyMs = 1000): Observable<PartitionLag[]> {
+    checkArgument('lag$', 'everyMs', everyMs, integer(1));
     return repeated(() => this.lag(), { ...this.#options, everyMs });
   }
 
   async #seekTo(places: readonly TopicPartition[], spec: 'earliest' | 'latest'): Promise<void> {
+    checkPlaces(spec === 'earliest' ? 'seekToBeginning' : 'seekToEnd', places);
     for (const place of places) this.#partitions.check(place);
     const offsets = await this.#offsetsAt(places, spec);
     for (const place of places) {

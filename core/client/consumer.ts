@@ -2,16 +2,16 @@ import { Observable } from 'rxjs';
 import { sleep, systemClock, type Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import { stderrLogger } from '../logger.ts';
+import { checkOptions } from '../options.ts';
 import { systemRandom } from '../random.ts';
-import type {
-  BrokerApi,
-  CommittedOffset,
-  GroupMember,
-  TopicPartition,
-} from '../broker/broker-api.ts';
+import type { BrokerApi, GroupMember, TopicPartition } from '../broker/broker-api.ts';
+import { checkOffsets, checkPlace } from './arguments.ts';
 import { AssignedPartitions } from './assigned-partitions.ts';
 import {
+  checkAssignments,
   consumerSettings,
+  groupIdOf,
+  POLL_CHECKS,
   type Assignment,
   type ConsumerEnvironment,
   type ConsumerOptions,
@@ -23,8 +23,13 @@ import { ConsumerRecord, type RecordOf } from './consumer-record.ts';
 import { GroupMembership } from './group-membership.ts';
 import { OffsetCommitter, type OffsetToCommit } from './offset-committer.ts';
 import type { PartitionRecords } from './partition-records.ts';
-import { Rebalancer, type Rebalance, type RebalanceCallbacks } from './rebalancer.ts';
-import { committedOffsets } from './start-offsets.ts';
+import {
+  CALLBACK_CHECKS,
+  Rebalancer,
+  type Rebalance,
+  type RebalanceCallbacks,
+} from './rebalancer.ts';
+import { SoleReader } from './sole-reader.ts';
 import { Subscription } from './subscription.ts';
 import type { AnyTopic, TopicPattern } from './topic.ts';
 import type { GroupMetadata } from './transaction.ts';
@@ -44,7 +49,6 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   extends ConsumerPositions
   implements AsyncDisposable
 {
-  readonly #api: BrokerApi;
   readonly #clock: Clock;
   readonly #options: ConsumerSettings;
   readonly #partitions: AssignedPartitions<R>;
@@ -56,9 +60,10 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   #source: 'subscribe' | 'assign' | undefined;
   /** True when what is to be read was changed, until the next look at what there is. */
   #isChanged = false;
-  /** What reads now; a second reader is refused. */
-  #reader: string | undefined;
+  readonly #reader = new SoleReader();
   #closing: Promise<void> | undefined;
+  /** True when it is closed: until then its callbacks may commit. */
+  #isClosed = false;
   /** Ends what waits when the consumer is closed or told to stop. */
   readonly #ended: AbortController;
 
@@ -77,8 +82,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       return new ConsumerRecord(subscription.handle(topic)!, partition, cursor) as R;
     });
     const ended = new AbortController();
-    super({ api, clock, isolationLevel, partitions, ended: ended.signal });
-    this.#api = api;
+    super({ api, clock, isolationLevel, groupId, partitions, ended: ended.signal });
     this.#clock = clock;
     this.#options = all;
     this.#subscription = subscription;
@@ -144,6 +148,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     topics: readonly AnyTopic[] | TopicPattern<unknown, unknown>,
     callbacks?: RebalanceCallbacks,
   ): this {
+    this.#checkOpen();
+    if (callbacks !== undefined) checkOptions('subscribe', callbacks, CALLBACK_CHECKS);
     const wasSubscribed = this.#source === 'subscribe';
     this.#subscription.replace(topics);
     const mayStay = (place: TopicPartition) => wasSubscribed && this.#subscription.has(place.topic);
@@ -184,6 +190,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   async assign<T extends AnyTopic>(
     assignments: readonly Assignment<T>[],
   ): Promise<Consumer<RecordOf<T>>> {
+    this.#checkOpen();
+    checkAssignments(assignments);
     await this.unsubscribe();
     this.#source = 'assign';
     this.#subscription.replace(assignments.map(({ topic }) => topic));
@@ -214,7 +222,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    *   ever: another consumer has the `groupInstanceId`; CONCURRENT_POLL, NOT_SUBSCRIBED.
    */
   poll(options: PollOptions = {}): Promise<R[]> {
-    return this.#alone('poll', async () => {
+    return this.#reader.run('poll', async () => {
+      checkOptions('poll', options, POLL_CHECKS);
       const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
       const records: R[] = [];
       const { maxPollRecords } = this.#options;
@@ -239,7 +248,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    * @throws LogError as `poll`.
    */
   pollBatches(options: PollOptions = {}): Promise<PartitionRecords[]> {
-    return this.#alone('pollBatches', async () => {
+    return this.#reader.run('pollBatches', async () => {
+      checkOptions('pollBatches', options, POLL_CHECKS);
       const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
       const mayRead = await this.#fill(deadlineMs, options.signal);
       return mayRead ? this.#partitions.takeAll() : [];
@@ -254,7 +264,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
     const { signal, maxPollRecords } = this.#options;
-    this.#beginReading('iteration');
+    this.#reader.begin('iteration');
     try {
       for (;;) {
         try {
@@ -276,7 +286,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
         }
       }
     } finally {
-      this.#reader = undefined;
+      this.#reader.end();
     }
   }
 
@@ -296,7 +306,9 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    *   OFFSET_METADATA_TOO_LARGE, KAFKA_STORAGE_ERROR, DISK_FULL. None of them is committed then.
    */
   async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
-    this.#groupId(); // or there is nobody to commit for
+    this.#checkOpen();
+    groupIdOf(this.#options); // or there is nobody to commit for
+    if (offsets !== undefined) checkOffsets('commit', offsets);
     if (this.#source === 'subscribe') this.#membership?.checkSeat();
     // Who neither subscribed nor assigned commits for the group from outside.
     if (this.#source !== undefined) for (const each of offsets ?? []) this.#partitions.check(each);
@@ -308,24 +320,13 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    *
    * @throws LogError as `commit`.
    */
-  commitRecord(
+  async commitRecord(
     record: Pick<R, 'topic' | 'partition' | 'offset'>,
     options: { readonly metadata?: string } = {},
   ): Promise<void> {
+    checkPlace('commitRecord', record, 'record');
     const { topic, partition, offset } = record;
-    return this.commit([{ topic, partition, offset: offset + 1, ...options }]);
-  }
-
-  /**
-   * What the group has committed for the partitions, by partition key (`orders-0`); missing where
-   * it has not.
-   *
-   * @throws LogError NOT_SUBSCRIBED without a groupId.
-   */
-  async committed(places: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
-    const request = { groupId: this.#groupId(), places, requireStable: false };
-    const { found } = await committedOffsets(this.#api, request);
-    return found;
+    await this.commit([{ topic, partition, offset: offset + 1, ...options }]);
   }
 
   /**
@@ -335,6 +336,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    *   without a seat.
    */
   groupMetadata(): GroupMetadata {
+    this.#checkOpen();
     return this.#member();
   }
 
@@ -365,6 +367,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     } catch (error) {
       if (!LogError.is(error, 'CLOSED')) throw error;
     } finally {
+      this.#isClosed = true;
       this.#partitions.resets.complete();
       this.#rebalancer?.complete();
     }
@@ -374,21 +377,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     this.#ended.abort();
   };
 
-  #beginReading(operation: string): void {
-    if (this.#reader !== undefined) {
-      const message = `${operation} while the consumer's ${this.#reader} is under way`;
-      throw new LogError('CONCURRENT_POLL', message, { operation });
-    }
-    this.#reader = operation;
-  }
-
-  async #alone<T>(operation: string, read: () => Promise<T>): Promise<T> {
-    this.#beginReading(operation);
-    try {
-      return await read();
-    } finally {
-      this.#reader = undefined;
-    }
+  #checkOpen(): void {
+    if (this.#isClosed) throw this.#endError();
   }
 
   #checkRunning(signal?: AbortSignal): void {
@@ -481,18 +471,13 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     return true;
   }
 
-  #groupId(): string {
-    const { groupId } = this.#options;
-    if (groupId !== undefined) return groupId;
-    const message = 'the consumer has no groupId, so it has no committed offsets';
-    throw new LogError('NOT_SUBSCRIBED', message, {});
-  }
-
   /** Who commits: the member, or for partitions assigned by hand nobody in particular. */
   #member(): GroupMember {
     const membership = this.#source === 'subscribe' ? this.#membership : undefined;
     membership?.checkSeat();
-    return membership?.member ?? { groupId: this.#groupId(), memberId: '', generation: -1 };
+    return (
+      membership?.member ?? { groupId: groupIdOf(this.#options), memberId: '', generation: -1 }
+    );
   }
 }
 

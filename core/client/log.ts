@@ -5,11 +5,19 @@ import { Broker } from '../broker/broker.ts';
 import type { BrokerApi } from '../broker/broker-api.ts';
 import { LogError } from '../errors.ts';
 import { stderrLogger, type Logger } from '../logger.ts';
-import { checkOptions, instance, type OptionChecks } from '../options.ts';
+import {
+  able,
+  anything,
+  checkArgument,
+  checkOptions,
+  text,
+  type OptionChecks,
+} from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
 import { Admin } from './admin.ts';
+import { checkHandle, clockLike, loggerLike, randomLike } from './arguments.ts';
 import type { ConsumerEnvironment, ConsumerOptions } from './consumer-options.ts';
 import type { RecordOf } from './consumer-record.ts';
 import { Consumer } from './consumer.ts';
@@ -26,10 +34,10 @@ export interface OpenLogOptions {
 }
 
 const CHECKS: OptionChecks<OpenLogOptions> = {
-  logger: instance,
-  clock: instance,
-  random: instance,
-  fileSystem: instance,
+  logger: loggerLike,
+  clock: clockLike,
+  random: randomLike,
+  fileSystem: able('a file system', 'open', 'readFile', 'list'),
 };
 
 /** An open log: the door to producers, consumers and administration. Made by `openLog`. */
@@ -66,11 +74,15 @@ export class Log implements AsyncDisposable {
   /**
    * What is written to a topic from now on, as it happens; for looking at, not for processing: a
    * subscriber that is slower than the log makes it wait, and nothing is remembered.
+   *
+   * @throws LogError INVALID_OPTION for what is no topic; the rest goes to the subscriber.
    */
   tail$<T extends AnyTopic>(
     topic: T,
     options: Pick<ConsumerOptions, 'isolationLevel' | 'autoOffsetReset'> = {},
   ): Observable<RecordOf<T>> {
+    checkHandle('tail$', topic);
+    checkOptions('tail$', options, { isolationLevel: anything, autoOffsetReset: anything });
     return new Observable((subscriber) => {
       const stop = new AbortController();
       const consumer = this.consumer({
@@ -112,12 +124,13 @@ export class Log implements AsyncDisposable {
  * process has a log open at a time.
  *
  * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED with the owner's pid, CORRUPT_BATCH and
- *   CORRUPT_FILE with the place, UNKNOWN_OPTION
+ *   CORRUPT_FILE with the place, UNKNOWN_OPTION, INVALID_OPTION
  *
  * @example
  * await using log = await openLog('./data');
  */
 export async function openLog(directory: string, options: OpenLogOptions = {}): Promise<Log> {
+  checkArgument('openLog', 'directory', directory, text);
   checkOptions('openLog', options, CHECKS);
   const { logger = stderrLogger, clock = systemClock, random = systemRandom } = options;
   const { fileSystem = nodeFileSystem } = options;

@@ -1,9 +1,11 @@
 import { systemClock, type Clock, type Timer } from '../clock.ts';
 import { asError, LogError } from '../errors.ts';
 import { stderrLogger, type Logger } from '../logger.ts';
+import { callback as aFunction, checkArgument } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
 import { compressionLevel } from '../record/compression.ts';
 import type { BrokerApi, TopicPartition } from '../broker/broker-api.ts';
+import { checkHandle, checkIterable } from './arguments.ts';
 import { Interceptors } from './producer-interceptor.ts';
 import type { ProducerMetrics } from './producer-metrics.ts';
 import {
@@ -16,7 +18,7 @@ import type { ProducerRecord, RecordMetadata, SendCallback } from './producer-re
 import { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
 import { ensureTopic } from './topic-metadata.ts';
-import { TopicWriter } from './topic-writer.ts';
+import { TopicWriter, writeRecord } from './topic-writer.ts';
 import { Transaction } from './transaction.ts';
 
 /**
@@ -96,6 +98,7 @@ export class Producer implements AsyncDisposable {
     callback?: SendCallback,
   ): Promise<RecordMetadata> | undefined {
     if (callback !== undefined) {
+      checkArgument('send', 'callback', callback, aFunction);
       this.#begin(topic, record, this.#answerTo(callback, topic.name));
       return undefined;
     }
@@ -113,13 +116,12 @@ export class Producer implements AsyncDisposable {
     topic: Topic<K, V>,
     records: Iterable<ProducerRecord<K, V>> | AsyncIterable<ProducerRecord<K, V>>,
   ): Promise<number> {
-    this.#checkUsable();
+    checkIterable('sendAll', records);
     const writer = await this.writer(topic);
     let count = 0;
     let failure: LogError | undefined;
     const add = (record: ProducerRecord<K, V>): boolean => {
-      const { key = null, value, timestampMs, headers, partition } = record;
-      const used = writer.write(key, value, timestampMs, headers, partition);
+      const used = writeRecord(writer, record);
       if (used.watcher !== add) {
         used.watcher = add; // once a batch is enough: it fails as a whole
         used.awaitNewest(ignore, (error) => (failure ??= error));
@@ -147,6 +149,7 @@ export class Producer implements AsyncDisposable {
    *   PRODUCER_FENCED when another producer has taken the transactional id; nothing was committed.
    */
   async transaction<R>(write: (transaction: Transaction) => R | Promise<R>): Promise<R> {
+    checkArgument('transaction', 'write', write, aFunction);
     const transaction = await this.beginTransaction();
     let result: R;
     try {
@@ -173,7 +176,7 @@ export class Producer implements AsyncDisposable {
       throw new LogError('NO_TRANSACTION', message, { operation: 'beginTransaction' });
     }
     if (this.#isBeginning || this.#transaction?.isOpen === true) {
-      const reason = 'another transaction of this producer is open';
+      const reason = 'another transaction of this producer is open; commit or abort it first';
       const details = { transactionalId, state: 'Ongoing', reason };
       throw new LogError('INVALID_TXN_STATE', `${transactionalId}: ${reason}`, details);
     }
@@ -202,9 +205,11 @@ export class Producer implements AsyncDisposable {
    * writes to the partitions that there are now; `writer` says anew which, once in
    * `metadataMaxAgeMs`.
    *
-   * @throws LogError PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG
+   * @throws LogError PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG, INVALID_OPTION, CLOSED
    */
-  writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
+  async writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
+    this.#checkUsable();
+    checkHandle('producer', topic);
     const nowMs = this.#clock.monotonicMs();
     let known = this.#writers.get(topic.name);
     if (known === undefined || nowMs - known.sinceMs >= this.#options.metadataMaxAgeMs) {
@@ -212,16 +217,15 @@ export class Producer implements AsyncDisposable {
       this.#writers.set(topic.name, known);
       known.writer.catch(() => this.#writers.delete(topic.name)); // the next call tries again
     }
-    return (known.writer as Promise<TopicWriter<K, V>>).then((made) => made.for(topic));
+    return (await known.writer).for(topic);
   }
 
   /**
    * The partitions of a topic as they are known now; it is created if there is none.
    *
-   * @throws LogError as `writer`, and CLOSED
+   * @throws LogError as `writer`
    */
   async partitionsFor<K, V>(topic: Topic<K, V>): Promise<readonly TopicPartition[]> {
-    this.#checkUsable();
     const { partitions } = await this.writer(topic);
     return Array.from({ length: partitions }, (_, partition) => ({ topic: topic.name, partition }));
   }
@@ -269,6 +273,7 @@ export class Producer implements AsyncDisposable {
       if (!LogError.is(error, 'CLOSED')) throw error;
     } finally {
       await this.#sender.flush();
+      this.#sender.end(new LogError('CLOSED', 'the producer is closed', { what: 'the producer' }));
     }
   }
 
@@ -329,7 +334,6 @@ export class Producer implements AsyncDisposable {
     this.#waitingCount++;
     let endTurn = ignore;
     try {
-      this.#checkUsable();
       const writer = await this.writer(topic);
       const sinceMs = this.#writers.get(topic.name)?.sinceMs ?? -Infinity;
       this.#ready.set(topic, { writer, sinceMs });
@@ -446,10 +450,10 @@ interface Answer {
 /** Writes a record and promises its answer. Throws what is wrong with the record. */
 function write<K, V>(
   writer: TopicWriter<K, V>,
-  { key = null, value, timestampMs, headers, partition }: ProducerRecord<K, V>,
+  record: ProducerRecord<K, V>,
   { resolve, reject }: Answer,
 ): void {
-  const batch = writer.write(key, value, timestampMs, headers, partition);
+  const batch = writeRecord(writer, record);
   batch.awaitNewest((offset) => {
     const { topic, partition: chosen } = batch.queue;
     resolve({ topic, partition: chosen, offset });

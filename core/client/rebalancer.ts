@@ -4,6 +4,7 @@ import type { TopicPartition } from '../broker/broker-api.ts';
 import { sleep, type Clock, type Timer } from '../clock.ts';
 import { asLogError, LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { callback, type OptionChecks } from '../options.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
 import type { GroupMembership, Seat } from './group-membership.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
@@ -30,6 +31,13 @@ export interface RebalanceCallbacks {
    */
   readonly onLost?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
 }
+
+/** For `checkOptions`. */
+export const CALLBACK_CHECKS: OptionChecks<RebalanceCallbacks> = {
+  onRevoked: callback,
+  onAssigned: callback,
+  onLost: callback,
+};
 
 /** A new generation of the group: what this member has now, and what has changed for it. */
 export interface Rebalance {
@@ -267,12 +275,12 @@ export class Rebalancer {
 
   async #tell(
     name: keyof RebalanceCallbacks,
-    callback: RebalanceCallbacks['onRevoked'],
+    call: RebalanceCallbacks['onRevoked'],
     places: readonly TopicPartition[],
   ): Promise<void> {
     this.#isTelling = true;
     try {
-      await callback?.(places);
+      await call?.(places);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `${name} failed: ${reason}; the rebalance has gone on, and the seat is kept`;

@@ -3,6 +3,8 @@ import type { Clock, Timer } from '../clock.ts';
 export interface SendScheduleOptions {
   readonly clock: Clock;
   readonly lingerMs: number;
+  readonly retryBackoffMs: number;
+  readonly retryBackoffMaxMs: number;
   /** Sends what is ready; never throws. */
   readonly send: () => void;
 }
@@ -19,6 +21,8 @@ export class SendSchedule {
   #linger: Timer | undefined;
   /** Runs after a failure that may pass. */
   #backoff: Timer | undefined;
+  /** Failures that may pass, one after the other, since something last succeeded. */
+  #failureCount = 0;
   /** Set while a transaction is being ended: what is added meanwhile is not of it. */
   #isHeld = false;
   /** Something asked for a send meanwhile. */
@@ -62,13 +66,21 @@ export class SendSchedule {
     return !this.#isPaused;
   }
 
-  /** Sends nothing for `delayMs`. */
-  backOff(delayMs: number): void {
+  /** Sends nothing for a while: twice as long after each further failure. */
+  backOff(): void {
+    const { clock, retryBackoffMs, retryBackoffMaxMs } = this.#options;
+    const delayMs = Math.min(retryBackoffMs * 2 ** this.#failureCount, retryBackoffMaxMs);
+    this.#failureCount++;
     this.#backoff?.cancel();
     this.#wasRequested = true;
-    this.#backoff = this.#options.clock.setTimer(delayMs, () => {
+    this.#backoff = clock.setTimer(delayMs, () => {
       this.endBackoff();
     });
+  }
+
+  /** Says that something succeeded: the next wait is a short one again. */
+  noteSuccess(): void {
+    this.#failureCount = 0;
   }
 
   endBackoff(): void {

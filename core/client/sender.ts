@@ -62,8 +62,6 @@ export class Sender {
   #inFlightCount = 0;
   /** How many flushes wait: nothing lingers then. */
   #flushCount = 0;
-  /** Failures that may pass, one after the other, since something last succeeded. */
-  #failureCount = 0;
   readonly #session: ProducerSession;
   /** Set when a batch was refused for good: sequences are renewed once nothing is in flight. */
   #mustRenew = false;
@@ -72,13 +70,13 @@ export class Sender {
   #transaction: OpenTransaction | undefined;
 
   constructor(options: SenderOptions) {
-    const { clock, lingerMs, bufferMemory, deliveryTimeoutMs, api } = options;
+    const { clock, bufferMemory, deliveryTimeoutMs, api } = options;
     const { transactionalId = null, transactionTimeoutMs } = options;
     this.#options = options;
     this.#session = new ProducerSession(api, { transactionalId, transactionTimeoutMs });
     this.#timeout = new DeliveryTimeout(clock, deliveryTimeoutMs);
     this.#buffer = new SendBuffer(bufferMemory);
-    this.#schedule = new SendSchedule({ clock, lingerMs, send: () => void this.#send() });
+    this.#schedule = new SendSchedule({ ...options, send: () => void this.#send() });
   }
 
   get bufferedBytes(): number {
@@ -114,6 +112,7 @@ export class Sender {
 
   /** The open batch of a partition; `startBatch` makes another. */
   startBatch(queue: PartitionQueue): OpenBatch {
+    if (this.#fatal !== undefined) throw this.#fatal;
     this.sealBatch(queue);
     const batch = new OpenBatch(queue, this.#options.batchSize);
     queue.open = batch;
@@ -184,6 +183,11 @@ export class Sender {
     } finally {
       this.#flushCount--;
     }
+  }
+
+  /** Refuses all from here on; what was added before is not concerned. */
+  end(reason: LogError): void {
+    this.#fatal ??= reason;
   }
 
   /** Gets the producer's identity, fencing those before it; once. */
@@ -395,15 +399,9 @@ export class Sender {
   #answered(batches: readonly SentBatch[], failure: LogError | undefined): void {
     for (const queue of new Set(batches.map((batch) => batch.queue))) queue.requestCount--;
     this.#buffer.changed();
-    if (failure === undefined) this.#failureCount = 0;
-    if (failure?.retriable === true && this.#ready.size > 0) this.#backOff();
+    if (failure === undefined) this.#schedule.noteSuccess();
+    if (failure?.retriable === true && this.#ready.size > 0) this.#schedule.backOff();
     else if (this.#ready.size > 0 || this.#mustRenew) this.#requestSend();
-  }
-
-  #backOff(): void {
-    const { retryBackoffMs, retryBackoffMaxMs } = this.#options;
-    this.#schedule.backOff(Math.min(retryBackoffMs * 2 ** this.#failureCount, retryBackoffMaxMs));
-    this.#failureCount++;
   }
 
   /** Ends a batch: answered, to be sent again, or failed. */
@@ -480,7 +478,7 @@ export class Sender {
     if (error.retriable) {
       for (const queue of this.#ready) this.#failLate(queue, error);
       this.#buffer.changed();
-      this.#backOff();
+      this.#schedule.backOff();
       return;
     }
     if (error.fatal) this.#fatal ??= error;

@@ -94,7 +94,7 @@ test('[GROUP-22] who does not come back within its session is gone for good', as
   expect(await describeGroup(last)).toEqual({ state: 'Empty', members: [] });
 });
 
-test('[GROUP-22] others are gone with their process; a static member gets their share', async () => {
+test('[GROUP-22] others are gone with their process; a static one gets their share', async () => {
   const fileSystem = new MemoryFileSystem();
   const log = await open(fileSystem);
   await log.admin().ensureTopic(spread);

@@ -1,6 +1,7 @@
 import type { BrokerApi, TopicPartition } from '../broker/broker-api.ts';
 import type { Clock } from '../clock.ts';
 import { allPartitions } from './assignors.ts';
+import { checkHandles } from './arguments.ts';
 import { PartitionWatch } from './partition-watch.ts';
 import { countPartitions, ensureTopic } from './topic-metadata.ts';
 import type { AnyTopic, TopicPattern } from './topic.ts';
@@ -40,12 +41,19 @@ export class Subscription {
     return this.#handles.get(topic);
   }
 
-  /** Takes these topics, or those that match, instead of what was before. */
+  /**
+   * Takes these topics, or those that match, instead of what was before.
+   *
+   * @throws LogError INVALID_OPTION: what was before stays.
+   */
   replace(topics: readonly AnyTopic[] | TopicPattern<unknown, unknown>): void {
-    this.#handles.clear();
-    this.#pattern = 'pattern' in topics ? topics : undefined;
+    const pattern = isPattern(topics) ? topics : undefined;
+    const named = isPattern(topics) ? [] : topics;
+    checkHandles('subscribe', named);
+    this.#pattern = pattern;
     this.#lookedMs = -Infinity;
-    if (!('pattern' in topics)) for (const topic of topics) this.#handles.set(topic.name, topic);
+    this.#handles.clear();
+    for (const topic of named) this.#handles.set(topic.name, topic);
   }
 
   /**
@@ -100,6 +108,10 @@ export class Subscription {
   hasChanged(): Promise<boolean> {
     return this.#watch.hasChanged();
   }
+}
+
+function isPattern(topics: unknown): topics is TopicPattern<unknown, unknown> {
+  return (topics as Partial<TopicPattern<unknown, unknown>> | null)?.pattern instanceof RegExp;
 }
 
 /** Of a pattern: a topic that is gone must not be made again. */

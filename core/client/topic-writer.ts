@@ -1,9 +1,11 @@
 import { asError, LogError } from '../errors.ts';
 import type { Clock } from '../clock.ts';
+import { show } from '../options.ts';
 import type { Random } from '../random.ts';
 import { NO_HEADERS, type Headers } from '../record/record.ts';
 import { NO_ROOM } from '../serde/serde.ts';
 import type { OpenBatch, PartitionQueue } from './accumulator.ts';
+import { checkHandle, headersFault, recordError } from './arguments.ts';
 import { partitionOfKey, type Partitioner, type PartitionStrategy } from './partitioner.ts';
 import type { Interceptors } from './producer-interceptor.ts';
 import type { ProducerRecord } from './producer-record.ts';
@@ -25,6 +27,24 @@ export interface TopicWriterOptions {
 const KEY_SCRATCH_BYTES = 1024;
 /** 2^52: from there on the distance between two timestamps is not exact. */
 const TIMESTAMP_MS_MAX = 2 ** 52;
+
+/**
+ * Writes a record as users hand it in.
+ *
+ * @throws LogError as `TopicWriter.write`, INVALID_OPTION for what is no record.
+ */
+export function writeRecord<K, V>(
+  writer: TopicWriter<K, V>,
+  record: ProducerRecord<K, V>,
+): OpenBatch {
+  // What has no fields is found out by taking them: a check would cost each record.
+  try {
+    const { key = null, value, timestampMs, headers, partition } = record;
+    return writer.write(key, value, timestampMs, headers, partition);
+  } catch (cause) {
+    throw recordError(writer.topic.name, record, cause);
+  }
+}
 
 /**
  * Writes the records of one topic into the open batches of its partitions: the way in without an
@@ -62,6 +82,7 @@ export class TopicWriter<K, V> {
    */
   for<K2, V2>(topic: Topic<K2, V2>): TopicWriter<K2, V2> {
     if ((topic as unknown) === this.topic) return this as unknown as TopicWriter<K2, V2>;
+    checkHandle('writer.for', topic);
     const { name, partitions: expected } = topic;
     if (expected !== undefined && expected !== this.partitions) {
       throw partitionMismatch(name, expected, this.partitions);
@@ -135,8 +156,9 @@ export class TopicWriter<K, V> {
     headers: Headers,
     partition: number | undefined,
   ): OpenBatch {
-    if (!(timestampMs >= -1 && timestampMs <= TIMESTAMP_MS_MAX))
+    if (!(Number.isInteger(timestampMs) && timestampMs >= -1 && timestampMs <= TIMESTAMP_MS_MAX))
       throw this.#badTimestamp(timestampMs);
+    if (headers !== NO_HEADERS) this.#checkHeaders(headers);
     const keyEnd = key === null ? 0 : this.#serializeKey(key);
     const keyBytes = key === null ? null : this.#key;
     if (partition === undefined && this.#isSticky(key)) {
@@ -271,7 +293,7 @@ export class TopicWriter<K, V> {
   #badPartition(partition: unknown): LogError {
     const { partitions } = this;
     const { name } = this.topic;
-    const message = `topic ${name} has partitions 0 to ${partitions - 1}, not ${String(partition)}`;
+    const message = `topic ${name} has partitions 0 to ${partitions - 1}, not ${show(partition)}`;
     return new LogError('INVALID_PARTITIONS', message, {
       topic: name,
       partitions: Number(partition),
@@ -279,10 +301,21 @@ export class TopicWriter<K, V> {
     });
   }
 
+  #checkHeaders(headers: Headers): void {
+    const fault = headersFault(headers);
+    if (fault === undefined) return;
+    const topic = this.topic.name;
+    const message =
+      `the headers of a record for ${topic} must be a list of { key, value } with a string and a ` +
+      `Uint8Array or null, and ${fault}`;
+    throw new LogError('SERIALIZATION_FAILED', message, { topic, field: 'headers' });
+  }
+
   #badTimestamp(timestampMs: number): LogError {
     const topic = this.topic.name;
     const message =
-      `${timestampMs} is no timestamp for ${topic}: ` + 'milliseconds since 1970 are wanted';
+      `${show(timestampMs)} is no timestamp for ${topic}: ` +
+      'it must be whole milliseconds since 1970, such as Date.now()';
     return new LogError('INVALID_TIMESTAMP', message, { topic, partition: -1, timestampMs });
   }
 }

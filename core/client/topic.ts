@@ -1,8 +1,8 @@
-import { LogError } from '../errors.ts';
-import { checkOptions, integer, instance, show, type OptionChecks } from '../options.ts';
+import { checkArgument, checkOptions, integer, plain, type OptionChecks } from '../options.ts';
 import type { LogConfig } from '../log/log-config.ts';
-import { toLogConfig, toTopicConfig } from '../broker/topic-config.ts';
+import { checkTopicName, toLogConfig, toTopicConfig } from '../broker/topic-config.ts';
 import type { Serde } from '../serde/serde.ts';
+import { serdeLike } from './arguments.ts';
 
 /** How a topic is to be, and how its keys and values become bytes. */
 export interface TopicOptions<K, V> {
@@ -42,10 +42,10 @@ export interface TopicPattern<K, V> {
 }
 
 const CHECKS: OptionChecks<TopicOptions<unknown, unknown>> = {
-  key: instance,
-  value: instance,
+  key: serdeLike,
+  value: serdeLike,
   partitions: integer(1, 10_000),
-  config: instance,
+  config: plain,
 };
 
 /**
@@ -53,10 +53,12 @@ const CHECKS: OptionChecks<TopicOptions<unknown, unknown>> = {
  *
  * @example
  * const orders = topic('orders', { key: string(), value: json<Order>(), partitions: 4 });
- * @throws LogError UNKNOWN_OPTION, INVALID_OPTION, INVALID_CONFIG
+ * @throws LogError INVALID_TOPIC for a name that is none, UNKNOWN_OPTION, INVALID_OPTION,
+ *   INVALID_CONFIG
  */
 export function topic<K, V>(name: string, options: TopicOptions<K, V>): Topic<K, V> {
-  checkOptions(`topic ${name}`, options, CHECKS);
+  checkTopicName(name);
+  checkOptions(`topic ${name}`, options, CHECKS, ['key', 'value']);
   const { key, value, partitions, config = {} } = options;
   toLogConfig(toTopicConfig(config));
   return { name, key, value, partitions, config };
@@ -74,11 +76,9 @@ export function topicPattern<K, V>(
   pattern: RegExp,
   options: Pick<TopicOptions<K, V>, 'key' | 'value'>,
 ): TopicPattern<K, V> {
-  if (!(pattern instanceof RegExp)) {
-    const details = { option: 'pattern', value: show(pattern), allowed: 'a regular expression' };
-    const message = `topicPattern: pattern must be ${details.allowed}, not ${details.value}`;
-    throw new LogError('INVALID_OPTION', message, details);
-  }
+  checkArgument('topicPattern', 'pattern', pattern, (given) =>
+    given instanceof RegExp ? undefined : 'a regular expression',
+  );
   const { key, value } = CHECKS;
   checkOptions(`topicPattern ${String(pattern)}`, options, { key, value }, ['key', 'value']);
   // With the flags g or y it would remember where it stopped, and look there the next time.

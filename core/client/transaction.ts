@@ -1,10 +1,12 @@
 import { present } from '../assert.ts';
 import { asError, LogError } from '../errors.ts';
+import { checkArgument, text } from '../options.ts';
 import type { BrokerApi, CommittedOffset } from '../broker/broker-api.ts';
+import { checkHandle, checkIterable, checkOffsets } from './arguments.ts';
 import type { ProducerRecord } from './producer-record.ts';
 import type { Sender } from './sender.ts';
 import type { Topic } from './topic.ts';
-import type { TopicWriter } from './topic-writer.ts';
+import { writeRecord, type TopicWriter } from './topic-writer.ts';
 
 export interface TransactionOptions {
   readonly api: BrokerApi;
@@ -99,8 +101,10 @@ export class Transaction {
         'use "await tx.sendAll(topic, records)"';
       throw new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes: bufferMemory });
     }
-    const writer = this.#writers.get(topic.name);
+    // A look at the whole handle would cost each record; here it may be nothing at all.
+    const writer = this.#writers.get((topic as Topic<K, V> | undefined)?.name ?? '');
     if (writer === undefined) {
+      checkHandle('send', topic);
       this.#waiting.push({ topic, record });
       this.#resolving ??= this.#resolve();
       return;
@@ -113,6 +117,7 @@ export class Transaction {
     topic: Topic<K, V>,
     records: Iterable<ProducerRecord<K, V>> | AsyncIterable<ProducerRecord<K, V>>,
   ): Promise<number> {
+    checkIterable('sendAll', records);
     const { sender } = this.#options;
     const writer = await this.writer(topic);
     let count = 0;
@@ -134,6 +139,7 @@ export class Transaction {
   /** A writer for one topic, as `producer.writer`; what it writes belongs to this transaction. */
   async writer<K, V>(topic: Topic<K, V>): Promise<TopicWriter<K, V>> {
     this.#checkOpen('writer');
+    checkHandle('writer', topic);
     await this.#resolving; // keeps the order of what was sent before
     let known = this.#writers.get(topic.name);
     if (known === undefined) {
@@ -170,8 +176,10 @@ export class Transaction {
     group: GroupMetadata | string,
   ): Promise<void> {
     this.#checkOpen('sendOffsets');
+    checkOffsets('sendOffsets', offsets);
     const { api, transactionalId, sender } = this.#options;
     const member = { ...NOBODY, ...(typeof group === 'string' ? { groupId: group } : group) };
+    checkArgument('sendOffsets', 'groupId', member.groupId, text);
     const producer = { transactionalId, ...present(sender.identity, 'a transaction has an owner') };
     this.#hasOffsets = true;
     await api.addOffsetsToTxn({ ...producer, groupId: member.groupId });
@@ -285,9 +293,4 @@ export class Transaction {
     const message = `the transaction has ended; ${operation} needs an open one`;
     throw new LogError('NO_TRANSACTION', message, { operation });
   }
-}
-
-function writeRecord<K, V>(writer: TopicWriter<K, V>, record: ProducerRecord<K, V>): void {
-  const { key = null, value, timestampMs, headers, partition } = record;
-  writer.write(key, value, timestampMs, headers, partition);
 }

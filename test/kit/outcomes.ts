@@ -1,0 +1,38 @@
+import { LogError } from '../../core/errors.ts';
+
+/** What the compiler would refuse. */
+export const wrong = (value: unknown): never => value as never;
+
+/** Makes the calls one after the other; says what became of each, for a snapshot to be read. */
+export async function outcomes(calls: Readonly<Record<string, () => unknown>>): Promise<string> {
+  const lines: string[] = [];
+  for (const [name, call] of Object.entries(calls)) {
+    lines.push(name, ...wrapped(await outcome(call)));
+  }
+  return `\n${lines.join('\n')}\n`;
+}
+
+/** In lines of at most 90 characters; none of the words is longer here, but for names. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  let line = ' ';
+  for (const word of text.split(' ')) {
+    if (line.length + word.length > 89) {
+      lines.push(line);
+      line = '   ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+async function outcome(call: () => unknown): Promise<string> {
+  try {
+    await call();
+    return 'fine';
+  } catch (error) {
+    return error instanceof LogError
+      ? `${error.code}: ${error.message}`
+      : `NOT CODED: ${String(error)}`;
+  }
+}
