@@ -1,6 +1,7 @@
 /**
  * Looks for what happens once in a million times: simulated crashes of the log, and of all that
- * works on it, under ever new seeds, then clients that are killed a thousand times. Takes hours; ends at the first failure,
+ * works on it, under ever new seeds, each failure of the disk, each flipped byte, then clients that
+ * are killed a thousand times. Takes hours; ends at the first failure,
  * which names its seed. `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
  */
 import { spawnSync } from 'node:child_process';
@@ -61,6 +62,8 @@ for (let [done, seed] = [0, firstSeed]; done < crashes; seed++) {
   done += run('test/simulation/simulation.test.ts', runs);
   console.log(`${done.toLocaleString('en')} simulated crashes, seeds ${firstSeed} to ${seed}`);
 }
+run('test/simulation/failing-operations.test.ts', { FAULT_STRIDE: '1' });
+run('test/simulation/flipped-bytes.test.ts', { FLIP_STRIDE: '1' });
 if (kills > 0) run('test/crash/clients.test.ts', { KILLS: String(kills), SEED: String(firstSeed) });
 rmSync(directory, { recursive: true, force: true });
 console.log(`done: ${kills.toLocaleString('en')} kills`);

@@ -30,6 +30,17 @@ test('[STORAGE-17] a directory has one owner, whose pid others are told', async 
   )();
 });
 
+test('[STORAGE-17] a failure to give back has a code', async () => {
+  const fileSystem = await machine();
+  const release = await lockDirectory(fileSystem, '/d', 'one');
+  for (const kind of ['size', 'remove']) {
+    fileSystem.fail({ at: (operation) => operation.kind === kind, code: 'EIO' });
+    expect(await codeOf(release())).toBe('KAFKA_STORAGE_ERROR');
+  }
+  await release();
+  expect(await fileSystem.list('/d')).toEqual([]);
+});
+
 test('[STORAGE-17] giving back twice does not take the lock of another', async () => {
   const fileSystem = await machine();
   const release = await lockDirectory(fileSystem, '/d', 'one');

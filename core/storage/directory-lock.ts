@@ -48,7 +48,11 @@ export async function lockDirectory(
     }
     throw storageFailure(lock, 'create', cause);
   }
-  return () => giveBack(fileSystem, lock, token);
+  return async () => {
+    await giveBack(fileSystem, lock, token).catch((cause: unknown) => {
+      throw storageFailure(lock, 'remove', cause);
+    });
+  };
 }
 
 /**

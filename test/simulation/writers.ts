@@ -36,10 +36,14 @@ function pause({ life, random }: Stage, limitMs = 40): Promise<void> {
   return sleep(life.clock, below(random, limitMs));
 }
 
-/** Sends to `events` with acks all: what is acknowledged is there for good, once. */
+/**
+ * Sends to `events`. What is acknowledged with acks all is there for good, once; with acks 1 nobody
+ * knows, and what groups read of it is made durable by their commits.
+ */
 export async function writeEvents(stage: Stage): Promise<void> {
   const { world, life, name, random, isDone } = stage;
-  const producer = producerOf(stage);
+  const acks = random.next() < 0.7 ? 'all' : 1;
+  const producer = producerOf(stage, { acks });
   while (!isDone()) {
     const sends = Array.from({ length: 1 + below(random, 8) }, async () => {
       const partition = below(random, world.models.eventPartitions);
@@ -48,7 +52,7 @@ export async function writeEvents(stage: Stage): Promise<void> {
       operation.sent(record);
       try {
         const { offset } = await producer.send(events, { value: record.value, partition });
-        if (life.isOver()) return;
+        if (life.isOver() || acks === 1) return;
         record.offset = offset;
         operation.end('ok');
       } catch (error) {
