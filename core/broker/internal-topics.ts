@@ -26,3 +26,6 @@ export const INTERNAL_TOPIC_CONFIG: TopicConfig = {
   'cleanup.policy': 'compact',
   'segment.bytes': String(100 * 1024 * 1024),
 };
+
+/** Where a Kafka controller keeps what `topics.json` is here: no topic of anybody's. */
+export const METADATA_TOPIC = '__cluster_metadata';

@@ -23,7 +23,7 @@ import type { TopicPartition } from './broker-api.ts';
 import { newUuid, partitionMetadata, topicIdIn } from './data-directory.ts';
 import { partitionKey } from './checkpoint-file.ts';
 import { Checkpoints, type ReadCheckpoints } from './checkpoints.ts';
-import { INTERNAL_TOPIC_CONFIG, isInternal } from './internal-topics.ts';
+import { INTERNAL_TOPIC_CONFIG, isInternal, METADATA_TOPIC } from './internal-topics.ts';
 import { checkTopicConfig, checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
 
@@ -61,9 +61,6 @@ const NO_CHECKPOINTS: ReadCheckpoints = {
   logStarts: new Map(),
   cleanedOffsets: new Map(),
 };
-
-/** Where a Kafka controller keeps what `topics.json` is here: no topic of anybody's. */
-const METADATA_TOPIC = '__cluster_metadata';
 
 /**
  * The topics of a data directory. The list in `topics.json` is what counts: it is written before a

@@ -7,6 +7,7 @@ import {
   RECOVERY_POINT_FILE,
 } from '../broker/checkpoints.ts';
 import { CLEAN_SHUTDOWN_FILE, clusterIdIn, META_FILE } from '../broker/data-directory.ts';
+import { METADATA_TOPIC } from '../broker/internal-topics.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { readTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
 import { LogError } from '../errors.ts';
@@ -143,6 +144,7 @@ async function findPartitions(
   for (const { name, isDirectory } of await fileSystem.list(directory)) {
     const place = partitionOfDirectory(name);
     if (!isDirectory || place === undefined || name.endsWith(DELETE_DIRECTORY_SUFFIX)) continue;
+    if (place.topic === METADATA_TOPIC) continue;
     if (only !== undefined && name !== only) continue;
     const path = join(directory, name);
     if (await isPartition(fileSystem, path)) found.push({ ...place, directory: path });

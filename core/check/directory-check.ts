@@ -7,6 +7,7 @@ import {
   RECOVERY_POINT_FILE,
 } from '../broker/checkpoints.ts';
 import { partitionMetadata } from '../broker/data-directory.ts';
+import { INTERNAL_TOPIC_CONFIG, isInternal } from '../broker/internal-topics.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { toLogConfig, type TopicConfig } from '../broker/topic-config.ts';
 import { encodeTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
@@ -81,7 +82,7 @@ async function checkPartition(
     fileSystem: files,
     directory,
     place: { topic, partition: number },
-    config: configOf(listed),
+    config: configOf(topic, listed),
     recoveryPoint,
     recordedHighWatermark: root.highWatermarks.get(key) ?? -1,
     isClean: root.isClean && root.recoveryPoints.has(key),
@@ -101,8 +102,9 @@ async function checkPartition(
 }
 
 /** The settings of a topic; unknown ones are reported elsewhere, and the default here. */
-function configOf(listed: ListedTopic | undefined): LogConfig {
-  return listed === undefined ? LOG_CONFIG_DEFAULTS : toLogConfig(knownConfig(listed.config));
+function configOf(topic: string, listed: ListedTopic | undefined): LogConfig {
+  if (listed !== undefined) return toLogConfig(knownConfig(listed.config));
+  return isInternal(topic) ? toLogConfig(INTERNAL_TOPIC_CONFIG) : LOG_CONFIG_DEFAULTS;
 }
 
 function knownConfig(config: TopicConfig): TopicConfig {
@@ -214,7 +216,7 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
     if (recoveryPoint > 0) {
       const file = join(directory, offsetName(0) + LOG_SUFFIX);
       mends.unshift({ kind: 'write', file, content: hole(0, recoveryPoint) });
-      const { indexIntervalBytes: intervalBytes } = configOf(topic);
+      const { indexIntervalBytes: intervalBytes } = configOf(topic.name, topic);
       mends.push({ kind: 'reindex', file, intervalBytes });
     }
     const what = `the partition is missing; it had records up to offset ${recoveryPoint}`;

@@ -10,6 +10,17 @@ export interface IndexFault {
   readonly what: string;
 }
 
+/** An index without the zeros that Kafka makes room with, and which a killed broker leaves. */
+function withoutRoom(bytes: Buffer, entryBytes: number): Buffer {
+  let end = bytes.length;
+  while (end > entryBytes && bytes[end - 1] === 0) end--;
+  // The zeros at the end of an entry are its own.
+  const length = Math.ceil(end / entryBytes) * entryBytes;
+  const isEmpty =
+    length === entryBytes && bytes.length > length && !bytes.subarray(0, length).some(Boolean);
+  return isEmpty ? bytes.subarray(0, 0) : bytes.subarray(0, Math.min(length, bytes.length));
+}
+
 /** What has been read of the log when the entries are counted. */
 interface Scanned {
   /** The file ends with half an entry only because it is being written. */
@@ -26,7 +37,7 @@ class Entries {
   fault: IndexFault | undefined;
 
   constructor(bytes: Buffer, entryBytes: number, suffix: string) {
-    this.#bytes = bytes;
+    this.#bytes = withoutRoom(bytes, entryBytes);
     this.#entryBytes = entryBytes;
     this.#suffix = suffix;
   }

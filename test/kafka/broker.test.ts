@@ -1,13 +1,16 @@
-import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   bytes,
   openLog,
   topic as topicOf,
+  verifyLog,
   type ConsumerRecord,
   type IsolationLevel,
   type Log,
+  type Problem,
   type ProducerIdentity,
+  type Verification,
 } from 'millrace';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PlainRecord } from '../../core/record/records.suite.ts';
@@ -20,6 +23,7 @@ import { keptDirectory } from './kept-directory.ts';
 import { LogPlayer } from './log-player.ts';
 import { KafkaPlayer, type Step } from './player.ts';
 import { plainSteps, randomSteps } from './steps.ts';
+import { takeOver } from './take-over.ts';
 
 /** What a Kafka broker wrote, as our log reads it. */
 const directory = keptDirectory();
@@ -111,6 +115,10 @@ async function found(log: Log, name: string, level: IsolationLevel): Promise<Pla
 
 function expected(history: History, name: string, level: IsolationLevel): PlainRecord[][] {
   return [0, 1].map((partition) => history.expected({ topic: name, partition }, level));
+}
+
+function problemsOf({ problems, partitions }: Verification): Problem[] {
+  return [...problems, ...partitions.flatMap((each) => each.problems)];
 }
 
 async function checkOffsets(log: Log, history: History): Promise<void> {
@@ -235,7 +243,9 @@ function filesOf(data: string, suffix: string): string[] {
 
 describe('a broker that was killed', () => {
   let log: Log;
+  let before: Verification;
   beforeAll(async () => {
+    before = await verifyLog(crashed.data);
     log = await openLog(crashed.data);
   });
   afterAll(() => log.close());
@@ -243,6 +253,11 @@ describe('a broker that was killed', () => {
   test.each(LEVELS)(`[KAFKA-3] each record is read %s (seed ${SEED})`, async (level) => {
     expect(await found(log, 'first', level)).toEqual(expected(stopped.history, 'first', level));
     expect(await found(log, 'second', level)).toEqual(expected(crashed.history, 'second', level));
+  });
+
+  test('[KAFKA-3] [VERIFY-1] verify finds no problem in what brokers leave', async () => {
+    expect(problemsOf(before)).toEqual([]);
+    expect(problemsOf(await verifyLog(stopped.data))).toEqual([]);
   });
 
   test('[KAFKA-3] committed offsets are those of the groups', async () => {
@@ -263,6 +278,26 @@ describe('a broker that was killed', () => {
     for (const { transaction } of open) transaction!.outcome = 'abort';
     const level = 'read_committed';
     expect(await found(log, 'second', level)).toEqual(expected(crashed.history, 'second', level));
+  });
+
+  test('[KAFKA-6] what is written next has the newest leader epoch', async () => {
+    await log.producer().send(handle('first'), { value: Buffer.from('next'), partition: 0 });
+    await log.close();
+    const directory = join(crashed.data, 'first-0');
+    const lines = readFileSync(join(directory, 'leader-epoch-checkpoint'), 'utf8').trim();
+    const newest = Number(lines.split('\n').at(-1)?.split(' ')[0]);
+    expect(newest).toBeGreaterThan(0); // it was its second life
+    const dump = await dumpLog(filesOf(crashed.data, '.log'), '--deep-iteration');
+    expect(dump.complaints).toEqual([]);
+    const ofPartition = dump.files.filter(({ file }) => file.startsWith(directory));
+    const batches = ofPartition.flatMap(({ lines: all }) =>
+      [...all.join('\n').matchAll(/partitionLeaderEpoch: (\d+)/g)].map(([, epoch]) =>
+        Number(epoch),
+      ),
+    );
+    expect(batches).toEqual([...batches].sort((a, b) => a - b));
+    expect([batches[0], batches.at(-1)]).toEqual([0, newest]);
+    expect(problemsOf(await verifyLog(crashed.data))).toEqual([]);
   });
 });
 
@@ -344,26 +379,4 @@ async function makeTopics(broker: KafkaBroker): Promise<void> {
     { do: 'producer', producer: 'any', ...kind },
     { do: 'offset', group: 'any', ...place, offset: 0, metadata: '' },
   ]);
-}
-
-/** Puts the partitions of our directory in the place of the broker's. */
-function takeOver(ours: string, theirs: string): void {
-  for (const { name, isDirectory } of entriesOf(ours)) {
-    if (/-offset-checkpoint$|^[.]kafka_cleanshutdown$/.test(name))
-      cpSync(join(ours, name), join(theirs, name));
-    if (!isDirectory) continue;
-    for (const file of entriesOf(join(theirs, name))) {
-      if (file.name !== 'partition.metadata') rmSync(join(theirs, name, file.name));
-    }
-    for (const file of entriesOf(join(ours, name))) {
-      const to = join(theirs, name, file.name);
-      if (file.name !== 'partition.metadata') cpSync(join(ours, name, file.name), to);
-    }
-  }
-}
-
-function entriesOf(path: string): { name: string; isDirectory: boolean }[] {
-  return readdirSync(path, { withFileTypes: true }).map((entry) => {
-    return { name: entry.name, isDirectory: entry.isDirectory() };
-  });
 }

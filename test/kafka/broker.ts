@@ -85,7 +85,7 @@ interface Settings {
   readonly data: string;
 }
 
-/** As small as a broker can be; records of any age stay. */
+/** As small as a broker can be; records of any age stay, and what is due is compacted at once. */
 function settings({ port, controllerPort, data }: Settings): string {
   return `process.roles=broker,controller
 node.id=1
@@ -96,6 +96,7 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=${data}
 log.retention.ms=-1
+log.cleaner.backoff.ms=100
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 offsets.topic.num.partitions=1
