@@ -14,11 +14,17 @@ import {
   SWAP_SUFFIX,
   TRANSACTION_INDEX_SUFFIX,
 } from './file-names.ts';
-import { loadScanned, loadSealed, type LoadedSegment, type LoadOptions } from './load-segment.ts';
+import {
+  loadScanned,
+  loadSealed,
+  type LoadedSegment,
+  type LoadOptions,
+  type SegmentFiles,
+} from './load-segment.ts';
 import { corrupt } from './log-reader.ts';
 import { decodeSnapshot } from './producer-snapshot.ts';
 import { ProducerStates } from './producer-states.ts';
-import type { ScanFault } from './segment-scan.ts';
+import type { ScanFault, ScanOptions } from './segment-scan.ts';
 import { closeAll } from './segment-list.ts';
 import { Segment } from './segment.ts';
 import { namesIn, offsetsOf, settleSwaps } from './swap.ts';
@@ -106,20 +112,11 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     const endOffset = bases[index + 1];
     const known = aborted?.get(baseOffset) ?? [];
     const kept = known.filter(({ lastOffset }) => lastOffset < producersFrom);
-    const files = { baseOffset, names, aborted: kept };
-    // One that ends right there was perhaps still appended to at the checkpoint, and the time entry
-    // that closed it is lost: its end is read.
-    const isSealed = endOffset !== undefined && endOffset < scanFrom;
-    const { segment, hasStaleIndexes, fault } = isSealed
-      ? await loadSealed(options, files, { ...scan, endOffset })
-      : await loadScanned(options, files, scan);
+    const files = { baseOffset, names, aborted: kept, endOffset };
+    const { segment, hasStaleIndexes, fault } = await loadSegment(options, files, scan);
     segments.push(segment);
-    if (endOffset !== undefined && segment.nextOffset > endOffset) {
-      throw corrupt(segment, segment.writtenBytes, 'offsets do not rise');
-    }
     const isStale = hasStaleIndexes || aborted === undefined || kept.length < known.length;
     if (isStale) repairs.push(() => segment.trimIndexes());
-    if (endOffset !== undefined && !isSealed) segment.closeTimeIndex();
     if (fault === undefined) continue;
     tornTail = tornTailOf(segment, fault);
     if (endOffset !== undefined || segment.nextOffset < recoveryPoint) {
@@ -149,6 +146,27 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     repairs.splice(0, repairs.length, () => removeSegments(options, removed));
   }
   return { segments, producers, logStartOffset, tornTail, repairs };
+}
+
+/** Loads a segment; `endOffset` is where the next one begins. */
+async function loadSegment(
+  options: LoadOptions,
+  { endOffset, ...files }: SegmentFiles & { readonly endOffset: number | undefined },
+  scan: ScanOptions & { readonly scanFrom: number },
+): Promise<LoadedSegment> {
+  if (endOffset === undefined) return loadScanned(options, files, scan);
+  // One that ends right at the recovery point was perhaps still appended to at the checkpoint, and
+  // the time entry that closed it is lost: its end is read.
+  const isSealed = endOffset < scan.scanFrom;
+  const loaded = isSealed
+    ? await loadSealed(options, files, { ...scan, endOffset })
+    : await loadScanned(options, files, scan);
+  const { segment } = loaded;
+  if (segment.nextOffset > endOffset) {
+    throw corrupt(segment, segment.writtenBytes, 'offsets do not rise');
+  }
+  if (!isSealed) segment.closeTimeIndex();
+  return loaded;
 }
 
 /** The aborted transactions by segment; undefined when a file that lists them is damaged. */

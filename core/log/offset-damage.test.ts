@@ -37,7 +37,7 @@ async function readAll(fileSystem: MemoryFileSystem): Promise<unknown> {
   }
 }
 
-test('[LOG-15] an offset of a batch that was changed is noticed, outside of the checksum too', async () => {
+test('[LOG-15] a changed offset of a batch is noticed, outside of the checksum too', async () => {
   const whole = await closedLog();
   expect(await readAll(whole.kill())).toHaveLength(18);
   const names = (await whole.list(directory)).map(({ name }) => name);

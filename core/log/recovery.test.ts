@@ -101,7 +101,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await next.close();
   });
 
-  test('[LOG-12] a segment that was full right at the checkpoint keeps its newest time', async () => {
+  test('[LOG-12] a segment that was full at the checkpoint keeps its newest time', async () => {
     await host.close();
     const config = { ...options.config, segmentBytes: 1600, indexIntervalBytes: 400 };
     host = await LogHost.open({ ...options, config });

@@ -83,7 +83,7 @@ function isInOrder(
   return baseOffset >= segment.nextOffset && !isAcross && !isBeyond;
 }
 
-/** Whether the batch behind, a sound one, begins within this one: then it is this one that is wrong. */
+/** Whether the batch behind, a sound one, begins within this one: then this one is wrong. */
 function reachesNext(chunk: Buffer, at: number, { sizeBytes, lastOffset }: BatchHeader): boolean {
   const next = at + sizeBytes;
   if (checkBatch(chunk, next, chunk.length) !== undefined) return false;

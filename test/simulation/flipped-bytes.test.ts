@@ -21,7 +21,7 @@ function isSame(told: Told, expected: Told): boolean {
   return 'code' in told || JSON.stringify(told) === JSON.stringify(expected);
 }
 
-/** Whether they were told no more than that the end is gone, as with a tail that a crash has torn. */
+/** Whether they were told at most that the end is gone, as with a tail that a crash has torn. */
 function isCut(told: Told, expected: Told): boolean {
   if (isSame(told, expected)) return true;
   if (!('data' in expected) || !('data' in told)) return false;

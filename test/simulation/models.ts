@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
 import type { ConsumerRecord } from '../../core/index.ts';
-import type { Ending } from './world.ts';
 import { DELETE_RETENTION_MS, RETENTION_MS } from './topics.ts';
+
+/** How a life ends: in order, by the death of the process, or with the machine. */
+export type Ending = 'close' | 'kill' | 'power cut';
 
 type Records<V> = readonly ConsumerRecord<string, V>[];
 
@@ -17,7 +19,7 @@ export interface Found<V> {
  * A partition that is written to with acks 1 and all: a kill leaves all that was acknowledged, a
  * power cut the beginning of it, with no hole, and all that was acknowledged with acks all.
  */
-export class FastModel {
+class FastModel {
   /** Value by offset, as acknowledged or read. */
   readonly #values = new Map<number, string>();
   readonly #sent = new Set<string>();
@@ -69,7 +71,7 @@ export interface KeyWrite {
 }
 
 /** A compacted topic, each key of which has one writer: the newest write of each key stays. */
-export class TableModel {
+class TableModel {
   readonly #writes = new Map<string, KeyWrite[]>();
   #count = 0;
 

@@ -61,8 +61,8 @@ export class Notes {
 }
 
 /**
- * Codes after which a record is certainly not in the log: it was refused, or the broker said that it
- * could not be written. After the others nobody knows.
+ * Codes after which a record is certainly not in the log: it was refused. After the others nobody
+ * knows.
  */
 const REFUSED: ReadonlySet<string> = new Set([
   'INVALID_PARTITIONS',

@@ -97,7 +97,7 @@ function keyOf({ topic, partition }: TopicPartition): string {
 }
 
 const COPIERS = 2;
-/** So long no record came: members of before have lost their seats meanwhile, and there are none. */
+/** After so long without a record there are none: members of before have lost their seats. */
 const DRAINED_AFTER_MS = 60_000;
 
 /**

@@ -5,18 +5,10 @@ import { administer } from './administrator.ts';
 import { asError } from '../../core/errors.ts';
 import { verifyLog } from '../../core/check/verify.ts';
 import { audit, checkCopies } from './audit.ts';
+import type { Ending } from './models.ts';
 import { copy, readInGroup } from './readers.ts';
 import { aging, bounded, copies, events, fast, table } from './topics.ts';
-import {
-  below,
-  DIRECTORY,
-  nextTurn,
-  pick,
-  World,
-  type Ending,
-  type OpenLife,
-  type Stage,
-} from './world.ts';
+import { below, DIRECTORY, nextTurn, pick, World, type OpenLife, type Stage } from './world.ts';
 import {
   transact,
   writeAging,
@@ -55,9 +47,9 @@ export interface Outcome {
 }
 
 /**
- * Runs clients of all kinds on one log through so many lives, each of which ends in order, by a kill
- * or by a power cut, at any operation of the disk; holds what each opening finds against what is
- * known from outside; and in the end looks at all that the clients saw.
+ * Runs clients of all kinds on one log through so many lives. Each ends in order, by a kill or by a
+ * power cut, at any operation of the disk; what each opening finds is held against what is known
+ * from outside, and in the end all that the clients saw is looked at.
  */
 export async function simulate(seed: number, lives: number): Promise<Outcome> {
   const world = new World(seed);

@@ -8,13 +8,10 @@ import {
   type Random,
 } from '../../core/index.ts';
 import { ManualClock, MemoryFileSystem } from '../../core/testing/index.ts';
-import { Models } from './models.ts';
+import { Models, type Ending } from './models.ts';
 import { Notes } from './notes.ts';
 
 export const DIRECTORY = '/data';
-
-/** How a life ends: in order, by the death of the process, or with the machine. */
-export type Ending = 'close' | 'kill' | 'power cut';
 
 /** One process, from the opening of the log to its end. */
 export interface Life {
