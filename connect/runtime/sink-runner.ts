@@ -12,7 +12,7 @@ import {
   type OptionChecks,
 } from '../../core/index.ts';
 import type { SinkConnector } from '../connector.ts';
-import { ConnectError } from '../errors.ts';
+import { RunOnce } from './run-once.ts';
 import { SinkRun } from './sink-run.ts';
 
 export interface SinkRunnerOptions {
@@ -79,17 +79,15 @@ export class SinkRunner implements AsyncDisposable {
   readonly connector: SinkConnector;
   readonly #clock: Clock;
   readonly #run: SinkRun;
-  readonly #stopping = new AbortController();
-  readonly #signal: AbortSignal | undefined;
+  readonly #life: RunOnce<SinkSummary>;
   readonly #progress: BehaviorSubject<SinkProgress>;
-  #running: Promise<SinkSummary> | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, connector: SinkConnector, options: SinkRunnerOptions = {}) {
     checkOptions('SinkRunner', options, CHECKS);
     this.connector = connector;
     this.#clock = options.clock ?? systemClock;
-    this.#signal = options.signal;
+    this.#life = new RunOnce(connector.name, options.signal);
     this.#run = new SinkRun({
       log,
       connector,
@@ -97,7 +95,7 @@ export class SinkRunner implements AsyncDisposable {
       commitIntervalMs: options.commitIntervalMs ?? SINK_DEFAULTS.commitIntervalMs,
       commitRecordsMax: options.commitRecordsMax ?? SINK_DEFAULTS.commitRecordsMax,
       clock: this.#clock,
-      signal: this.#stopping.signal,
+      signal: this.#life.stopping,
       onStep: options.onStep ?? ignore,
       onProgress: () => this.#progress.next(this.progress),
     });
@@ -123,14 +121,7 @@ export class SinkRunner implements AsyncDisposable {
    * @throws ConnectError INVALID_STATE when it has been called before.
    */
   run(): Promise<SinkSummary> {
-    if (this.#running !== undefined || this.#stopping.signal.aborted) {
-      const state = this.#running === undefined ? 'stopped' : 'started';
-      const details = { operation: 'run', state };
-      const message = `the runner of ${this.connector.name} was ${state} before: make another one`;
-      return Promise.reject(new ConnectError('INVALID_STATE', message, details));
-    }
-    this.#running = this.#start();
-    return this.#running;
+    return this.#life.run(() => this.#start());
   }
 
   /**
@@ -141,15 +132,14 @@ export class SinkRunner implements AsyncDisposable {
    */
   finish(): Promise<SinkSummary> {
     this.#run.finish();
-    return this.#running ?? this.run();
+    return this.#life.running ?? this.run();
   }
 
   /**
    * Commits what was read and ends the run. Resolves when that is done; never rejects: `run` does.
    */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running?.catch(() => undefined);
+  stop(): Promise<void> {
+    return this.#life.stop();
   }
 
   /** As `stop`, at the end of an `await using` block. */
@@ -159,15 +149,11 @@ export class SinkRunner implements AsyncDisposable {
 
   async #start(): Promise<SinkSummary> {
     const startMs = this.#clock.monotonicMs();
-    const stop = (): void => this.#stopping.abort();
-    this.#signal?.addEventListener('abort', stop);
-    if (this.#signal?.aborted === true) stop();
     try {
       const isFinished = await this.#run.run();
       const { committedRecords: records, commits } = this.#run;
       return { records, commits, elapsedMs: this.#clock.monotonicMs() - startMs, isFinished };
     } finally {
-      this.#signal?.removeEventListener('abort', stop);
       this.#progress.complete();
     }
   }

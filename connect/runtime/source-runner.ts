@@ -12,7 +12,7 @@ import {
   type OptionChecks,
 } from '../../core/index.ts';
 import type { SourceConnector } from '../connector.ts';
-import { ConnectError } from '../errors.ts';
+import { RunOnce } from './run-once.ts';
 import { SourceRun, type SourceStep } from './source-run.ts';
 
 export interface SourceRunnerOptions {
@@ -85,10 +85,9 @@ export class SourceRunner implements AsyncDisposable {
   readonly #log: Log;
   readonly #options: SourceRunnerOptions;
   readonly #clock: Clock;
-  readonly #stopping = new AbortController();
+  readonly #life: RunOnce<SourceSummary>;
   readonly #progress = new BehaviorSubject<SourceProgress>(progressOf(undefined));
   #run: SourceRun | undefined;
-  #running: Promise<SourceSummary> | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, connector: SourceConnector, options: SourceRunnerOptions = {}) {
@@ -96,6 +95,7 @@ export class SourceRunner implements AsyncDisposable {
     this.#log = log;
     this.connector = connector;
     this.#options = options;
+    this.#life = new RunOnce(connector.name, options.signal);
     this.#clock = options.clock ?? systemClock;
   }
 
@@ -118,22 +118,14 @@ export class SourceRunner implements AsyncDisposable {
    * @throws ConnectError INVALID_STATE when it has been called before.
    */
   run(): Promise<SourceSummary> {
-    if (this.#running !== undefined || this.#stopping.signal.aborted) {
-      const state = this.#running === undefined ? 'stopped' : 'started';
-      const details = { operation: 'run', state };
-      const message = `the runner of ${this.connector.name} was ${state} before: make another one`;
-      return Promise.reject(new ConnectError('INVALID_STATE', message, details));
-    }
-    this.#running = this.#start();
-    return this.#running;
+    return this.#life.run(() => this.#start());
   }
 
   /**
    * Commits what was read and ends the run. Resolves when that is done; never rejects: `run` does.
    */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running?.catch(() => undefined);
+  stop(): Promise<void> {
+    return this.#life.stop();
   }
 
   /** As `stop`, at the end of an `await using` block. */
@@ -143,11 +135,8 @@ export class SourceRunner implements AsyncDisposable {
 
   async #start(): Promise<SourceSummary> {
     const startMs = this.#clock.monotonicMs();
-    const { signal, onStep = ignore, ...options } = this.#options;
+    const { onStep = ignore, ...options } = this.#options;
     const { commitIntervalMs, commitRecordsMax } = SOURCE_DEFAULTS;
-    const stop = (): void => this.#stopping.abort();
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted === true) stop();
     const run = new SourceRun({
       log: this.#log,
       connector: this.connector,
@@ -155,7 +144,7 @@ export class SourceRunner implements AsyncDisposable {
       commitIntervalMs: options.commitIntervalMs ?? commitIntervalMs,
       commitRecordsMax: options.commitRecordsMax ?? commitRecordsMax,
       clock: this.#clock,
-      signal: this.#stopping.signal,
+      signal: this.#life.stopping,
       onStep,
       onProgress: () => this.#progress.next(this.progress),
     });
@@ -165,7 +154,6 @@ export class SourceRunner implements AsyncDisposable {
       const elapsedMs = this.#clock.monotonicMs() - startMs;
       return { records: run.committedRecords, commits: run.commits, elapsedMs, isEnded };
     } finally {
-      signal?.removeEventListener('abort', stop);
       this.#progress.complete();
     }
   }
