@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { json, openLog, seededRandom, silentLogger, string, topic } from '../core/index.ts';
 import type { Manifest } from '../connect/index.ts';
+import { runChild } from './kit/child.ts';
 import { readValues } from './kit/read-topic.ts';
 import { temporaryDirectory } from './kit/temporary-directory.ts';
 
-const CHILD = fileURLToPath(new URL('./kit/connect-child.ts', import.meta.url));
+const CHILD = new URL('./kit/connect-child.ts', import.meta.url);
 /** Files of this many rows; a chunk of a file is a few hundred of them. */
 const FILES = 4;
 const ROWS_PER_FILE = 3000;
@@ -32,23 +31,16 @@ function makeInput(directory: string): void {
 }
 
 /** Runs the program to its end or its death; `killAfterMs` after it has begun to work, if given. */
-async function runChild(
+async function live(
   directory: string,
   args: readonly string[],
   killAfterMs?: number,
 ): Promise<'done' | 'killed'> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, directory, ...args]);
-  const output: string[] = [];
-  child.stdout.on('data', (text: Buffer) => {
-    output.push(text.toString());
-    if (killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-  });
-  child.stderr.on('data', (text: Buffer) => output.push(text.toString()));
-  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
-    child.on('exit', (...end) => resolve(end));
-  });
-  if (signal === 'SIGKILL') return 'killed';
-  if (code !== 0 || !output.join('').includes('done')) throw new TypeError(output.join(''));
+  const kill =
+    killAfterMs === undefined ? undefined : { afterMs: killAfterMs, since: 'output' as const };
+  const { how, output } = await runChild(CHILD, [directory, ...args], kill);
+  if (how === 'SIGKILL') return 'killed';
+  if (how !== '0' || !output.includes('done')) throw new TypeError(`${how} ${output}`);
   return 'done';
 }
 
@@ -87,9 +79,9 @@ test('[CONNECT-SOURCE-1] [CONNECT-FILES-1] kill -9 at each step of the commits',
     ...['file-4-manifest 1', 'file-5-committed 1', 'sink-2-offsets 1', 'sink-3-committed 1'],
   ];
   for (const step of steps) {
-    expect([step, await runChild(directory, step.split(' '))]).toEqual([step, 'killed']);
+    expect([step, await live(directory, step.split(' '))]).toEqual([step, 'killed']);
   }
-  expect(await runChild(directory, [])).toBe('done');
+  expect(await live(directory, [])).toBe('done');
   await verify(directory);
 }, 120_000);
 
@@ -102,11 +94,11 @@ test.each([20260101])(
     let kills = 0;
     for (let round = 0; round < 6; round++) {
       const call = String(1 + Math.floor(random.next() * 400));
-      if ((await runChild(directory, ['call', call])) === 'killed') kills++;
-      if ((await runChild(directory, [], random.next() * 150)) === 'killed') kills++;
+      if ((await live(directory, ['call', call])) === 'killed') kills++;
+      if ((await live(directory, [], random.next() * 150)) === 'killed') kills++;
     }
     expect(kills).toBeGreaterThan(6);
-    await runChild(directory, []);
+    await live(directory, []);
     await verify(directory);
   },
   120_000,

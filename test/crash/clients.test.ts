@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../core/index.ts';
 import { checkHistory } from '../../core/testing/index.ts';
+import { runChild } from '../kit/child.ts';
 import { SEED } from '../kit/seed.ts';
 import { temporaryDirectory } from '../kit/temporary-directory.ts';
 import { historyOf, readJournal, type JournalLine } from './clients-journal.ts';
@@ -15,22 +14,12 @@ const KILLS_A_LOG = 30;
 /** From before the log is open to some thousand records. */
 const LIFE_MS_MAX = 800;
 
-const script = fileURLToPath(new URL('./clients-process.ts', import.meta.url));
+const script = new URL('./clients-process.ts', import.meta.url);
 
-function live(args: readonly string[], killAfterMs?: number): Promise<string> {
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: 'pipe' });
-  let timer: NodeJS.Timeout | undefined;
-  child.stdout.once('data', () => {
-    if (killAfterMs !== undefined) timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-  });
-  let errors = '';
-  child.stderr.on('data', (text) => (errors += String(text)));
-  return new Promise((resolve) => {
-    child.on('exit', (code, signal) => {
-      clearTimeout(timer);
-      resolve(signal ?? `${code} ${errors}`.trim());
-    });
-  });
+async function live(args: readonly string[], killAfterMs?: number): Promise<string> {
+  const kill =
+    killAfterMs === undefined ? undefined : { afterMs: killAfterMs, since: 'output' as const };
+  return (await runChild(script, args, kill)).how;
 }
 
 function valuesOf(journal: readonly JournalLine[], name: string, topic: string): string[] {

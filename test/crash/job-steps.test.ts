@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../core/index.ts';
+import { runChild } from '../kit/child.ts';
 import { temporaryDirectory } from '../kit/temporary-directory.ts';
 import { actualOutput, expectedOutput, writeInput } from './small-job.ts';
 
@@ -30,21 +29,13 @@ const STEPS = [
   'file-5-committed',
 ];
 
-const script = fileURLToPath(new URL('./small-job-process.ts', import.meta.url));
+const script = new URL('./small-job-process.ts', import.meta.url);
 
 /** Runs the job in a process; resolves with how it ended. */
-function runProcess(args: readonly string[], killAfterMs?: number): Promise<string> {
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: 'pipe' });
-  const timer =
-    killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-  let errors = '';
-  child.stderr.on('data', (text) => (errors += String(text)));
-  return new Promise((resolve) => {
-    child.on('exit', (code, signal) => {
-      clearTimeout(timer);
-      resolve(signal ?? `${code} ${errors}`.trim());
-    });
-  });
+async function runProcess(args: readonly string[], killAfterMs?: number): Promise<string> {
+  const kill =
+    killAfterMs === undefined ? undefined : { afterMs: killAfterMs, since: 'spawn' as const };
+  return (await runChild(script, args, kill)).how;
 }
 
 for (const step of STEPS) {

@@ -1,0 +1,40 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** When to kill a child process: so long after it was spawned, or first wrote something. */
+export interface Kill {
+  readonly afterMs: number;
+  readonly since: 'spawn' | 'output';
+}
+
+/** How a child process ended. */
+export interface Ended {
+  /** `SIGKILL`, or the exit code, and behind it what stderr says. */
+  readonly how: string;
+  /** All that it wrote to stdout. */
+  readonly output: string;
+}
+
+/** Runs a TypeScript program in a process of its own, to its end or its death by SIGKILL. */
+export function runChild(script: URL, args: readonly string[], kill?: Kill): Promise<Ended> {
+  const command = ['--import', 'tsx', fileURLToPath(script), ...args];
+  const child = spawn(process.execPath, command, { stdio: 'pipe' });
+  let timer: NodeJS.Timeout | undefined;
+  const killLater = (): void => {
+    if (kill !== undefined) timer ??= setTimeout(() => child.kill('SIGKILL'), kill.afterMs);
+  };
+  if (kill?.since === 'spawn') killLater();
+  let [output, errors] = ['', ''];
+  child.stdout.on('data', (text) => {
+    output += String(text);
+    killLater();
+  });
+  child.stderr.on('data', (text) => (errors += String(text)));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ how: signal ?? `${code} ${errors}`.trim(), output });
+    });
+  });
+}
