@@ -61,6 +61,19 @@ test('[VERIFY-1] [KAFKA-3] empty checkpoints, as a broker makes them, name nothi
   await log.close();
 });
 
+test('[VERIFY-1] [KAFKA-3] what a broker has besides, and room in its indexes', async () => {
+  const disk = await sampleLog();
+  for (const suffix of ['index', 'timeindex']) {
+    const path = `${DIRECTORY}/plain-0/00000000000000000010.${suffix}`;
+    const entries = await disk.readFile(path);
+    await replaceFile(disk, path, Buffer.concat([entries, Buffer.alloc(120)]));
+  }
+  await disk.makeDirectory(`${DIRECTORY}/__cluster_metadata-0`);
+  const log = `${DIRECTORY}/__cluster_metadata-0/00000000000000000000.log`;
+  await replaceFile(disk, log, Buffer.from('of the controller'));
+  expect(problemsOf(await verify(disk))).toEqual([]);
+});
+
 test('[VERIFY-2] every byte that is changed is noticed, and verify changes none', async () => {
   const disk = await sampleLog();
   const unnoticed = new Map<string, number>();
