@@ -12,6 +12,8 @@ type Records = readonly ConsumerRecord<string, string>[];
 interface Contents {
   readonly events: Readonly<Record<Isolation, Records>>;
   readonly copies: Readonly<Record<Isolation, Records>>;
+  /** False while a transaction that a crash left open hides copies. */
+  readonly areCopiesSettled: boolean;
   readonly fast: Records;
   /** Undefined while a transaction that a crash left open hides the end of it. */
   readonly table: readonly ConsumerRecord<string, number>[] | undefined;
@@ -47,6 +49,7 @@ export async function audit(world: World, life: Life): Promise<void> {
   checkWindow(models.aging, contents.aging, found(contents.aging.records), 'age');
   checkWindow(models.bounded, contents.bounded, found(contents.bounded.records), 'size');
   checkGroups(world, contents);
+  checkCopied(contents);
   checkPassing(world, contents);
 }
 
@@ -80,8 +83,11 @@ async function read(world: World, log: Log): Promise<Contents> {
   return {
     events: await both(events),
     copies: await both(copies),
+    areCopiesSettled: await isSettled(log, copies.name),
     fast: await readTopic(log, fast),
-    table: (await isSettled(log)) ? await readTopic(log, table, 'read_committed') : undefined,
+    table: (await isSettled(log, table.name))
+      ? await readTopic(log, table, 'read_committed')
+      : undefined,
     aging: await readWindow(world, log, aging),
     bounded: await readWindow(world, log, bounded),
     groups: await readGroups(log),
@@ -90,12 +96,12 @@ async function read(world: World, log: Log): Promise<Contents> {
   };
 }
 
-/** Whether no transaction is open in `table`. */
-async function isSettled(log: Log): Promise<boolean> {
-  const ends = await log.admin().offsets(table.name);
+/** Whether no transaction is open in a topic. */
+async function isSettled(log: Log, topic: string): Promise<boolean> {
+  const ends = await log.admin().offsets(topic);
   const { partitions } = await log.api.listOffsets({
     isolationLevel: 'read_committed',
-    partitions: ends.map(({ partition }) => ({ topic: table.name, partition, spec: 'latest' })),
+    partitions: ends.map(({ partition }) => ({ topic, partition, spec: 'latest' })),
   });
   return partitions.every(({ offset, partition }) => offset === ends[partition]?.latest);
 }
@@ -172,6 +178,17 @@ function checkGroups({ models }: World, { groups, ends, events }: Contents): voi
     }
     model.audit(groups.get(groupId) ?? new Map<string, number>(), byPlace);
   }
+}
+
+/** Exactly what stands below the offsets of the copiers has a copy. */
+function checkCopied({ events, copies, groups, areCopiesSettled }: Contents): void {
+  if (!areCopiesSettled) return;
+  const offsets = groups.get('copiers');
+  const copied = events.read_committed.filter(({ topic, partition, offset }) => {
+    return offset < (offsets?.get(`${topic}-${partition}`) ?? 0);
+  });
+  const expected = copied.map(({ value }) => `copy of ${value}`).sort();
+  expect(copies.read_committed.map(({ value }) => value).sort()).toEqual(expected);
 }
 
 function checkPassing({ models }: World, contents: Contents): void {

@@ -4,9 +4,9 @@ import { simulate } from './run.ts';
 
 const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** How many seeds; `npm run soak` tries more of them. */
-const RUNS = Number(process.env['SIM_RUNS'] ?? 4);
+const RUNS = Number(process.env['SIM_RUNS'] ?? 6);
 /** Processes that live on one log, one after the other. */
-const LIVES = Number(process.env['SIM_LIVES'] ?? 8);
+const LIVES = Number(process.env['SIM_LIVES'] ?? 10);
 
 const seeds = Array.from({ length: RUNS }, (_, index) => FIRST_SEED + index);
 
