@@ -389,6 +389,7 @@ export class Broker implements BrokerApi {
         await log.close().catch((cause: unknown) => failures.push(cause));
       }
       await this.#topics.checkpoints.write(() => this.#topics.partitions());
+      await this.#topics.journal.close({ isNeeded: failures.length > 0 });
       if (failures.length === 0) {
         await markCleanShutdown(this.#options.fileSystem, this.#options.directory);
       }

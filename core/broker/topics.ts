@@ -14,6 +14,8 @@ import {
 } from '../log/file-names.ts';
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
 import { PartitionLog } from '../log/partition-log.ts';
+import { redoJournal } from '../log/redo-journal.ts';
+import { SyncJournal } from '../log/sync-journal.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
@@ -69,6 +71,7 @@ const NO_CHECKPOINTS: ReadCheckpoints = {
  */
 export class Topics {
   readonly checkpoints: Checkpoints;
+  readonly journal: SyncJournal;
   readonly #options: TopicsOptions;
   readonly #topics = new Map<string, Topic>();
   /** Deleted, or not made to the end: listed as deleted until nothing of them is left. */
@@ -79,6 +82,7 @@ export class Topics {
   constructor(options: TopicsOptions) {
     this.#options = options;
     this.checkpoints = new Checkpoints(options.fileSystem, options.directory);
+    this.journal = new SyncJournal(options);
   }
 
   /**
@@ -89,6 +93,10 @@ export class Topics {
   async open(): Promise<void> {
     const checkpoints = await this.checkpoints.read();
     const listed = await this.#listTopics();
+    const { fileSystem, directory } = this.#options;
+    const kept = listed.filter(({ isDeleted }) => isDeleted !== true);
+    const ids = new Map(kept.map(({ name, topicId }) => [name, topicId]));
+    await redoJournal(fileSystem, directory, (topic) => ids.get(topic));
     try {
       for (const topic of listed) {
         if (topic.isDeleted === true) {
@@ -369,6 +377,7 @@ export class Topics {
       place: { topic: listed.name, partition },
       config: toLogConfig(listed.config),
       ...known,
+      journal: { journal: this.journal, topicId: listed.topicId },
       advanced: () => wake(waiters),
     });
     if (tornTail !== undefined) {

@@ -13,11 +13,14 @@ import {
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { silentLogger } from '../logger.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
 import type { Compacted, CompactOptions } from './compaction.ts';
 import { LOG_SUFFIX, offsetOfName } from './file-names.ts';
 import type { TornTail } from './load.ts';
+import { redoJournal } from './redo-journal.ts';
+import { SyncJournal } from './sync-journal.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from './log-config.ts';
 import { PartitionLog } from './partition-log.ts';
 import type { Appended } from './partition-log-options.ts';
@@ -35,7 +38,11 @@ export interface HostOptions {
   readonly directory: string;
   readonly config?: Partial<LogConfig>;
   readonly clock?: ManualClock;
+  /** Syncs go by a journal, which is soon full. */
+  readonly hasJournal?: boolean;
 }
+
+const TOPIC_ID = 'id-of-the-topic';
 
 /** Both file systems, for `describe.each`: how to get an empty directory in each. */
 export const FILE_SYSTEMS: readonly (readonly [string, () => Promise<HostOptions>])[] = [
@@ -70,12 +77,19 @@ export class LogHost {
   readonly #options: HostOptions;
   #checkpoints: Checkpoints;
   #chores: Promise<void> = Promise.resolve();
+  readonly #journal: SyncJournal | undefined;
 
   private constructor(
     options: HostOptions,
     clock: ManualClock,
-    opened: { log: PartitionLog; tornTail: TornTail | undefined; checkpoints: Checkpoints },
+    opened: {
+      log: PartitionLog;
+      tornTail: TornTail | undefined;
+      checkpoints: Checkpoints;
+      journal: SyncJournal | undefined;
+    },
   ) {
+    this.#journal = opened.journal;
     this.#options = options;
     this.clock = clock;
     this.log = opened.log;
@@ -85,10 +99,16 @@ export class LogHost {
 
   /** Makes the directory where there is none, durably, and opens the log. */
   static async open(options: HostOptions): Promise<LogHost> {
-    const { fileSystem, directory, clock = new ManualClock() } = options;
+    const { fileSystem, directory, clock = new ManualClock(), hasJournal = false } = options;
+    const root = dirname(directory);
+    const journalOptions = { groupMin: 1, fileBytes: 700, logger: silentLogger };
+    const journal = hasJournal
+      ? new SyncJournal({ fileSystem, directory: root, ...journalOptions })
+      : undefined;
     const checkpoints = await prepare(options).catch((cause: unknown) => {
       throw storageFailure(directory, 'open', cause);
     });
+    await redoJournal(fileSystem, root, () => TOPIC_ID);
     let host: LogHost | undefined = undefined;
     const { log, tornTail } = await PartitionLog.open({
       fileSystem,
@@ -97,11 +117,12 @@ export class LogHost {
       place: TEST_PLACE,
       config: { ...SMALL, ...options.config },
       ...checkpoints,
+      ...(journal && { journal: { journal, topicId: TOPIC_ID } }),
       advanced: () => {
         if (host !== undefined) host.advancedCount++;
       },
     });
-    host = new LogHost(options, clock, { log, tornTail, checkpoints });
+    host = new LogHost(options, clock, { log, tornTail, checkpoints, journal });
     return host;
   }
 
@@ -164,13 +185,25 @@ export class LogHost {
 
   close(): Promise<void> {
     return this.#alone(async () => {
-      await this.#save({ recoveryPoint: await this.log.close() });
+      try {
+        await this.#save({ recoveryPoint: await this.log.close() });
+      } catch (cause) {
+        await this.#journal?.close({ isNeeded: true });
+        throw cause;
+      }
+      await this.#journal?.close({ isNeeded: false });
     });
+  }
+
+  /** Gives up the files as they are. */
+  async abandon(): Promise<void> {
+    await this.log.abandon(); // writes nothing
+    await this.#journal?.close({ isNeeded: true });
   }
 
   /** Ends this process without warning and opens the log again in the next one. */
   async killAndOpen(changes: Partial<HostOptions> = {}): Promise<LogHost> {
-    await this.log.abandon(); // writes nothing
+    await this.abandon();
     return LogHost.open({ ...this.#options, ...changes });
   }
 

@@ -1,9 +1,11 @@
 import { assert, present } from '../assert.ts';
-import type { LogError } from '../errors.ts';
+import { LogError } from '../errors.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { BatchHeader } from '../record/batch.ts';
 import type { Segment } from './segment.ts';
+import type { JournalSource, SyncJournal } from './sync-journal.ts';
+import { UnsyncedBytes } from './unsynced-bytes.ts';
 
 /**
  * After so much that a commit will have to sync, the syncing begins: a commit then waits for what
@@ -41,10 +43,32 @@ export interface LogWriterEvents {
   readonly failed: (error: LogError, operation: 'write' | 'sync') => void;
 }
 
+export interface LogWriterOptions {
+  readonly fileSystem: FileSystem;
+  readonly events: LogWriterEvents;
+  /** All of the log, written up to their end; what is appended goes to the last one. */
+  readonly segments: readonly Segment[];
+  /** Everything below is on stable storage. */
+  readonly durableOffset: number;
+  /** Everything below is there in the partition's own files. */
+  readonly flushedOffset: number;
+  readonly journal: PartitionJournal | undefined;
+}
+
+/** The journal of the data directory, and what it has to know of this partition. */
+export interface PartitionJournal {
+  readonly journal: SyncJournal;
+  /** The name of the partition's directory. */
+  readonly directory: string;
+  readonly topicId: string;
+  readonly source: JournalSource;
+}
+
 /**
  * Brings the batches of one partition to the disk, in order: while one write runs, the next ones
  * gather, and one call writes them all; likewise one sync covers everything written before it
- * began (group commit).
+ * began (group commit). Where there is little to sync, the journal may do it for many partitions
+ * at once: that is durable too, but only a sync of the files themselves is *flushed*.
  */
 export class LogWriter {
   readonly #fileSystem: FileSystem;
@@ -55,8 +79,11 @@ export class LogWriter {
   #current: Round | undefined;
   /** Set while rounds are written. */
   #writing: Promise<void> | undefined;
-  /** Set while a sync runs. */
+  /** Set while a sync runs, of the files or of the journal. */
   #syncing: Promise<void> | undefined;
+  readonly #journal: PartitionJournal | undefined;
+  /** What the journal would have to keep. */
+  readonly #forJournal = new UnsyncedBytes();
   /** Bytes written for transactions since a sync last began. */
   #aheadBytes = 0;
   /** Segments with bytes that no sync has covered. */
@@ -65,22 +92,26 @@ export class LogWriter {
   readonly #unnamed = new Set<Segment>();
   /** Everything below is in the operating system. */
   #writtenOffset: number;
-  /** Everything below is on stable storage. */
+  /** Everything below is on stable storage, in the journal at least. */
   #durableOffset: number;
+  /** Everything below is on stable storage in the partition's own files. */
+  #flushedOffset: number;
   /** Set by the first failure; after it nothing is written or acknowledged. */
   #failure: LogError | undefined;
   /** Set by a failed sync: what it covered may be gone, whatever a later sync says. */
   #syncFailure: LogError | undefined;
 
-  constructor(
-    fileSystem: FileSystem,
-    events: LogWriterEvents,
-    start: { readonly writtenOffset: number; readonly durableOffset: number },
-  ) {
-    this.#fileSystem = fileSystem;
-    this.#events = events;
-    this.#writtenOffset = start.writtenOffset;
-    this.#durableOffset = start.durableOffset;
+  constructor(options: LogWriterOptions) {
+    this.#fileSystem = options.fileSystem;
+    this.#events = options.events;
+    this.#journal = options.journal;
+    const { segments } = options;
+    const newest = present(segments.at(-1), 'a log has at least one segment');
+    this.#writtenOffset = newest.nextOffset;
+    this.#durableOffset = Math.min(options.durableOffset, newest.nextOffset);
+    this.#flushedOffset = Math.min(options.flushedOffset, newest.nextOffset);
+    const unsynced = segments.filter(({ nextOffset }) => nextOffset > options.flushedOffset);
+    for (const segment of [...unsynced, newest]) this.#noteUnsynced(segment); // or new, or cut
   }
 
   get writtenOffset(): number {
@@ -89,6 +120,10 @@ export class LogWriter {
 
   get durableOffset(): number {
     return this.#durableOffset;
+  }
+
+  get flushedOffset(): number {
+    return this.#flushedOffset;
   }
 
   /** Why nothing can be appended any more, if so. */
@@ -102,7 +137,7 @@ export class LogWriter {
   }
 
   /** Says that a segment has bytes or a name that may not be durable. */
-  noteUnsynced(segment: Segment): void {
+  #noteUnsynced(segment: Segment): void {
     this.#unsynced.add(segment);
     this.#unnamed.add(segment);
   }
@@ -157,6 +192,20 @@ export class LogWriter {
     }
   }
 
+  /**
+   * Resolves when everything below `offset` is on stable storage in the partition's own files.
+   *
+   * @throws LogError as `sync`.
+   */
+  async flush(offset: number): Promise<void> {
+    while (this.#flushedOffset < offset) {
+      await this.written(offset);
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#syncing ??= this.#flushOnce();
+      await this.#syncing;
+    }
+  }
+
   /** Refuses whatever is asked from here on, with `error`: the files are being closed. */
   end(error: LogError): void {
     this.#failure ??= error;
@@ -188,9 +237,16 @@ export class LogWriter {
     this.#fail(error, 'write');
   }
 
-  /** Says that a sync of the directory failed elsewhere: names that it covered may be lost. */
-  noteFailedSync(error: LogError): void {
-    this.#fail(error, 'sync');
+  /** Runs what also syncs the directory: when that fails, names that it covered may be lost. */
+  async naming(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (cause) {
+      const isSync =
+        LogError.is(cause, 'KAFKA_STORAGE_ERROR') && cause.details.operation === 'sync';
+      if (isSync) this.#fail(cause, 'sync');
+      throw cause;
+    }
   }
 
   /** Resolves when neither a write nor a sync runs or waits. Failures were reported elsewhere. */
@@ -228,12 +284,13 @@ export class LogWriter {
     // Only now: a sync that began during the write does not cover it.
     this.#unsynced.add(segment);
     if (isFirst) this.#unnamed.add(segment);
+    if (this.#journal !== undefined) this.#forJournal.add(segment, segment.writtenBytes, batches);
     for (const { length } of batches) segment.writtenBytes += length;
     this.#writtenOffset = nextOffset;
     this.#events.written(nextOffset);
     if (round.isTransactional)
       this.#aheadBytes += batches.reduce((sum, { length }) => sum + length, 0);
-    if (this.#aheadBytes >= SYNC_AHEAD_BYTES) this.#syncing ??= this.#syncOnce();
+    if (this.#aheadBytes >= SYNC_AHEAD_BYTES) this.#syncing ??= this.#flushOnce();
   }
 
   /**
@@ -244,21 +301,42 @@ export class LogWriter {
     const isUnsynced = () => [...this.#unsynced].some((other) => other !== segment);
     while (this.#syncing !== undefined || isUnsynced()) {
       if (this.#failure !== undefined) throw this.#failure;
-      this.#syncing ??= this.#syncOnce();
+      this.#syncing ??= this.#flushOnce();
       await this.#syncing;
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Never rejects: waiters look at `#failure`. */
+  /** By way of the journal, if it takes what there is. Never rejects: waiters look at `#failure`. */
   async #syncOnce(): Promise<void> {
-    assert(this.#failure === undefined, 'no sync after a failure');
+    const bytes = this.#unnamed.size === 0 ? this.#forJournal.take() : undefined;
+    if (this.#journal === undefined || bytes === undefined) return this.#flushOnce();
+    const { journal, directory, topicId, source } = this.#journal;
+    const covered = this.#writtenOffset;
+    const isJournaled = await journal.sync({
+      entry: { directory, topicId, ...bytes },
+      nextOffset: covered,
+      source,
+      syncFile: () => this.#flushOnce(),
+    });
+    if (!isJournaled) return; // and another one may have begun
+    this.#durableOffset = Math.max(this.#durableOffset, covered);
+    this.#syncing = undefined;
+  }
+
+  /** Never rejects: waiters look at `#failure`. */
+  async #flushOnce(): Promise<void> {
+    if (this.#syncFailure !== undefined) {
+      this.#syncing = undefined; // failed while the journal was asked: no second sync
+      return;
+    }
     const covered = this.#writtenOffset;
     this.#aheadBytes = 0;
     const segments = [...this.#unsynced];
     const directories = new Set([...this.#unnamed].map(({ directory }) => directory));
     this.#unsynced.clear();
     this.#unnamed.clear();
+    this.#forJournal.restart();
     try {
       const syncs = segments.map(async (segment) => (await segment.file()).sync());
       for (const directory of directories) syncs.push(this.#fileSystem.syncDirectory(directory));
@@ -266,6 +344,7 @@ export class LogWriter {
       const failed = (await Promise.allSettled(syncs)).find(({ status }) => status === 'rejected');
       if (failed?.status === 'rejected') throw failed.reason;
       this.#durableOffset = Math.max(this.#durableOffset, covered);
+      this.#flushedOffset = Math.max(this.#flushedOffset, covered);
     } catch (cause) {
       const file = segments.at(-1)?.logPath ?? '';
       this.#fail(storageFailure(file, 'sync', cause), 'sync');

@@ -1,5 +1,6 @@
+import { basename } from 'node:path';
 import { assert, present } from '../assert.ts';
-import { LogError } from '../errors.ts';
+import { type LogError } from '../errors.ts';
 import { NO_SEQUENCE, readBatchHeader, type BatchHeader } from '../record/batch.ts';
 import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/unpack.ts';
@@ -31,6 +32,7 @@ import {
 import { Segment } from './segment.ts';
 import { commitSwap, finishSwap } from './swap.ts';
 import { findNewest, findTimestamp } from './timestamp-search.ts';
+import type { JournalSource } from './sync-journal.ts';
 import type { SearchRange, TimestampedOffset } from './timestamp-search.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
 
@@ -39,7 +41,7 @@ import type { AbortedTransaction } from './transaction-index.ts';
  * transaction state at once, in the order of the calls; the bytes follow through `LogWriter`. So
  * `nextOffset` runs ahead of `highWatermark`, which is where readers stop.
  */
-export class PartitionLog {
+export class PartitionLog implements JournalSource {
   readonly place: RecordPlace;
   readonly compaction: Compaction;
   readonly #options: PartitionLogOptions;
@@ -74,7 +76,7 @@ export class PartitionLog {
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
     this.#logStartOffset = loaded.logStartOffset;
-    this.#writer = this.#newWriter(options.recoveryPoint);
+    this.#writer = this.#newWriter(options.recoveryPoint, options.recoveryPoint);
     const [segments, replace] = [() => this.#segments, this.#replace.bind(this)];
     this.compaction = new Compaction(this, { ...options, segments, replace });
   }
@@ -210,16 +212,29 @@ export class PartitionLog {
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
-  async sync(offset = this.nextOffset): Promise<void> {
+  sync(offset = this.nextOffset): Promise<void> {
+    return this.#settle(offset, (writer) => writer.sync(offset));
+  }
+
+  /**
+   * The same without the help of the journal: in the partition's own files.
+   *
+   * @throws LogError as `sync`.
+   */
+  flush(offset: number): Promise<void> {
+    return this.#settle(offset, (writer) => writer.flush(offset));
+  }
+
+  async #settle(offset: number, how: (writer: LogWriter) => Promise<void>): Promise<void> {
     const writer = this.#writer;
     try {
-      await writer.sync(offset);
+      await how(writer);
     } catch (error) {
       if (offset > writer.writtenOffset) throw error;
       // A write failed behind what is to be synced: that goes on once the log is loaded anew.
       await this.#reloading;
       if (this.#writer === writer) throw error;
-      await this.sync(offset);
+      await this.#settle(offset, how);
     }
   }
 
@@ -307,8 +322,8 @@ export class PartitionLog {
     this.#producers.expire(clock.nowMs());
     const snapshot = encodeSnapshot(this.#producers.all());
     const segments = [...this.#segments];
-    await this.sync(offset);
-    await this.#naming(async () => {
+    await this.flush(offset);
+    await this.#writer.naming(async () => {
       await flushAll(segments);
       await writeSnapshot(fileSystem, directory, { offset, snapshot });
     });
@@ -365,25 +380,22 @@ export class PartitionLog {
     return this.#write(batch, placed);
   }
 
-  #newWriter(durableOffset: number): LogWriter {
-    const { fileSystem, advanced } = this.#options;
-    const writtenOffset = this.nextOffset;
-    const writer = new LogWriter(
+  #newWriter(durableOffset: number, flushedOffset: number): LogWriter {
+    const { fileSystem, directory, journal } = this.#options;
+    return new LogWriter({
       fileSystem,
-      {
+      segments: this.#segments,
+      durableOffset,
+      flushedOffset,
+      events: {
         written: (nextOffset) => {
           this.#producers.settle(nextOffset);
-          advanced();
+          this.#options.advanced();
         },
         failed: (error, operation) => this.#writerFailed(error, operation),
       },
-      { writtenOffset, durableOffset: Math.min(durableOffset, writtenOffset) },
-    );
-    for (const segment of this.#segments) {
-      if (segment.nextOffset > durableOffset) writer.noteUnsynced(segment);
-    }
-    writer.noteUnsynced(this.#active); // it may be new, or cut
-    return writer;
+      journal: journal && { ...journal, directory: basename(directory), source: this },
+    });
   }
 
   #checkWritable(): void {
@@ -419,7 +431,7 @@ export class PartitionLog {
     while (segmentIndexOf(this.#segments, offset) > 0) {
       const oldest = this.#segments[0]!;
       this.#forget(oldest);
-      await this.#naming(() => removeSegment(oldest, options));
+      await this.#writer.naming(() => removeSegment(oldest, options));
       this.#segments = this.#segments.slice(1); // not in place: reads go through the old list
     }
   }
@@ -429,11 +441,13 @@ export class PartitionLog {
     return this.#chores.run(async () => {
       if (this.failure !== undefined || !isRunOf(this.#segments, old)) return false;
       const removal = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };
-      await this.#naming(() => commitSwap(removal, old, cleaned));
-      await this.#naming(() => finishSwap(removal, old, cleaned)).catch((cause: unknown) => {
-        this.#writer.noteFailedWrite(storageFailure(cleaned.directory, 'rename', cause));
-        throw cause;
-      });
+      await this.#writer.naming(() => commitSwap(removal, old, cleaned));
+      await this.#writer
+        .naming(() => finishSwap(removal, old, cleaned))
+        .catch((cause: unknown) => {
+          this.#writer.noteFailedWrite(storageFailure(cleaned.directory, 'rename', cause));
+          throw cause;
+        });
       this.#segments = withInstead(this.#segments, old, cleaned);
       for (const segment of old) this.#forget(segment);
       return true;
@@ -445,34 +459,20 @@ export class PartitionLog {
     this.#positions.forget(removed);
   }
 
-  /** Runs what also syncs the directory: a failure of that is one of this log. */
-  async #naming(task: () => Promise<void>): Promise<void> {
-    try {
-      await task();
-    } catch (cause) {
-      const isSync =
-        LogError.is(cause, 'KAFKA_STORAGE_ERROR') && cause.details.operation === 'sync';
-      if (isSync) this.#writer.noteFailedSync(cause);
-      throw cause;
-    }
-  }
-
   /**
    * After a failed write the file may end in a part of it: that part is cut off and the log is
    * loaded anew, since offsets and sequences had run ahead. After a failed sync nothing is ever
    * acknowledged again here (docs/decisions/0001-no-second-fsync.md).
    */
   #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
-    if (operation === 'sync') {
-      this.#ended ??= error;
-      return;
-    }
-    this.#startReload();
+    if (operation === 'sync') this.#ended ??= error;
+    else this.#startReload();
   }
 
   /** A full disk may stand in the way even here; any other failure ends the log. */
   #startReload(): void {
-    this.#reloading ??= this.#naming(() => this.#reload())
+    this.#reloading ??= this.#writer
+      .naming(() => this.#reload())
       .catch((cause: unknown) => {
         const error = storageFailure(this.#options.directory, 'truncate', cause);
         if (!error.retriable) this.#ended ??= error;
@@ -494,7 +494,7 @@ export class PartitionLog {
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
     this.#positions.clear();
-    this.#writer = this.#newWriter(durableOffset);
+    this.#writer = this.#newWriter(durableOffset, this.#writer.flushedOffset);
     await closeAll(before); // a read may have opened one again
   }
 }

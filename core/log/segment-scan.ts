@@ -22,7 +22,7 @@ export interface ScanOptions {
   readonly place: RecordPlace;
   readonly indexIntervalBytes: number;
   readonly producers: ProducerStates;
-  /** A batch ends right below, where the segment begins before it: it was durable up to there. */
+  /** The log was durable up to there, and nothing is missing right below. */
   readonly recoveryPoint: number;
   /** The producers know everything below. */
   readonly producersFrom: number;
@@ -78,9 +78,12 @@ function isInOrder(
   segment: Segment,
   recoveryPoint: number,
 ): boolean {
-  const isAcross = segment.nextOffset < recoveryPoint && lastOffset >= recoveryPoint;
+  const { nextOffset } = segment;
+  // Something was there below the recovery point, and compaction does not come so far.
+  const leavesOut = nextOffset < recoveryPoint && nextOffset < baseOffset;
+  const isAcross = leavesOut && lastOffset >= recoveryPoint;
   const isBeyond = lastOffset - segment.baseOffset > INT32_MAX;
-  return baseOffset >= segment.nextOffset && !isAcross && !isBeyond;
+  return baseOffset >= nextOffset && !isAcross && !isBeyond;
 }
 
 /** Whether the batch behind, a sound one, begins within this one: then this one is wrong. */

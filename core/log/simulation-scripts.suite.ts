@@ -161,3 +161,73 @@ export const SCRIPTS: readonly Script[] = [
     ],
   },
 ];
+
+const appendAndSync = [(run: Run) => void run.append(1, plain), (run: Run) => run.sync()];
+const ofJournal = (kind: 'write' | 'sync') => (operation: Operation) =>
+  operation.kind === kind && operation.path.includes('journal');
+
+/** Many syncs of little: what the journal is for. */
+export const JOURNAL_SCRIPTS: readonly Script[] = [
+  {
+    name: 'journal: sync upon sync',
+    config: { segmentBytes: 3000 },
+    hasJournal: true,
+    steps: [
+      ...Array.from({ length: 5 }, () => appendAndSync).flat(),
+      (run) => void run.append(2, first),
+      (run) => run.sync(),
+      (run) => run.checkpoint(),
+      ...Array.from({ length: 4 }, () => appendAndSync).flat(),
+      (run) => void run.append(2),
+      (run) => run.written(),
+      (run) => run.deleteRecords(6),
+      ...Array.from({ length: 3 }, () => appendAndSync).flat(),
+      (run) => run.reopen(),
+      (run) => void run.end(2, 'ABORT'),
+      ...Array.from({ length: 5 }, () => appendAndSync).flat(),
+      (run) => run.reopen(),
+      (run) => void run.append(1),
+      (run) => run.written(),
+    ],
+  },
+  {
+    name: 'journal: everything at once',
+    config: { segmentBytes: 2000, retentionBytes: 3000 },
+    hasJournal: true,
+    steps: [
+      ...Array.from({ length: 12 }, (_, index) => [
+        (run: Run) => void run.append(1, [plain, first, second][index % 3]),
+        (run: Run) => run.start(() => run.sync()),
+        (run: Run) => (index % 4 === 3 ? run.start(() => run.checkpoint()) : undefined),
+        (run: Run) => (index % 3 === 2 ? run.written() : run.sync()),
+      ]).flat(),
+      (run) => run.applyRetention(),
+      (run) => run.clock.advance(100_000),
+      (run) => void run.end(3, 'ABORT'),
+      (run) => run.sync(),
+      (run) => void run.end(2, 'COMMIT'),
+      (run) => run.sync(),
+    ],
+  },
+  {
+    name: 'journal: failures',
+    config: { segmentBytes: 3000 },
+    isFaulty: true,
+    hasJournal: true,
+    steps: [
+      ...Array.from({ length: 3 }, () => appendAndSync).flat(),
+      (run) => run.fail({ at: ofJournal('write'), code: 'ENOSPC', writtenBytes: 30 }),
+      ...Array.from({ length: 3 }, () => appendAndSync).flat(),
+      (run) =>
+        run.fail({ at: ({ kind }: Operation) => kind === 'write', code: 'EIO', writtenBytes: 90 }),
+      (run) => void run.append(2, plain),
+      (run) => run.written(),
+      (run) => run.settled(),
+      ...Array.from({ length: 4 }, () => appendAndSync).flat(),
+      (run) => run.fail({ at: ofJournal('sync'), code: 'EIO' }),
+      ...Array.from({ length: 3 }, () => appendAndSync).flat(),
+      (run) => run.reopen(),
+      ...Array.from({ length: 3 }, () => appendAndSync).flat(),
+    ],
+  },
+];

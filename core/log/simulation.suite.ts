@@ -39,6 +39,8 @@ export interface Script {
   readonly config: Partial<LogConfig>;
   /** True when some steps make the disk fail. */
   readonly isFaulty?: boolean;
+  /** True when syncs go by a journal. */
+  readonly hasJournal?: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -108,12 +110,13 @@ export class Run {
   open(): Promise<void> {
     return this.attempt(async () => {
       this.host = undefined;
-      const { config } = this.#script;
+      const { config, hasJournal = false } = this.#script;
       this.host = await LogHost.open({
         fileSystem: this.#fileSystem,
         directory: DIRECTORY,
         clock: this.clock,
         config,
+        hasJournal,
       });
     });
   }
@@ -232,7 +235,8 @@ export async function checkRecovered(
   expected: Expectation,
 ): Promise<void> {
   const { script } = expected;
-  const options = { fileSystem: image, directory: DIRECTORY, config: script.config };
+  const { config, hasJournal = false } = script;
+  const options = { fileSystem: image, directory: DIRECTORY, config, hasJournal };
   const copy = image.kill();
   let host = await LogHost.open(options);
   await checkContent(host, expected);
@@ -354,7 +358,7 @@ async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void>
   const base = (await bare.segmentBases())[0] ?? 0;
   await bare.log.deleteRecords(Math.min(state.logStartOffset, bare.log.highWatermark));
   const rebuilt = stateOf(bare);
-  await bare.log.abandon();
+  await bare.abandon();
   if (base === 0) {
     expect(state).toEqual({ ...rebuilt, logStartOffset: state.logStartOffset });
   } else if (rebuilt.nextOffset >= state.logStartOffset) {

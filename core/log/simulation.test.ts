@@ -9,7 +9,7 @@ import {
 } from '../storage/memory-operations.ts';
 import { noteCrashes } from '../../test/kit/simulated.ts';
 import { LogHost } from './log-host.suite.ts';
-import { SCRIPTS } from './simulation-scripts.suite.ts';
+import { JOURNAL_SCRIPTS, SCRIPTS } from './simulation-scripts.suite.ts';
 import {
   checkRecovered,
   DIRECTORY,
@@ -25,6 +25,8 @@ const TIMEOUT_MS = 120_000;
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 6);
 /** Of how many crashes one is opened with a crash at each operation of the opening. */
 const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
+
+const ALL_SCRIPTS = [...SCRIPTS, ...JOURNAL_SCRIPTS];
 
 interface Crash extends Expectation {
   readonly name: string;
@@ -88,14 +90,14 @@ async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
 }
 
 describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
-  test.each(SCRIPTS)('[LOG-20] $name: any crash leaves what was promised', async (script) => {
+  test.each(ALL_SCRIPTS)('[LOG-20] $name: any crash leaves what was promised', async (script) => {
     const crashes = await crashesOf(script);
     noteCrashes(crashes.length);
     expect(crashes.length).toBeGreaterThan(50 * (OUTCOMES + 1)); // or the script tests little
     await checkAll(crashes);
   });
 
-  test.each(SCRIPTS)('[LOG-20] $name: so does a crash of the opening', async (script) => {
+  test.each(ALL_SCRIPTS)('[LOG-20] $name: so does a crash of the opening', async (script) => {
     const crashes = await crashesOf(script);
     let count = 0;
     for (const { name, image, ...expected } of crashes) {
@@ -105,9 +107,10 @@ describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
         fileSystem: image,
         directory: DIRECTORY,
         config: script.config,
+        hasJournal: script.hasJournal ?? false,
       });
       await host.checkpoint();
-      await host.log.abandon();
+      await host.abandon();
       noteCrashes(inner.length);
       await checkAll(inner, `${name}, then `);
     }
@@ -131,7 +134,7 @@ function faultsFor(kind: OperationKind): Omit<Fault, 'at'>[] {
 }
 
 describe(`[LOG-21] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
-  test.each(SCRIPTS)('[LOG-21] $name: any failure leaves what was promised', async (script) => {
+  test.each(ALL_SCRIPTS)('[LOG-21] $name: any failure leaves what was promised', async (script) => {
     const operations: Operation[] = [];
     await play(script, { onOperation: (operation) => operations.push(operation) });
     // What stands before is the making of the directory, which is not the log's.
@@ -153,7 +156,7 @@ async function checkFault(script: Script, fault: Fault): Promise<void> {
   const allowed = ['KAFKA_STORAGE_ERROR', 'DISK_FULL', 'CLOSED'];
   expect(run.codes.filter((code) => !allowed.includes(code))).toEqual([]);
   await checkEnd(script, fileSystem, run);
-  await run.host?.log.abandon();
+  await run.host?.abandon();
   run.clock.advance(100_000);
   await expect.poll(() => fileSystem.openFileCount, { interval: 0 }).toBe(0);
 }

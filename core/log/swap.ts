@@ -89,6 +89,9 @@ export async function settleSwaps(
   let names = await namesIn(fileSystem, directory);
   const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
   await removeUnfinished(fileSystem, directory, names);
+  // The process before may have died between step 3 and its sync: a power cut must not take the new
+  // name when it takes the old ones.
+  if (swapped.length > 0) await syncNames(fileSystem, directory);
   for (const base of swapped) {
     const later = offsetsOf(names, LOG_SUFFIX).filter((offset) => offset > base);
     // Behind the newest segment nothing is replaced; its renaming has another reason, and its end
