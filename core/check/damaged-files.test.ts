@@ -1,0 +1,72 @@
+import { basename } from 'node:path';
+import { expect, test } from 'vitest';
+import { readTopic } from '../../test/kit/read-topic.ts';
+import { openLog } from '../client/log.ts';
+import { LogError } from '../errors.ts';
+import { silentLogger } from '../logger.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
+import type { MemoryFileSystem } from '../storage/memory-fs.ts';
+import { DIRECTORY, filesBelow, plain, sampleLog, sure } from './sample-log.suite.ts';
+import { verifyLog } from './verify.ts';
+
+/** What may have happened to a whole file. */
+const DAMAGES: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  'is empty': () => Buffer.alloc(0),
+  'lost its second half': (bytes) => bytes.subarray(0, bytes.length >> 1),
+  'lost its last byte': (bytes) => bytes.subarray(0, -1),
+  'lost its first byte': (bytes) => bytes.subarray(1),
+  'has 40 bytes more': (bytes) => Buffer.concat([bytes, Buffer.alloc(40, 0x7f)]),
+  'is all zeros': (bytes) => Buffer.alloc(bytes.length),
+  'is all ones': (bytes) => Buffer.alloc(bytes.length, 0xff),
+  'is somebody else’s': () => Buffer.from('{"name":"package"}\n'.repeat(30)),
+};
+
+/** Opens the log and uses all of it: how that ended, where it went wrong. */
+async function use(disk: MemoryFileSystem): Promise<unknown> {
+  try {
+    // With a clock that runs: where nothing but markers is left, a poll waits.
+    const log = await openLog(DIRECTORY, { fileSystem: disk, logger: silentLogger });
+    try {
+      await readTopic(log, plain);
+      await readTopic(log, sure);
+      await log.admin().listGroupOffsets('group');
+      await log.producer().send(plain, { value: 'next' });
+      await log.producer({ transactionalId: 'writer' }).transaction((tx) => {
+        tx.send(sure, { value: 'next' });
+      });
+      return undefined;
+    } finally {
+      await log.close();
+    }
+  } catch (error) {
+    return error;
+  }
+}
+
+test.each([false, true])(
+  '[VERIFY-11] whatever has become of a file, what fails is coded; killed: %j',
+  async (isKilled) => {
+    const whole = await sampleLog({ isKilled });
+    const files = await filesBelow(whole);
+    expect(new Set([...files.keys()].map((path) => basename(path))).size).toBeGreaterThan(8);
+    const unclear: string[] = [];
+    const codes = new Set<string>();
+    for (const [path, bytes] of files) {
+      for (const [damage, apply] of Object.entries(DAMAGES)) {
+        const disk = whole.kill();
+        await replaceFile(disk, path, apply(bytes));
+        const checked = await verifyLog(DIRECTORY, { fileSystem: disk }).catch(
+          (error: unknown) => error,
+        );
+        for (const error of [checked, await use(disk)]) {
+          if (error instanceof LogError) codes.add(error.code);
+          if (!(error instanceof Error) || error instanceof LogError) continue;
+          unclear.push(`${path.slice(DIRECTORY.length + 1)} ${damage}: ${String(error)}`);
+        }
+      }
+    }
+    expect(unclear).toEqual([]);
+    expect([...codes]).toContain('CORRUPT_FILE'); // else nothing was damaged
+  },
+  60_000,
+);
