@@ -78,6 +78,8 @@ export interface BrokerOptions {
  * Kafka: 60 s. A shorter tail to read after a crash, for one sync of what is mostly synced already.
  */
 const CHECKPOINT_MS = 10_000;
+/** At full speed ten seconds are gigabytes: so much appended brings the next checkpoint. */
+const CHECKPOINT_BYTES = 256 * 1024 * 1024;
 /** Kafka's `log.retention.check.interval.ms`. */
 const RETENTION_CHECK_MS = 5 * 60 * 1000;
 /** Kafka's `log.cleaner.backoff.ms`. */
@@ -100,6 +102,9 @@ export class Broker implements BrokerApi {
   /** Requests that are being answered; `close` waits for them. */
   readonly #requests = new Underway();
   #closed: Promise<void> | undefined;
+  #checkpointNow: () => void = () => undefined;
+  /** Appended since the last checkpoint began. */
+  #appendedBytes = 0;
 
   private constructor(options: BrokerOptions, directory: DataDirectory) {
     const { fileSystem, clock, random, logger } = options;
@@ -362,7 +367,7 @@ export class Broker implements BrokerApi {
       throw cause;
     }
     const topics = this.#topics;
-    this.#housekeeping.every(CHECKPOINT_MS, () => this.#checkpoint());
+    this.#checkpointNow = this.#housekeeping.every(CHECKPOINT_MS, () => this.#checkpoint());
     this.#housekeeping.every(TRANSACTION_CHECK_MS, () => this.#transactions.abortTimedOut());
     this.#housekeeping.every(COMPACTION_CHECK_MS, () => this.#compactor.compactDue());
     this.#housekeeping.every(RETENTION_CHECK_MS, async () => {
@@ -414,6 +419,11 @@ export class Broker implements BrokerApi {
         throw outsideTransaction(topic, partition);
       }
       const { baseOffset, lastOffset, written } = found.log.append(records);
+      this.#appendedBytes += records.length;
+      if (this.#appendedBytes >= CHECKPOINT_BYTES) {
+        this.#appendedBytes = 0;
+        this.#checkpointNow();
+      }
       if (request.acks === 'all') await found.log.sync(lastOffset + 1);
       else if (request.acks === 1) await written;
       return { topic, partition, baseOffset };
@@ -428,6 +438,7 @@ export class Broker implements BrokerApi {
    * has failed keeps the others from nothing.
    */
   async #checkpoint(): Promise<void> {
+    this.#appendedBytes = 0;
     const failures: unknown[] = [];
     for (const partition of this.#topics.partitions()) {
       await partition.log.checkpoint().catch((error: unknown) => {

@@ -15,21 +15,41 @@ export class Housekeeping {
     this.#logger = logger;
   }
 
-  /** Runs `chore` every `intervalMs`. One that fails is reported, and done at its next turn. */
-  every(intervalMs: number, chore: () => Promise<void>): void {
-    if (this.#isStopped) return;
-    const timer = this.#clock.setBackgroundTimer(intervalMs, () => {
-      this.#timers.delete(timer);
+  /**
+   * Runs `chore` every `intervalMs`. One that fails is reported, and done at its next turn. Returns
+   * how to have the next turn at once, or, while the chore runs, right behind it.
+   */
+  every(intervalMs: number, chore: () => Promise<void>): () => void {
+    let timer: Timer | undefined;
+    let isRunning = false;
+    let isHurried = false;
+    const wait = (): void => {
+      if (this.#isStopped) return;
+      timer = this.#clock.setBackgroundTimer(intervalMs, turn);
+      this.#timers.add(timer);
+    };
+    const turn = (): void => {
+      if (timer !== undefined) this.#timers.delete(timer);
+      isRunning = true;
+      isHurried = false;
       void this.#running.run(async () => {
         try {
           await chore();
         } catch (error) {
           this.#logger.error(error instanceof Error ? error.message : String(error));
         }
-        this.every(intervalMs, chore);
+        isRunning = false;
+        if (isHurried && !this.#isStopped) turn();
+        else wait();
       });
-    });
-    this.#timers.add(timer);
+    };
+    wait();
+    return () => {
+      isHurried = true;
+      if (isRunning || this.#isStopped) return;
+      timer?.cancel();
+      turn();
+    };
   }
 
   /** Resolves when no chore runs, and none will. */

@@ -134,7 +134,7 @@ describe('syncs', () => {
     }
   });
 
-  test('[LOG-25] a full journal goes on in the other file once its partitions are flushed', async () => {
+  test('[LOG-25] a full journal goes on in the other file; its partitions are flushed', async () => {
     const journal = journalOf(250); // a group a file
     let content = '';
     for (let round = 0; round < 9; round++) {
@@ -224,7 +224,7 @@ describe('after a crash', () => {
     });
   });
 
-  test('[LOG-26] a flipped byte of the journal ends it there; nothing else is written', async () => {
+  test('[LOG-26] a flipped byte of the journal ends it, and nothing else is written', async () => {
     const journal = journalOf();
     for (const content of ['a', 'b', 'c']) await all(journal, await partitions.writeAll(content));
     await journal.close({ isNeeded: true });
