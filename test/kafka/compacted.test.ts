@@ -37,7 +37,7 @@ beforeAll(async () => {
   await using log = await openLog(directory, { clock, logger });
   history = new History(new LogPlayer(log));
   const isCompacted = (): boolean => TABLES.every((topic) => compacted.has(topic));
-  await history.perform([...tableSteps(COMPACTED), ...retainedSteps()]);
+  await history.perform([...tableSteps(COMPACTED, KNOWN_CODECS), ...retainedSteps()]);
   await keepHouse(clock, isCompacted);
   // Once more: tombstones are old by then.
   for (const topic of TABLES) {

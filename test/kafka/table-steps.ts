@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Codec } from 'millrace';
 import type { ManualClock } from 'millrace/testing';
 import type { RecordToSend, Step } from './player.ts';
-import { KNOWN_CODECS } from './steps.ts';
 
 const BEGIN_MS = 1_700_000_000_000;
 
@@ -34,9 +34,13 @@ export function tableRecords(round: number, beginMs = BEGIN_MS): RecordToSend[] 
  *
  * @param beginMs of the first record in a transaction: markers have the time they are made at.
  */
-export function tableSteps(config: Readonly<Record<string, string>>, beginMs = BEGIN_MS): Step[] {
+export function tableSteps(
+  config: Readonly<Record<string, string>>,
+  codecs: readonly Codec[],
+  beginMs = BEGIN_MS,
+): Step[] {
   const steps: Step[] = [];
-  for (const codec of KNOWN_CODECS) {
+  for (const codec of codecs) {
     const topic = `table-${codec}`;
     const kind = { codec, isIdempotent: true, isTransactional: false };
     steps.push({ do: 'topic', topic, partitions: 1, config });
