@@ -123,9 +123,14 @@ export function headersFault(headers: Headers): string | undefined {
 }
 
 /** The error of a record that could not be added: that it is none, or else `cause`. */
-export function recordError(topic: string, record: unknown, cause: unknown): Error {
-  if (typeof record === 'object' && record !== null) return cause as Error;
+export function recordError(
+  topic: { readonly name: string } | null | undefined,
+  record: unknown,
+  cause: unknown,
+): Error {
+  const name = topic?.name;
+  if (name === undefined || (typeof record === 'object' && record !== null)) return cause as Error;
   const details = { option: 'record', value: show(record), allowed: 'an object with a value' };
-  const message = `a record for ${topic} must be ${details.allowed}, not ${details.value}`;
+  const message = `a record for ${name} must be ${details.allowed}, not ${details.value}`;
   return new LogError('INVALID_OPTION', message, details, { cause });
 }
