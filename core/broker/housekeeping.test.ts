@@ -24,7 +24,7 @@ function chore() {
   return { clock, housekeeping, hurry, ends, end, errors };
 }
 
-test('[LOG-27] a chore runs once an interval, one call at a time; failures are reported', async () => {
+test('[LOG-27] a chore runs every interval, one call at a time; it may fail', async () => {
   const { clock, ends, end, errors, housekeeping } = chore();
   clock.advance(9_999);
   expect(ends.length).toBe(0);

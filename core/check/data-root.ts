@@ -18,11 +18,13 @@ import {
   PARTITION_METADATA_FILE,
   partitionOfDirectory,
 } from '../log/file-names.ts';
+import type { JournalPlan } from '../log/redo-journal.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { lockHolder } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { REPAIR, type Finding } from './finding.ts';
+import { checkJournal } from './journal-check.ts';
 
 /** A partition's directory that is there. */
 export interface FoundPartition extends RecordPlace {
@@ -47,8 +49,12 @@ export interface DataRoot {
   readonly cleanedOffsets: Checkpoint;
   /** The first producer id that is free, or undefined where no file says. */
   readonly nextProducerId: number | undefined;
+  /** What the next opening will bring back. */
+  readonly journal: JournalPlan;
   readonly findings: readonly Finding[];
 }
+
+const NONE = { plan: { files: [], redos: [], missing: undefined }, findings: [] } as const;
 
 /** What the loss of a file at the root means, and what is done without it. */
 const LOSSES: Readonly<Record<string, string>> = {
@@ -118,9 +124,13 @@ export async function readRoot(
     }
     if (hasMeta) findings.push(...(await checkMeta(fileSystem, directory)));
     const nextProducerId = await readProducerIds(fileSystem, directory, findings);
+    // The journal of a live log is still being written; what it says is in the files.
+    const journal =
+      ownerPid === undefined ? await checkJournal(fileSystem, directory, listed) : NONE;
+    findings.push(...journal.findings);
     const known = { directory, ownerPid, isClean, only, listed, hasList, partitions };
     const checkpoints = { recoveryPoints, logStarts, highWatermarks, cleanedOffsets };
-    return { ...known, ...checkpoints, nextProducerId, findings };
+    return { ...known, ...checkpoints, nextProducerId, journal: journal.plan, findings };
   } catch (cause) {
     throw storageFailure(directory, 'read', cause);
   }

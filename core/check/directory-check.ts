@@ -21,12 +21,11 @@ import {
 } from '../log/file-names.ts';
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS, readLeaderEpochs } from '../log/leader-epochs.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
-import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import type { DataRoot, FoundPartition } from './data-root.ts';
 import { REPAIR, type Finding, type Mend } from './finding.ts';
 import { hole } from './hole.ts';
-import { settledView } from './left-overs.ts';
+import { settledView, type ReadableFiles } from './left-overs.ts';
 import { PartitionCheck, type CheckedPartition } from './partition-check.ts';
 import { decoderOf } from './record-schemas.ts';
 
@@ -34,7 +33,7 @@ import { decoderOf } from './record-schemas.ts';
 export interface FoundIn extends CheckedPartition, FoundPartition {}
 
 export interface DirectoryCheckOptions {
-  readonly fileSystem: FileSystem;
+  readonly files: ReadableFiles;
   readonly nowMs: number;
   /** Called as each partition has been read. */
   readonly onPartition?: (partition: FoundIn) => void;
@@ -69,15 +68,15 @@ export async function checkDirectory(
 async function checkPartition(
   root: DataRoot,
   partition: FoundPartition,
-  { fileSystem, nowMs }: DirectoryCheckOptions,
+  { files: disk, nowMs }: DirectoryCheckOptions,
 ): Promise<FoundIn> {
   const { topic, partition: number, directory } = partition;
   const key = partitionKey(topic, number);
   const listed = root.listed.find(({ name }) => name === topic);
   const isLive = root.ownerPid !== undefined;
-  const leaderEpochs = await readLeaderEpochs(fileSystem, directory);
+  const leaderEpochs = await readLeaderEpochs(disk, directory);
   const recoveryPoint = root.recoveryPoints.get(key) ?? 0;
-  const { files, notes } = await settledView(fileSystem, directory);
+  const { files, notes } = await settledView(disk, directory);
   const check = new PartitionCheck({
     fileSystem: files,
     directory,
@@ -96,7 +95,7 @@ async function checkPartition(
   // A live log is still at work on them.
   const findings = isLive ? [...found.findings] : [...notes, ...found.findings];
   if (listed !== undefined) {
-    findings.push(...(await checkMetadata(fileSystem, directory, listed.topicId)));
+    findings.push(...(await checkMetadata(disk, directory, listed.topicId)));
   }
   return { ...found, ...partition, findings };
 }
@@ -121,13 +120,13 @@ function knownConfig(config: TopicConfig): TopicConfig {
 }
 
 async function checkMetadata(
-  fileSystem: FileSystem,
+  files: ReadableFiles,
   directory: string,
   topicId: string,
 ): Promise<Finding[]> {
   const file = join(directory, PARTITION_METADATA_FILE);
   const expected = partitionMetadata(topicId);
-  const content = await readIfThere(fileSystem, file);
+  const content = await readIfThere(files, file);
   // An end of the line was written once, and is as good.
   if (content?.replace(/\n$/, '') === expected.toString()) return [];
   const what = content === undefined ? 'it is missing' : `it does not name topic id ${topicId}`;
@@ -136,9 +135,9 @@ async function checkMetadata(
   return [{ severity: 'problem', file, what, meaning, mends }];
 }
 
-async function readIfThere(fileSystem: FileSystem, path: string): Promise<string | undefined> {
+async function readIfThere(files: ReadableFiles, path: string): Promise<string | undefined> {
   try {
-    return (await fileSystem.readFile(path)).toString('utf8');
+    return (await files.readFile(path)).toString('utf8');
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT') return undefined;
     throw cause;

@@ -35,7 +35,10 @@ const KINDS: readonly (readonly [what: string, suffixes: readonly string[]])[] =
 ];
 
 /** Looks past what a compaction, a deletion or a crash has left. Changes nothing. */
-export async function settledView(fileSystem: FileSystem, directory: string): Promise<SettledView> {
+export async function settledView(
+  fileSystem: ReadableFiles,
+  directory: string,
+): Promise<SettledView> {
   const names = await namesIn(fileSystem, directory);
   const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
   const notes: Finding[] = [];
@@ -73,7 +76,7 @@ export async function settledView(fileSystem: FileSystem, directory: string): Pr
 }
 
 function seenThrough(
-  fileSystem: FileSystem,
+  fileSystem: ReadableFiles,
   directory: string,
   realNames: ReadonlyMap<string, string | undefined>,
 ): ReadableFiles {
@@ -100,7 +103,7 @@ function seenThrough(
 
 /** The offset, at most `limit`, after the last sound batch of a damaged file; -1 for none. */
 export async function soundEnd(
-  fileSystem: FileSystem,
+  fileSystem: ReadableFiles,
   path: string,
   limit: number,
 ): Promise<number> {

@@ -12,6 +12,8 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf, nodeFileSystem } from '../storage/node-fs.ts';
 import { walkBatches } from './batch-walk.ts';
+import { withJournal } from './journal-view.ts';
+import type { ReadableFiles } from './left-overs.ts';
 import { readRoot, type DataRoot, type FoundPartition } from './data-root.ts';
 import { OFFSETS_TOPIC, partsAt } from './record-schemas.ts';
 
@@ -60,12 +62,12 @@ export interface GroupView {
 
 /** Looks into a data directory without opening the log. Made by `viewLog`. */
 export class LogView {
-  readonly #fileSystem: FileSystem;
+  readonly #files: ReadableFiles;
   readonly #root: DataRoot;
 
   /** @internal `viewLog` makes them. */
-  constructor(fileSystem: FileSystem, root: DataRoot) {
-    this.#fileSystem = fileSystem;
+  constructor(files: ReadableFiles, root: DataRoot) {
+    this.#files = files;
     this.#root = root;
   }
 
@@ -198,7 +200,7 @@ export class LogView {
   ): AsyncGenerator<RecordCursor, void, undefined> {
     const path = join(found.directory, offsetName(base) + LOG_SUFFIX);
     const position = await this.#positionOf(found, base, from);
-    const file = await this.#fileSystem.open(path, 'read').catch((cause: unknown) => {
+    const file = await this.#files.open(path, 'read').catch((cause: unknown) => {
       throw storageFailure(path, 'open', cause);
     });
     try {
@@ -224,7 +226,7 @@ export class LogView {
     const bases = await this.#basesOf(found);
     let bytes = 0;
     for (const base of bases) {
-      const stat = await this.#fileSystem.stat(join(directory, offsetName(base) + LOG_SUFFIX));
+      const stat = await this.#files.stat(join(directory, offsetName(base) + LOG_SUFFIX));
       bytes += stat?.sizeBytes ?? 0;
     }
     const start = this.#root.logStarts.get(partitionKey(topic, partition)) ?? 0;
@@ -236,9 +238,9 @@ export class LogView {
   /** The offset after the last whole batch of the last segment. */
   async #endOf(found: FoundPartition, base: number): Promise<number> {
     const path = join(found.directory, offsetName(base) + LOG_SUFFIX);
-    if ((await this.#fileSystem.stat(path)) === undefined) return base;
+    if ((await this.#files.stat(path)) === undefined) return base;
     const position = await this.#positionOf(found, base, Infinity);
-    const file = await this.#fileSystem.open(path, 'read');
+    const file = await this.#files.open(path, 'read');
     try {
       let end = base;
       const anything = () => ({ from: 0, upTo: Infinity });
@@ -255,13 +257,13 @@ export class LogView {
   /** Where to start looking for an offset: where the index says, if a batch stands there. */
   async #positionOf(found: FoundPartition, base: number, offset: number): Promise<number> {
     const stem = join(found.directory, offsetName(base));
-    const bytes = await this.#fileSystem.readFile(stem + OFFSET_INDEX_SUFFIX).catch(absent);
-    const size = (await this.#fileSystem.stat(stem + LOG_SUFFIX))?.sizeBytes ?? 0;
+    const bytes = await this.#files.readFile(stem + OFFSET_INDEX_SUFFIX).catch(absent);
+    const size = (await this.#files.stat(stem + LOG_SUFFIX))?.sizeBytes ?? 0;
     const index = new OffsetIndex(base);
     index.load(bytes ?? Buffer.alloc(0), size, Infinity);
     const { position, lastOffset } = index.lookup(offset);
     if (position === 0) return 0;
-    const file = await this.#fileSystem.open(stem + LOG_SUFFIX, 'read');
+    const file = await this.#files.open(stem + LOG_SUFFIX, 'read');
     try {
       const anything = () => ({ from: 0, upTo: Infinity });
       for await (const stretch of walkBatches(file, size, anything, position)) {
@@ -275,7 +277,7 @@ export class LogView {
   }
 
   async #basesOf({ directory }: FoundPartition): Promise<number[]> {
-    const names = (await this.#fileSystem.list(directory)).map(({ name }) => name);
+    const names = (await this.#files.list(directory)).map(({ name }) => name);
     const bases = names.map((name) => offsetOfName(name, LOG_SUFFIX));
     return bases.filter((base) => base !== undefined).sort((a, b) => a - b);
   }
@@ -307,7 +309,7 @@ export async function viewLog(
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<LogView> {
   const root = await readRoot(fileSystem, resolve(directory));
-  return new LogView(fileSystem, root);
+  return new LogView(withJournal(fileSystem, root.journal.redos), root);
 }
 
 function absent(cause: unknown): undefined {

@@ -73,7 +73,7 @@ export function indexesOf(logFile: string): string[] {
   return [stem + OFFSET_INDEX_SUFFIX, stem + TIME_INDEX_SUFFIX];
 }
 
-async function removeFiles(
+export async function removeFiles(
   fileSystem: FileSystem,
   directory: string,
   files: readonly string[],

@@ -3,6 +3,7 @@ import { newUuid } from '../broker/data-directory.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { callback, checkOptions, instance, type OptionChecks } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
+import { redoAll } from '../log/redo-journal.ts';
 import { settleSwaps } from '../log/swap.ts';
 import { lockDirectory } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';
@@ -11,8 +12,9 @@ import { nodeFileSystem } from '../storage/node-fs.ts';
 import { readRoot } from './data-root.ts';
 import { checkDirectory } from './directory-check.ts';
 import type { Finding, Problem } from './finding.ts';
+import { withJournal } from './journal-view.ts';
 import { settledView, soundEnd } from './left-overs.ts';
-import { gatherMends, mendFile, type FileMend } from './mending.ts';
+import { gatherMends, mendFile, removeFiles, type FileMend } from './mending.ts';
 import { setAside } from './set-aside.ts';
 import { toProblem } from './verify.ts';
 
@@ -73,6 +75,7 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   try {
     const keptIn: string[] = [];
     let isAgreed = false;
+    let hasJournal = true;
     for (let round = 1; ;) {
       const findings = await findAll(fileSystem, asked, clock.nowMs());
       const mends = gatherMends(findings.flatMap((finding) => finding.mends));
@@ -81,7 +84,10 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
       // The first plan is what was agreed to; what it brings to light belongs to it.
       isAgreed ||= await options.confirm(planOf(root, findings, mends));
       if (!isAgreed) return { isDone: false, ...left };
-      if (await finishSwaps(fileSystem, asked)) continue; // the files are others now
+      const isRedone = hasJournal && (await finishJournal(fileSystem, asked));
+      hasJournal = false;
+      // The files are others now.
+      if (isRedone || (await finishSwaps(fileSystem, asked))) continue;
       keptIn.push(await setAside(fileSystem, root, mends));
       for (const mend of mends) await mendFile(fileSystem, mend);
       round++;
@@ -91,6 +97,19 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   } finally {
     await release();
   }
+}
+
+/**
+ * Brings back what the journal keeps, as an opening does, where that can be. Before a file is
+ * mended: the journal names places in files. False if there is nothing to bring back.
+ */
+async function finishJournal(fileSystem: FileSystem, asked: string): Promise<boolean> {
+  const { directory, journal } = await readRoot(fileSystem, asked, true);
+  const { files, redos, missing } = journal;
+  await redoAll(fileSystem, redos);
+  // Otherwise it is moved away, for whoever has a copy of what is missing.
+  if (missing === undefined) await removeFiles(fileSystem, directory, files);
+  return redos.length > 0;
 }
 
 /** Puts what compactions have made in its place, as an opening does; false if there is none. */
@@ -108,7 +127,10 @@ async function finishSwaps(fileSystem: FileSystem, asked: string): Promise<boole
 
 async function findAll(fileSystem: FileSystem, asked: string, nowMs: number): Promise<Finding[]> {
   const root = await readRoot(fileSystem, asked, true);
-  const { partitions, findings } = await checkDirectory(root, { fileSystem, nowMs });
+  const { partitions, findings } = await checkDirectory(root, {
+    files: withJournal(fileSystem, root.journal.redos),
+    nowMs,
+  });
   return [...findings, ...partitions.flatMap((partition) => partition.findings)];
 }
 

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../clock.ts';
 import { checkOptions, callback, instance, type OptionChecks } from '../options.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
+import { withJournal } from './journal-view.ts';
 import { readRoot } from './data-root.ts';
 import { checkDirectory, type FoundIn } from './directory-check.ts';
 import type { Finding, Problem } from './finding.ts';
@@ -65,7 +66,7 @@ export async function verifyLog(
   const { fileSystem = nodeFileSystem, clock = systemClock, onPartition } = options;
   const root = await readRoot(fileSystem, resolve(directory));
   const { partitions, findings } = await checkDirectory(root, {
-    fileSystem,
+    files: withJournal(fileSystem, root.journal.redos),
     nowMs: clock.nowMs(),
     onPartition: (found) => onPartition?.(toVerified(found)),
   });

@@ -74,7 +74,7 @@ export function withinLog(
 
 /** The epochs of a partition as its file has them, or why there are none. */
 export async function readLeaderEpochs(
-  fileSystem: FileSystem,
+  fileSystem: Pick<FileSystem, 'readFile'>,
   directory: string,
 ): Promise<LeaderEpoch[] | 'missing' | 'damaged'> {
   const path = join(directory, LEADER_EPOCH_FILE);

@@ -307,7 +307,7 @@ export class LogWriter {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** By way of the journal, if it takes what there is. Never rejects: waiters look at `#failure`. */
+  /** By way of the journal, if that takes it. Never rejects: waiters look at `#failure`. */
   async #syncOnce(): Promise<void> {
     const bytes = this.#unnamed.size === 0 ? this.#forJournal.take() : undefined;
     if (this.#journal === undefined || bytes === undefined) return this.#flushOnce();

@@ -7,7 +7,7 @@ export interface PartitionLogOptions extends Omit<LoadOptions, 'nowMs' | 'isOwn'
   readonly clock: Clock;
   /** Everything below was compacted (`cleaner-offset-checkpoint`); default 0. */
   readonly cleanedOffset?: number;
-  /** The data directory's, which syncs many partitions at once; without it each is synced itself. */
+  /** The data directory's, which syncs many partitions at once; else each is synced itself. */
   readonly journal?: { readonly journal: SyncJournal; readonly topicId: string };
   /** Called whenever more can be read: new batches, an ended transaction, deleted records. */
   readonly advanced: () => void;

@@ -7,15 +7,65 @@ import { decodeFrame, type Frame, type JournalEntry } from './journal-frame.ts';
 import { namesIn, offsetsOf } from './swap.ts';
 import { JOURNAL_FILES } from './sync-journal.ts';
 
+/** What has to be written to one segment. */
+export interface Redo {
+  readonly path: string;
+  readonly entries: readonly JournalEntry[];
+}
+
+/** What the journal of an earlier process asks for. */
+export interface JournalPlan {
+  /** The journal's files that are there. */
+  readonly files: readonly string[];
+  /** By partition, where that has what was durable before. */
+  readonly redos: readonly Redo[];
+  /** The first partition that has not: what comes behind is of no use there. */
+  readonly missing: { readonly file: string; readonly reason: string } | undefined;
+}
+
 /**
- * Brings back what the journal of an earlier process has kept: writes its bytes to the ends of the
- * partitions, where a power cut may have taken them, and removes it. Before any partition is
- * opened. Durable when it resolves; done again after a crash, it changes nothing.
+ * Reads the journal and what it is about. Changes nothing.
  *
  * Only the last segment of a partition can have lost anything: another one is begun when all before
  * it is durable.
  *
  * @param topicIdOf the id of a topic that exists.
+ */
+export async function planRedo(
+  fileSystem: FileSystem,
+  directory: string,
+  topicIdOf: (topic: string) => string | undefined,
+): Promise<JournalPlan> {
+  const names = await namesIn(fileSystem, directory);
+  const files = JOURNAL_FILES.filter((name) => names.has(name)).map((name) =>
+    join(directory, name),
+  );
+  const byPartition = new Map<string, JournalEntry[]>();
+  for (const entry of await readJournal(fileSystem, files)) {
+    const topic = partitionOfDirectory(entry.directory)?.topic ?? '';
+    if (topicIdOf(topic) !== entry.topicId) continue; // it was deleted
+    const entries = byPartition.get(entry.directory);
+    if (entries === undefined) byPartition.set(entry.directory, [entry]);
+    else entries.push(entry);
+  }
+  const redos: Redo[] = [];
+  let missing: JournalPlan['missing'];
+  for (const [name, entries] of byPartition) {
+    const redo = await planPartition(fileSystem, join(directory, name), entries);
+    if (redo === undefined) continue;
+    const lost = await missingIn(fileSystem, redo);
+    if (lost === undefined) redos.push(redo);
+    missing ??= lost;
+  }
+  return { files, redos, missing };
+}
+
+/**
+ * Brings back what the journal of an earlier process has kept: writes its bytes to the ends of the
+ * partitions, where a power cut may have taken them, and removes it. Before any partition is
+ * opened. Durable when it resolves; done again after a crash, it changes nothing.
+ *
+ * @param topicIdOf as for `planRedo`.
  * @throws LogError CORRUPT_FILE when a partition has not even what was durable before.
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
  */
@@ -25,21 +75,11 @@ export async function redoJournal(
   topicIdOf: (topic: string) => string | undefined,
 ): Promise<void> {
   try {
-    const names = await namesIn(fileSystem, directory);
-    const files = JOURNAL_FILES.filter((name) => names.has(name));
+    const { files, redos, missing } = await planRedo(fileSystem, directory, topicIdOf);
+    if (missing !== undefined) throw damaged(missing);
+    await redoAll(fileSystem, redos);
     if (files.length === 0) return;
-    const byPartition = new Map<string, JournalEntry[]>();
-    for (const entry of await readJournal(fileSystem, directory, files)) {
-      const topic = partitionOfDirectory(entry.directory)?.topic ?? '';
-      if (topicIdOf(topic) !== entry.topicId) continue; // it was deleted
-      const entries = byPartition.get(entry.directory);
-      if (entries === undefined) byPartition.set(entry.directory, [entry]);
-      else entries.push(entry);
-    }
-    for (const [name, entries] of byPartition) {
-      await redoPartition(fileSystem, join(directory, name), entries);
-    }
-    for (const name of files) await fileSystem.remove(join(directory, name));
+    for (const file of files) await fileSystem.remove(file);
     await fileSystem.syncDirectory(directory);
   } catch (cause) {
     throw storageFailure(directory, 'open', cause);
@@ -49,13 +89,10 @@ export async function redoJournal(
 /** What stands in the files, oldest first. */
 async function readJournal(
   fileSystem: FileSystem,
-  directory: string,
   files: readonly string[],
 ): Promise<JournalEntry[]> {
   const generations: Frame[][] = [];
-  for (const name of files) {
-    generations.push(readFrames(await fileSystem.readFile(join(directory, name))));
-  }
+  for (const file of files) generations.push(readFrames(await fileSystem.readFile(file)));
   const [first = [], second = []] = generations;
   const isInOrder = (first[0]?.generation ?? 0) < (second[0]?.generation ?? 0);
   const frames = isInOrder ? [...first, ...second] : [...second, ...first];
@@ -74,28 +111,50 @@ function readFrames(source: Buffer): Frame[] {
   }
 }
 
-async function redoPartition(
+async function planPartition(
   fileSystem: FileSystem,
   directory: string,
   entries: readonly JournalEntry[],
-): Promise<void> {
-  const names = await namesIn(fileSystem, directory);
+): Promise<Redo | undefined> {
+  const newest = Math.max(...entries.map(({ baseOffset }) => baseOffset));
+  const names = await namesOrNone(fileSystem, directory);
   const [plain, renamed] = [LOG_SUFFIX, LOG_SUFFIX + SWAP_SUFFIX];
   const last = Math.max(-1, ...offsetsOf(names, plain), ...offsetsOf(names, renamed));
-  const newest = entries.filter(({ baseOffset }) => baseOffset >= last);
-  if (newest.length === 0) return;
-  const name = offsetName(last) + plain;
-  const path = join(directory, names.has(name) ? name : offsetName(last) + renamed);
-  const lost = newest.find(({ baseOffset }) => baseOffset > last);
-  if (lost !== undefined) throw missing(join(directory, offsetName(lost.baseOffset) + plain), 0);
+  if (last > newest) return undefined;
+  const name = offsetName(newest) + plain;
+  const path = join(directory, names.has(name + SWAP_SUFFIX) ? name + SWAP_SUFFIX : name);
+  return { path, entries: entries.filter(({ baseOffset }) => baseOffset === newest) };
+}
+
+async function namesOrNone(fileSystem: FileSystem, directory: string): Promise<Set<string>> {
+  const isThere = (await fileSystem.stat(directory)) !== undefined;
+  return isThere ? namesIn(fileSystem, directory) : new Set();
+}
+
+async function missingIn(
+  fileSystem: FileSystem,
+  { path, entries }: Redo,
+): Promise<JournalPlan['missing']> {
+  const stat = await fileSystem.stat(path);
+  if (stat === undefined) return { file: path, reason: 'it is gone, but a part of it was durable' };
+  let end = stat.sizeBytes;
+  for (const { position, bytes } of entries) {
+    const reason = `it ends at byte ${end}, but more of it was durable`;
+    if (position > end) return { file: path, reason };
+    end = Math.max(end, position + bytes.length);
+  }
+  return undefined;
+}
+
+/** Writes what is to be written. Durable when it resolves; the journal stays. */
+export async function redoAll(fileSystem: FileSystem, redos: readonly Redo[]): Promise<void> {
+  for (const redo of redos) await redoPartition(fileSystem, redo);
+}
+
+async function redoPartition(fileSystem: FileSystem, { path, entries }: Redo): Promise<void> {
   const file = await fileSystem.open(path, 'write');
   try {
-    let sizeBytes = await file.sizeBytes();
-    for (const { position, bytes } of newest) {
-      if (position > sizeBytes) throw missing(path, sizeBytes);
-      await file.write([bytes], position);
-      sizeBytes = Math.max(sizeBytes, position + bytes.length);
-    }
+    for (const { position, bytes } of entries) await file.write([bytes], position);
     await file.sync().catch((cause: unknown) => {
       throw storageFailure(path, 'sync', cause);
     });
@@ -106,10 +165,9 @@ async function redoPartition(
   }
 }
 
-function missing(file: string, sizeBytes: number): LogError {
-  const reason = `it ends at byte ${sizeBytes}, but more of it was durable`;
+function damaged({ file, reason }: NonNullable<JournalPlan['missing']>): LogError {
   const message =
-    `${file} is damaged: ${reason}; put it back from a copy, or remove ` +
-    `${JOURNAL_FILES.join(' and ')} to go on with what is there`;
+    `${file} is damaged: ${reason}; put it back from a copy, or go on without: ` +
+    '`millrace repair` moves the journal away that tells of it';
   return new LogError('CORRUPT_FILE', message, { file, reason });
 }

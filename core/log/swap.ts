@@ -130,7 +130,10 @@ export async function removeUnfinished(
   }
 }
 
-export async function namesIn(fileSystem: FileSystem, directory: string): Promise<Set<string>> {
+export async function namesIn(
+  fileSystem: Pick<FileSystem, 'list'>,
+  directory: string,
+): Promise<Set<string>> {
   const entries = await fileSystem.list(directory);
   return new Set(entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name));
 }

@@ -134,7 +134,7 @@ describe('syncs', () => {
     }
   });
 
-  test('[LOG-25] a full journal goes on in the other file; its partitions are flushed', async () => {
+  test('[LOG-25] a full journal goes on in its other file; partitions are flushed', async () => {
     const journal = journalOf(250); // a group a file
     let content = '';
     for (let round = 0; round < 9; round++) {
