@@ -293,11 +293,7 @@ export class PartitionLog implements JournalSource {
       const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
       const keepFrom = retainedFrom(this.#segments, limits);
       if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
-      if (keepFrom >= this.nextOffset) {
-        if (this.#active.admittedBytes > 0) this.#roll();
-        // Without a file that says where the log ends, it would begin at 0 again.
-        await this.#writer.begin(this.#active);
-      }
+      if (keepFrom >= this.nextOffset && this.#active.admittedBytes > 0) this.#roll();
       await this.#startAt(keepFrom);
     });
   }
@@ -425,6 +421,8 @@ export class PartitionLog implements JournalSource {
 
   /** Lets the log begin at `offset`; the files of what is wholly below go after a delay. */
   async #startAt(offset: number): Promise<void> {
+    // Without a file that says where the log ends, it would begin at 0 again.
+    if (segmentIndexOf(this.#segments, offset) > 0) await this.#writer.begin(this.#active);
     this.#logStartOffset = offset;
     this.#options.advanced();
     const options = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };

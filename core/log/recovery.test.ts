@@ -448,6 +448,27 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
   }
 });
 
+test('[LOG-8] [LOG-20] a log of which all was deleted that is synced keeps its end', async () => {
+  const [directory, config] = ['/data/test-0', { segmentBytes: 100 }];
+  const fileSystem = new MemoryFileSystem();
+  const host = await LogHost.open({ fileSystem, directory, config });
+  await host.appendEach('first');
+  await host.checkpoint();
+  await host.appendEach('of a segment that nobody has synced');
+  const images: MemoryFileSystem[] = [];
+  fileSystem.onOperation = ({ kind, path }) => {
+    if (kind !== 'rename' || !path.startsWith(directory)) return;
+    for (let count = 0; count < 200; count++) images.push(fileSystem.crash());
+  };
+  await host.deleteRecords(1);
+  expect(images.length).toBeGreaterThan(0);
+  for (const image of images) {
+    const next = await LogHost.open({ fileSystem: image, directory, config });
+    expect(next.log.nextOffset).toBeGreaterThanOrEqual(1);
+    await next.close();
+  }
+});
+
 test.each(['EIO', 'ENOSPC'])('[LOG-23] after a sync failed with %s', async (code) => {
   const directory = '/data/test-0';
   let fileSystem = new MemoryFileSystem();
