@@ -208,7 +208,7 @@ export class LogWriter {
 
   /** Refuses whatever is asked from here on, with `error`: the files are being closed. */
   end(error: LogError): void {
-    this.#failure ??= error;
+    this.#failure = error;
   }
 
   /**

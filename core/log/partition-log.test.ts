@@ -404,6 +404,19 @@ test('[LOG-24] when such a sync fails, the log says so to what comes next', asyn
   await host.log.abandon();
 });
 
+test('[LOG-25] the journal does not keep a failed log whose topic is deleted', async () => {
+  const fileSystem = new MemoryFileSystem();
+  const host = await LogHost.open({ fileSystem, directory: '/data/test-0', hasJournal: true });
+  await host.appendEach('a');
+  await host.log.sync();
+  await host.appendEach('b');
+  await host.log.sync(); // by the journal
+  fileSystem.fail({ at: ({ kind }) => kind === 'sync', code: 'EIO' });
+  expect(await codeOf(host.log.flush(2))).toBe('KAFKA_STORAGE_ERROR');
+  await host.abandon();
+  expect(await codeOf(host.log.flush(2))).toBe('CLOSED');
+});
+
 test('[LOG-21] reads while a failed write is cut away leave no file open', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory: '/data/test-0' });
