@@ -78,8 +78,8 @@ export async function redoJournal(
     const { files, redos, missing } = await planRedo(fileSystem, directory, topicIdOf);
     if (missing !== undefined) throw damaged(missing);
     await redoAll(fileSystem, redos);
-    if (files.length === 0) return;
     for (const file of files) await fileSystem.remove(file);
+    // Also when there are none: whoever removed them may have died before this.
     await fileSystem.syncDirectory(directory);
   } catch (cause) {
     throw storageFailure(directory, 'open', cause);
