@@ -1,8 +1,8 @@
 /**
  * Looks for what happens once in a million times: simulated crashes of the log, and of all that
  * works on it, under ever new seeds, each failure of the disk, each flipped byte, then clients that
- * are killed a thousand times. Takes hours; ends at the first failure,
- * which names its seed. `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
+ * are killed a thousand times. Takes hours; ends at the first failure, which names its seed.
+ * `npm run soak -- --crashes 1000000 --kills 1000 --seed 1`
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -53,7 +53,7 @@ function run(file: string, environment: Readonly<Record<string, string>>): numbe
 }
 
 /** Runs of clients of all kinds beside each simulation of the log: they take about as long. */
-const RUNS = 20;
+const RUNS = 4;
 
 for (let [done, seed] = [0, firstSeed]; done < crashes; seed++) {
   const environment = { SIM_SEED: String(seed), SIM_OUTCOMES: '60', SIM_SAMPLE: '20' };
