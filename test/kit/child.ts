@@ -9,7 +9,7 @@ export interface Kill {
 
 /** How a child process ended. */
 export interface Ended {
-  /** `SIGKILL`, or the exit code, and behind it what stderr says. */
+  /** `SIGKILL`, `0`, or another exit code and what stderr says. (A torn end is a warning only.) */
   readonly how: string;
   /** All that it wrote to stdout. */
   readonly output: string;
@@ -34,7 +34,7 @@ export function runChild(script: URL, args: readonly string[], kill?: Kill): Pro
     child.on('error', reject);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      resolve({ how: signal ?? `${code} ${errors}`.trim(), output });
+      resolve({ how: signal ?? (code === 0 ? '0' : `${code} ${errors}`), output });
     });
   });
 }
