@@ -363,7 +363,7 @@ export class Broker implements BrokerApi {
       await this.#groups.open();
       await this.#transactions.open();
     } catch (cause) {
-      for (const { log } of this.#topics.partitions()) await log.abandon();
+      await this.#topics.abandon();
       throw cause;
     }
     const topics = this.#topics;
@@ -386,15 +386,12 @@ export class Broker implements BrokerApi {
     // What has begun comes to its end: a commit that is decided must get all its markers.
     await this.#requests.idle();
     const failures: unknown[] = [];
+    const note = (cause: unknown): void => void failures.push(cause);
     try {
-      await this.#transactions
-        .record({ sync: true })
-        .catch((cause: unknown) => failures.push(cause));
-      for (const { log } of this.#topics.partitions()) {
-        await log.close().catch((cause: unknown) => failures.push(cause));
-      }
-      await this.#topics.checkpoints.write(() => this.#topics.partitions());
-      await this.#topics.journal.close({ isNeeded: failures.length > 0 });
+      await this.#transactions.record({ sync: true }).catch(note);
+      for (const { log } of this.#topics.partitions()) await log.close().catch(note);
+      await this.#topics.checkpoints.write(() => this.#topics.partitions()).catch(note);
+      await this.#topics.journal.close({ isNeeded: failures.length > 0 }).catch(note);
       if (failures.length === 0) {
         await markCleanShutdown(this.#options.fileSystem, this.#options.directory);
       }

@@ -111,9 +111,15 @@ export class Topics {
       this.#leftOver.clear();
       await this.#saveList();
     } catch (cause) {
-      for (const { log } of this.partitions()) await log.abandon();
+      await this.abandon();
       throw cause;
     }
+  }
+
+  /** Gives up all files as they are: the next opening sees to them. */
+  async abandon(): Promise<void> {
+    for (const { log } of this.partitions()) await log.abandon();
+    await this.journal.close({ isNeeded: true }).catch(() => undefined); // it says nothing new
   }
 
   all(): IterableIterator<Topic> {

@@ -6,7 +6,7 @@ import { seededRandom } from '../random.ts';
 import { bytes } from '../serde/binary.ts';
 import { string } from '../serde/text.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
-import { changesNothing } from '../storage/memory-operations.ts';
+import { changesNothing, type Operation } from '../storage/memory-operations.ts';
 import { openLog } from './log.ts';
 import { topic } from './topic.ts';
 
@@ -71,3 +71,52 @@ test.each([1, 2])(
   },
   120_000,
 );
+
+/** A journal has been written to in a log on this disk, which is open. */
+async function openWithJournal(fileSystem: MemoryFileSystem) {
+  const log = await open(fileSystem, 1);
+  const producers = ['a', 'b', 'c'].map((transactionalId) => log.producer({ transactionalId }));
+  const records = places.map((partition) => ({ value: 'x', partition }));
+  const commitAll = () =>
+    Promise.all(producers.map((each) => each.transaction((tx) => tx.sendAll(wide, records))));
+  await commitAll();
+  await commitAll();
+  expect((await fileSystem.list('/data')).map(({ name }) => name)).toContain('sync-journal-0');
+  return { log, commitAll };
+}
+
+test('[LOG-21] an end that fails leaves no file of the journal open', async () => {
+  const fileSystem = new MemoryFileSystem();
+  const { log } = await openWithJournal(fileSystem);
+  const at = ({ path }: Operation) => path.includes('recovery-point');
+  fileSystem.fail({ at, code: 'EIO' });
+  await expect(log.close()).rejects.toMatchObject({ code: 'KAFKA_STORAGE_ERROR' });
+  expect(fileSystem.openFileCount).toBe(0);
+});
+
+test('[LOG-21] an opening that fails leaves no file of the journal open', async () => {
+  const fileSystem = new MemoryFileSystem();
+  const { log, commitAll } = await openWithJournal(fileSystem);
+  const killed: MemoryFileSystem[] = [];
+  fileSystem.onOperation = ({ kind, path }) => {
+    if (kind === 'write' && path.includes('wide-')) killed.push(fileSystem.kill());
+  };
+  await commitAll();
+  fileSystem.onOperation = undefined;
+  await log.close();
+  let failed = 0;
+  for (const image of killed) {
+    // Some are left with two decided transactions: to finish them the journal is written to.
+    const isUsed = ({ kind, path }: Operation) => kind === 'sync' && path.includes('journal');
+    image.onOperation = (operation) => {
+      if (isUsed(operation)) image.fail({ at: image.operationCount + 1, code: 'EIO' });
+    };
+    const isOpen = await open(image, 1).then(
+      async (opened) => opened.close().then(() => true),
+      () => false,
+    );
+    if (!isOpen) failed++;
+    expect(image.openFileCount).toBe(0);
+  }
+  expect(failed).toBeGreaterThan(0);
+});
