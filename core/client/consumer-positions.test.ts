@@ -125,6 +125,8 @@ describe('commits', () => {
     await using log = await logWith();
     await using consumer = log.consumer({ groupId: 'g' }).subscribe([letters]);
     expect(await codeOf(consumer.commit())).toBe('UNKNOWN_MEMBER_ID');
+    const producer = log.producer({ transactionalId: 'copier' });
+    await producer.transaction((tx) => tx.sendOffsets([], consumer.groupMetadata()));
   });
 
   test('[CONSUMER-12] commits nobody waits for go together, in order', async () => {

@@ -330,14 +330,16 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   }
 
   /**
-   * For `transaction.sendOffsets`: who this consumer is in its group.
+   * For `transaction.sendOffsets`: who this consumer is in its group. Before it has joined, when a
+   * poll ended too soon for that, it is nobody in particular, and has nothing to commit.
    *
-   * @throws LogError NOT_SUBSCRIBED without a groupId; UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
-   *   without a seat.
+   * @throws LogError NOT_SUBSCRIBED without a groupId; UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID when
+   *   its seat is lost.
    */
   groupMetadata(): GroupMetadata {
     this.#checkOpen();
-    return this.#member();
+    const membership = this.#source === 'subscribe' ? this.#membership : undefined;
+    return membership?.hasJoined === false ? membership.member : this.#member();
   }
 
   /**

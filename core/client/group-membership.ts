@@ -54,6 +54,7 @@ export class GroupMembership {
   readonly isCooperative: boolean;
   readonly #options: GroupMembershipOptions;
   #memberId = '';
+  #hasJoined = false;
   #generation = -1;
   /** The last seat. */
   #last: MemberPartitions = { generation: -1, partitions: [] };
@@ -124,6 +125,11 @@ export class GroupMembership {
   /** @throws LogError FENCED_INSTANCE_ID once another has the instance id. */
   checkNotFenced(): void {
     if (this.#fenced !== undefined) throw this.#fenced;
+  }
+
+  /** True once it has had a seat, also when that is lost. */
+  get hasJoined(): boolean {
+    return this.#hasJoined;
   }
 
   /**
@@ -249,6 +255,7 @@ export class GroupMembership {
     if (departures !== this.#departures) await this.#leaveAs(joined.memberId);
     this.#checkStays(departures);
     this.#memberId = joined.memberId;
+    this.#hasJoined = true;
     this.#generation = joined.generation;
     this.#divided = undefined;
     const assignments = joined.leaderId === joined.memberId ? await this.#assign(joined) : [];
