@@ -56,7 +56,7 @@ function run(file: string, environment: Readonly<Record<string, string>>): numbe
 const RUNS = 4;
 
 for (let [done, seed] = [0, firstSeed]; done < crashes; seed++) {
-  const environment = { SIM_SEED: String(seed), SIM_OUTCOMES: '60', SIM_SAMPLE: '20' };
+  const environment = { SIM_SEED: String(seed), SIM_OUTCOMES: '200', SIM_SAMPLE: '200' };
   done += run('core/log/simulation.test.ts', environment);
   const runs = { SIM_SEED: String(seed * RUNS), SIM_RUNS: String(RUNS), SIM_LIVES: '30' };
   done += run('test/simulation/simulation.test.ts', runs);
