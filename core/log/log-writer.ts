@@ -290,7 +290,9 @@ export class LogWriter {
     this.#events.written(nextOffset);
     if (round.isTransactional)
       this.#aheadBytes += batches.reduce((sum, { length }) => sum + length, 0);
-    if (this.#aheadBytes >= SYNC_AHEAD_BYTES) this.#syncing ??= this.#flushOnce();
+    if (this.#failure === undefined && this.#aheadBytes >= SYNC_AHEAD_BYTES) {
+      this.#syncing ??= this.#flushOnce();
+    }
   }
 
   /**

@@ -1,5 +1,8 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
+import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { LogError } from '../errors.ts';
 import { recordsOf, type RecordToWrite } from '../record/records.suite.ts';
 import { seededRandom } from '../random.ts';
@@ -402,6 +405,30 @@ test('[LOG-24] when such a sync fails, the log says so to what comes next', asyn
   expect(await codeOf(host.log.sync())).toBe('KAFKA_STORAGE_ERROR');
   expect(() => host.append([{ value }])).toThrow(LogError);
   await host.log.abandon();
+});
+
+test('[LOG-24] when a sync fails while more is written for a transaction, the log ends', async () => {
+  let isFailing = false;
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const fileSystem = new FaultyFileSystem(async ({ name, path }) => {
+    if (!isFailing || !path.endsWith('.log')) return undefined;
+    if (name === 'sync') return errno('EIO');
+    if (name === 'write') await held;
+    return undefined;
+  });
+  const directory = join(temporaryDirectory(), 'test-0');
+  const config = { segmentBytes: 1e8, maxMessageBytes: 2e6 };
+  const host = await LogHost.open({ fileSystem, directory, config });
+  await host.appendEach('a');
+  isFailing = true;
+  const seal = { producerId: 1, producerEpoch: 0, isTransactional: true, baseSequence: 0 };
+  const { written } = host.append([{ value: 'x'.repeat(1_500_000) }], seal);
+  expect(await codeOf(host.log.sync(1))).toBe('KAFKA_STORAGE_ERROR');
+  release();
+  await codeOf(written);
+  await host.abandon(); // waits for all syncs
+  expect(() => host.append([{ value: 'b' }])).toThrow(LogError);
 });
 
 test('[LOG-25] the journal does not keep a failed log whose topic is deleted', async () => {
