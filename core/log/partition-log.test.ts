@@ -431,6 +431,33 @@ test('[LOG-24] when a sync fails while more is written for a transaction, the lo
   expect(() => host.append([{ value: 'b' }])).toThrow(LogError);
 });
 
+test('[LOG-21] a checkpoint that waits for the journal does not stop a reload', async () => {
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const state = { isHeld: false, isFull: false };
+  const fileSystem = new FaultyFileSystem(async ({ name, path }) => {
+    if (state.isHeld && name === 'sync' && path.includes('journal')) await held;
+    return state.isFull && name === 'write' && path.endsWith('.log') ? errno('EIO') : undefined;
+  });
+  const directory = join(temporaryDirectory(), 'test-0');
+  const host = await LogHost.open({ fileSystem, directory, hasJournal: true });
+  await host.appendEach('a');
+  await host.log.sync();
+  await host.appendEach('b');
+  state.isHeld = true;
+  const synced = host.log.sync(); // by the journal
+  await turns();
+  const checkpointed = codeOf(host.log.checkpoint());
+  await turns();
+  state.isFull = true;
+  expect(await codeOf(host.append([{ value: 'lost' }]).written)).toBe('KAFKA_STORAGE_ERROR');
+  state.isFull = false;
+  release();
+  await synced;
+  expect(await checkpointed).toBe('KAFKA_STORAGE_ERROR'); // the next one succeeds
+  await host.close();
+});
+
 test('[LOG-25] the journal does not keep a failed log whose topic is deleted', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory: '/data/test-0', hasJournal: true });

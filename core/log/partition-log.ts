@@ -318,7 +318,7 @@ export class PartitionLog implements JournalSource {
     this.#producers.expire(clock.nowMs());
     const snapshot = encodeSnapshot(this.#producers.all());
     const segments = [...this.#segments];
-    await this.flush(offset);
+    await this.#writer.flush(offset); // without waiting for a reload, which waits for this
     await this.#writer.naming(async () => {
       await flushAll(segments);
       await writeSnapshot(fileSystem, directory, { offset, snapshot });
