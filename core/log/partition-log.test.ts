@@ -407,7 +407,7 @@ test('[LOG-24] when such a sync fails, the log says so to what comes next', asyn
   await host.log.abandon();
 });
 
-test('[LOG-24] when a sync fails while more is written for a transaction, the log ends', async () => {
+test('[LOG-24] a sync that fails while a transaction is written ends the log', async () => {
   let isFailing = false;
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
