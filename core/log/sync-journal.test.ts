@@ -184,6 +184,17 @@ describe('syncs', () => {
   );
 });
 
+test('[LOG-25] a journal whose name a failed sync has lost is not used', async () => {
+  const journal = journalOf();
+  partitions.fileSystem.fail({ at: ({ kind }) => kind === 'syncDirectory', code: 'EIO' });
+  for (const content of ['a', 'b']) {
+    const requests = await partitions.writeAll(content);
+    expect(await all(journal, requests)).toEqual([false, false, false, false]);
+  }
+  await journal.close({ isNeeded: false });
+  expect(partitions.fileSystem.openFileCount).toBe(0);
+});
+
 describe('after a crash', () => {
   test('[LOG-26] bytes of a topic that is gone, or was made anew, are left out', async () => {
     const journal = journalOf();

@@ -181,6 +181,8 @@ class JournalFile {
   readonly path: string;
   readonly #options: SyncJournalOptions;
   #file: File | undefined;
+  /** Its name is durable. */
+  #isNamed = false;
   #generation = 0;
   #frameCount = 0;
   #sizeBytes = 0;
@@ -218,20 +220,17 @@ class JournalFile {
 
   /** Writes a frame behind the last one. */
   async write(requests: readonly SyncRequest[]): Promise<void> {
-    const { fileSystem, directory } = this.#options;
-    if (this.#file === undefined) {
-      const file = await fileSystem.open(this.path, 'create');
-      await fileSystem.syncDirectory(directory).catch(async (cause: unknown) => {
-        await file.close();
-        throw cause;
-      });
-      this.#file = file;
-    }
+    this.#file ??= await this.#options.fileSystem.open(this.path, 'create');
     await this.#file.write(this.#encode(requests), this.#sizeBytes);
   }
 
+  /** Makes what was written durable, and the first time its name too. */
   async sync(): Promise<void> {
     await this.#file?.sync();
+    if (this.#isNamed) return;
+    const { fileSystem, directory } = this.#options;
+    await fileSystem.syncDirectory(directory);
+    this.#isNamed = true;
   }
 
   /** Says that the frame of these requests is durable. */
