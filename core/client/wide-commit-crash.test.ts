@@ -109,7 +109,7 @@ test('[LOG-21] an opening that fails leaves no file of the journal open', async 
     // Some are left with two decided transactions: to finish them the journal is written to.
     const isUsed = ({ kind, path }: Operation) => kind === 'sync' && path.includes('journal');
     image.onOperation = (operation) => {
-      if (isUsed(operation)) image.fail({ at: image.operationCount + 1, code: 'EIO' });
+      if (isUsed(operation)) image.fail({ at: ({ kind }) => kind === 'write', code: 'EIO' });
     };
     const isOpen = await open(image, 1).then(
       async (opened) => opened.close().then(() => true),
