@@ -345,6 +345,8 @@ export class LogWriter {
       // All of them end before anybody hears of a failure: the files may then be closed.
       const failed = (await Promise.allSettled(syncs)).find(({ status }) => status === 'rejected');
       if (failed?.status === 'rejected') throw failed.reason;
+      // One that failed meanwhile may have lost what this one was to cover.
+      if (this.syncFailure !== undefined) return;
       this.#durableOffset = Math.max(this.#durableOffset, covered);
       this.#flushedOffset = Math.max(this.#flushedOffset, covered);
     } catch (cause) {

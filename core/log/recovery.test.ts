@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { codeOf } from '../../test/kit/codes.ts';
+import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { LogError } from '../errors.ts';
 import { BATCH, batchSizeBytes } from '../record/batch.ts';
 import type { FileSystem } from '../storage/file-system.ts';
@@ -492,6 +495,31 @@ test.each(['EIO', 'ENOSPC'])('[LOG-23] after a sync failed with %s', async (code
   const last = await LogHost.open({ fileSystem, directory });
   expect(await readValues(last.log)).toEqual(['first', 'second', 'third']);
   await last.close();
+});
+
+test('[LOG-23] a sync beside one of the directory that fails is not believed', async () => {
+  const waiting: ((error: Error | undefined) => void)[] = [];
+  let isHeld = false;
+  const fileSystem = new FaultyFileSystem(({ name, path }) => {
+    if (!isHeld || name !== 'syncDirectory' || !path.endsWith('test-0')) return undefined;
+    return new Promise((resolve) => waiting.push(resolve));
+  });
+  const directory = join(temporaryDirectory(), 'test-0');
+  const host = await LogHost.open({ fileSystem, directory, config: { segmentBytes: 100 } });
+  await host.appendEach('first');
+  await host.checkpoint();
+  await host.appendEach('of a segment of its own');
+  isHeld = true;
+  const deleted = codeOf(host.log.deleteRecords(1));
+  await expect.poll(() => waiting.length).toBe(1);
+  const synced = codeOf(host.log.sync());
+  await expect.poll(() => waiting.length).toBe(2);
+  isHeld = false;
+  waiting[0]!(errno('EIO'));
+  expect(await deleted).toBe('KAFKA_STORAGE_ERROR');
+  waiting[1]!(undefined); // what the first one has lost this one does not find
+  expect(await synced).toBe('KAFKA_STORAGE_ERROR');
+  await host.abandon();
 });
 
 /** Opens a log and reads all of it; nothing is written. */
