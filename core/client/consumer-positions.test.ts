@@ -125,6 +125,8 @@ describe('commits', () => {
     await using log = await logWith();
     await using consumer = log.consumer({ groupId: 'g' }).subscribe([letters]);
     expect(await codeOf(consumer.commit())).toBe('UNKNOWN_MEMBER_ID');
+    await using other = log.consumer({ groupId: 'g' }).subscribe([letters]);
+    await other.poll({ maxWaitMs: 1000 }); // the group has a member
     const producer = log.producer({ transactionalId: 'copier' });
     await producer.transaction((tx) => tx.sendOffsets([], consumer.groupMetadata()));
   });

@@ -180,6 +180,7 @@ export class Transaction {
     const { api, transactionalId, sender } = this.#options;
     const member = { ...NOBODY, ...(typeof group === 'string' ? { groupId: group } : group) };
     checkArgument('sendOffsets', 'groupId', member.groupId, text);
+    if (offsets.length === 0) return; // a poll found nothing, perhaps before it had joined
     const producer = { transactionalId, ...present(sender.identity, 'a transaction has an owner') };
     this.#hasOffsets = true;
     await api.addOffsetsToTxn({ ...producer, groupId: member.groupId });
