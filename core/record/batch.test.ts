@@ -59,6 +59,7 @@ test('[RECORD-3] these bytes are this batch', () => {
   expect(readBatchHeader(batch, 0)).toEqual({
     baseOffset: 0,
     sizeBytes: 89,
+    leaderEpoch: -1,
     lastOffset: 1,
     crc: 0x2cac1d42,
     codec: 'none',
