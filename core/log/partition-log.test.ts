@@ -387,7 +387,8 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     for (let sequence = 0; sequence < 30; sequence++) {
       await host.append([{ value }], { ...producer, baseSequence: sequence }).written;
     }
-    await expect.poll(() => host.log.durableOffset).toBeGreaterThan(45);
+    // The first sync began behind eleven of them, and may be the last one on a slow disk.
+    await expect.poll(() => host.log.durableOffset, { timeout: 20_000 }).toBeGreaterThan(40);
     await host.close();
   });
 });
