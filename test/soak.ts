@@ -54,10 +54,13 @@ function run(file: string, environment: Readonly<Record<string, string>>): numbe
 
 /** Runs of clients of all kinds beside each simulation of the log: they take about as long. */
 const RUNS = 4;
+const JOURNALS = 200;
 
 for (let [done, seed] = [0, firstSeed]; done < crashes; seed++) {
   const environment = { SIM_SEED: String(seed), SIM_OUTCOMES: '200', SIM_SAMPLE: '200' };
   done += run('core/log/simulation.test.ts', environment);
+  const journals = { SIM_SEED: String(seed * JOURNALS), SIM_JOURNALS: String(JOURNALS) };
+  done += run('core/log/journal-simulation.test.ts', journals);
   const runs = { SIM_SEED: String(seed * RUNS), SIM_RUNS: String(RUNS), SIM_LIVES: '30' };
   done += run('test/simulation/simulation.test.ts', runs);
   console.log(`${done.toLocaleString('en')} simulated crashes, seeds ${firstSeed} to ${seed}`);
