@@ -12,41 +12,49 @@ export {
   type TopicOptions,
   type TopicPattern,
 } from './client/topic.ts';
-export { Producer } from './client/producer.ts';
+export { Producer } from './client/producer/producer.ts';
 export {
   PRODUCER_DEFAULTS,
   type ProducerEnvironment,
   type ProducerOptions,
-} from './client/producer-options.ts';
-export type { ProducerInterceptor } from './client/producer-interceptor.ts';
-export type { ProducerMetrics } from './client/producer-metrics.ts';
-export type { ProducerRecord, RecordMetadata, SendCallback } from './client/producer-record.ts';
-export { Transaction, type GroupMetadata, type TransactionStatus } from './client/transaction.ts';
-export { TopicWriter } from './client/topic-writer.ts';
-export { Consumer } from './client/consumer.ts';
-export type { OffsetReset } from './client/assigned-partitions.ts';
-export type { Rebalance, RebalanceCallbacks } from './client/rebalancer.ts';
-export type { OffsetToCommit } from './client/offset-committer.ts';
-export type { AutoOffsetReset } from './client/start-offsets.ts';
-export { ConsumerPositions, type PartitionLag } from './client/consumer-positions.ts';
+} from './client/producer/producer-options.ts';
+export type { ProducerInterceptor } from './client/producer/producer-interceptor.ts';
+export type { ProducerMetrics } from './client/producer/producer-metrics.ts';
+export type {
+  ProducerRecord,
+  RecordMetadata,
+  SendCallback,
+} from './client/producer/producer-record.ts';
+export {
+  Transaction,
+  type GroupMetadata,
+  type TransactionStatus,
+} from './client/producer/transaction.ts';
+export { TopicWriter } from './client/producer/topic-writer.ts';
+export { Consumer } from './client/consumer/consumer.ts';
+export type { OffsetReset } from './client/consumer/assigned-partitions.ts';
+export type { Rebalance, RebalanceCallbacks } from './client/group/rebalancer.ts';
+export type { OffsetToCommit } from './client/group/offset-committer.ts';
+export type { AutoOffsetReset } from './client/consumer/start-offsets.ts';
+export { ConsumerPositions, type PartitionLag } from './client/consumer/consumer-positions.ts';
 export {
   CONSUMER_DEFAULTS,
   type Assignment,
   type ConsumerEnvironment,
   type ConsumerOptions,
   type PollOptions,
-} from './client/consumer-options.ts';
-export { ConsumerRecord, type RecordOf } from './client/consumer-record.ts';
-export { PartitionRecords } from './client/partition-records.ts';
+} from './client/consumer/consumer-options.ts';
+export { ConsumerRecord, type RecordOf } from './client/consumer/consumer-record.ts';
+export { PartitionRecords } from './client/consumer/partition-records.ts';
 export {
   rangeAssignor,
   roundRobinAssignor,
   type AssignedMember,
   type Assignor,
   type MemberPartitions,
-} from './client/assignors.ts';
-export { cooperativeStickyAssignor, stickyAssignor } from './client/sticky-assignor.ts';
-export type { MemberSubscription } from './broker/consumer-protocol.ts';
+} from './client/group/assignors.ts';
+export { cooperativeStickyAssignor, stickyAssignor } from './client/group/sticky-assignor.ts';
+export type { MemberSubscription } from './protocol/consumer-protocol.ts';
 export {
   Admin,
   type AbortTransaction,
@@ -56,15 +64,15 @@ export {
   type GroupMemberDescription,
   type TopicSettingName,
   type TopicSettings,
-} from './client/admin.ts';
+} from './client/admin/admin.ts';
 export type {
   AlteredOffset,
   AlterGroupOffsets,
   GroupOffset,
   OffsetTarget,
-} from './client/group-offsets.ts';
+} from './client/group/group-offsets.ts';
 export type { MarkerType } from './record/control.ts';
-export type { TopicConfig } from './broker/topic-config.ts';
+export type { TopicConfig } from './protocol/topic-config.ts';
 export {
   verifyLog,
   type Verification,
@@ -86,8 +94,8 @@ export {
   partitionOfKey,
   type Partitioner,
   type PartitionStrategy,
-} from './client/partitioner.ts';
-export type * from './broker/broker-api.ts';
+} from './client/producer/partitioner.ts';
+export type * from './protocol/broker-api.ts';
 export type { CleanupPolicy, LogConfig } from './log/log-config.ts';
 export type { BatchHeader, Codec } from './record/batch.ts';
 export type { CompressionLevels } from './record/compression.ts';

@@ -26,7 +26,7 @@ import type {
   OffsetDeleteResponse,
   WriteTxnMarkersRequest,
   WriteTxnMarkersResponse,
-} from './admin-api.ts';
+} from '../protocol/admin-api.ts';
 import { checkNotInternal } from './internal-topics.ts';
 import {
   abortHanging,
@@ -37,8 +37,8 @@ import {
 } from './describe-transactions.ts';
 import type { GroupCoordinator } from './group-coordinator.ts';
 import type { OffsetStore } from './offset-store.ts';
-import { changeConfig, describeConfig } from './topic-config.ts';
-import type { TopicPartition } from './topic-partition.ts';
+import { changeConfig, describeConfig } from '../protocol/topic-config.ts';
+import type { TopicPartition } from '../protocol/topic-partition.ts';
 import type { Topics } from './topics.ts';
 import type { TransactionCoordinator } from './transaction-coordinator.ts';
 

@@ -8,7 +8,7 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { Underway } from '../underway.ts';
-import type { AdminApi } from './admin-api.ts';
+import type { AdminApi } from '../protocol/admin-api.ts';
 import { AdminRequests } from './admin-requests.ts';
 import type {
   AddOffsetsToTxnRequest,
@@ -39,7 +39,7 @@ import type {
   SyncGroupResponse,
   TopicMetadata,
   TxnOffsetCommitRequest,
-} from './broker-api.ts';
+} from '../protocol/broker-api.ts';
 import { Compactor } from './compactor.ts';
 import { CoordinatorLog } from './coordinator-log.ts';
 import {

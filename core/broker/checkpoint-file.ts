@@ -1,4 +1,5 @@
 import { LogError } from '../errors.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
@@ -14,11 +15,6 @@ interface CheckpointEntry {
 }
 
 const VERSION = '0';
-
-/** The key of a partition in a checkpoint, and its name in messages. */
-export function partitionKey(topic: string, partition: number): string {
-  return `${topic}-${partition}`;
-}
 
 /**
  * Replaces a checkpoint file: version, count, then `topic partition offset` a line (Kafka:

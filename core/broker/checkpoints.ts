@@ -2,14 +2,14 @@ import { join } from 'node:path';
 import { LogError } from '../errors.ts';
 import { isCompacted, type LogConfig } from '../log/log-config.ts';
 import type { FileSystem } from '../storage/file-system.ts';
-import type { TopicPartition } from './broker-api.ts';
+import type { TopicPartition } from '../protocol/broker-api.ts';
 import {
   encodeCheckpoint,
-  partitionKey,
   readCheckpoint,
   writeCheckpoint,
   type Checkpoint,
 } from './checkpoint-file.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_START_FILE = 'log-start-offset-checkpoint';

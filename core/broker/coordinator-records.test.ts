@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { decodeGroupValue, encodeGroupValue } from './coordinator-records.ts';
-import { StructWriter } from './struct-codec.ts';
+import { StructWriter } from '../protocol/struct-codec.ts';
 
 const [subscription, assignment] = [Buffer.from('wanted'), Buffer.from('given')];
 const member = {

@@ -1,5 +1,5 @@
-import type { TopicPartition, TransactionState } from './broker-api.ts';
-import { StructReader, StructWriter } from './struct-codec.ts';
+import type { TopicPartition, TransactionState } from '../protocol/broker-api.ts';
+import { StructReader, StructWriter } from '../protocol/struct-codec.ts';
 
 /**
  * The records of `__consumer_offsets` and `__transaction_state` in Kafka's schemas: a key that

@@ -6,10 +6,10 @@ import type {
   ProducerDescription,
   TransactionDescription,
   TransactionListing,
-} from './admin-api.ts';
-import type { ProducerIdentity } from './broker-api.ts';
+} from '../protocol/admin-api.ts';
+import type { ProducerIdentity } from '../protocol/broker-api.ts';
 import type { OffsetStore } from './offset-store.ts';
-import type { TopicPartition } from './topic-partition.ts';
+import type { TopicPartition } from '../protocol/topic-partition.ts';
 import type { Topics } from './topics.ts';
 import { isOpen, type Transaction } from './transaction.ts';
 import type { TransactionCoordinator } from './transaction-coordinator.ts';

@@ -6,7 +6,7 @@ import type {
   FetchRequest,
   FetchResponse,
   IsolationLevel,
-} from './broker-api.ts';
+} from '../protocol/broker-api.ts';
 import type { Partition, Topics } from './topics.ts';
 
 const NOTHING = Buffer.alloc(0);

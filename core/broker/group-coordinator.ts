@@ -14,7 +14,7 @@ import type {
   PartitionError,
   SyncGroupRequest,
   SyncGroupResponse,
-} from './broker-api.ts';
+} from '../protocol/broker-api.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import {
   decodeGroupTopicKey,

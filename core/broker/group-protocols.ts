@@ -1,5 +1,5 @@
 import { present } from '../assert.ts';
-import type { GroupProtocol } from './broker-api.ts';
+import type { GroupProtocol } from '../protocol/broker-api.ts';
 
 /** What a member can do, by preference. */
 export interface ProtocolsOfMember {

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
-import type { JoinGroupResponse } from './broker-api.ts';
-import { CONSUMER_PROTOCOL, encodeSubscription } from './consumer-protocol.ts';
+import type { JoinGroupResponse } from '../protocol/broker-api.ts';
+import { CONSUMER_PROTOCOL, encodeSubscription } from '../protocol/consumer-protocol.ts';
 import { Group } from './group.ts';
 
 const SESSION_MS = 1000;

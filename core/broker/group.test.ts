@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
-import type { GroupProtocol, JoinGroupResponse } from './broker-api.ts';
+import type { GroupProtocol, JoinGroupResponse } from '../protocol/broker-api.ts';
 import { Group } from './group.ts';
 
 const SESSION_MS = 1000;

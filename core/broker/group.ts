@@ -10,8 +10,8 @@ import type {
   JoinGroupResponse,
   SyncGroupRequest,
   SyncGroupResponse,
-} from './broker-api.ts';
-import { CONSUMER_PROTOCOL, decodeSubscription } from './consumer-protocol.ts';
+} from '../protocol/broker-api.ts';
+import { CONSUMER_PROTOCOL, decodeSubscription } from '../protocol/consumer-protocol.ts';
 import type { GroupValue } from './coordinator-records.ts';
 import {
   fencedInstance,

@@ -1,5 +1,5 @@
 import { LogError } from '../errors.ts';
-import type { TopicConfig } from './topic-config.ts';
+import type { TopicConfig } from '../protocol/topic-config.ts';
 
 /** What keeps groups and their offsets, and what keeps transactions. */
 export const OFFSETS_TOPIC = '__consumer_offsets';

@@ -7,7 +7,7 @@ import type {
   ListOffsetsRequest,
   ListOffsetsResponse,
   OffsetSpec,
-} from './broker-api.ts';
+} from '../protocol/broker-api.ts';
 import type { Topics } from './topics.ts';
 
 const NONE = { offset: -1, timestampMs: NO_TIMESTAMP };

@@ -8,8 +8,8 @@ import type {
   PartitionError,
   ProducerIdentity,
   TopicPartition,
-} from './broker-api.ts';
-import { partitionKey } from './checkpoint-file.ts';
+} from '../protocol/broker-api.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import type { CoordinatorLog, CoordinatorRecord } from './coordinator-log.ts';
 import {
   decodeGroupTopicKey,

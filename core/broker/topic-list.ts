@@ -3,7 +3,7 @@ import { LogError } from '../errors.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
-import type { TopicConfig } from './topic-config.ts';
+import type { TopicConfig } from '../protocol/topic-config.ts';
 
 /**
  * A topic as `topics.json` lists it. Kafka keeps this in its metadata log, which needs a

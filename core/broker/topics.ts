@@ -11,22 +11,27 @@ import {
   PARTITION_METADATA_FILE,
   partitionDirectory,
   partitionOfDirectory,
-} from '../log/file-names.ts';
+} from '../log/segment/file-names.ts';
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
 import { PartitionLog } from '../log/partition-log.ts';
-import { redoJournal } from '../log/redo-journal.ts';
-import { SyncJournal } from '../log/sync-journal.ts';
+import { redoJournal } from '../log/load/redo-journal.ts';
+import { SyncJournal } from '../log/write/sync-journal.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
-import { replaceFile } from '../storage/atomic-file.ts';
+import { replaceFile, syncNames } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
-import type { TopicPartition } from './broker-api.ts';
+import type { TopicPartition } from '../protocol/broker-api.ts';
 import { newUuid, partitionMetadata, topicIdIn } from './data-directory.ts';
-import { partitionKey } from './checkpoint-file.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import { Checkpoints, type ReadCheckpoints } from './checkpoints.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal, METADATA_TOPIC } from './internal-topics.ts';
-import { checkTopicConfig, checkTopicName, toLogConfig, type TopicConfig } from './topic-config.ts';
+import {
+  checkTopicConfig,
+  checkTopicName,
+  toLogConfig,
+  type TopicConfig,
+} from '../protocol/topic-config.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
 
 /** One partition with those who wait for something to read. */
@@ -436,9 +441,7 @@ export class Topics {
       });
     }
     // Before the list forgets the topic: what came back would be taken for one.
-    await fileSystem.syncDirectory(directory).catch((cause: unknown) => {
-      throw storageFailure(directory, 'sync', cause);
-    });
+    await syncNames(fileSystem, directory);
   }
 
   /** Writes the list down, with one topic as it is about to be. */

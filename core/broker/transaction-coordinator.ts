@@ -9,8 +9,8 @@ import type {
   ProducerIdentity,
   TopicPartition,
   TransactionRequest,
-} from './broker-api.ts';
-import { partitionKey } from './checkpoint-file.ts';
+} from '../protocol/broker-api.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import {
   decodeTransactionKey,

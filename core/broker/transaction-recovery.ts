@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { Marker } from '../record/control.ts';
-import type { ProducerIdentity } from './broker-api.ts';
-import { partitionKey } from './checkpoint-file.ts';
+import type { ProducerIdentity } from '../protocol/broker-api.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import type { OffsetStore } from './offset-store.ts';
 import type { Topics } from './topics.ts';
 import { isOpen, markerOf, type Transaction } from './transaction.ts';

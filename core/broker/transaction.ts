@@ -6,8 +6,8 @@ import type {
   TopicPartition,
   TransactionRequest,
   TransactionState,
-} from './broker-api.ts';
-import { partitionKey } from './checkpoint-file.ts';
+} from '../protocol/broker-api.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import type { TransactionValue } from './coordinator-records.ts';
 
 /** There is one coordinator, and no election. */

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { offsetName, TRANSACTION_INDEX_SUFFIX } from '../log/file-names.ts';
+import { offsetName, TRANSACTION_INDEX_SUFFIX } from '../log/segment/file-names.ts';
 import { isCompacted, type LogConfig } from '../log/log-config.ts';
 import {
   decodeAbortedTransactions,
   encodeAbortedTransactions,
   TRANSACTION_ENTRY_BYTES,
   type AbortedTransaction,
-} from '../log/transaction-index.ts';
+} from '../log/segment/transaction-index.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { REPAIR, type Finding } from './finding.ts';
 import type { ReadableFiles } from './left-overs.ts';

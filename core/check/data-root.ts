@@ -17,8 +17,8 @@ import {
   offsetOfName,
   PARTITION_METADATA_FILE,
   partitionOfDirectory,
-} from '../log/file-names.ts';
-import type { JournalPlan } from '../log/redo-journal.ts';
+} from '../log/segment/file-names.ts';
+import type { JournalPlan } from '../log/load/redo-journal.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { lockHolder } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';

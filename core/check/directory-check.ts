@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { encodeCheckpoint, partitionKey } from '../broker/checkpoint-file.ts';
+import { encodeCheckpoint } from '../broker/checkpoint-file.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import {
   CLEANED_FILE,
   HIGH_WATERMARK_FILE,
@@ -9,7 +10,7 @@ import {
 import { partitionMetadata } from '../broker/data-directory.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal } from '../broker/internal-topics.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
-import { toLogConfig, type TopicConfig } from '../broker/topic-config.ts';
+import { toLogConfig, type TopicConfig } from '../protocol/topic-config.ts';
 import { encodeTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
 import { LogError } from '../errors.ts';
 import {
@@ -18,7 +19,7 @@ import {
   offsetName,
   PARTITION_METADATA_FILE,
   partitionDirectory,
-} from '../log/file-names.ts';
+} from '../log/segment/file-names.ts';
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS, readLeaderEpochs } from '../log/leader-epochs.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
 import { errnoOf } from '../storage/node-fs.ts';

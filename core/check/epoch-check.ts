@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { LEADER_EPOCH_FILE } from '../log/file-names.ts';
+import { LEADER_EPOCH_FILE } from '../log/segment/file-names.ts';
 import {
   encodeLeaderEpochs,
   epochAt,

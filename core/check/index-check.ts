@@ -1,6 +1,6 @@
 import { readInt64 } from '../int64.ts';
-import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from '../log/file-names.ts';
-import { OffsetIndex, TimeIndex } from '../log/sparse-index.ts';
+import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from '../log/segment/file-names.ts';
+import { OffsetIndex, TimeIndex } from '../log/segment/sparse-index.ts';
 import type { BatchHeader } from '../record/batch.ts';
 
 /** The first entry of an index file that is wrong. */

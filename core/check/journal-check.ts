@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { topicIdIn } from '../broker/data-directory.ts';
 import type { ListedTopic } from '../broker/topic-list.ts';
-import { PARTITION_METADATA_FILE, partitionOfDirectory } from '../log/file-names.ts';
-import { planRedo, type JournalPlan } from '../log/redo-journal.ts';
+import { PARTITION_METADATA_FILE, partitionOfDirectory } from '../log/segment/file-names.ts';
+import { planRedo, type JournalPlan } from '../log/load/redo-journal.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { REPAIR, type Finding } from './finding.ts';
 

@@ -1,5 +1,6 @@
+import { present } from '../assert.ts';
 import { LogError } from '../errors.ts';
-import type { Redo } from '../log/redo-journal.ts';
+import type { Redo } from '../log/load/redo-journal.ts';
 import type { File } from '../storage/file-system.ts';
 import type { ReadableFiles } from './left-overs.ts';
 
@@ -73,9 +74,10 @@ class RedoneFile implements File {
   }
 }
 
-/** Nothing is missing between them: so the last one ends where the file will, at least. */
+/** Where the file will end, at least: behind the last entry, since they rise without a gap. */
 function endOf({ entries }: Redo): number {
-  return Math.max(...entries.map(({ position, bytes }) => position + bytes.length));
+  const { position, bytes } = present(entries.at(-1), 'a redo has entries');
+  return position + bytes.length;
 }
 
 /** Puts the bytes of the journal over `target`, which stands at `start` in the file. */

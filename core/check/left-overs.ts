@@ -7,8 +7,8 @@ import {
   offsetName,
   SEGMENT_SUFFIXES,
   SWAP_SUFFIX,
-} from '../log/file-names.ts';
-import { namesIn, offsetsOf } from '../log/swap.ts';
+} from '../log/segment/file-names.ts';
+import { namesIn, offsetsOf } from '../log/compaction/swap.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { walkBatches } from './batch-walk.ts';
 import type { Finding } from './finding.ts';

@@ -1,10 +1,15 @@
 import { join, resolve } from 'node:path';
-import { partitionKey } from '../broker/checkpoint-file.ts';
+import { partitionKey } from '../protocol/topic-partition.ts';
 import { decodeGroupTopicKey, decodeOffsetValue } from '../broker/coordinator-records.ts';
-import type { TopicConfig } from '../broker/topic-config.ts';
+import type { TopicConfig } from '../protocol/topic-config.ts';
 import { LogError } from '../errors.ts';
-import { LOG_SUFFIX, offsetName, offsetOfName, OFFSET_INDEX_SUFFIX } from '../log/file-names.ts';
-import { OffsetIndex } from '../log/sparse-index.ts';
+import {
+  LOG_SUFFIX,
+  offsetName,
+  offsetOfName,
+  OFFSET_INDEX_SUFFIX,
+} from '../log/segment/file-names.ts';
+import { OffsetIndex } from '../log/segment/sparse-index.ts';
 import { markerTypeAt, type MarkerType } from '../record/control.ts';
 import { RecordCursor } from '../record/record-cursor.ts';
 import type { Headers } from '../record/record.ts';

@@ -5,8 +5,8 @@ import {
   offsetOfName,
   OFFSET_INDEX_SUFFIX,
   TIME_INDEX_SUFFIX,
-} from '../log/file-names.ts';
-import { Segment } from '../log/segment.ts';
+} from '../log/segment/file-names.ts';
+import { Segment } from '../log/segment/segment.ts';
 import { replaceFile, TEMPORARY_SUFFIX } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { File, FileSystem } from '../storage/file-system.ts';

@@ -7,7 +7,7 @@ import {
   offsetOfName,
   SNAPSHOT_SUFFIX,
   TIME_INDEX_SUFFIX,
-} from '../log/file-names.ts';
+} from '../log/segment/file-names.ts';
 import type { LeaderEpoch } from '../log/leader-epochs.ts';
 import { decodeSnapshot } from '../log/producer-snapshot.ts';
 import type { ProducerState } from '../log/producer-states.ts';

@@ -1,7 +1,7 @@
 import { LogError } from '../errors.ts';
 import type { ProducerState } from '../log/producer-states.ts';
 import { ProducerStates } from '../log/producer-states.ts';
-import type { AbortedTransaction } from '../log/transaction-index.ts';
+import type { AbortedTransaction } from '../log/segment/transaction-index.ts';
 import { NO_SEQUENCE, type BatchHeader } from '../record/batch.ts';
 import { coordinatorEpochAt, markerTypeAt } from '../record/control.ts';
 import type { RecordCursor } from '../record/record-cursor.ts';

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Observable } from 'rxjs';
 import { systemClock, type Clock } from '../clock.ts';
 import { Broker } from '../broker/broker.ts';
-import type { BrokerApi } from '../broker/broker-api.ts';
+import type { BrokerApi } from '../protocol/broker-api.ts';
 import { LogError } from '../errors.ts';
 import { stderrLogger, type Logger } from '../logger.ts';
 import {
@@ -16,13 +16,13 @@ import {
 import { systemRandom, type Random } from '../random.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
-import { Admin } from './admin.ts';
+import { Admin } from './admin/admin.ts';
 import { checkHandle, clockLike, loggerLike, randomLike } from './arguments.ts';
-import type { ConsumerEnvironment, ConsumerOptions } from './consumer-options.ts';
-import type { RecordOf } from './consumer-record.ts';
-import { Consumer } from './consumer.ts';
-import type { ProducerOptions } from './producer-options.ts';
-import { Producer } from './producer.ts';
+import type { ConsumerEnvironment, ConsumerOptions } from './consumer/consumer-options.ts';
+import type { RecordOf } from './consumer/consumer-record.ts';
+import { Consumer } from './consumer/consumer.ts';
+import type { ProducerOptions } from './producer/producer-options.ts';
+import { Producer } from './producer/producer.ts';
 import type { AnyTopic } from './topic.ts';
 
 export interface OpenLogOptions {

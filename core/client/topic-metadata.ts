@@ -1,6 +1,6 @@
 import { LogError } from '../errors.ts';
-import type { BrokerApi, TopicMetadata } from '../broker/broker-api.ts';
-import { toTopicConfig } from '../broker/topic-config.ts';
+import type { BrokerApi, TopicMetadata } from '../protocol/broker-api.ts';
+import { toTopicConfig } from '../protocol/topic-config.ts';
 import type { Topic } from './topic.ts';
 
 /**

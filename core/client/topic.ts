@@ -1,6 +1,6 @@
 import { checkArgument, checkOptions, integer, plain, type OptionChecks } from '../options.ts';
 import type { LogConfig } from '../log/log-config.ts';
-import { checkTopicName, toLogConfig, toTopicConfig } from '../broker/topic-config.ts';
+import { checkTopicName, toLogConfig, toTopicConfig } from '../protocol/topic-config.ts';
 import type { Serde } from '../serde/serde.ts';
 import { serdeLike } from './arguments.ts';
 

@@ -10,8 +10,8 @@ import { ManualClock } from '../testing/manual-clock.ts';
 import { readBatches } from './log-host.suite.ts';
 import { LOG_CONFIG_DEFAULTS } from './log-config.ts';
 import { PartitionLog } from './partition-log.ts';
-import { redoJournal } from './redo-journal.ts';
-import { SyncJournal } from './sync-journal.ts';
+import { redoJournal } from './load/redo-journal.ts';
+import { SyncJournal } from './write/sync-journal.ts';
 
 const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
 const SEEDS = Number(process.env['SIM_JOURNALS'] ?? 25);

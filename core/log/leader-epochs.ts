@@ -3,10 +3,10 @@ import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
-import { LEADER_EPOCH_FILE } from './file-names.ts';
-import { findHeader } from './log-reader.ts';
-import { closeAll } from './segment-list.ts';
-import type { Segment } from './segment.ts';
+import { LEADER_EPOCH_FILE } from './segment/file-names.ts';
+import { findHeader } from './segment/log-reader.ts';
+import { closeAll } from './segment/segment-list.ts';
+import type { Segment } from './segment/segment.ts';
 
 /**
  * From which offset on the batches of a partition bear which leader epoch (Kafka:

@@ -6,19 +6,19 @@ import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { storageFailure } from '../storage/failure.ts';
 import { Exclusive } from '../exclusive.ts';
-import { admitBatch } from './admission.ts';
-import { Compaction } from './compaction.ts';
-import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load.ts';
+import { admitBatch } from './write/admission.ts';
+import { Compaction } from './compaction/compaction.ts';
+import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load/load.ts';
 import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
 import { settleLeaderEpochs } from './leader-epochs.ts';
-import { closed, outOfRange } from './log-reader.ts';
-import { LogWriter } from './log-writer.ts';
-import { ReadPositions } from './read-positions.ts';
+import { closed, outOfRange } from './segment/log-reader.ts';
+import { LogWriter } from './write/log-writer.ts';
+import { ReadPositions } from './segment/read-positions.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { retainedFrom } from './retention.ts';
-import { removeSegment } from './segment-removal.ts';
+import { removeSegment } from './segment/segment-removal.ts';
 import {
   abortedIn,
   closeAll,
@@ -28,13 +28,13 @@ import {
   segmentIndexOf,
   withInstead,
   type LogRead,
-} from './segment-list.ts';
-import { Segment } from './segment.ts';
-import { commitSwap, finishSwap } from './swap.ts';
-import { findNewest, findTimestamp } from './timestamp-search.ts';
-import type { JournalSource } from './sync-journal.ts';
-import type { SearchRange, TimestampedOffset } from './timestamp-search.ts';
-import type { AbortedTransaction } from './transaction-index.ts';
+} from './segment/segment-list.ts';
+import { Segment } from './segment/segment.ts';
+import { commitSwap, finishSwap } from './compaction/swap.ts';
+import { findNewest, findTimestamp } from './segment/timestamp-search.ts';
+import type { JournalSource } from './write/sync-journal.ts';
+import type { SearchRange, TimestampedOffset } from './segment/timestamp-search.ts';
+import type { AbortedTransaction } from './segment/transaction-index.ts';
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and

@@ -5,7 +5,7 @@ import { crc32c } from '../record/crc32c.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
-import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './file-names.ts';
+import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './segment/file-names.ts';
 import type { ProducerBatch, ProducerState } from './producer-states.ts';
 
 /**

@@ -2,14 +2,15 @@ import { LogError } from '../errors.ts';
 import { addSequence, NO_SEQUENCE, type BatchHeader } from '../record/batch.ts';
 import type { MarkerType } from '../record/control.ts';
 import type { RecordPlace } from '../record/unpack.ts';
-import type { AbortedTransaction } from './transaction-index.ts';
+import type { AbortedTransaction } from './segment/transaction-index.ts';
 
 /** Batches remembered a producer, to answer a repeated one (Kafka: `ProducerStateEntry`). */
 const BATCHES_RETAINED = 5;
 /**
  * And so many while they are not durable. Kafka's clients have five batches under way, ours five
- * requests of up to 100 (`core/client/accumulator.ts`): when a write fails in the middle of them,
- * and the log cannot be loaded anew for want of room, all are sent again, also those in the log.
+ * requests of up to 100 (`core/client/producer/accumulator.ts`). If a write fails in the middle of
+ * them, and the disk has no room to load the log again, the producer resends all of them, also
+ * those that are in the log.
  */
 const UNSYNCED_RETAINED = 512;
 const NO_OFFSET = -1;

@@ -1,5 +1,5 @@
 import type { LogConfig } from './log-config.ts';
-import type { Segment } from './segment.ts';
+import type { Segment } from './segment/segment.ts';
 
 /** What decides how much of a log is old. */
 export interface RetentionLimits {

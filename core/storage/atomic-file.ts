@@ -33,7 +33,16 @@ export async function replaceFile(
   } catch (cause) {
     throw storageFailure(path, 'write', cause);
   }
-  await fileSystem.syncDirectory(dirname(path)).catch((cause: unknown) => {
-    throw storageFailure(dirname(path), 'sync', cause);
+  await syncNames(fileSystem, dirname(path));
+}
+
+/**
+ * Makes the names in a directory durable.
+ *
+ * @throws LogError KAFKA_STORAGE_ERROR, whose operation is `sync`.
+ */
+export async function syncNames(fileSystem: FileSystem, directory: string): Promise<void> {
+  await fileSystem.syncDirectory(directory).catch((cause: unknown) => {
+    throw storageFailure(directory, 'sync', cause);
   });
 }

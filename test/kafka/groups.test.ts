@@ -14,8 +14,8 @@ import {
   decodeSubscription,
   encodeAssignment,
   encodeSubscription,
-} from '../../core/broker/consumer-protocol.ts';
-import { withoutTransfers } from '../../core/client/sticky-assignor.ts';
+} from '../../core/protocol/consumer-protocol.ts';
+import { withoutTransfers } from '../../core/client/group/sticky-assignor.ts';
 import { SEED } from '../kit/seed.ts';
 import { KafkaPlayer } from './player.ts';
 

@@ -1,5 +1,5 @@
-import type { BrokerApi } from '../../core/broker/broker-api.ts';
-import { Admin } from '../../core/client/admin.ts';
+import type { BrokerApi } from '../../core/protocol/broker-api.ts';
+import { Admin } from '../../core/client/admin/admin.ts';
 import type { Log } from '../../core/client/log.ts';
 
 /** The same broker as it shows through a message port: all that comes and goes is cloned. */

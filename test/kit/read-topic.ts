@@ -1,5 +1,5 @@
-import type { IsolationLevel } from '../../core/broker/broker-api.ts';
-import type { ConsumerRecord } from '../../core/client/consumer-record.ts';
+import type { IsolationLevel } from '../../core/protocol/broker-api.ts';
+import type { ConsumerRecord } from '../../core/client/consumer/consumer-record.ts';
 import type { Log } from '../../core/client/log.ts';
 import type { Topic } from '../../core/client/topic.ts';
 

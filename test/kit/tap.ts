@@ -1,4 +1,4 @@
-import type { BrokerApi } from '../../core/broker/broker-api.ts';
+import type { BrokerApi } from '../../core/protocol/broker-api.ts';
 
 /** Methods that stand in front of a broker's; each may call the real one. */
 export type Taps = { readonly [Name in keyof BrokerApi]?: BrokerApi[Name] };

@@ -8,13 +8,13 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A TypeScript file as the checks see it. */
 export interface Source {
-  /** From the root, with forward slashes: `core/log/segment.ts`. */
+  /** From the root, with forward slashes: `core/log/segment/segment.ts`. */
   readonly path: string;
   readonly text: string;
   readonly tree: ts.SourceFile;
 }
 
-/** What a check has against a place: `core/log/segment.ts:12: ...`. */
+/** What a check has against a place: `core/log/segment/segment.ts:12: ...`. */
 export type Finding = string;
 
 export function sourceOf(path: string, text: string): Source {

@@ -1,0 +1,272 @@
+import { assert } from '../../assert.ts';
+import type { LogError } from '../../errors.ts';
+import { addSequence, resealBatch, type Codec } from '../../record/batch.ts';
+import { BatchWriter } from '../../record/batch-writer.ts';
+import type {
+  Acks,
+  ProduceRequest,
+  ProducerIdentity,
+  TopicPartition,
+} from '../../protocol/broker-api.ts';
+import { splitBatch } from './split-batch.ts';
+import type { Unanswered } from './send-buffer.ts';
+
+/**
+ * How many batches of a partition a request takes at most: the partition remembers 512 of a
+ * producer that are not durable (`ProducerStates`), and five requests may have to be sent again.
+ */
+const REQUEST_BATCHES = 100;
+
+/** Who waits for one record: made only for `send`, which promises something for it. */
+export interface DeliveryWaiter {
+  /** Its place in the batch. */
+  readonly index: number;
+  readonly resolve: (offset: number) => void;
+  readonly reject: (error: LogError) => void;
+}
+
+/** A batch being filled, or full and waiting for its turn. */
+export class OpenBatch implements Unanswered {
+  readonly queue: PartitionQueue;
+  readonly writer: BatchWriter;
+  /** When its first record came, by the monotonic clock. */
+  createdMs = 0;
+  epoch: Unanswered['epoch'];
+  waiters: DeliveryWaiter[] | undefined;
+  /** Who last asked to be told of this batch: saves asking twice. */
+  watcher: unknown;
+
+  constructor(queue: PartitionQueue, capacityBytes: number) {
+    this.queue = queue;
+    this.writer = new BatchWriter(capacityBytes);
+  }
+
+  /** Asks to be told what becomes of the record that was added last. */
+  awaitNewest(resolve: DeliveryWaiter['resolve'], reject: DeliveryWaiter['reject']): void {
+    this.waiters ??= [];
+    this.waiters.push({ index: this.writer.recordCount - 1, resolve, reject });
+  }
+}
+
+/** A batch as it is sent. Its place in the sequence may change until the broker has it. */
+export interface SentBatch extends Unanswered {
+  readonly queue: PartitionQueue;
+  readonly bytes: Buffer;
+  readonly recordCount: number;
+  /** Its size before compression. */
+  readonly plainBytes: number;
+  /** What it took of the buffer. */
+  readonly bufferBytes: number;
+  readonly createdMs: number;
+  readonly waiters: readonly DeliveryWaiter[];
+  /** The number of its first record among those of the partition: keeps batches in order. */
+  readonly ordinal: number;
+  /** How often it was sent, alone or as part of a batch that was split. */
+  attempts: number;
+  /** Set when one before it turns out not to be in the log: so far it was sent in vain. */
+  isBehindGap: boolean;
+}
+
+/** What waits for, or is on its way to, one partition. Order is kept. */
+export class PartitionQueue implements TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+  /** Takes the next record. */
+  open: OpenBatch | undefined;
+  /** Full batches behind which `open` waits. */
+  readonly full: OpenBatch[] = [];
+  /** Sent, not answered. */
+  readonly inFlight: SentBatch[] = [];
+  /** To be sent again, before everything else, in their old order. */
+  readonly retries: SentBatch[] = [];
+  /** Requests under way that have batches of this partition. */
+  requestCount = 0;
+  /** Whose batches the partition has taken; set by each acknowledgement. */
+  knownProducerId: number | undefined;
+  /** Records that were ever taken for sending. */
+  #takenCount = 0;
+  /** The sequence of the next batch of the current epoch. */
+  nextSequence = 0;
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  /** True while there is nothing to send. */
+  get isEmpty(): boolean {
+    if (this.full.length > 0 || this.retries.length > 0) return false;
+    return this.open === undefined || this.open.writer.recordCount === 0;
+  }
+
+  /**
+   * How many batches the next request may take. The first one of a producer goes alone: from one
+   * that it does not know the partition takes any sequence, also that of a batch behind a refused
+   * one.
+   */
+  batchCountMax(identity: ProducerIdentity | undefined): number {
+    if (identity === undefined || identity.producerId === this.knownProducerId) {
+      return REQUEST_BATCHES;
+    }
+    return this.inFlight.length > 0 ? 0 : 1;
+  }
+
+  /** Moves the open batch behind the full ones. One without records stays: it has its memory. */
+  seal(): void {
+    if (this.open === undefined || this.open.writer.recordCount === 0) return;
+    this.full.push(this.open);
+    this.open = undefined;
+  }
+
+  /**
+   * Closes the oldest full batch for sending; undefined when there is none.
+   *
+   * @throws LogError UNSUPPORTED_COMPRESSION_TYPE: the batch stays where it is.
+   */
+  take(seal: SealOptions): SentBatch | undefined {
+    const again = this.retries.shift();
+    if (again !== undefined) {
+      again.attempts++;
+      again.isBehindGap = false;
+      this.inFlight.push(again);
+      return again;
+    }
+    const [batch] = this.full;
+    if (batch === undefined) return undefined;
+    const { writer, waiters, createdMs } = batch;
+    const { recordCount, capacityBytes, sizeBytes: plainBytes } = writer;
+    const baseSequence = this.nextSequence;
+    const bytes = writer.close({
+      codec: seal.codec,
+      level: seal.level,
+      isTransactional: seal.isTransactional,
+      ...(seal.identity !== undefined && { ...seal.identity, baseSequence }),
+    });
+    this.full.shift();
+    this.nextSequence = addSequence(baseSequence, recordCount);
+    const sent: SentBatch = {
+      queue: this,
+      bytes,
+      recordCount,
+      plainBytes,
+      bufferBytes: capacityBytes,
+      createdMs,
+      waiters: waiters ?? [],
+      ordinal: this.#takenCount,
+      attempts: 1,
+      isBehindGap: false,
+      epoch: batch.epoch,
+    };
+    this.#takenCount += recordCount;
+    this.inFlight.push(sent);
+    return sent;
+  }
+
+  /** The broker has answered for `batch`. */
+  settle(batch: SentBatch): void {
+    const index = this.inFlight.indexOf(batch);
+    assert(index >= 0, 'only a batch in flight is answered');
+    this.inFlight.splice(index, 1);
+  }
+
+  /** Puts a batch in its old place to be sent again. */
+  retry(batch: SentBatch): void {
+    for (const each of this.inFlight) each.isBehindGap ||= each.ordinal > batch.ordinal;
+    const follower = this.retries.findIndex(({ ordinal }) => ordinal > batch.ordinal);
+    this.retries.splice(follower < 0 ? this.retries.length : follower, 0, batch);
+  }
+
+  /**
+   * Puts the halves of a batch in its place, to be sent instead of it.
+   *
+   * @throws LogError UNSUPPORTED_COMPRESSION_TYPE, CORRUPT_MESSAGE: nothing changed.
+   */
+  split(batch: SentBatch, level: number | undefined): readonly [SentBatch, SentBatch] {
+    const [first, second] = splitBatch(batch.bytes, { place: this, level });
+    const { recordCount, waiters, bufferBytes, ordinal } = batch;
+    const count = Math.ceil(recordCount / 2);
+    const halfBytes = Math.ceil(bufferBytes / 2);
+    const halves = [
+      {
+        ...batch,
+        bytes: first,
+        recordCount: count,
+        bufferBytes: halfBytes,
+        waiters: waiters.filter(({ index }) => index < count),
+      },
+      {
+        ...batch,
+        bytes: second,
+        recordCount: recordCount - count,
+        bufferBytes: bufferBytes - halfBytes,
+        waiters: waiters
+          .filter(({ index }) => index >= count)
+          .map((waiter) => ({ ...waiter, index: waiter.index - count })),
+        ordinal: ordinal + count,
+      },
+    ] as const;
+    for (const half of halves) this.retry(half);
+    return halves;
+  }
+
+  /** True when a batch before this one has not reached the broker, or had not when it was sent. */
+  isOutOfTurn(batch: SentBatch): boolean {
+    if (batch.isBehindGap) return true;
+    const isEarlier = ({ ordinal }: SentBatch): boolean => ordinal < batch.ordinal;
+    return this.retries.some(isEarlier) || this.inFlight.some(isEarlier);
+  }
+
+  /** Starts the sequence anew for another identity: nothing may be in flight. */
+  resequence(identity: ProducerIdentity | undefined): void {
+    assert(this.inFlight.length === 0, 'sequences change while nothing is in flight');
+    this.nextSequence = 0;
+    for (const { bytes, recordCount } of this.retries) {
+      if (identity !== undefined)
+        resealBatch(bytes, { ...identity, baseSequence: this.nextSequence });
+      this.nextSequence = addSequence(this.nextSequence, recordCount);
+    }
+  }
+}
+
+/** The queues of all partitions that a producer has written to. */
+export class PartitionQueues {
+  readonly #queues = new Map<string, PartitionQueue[]>();
+
+  /** The queues of a topic's partitions; made at the first call. */
+  of(topic: string, partitions: number): readonly PartitionQueue[] {
+    const queues = this.#queues.get(topic) ?? [];
+    this.#queues.set(topic, queues);
+    while (queues.length < partitions) queues.push(new PartitionQueue(topic, queues.length));
+    return queues;
+  }
+
+  *all(): Generator<PartitionQueue> {
+    for (const queues of this.#queues.values()) yield* queues;
+  }
+}
+
+/** How batches are closed. */
+export interface SealOptions {
+  readonly codec: Codec;
+  readonly level: number | undefined;
+  readonly isTransactional: boolean;
+  /** Undefined without idempotence. */
+  readonly identity: ProducerIdentity | undefined;
+}
+
+/**
+ * What brings batches to the broker. A commit makes its data durable itself, so batches inside of a
+ * transaction wait for no sync.
+ */
+export function produceRequest(
+  sent: readonly SentBatch[],
+  acks: Acks,
+  transactionalId: string | undefined,
+): ProduceRequest {
+  const batches = sent.map(({ queue: { topic, partition }, bytes: records }) => ({
+    topic,
+    partition,
+    records,
+  }));
+  return transactionalId === undefined ? { acks, batches } : { acks: 1, transactionalId, batches };
+}

@@ -1,0 +1,202 @@
+import { join } from 'node:path';
+import { LogError } from '../../errors.ts';
+import { BATCH_OVERHEAD, batchLastOffset, batchSizeBytes } from '../../record/batch.ts';
+import { syncNames } from '../../storage/atomic-file.ts';
+import { storageFailure } from '../../storage/failure.ts';
+import type { FileSystem } from '../../storage/file-system.ts';
+import {
+  CLEANED_SUFFIX,
+  INDEX_SUFFIXES,
+  LOG_SUFFIX,
+  offsetName,
+  offsetOfName,
+  SEGMENT_SUFFIXES,
+  SWAP_SUFFIX,
+} from '../segment/file-names.ts';
+import { markRemoved, removeLater, type RemovalOptions } from '../segment/segment-removal.ts';
+import type { Segment } from '../segment/segment.ts';
+
+/*
+ * How a cleaned segment takes the place of those that it was made from (Kafka:
+ * `LocalLog.replaceSegments`). A crash behind any step leaves the old segments or the new one:
+ *
+ *   1. its files are written as `.cleaned` and synced;             the next opening removes them
+ *   2. the indexes become `.swap`; the directory is synced;        the next opening removes them
+ *   3. the log becomes `.swap`; the directory is synced:           from here on the new one counts
+ *   4. the files of the old segments become `.deleted`, the indexes get their names; the directory
+ *      is synced;                                      the next opening does 4 and 5 once more
+ *   5. the log gets its name; the directory is synced.
+ *
+ * So `.log.swap` stands as long as anything is left to do, and tells what: its last batch is the
+ * last one of the segments that it replaces.
+ */
+
+interface Place {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+}
+
+/**
+ * Steps 2 and 3. Durable when it resolves.
+ *
+ * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the old segments count, unless a sync failed.
+ */
+export async function commitSwap(
+  { fileSystem, directory }: Place,
+  old: readonly Segment[],
+  cleaned: Segment,
+): Promise<void> {
+  for (const segment of old) await segment.file(); // so that it is open, under whatever name
+  for (const suffixes of [INDEX_SUFFIXES, [LOG_SUFFIX]]) {
+    for (const suffix of suffixes) {
+      const path = cleaned.path(suffix);
+      if (!(await exists(fileSystem, path + CLEANED_SUFFIX))) continue;
+      await rename(fileSystem, path + CLEANED_SUFFIX, path + SWAP_SUFFIX);
+    }
+    await syncNames(fileSystem, directory);
+  }
+}
+
+/**
+ * Steps 4 and 5. Reads of `old` that have begun go on; the files go after `delayMs`.
+ *
+ * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the log has to be loaded anew.
+ */
+export async function finishSwap(
+  options: Place & RemovalOptions,
+  old: readonly Segment[],
+  cleaned: Segment,
+): Promise<void> {
+  const { fileSystem, directory } = options;
+  // From here on their names lead elsewhere: a read finds them open, or not at all.
+  for (const segment of old) segment.noteRemoved();
+  for (const segment of old) await markRemoved(segment, fileSystem);
+  await takeName(fileSystem, directory, cleaned.baseOffset);
+  for (const segment of old) removeLater(segment, options);
+}
+
+/**
+ * Brings the files of a partition to where they count, before it is loaded: what was being cleaned
+ * is removed, a swap that has begun is finished.
+ *
+ * @param endOf the offset after the last batch of a segment's file, which is at most `limit`; the
+ *   default refuses a damaged one.
+ * @throws LogError CORRUPT_BATCH, and whatever the file system says.
+ */
+export async function settleSwaps(
+  { fileSystem, directory }: Place,
+  endOf: (fileSystem: FileSystem, path: string, limit: number) => Promise<number> = endOfWhole,
+): Promise<void> {
+  let names = await namesIn(fileSystem, directory);
+  const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
+  await removeUnfinished(fileSystem, directory, names);
+  // The process before may have died between step 3 and its sync: a power cut must not take the new
+  // name when it takes the old ones.
+  if (swapped.length > 0) await syncNames(fileSystem, directory);
+  for (const base of swapped) {
+    const later = offsetsOf(names, LOG_SUFFIX).filter((offset) => offset > base);
+    // Behind the newest segment nothing is replaced; its renaming has another reason, and its end
+    // may be torn.
+    const path = join(directory, offsetName(base) + LOG_SUFFIX + SWAP_SUFFIX);
+    const newest = later.at(-1);
+    const endOffset = newest === undefined ? base : await endOf(fileSystem, path, newest);
+    for (const offset of later) {
+      if (offset >= endOffset) continue;
+      for (const suffix of SEGMENT_SUFFIXES) {
+        const name = offsetName(offset) + suffix;
+        if (names.has(name)) await fileSystem.remove(join(directory, name));
+      }
+    }
+    await takeName(fileSystem, directory, base);
+    names = await namesIn(fileSystem, directory);
+  }
+}
+
+/**
+ * Removes what earlier attempts have left, so that nothing of it is taken for a part of the next.
+ * Not durable before the directory is synced.
+ */
+export async function removeUnfinished(
+  fileSystem: FileSystem,
+  directory: string,
+  names: ReadonlySet<string>,
+): Promise<void> {
+  const swapped = new Set(offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX));
+  for (const name of names) {
+    const isSwap = INDEX_SUFFIXES.some((suffix) => {
+      const base = offsetOfName(name, suffix + SWAP_SUFFIX);
+      return base !== undefined && !swapped.has(base);
+    });
+    if (isSwap || name.endsWith(CLEANED_SUFFIX)) await fileSystem.remove(join(directory, name));
+  }
+}
+
+export async function namesIn(
+  fileSystem: Pick<FileSystem, 'list'>,
+  directory: string,
+): Promise<Set<string>> {
+  const entries = await fileSystem.list(directory);
+  return new Set(entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name));
+}
+
+export function offsetsOf(names: Iterable<string>, suffix: string): number[] {
+  const offsets = [...names].map((name) => offsetOfName(name, suffix));
+  return offsets.filter((offset) => offset !== undefined).sort((a, b) => a - b);
+}
+
+/** Gives the swapped files of a segment their names: the log comes last. */
+async function takeName(fileSystem: FileSystem, directory: string, base: number): Promise<void> {
+  for (const suffixes of [INDEX_SUFFIXES, [LOG_SUFFIX]]) {
+    for (const suffix of suffixes) {
+      const path = join(directory, offsetName(base) + suffix);
+      if (!(await exists(fileSystem, path + SWAP_SUFFIX))) continue;
+      await rename(fileSystem, path + SWAP_SUFFIX, path);
+    }
+    await syncNames(fileSystem, directory);
+  }
+}
+
+/**
+ * The offset after the last batch of a segment's file, which is whole: it was synced. Offsets are
+ * under no checksum: one above `limit` would have segments removed that nothing replaces.
+ */
+async function endOfWhole(fileSystem: FileSystem, path: string, limit: number): Promise<number> {
+  const file = await fileSystem.open(path, 'read');
+  try {
+    const sizeBytes = await file.sizeBytes();
+    const header = Buffer.alloc(BATCH_OVERHEAD);
+    let endOffset = -1;
+    for (let position = 0; position < sizeBytes;) {
+      const read = await file.read(header, position);
+      const size = read < BATCH_OVERHEAD ? 0 : batchSizeBytes(header, 0);
+      if (size < BATCH_OVERHEAD || position + size > sizeBytes) throw damaged(path, position);
+      endOffset = batchLastOffset(header, 0) + 1;
+      if (endOffset > limit) throw damaged(path, position);
+      position += size;
+    }
+    return endOffset;
+  } finally {
+    await file.close();
+  }
+}
+
+function damaged(file: string, positionBytes: number): LogError {
+  const reason = 'no batch that belongs there stands there';
+  const message =
+    `${file} is damaged at byte ${positionBytes}: ${reason}; it is the outcome of a compaction ` +
+    'that was being put in place';
+  return new LogError('CORRUPT_BATCH', message, { file, positionBytes, reason });
+}
+
+async function exists(fileSystem: FileSystem, path: string): Promise<boolean> {
+  const found = await fileSystem.stat(path).catch((cause: unknown) => {
+    throw storageFailure(path, 'open', cause);
+  });
+  return found !== undefined;
+}
+
+async function rename(fileSystem: FileSystem, from: string, to: string): Promise<void> {
+  await fileSystem.rename(from, to).catch((cause: unknown) => {
+    throw storageFailure(from, 'rename', cause);
+  });
+}

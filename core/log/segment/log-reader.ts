@@ -1,0 +1,227 @@
+import { LogError } from '../../errors.ts';
+import {
+  batchBaseOffset,
+  batchLastOffset,
+  batchSizeBytes,
+  BATCH_OVERHEAD,
+  checkBatch,
+  LOG_OVERHEAD,
+  readBatchHeader,
+  type BatchHeader,
+} from '../../record/batch.ts';
+import type { RecordPlace } from '../../record/unpack.ts';
+import { storageFailure } from '../../storage/failure.ts';
+import type { Segment } from './segment.ts';
+
+/** Whole batches as they stand in the log. */
+export interface ReadResult {
+  /** Empty when nothing is readable at the offset yet. */
+  readonly bytes: Buffer;
+  /** The offset after the last batch, or the asked one when there are none. */
+  readonly nextOffset: number;
+  /** Where the batch at `nextOffset` will start. */
+  readonly nextPosition: number;
+}
+
+/** What to read: from the batch that holds `offset`, starting the search at `position`. */
+export interface ReadRequest {
+  readonly offset: number;
+  readonly position: number;
+  /** The last offset of the batch at `position`, where an index says so: it is checked. */
+  readonly lastOffset?: number | undefined;
+  /** Batches from here on are not readable. */
+  readonly endOffset: number;
+  /** The first batch comes even when it is larger (KIP-74). */
+  readonly maxBytes: number;
+}
+
+/** Enough for the header of a batch that is larger than what was read. */
+const READ_BYTES_MIN = 16 * 1024;
+
+/**
+ * Reads whole, checked batches of one segment. The bytes are fresh memory: records may stay views
+ * of them.
+ *
+ * @throws LogError CORRUPT_BATCH with file and position for bytes that are no sound batch.
+ */
+export async function readSegment(segment: Segment, request: ReadRequest): Promise<ReadResult> {
+  const end = segment.writtenBytes; // fixed now: what is written meanwhile is the next read's
+  let { position } = request;
+  // Without an index entry a place is that behind an earlier read.
+  let from = position === 0 ? segment.baseOffset : -Infinity;
+  if (position > 0 && request.lastOffset === undefined) from = request.offset;
+  let want = Math.max(request.maxBytes, READ_BYTES_MIN);
+  for (;;) {
+    const chunk = await readChunk(segment, position, Math.min(want, end - position));
+    if (isMisled(chunk, request)) {
+      segment.indexes.offsets.distrust();
+      return readSegment(segment, { ...request, position: 0, lastOffset: undefined });
+    }
+    const skipped = skipBelow(segment, chunk, { ...request, position, from });
+    const rest = chunk.length - skipped;
+    const isWhole = rest >= BATCH_OVERHEAD && batchSizeBytes(chunk, skipped) <= rest;
+    if (isWhole || (rest === 0 && position + skipped === end)) {
+      return wholeBatches(segment, chunk, { ...request, position, start: skipped });
+    }
+    // The batch is larger than the chunk, or starts in its last bytes: read from its start, all of
+    // it.
+    position += skipped;
+    want = Math.max(want, rest >= LOG_OVERHEAD ? batchSizeBytes(chunk, skipped) : READ_BYTES_MIN);
+    if (rest === end - position) throw corrupt(segment, position, 'batch cut short');
+    from = -Infinity;
+    request = { ...request, lastOffset: undefined }; // what the index said was right
+  }
+}
+
+/** True when an index led to a place where another batch stands than it says, or none. */
+function isMisled(chunk: Buffer, { lastOffset }: ReadRequest): boolean {
+  if (lastOffset === undefined) return false;
+  return chunk.length < BATCH_OVERHEAD || batchLastOffset(chunk, 0) !== lastOffset;
+}
+
+/**
+ * The header of the first batch at or behind `position` that reaches `offset`, unchecked; undefined
+ * when there is none, or no batch at `position`.
+ */
+export async function findHeader(
+  segment: Segment,
+  offset: number,
+  position: number,
+): Promise<BatchHeader | undefined> {
+  const end = segment.writtenBytes;
+  while (end - position >= BATCH_OVERHEAD) {
+    const chunk = await readChunk(segment, position, Math.min(READ_BYTES_MIN, end - position));
+    let at = 0;
+    while (chunk.length - at >= BATCH_OVERHEAD) {
+      if (batchLastOffset(chunk, at) >= offset) return readBatchHeader(chunk, at);
+      const sizeBytes = batchSizeBytes(chunk, at);
+      if (sizeBytes < BATCH_OVERHEAD) return undefined;
+      at += sizeBytes;
+    }
+    position += at;
+  }
+  return undefined;
+}
+
+/** Reads `count` bytes at `position`; fewer are damage, because the log has written them. */
+export async function readChunk(
+  segment: Segment,
+  position: number,
+  count: number,
+): Promise<Buffer> {
+  const chunk = Buffer.allocUnsafeSlow(count);
+  const file = await segment.file();
+  const read = await file.read(chunk, position).catch((cause: unknown) => {
+    throw storageFailure(segment.logPath, 'read', cause);
+  });
+  if (read < count) throw corrupt(segment, position + read, 'the file is shorter than the log');
+  return chunk;
+}
+
+/**
+ * The place in `chunk`, which starts at `position`, of the first batch that reaches `offset`. The
+ * first one in it begins at offset `from` or later.
+ */
+function skipBelow(
+  segment: Segment,
+  chunk: Buffer,
+  request: ReadRequest & { readonly from: number },
+): number {
+  const { offset, position } = request;
+  let { from } = request;
+  let [at, skipped] = [0, -1];
+  let hasOffset = false;
+  while (chunk.length - at >= BATCH_OVERHEAD) {
+    checkOffsets(segment, chunk, { at, position, from });
+    from = batchLastOffset(chunk, at) + 1;
+    if (from > offset) {
+      hasOffset = batchBaseOffset(chunk, at) <= offset;
+      break;
+    }
+    const size = batchSizeBytes(chunk, at);
+    if (size < BATCH_OVERHEAD) throw corrupt(segment, position + at, 'length field out of range');
+    if (size > chunk.length - at) return at;
+    skipped = at;
+    at += size;
+  }
+  // No batch has the offset: compaction took it, or the one before says too early an end.
+  if (!hasOffset && skipped >= 0 && offset < segment.nextOffset) {
+    const fault = checkBatch(chunk, skipped, chunk.length);
+    if (fault !== undefined) throw corrupt(segment, position + skipped, fault);
+  }
+  return at;
+}
+
+/**
+ * The base offset stands outside of a batch's checksum: that it fits between the batch before and
+ * the end of the segment is all that can be told of it.
+ */
+function checkOffsets(
+  segment: Segment,
+  chunk: Buffer,
+  place: { readonly at: number; readonly position: number; readonly from: number },
+): void {
+  const { at, position, from } = place;
+  const [baseOffset, lastOffset] = [batchBaseOffset(chunk, at), batchLastOffset(chunk, at)];
+  if (from <= baseOffset && baseOffset <= lastOffset && lastOffset < segment.nextOffset) return;
+  throw corrupt(segment, position + at, 'offsets do not rise');
+}
+
+/** The whole batches in `chunk` from `start` on, up to the limits. The first one is whole. */
+function wholeBatches(
+  segment: Segment,
+  chunk: Buffer,
+  request: ReadRequest & { readonly start: number },
+): ReadResult {
+  const { start, position, endOffset, maxBytes } = request;
+  let at = start;
+  let nextOffset = request.offset;
+  while (chunk.length - at >= BATCH_OVERHEAD) {
+    // Also of the one behind the last: where it begins says whether the last is right.
+    checkOffsets(segment, chunk, { at, position, from: at > start ? nextOffset : -Infinity });
+    const size = batchSizeBytes(chunk, at);
+    if (at > start && (at - start + size > maxBytes || size > chunk.length - at)) break;
+    if (batchBaseOffset(chunk, at) >= endOffset) break;
+    const fault = checkBatch(chunk, at, chunk.length);
+    if (fault !== undefined) throw corrupt(segment, position + at, fault);
+    nextOffset = batchLastOffset(chunk, at) + 1;
+    at += size;
+  }
+  return { bytes: chunk.subarray(start, at), nextOffset, nextPosition: position + at };
+}
+
+/** CORRUPT_BATCH for a place in a segment. */
+export function corrupt(segment: Segment, positionBytes: number, reason: string): LogError {
+  const file = segment.logPath;
+  return new LogError(
+    'CORRUPT_BATCH',
+    `${file} is damaged at byte ${positionBytes}: ${reason}; ` +
+      'the records from there on cannot be read',
+    { file, positionBytes, reason },
+  );
+}
+
+/** OFFSET_OUT_OF_RANGE for an offset that the log does not have, or no longer has. */
+export function outOfRange(
+  log: {
+    readonly place: RecordPlace;
+    readonly logStartOffset: number;
+    readonly highWatermark: number;
+  },
+  offset: number,
+): LogError {
+  const { place, logStartOffset, highWatermark } = log;
+  const { topic, partition } = place;
+  return new LogError(
+    'OFFSET_OUT_OF_RANGE',
+    `offset ${offset} of ${topic}-${partition} cannot be read: ` +
+      `the log has ${logStartOffset} to ${highWatermark}`,
+    { topic, partition, offset, logStartOffset, highWatermark },
+  );
+}
+
+/** CLOSED for a log that was closed. */
+export function closed({ topic, partition }: RecordPlace): LogError {
+  const what = `${topic}-${partition}`;
+  return new LogError('CLOSED', `${what} is closed`, { what });
+}

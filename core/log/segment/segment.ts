@@ -1,0 +1,305 @@
+import { join } from 'node:path';
+import { assert } from '../../assert.ts';
+import { LogError } from '../../errors.ts';
+import { NO_TIMESTAMP, placeBatch, type BatchHeader } from '../../record/batch.ts';
+import { replaceFile } from '../../storage/atomic-file.ts';
+import { storageFailure } from '../../storage/failure.ts';
+import type { File, FileSystem } from '../../storage/file-system.ts';
+import {
+  LOG_SUFFIX,
+  OFFSET_INDEX_SUFFIX,
+  offsetName,
+  TIME_INDEX_SUFFIX,
+  TRANSACTION_INDEX_SUFFIX,
+} from './file-names.ts';
+import { isCompacted, type LogConfig } from '../log-config.ts';
+import { OffsetIndex, TimeIndex } from './sparse-index.ts';
+import { encodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
+
+/** Relative offsets and positions are 32-bit numbers in the indexes. */
+export const INT32_MAX = 0x7fff_ffff;
+
+/** The three lookup structures over a segment. */
+export interface SegmentIndexes {
+  readonly offsets: OffsetIndex;
+  readonly times: TimeIndex;
+  /** By rising `lastOffset`. */
+  readonly aborted: AbortedTransaction[];
+}
+
+export function emptyIndexes(baseOffset: number): SegmentIndexes {
+  return { offsets: new OffsetIndex(baseOffset), times: new TimeIndex(baseOffset), aborted: [] };
+}
+
+/** How much of the three indexes stands in their files. */
+interface IndexedCounts {
+  offsets: number;
+  times: number;
+  aborted: number;
+}
+
+/**
+ * One segment: its file of batches and the three indexes over it. Batches are first *admitted*
+ * (offset and position are fixed, the indexes know them), later *written* (`LogWriter` moves
+ * `writtenBytes`); readers see what is written.
+ */
+export class Segment {
+  readonly baseOffset: number;
+  readonly directory: string;
+  readonly indexes: SegmentIndexes;
+  /** Bytes given to batches. Moves at admission. */
+  admittedBytes = 0;
+  /** Bytes the operating system has. Moves when a write is done; readers stop here. */
+  writtenBytes = 0;
+  /** The offset after the newest admitted batch. */
+  nextOffset: number;
+  /** The newest record's timestamp, and the last offset of the batch that holds it. */
+  maxTimestampMs = NO_TIMESTAMP;
+  #maxTimestampOffset: number;
+  /** The first batch's timestamp, for rolling by time; NO_TIMESTAMP while empty. */
+  firstTimestampMs = NO_TIMESTAMP;
+  #bytesSinceIndexEntry = 0;
+  readonly #fileSystem: FileSystem;
+  #file: Promise<File> | undefined;
+  #isRemoved = false;
+  /** What `flushIndexes` has put into the files. */
+  readonly #flushed: IndexedCounts;
+
+  /** An empty segment; `indexes` that were read from its files are taken over by `resume`. */
+  constructor(
+    fileSystem: FileSystem,
+    directory: string,
+    baseOffset: number,
+    indexes: SegmentIndexes = emptyIndexes(baseOffset),
+  ) {
+    this.#fileSystem = fileSystem;
+    this.directory = directory;
+    this.baseOffset = baseOffset;
+    this.nextOffset = baseOffset;
+    this.indexes = indexes;
+    this.#maxTimestampOffset = baseOffset;
+    const { offsets, times, aborted } = indexes;
+    this.#flushed = { offsets: offsets.count, times: times.count, aborted: aborted.length };
+    const newest = times.last();
+    if (newest !== undefined) {
+      this.maxTimestampMs = newest.timestampMs;
+      this.#maxTimestampOffset = newest.offset;
+    }
+  }
+
+  /** The name of one of the segment's files. */
+  name(suffix: string): string {
+    return offsetName(this.baseOffset) + suffix;
+  }
+
+  /** The path of one of the segment's files. */
+  path(suffix: string): string {
+    return join(this.directory, this.name(suffix));
+  }
+
+  get logPath(): string {
+    return this.path(LOG_SUFFIX);
+  }
+
+  /** Says that the file has lost its name: once closed it stays closed. */
+  noteRemoved(): void {
+    this.#isRemoved = true;
+  }
+
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
+  /**
+   * The file of batches, opened at the first call and made when absent.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
+   */
+  file(): Promise<File> {
+    if (this.#isRemoved && this.#file === undefined) {
+      const details = { file: this.logPath, operation: 'open' };
+      const message = `${this.logPath} was removed`;
+      return Promise.reject(new LogError('KAFKA_STORAGE_ERROR', message, details));
+    }
+    this.#file ??= this.#fileSystem.open(this.logPath, 'create').catch((cause: unknown) => {
+      this.#file = undefined;
+      throw storageFailure(this.logPath, 'open', cause);
+    });
+    return this.#file;
+  }
+
+  /** False when the batch is for a new segment, by its size, its time, or the room in an index. */
+  hasRoomFor(header: BatchHeader, config: LogConfig): boolean {
+    if (this.admittedBytes === 0) return true;
+    const { segmentBytes, segmentIndexBytes } = config;
+    // What is appended to is not compacted, so it must not be for longer than a record may wait.
+    const segmentMs = isCompacted(config)
+      ? Math.min(config.segmentMs, config.maxCompactionLagMs)
+      : config.segmentMs;
+    const { offsets, times } = this.indexes;
+    const sizeBytes = this.admittedBytes + header.sizeBytes;
+    const lastOffset = this.nextOffset + header.lastOffset - header.baseOffset;
+    return (
+      sizeBytes <= Math.min(segmentBytes, INT32_MAX) &&
+      lastOffset - this.baseOffset <= INT32_MAX &&
+      header.maxTimestampMs - this.firstTimestampMs <= segmentMs &&
+      (offsets.count + 1) * OffsetIndex.ENTRY_BYTES <= segmentIndexBytes &&
+      (times.count + 1) * TimeIndex.ENTRY_BYTES <= segmentIndexBytes
+    );
+  }
+
+  /**
+   * Gives a batch the next offsets, and the epoch of `header`, in its bytes too, and takes it in.
+   * Returns it as placed.
+   */
+  place(batch: Buffer, header: BatchHeader, indexIntervalBytes: number): BatchHeader {
+    const baseOffset = this.nextOffset;
+    placeBatch(batch, 0, { baseOffset, leaderEpoch: header.leaderEpoch });
+    const lastOffset = baseOffset + header.lastOffset - header.baseOffset;
+    const placed = { ...header, baseOffset, lastOffset };
+    this.admit(placed, indexIntervalBytes);
+    return placed;
+  }
+
+  /**
+   * Takes in a batch that goes to `admittedBytes`, and feeds the indexes by Kafka's rule
+   * (`LogSegment.append`): an entry once more than `indexIntervalBytes` went by since the last.
+   */
+  admit(header: BatchHeader, indexIntervalBytes: number): void {
+    assert(header.baseOffset >= this.nextOffset, 'offsets rise within a segment');
+    if (this.firstTimestampMs === NO_TIMESTAMP) this.firstTimestampMs = header.maxTimestampMs;
+    if (header.maxTimestampMs > this.maxTimestampMs) {
+      this.maxTimestampMs = header.maxTimestampMs;
+      this.#maxTimestampOffset = header.lastOffset;
+    }
+    if (this.#bytesSinceIndexEntry > indexIntervalBytes) {
+      this.indexes.offsets.append(header.lastOffset, this.admittedBytes);
+      this.indexes.times.maybeAppend(this.maxTimestampMs, this.#maxTimestampOffset);
+      this.#bytesSinceIndexEntry = 0;
+    }
+    this.#bytesSinceIndexEntry += header.sizeBytes;
+    this.admittedBytes += header.sizeBytes;
+    this.nextOffset = header.lastOffset + 1;
+  }
+
+  /**
+   * The last time entry, which Kafka adds on roll and close so that the newest time is in the
+   * index.
+   */
+  closeTimeIndex(): void {
+    if (this.maxTimestampMs === NO_TIMESTAMP) return;
+    this.indexes.times.maybeAppend(this.maxTimestampMs, this.#maxTimestampOffset);
+  }
+
+  /**
+   * Goes on at `sizeBytes`, where the batch at `nextOffset` will start: what stands before is
+   * believed.
+   */
+  resume(sizeBytes: number, nextOffset: number): void {
+    this.admittedBytes = sizeBytes;
+    this.writtenBytes = sizeBytes;
+    this.nextOffset = nextOffset;
+  }
+
+  /** Says that the index files hold all that the indexes do. */
+  noteFlushed(): void {
+    const { offsets, times, aborted } = this.indexes;
+    const upTo = { offsets: offsets.count, times: times.count, aborted: aborted.length };
+    Object.assign(this.#flushed, upTo);
+  }
+
+  /** True when some index entries are in memory only. */
+  get hasUnflushedIndexes(): boolean {
+    const { offsets, times, aborted } = this.indexes;
+    const flushed = this.#flushed;
+    return (
+      flushed.offsets < offsets.count ||
+      flushed.times < times.count ||
+      flushed.aborted < aborted.length
+    );
+  }
+
+  /**
+   * Appends the new index entries to their files and syncs them. Durable when it resolves. One call
+   * at a time.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the next call writes the same entries again.
+   */
+  async flushIndexes(): Promise<void> {
+    const { offsets, times, aborted } = this.indexes;
+    const from = { ...this.#flushed };
+    const upTo = { offsets: offsets.count, times: times.count, aborted: aborted.length };
+    await this.#writeIndex(
+      OFFSET_INDEX_SUFFIX,
+      offsets.encode(from.offsets),
+      from.offsets * OffsetIndex.ENTRY_BYTES,
+    );
+    await this.#writeIndex(
+      TIME_INDEX_SUFFIX,
+      times.encode(from.times),
+      from.times * TimeIndex.ENTRY_BYTES,
+    );
+    // Kafka makes this file at the first abort only. It is replaced, not appended to: what it has
+    // lost is not found in the log again, so it must never be seen cut short.
+    if (upTo.aborted > from.aborted) {
+      const bytes = encodeAbortedTransactions(aborted);
+      await replaceFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
+    }
+    Object.assign(this.#flushed, upTo);
+  }
+
+  /**
+   * Takes out of the index files what the indexes do not have: after recovery found other entries.
+   * Needs no room but for aborted transactions; what the files lack, `flushIndexes` adds.
+   *
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
+   */
+  async trimIndexes(): Promise<void> {
+    const { offsets, times } = this.#flushed;
+    await this.#shorten(OFFSET_INDEX_SUFFIX, offsets * OffsetIndex.ENTRY_BYTES);
+    await this.#shorten(TIME_INDEX_SUFFIX, times * TimeIndex.ENTRY_BYTES);
+    const path = this.path(TRANSACTION_INDEX_SUFFIX);
+    const { aborted } = this.indexes;
+    if (aborted.length === 0 && (await this.#fileSystem.stat(path)) === undefined) return;
+    await replaceFile(this.#fileSystem, path, encodeAbortedTransactions(aborted));
+    this.#flushed.aborted = aborted.length;
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    if (file !== undefined) await (await file).close();
+  }
+
+  async #writeIndex(suffix: string, bytes: Buffer, position: number): Promise<void> {
+    const path = this.path(suffix);
+    try {
+      const file = await this.#fileSystem.open(path, 'create');
+      try {
+        if (bytes.length > 0) await file.write([bytes], position);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      throw storageFailure(path, 'write', cause);
+    }
+  }
+
+  /** Cuts an index file, durably: what is cut must not come back after more was indexed. */
+  async #shorten(suffix: string, sizeBytes: number): Promise<void> {
+    const path = this.path(suffix);
+    try {
+      if (((await this.#fileSystem.stat(path))?.sizeBytes ?? 0) <= sizeBytes) return;
+      const file = await this.#fileSystem.open(path, 'write');
+      try {
+        await file.truncate(sizeBytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      throw storageFailure(path, 'truncate', cause);
+    }
+  }
+}

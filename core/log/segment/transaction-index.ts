@@ -1,0 +1,79 @@
+import { readInt64, writeInt64 } from '../../int64.ts';
+
+/** A transaction that was aborted, as readers of committed data need it. */
+export interface AbortedTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
+  /** The offset of the ABORT marker. */
+  readonly lastOffset: number;
+  /** The last stable offset just after the abort. */
+  readonly lastStableOffset: number;
+}
+
+export const TRANSACTION_ENTRY_BYTES = 34;
+const VERSION = 0;
+
+/**
+ * One entry of `.txnindex` (Kafka: `AbortedTxn`):
+ *
+ *     0 version i16 | 2 producerId i64 | 10 firstOffset i64 | 18 lastOffset i64
+ *    26 lastStableOffset i64
+ */
+export function encodeAbortedTransactions(entries: readonly AbortedTransaction[]): Buffer {
+  const bytes = Buffer.alloc(entries.length * TRANSACTION_ENTRY_BYTES);
+  for (const [index, entry] of entries.entries()) {
+    const at = index * TRANSACTION_ENTRY_BYTES;
+    bytes.writeInt16BE(VERSION, at);
+    writeInt64(bytes, at + 2, entry.producerId);
+    writeInt64(bytes, at + 10, entry.firstOffset);
+    writeInt64(bytes, at + 18, entry.lastOffset);
+    writeInt64(bytes, at + 26, entry.lastStableOffset);
+  }
+  return bytes;
+}
+
+/**
+ * The entries of a file, or undefined when it is not one of ours or Kafka's: then it is made again.
+ */
+export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] | undefined {
+  if (bytes.length % TRANSACTION_ENTRY_BYTES !== 0) return undefined;
+  const entries: AbortedTransaction[] = [];
+  for (let at = 0; at < bytes.length; at += TRANSACTION_ENTRY_BYTES) {
+    if (bytes.readInt16BE(at) !== VERSION) return undefined;
+    const entry = {
+      producerId: readInt64(bytes, at + 2),
+      firstOffset: readInt64(bytes, at + 10),
+      lastOffset: readInt64(bytes, at + 18),
+      lastStableOffset: readInt64(bytes, at + 26),
+    };
+    const previous = entries.at(-1);
+    if (entry.producerId < 0 || entry.firstOffset > entry.lastOffset) return undefined;
+    // With a higher one readers would not be told of those behind it.
+    if (entry.lastStableOffset > entry.lastOffset + 1) return undefined;
+    if (previous !== undefined && previous.lastOffset >= entry.lastOffset) return undefined;
+    entries.push(entry);
+  }
+  return entries;
+}
+
+/** Where entries stand in memory: a segment. */
+interface Indexed {
+  readonly indexes: { readonly aborted: readonly AbortedTransaction[] };
+}
+
+/** The aborted transactions that reach into [from, upTo); `segments` begin with that of `from`. */
+export function abortedWithin(
+  segments: readonly Indexed[],
+  from: number,
+  upTo: number,
+): AbortedTransaction[] {
+  const found: AbortedTransaction[] = [];
+  for (const { indexes } of segments) {
+    for (const aborted of indexes.aborted) {
+      if (aborted.lastOffset < from) continue;
+      if (aborted.firstOffset < upTo) found.push(aborted);
+      if (aborted.lastStableOffset >= upTo) return found;
+    }
+  }
+  return found;
+}
