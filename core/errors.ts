@@ -91,7 +91,7 @@ const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'UNSTABLE_OFFSET_COMMIT',
 ]);
 
-/** Codes after which a producer can do nothing more: another has its place, or it is closed. */
+/** Codes after which a producer can do nothing more: another replaced it, or it is closed. */
 const FATAL: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'CLOSED',
   'INVALID_PRODUCER_EPOCH',
@@ -116,8 +116,8 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
   /** True when the same call may succeed later, unchanged. */
   readonly retriable: boolean;
   /**
-   * True when a producer that got it is done for and can only be closed. After any other failure of
-   * a transaction, abort it and begin the next one (KIP-1050).
+   * True when the producer cannot continue and must be closed. After any other failure of a
+   * transaction, abort it and begin the next one (KIP-1050).
    */
   readonly fatal: boolean;
 
