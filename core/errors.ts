@@ -69,6 +69,7 @@ export interface LogErrorDetails {
   DISK_FULL: { file: string; operation: string };
   INVALID_OPTION: { option: string; value: string; allowed: string };
   LOG_LOCKED: { directory: string; ownerPid: number };
+  MARKERS_WAIT_FOR_ROOM: { transactionalId: string; state: string };
   NO_TRANSACTION: { operation: string };
   NOT_ASSIGNED: { topic: string; partition: number };
   NOT_SUBSCRIBED: { groupId?: string };
@@ -87,6 +88,7 @@ export type LogErrorCode = keyof LogErrorDetails;
 const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'CONCURRENT_TRANSACTIONS',
   'DISK_FULL',
+  'MARKERS_WAIT_FOR_ROOM',
   'REBALANCE_IN_PROGRESS',
   'UNSTABLE_OFFSET_COMMIT',
 ]);
