@@ -24,6 +24,7 @@ export interface LogErrorDetails {
   };
   INVALID_PRODUCER_ID_MAPPING: { transactionalId: string; producerId: number };
   INVALID_RECORD: { topic: string; partition: number; reason: string };
+  INVALID_REQUEST: { field: string; allowed: string };
   INVALID_SESSION_TIMEOUT: { sessionTimeoutMs: number; minMs: number; maxMs: number };
   INVALID_TIMESTAMP: { topic: string; partition: number; timestampMs: number };
   INVALID_TOPIC: { topic: string; reason: string };

@@ -22,6 +22,7 @@ import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import { TransactionMarkers, waitsForRoom } from './transaction-markers.ts';
 import { abortOrphan, epochsIn, orphansIn } from './transaction-recovery.ts';
+import { checkString } from './request-checks.ts';
 import type { Topics } from './topics.ts';
 import {
   checkOwner,
@@ -115,7 +116,7 @@ export class TransactionCoordinator {
    * Gives a producer its id. A transactional id gets the same producer id again with a higher
    * epoch, which fences whoever used it before; what that one had open is aborted first.
    *
-   * @throws LogError INVALID_TRANSACTION_TIMEOUT, KAFKA_STORAGE_ERROR, DISK_FULL
+   * @throws LogError INVALID_TRANSACTION_TIMEOUT, INVALID_REQUEST, KAFKA_STORAGE_ERROR, DISK_FULL
    * @throws LogError CONCURRENT_TRANSACTIONS while the markers of the last transaction wait for
    *   room on the disk.
    */
@@ -125,7 +126,8 @@ export class TransactionCoordinator {
     if (transactionalId === null) {
       return { producerId: await producerIds.next(), producerEpoch: 0 };
     }
-    if (timeoutMs <= 0 || timeoutMs > TIMEOUT_MS_MAX) {
+    checkString('transactionalId', transactionalId);
+    if (!(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
       const message = `transactionTimeoutMs must be 1 to ${TIMEOUT_MS_MAX}, not ${timeoutMs}`;
       const details = { transactionTimeoutMs: timeoutMs, maxMs: TIMEOUT_MS_MAX };
       throw new LogError('INVALID_TRANSACTION_TIMEOUT', message, details);
