@@ -24,6 +24,7 @@ export interface LogErrorDetails {
   };
   INVALID_PRODUCER_ID_MAPPING: { transactionalId: string; producerId: number };
   INVALID_RECORD: { topic: string; partition: number; reason: string };
+  INVALID_REQUEST: { field: string; allowed: string };
   INVALID_SESSION_TIMEOUT: { sessionTimeoutMs: number; minMs: number; maxMs: number };
   INVALID_TIMESTAMP: { topic: string; partition: number; timestampMs: number };
   INVALID_TOPIC: { topic: string; reason: string };
@@ -69,6 +70,7 @@ export interface LogErrorDetails {
   DISK_FULL: { file: string; operation: string };
   INVALID_OPTION: { option: string; value: string; allowed: string };
   LOG_LOCKED: { directory: string; ownerPid: number };
+  MARKERS_WAIT_FOR_ROOM: { transactionalId: string; state: string };
   NO_TRANSACTION: { operation: string };
   NOT_ASSIGNED: { topic: string; partition: number };
   NOT_SUBSCRIBED: { groupId?: string };
@@ -87,6 +89,7 @@ export type LogErrorCode = keyof LogErrorDetails;
 const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'CONCURRENT_TRANSACTIONS',
   'DISK_FULL',
+  'MARKERS_WAIT_FOR_ROOM',
   'REBALANCE_IN_PROGRESS',
   'UNSTABLE_OFFSET_COMMIT',
 ]);

@@ -39,6 +39,7 @@ import type { GroupCoordinator } from './group-coordinator.ts';
 import type { OffsetStore } from './offset-store.ts';
 import { changeConfig, describeConfig } from '../protocol/topic-config.ts';
 import type { TopicPartition } from '../protocol/topic-partition.ts';
+import { checkOffset } from './request-checks.ts';
 import type { Topics } from './topics.ts';
 import type { TransactionCoordinator } from './transaction-coordinator.ts';
 
@@ -103,6 +104,7 @@ export class AdminRequests implements AdminApi {
       try {
         checkNotInternal(topic);
         const { log } = topics.partition({ topic, partition });
+        if (offset !== -1) checkOffset('offset', offset);
         const upTo = offset === -1 ? log.highWatermark : offset;
         // A log must not end before it begins: what is deleted is durable first.
         await log.sync(Math.min(upTo, log.highWatermark));

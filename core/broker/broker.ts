@@ -385,6 +385,7 @@ export class Broker implements BrokerApi {
     await this.#housekeeping.stop();
     // What has begun comes to its end: a commit that is decided must get all its markers.
     await this.#requests.idle();
+    await this.#transactions.idle();
     const failures: unknown[] = [];
     const note = (cause: unknown): void => void failures.push(cause);
     try {

@@ -1,7 +1,7 @@
 import { present } from '../../assert.ts';
 import { asError, LogError } from '../../errors.ts';
 import { checkArgument, text } from '../../options.ts';
-import type { BrokerApi, CommittedOffset } from '../../protocol/broker-api.ts';
+import type { BrokerApi, CommittedOffset, ProducerIdentity } from '../../protocol/broker-api.ts';
 import { checkHandle, checkIterable, checkOffsets } from '../arguments.ts';
 import type { ProducerRecord } from './producer-record.ts';
 import type { Sender } from './sender.ts';
@@ -63,6 +63,8 @@ export class Transaction {
   #ending: Promise<void> | undefined;
   /** Set when a commit or an abort is through. */
   #outcome: 'committed' | 'aborted' | 'in_doubt' | undefined;
+  /** Whose commit is durable while its markers wait for room on the disk. */
+  #unseen: ProducerIdentity | undefined;
 
   /** @internal `producer.transaction` makes them; the sender has begun. */
   constructor(options: TransactionOptions) {
@@ -196,10 +198,14 @@ export class Transaction {
    * @throws LogError what failed a record of the transaction, PRODUCER_FENCED: the transaction is
    *   aborted.
    * @throws LogError DISK_FULL: not committed; it is aborted when the producer's next one begins.
+   * @throws LogError MARKERS_WAIT_FOR_ROOM: committed for good, but the disk is full and readers do
+   *   not see it yet. Call `commit` again to wait on. The producer's next transaction fails with
+   *   CONCURRENT_TRANSACTIONS until there is room.
    * @throws LogError KAFKA_STORAGE_ERROR: whether it is committed shows when the log is opened
    *   again.
    */
   async commit(): Promise<void> {
+    if (this.#unseen !== undefined) return this.#awaitMarkers(this.#unseen);
     this.#checkOpen('commit');
     this.#ending = this.#commit();
     await this.#ending;
@@ -256,10 +262,27 @@ export class Transaction {
       }
       this.#outcome = outcome;
     } catch (cause) {
-      this.#outcome = 'in_doubt';
+      const isDecided = LogError.is(cause, 'MARKERS_WAIT_FOR_ROOM');
+      this.#outcome = isDecided ? outcome : 'in_doubt';
       sender.loseTransaction(cause);
+      if (isDecided && !commit) return; // readers of committed data never see it, as promised
+      if (isDecided) this.#unseen = identity;
       throw cause;
     }
+  }
+
+  /** Asks for the end of a transaction that is committed once more, which waits for its markers. */
+  async #awaitMarkers(identity: ProducerIdentity): Promise<void> {
+    const { api, transactionalId } = this.#options;
+    try {
+      await api.endTxn({ transactionalId, ...identity, commit: true });
+    } catch (cause) {
+      // A newer identity is given when all markers of the older one are there, and not before.
+      const isReplaced =
+        LogError.is(cause, 'PRODUCER_FENCED') || LogError.is(cause, 'INVALID_PRODUCER_ID_MAPPING');
+      if (!isReplaced) throw cause;
+    }
+    this.#unseen = undefined;
   }
 
   /**
