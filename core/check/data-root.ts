@@ -6,18 +6,17 @@ import {
   LOG_START_FILE,
   RECOVERY_POINT_FILE,
 } from '../broker/checkpoints.ts';
-import { CLEAN_SHUTDOWN_FILE, clusterIdIn, META_FILE } from '../broker/data-directory.ts';
+import {
+  CLEAN_SHUTDOWN_FILE,
+  clusterIdIn,
+  isPartitionDirectory,
+  META_FILE,
+} from '../broker/data-directory.ts';
 import { METADATA_TOPIC } from '../broker/internal-topics.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { readTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
 import { LogError } from '../errors.ts';
-import {
-  DELETE_DIRECTORY_SUFFIX,
-  LOG_SUFFIX,
-  offsetOfName,
-  PARTITION_METADATA_FILE,
-  partitionOfDirectory,
-} from '../log/segment/file-names.ts';
+import { DELETE_DIRECTORY_SUFFIX, partitionOfDirectory } from '../log/segment/file-names.ts';
 import type { JournalPlan } from '../log/load/redo-journal.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { lockHolder } from '../storage/directory-lock.ts';
@@ -88,7 +87,7 @@ export async function readRoot(
     throw storageFailure(asked, 'open', cause);
   });
   if (stat?.isDirectory !== true) throw unusable(asked, 'there is no such directory');
-  const isOne = await isPartition(fileSystem, asked);
+  const isOne = await isPartitionDirectory(fileSystem, asked);
   const directory = isOne ? dirname(asked) : asked;
   const only = isOne ? basename(asked) : undefined;
   const ownerPid = isOurs ? undefined : await lockHolder(fileSystem, directory);
@@ -136,15 +135,6 @@ export async function readRoot(
   }
 }
 
-/** True for a directory that holds a log, and not just has a name like `backup-2024`. */
-async function isPartition(fileSystem: FileSystem, directory: string): Promise<boolean> {
-  if (partitionOfDirectory(basename(directory)) === undefined) return false;
-  const entries = await fileSystem.list(directory);
-  return entries.some(
-    ({ name }) => name === PARTITION_METADATA_FILE || offsetOfName(name, LOG_SUFFIX) !== undefined,
-  );
-}
-
 async function findPartitions(
   fileSystem: FileSystem,
   directory: string,
@@ -157,7 +147,7 @@ async function findPartitions(
     if (place.topic === METADATA_TOPIC) continue;
     if (only !== undefined && name !== only) continue;
     const path = join(directory, name);
-    if (await isPartition(fileSystem, path)) found.push({ ...place, directory: path });
+    if (await isPartitionDirectory(fileSystem, path)) found.push({ ...place, directory: path });
   }
   const byName = (a: FoundPartition, b: FoundPartition): number =>
     a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1;
