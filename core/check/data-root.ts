@@ -22,6 +22,7 @@ import type { RecordPlace } from '../record/unpack.ts';
 import { lockHolder } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
 import { REPAIR, type Finding } from './finding.ts';
 import { checkJournal } from './journal-check.ts';
 
@@ -147,7 +148,11 @@ async function findPartitions(
     if (place.topic === METADATA_TOPIC) continue;
     if (only !== undefined && name !== only) continue;
     const path = join(directory, name);
-    if (await isPartitionDirectory(fileSystem, path)) found.push({ ...place, directory: path });
+    const isThere = await isPartitionDirectory(fileSystem, path).catch((cause: unknown) => {
+      if (errnoOf(cause) === 'ENOENT') return false; // its topic was deleted meanwhile
+      throw cause;
+    });
+    if (isThere) found.push({ ...place, directory: path });
   }
   const byName = (a: FoundPartition, b: FoundPartition): number =>
     a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1;
