@@ -22,7 +22,9 @@ export function checkOptions<Options extends object>(
 ): void {
   checkArgument(what, 'options', options, plain);
   for (const [option, value] of Object.entries(options)) {
-    const check = (checks as Record<string, OptionCheck | undefined>)[option];
+    // What every object inherits, such as `constructor`, is no option.
+    const isKnown = Object.hasOwn(checks, option);
+    const check = isKnown ? checks[option as keyof Options] : undefined;
     if (check === undefined) throw unknownOption(what, option, Object.keys(checks));
     if (value === undefined) continue;
     checkArgument(what, option, value, check);

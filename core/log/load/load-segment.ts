@@ -62,6 +62,7 @@ export async function loadSealed(
   const reason = await closing(scanned, () => scanSegment(scanned, sizeBytes, scan));
   if (reason !== undefined) throw corrupt(scanned, scanned.admittedBytes, reason);
   scanned.closeTimeIndex();
+  noteMissing(scanned, files);
   return { segment: scanned, hasStaleIndexes: true };
 }
 
@@ -84,6 +85,7 @@ export async function loadScanned(
   const reason = await closing(segment, () => scanSegment(segment, sizeBytes, scan));
   const behindBytes = sizeBytes - segment.admittedBytes;
   segment.writtenBytes = segment.admittedBytes;
+  if (sizeBytes > 0) noteMissing(segment, files);
   const hasStaleIndexes = !isLed || offsets === 'beyond' || times === 'beyond';
   return { segment, hasStaleIndexes, ...(reason && { fault: { reason, behindBytes } }) };
 }
@@ -126,13 +128,21 @@ function areWhole(
   { names }: SegmentFiles,
   { config }: LoadOptions,
 ): boolean {
-  const areThere = [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX].every((suffix) =>
-    names.has(segment.name(suffix)),
-  );
   // Behind the last entry lies at most an interval and the batch that made it full.
   const behindBytes = sizeBytes - (segment.indexes.offsets.last()?.position ?? 0);
   const isShort = behindBytes > config.indexIntervalBytes + config.maxMessageBytes;
-  return areThere && offsets === 'whole' && times === 'whole' && !isShort;
+  return hasFiles(segment, names) && offsets === 'whole' && times === 'whole' && !isShort;
+}
+
+/** Whether the two files are there that can always be made again from the log. */
+function hasFiles(segment: Segment, names: ReadonlySet<string>): boolean {
+  return [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX].every((suffix) =>
+    names.has(segment.name(suffix)),
+  );
+}
+
+function noteMissing(segment: Segment, { names }: SegmentFiles): void {
+  if (!hasFiles(segment, names)) segment.noteMissingIndex();
 }
 
 /** Whether the last time entry is what the log has there. */

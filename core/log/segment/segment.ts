@@ -64,6 +64,8 @@ export class Segment {
   #isRemoved = false;
   /** What `flushIndexes` has put into the files. */
   readonly #flushed: IndexedCounts;
+  /** Set when an index file was found missing: the next `flushIndexes` makes it, even if empty. */
+  #lacksFile = false;
 
   /** An empty segment; `indexes` that were read from its files are taken over by `resume`. */
   constructor(
@@ -208,11 +210,17 @@ export class Segment {
     Object.assign(this.#flushed, upTo);
   }
 
+  /** Says that `.index` or `.timeindex` is missing, and has to be made again. */
+  noteMissingIndex(): void {
+    this.#lacksFile = true;
+  }
+
   /** True when some index entries are in memory only. */
   get hasUnflushedIndexes(): boolean {
     const { offsets, times, aborted } = this.indexes;
     const flushed = this.#flushed;
     return (
+      this.#lacksFile ||
       flushed.offsets < offsets.count ||
       flushed.times < times.count ||
       flushed.aborted < aborted.length
@@ -246,6 +254,7 @@ export class Segment {
       await replaceFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
     }
     Object.assign(this.#flushed, upTo);
+    this.#lacksFile = false;
   }
 
   /**
