@@ -1,6 +1,7 @@
 import { assert } from '../assert.ts';
-import { sleep, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
+import { Interruption } from '../interruption.ts';
 import type { Logger } from '../logger.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { MarkerType } from '../record/control.ts';
@@ -67,8 +68,7 @@ export class TransactionCoordinator {
   /** Only an open coordinator waits for room on the disk, as long as it takes. */
   #phase: 'opening' | 'open' | 'closing' = 'opening';
   /** Ends the waits for room. */
-  #endWaits: () => void = () => undefined;
-  readonly #waitsEnd = new Promise<void>((resolve) => (this.#endWaits = resolve));
+  readonly #interruption = new Interruption();
 
   constructor(options: TransactionCoordinatorOptions) {
     this.#options = options;
@@ -107,7 +107,7 @@ export class TransactionCoordinator {
   /** Ends waits for room on the disk; what is decided is finished at the next opening. */
   stop(): void {
     this.#phase = 'closing';
-    this.#endWaits();
+    this.#interruption.interrupt();
   }
 
   /**
@@ -391,7 +391,7 @@ export class TransactionCoordinator {
           `transaction of ${transactionalId} is decided (${type}), but the disk is full: ` +
             `${topic}-${partition} waits for its marker`,
         );
-        await Promise.race([sleep(clock, MARKER_RETRY_MS), this.#waitsEnd]);
+        await this.#interruption.waitUpTo(MARKER_RETRY_MS, clock);
       }
     }
   }
