@@ -30,12 +30,18 @@ export class DeliveryTimeout {
     return late;
   }
 
-  /** What a batch fails with whose time is over, and that `cause` kept from being written. */
+  /**
+   * What a batch fails with whose time is over, and that `cause` kept from being written: a full
+   * disk keeps its code, by which callers know that the same call may succeed later.
+   */
   error({ queue, createdMs }: Delivery, cause: LogError): LogError {
     const { topic, partition } = queue;
     const message =
       `records for ${topic}-${partition} could not be written within ` +
       `deliveryTimeoutMs=${this.#deliveryTimeoutMs}: ${cause.message}`;
+    if (LogError.is(cause, 'DISK_FULL')) {
+      return new LogError('DISK_FULL', message, cause.details, { cause });
+    }
     const waitedMs = this.#clock.monotonicMs() - createdMs;
     return new LogError('DELIVERY_TIMEOUT', message, { topic, partition, waitedMs }, { cause });
   }

@@ -87,8 +87,9 @@ export class Producer implements AsyncDisposable {
    *
    * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS,
    *   INVALID_TIMESTAMP, PARTITION_MISMATCH, INVALID_TOPIC, CLOSED, BUFFER_EXHAUSTED after
-   *   `maxBlockMs` without room, DELIVERY_TIMEOUT, and what the broker answered: the record is not
-   *   in the log; after DELIVERY_TIMEOUT it may be.
+   *   `maxBlockMs` without room, DISK_FULL after `deliveryTimeoutMs` on a full disk,
+   *   DELIVERY_TIMEOUT, and what the broker answered: the record is not in the log; after
+   *   DELIVERY_TIMEOUT it may be.
    */
   send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata>;
   send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>, callback: SendCallback): void;

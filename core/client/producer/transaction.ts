@@ -1,8 +1,8 @@
 import { present } from '../../assert.ts';
 import { asError, LogError } from '../../errors.ts';
-import { checkArgument, text } from '../../options.ts';
+import { checkArgument } from '../../options.ts';
 import type { BrokerApi, CommittedOffset } from '../../protocol/broker-api.ts';
-import { checkHandle, checkIterable, checkOffsets } from '../arguments.ts';
+import { checkHandle, checkIterable, checkOffsets, identifier } from '../arguments.ts';
 import type { ProducerRecord } from './producer-record.ts';
 import type { Sender } from './sender.ts';
 import type { Topic } from '../topic.ts';
@@ -179,7 +179,10 @@ export class Transaction {
     checkOffsets('sendOffsets', offsets);
     const { api, transactionalId, sender } = this.#options;
     const member = { ...NOBODY, ...(typeof group === 'string' ? { groupId: group } : group) };
-    checkArgument('sendOffsets', 'groupId', member.groupId, text);
+    checkArgument('sendOffsets', 'groupId', member.groupId, identifier());
+    if (member.groupInstanceId !== undefined) {
+      checkArgument('sendOffsets', 'groupInstanceId', member.groupInstanceId, identifier());
+    }
     if (offsets.length === 0) return; // a poll found nothing, perhaps before it had joined
     const producer = { transactionalId, ...present(sender.identity, 'a transaction has an owner') };
     this.#hasOffsets = true;
