@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 import { asError, LogError } from '../errors.ts';
+import { Interruption } from '../interruption.ts';
 import type { Logger } from '../logger.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { MarkerType } from '../record/control.ts';
@@ -28,8 +29,8 @@ export class TransactionMarkers {
   readonly #options: TransactionMarkersOptions;
   /** Only between opening and closing do markers wait for room. */
   #phase: 'opening' | 'open' | 'closing' = 'opening';
-  /** Each call ends one pause between two tries. */
-  readonly #pauses = new Set<() => void>();
+  /** Ends the pauses between two tries. */
+  readonly #interruption = new Interruption();
 
   constructor(options: TransactionMarkersOptions) {
     this.#options = options;
@@ -43,7 +44,7 @@ export class TransactionMarkers {
   /** Ends all waits for room: the next opening writes the markers that are missing. */
   stop(): void {
     this.#phase = 'closing';
-    for (const end of [...this.#pauses]) end();
+    this.#interruption.interrupt();
   }
 
   /**
@@ -134,7 +135,7 @@ export class TransactionMarkers {
         if (!LogError.is(error, 'DISK_FULL') || this.#phase === 'opening') throw error;
         if (this.#phase === 'closing') throw unfinished(transaction, error);
         this.#reportStart(transaction, log);
-        await this.#pause();
+        await this.#interruption.waitUpTo(RETRY_MS, clock);
       }
     }
   }
@@ -161,18 +162,6 @@ export class TransactionMarkers {
         ? `the transaction of ${transactionalId} has all its markers now`
         : `the transaction of ${transactionalId} still lacks markers: ${String(failure)}`,
     );
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        this.#pauses.delete(end);
-        resolve();
-      };
-      const timer = this.#options.clock.setTimer(RETRY_MS, end);
-      this.#pauses.add(end);
-    });
   }
 
   #isOpen(log: PartitionLog): boolean {

@@ -73,7 +73,8 @@ export class Log implements AsyncDisposable {
 
   /**
    * What is written to a topic from now on, as it happens; for looking at, not for processing: a
-   * subscriber that is slower than the log makes it wait, and nothing is remembered.
+   * subscriber that is slower than the log makes it wait, and nothing is remembered. Completes when
+   * the log is closed; a subscription to a log that is closed already fails with CLOSED.
    *
    * @throws LogError INVALID_OPTION for what is no topic; the rest goes to the subscriber.
    */
@@ -90,13 +91,16 @@ export class Log implements AsyncDisposable {
         ...options,
         signal: stop.signal,
       });
+      let isTailing = false;
       const pump = async (): Promise<void> => {
+        await this.api.metadata({ topics: [] }); // or the log is closed
+        isTailing = true;
         for await (const record of consumer.subscribe([topic])) subscriber.next(record);
       };
       pump().then(
         () => subscriber.complete(),
         (error: unknown) => {
-          if (LogError.is(error, 'CLOSED')) subscriber.complete();
+          if (isTailing && LogError.is(error, 'CLOSED')) subscriber.complete();
           else subscriber.error(error);
         },
       );

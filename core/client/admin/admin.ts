@@ -27,7 +27,14 @@ import {
   plain,
   text,
 } from '../../options.ts';
-import { checkHandle, checkNames, checkOffsets, checkPlace, checkPlaces } from '../arguments.ts';
+import {
+  checkHandle,
+  checkNames,
+  checkOffsets,
+  checkPlace,
+  checkPlaces,
+  identifier,
+} from '../arguments.ts';
 import type { AnyTopic } from '../topic.ts';
 import {
   alterGroupOffsets,
@@ -269,7 +276,7 @@ export class Admin {
 
   /** A group with its members and what each of them reads. @throws LogError GROUP_ID_NOT_FOUND */
   async describeGroup(groupId: string): Promise<ConsumerGroupDescription> {
-    checkArgument('describeGroup', 'groupId', groupId, text);
+    checkArgument('describeGroup', 'groupId', groupId, identifier());
     const { members, ...group } = await describeGroup(this.#api, groupId);
     const isConsumers = group.protocolType === CONSUMER_PROTOCOL;
     return {
@@ -298,7 +305,7 @@ export class Admin {
    * @throws LogError GROUP_ID_NOT_FOUND
    */
   async listGroupOffsets(groupId: string): Promise<readonly GroupOffset[]> {
-    checkArgument('listGroupOffsets', 'groupId', groupId, text);
+    checkArgument('listGroupOffsets', 'groupId', groupId, identifier());
     return listGroupOffsets(this.#api, groupId);
   }
 
@@ -318,7 +325,7 @@ export class Admin {
     groupId: string,
     request: AlterGroupOffsets,
   ): Promise<readonly AlteredOffset[]> {
-    checkArgument('alterGroupOffsets', 'groupId', groupId, text);
+    checkArgument('alterGroupOffsets', 'groupId', groupId, identifier());
     return alterGroupOffsets(this.#api, groupId, request, this.#clock.nowMs());
   }
 
@@ -330,7 +337,7 @@ export class Admin {
    *   GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP for a group of others than consumers
    */
   async deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<void> {
-    checkArgument('deleteGroupOffsets', 'groupId', groupId, text);
+    checkArgument('deleteGroupOffsets', 'groupId', groupId, identifier());
     checkPlaces('deleteGroupOffsets', partitions);
     throwFirst((await this.#api.offsetDelete({ groupId, partitions })).results);
   }
@@ -349,7 +356,7 @@ export class Admin {
 
   /** How a transactional id stands. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
   async describeTransaction(transactionalId: string): Promise<TransactionDescription> {
-    checkArgument('describeTransaction', 'transactionalId', transactionalId, text);
+    checkArgument('describeTransaction', 'transactionalId', transactionalId, identifier());
     const request = { transactionalIds: [transactionalId] };
     const { transactions } = await this.#api.describeTransactions(request);
     throwFirst(transactions);

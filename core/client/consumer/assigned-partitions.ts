@@ -138,17 +138,12 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
     const found = places.map((place) => this.#find(place));
     if (!found.some(({ isPaused }) => isPaused)) return;
     for (const each of found) each.isPaused = false;
-    this.#fetcher.interrupt();
+    this.#options.interruption.interrupt();
   }
 
   /** @throws LogError NOT_ASSIGNED */
   check(place: TopicPartition): void {
     this.#find(place);
-  }
-
-  /** Makes a waiting `fetch` return. */
-  interrupt(): void {
-    this.#fetcher.interrupt();
   }
 
   /** True when there is something to hand out. */

@@ -13,10 +13,9 @@ import {
   listOf,
   oneOf,
   plain,
-  text,
   type OptionChecks,
 } from '../../options.ts';
-import { checkHandle, signalLike, waitMs } from '../arguments.ts';
+import { checkHandle, clientIdentifier, identifier, signalLike, waitMs } from '../arguments.ts';
 import { rangeAssignor, type Assignor } from '../group/assignors.ts';
 import type { AutoOffsetReset } from './start-offsets.ts';
 import { cooperativeStickyAssignor } from '../group/sticky-assignor.ts';
@@ -27,13 +26,17 @@ export interface ConsumerOptions {
   /** Where to begin in a partition for which the group has committed nothing. */
   readonly autoOffsetReset?: AutoOffsetReset;
   readonly autoCommitIntervalMs?: number;
+  /** Begins the member's id, for the eyes of administrators; at most 32,724 bytes. */
   readonly clientId?: string;
   /** Commit what was handed out, every `autoCommitIntervalMs` and at the end. Needs a `groupId`. */
   readonly enableAutoCommit?: boolean;
   readonly fetchMaxBytes?: number;
   readonly fetchMaxWaitMs?: number;
   readonly fetchMinBytes?: number;
-  /** Members of one group divide the partitions among them, and its committed offsets are kept. */
+  /**
+   * Members of one group divide the partitions among them, and its committed offsets are kept. At
+   * most 32,767 bytes, as `groupInstanceId`.
+   */
   readonly groupId?: string;
   /**
    * Makes the consumer a static member (KIP-345): closed, or gone with its process, it keeps its
@@ -149,13 +152,13 @@ const isAssignor = (value: unknown): boolean => able('', 'assign')(value) === un
 const CHECKS: OptionChecks<ConsumerOptions> = {
   autoOffsetReset: (value) => (isReset(value) ? undefined : ALLOWED_RESETS),
   autoCommitIntervalMs: integer(0),
-  clientId: text,
+  clientId: clientIdentifier,
   enableAutoCommit: flag,
   fetchMaxBytes: integer(1024),
   fetchMaxWaitMs: integer(0),
   fetchMinBytes: integer(0),
-  groupId: text,
-  groupInstanceId: text,
+  groupId: identifier(),
+  groupInstanceId: identifier(),
   heartbeatIntervalMs: integer(1),
   isolationLevel: oneOf('read_uncommitted', 'read_committed'),
   maxPartitionFetchBytes: integer(1),

@@ -1,3 +1,4 @@
+import { firstValueFrom } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '../../../test/kit/codes.ts';
 import { errno, FaultyFileSystem } from '../../../test/kit/faulty-fs.ts';
@@ -488,6 +489,13 @@ describe('errors', () => {
     const wrong = () => log.consumer({ isolationLevel: 'committed' as 'read_committed' });
     expect(wrong).toThrow('must be "read_uncommitted" or "read_committed"');
   });
+});
+
+test('[CONSUMER-11] tail$ of a log that is closed fails with CLOSED', async () => {
+  const log = await logWith(1);
+  const tail$ = log.tail$(letters);
+  await log.close();
+  expect(await codeOf(firstValueFrom(tail$))).toBe('CLOSED');
 });
 
 test('[CONSUMER-11] tail$ tells what is written from now on, until nobody listens', async () => {

@@ -1,6 +1,7 @@
 import { Observable } from 'rxjs';
 import { sleep, systemClock, type Clock } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
+import { Interruption } from '../../interruption.ts';
 import { stderrLogger } from '../../logger.ts';
 import { checkOptions } from '../../options.ts';
 import { systemRandom } from '../../random.ts';
@@ -64,6 +65,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   #closing: Promise<void> | undefined;
   /** True when it is closed: until then its callbacks may commit. */
   #isClosed = false;
+  /** Wakes whatever waits, to look whether it is still wanted. */
+  readonly #interruption: Interruption;
   /** Ends what waits when the consumer is closed or told to stop. */
   readonly #ended: AbortController;
 
@@ -77,7 +80,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     const { clock = systemClock, random = systemRandom, logger = stderrLogger } = environment;
     const { groupId, groupInstanceId, isolationLevel } = all;
     const subscription = new Subscription(api, clock, all.metadataMaxAgeMs);
-    const reading = { ...all, groupId, api, clock, logger };
+    const interruption = new Interruption();
+    const reading = { ...all, groupId, api, clock, logger, interruption };
     const partitions = new AssignedPartitions(reading, ({ topic, partition, cursor }) => {
       return new ConsumerRecord(subscription.handle(topic)!, partition, cursor) as R;
     });
@@ -96,7 +100,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       member: () => this.#member(),
       positions: () => this.#partitions.positions,
     });
-    this.#ended.signal.addEventListener('abort', () => this.#partitions.interrupt());
+    this.#interruption = interruption;
+    this.#ended.signal.addEventListener('abort', () => interruption.interrupt());
     all.signal?.addEventListener('abort', this.#end);
     if (groupId === undefined) return;
     this.#membership = new GroupMembership({
@@ -115,6 +120,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
       groupId,
       membership: this.#membership,
       partitions: this.#partitions,
+      interruption,
       committer: this.#committer,
       topics: () => subscription.ensure(),
       isSubscribed: (topic) => subscription.has(topic),
@@ -401,7 +407,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    * handed out.
    */
   async #fill(deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
-    const wake = (): void => this.#partitions.interrupt();
+    const wake = (): void => this.#interruption.interrupt();
     signal?.addEventListener('abort', wake);
     try {
       for (;;) {
@@ -453,12 +459,8 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     const wasChanged = this.#isChanged;
     this.#isChanged = false;
     if (this.#source === 'subscribe' && this.#rebalancer !== undefined) {
-      const { signal: ended } = this.#ended;
-      const hasSeat = await this.#rebalancer.advance({
-        deadlineMs,
-        signal: signal === undefined ? ended : AbortSignal.any([ended, signal]),
-        reason: () => this.#endError(),
-      });
+      const checkRunning = (): void => this.#checkRunning(signal);
+      const hasSeat = await this.#rebalancer.advance({ deadlineMs, checkRunning });
       if (!hasSeat) return false;
     } else if (
       this.#source === 'subscribe' &&

@@ -8,7 +8,6 @@ import {
   integer,
   oneOf,
   show,
-  text,
   type OptionChecks,
 } from '../../options.ts';
 import type { Random } from '../../random.ts';
@@ -19,6 +18,7 @@ import {
   type CompressionLevels,
 } from '../../record/compression.ts';
 import type { Acks } from '../../protocol/broker-api.ts';
+import { identifier } from '../arguments.ts';
 import type { Partitioner, PartitionStrategy } from './partitioner.ts';
 import type { ProducerInterceptor } from './producer-interceptor.ts';
 
@@ -56,7 +56,10 @@ export interface ProducerOptions extends Partial<CompressionLevels> {
   readonly retryBackoffMs?: number;
   /** The longest such wait; the only one where `retryBackoffMs` is larger. */
   readonly retryBackoffMaxMs?: number;
-  /** Names the producer across restarts: a former one is fenced, what it left open aborted. */
+  /**
+   * Names the producer across restarts: a former one is fenced, what it left open aborted. At most
+   * 32,767 bytes.
+   */
   readonly transactionalId?: string;
   /** How long a transaction may stay open until the broker aborts it; default 1 min, up to 15. */
   readonly transactionTimeoutMs?: number;
@@ -118,7 +121,7 @@ const CHECKS: OptionChecks<ProducerOptions> = {
   },
   retryBackoffMs: integer(1),
   retryBackoffMaxMs: integer(1),
-  transactionalId: text,
+  transactionalId: identifier(),
   transactionTimeoutMs: integer(1),
 };
 
