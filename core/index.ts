@@ -88,7 +88,7 @@ export {
   type RecordView,
   type TopicView,
 } from './check/log-view.ts';
-export { placeOf, type Problem } from './check/finding.ts';
+export type { Problem } from './check/finding.ts';
 export {
   murmur2,
   partitionOfKey,
@@ -118,24 +118,10 @@ export {
   type StandardSchema,
 } from './serde/validated.ts';
 export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } from './errors.ts';
-export { assert, AssertionFailure, present, unreachable } from './assert.ts';
-export { sleep, systemClock, type Clock, type Timer } from './clock.ts';
+export { AssertionFailure } from './assert.ts';
+export { systemClock, type Clock, type Timer } from './clock.ts';
 export { seededRandom, systemRandom, type Random } from './random.ts';
 export { silentLogger, stderrLogger, type Logger } from './logger.ts';
-export {
-  anything,
-  callback,
-  checkOptions,
-  flag,
-  given,
-  instance,
-  integer,
-  oneOf,
-  show,
-  text,
-  type OptionCheck,
-  type OptionChecks,
-} from './options.ts';
 export type {
   DirectoryEntry,
   File,
@@ -144,5 +130,3 @@ export type {
   OpenMode,
 } from './storage/file-system.ts';
 export { nodeFileSystem } from './storage/node-fs.ts';
-export { replaceFile } from './storage/atomic-file.ts';
-export { lockDirectory } from './storage/directory-lock.ts';

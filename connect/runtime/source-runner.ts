@@ -1,16 +1,14 @@
 import { BehaviorSubject, type Observable } from 'rxjs';
+import { systemClock, type Clock, type Log } from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
   instance,
   integer,
-  systemClock,
   text,
-  type Clock,
-  type Log,
   type OptionChecks,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { SourceConnector } from '../connector.ts';
 import { RunOnce } from './run-once.ts';
 import { SourceRun, type SourceStep } from './source-run.ts';

@@ -1,3 +1,4 @@
+import type { Serde } from '../../core/index.ts';
 import {
   callback,
   checkOptions,
@@ -7,8 +8,7 @@ import {
   text,
   type OptionCheck,
   type OptionChecks,
-  type Serde,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
 import type { TimestampExtractor } from '../topology/node.ts';
 

@@ -1,5 +1,6 @@
 import { Observable, ReplaySubject } from 'rxjs';
-import { LogError, sleep, type Log, type LogErrorCode } from '../../core/index.ts';
+import { LogError, type Log, type LogErrorCode } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { Topology } from '../topology/topology.ts';

@@ -1,16 +1,15 @@
+import { systemClock, type Clock } from '../../core/index.ts';
 import {
   checkOptions,
   given,
   integer,
   oneOf,
-  systemClock,
   text,
   callback,
   instance,
-  type Clock,
   type OptionCheck,
   type OptionChecks,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { CommitStep } from './commit.ts';
 
 /** Kafka Streams' settings, in camelCase; times in milliseconds. */

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import {
   LogError,
-  present,
   type CommittedOffset,
   type Consumer,
   type Log,
@@ -10,6 +9,7 @@ import {
   type TopicWriter,
   type Transaction,
 } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
 import { LmdbEnvironment } from '../state/lmdb-environment.ts';
 import { TaskState } from '../state/task-state.ts';
 import type { TopicSpec } from '../topology/node.ts';

@@ -2,12 +2,12 @@ import { onTestFinished } from 'vitest';
 import {
   openLog,
   silentLogger,
-  sleep,
   systemClock,
   type Log,
   type OpenLogOptions,
   type Topic,
 } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import { StreamsApp, type StreamsOptions, type Topology } from '../../streams/index.ts';
 import { readTopic } from './read-topic.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
