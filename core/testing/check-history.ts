@@ -41,7 +41,7 @@ export interface Anomaly {
 }
 
 export interface CheckOptions {
-  /** True when all records were read at the end: `unseen` is looked for. */
+  /** True when all records were read at the end: `unseen` is looked for. Default false. */
   readonly isComplete?: boolean;
 }
 
