@@ -28,8 +28,11 @@ import type { AnyTopic } from './topic.ts';
 export interface OpenLogOptions {
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
+  /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Default: the machine's. */
   readonly random?: Random;
+  /** Default: the machine's disk. */
   readonly fileSystem?: FileSystem;
 }
 

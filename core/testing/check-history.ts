@@ -41,7 +41,9 @@ export interface Anomaly {
 }
 
 export interface CheckOptions {
-  /** True if everything was read at the end; only then is `unseen` reported. */
+  /**
+   * True if everything was read at the end; only then is `unseen` reported. Default false.
+   */
   readonly isComplete?: boolean;
 }
 

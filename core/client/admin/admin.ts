@@ -56,9 +56,11 @@ export type TopicSettings = Partial<LogConfig> &
 
 /** How a topic is to be created, where there is no handle for it. */
 export interface CreateTopicOptions {
+  /** Default 1. */
   readonly partitions?: number;
+  /** Default: each setting as in `LogConfig`. */
   readonly config?: TopicSettings;
-  /** Only checks whether it could be created. */
+  /** Only checks whether it could be created. Default false. */
   readonly validateOnly?: boolean;
 }
 

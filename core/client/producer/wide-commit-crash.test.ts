@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { noteCrashes } from '../../../test/kit/simulated.ts';
 import { readValues } from '../../../test/kit/read-topic.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
@@ -67,7 +66,6 @@ test.each([1, 2])(
       expect(counts.size).toBeGreaterThanOrEqual(acknowledged);
       await log.close();
     }
-    noteCrashes(moments.length);
   },
   120_000,
 );
