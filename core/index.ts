@@ -36,7 +36,7 @@ export type { OffsetReset } from './client/consumer/assigned-partitions.ts';
 export type { Rebalance, RebalanceCallbacks } from './client/group/rebalancer.ts';
 export type { OffsetToCommit } from './client/group/offset-committer.ts';
 export type { AutoOffsetReset } from './client/consumer/start-offsets.ts';
-export { ConsumerPositions, type PartitionLag } from './client/consumer/consumer-positions.ts';
+export type { PartitionLag } from './client/consumer/consumer-positions.ts';
 export {
   CONSUMER_DEFAULTS,
   type Assignment,

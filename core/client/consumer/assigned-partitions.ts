@@ -11,6 +11,9 @@ import { HeldRecords } from './held-records.ts';
 import type { PartitionRecords } from './partition-records.ts';
 import { resetOffset, startOffsets, type Place, type StartOptions } from './start-offsets.ts';
 
+/** How long to wait for a transaction that is about to commit offsets before asking again. */
+export const UNSTABLE_RETRY_MS = 20;
+
 /** An offset could not be read, and the consumer went to another by `autoOffsetReset`. */
 export interface OffsetReset extends TopicPartition {
   /** The offset that was not there. */

@@ -352,9 +352,7 @@ export class ProducerSession {
     const state = this.#state;
     if (!('transaction' in state)) return undefined;
     const { identity, transaction } = state;
-    return identity === undefined || transaction === undefined
-      ? undefined
-      : { identity, transaction };
+    return identity === undefined ? undefined : { identity, transaction };
   }
 
   /** What requests of the transaction name. */
