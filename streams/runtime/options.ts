@@ -32,7 +32,10 @@ export interface StreamsOptions {
   readonly cacheEntriesMax?: number;
   /** How long an input has to be empty before stream time no longer waits for it. */
   readonly idleTimeoutMs?: number;
-  /** Where the state is kept. Default: `streams/<applicationId>` in the log's directory. */
+  /**
+   * Where the state is kept. Default: `streams/<applicationId>` in the log's directory; needed
+   * where the log has none.
+   */
   readonly stateDir?: string;
   readonly transactionTimeoutMs?: number;
   /** Hears of each step of a commit and a checkpoint, before it is taken; for tests and tracing. */
