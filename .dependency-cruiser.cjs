@@ -106,7 +106,7 @@ module.exports = {
       name: 'only-open-log-sees-the-broker',
       comment: 'Clients reach any broker through core/protocol; openLog makes the embedded one.',
       severity: 'error',
-      from: { path: '^core/client/', pathNot: ['^core/client/log[.]ts$', TEST] },
+      from: { path: '^core/client/', pathNot: ['^core/client/open-log[.]ts$', TEST] },
       to: { path: '^core/(broker|check)/' },
     },
     ...layers('streams', ['topology', 'state', 'operators', 'dsl']),

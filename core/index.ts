@@ -3,7 +3,8 @@
  *
  * @packageDocumentation
  */
-export { openLog, Log, type OpenLogOptions } from './client/log.ts';
+export { Log, type LogOptions } from './client/log.ts';
+export { EmbeddedLog, openLog, type OpenLogOptions } from './client/open-log.ts';
 export {
   topic,
   topicPattern,

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
-import { openLog } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';

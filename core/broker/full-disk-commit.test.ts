@@ -7,7 +7,8 @@ import { seededRandom } from '../random.ts';
 import { string } from '../serde/text.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
-import { openLog, type Log } from '../client/log.ts';
+import type { Log } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 3 });

@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
 import { expect, test } from 'vitest';
 import { readTopic } from '../../test/kit/read-topic.ts';
-import { openLog } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { replaceFile } from '../storage/atomic-file.ts';

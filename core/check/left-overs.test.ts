@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readTopic } from '../../test/kit/read-topic.ts';
-import { openLog, type Log } from '../client/log.ts';
+import type { Log } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 import { silentLogger } from '../logger.ts';
 import { batchSizeBytes } from '../record/batch.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
-import { openLog } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 import { silentLogger } from '../logger.ts';
 import { string } from '../serde/text.ts';

@@ -4,7 +4,7 @@ import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { string } from '../serde/text.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
-import { openLog } from './log.ts';
+import { openLog } from './open-log.ts';
 import type { GroupMetadata } from './producer/transaction.ts';
 import { topic, topicPattern } from './topic.ts';
 

@@ -1,5 +1,5 @@
 import { Observable, ReplaySubject } from 'rxjs';
-import { LogError, type Log, type LogErrorCode } from '../../core/index.ts';
+import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
 import { sleep } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
@@ -14,6 +14,7 @@ import {
 } from './metrics.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
+import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
 import { topicHandle } from './topics.ts';
 
@@ -41,8 +42,8 @@ const RECOVERABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
 const RETRY_MS = 300_000;
 const RETRY_PAUSE_MS = 1_000;
 
-/** Applications that run in this process, by log directory and id: their state has one user. */
-const running = new Set<string>();
+/** The ids of the applications that run in this process, by broker: their state has one user. */
+const running = new WeakMap<BrokerApi, Set<string>>();
 
 /**
  * Runs a topology on a log: `start`, then `close`; or `finish`, when no more input will come.
@@ -78,6 +79,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
+    stateDirectoryOf(log, this.#settings); // a missing one shows here, not when it starts
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
     this.#enter('CREATED');
   }
@@ -186,16 +188,16 @@ export class StreamsApp implements AsyncDisposable {
 
   async #run(started: () => void): Promise<void> {
     const { applicationId } = this.#settings;
-    const key = `${this.#log.directory}\n${applicationId}`;
+    const { api } = this.#log;
+    const ids = running.get(api) ?? new Set<string>();
+    running.set(api, ids);
     let isOwner = false;
     try {
-      if (running.has(key)) {
-        const message =
-          `application ${applicationId} runs already on ${this.#log.directory}, ` +
-          'in this process';
+      if (ids.has(applicationId)) {
+        const message = `application ${applicationId} runs already on this log, in this process`;
         throw new StreamsError('APPLICATION_RUNNING', message, { applicationId });
       }
-      running.add(key);
+      ids.add(applicationId);
       isOwner = true;
       this.#enter('RESTORING');
       await this.#runWithTables(await this.#makePlan(), started);
@@ -204,7 +206,7 @@ export class StreamsApp implements AsyncDisposable {
       this.#enter('ERROR');
       throw error;
     } finally {
-      if (isOwner) running.delete(key);
+      if (isOwner) ids.delete(applicationId);
       this.#states.complete();
     }
   }

@@ -45,7 +45,10 @@ export interface StreamsOptions {
    * two fetches from being overtaken.
    */
   readonly idleTimeoutMs?: number;
-  /** Where the state is kept. Default: `streams/<applicationId>` in the log's directory. */
+  /**
+   * Where the state is kept. Default: `streams/<applicationId>` in the log's directory; needed
+   * where the log has none.
+   */
   readonly stateDir?: string;
   /**
    * How long a transaction may stay open until the broker aborts it; default 1 min. Kafka Streams:

@@ -3,6 +3,7 @@ import {
   openLog,
   silentLogger,
   systemClock,
+  type EmbeddedLog,
   type Log,
   type OpenLogOptions,
   type Topic,
@@ -15,7 +16,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 /** Opens a log that is closed when the test ends; in a new directory unless told. */
 export async function openTestLog(
   options: OpenLogOptions & { readonly directory?: string } = {},
-): Promise<Log> {
+): Promise<EmbeddedLog> {
   const { directory = temporaryDirectory(), ...rest } = options;
   const log = await openLog(directory, { logger: silentLogger, ...rest });
   onTestFinished(() => log.close());

@@ -44,7 +44,7 @@ import {
   type AlterGroupOffsets,
   type GroupOffset,
 } from '../group/group-offsets.ts';
-import { throwFirst } from '../../protocol/throw-first.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 import { ensureTopic } from '../topic-metadata.ts';
 
 /** The name of a topic's setting: `retentionMs`, or as Kafka writes it, `retention.ms`. */

@@ -6,7 +6,7 @@ import type {
   GroupMember,
   ProducerIdentity,
 } from '../../protocol/broker-api.ts';
-import { throwFirst } from '../../protocol/throw-first.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 import type { PartitionQueue } from './accumulator.ts';
 
 export interface ProducerSessionOptions {

@@ -8,7 +8,7 @@ import type { ProduceRequest } from '../../protocol/broker-api.ts';
 import { LogError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
-import { openLog, type OpenLogOptions } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { Producer } from './producer.ts';
 import { topic } from '../topic.ts';
 

@@ -9,7 +9,8 @@ import { silentLogger } from '../../logger.ts';
 import { BatchWriter } from '../../record/batch-writer.ts';
 import { NO_HEADERS } from '../../record/record.ts';
 import { string } from '../../serde/text.ts';
-import { openLog, type Log, type OpenLogOptions } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const input = topic('input', { key: string(), value: string(), partitions: 4 });

@@ -6,7 +6,7 @@ import { bytes } from '../../serde/binary.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import { changesNothing, type Operation } from '../../storage/memory-operations.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const PARTITIONS = 6;
