@@ -11,7 +11,7 @@ import { readBatches } from './log-host.suite.ts';
 import { LOG_CONFIG_DEFAULTS } from './log-config.ts';
 import { PartitionLog } from './partition-log.ts';
 import { redoJournal } from './load/redo-journal.ts';
-import { SyncJournal } from './write/sync-journal.ts';
+import { SyncJournal } from './durability/sync-journal.ts';
 
 const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
 const SEEDS = Number(process.env['SIM_JOURNALS'] ?? 25);

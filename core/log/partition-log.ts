@@ -6,14 +6,14 @@ import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { storageFailure } from '../storage/failure.ts';
 import { Exclusive } from '../exclusive.ts';
-import { admitBatch } from './write/admission.ts';
+import { admitBatch } from './admission.ts';
 import { Compaction } from './compaction/compaction.ts';
 import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load/load.ts';
 import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
 import { settleLeaderEpochs } from './leader-epochs.ts';
 import { closed, outOfRange } from './segment/log-reader.ts';
-import { LogWriter } from './write/log-writer.ts';
+import { LogWriter } from './durability/log-writer.ts';
 import { ReadPositions } from './segment/read-positions.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
@@ -32,7 +32,7 @@ import {
 import { Segment } from './segment/segment.ts';
 import { commitSwap, finishSwap } from './compaction/swap.ts';
 import { findNewest, findTimestamp } from './segment/timestamp-search.ts';
-import type { JournalSource } from './write/sync-journal.ts';
+import type { JournalSource } from './durability/sync-journal.ts';
 import type { SearchRange, TimestampedOffset } from './segment/timestamp-search.ts';
 import type { AbortedTransaction } from './segment/transaction-index.ts';
 

@@ -285,7 +285,8 @@ export class LogWriter {
     this.#unsynced.add(segment);
     if (isFirst) this.#unnamed.add(segment);
     if (this.#journal !== undefined) this.#forJournal.add(segment, segment.writtenBytes, batches);
-    for (const { length } of batches) segment.writtenBytes += length;
+    const writtenBytes = batches.reduce((sum, { length }) => sum + length, segment.writtenBytes);
+    segment.noteWritten(writtenBytes);
     this.#writtenOffset = nextOffset;
     this.#events.written(nextOffset);
     if (round.isTransactional)
