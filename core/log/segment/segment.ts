@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { assert } from '../../assert.ts';
 import { LogError } from '../../errors.ts';
 import { NO_TIMESTAMP, placeBatch, type BatchHeader } from '../../record/batch.ts';
-import { replaceFile } from '../../storage/atomic-file.ts';
+import { placeFile, replaceFile } from '../../storage/atomic-file.ts';
 import { storageFailure } from '../../storage/failure.ts';
 import type { File, FileSystem } from '../../storage/file-system.ts';
 import {
@@ -242,8 +242,8 @@ export class Segment {
   }
 
   /**
-   * Appends the new index entries to their files and syncs them. Durable when it resolves. One call
-   * at a time.
+   * Appends the new index entries to their files and syncs them. Durable once the directory is
+   * synced too. One call at a time.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the next call writes the same entries again.
    */
@@ -265,7 +265,7 @@ export class Segment {
     // lost is not found in the log again, so it must never be seen cut short.
     if (upTo.aborted > from.aborted) {
       const bytes = encodeAbortedTransactions(aborted);
-      await replaceFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
+      await placeFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
     }
     Object.assign(this.#flushed, upTo);
   }
