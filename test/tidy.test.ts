@@ -344,7 +344,7 @@ describe('the pages name what exists', () => {
   };
 
   const pages = [
-    ...['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+    ...['.', 'docs', 'docs/decisions', 'docs/internals'].flatMap((folder) =>
       readdirSync(join(ROOT, folder))
         .filter((name) => name.endsWith('.md'))
         .map((name) => join(folder, name)),

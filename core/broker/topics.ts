@@ -13,7 +13,7 @@ import {
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
 import { PartitionLog } from '../log/partition-log.ts';
 import { redoJournal } from '../log/load/redo-journal.ts';
-import { SyncJournal } from '../log/write/sync-journal.ts';
+import { SyncJournal } from '../log/durability/sync-journal.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
 import { replaceFile, syncNames } from '../storage/atomic-file.ts';

@@ -10,7 +10,7 @@ import { readBatches } from './log-host.suite.ts';
 import { LOG_CONFIG_DEFAULTS } from './log-config.ts';
 import { PartitionLog } from './partition-log.ts';
 import { redoJournal } from './load/redo-journal.ts';
-import { SyncJournal } from './write/sync-journal.ts';
+import { SyncJournal } from './durability/sync-journal.ts';
 
 const PARTITIONS = 5;
 const LIVES = 8;

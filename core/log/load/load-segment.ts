@@ -1,4 +1,3 @@
-import { NO_TIMESTAMP } from '../../record/batch.ts';
 import type { RecordPlace } from '../../record/unpack.ts';
 import type { FileSystem } from '../../storage/file-system.ts';
 import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from '../segment/file-names.ts';
@@ -84,7 +83,7 @@ export async function loadScanned(
   const segment = isLed ? read.segment : withoutIndexes(options, files);
   const reason = await closing(segment, () => scanSegment(segment, sizeBytes, scan));
   const behindBytes = sizeBytes - segment.admittedBytes;
-  segment.writtenBytes = segment.admittedBytes;
+  segment.noteWritten();
   if (sizeBytes > 0) noteMissing(segment, files);
   const hasStaleIndexes = !isLed || offsets === 'beyond' || times === 'beyond';
   return { segment, hasStaleIndexes, ...(reason && { fault: { reason, behindBytes } }) };
@@ -162,7 +161,7 @@ async function leadsOn({ segment, sizeBytes }: ReadIndexes): Promise<boolean> {
   const { offsets, times } = segment.indexes;
   const last = offsets.last();
   if (last !== undefined && times.count === 0) return false; // no offset is indexed without a time
-  segment.writtenBytes = sizeBytes; // what may be read
+  segment.noteWritten(sizeBytes); // what may be read
   if (times.count > 0 && !(await knowsNewestTime(segment))) return false;
   if (last === undefined) {
     segment.resume(0, segment.baseOffset);
@@ -171,9 +170,8 @@ async function leadsOn({ segment, sizeBytes }: ReadIndexes): Promise<boolean> {
   // The entry names the last offset of its batch: reading starts with that batch.
   const header = await findHeader(segment, -Infinity, last.position);
   if (header?.lastOffset !== last.offset) return false;
-  segment.resume(last.position, header.baseOffset);
-  segment.firstTimestampMs =
-    (await findHeader(segment, -Infinity, 0))?.maxTimestampMs ?? NO_TIMESTAMP;
+  const first = await findHeader(segment, -Infinity, 0);
+  segment.resume(last.position, header.baseOffset, first?.maxTimestampMs);
   return true;
 }
 
