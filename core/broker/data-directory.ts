@@ -19,7 +19,7 @@ export interface DataDirectory {
 /**
  * Takes a data directory: makes it where there is none, locks it, and gives it an identity.
  *
- * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED
+ * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED, TOO_MANY_OPEN_FILES
  */
 export async function takeDirectory(
   fileSystem: FileSystem,
@@ -37,7 +37,7 @@ export async function takeDirectory(
       throw cause;
     }
   } catch (cause) {
-    if (LogError.is(cause, 'LOG_LOCKED')) throw cause;
+    if (LogError.is(cause, 'LOG_LOCKED') || LogError.is(cause, 'TOO_MANY_OPEN_FILES')) throw cause;
     throw unusable(directory, cause);
   }
 }

@@ -79,8 +79,11 @@ export class LogWriter {
   #current: Round | undefined;
   /** Set while rounds are written. */
   #writing: Promise<void> | undefined;
-  /** Set while a sync runs, of the files or of the journal. */
-  #syncing: Promise<void> | undefined;
+  /**
+   * Set while a sync runs, of the files or of the journal. Resolves with why it was not tried, if
+   * so.
+   */
+  #syncing: Promise<LogError | undefined> | undefined;
   readonly #journal: PartitionJournal | undefined;
   /** What the journal would have to keep. */
   readonly #forJournal = new UnsyncedBytes();
@@ -188,7 +191,8 @@ export class LogWriter {
       await this.written(offset);
       if (this.#failure !== undefined) throw this.#failure; // perhaps of meanwhile: no second sync
       this.#syncing ??= this.#syncOnce();
-      await this.#syncing;
+      const untried = await this.#syncing;
+      if (untried !== undefined) throw untried;
     }
   }
 
@@ -202,7 +206,8 @@ export class LogWriter {
       await this.written(offset);
       if (this.#failure !== undefined) throw this.#failure;
       this.#syncing ??= this.#flushOnce();
-      await this.#syncing;
+      const untried = await this.#syncing;
+      if (untried !== undefined) throw untried;
     }
   }
 
@@ -221,7 +226,7 @@ export class LogWriter {
     await segment.file();
     await this.#fileSystem.syncDirectory(segment.directory).catch((cause: unknown) => {
       const error = storageFailure(segment.directory, 'sync', cause);
-      this.#fail(error, 'sync');
+      if (!wasNotTried(error)) this.#fail(error, 'sync');
       throw error;
     });
   }
@@ -304,38 +309,47 @@ export class LogWriter {
     while (this.#syncing !== undefined || isUnsynced()) {
       if (this.#failure !== undefined) throw this.#failure;
       this.#syncing ??= this.#flushOnce();
-      await this.#syncing;
+      const untried = await this.#syncing;
+      if (untried !== undefined) throw untried;
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** By way of the journal, if that takes it. Never rejects: waiters look at `#failure`. */
-  async #syncOnce(): Promise<void> {
+  async #syncOnce(): Promise<LogError | undefined> {
     const bytes = this.#unnamed.size === 0 ? this.#forJournal.take() : undefined;
     if (this.#journal === undefined || bytes === undefined) return this.#flushOnce();
     const { journal, directory, topicId, source } = this.#journal;
     const covered = this.#writtenOffset;
+    let untried: LogError | undefined;
     const isJournaled = await journal.sync({
       entry: { directory, topicId, ...bytes },
       nextOffset: covered,
       source,
-      syncFile: () => this.#flushOnce(),
+      syncFile: async () => {
+        untried = await this.#flushOnce();
+      },
     });
-    if (!isJournaled) return; // and another one may have begun
+    if (!isJournaled) return untried; // and another one may have begun
     this.#durableOffset = Math.max(this.#durableOffset, covered);
     this.#syncing = undefined;
+    return undefined;
   }
 
-  /** Never rejects: waiters look at `#failure`. */
-  async #flushOnce(): Promise<void> {
+  /**
+   * Never rejects: waiters look at `#failure`. Resolves with an error when some files were not
+   * synced for want of a descriptor: none was lost then, and the next sync covers them.
+   */
+  async #flushOnce(): Promise<LogError | undefined> {
     if (this.#syncFailure !== undefined) {
       this.#syncing = undefined; // failed while the journal was asked: no second sync
-      return;
+      return undefined;
     }
     const covered = this.#writtenOffset;
     this.#aheadBytes = 0;
     const segments = [...this.#unsynced];
-    const directories = new Set([...this.#unnamed].map(({ directory }) => directory));
+    const unnamed = [...this.#unnamed];
+    const directories = new Set(unnamed.map(({ directory }) => directory));
     this.#unsynced.clear();
     this.#unnamed.clear();
     this.#forJournal.restart();
@@ -343,18 +357,27 @@ export class LogWriter {
       const syncs = segments.map(async (segment) => (await segment.file()).sync());
       for (const directory of directories) syncs.push(this.#fileSystem.syncDirectory(directory));
       // All of them end before anybody hears of a failure: the files may then be closed.
-      const failed = (await Promise.allSettled(syncs)).find(({ status }) => status === 'rejected');
-      if (failed?.status === 'rejected') throw failed.reason;
+      const failures = (await Promise.allSettled(syncs))
+        .filter((result) => result.status === 'rejected')
+        .map(({ reason }) => storageFailure(segments.at(-1)?.logPath ?? '', 'sync', reason));
+      const lost = failures.find((error) => !wasNotTried(error));
+      if (lost !== undefined) throw lost;
       // One that failed meanwhile may have lost what this one was to cover.
-      if (this.syncFailure !== undefined) return;
+      if (this.syncFailure !== undefined) return undefined;
+      if (failures.length > 0) {
+        for (const segment of segments) if (!segment.isRemoved) this.#unsynced.add(segment);
+        for (const segment of unnamed) if (!segment.isRemoved) this.#unnamed.add(segment);
+        this.#forJournal.lose();
+        return failures[0];
+      }
       this.#durableOffset = Math.max(this.#durableOffset, covered);
       this.#flushedOffset = Math.max(this.#flushedOffset, covered);
-    } catch (cause) {
-      const file = segments.at(-1)?.logPath ?? '';
-      this.#fail(storageFailure(file, 'sync', cause), 'sync');
+    } catch (error) {
+      this.#fail(error as LogError, 'sync');
     } finally {
       this.#syncing = undefined;
     }
+    return undefined;
   }
 
   /**
@@ -369,4 +392,9 @@ export class LogWriter {
     for (const waiting of this.#rounds.splice(0)) waiting.reject(error);
     this.#events.failed(error, operation);
   }
+}
+
+/** True when a sync did not come to pass for want of a descriptor: nothing is lost by that. */
+function wasNotTried(error: LogError): boolean {
+  return error.code === 'TOO_MANY_OPEN_FILES';
 }
