@@ -77,6 +77,7 @@ export interface LogErrorDetails {
   PARTITION_MISMATCH: { topic: string; expected: number; actual: number };
   REBALANCE_CALLBACK_FAILED: { callback: string };
   SERIALIZATION_FAILED: { topic: string; field: string };
+  TOO_MANY_OPEN_FILES: { file: string; operation: string; limit: number };
   UNKNOWN_OPTION: { option: string; nearest?: string };
 }
 export type LogErrorCode = keyof LogErrorDetails;
@@ -91,6 +92,7 @@ const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'DISK_FULL',
   'MARKERS_WAIT_FOR_ROOM',
   'REBALANCE_IN_PROGRESS',
+  'TOO_MANY_OPEN_FILES',
   'UNSTABLE_OFFSET_COMMIT',
 ]);
 

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { LogError } from '../errors.ts';
+import { LogError, type LogErrorCode } from '../errors.ts';
 import {
   LOG_SUFFIX,
   offsetOfName,
@@ -16,6 +16,13 @@ export const META_FILE = 'meta.properties';
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
 
 /** A data directory that this process has to itself. */
+/** Failures that already tell what to do about the directory. */
+const AS_IT_IS: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
+  'DIRECTORY_UNUSABLE',
+  'LOG_LOCKED',
+  'TOO_MANY_OPEN_FILES',
+]);
+
 export interface DataDirectory {
   readonly clusterId: string;
   /** Gives the directory back. */
@@ -26,7 +33,7 @@ export interface DataDirectory {
  * Takes a data directory: makes it where there is none, locks it, and gives it an identity. One
  * with other files and no log is left alone.
  *
- * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED
+ * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED, TOO_MANY_OPEN_FILES
  */
 export async function takeDirectory(
   fileSystem: FileSystem,
@@ -45,7 +52,7 @@ export async function takeDirectory(
       throw cause;
     }
   } catch (cause) {
-    if (LogError.is(cause, 'LOG_LOCKED') || LogError.is(cause, 'DIRECTORY_UNUSABLE')) throw cause;
+    if (cause instanceof LogError && AS_IT_IS.has(cause.code)) throw cause;
     throw unusable(directory, cause);
   }
 }

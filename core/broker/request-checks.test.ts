@@ -80,7 +80,7 @@ test.each(Object.entries(bad))(
   },
 );
 
-test('[KAFKA-8] strings of the greatest length are kept, and found at the next opening', async () => {
+test('[KAFKA-8] strings of the greatest length are kept over an opening', async () => {
   const fileSystem = new MemoryFileSystem();
   const broker = await open(fileSystem);
   await broker.api.createTopics({ topics: [{ topic: 'letters', partitions: 1 }] });

@@ -2,10 +2,12 @@ import { resolve } from 'node:path';
 import { Broker } from '../broker/broker.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { stderrLogger, type Logger } from '../logger.ts';
-import { able, checkArgument, checkOptions, text, type OptionChecks } from '../options.ts';
+import { able, checkArgument, checkOptions, integer, text, type OptionChecks } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
+import { pooledFiles } from '../storage/file-pool.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
+import { openFilesLimit } from '../storage/open-files-limit.ts';
 import { clockLike, loggerLike, randomLike } from './arguments.ts';
 import { Log, type LogOptions } from './log.ts';
 
@@ -18,6 +20,12 @@ export interface OpenLogOptions {
   readonly random?: Random;
   /** Default: the machine's disk. */
   readonly fileSystem?: FileSystem;
+  /**
+   * How many descriptors the log uses at once; the files that were used least recently give theirs
+   * up. Default: half of what the process may open (`ulimit -n`), which all of its logs share. A
+   * `fileSystem` of your own has no such limit unless you give one here.
+   */
+  readonly openFilesMax?: number;
 }
 
 const CHECKS: OptionChecks<OpenLogOptions> = {
@@ -25,6 +33,7 @@ const CHECKS: OptionChecks<OpenLogOptions> = {
   clock: clockLike,
   random: randomLike,
   fileSystem: able('a file system', 'open', 'readFile', 'list'),
+  openFilesMax: integer(1),
 };
 
 /** A log in a directory, with its broker in this process. Made by `openLog`. */
@@ -39,12 +48,24 @@ export class EmbeddedLog extends Log {
   }
 }
 
+/** The files of the machine, as the logs of this process share them. Set by the first log. */
+let machineFiles: FileSystem | undefined;
+
+function filesOf({ fileSystem, openFilesMax }: OpenLogOptions): FileSystem {
+  if (openFilesMax !== undefined) {
+    return pooledFiles(fileSystem ?? nodeFileSystem, { openFilesMax });
+  }
+  // The other half is for the program around the log.
+  const half = Math.max(1, Math.floor(openFilesLimit() / 2));
+  return fileSystem ?? (machineFiles ??= pooledFiles(nodeFileSystem, { openFilesMax: half }));
+}
+
 /**
  * Opens the log in `directory`, making one where there is none, and recovers what a crash left. One
  * process has a log open at a time.
  *
  * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED with the owner's pid, CORRUPT_BATCH and
- *   CORRUPT_FILE with the place, UNKNOWN_OPTION, INVALID_OPTION
+ *   CORRUPT_FILE with the place, TOO_MANY_OPEN_FILES, UNKNOWN_OPTION, INVALID_OPTION
  *
  * @example
  * await using log = await openLog('./data');
@@ -56,7 +77,7 @@ export async function openLog(
   checkArgument('openLog', 'directory', directory, text);
   checkOptions('openLog', options, CHECKS);
   const { logger = stderrLogger, clock = systemClock, random = systemRandom } = options;
-  const { fileSystem = nodeFileSystem } = options;
+  const fileSystem = filesOf(options);
   const path = resolve(directory);
   const broker = await Broker.open({ directory: path, fileSystem, clock, random, logger });
   return new EmbeddedLog(broker, path, { clock, random, logger });

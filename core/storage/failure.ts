@@ -1,13 +1,16 @@
 import { LogError } from '../errors.ts';
+import { isOutOfDescriptors } from './descriptors.ts';
 import { errnoOf } from './node-fs.ts';
+import { openFilesLimit } from './open-files-limit.ts';
 
 /** What was being done when the file system failed; part of the message. */
 export type StorageOperation =
   'open' | 'read' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'list' | 'create';
 
 /**
- * A failure of the file system as a coded error: DISK_FULL where making room helps, and
- * KAFKA_STORAGE_ERROR for the rest, with what the operating system said. A failed sync is never
+ * A failure of the file system as a coded error: DISK_FULL where making room helps,
+ * TOO_MANY_OPEN_FILES where nothing was tried for want of a descriptor, and KAFKA_STORAGE_ERROR for
+ * the rest, with what the operating system said. A failed sync is never
  * DISK_FULL: a file system that finds room only when it writes back has lost what the sync covered,
  * and to try again would say that it is there (docs/decisions/0001-no-second-fsync.md).
  */
@@ -19,6 +22,13 @@ export function storageFailure(
   if (cause instanceof LogError) return cause;
   const errno = errnoOf(cause);
   const details = { file, operation };
+  if (isOutOfDescriptors(cause)) {
+    const limit = openFilesLimit();
+    const message =
+      `cannot ${operation} ${file}: too many files are open; this process may open ${limit} ` +
+      '(`ulimit -n`): close some, raise the limit, or lower openFilesMax of openLog';
+    return new LogError('TOO_MANY_OPEN_FILES', message, { ...details, limit }, { cause });
+  }
   if (operation !== 'sync' && (errno === 'ENOSPC' || errno === 'EDQUOT')) {
     const message =
       `no room left on the disk: cannot ${operation} ${file}; ` + 'free some space and try again';

@@ -1,6 +1,6 @@
 import { LogError } from '../../errors.ts';
+import { isOutOfDescriptors } from '../../storage/descriptors.ts';
 import { storageFailure, type StorageOperation } from '../../storage/failure.ts';
-import { errnoOf } from '../../storage/node-fs.ts';
 
 /**
  * What a failed operation means for the log. Decided where the operation was made, which alone
@@ -17,9 +17,6 @@ export interface Failure {
   readonly error: LogError;
 }
 
-/** No descriptor was left to open a file with: nothing was tried. */
-const NO_DESCRIPTOR: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
-
 /** A failure of anything but a sync. */
 export function writeFailure(
   path: string,
@@ -27,17 +24,13 @@ export function writeFailure(
   cause: unknown,
 ): Failure {
   const error = storageFailure(path, operation, cause);
-  const mayPass = LogError.is(error, 'DISK_FULL') || lacksDescriptor(cause);
+  const mayPass = LogError.is(error, 'DISK_FULL') || LogError.is(error, 'TOO_MANY_OPEN_FILES');
   return { kind: mayPass ? 'full' : 'write', error };
 }
 
-/** A failure of a sync, of a file or of a directory. */
+/** A failure of a sync, of a file or of a directory. Without a descriptor nothing was tried. */
 export function syncFailure(path: string, cause: unknown): Failure {
-  if (lacksDescriptor(cause)) return writeFailure(path, 'open', cause);
+  const isUntried = isOutOfDescriptors(cause) || LogError.is(cause, 'TOO_MANY_OPEN_FILES');
+  if (isUntried) return writeFailure(path, 'open', cause);
   return { kind: 'sync', error: storageFailure(path, 'sync', cause) };
-}
-
-function lacksDescriptor(cause: unknown): boolean {
-  const errno = errnoOf(cause instanceof LogError ? cause.cause : cause);
-  return errno !== undefined && NO_DESCRIPTOR.has(errno);
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { LogError } from '../../errors.ts';
 import { Exclusive } from '../../exclusive.ts';
 import type { Logger } from '../../logger.ts';
+import { isOutOfDescriptors } from '../../storage/descriptors.ts';
 import { storageFailure } from '../../storage/failure.ts';
 import type { File, FileSystem } from '../../storage/file-system.ts';
 import { encodeFrame, frameSizeBytes, type JournalEntry } from './journal-frame.ts';
@@ -141,6 +142,7 @@ export class SyncJournal {
     try {
       await file.sync();
     } catch (cause) {
+      if (isOutOfDescriptors(cause)) return false; // nothing was lost
       this.#isGivenUp = true;
       this.#warn('synced', cause);
       // What was synced before may share a block of the disk with what has failed.

@@ -23,14 +23,19 @@ export class UnsyncedBytes {
     this.#isTooMuch = false;
   }
 
+  /** What is unsynced is not known here any more, until the next `restart`. */
+  lose(): void {
+    this.#isTooMuch = true;
+    this.#bytes = NOTHING;
+  }
+
   /** Takes in what was written at `position`. */
   add(segment: Segment, position: number, batches: readonly Buffer[]): void {
     if (this.#isTooMuch) return;
     const sizeBytes = batches.reduce((sum, { length }) => sum + length, this.#sizeBytes);
     const isElsewhere = this.#segment !== undefined && this.#segment !== segment;
     if (isElsewhere || sizeBytes > BYTES_MAX) {
-      this.#isTooMuch = true;
-      this.#bytes = NOTHING;
+      this.lose();
       return;
     }
     if (this.#segment === undefined) {
