@@ -24,6 +24,7 @@ import {
   closeAll,
   flushAll,
   isRunOf,
+  knownAborted,
   readSegments,
   segmentIndexOf,
   withInstead,
@@ -34,7 +35,7 @@ import { commitSwap, finishSwap } from './compaction/swap.ts';
 import { findNewest, findTimestamp } from './segment/timestamp-search.ts';
 import type { JournalSource } from './write/sync-journal.ts';
 import type { SearchRange, TimestampedOffset } from './segment/timestamp-search.ts';
-import type { AbortedTransaction } from './segment/transaction-index.ts';
+import type { AbortedTransaction, KnownAborted } from './segment/transaction-index.ts';
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
@@ -128,6 +129,11 @@ export class PartitionLog implements JournalSource {
     return Math.max(this.#options.recoveryPoint, this.#checkpointed);
   }
 
+  /** What an opening may hold the `.txnindex` files against, as far as the recovery point. */
+  get knownAborted(): KnownAborted {
+    return knownAborted(this.#segments, this.recoveryPoint);
+  }
+
   get sizeBytes(): number {
     return this.#segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
   }
@@ -178,8 +184,7 @@ export class PartitionLog implements JournalSource {
   /**
    * True when the producer had this epoch here, or a later one: the marker that raised it is there.
    *
-   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED while nobody can say, because the log
-   *   cannot be written.
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED while the log cannot be written.
    */
   hasProducerAt(producerId: number, epoch: number): boolean {
     this.#checkWritable();
@@ -216,11 +221,7 @@ export class PartitionLog implements JournalSource {
     return this.#settle(offset, (writer) => writer.sync(offset));
   }
 
-  /**
-   * The same without the help of the journal: in the partition's own files.
-   *
-   * @throws LogError as `sync`.
-   */
+  /** The same without the journal: in the partition's own files. @throws as `sync`. */
   flush(offset: number): Promise<void> {
     return this.#settle(offset, (writer) => writer.flush(offset));
   }
@@ -484,9 +485,9 @@ export class PartitionLog implements JournalSource {
     await this.#chores.idle();
     await this.#writer.idle();
     if (this.#writer.syncFailure !== undefined) throw this.#writer.syncFailure;
-    const { highWatermark, durableOffset, logStartOffset, config } = this;
+    const { highWatermark, durableOffset, logStartOffset, config, knownAborted } = this;
     const before = this.#segments;
-    const known = { recoveryPoint: durableOffset, logStartOffset, config };
+    const known = { recoveryPoint: durableOffset, logStartOffset, config, knownAborted };
     const nowMs = this.#options.clock.nowMs();
     const loaded = await reloadLog(before, highWatermark, { ...this.#options, ...known, nowMs });
     this.#segments = loaded.segments;
