@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { LogError } from '../errors.ts';
+import type { KnownAborted } from '../log/segment/transaction-index.ts';
 import { isCompacted, type LogConfig } from '../log/log-config.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from '../protocol/broker-api.ts';
@@ -9,12 +10,15 @@ import {
   writeCheckpoint,
   type Checkpoint,
 } from './checkpoint-file.ts';
+import { replaceFile } from '../storage/atomic-file.ts';
 import { partitionKey } from '../protocol/topic-partition.ts';
+import { encodeAbortedFile, readAbortedFile } from './aborted-file.ts';
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_START_FILE = 'log-start-offset-checkpoint';
 export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
 export const CLEANED_FILE = 'cleaner-offset-checkpoint';
+export const ABORTED_FILE = 'txnindex-checkpoint';
 
 /** What is written down of a partition outside of its directory. */
 interface Checkpointed extends TopicPartition {
@@ -22,6 +26,7 @@ interface Checkpointed extends TopicPartition {
     readonly recoveryPoint: number;
     readonly logStartOffset: number;
     readonly config: LogConfig;
+    readonly knownAborted: KnownAborted;
     readonly compaction: { readonly cleanedOffset: number };
   };
 }
@@ -31,6 +36,7 @@ export interface ReadCheckpoints {
   readonly recoveryPoints: Checkpoint;
   readonly logStarts: Checkpoint;
   readonly cleanedOffsets: Checkpoint;
+  readonly aborted: ReadonlyMap<string, KnownAborted>;
 }
 
 /**
@@ -47,6 +53,8 @@ export class Checkpoints {
   #recoveryPoints: Checkpoint = new Map();
   /** What stands in the file of compacted offsets; unknown at first. */
   #cleaned: string | undefined;
+  /** What stands in the file of aborted transactions; unknown at first. */
+  #aborted: string | undefined;
 
   constructor(fileSystem: FileSystem, directory: string) {
     this.#fileSystem = fileSystem;
@@ -64,7 +72,8 @@ export class Checkpoints {
     });
     this.#recoveryPoints = recoveryPoints;
     if (cleanedOffsets.size === 0) this.#cleaned = encodeCheckpoint([]).toString();
-    return { recoveryPoints, logStarts: await read(LOG_START_FILE), cleanedOffsets };
+    const aborted = await readAbortedFile(this.#fileSystem, this.#path(ABORTED_FILE));
+    return { recoveryPoints, logStarts: await read(LOG_START_FILE), cleanedOffsets, aborted };
   }
 
   /** From where on an opening would read a partition again. */
@@ -82,6 +91,8 @@ export class Checkpoints {
       const points = [...partitions()].map(({ topic, partition, log: { recoveryPoint } }) => {
         return { topic, partition, offset: recoveryPoint };
       });
+      // Before the recovery points: an opening needs it up to there, and does with more.
+      await this.#writeAborted(partitions());
       await writeCheckpoint(this.#fileSystem, this.#path(RECOVERY_POINT_FILE), points);
       this.#recoveryPoints = new Map(
         points.map(({ topic, partition, offset }) => [partitionKey(topic, partition), offset]),
@@ -97,9 +108,22 @@ export class Checkpoints {
     return this.#inTurn(() => this.#writeLogStarts(partitions()));
   }
 
-  /** The same, of up to where they were compacted only. */
+  /** The same, of what a compaction changes only. */
   writeCleaned(partitions: () => Iterable<Checkpointed>): Promise<void> {
-    return this.#inTurn(() => this.#writeCleaned(partitions()));
+    return this.#inTurn(async () => {
+      await this.#writeAborted(partitions());
+      await this.#writeCleaned(partitions());
+    });
+  }
+
+  async #writeAborted(partitions: Iterable<Checkpointed>): Promise<void> {
+    const entries = [...partitions].map(({ topic, partition, log: { knownAborted } }) => {
+      return { topic, partition, known: knownAborted };
+    });
+    const content = encodeAbortedFile(entries.filter(({ known }) => known.upTo > 0));
+    if (content === this.#aborted) return;
+    await replaceFile(this.#fileSystem, this.#path(ABORTED_FILE), Buffer.from(content));
+    this.#aborted = content;
   }
 
   async #writeCleaned(partitions: Iterable<Checkpointed>): Promise<void> {

@@ -11,6 +11,7 @@ import {
   partitionOfDirectory,
 } from '../log/segment/file-names.ts';
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
+import type { PartitionLogOptions } from '../log/partition-log-options.ts';
 import { PartitionLog } from '../log/partition-log.ts';
 import { redoJournal } from '../log/load/redo-journal.ts';
 import { SyncJournal } from '../log/durability/sync-journal.ts';
@@ -65,6 +66,7 @@ const NO_CHECKPOINTS: ReadCheckpoints = {
   recoveryPoints: new Map(),
   logStarts: new Map(),
   cleanedOffsets: new Map(),
+  aborted: new Map(),
 };
 
 /**
@@ -335,7 +337,7 @@ export class Topics {
   async #openPartitions(
     listed: ListedTopic,
     from: number,
-    { recoveryPoints, logStarts, cleanedOffsets }: ReadCheckpoints,
+    { recoveryPoints, logStarts, cleanedOffsets, aborted }: ReadCheckpoints,
   ): Promise<Partition[]> {
     const { name } = listed;
     const partitions: Partition[] = [];
@@ -347,6 +349,7 @@ export class Topics {
           recoveryPoint: recoveryPoints.get(key) ?? 0,
           logStartOffset: logStarts.get(key) ?? 0,
           cleanedOffset: cleanedOffsets.get(key) ?? 0,
+          knownAborted: aborted.get(key),
         });
       });
       const opened = await Promise.allSettled(opening);
@@ -362,7 +365,10 @@ export class Topics {
   async #openPartition(
     listed: ListedTopic,
     partition: number,
-    known: { recoveryPoint: number; logStartOffset: number; cleanedOffset: number },
+    known: Pick<
+      PartitionLogOptions,
+      'recoveryPoint' | 'logStartOffset' | 'cleanedOffset' | 'knownAborted'
+    >,
   ): Promise<Partition> {
     const { fileSystem, clock, logger } = this.#options;
     const directory = join(this.#options.directory, partitionDirectory(listed.name, partition));

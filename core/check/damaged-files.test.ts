@@ -77,7 +77,7 @@ test.each([false, true])(
     const whole = await sampleLog({ isKilled });
     const lost: string[] = [];
     for (const path of (await filesBelow(whole)).keys()) {
-      if (!/-\d+\/.*(\.index|\.timeindex|snapshot|leader-epoch-checkpoint)$/.test(path)) continue;
+      if (!/-\d+\/.*(index|snapshot|leader-epoch-checkpoint)$/.test(path)) continue;
       const disk = whole.kill();
       await disk.remove(path);
       lost.push(basename(path));
@@ -91,7 +91,7 @@ test.each([false, true])(
       });
     }
     const kinds = new Set(lost.map((name) => extname(name)));
-    const expected = ['', '.index', '.snapshot', '.timeindex'];
+    const expected = ['', '.index', '.snapshot', '.timeindex', '.txnindex'];
     if (!isKilled) expect([...kinds].sort()).toEqual(expected);
   },
 );

@@ -1,6 +1,8 @@
 import { basename, dirname, join } from 'node:path';
 import { readCheckpoint, type Checkpoint } from '../broker/checkpoint-file.ts';
+import { decodeAbortedFile } from '../broker/aborted-file.ts';
 import {
+  ABORTED_FILE,
   CLEANED_FILE,
   HIGH_WATERMARK_FILE,
   LOG_START_FILE,
@@ -67,6 +69,7 @@ const LOSSES: Readonly<Record<string, string>> = {
     'The log does not open. Without the file, records that were deleted may come back, as far as ' +
     'their segments are still there.',
   [HIGH_WATERMARK_FILE]: 'Only Kafka reads it; the next opening makes it again.',
+  [ABORTED_FILE]: 'Opening does without it, and reads all records once.',
   [CLEANED_FILE]: 'Opening does without it: compaction begins anew.',
   [META_FILE]: 'The log does not open. Without the file, it gets a new cluster id.',
   [PRODUCER_IDS_FILE]:
@@ -123,6 +126,7 @@ export async function readRoot(
       throw unusable(asked, 'there is no log in it');
     }
     if (hasMeta) findings.push(...(await checkMeta(fileSystem, directory)));
+    if (await has(ABORTED_FILE)) findings.push(...(await checkAborted(fileSystem, directory)));
     const nextProducerId = await readProducerIds(fileSystem, directory, findings);
     // The journal of a live log is still being written; what it says is in the files.
     const journal =
@@ -163,6 +167,12 @@ async function checkMeta(fileSystem: FileSystem, directory: string): Promise<Fin
   const content = (await fileSystem.readFile(join(directory, META_FILE))).toString('utf8');
   const isSound = /^version=\d+$/m.test(content) && clusterIdIn(content) !== undefined;
   return isSound ? [] : [damagedFile(directory, META_FILE, 'it names no version or cluster.id')];
+}
+
+async function checkAborted(fileSystem: FileSystem, directory: string): Promise<Finding[]> {
+  const content = await fileSystem.readFile(join(directory, ABORTED_FILE));
+  if (decodeAbortedFile(content) !== undefined) return [];
+  return [damagedFile(directory, ABORTED_FILE, 'its checksum does not match')];
 }
 
 async function readProducerIds(

@@ -6,7 +6,6 @@ import {
   NO_TIMESTAMP,
   placeBatch,
   writeBatchHeader,
-  type BatchHeader,
 } from '../record/batch.ts';
 import { encodeMarker } from '../record/control.ts';
 
@@ -44,11 +43,6 @@ export function hole(
   }
   pushEmpty(batches, { from: next, upTo, leaderEpoch });
   return Buffer.concat(batches);
-}
-
-/** True for a batch that `hole` made: compaction keeps empty batches only for their producer. */
-export function isHole(header: BatchHeader): boolean {
-  return header.recordCount === 0 && header.producerId === NO_PRODUCER_ID;
 }
 
 function pushEmpty(

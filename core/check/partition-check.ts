@@ -11,7 +11,7 @@ import {
 import type { LeaderEpoch } from '../log/leader-epochs.ts';
 import { decodeSnapshot } from '../log/producer-snapshot.ts';
 import type { ProducerState } from '../log/producer-states.ts';
-import { BATCH, isTransactionalBatch, type BatchHeader } from '../record/batch.ts';
+import { BATCH, isHole, isTransactionalBatch, type BatchHeader } from '../record/batch.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { RecordCursor } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
@@ -20,7 +20,7 @@ import { AbortedCheck } from './aborted-check.ts';
 import { walkBatches, type Damage, type SoundBatch, type Stretch } from './batch-walk.ts';
 import { EpochCheck } from './epoch-check.ts';
 import { REPAIR, type Edit, type Finding, type Mend, type Problem } from './finding.ts';
-import { hole, isHole } from './hole.ts';
+import { hole } from './hole.ts';
 import { IndexCheck } from './index-check.ts';
 import type { ReadableFiles } from './left-overs.ts';
 import { ProducerCheck } from './producer-check.ts';

@@ -6,8 +6,9 @@ import { reloadLog } from './load/reload.ts';
 import type { PartitionLogOptions } from './partition-log-options.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { ReadPositions } from './segment/read-positions.ts';
-import { closeAll, isRunOf, withInstead } from './segment/segment-list.ts';
+import { closeAll, isRunOf, knownAborted, withInstead } from './segment/segment-list.ts';
 import { Segment } from './segment/segment.ts';
+import type { KnownAborted } from './segment/transaction-index.ts';
 
 /** What a log holds in memory: its segments and producers, up to what was appended last. */
 export class LogContents {
@@ -22,6 +23,8 @@ export class LogContents {
   #producers: ProducerStates;
   /** Moves when records are deleted. */
   #logStartOffset: number;
+  /** Rises with each checkpoint. */
+  #recoveryPoint: number;
 
   constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpoch: number) {
     this.#options = options;
@@ -30,6 +33,7 @@ export class LogContents {
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
     this.#logStartOffset = loaded.logStartOffset;
+    this.#recoveryPoint = options.recoveryPoint;
   }
 
   get config(): LogConfig {
@@ -47,6 +51,16 @@ export class LogContents {
   /** The first offset that can be read. */
   get logStartOffset(): number {
     return this.#logStartOffset;
+  }
+
+  /** What an opening may believe without a look: the end of the last checkpoint. */
+  get recoveryPoint(): number {
+    return this.#recoveryPoint;
+  }
+
+  /** What an opening may hold the `.txnindex` files against, as far as the recovery point. */
+  get knownAborted(): KnownAborted {
+    return knownAborted(this.#segments, this.#recoveryPoint);
   }
 
   /** The segment that is appended to. */
@@ -75,6 +89,10 @@ export class LogContents {
     const { fileSystem, directory } = this.#options;
     this.active.closeTimeIndex();
     this.#segments.push(new Segment(fileSystem, directory, this.nextOffset));
+  }
+
+  raiseRecoveryPoint(offset: number): void {
+    this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
   }
 
   startAt(offset: number): void {
@@ -110,6 +128,7 @@ export class LogContents {
       config: this.#config,
       logStartOffset: this.#logStartOffset,
       recoveryPoint: durableOffset,
+      knownAborted: this.knownAborted,
       nowMs: this.#options.clock.nowMs(),
     });
     this.#segments = loaded.segments;

@@ -23,6 +23,7 @@ import { redoJournal } from './load/redo-journal.ts';
 import { SyncJournal } from './durability/sync-journal.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from './log-config.ts';
 import { PartitionLog } from './partition-log.ts';
+import type { AbortedDigest } from './segment/transaction-index.ts';
 import type { Appended } from './partition-log-options.ts';
 
 /** What a broker keeps for its logs. */
@@ -30,6 +31,8 @@ export interface Checkpoints {
   readonly recoveryPoint: number;
   readonly logStartOffset: number;
   readonly cleanedOffset: number;
+  /** As `KnownAborted`, in JSON. */
+  readonly aborted?: { readonly upTo: number; readonly segments: [number, AbortedDigest][] };
 }
 
 export interface HostOptions {
@@ -117,6 +120,10 @@ export class LogHost {
       place: TEST_PLACE,
       config: { ...SMALL, ...options.config },
       ...checkpoints,
+      knownAborted: checkpoints.aborted && {
+        upTo: checkpoints.aborted.upTo,
+        segments: new Map(checkpoints.aborted.segments),
+      },
       ...(journal && { journal: { journal, topicId: TOPIC_ID } }),
       advanced: () => {
         if (host !== undefined) host.advancedCount++;
@@ -223,7 +230,9 @@ export class LogHost {
   }
 
   async #save(changes: Partial<Checkpoints>): Promise<void> {
-    this.#checkpoints = { ...this.#checkpoints, ...changes };
+    const { upTo, segments } = this.log.knownAborted;
+    const aborted = { upTo, segments: [...segments] };
+    this.#checkpoints = { ...this.#checkpoints, ...changes, aborted };
     const content = Buffer.from(JSON.stringify(this.#checkpoints));
     await replaceFile(this.#options.fileSystem, checkpointsPath(this.#options), content);
   }

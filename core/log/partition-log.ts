@@ -29,7 +29,7 @@ import { removeSegment } from './segment/segment-removal.ts';
 import type { Segment } from './segment/segment.ts';
 import { findNewest, findTimestamp } from './segment/timestamp-search.ts';
 import type { SearchRange, TimestampedOffset } from './segment/timestamp-search.ts';
-import type { AbortedTransaction } from './segment/transaction-index.ts';
+import type { AbortedTransaction, KnownAborted } from './segment/transaction-index.ts';
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
@@ -99,7 +99,12 @@ export class PartitionLog {
 
   /** What an opening may believe without a look: the end of the last checkpoint. */
   get recoveryPoint(): number {
-    return Math.max(this.#options.recoveryPoint, this.#checkpointed);
+    return this.#contents.recoveryPoint;
+  }
+
+  /** What an opening may hold the `.txnindex` files against, as far as the recovery point. */
+  get knownAborted(): KnownAborted {
+    return this.#contents.knownAborted;
   }
 
   get sizeBytes(): number {
@@ -153,8 +158,7 @@ export class PartitionLog {
   /**
    * True when the producer had this epoch here, or a later one: the marker that raised it is there.
    *
-   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED while nobody can say, because the log
-   *   cannot be written.
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED while the log cannot be written.
    */
   hasProducerAt(producerId: number, epoch: number): boolean {
     this.#durability.checkWritable();
@@ -191,11 +195,7 @@ export class PartitionLog {
     return this.#durability.sync(offset);
   }
 
-  /**
-   * The same without the help of the journal: in the partition's own files.
-   *
-   * @throws LogError as `sync`.
-   */
+  /** The same without the journal: in the partition's own files. @throws as `sync`. */
   flush(offset: number): Promise<void> {
     return this.#durability.flush(offset);
   }
@@ -291,6 +291,7 @@ export class PartitionLog {
     await writeSnapshot(fileSystem, directory, { offset, snapshot });
     await turn.syncNames();
     this.#checkpointed = offset;
+    this.#contents.raiseRecoveryPoint(offset);
     return offset;
   }
 

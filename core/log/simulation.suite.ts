@@ -311,7 +311,8 @@ function contentsOf(bytes: Buffer): Map<number, string> {
 /** Only what a log should have stands in its directory. */
 async function checkFiles(host: LogHost): Promise<void> {
   const names = await host.fileNames();
-  const allowed = /^\d{20}\.(log|index|timeindex|txnindex|snapshot)(\.deleted)?$/;
+  const allowed =
+    /^(\d{20}\.(log|index|timeindex|txnindex|snapshot)(\.deleted)?|leader-epoch-checkpoint)$/;
   expectEqual(
     names.filter((name) => !allowed.test(name)),
     [],

@@ -157,6 +157,14 @@ export function checkBatch(source: Buffer, position: number, end: number): Batch
   return undefined;
 }
 
+/**
+ * True for a batch that stands in the place of lost records, as a repair leaves it: compaction
+ * keeps empty batches only for their producer.
+ */
+export function isHole(header: BatchHeader): boolean {
+  return header.recordCount === 0 && header.producerId === NO_PRODUCER_ID;
+}
+
 /** The header fields of a batch in the making; the crc is computed last. */
 export interface BatchHeaderFields {
   readonly sizeBytes: number;

@@ -154,7 +154,7 @@ test.each([0, -1, 1.5, 1e20, 2 ** 31])(
 );
 
 test.runIf(process.platform === 'linux')(
-  '[STORAGE-18] the lock of a process that ended, but that its parent never asked about, is taken over',
+  '[STORAGE-18] the lock of a zombie, whose parent never asked about it, is taken over',
   async () => {
     // The shell becomes `sleep`, which knows nothing of the child and leaves it a zombie.
     const shell = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 60']);
@@ -177,7 +177,7 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-test('[STORAGE-21] whoever takes a directory removes what openings that died have left', async () => {
+test('[STORAGE-21] taking a directory removes what openings have left that died', async () => {
   const fileSystem = await machine();
   const dead = JSON.stringify(DEAD);
   const alive = JSON.stringify({ pid: process.pid, startedAt: '', token: 'alive' });

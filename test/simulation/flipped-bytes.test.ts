@@ -13,7 +13,6 @@ const TIMEOUT_MS = 600_000;
  */
 const UNNOTICED: readonly (readonly [file: string, what: RegExp, why: string])[] = [
   ['topics.json', /^(topics$|settings of |offsets of )/, 'a name, an id or a legal setting'],
-  ['sure-0/00000000000000000000.txnindex', /^sure read_committed/, 'a producer id, a first offset'],
 ];
 
 /** Whether readers were told an error instead, or the same. */

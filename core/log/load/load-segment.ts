@@ -6,7 +6,7 @@ import { corrupt, findHeader } from '../segment/log-reader.ts';
 import { scanSegment, type ScanFault, type ScanOptions } from '../segment/segment-scan.ts';
 import { emptyIndexes, Segment } from '../segment/segment.ts';
 import type { IndexCondition } from '../segment/sparse-index.ts';
-import type { AbortedTransaction } from '../segment/transaction-index.ts';
+import type { AbortedTransaction, KnownAborted } from '../segment/transaction-index.ts';
 
 /** What is known of a partition before its files are looked at. */
 export interface LoadOptions {
@@ -19,6 +19,11 @@ export interface LoadOptions {
   readonly recoveryPoint: number;
   /** Records below were deleted (`log-start-offset-checkpoint`). */
   readonly logStartOffset: number;
+  /**
+   * What the `.txnindex` files were at the recovery point; without it, or where they differ, they
+   * are made again from the log.
+   */
+  readonly knownAborted?: KnownAborted | undefined;
   /** This process has written the files, and no sync of them has failed. */
   readonly isOwn?: boolean;
 }

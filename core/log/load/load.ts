@@ -21,6 +21,7 @@ import {
   type LoadOptions,
   type SegmentFiles,
 } from './load-segment.ts';
+import { abortedInLog } from './rebuild-aborted.ts';
 import { corrupt } from '../segment/log-reader.ts';
 import { decodeSnapshot } from '../producer-snapshot.ts';
 import { ProducerStates } from '../producer-states.ts';
@@ -28,7 +29,9 @@ import type { ScanFault, ScanOptions } from '../segment/segment-scan.ts';
 import { Segment } from '../segment/segment.ts';
 import { namesIn, offsetsOf, settleSwaps } from '../compaction/swap.ts';
 import {
+  areKnown,
   decodeAbortedTransactions,
+  digestOf,
   type AbortedTransaction,
 } from '../segment/transaction-index.ts';
 
@@ -89,12 +92,8 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
   const firstOffset = bases[0] ?? options.logStartOffset;
   const logStartOffset = Math.max(options.logStartOffset, firstOffset);
   const producers = new ProducerStates(place);
-  const aborted = await readAborted(options, bases, names);
-  // Only a scan of the whole log tells again which transactions were aborted.
-  const producersFrom =
-    aborted === undefined
-      ? firstOffset
-      : await loadSnapshot(options, names, producers, firstOffset);
+  const producersFrom = await loadSnapshot(options, names, producers, firstOffset);
+  const { aborted, rebuilt } = await readAborted(options, { bases, names, producersFrom });
   const scanFrom = Math.min(recoveryPoint, producersFrom);
   const { indexIntervalBytes } = config;
   const scan = {
@@ -112,12 +111,12 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
   let tornTail: TornTail | undefined;
   for (const [index, baseOffset] of bases.entries()) {
     const endOffset = bases[index + 1];
-    const known = aborted?.get(baseOffset) ?? [];
+    const known = aborted.get(baseOffset) ?? [];
     const kept = known.filter(({ lastOffset }) => lastOffset < producersFrom);
     const files = { baseOffset, names, aborted: kept, endOffset };
     const { segment, hasStaleIndexes, fault } = await loadSegment(options, files, scan);
     segments.push(segment);
-    const isStale = hasStaleIndexes || aborted === undefined || kept.length < known.length;
+    const isStale = hasStaleIndexes || rebuilt.has(baseOffset) || kept.length < known.length;
     if (isStale) repairs.push(() => segment.trimIndexes());
     if (fault === undefined) continue;
     tornTail = tornTailOf(segment, fault);
@@ -171,22 +170,57 @@ async function loadSegment(
   return loaded;
 }
 
-/** The aborted transactions by segment; undefined when a file that lists them is damaged. */
+/** The aborted transactions of each segment, and which files do not say so. */
+interface ReadAborted {
+  readonly aborted: ReadonlyMap<number, readonly AbortedTransaction[]>;
+  readonly rebuilt: ReadonlySet<number>;
+}
+
+/**
+ * Reads the lists of aborted transactions. The format has no checksum, so those of what is not
+ * scanned anyway, below `producersFrom`, are held against the digests that were recorded with the
+ * recovery point. What does not match is made again from the log: a list that was damaged or lost,
+ * but also one that Kafka, or a compaction before a crash, has written since.
+ */
 async function readAborted(
-  { fileSystem, directory }: LoadOptions,
-  bases: readonly number[],
-  names: ReadonlySet<string>,
-): Promise<Map<number, AbortedTransaction[]> | undefined> {
-  const aborted = new Map<number, AbortedTransaction[]>();
+  options: LoadOptions,
+  log: {
+    readonly bases: readonly number[];
+    readonly names: ReadonlySet<string>;
+    readonly producersFrom: number;
+  },
+): Promise<ReadAborted> {
+  const { fileSystem, directory, knownAborted } = options;
+  const { bases, names, producersFrom } = log;
+  const aborted = new Map<number, readonly AbortedTransaction[]>();
+  const rebuilt = new Set<number>();
+  const isKnown = knownAborted !== undefined && knownAborted.upTo >= producersFrom;
   for (const base of bases) {
-    const name = offsetName(base) + TRANSACTION_INDEX_SUFFIX;
-    if (!names.has(name)) continue;
-    const entries = decodeAbortedTransactions(await fileSystem.readFile(join(directory, name)));
-    if (entries === undefined) return undefined;
+    const name = fileOf(base);
+    const bytes = names.has(name) ? await fileSystem.readFile(join(directory, name)) : EMPTY;
+    const entries = decodeAbortedTransactions(bytes);
+    aborted.set(base, entries ?? []);
+    const isSound = entries !== undefined && isKnown && areKnown(knownAborted, base, entries);
+    if (!isSound && (base < producersFrom || entries === undefined)) rebuilt.add(base);
+  }
+  const last = bases.findLast((base) => rebuilt.has(base) && base < producersFrom);
+  if (last === undefined || producersFrom === bases[0]) return { aborted, rebuilt };
+  const upToLast = bases.filter((base) => base <= last);
+  for (const [base, entries] of await abortedInLog(options, upToLast, producersFrom)) {
+    if (!rebuilt.has(base)) continue;
+    const listed = aborted.get(base) ?? [];
+    const isSame = digestOf(listed)?.crc === digestOf(entries)?.crc;
+    if (isSame && (listed.length > 0 || !names.has(fileOf(base)))) rebuilt.delete(base);
     aborted.set(base, entries);
   }
-  return aborted;
+  return { aborted, rebuilt };
 }
+
+function fileOf(base: number): string {
+  return offsetName(base) + TRANSACTION_INDEX_SUFFIX;
+}
+
+const EMPTY = Buffer.alloc(0);
 
 /**
  * Restores the producers from the newest sound snapshot and returns its offset: from there on the

@@ -1,7 +1,12 @@
 import { readSegment } from './log-reader.ts';
 import type { ReadPositions } from './read-positions.ts';
 import type { Segment } from './segment.ts';
-import { abortedWithin, type AbortedTransaction } from './transaction-index.ts';
+import {
+  abortedWithin,
+  type AbortedDigest,
+  type AbortedTransaction,
+  type KnownAborted,
+} from './transaction-index.ts';
 
 /** What a fetch gets. */
 export interface LogRead {
@@ -68,6 +73,16 @@ export function abortedIn(
   upTo: number,
 ): AbortedTransaction[] {
   return abortedWithin(segments.slice(segmentIndexOf(segments, from)), from, upTo);
+}
+
+/** What an opening may hold the `.txnindex` files against, up to `upTo`. */
+export function knownAborted(segments: readonly Segment[], upTo: number): KnownAborted {
+  const known = new Map<number, AbortedDigest>();
+  for (const segment of segments) {
+    const digest = segment.abortedDigest(upTo);
+    if (digest !== undefined) known.set(segment.baseOffset, digest);
+  }
+  return { upTo, segments: known };
 }
 
 /**

@@ -1,8 +1,6 @@
 import {
   batchBaseOffset,
-  batchSizeBytes,
   checkBatch,
-  LOG_OVERHEAD,
   readBatchHeader,
   type BatchFault,
   type BatchHeader,
@@ -10,9 +8,11 @@ import {
 import { coordinatorEpochAt, markerTypeAt } from '../../record/control.ts';
 import { RecordCursor } from '../../record/record-cursor.ts';
 import type { RecordPlace } from '../../record/unpack.ts';
-import { readChunk } from './log-reader.ts';
 import type { ProducerStates } from '../producer-states.ts';
+import { walkBatches } from './batch-walk.ts';
+import { readChunk } from './log-reader.ts';
 import { INT32_MAX, type Segment } from './segment.ts';
+import type { AbortedTransaction } from './transaction-index.ts';
 
 /** Why a scan stopped before the end of the file. */
 export type ScanFault = BatchFault | 'offsets do not rise';
@@ -43,23 +43,18 @@ export async function scanSegment(
   options: ScanOptions,
 ): Promise<ScanFault | undefined> {
   const cursor = new RecordCursor(options.place);
-  while (segment.admittedBytes < sizeBytes) {
-    const position = segment.admittedBytes;
-    const chunk = await readWholeBatches(segment, position, sizeBytes);
-    const isLast = position + chunk.length === sizeBytes;
-    for (let at = 0; at < chunk.length;) {
-      const fault = checkBatch(chunk, at, chunk.length);
-      const isCutByChunk = fault === 'header cut short' || fault === 'batch cut short';
-      if (fault !== undefined && isCutByChunk && at > 0 && !isLast) break;
-      if (fault !== undefined) return fault;
-      const header = readBatchHeader(chunk, at);
+  const read = (position: number, count: number) => readChunk(segment, position, count);
+  const walk = { read, from: segment.admittedBytes, to: sizeBytes, chunkBytes: SCAN_BYTES };
+  for await (const { bytes, fault } of walkBatches(walk)) {
+    for (let at = 0; at < bytes.length;) {
+      const header = readBatchHeader(bytes, at);
       if (!isInOrder(header, segment, options.recoveryPoint)) return 'offsets do not rise';
       const isBehindGap = header.baseOffset > segment.nextOffset;
-      if (isBehindGap && reachesNext(chunk, at, header)) return 'offsets do not rise';
+      if (isBehindGap && reachesNext(bytes, at, header)) return 'offsets do not rise';
       segment.admit(header, options.indexIntervalBytes);
       if (header.producerId >= 0 && header.baseOffset >= options.producersFrom) {
         if (header.isControl) {
-          cursor.open(chunk, at);
+          cursor.open(bytes, at);
           endTransaction(segment, cursor, options);
         } else {
           options.producers.append(header, options.nowMs);
@@ -67,6 +62,7 @@ export async function scanSegment(
       }
       at += header.sizeBytes;
     }
+    if (fault !== undefined) return fault;
     segment.noteWritten();
   }
   return undefined;
@@ -93,30 +89,28 @@ function reachesNext(chunk: Buffer, at: number, { sizeBytes, lastOffset }: Batch
   return batchBaseOffset(chunk, next) <= lastOffset;
 }
 
-/** A chunk that holds at least the whole first batch, if the file does. */
-async function readWholeBatches(
-  segment: Segment,
-  position: number,
-  sizeBytes: number,
-): Promise<Buffer> {
-  const left = sizeBytes - position;
-  const chunk = await readChunk(segment, position, Math.min(SCAN_BYTES, left));
-  if (chunk.length < LOG_OVERHEAD) return chunk;
-  const first = batchSizeBytes(chunk, 0);
-  return first > chunk.length && first <= left ? readChunk(segment, position, first) : chunk;
-}
-
 function endTransaction(segment: Segment, cursor: RecordCursor, options: ScanOptions): void {
   if (!cursor.next()) return;
-  const type = markerTypeAt(cursor);
-  if (type === undefined) return;
-  const { producers, nowMs } = options;
-  const { producerId, producerEpoch } = cursor.header;
-  // A late marker of a producer that was replaced ends nothing; Kafka's logs may hold one.
-  if (producerEpoch < (producers.get(producerId)?.epoch ?? producerEpoch)) return;
-  const aborted = producers.end(cursor.header, type, coordinatorEpochAt(cursor), nowMs);
+  const aborted = abortedBy(cursor, options.producers, options.nowMs);
   const newest = segment.indexes.aborted.at(-1);
   if (aborted === undefined) return;
   if (newest === undefined || newest.lastOffset < aborted.lastOffset)
     segment.indexes.aborted.push(aborted);
+}
+
+/**
+ * Lets `producers` know of the control record that `cursor` stands on. Returns the transaction that
+ * it has aborted, if it did.
+ */
+export function abortedBy(
+  cursor: RecordCursor,
+  producers: ProducerStates,
+  nowMs: number,
+): AbortedTransaction | undefined {
+  const type = markerTypeAt(cursor);
+  if (type === undefined) return undefined;
+  const { producerId, producerEpoch } = cursor.header;
+  // A late marker of a producer that was replaced ends nothing; Kafka's logs may hold one.
+  if (producerEpoch < (producers.get(producerId)?.epoch ?? producerEpoch)) return undefined;
+  return producers.end(cursor.header, type, coordinatorEpochAt(cursor), nowMs);
 }

@@ -14,7 +14,12 @@ import {
 } from './file-names.ts';
 import { isCompacted, type LogConfig } from '../log-config.ts';
 import { OffsetIndex, TimeIndex } from './sparse-index.ts';
-import { encodeAbortedTransactions, type AbortedTransaction } from './transaction-index.ts';
+import {
+  digestOf,
+  encodeAbortedTransactions,
+  type AbortedDigest,
+  type AbortedTransaction,
+} from './transaction-index.ts';
 
 /** Relative offsets and positions are 32-bit numbers in the indexes. */
 export const INT32_MAX = 0x7fff_ffff;
@@ -64,6 +69,8 @@ export class Segment {
   #isRemoved = false;
   /** What `flushIndexes` has put into the files. */
   readonly #flushed: IndexedCounts;
+  /** Of the entries below some offset, which were so many: they only grow in number. */
+  #digest: AbortedDigest | undefined;
   /** Set when an index file was found missing: the next `flushIndexes` makes it, even if empty. */
   #lacksFile = false;
 
@@ -230,6 +237,14 @@ export class Segment {
     const { offsets, times, aborted } = this.indexes;
     const upTo = { offsets: offsets.count, times: times.count, aborted: aborted.length };
     Object.assign(this.#flushed, upTo);
+  }
+
+  /** The digest of the aborted transactions whose marker is below `upTo`; undefined for none. */
+  abortedDigest(upTo: number): AbortedDigest | undefined {
+    const { aborted } = this.indexes;
+    const count = aborted.findLastIndex(({ lastOffset }) => lastOffset < upTo) + 1;
+    if (count !== (this.#digest?.count ?? 0)) this.#digest = digestOf(aborted.slice(0, count));
+    return this.#digest;
   }
 
   /** Says that `.index` or `.timeindex` is missing, and has to be made again. */

@@ -1,4 +1,5 @@
 import { readInt64, writeInt64 } from '../../int64.ts';
+import { crc32c } from '../../record/crc32c.ts';
 
 /** A transaction that was aborted, as readers of committed data need it. */
 export interface AbortedTransaction {
@@ -54,6 +55,39 @@ export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] |
     entries.push(entry);
   }
   return entries;
+}
+
+/** What tells one list of aborted transactions from another. */
+export interface AbortedDigest {
+  readonly count: number;
+  /** CRC-32C of the entries as `.txnindex` has them. */
+  readonly crc: number;
+}
+
+/** What the `.txnindex` files of a partition were when its recovery point was recorded. */
+export interface KnownAborted {
+  /** The digests are of entries with a `lastOffset` below it. */
+  readonly upTo: number;
+  /** By base offset; none for a segment without such entries. */
+  readonly segments: ReadonlyMap<number, AbortedDigest>;
+}
+
+/** The digest of entries; undefined for none. */
+export function digestOf(entries: readonly AbortedTransaction[]): AbortedDigest | undefined {
+  if (entries.length === 0) return undefined;
+  const bytes = encodeAbortedTransactions(entries);
+  return { count: entries.length, crc: crc32c(bytes, 0, bytes.length) };
+}
+
+/** True when `entries`, of the segment at `baseOffset`, are those that were recorded. */
+export function areKnown(
+  known: KnownAborted,
+  baseOffset: number,
+  entries: readonly AbortedTransaction[],
+): boolean {
+  const recorded = known.segments.get(baseOffset);
+  const found = digestOf(entries.filter(({ lastOffset }) => lastOffset < known.upTo));
+  return found?.count === recorded?.count && found?.crc === recorded?.crc;
 }
 
 /** Where entries stand in memory: a segment. */
