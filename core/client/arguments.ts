@@ -90,29 +90,29 @@ export function checkNames(what: string, argument: string, given: unknown): void
 }
 
 /** @throws LogError INVALID_OPTION unless it is a partition of a topic. */
-export function checkPlace(what: string, given: unknown, argument = 'partition'): void {
+export function checkTopicPartition(what: string, given: unknown, argument = 'partition'): void {
   checkArgument(what, argument, given, (value) =>
     plain(value) === undefined ? undefined : '{ topic, partition }',
   );
-  const place = given as Record<string, unknown>;
-  checkArgument(what, `${argument}.topic`, place['topic'], (value) =>
+  const candidate = given as Record<string, unknown>;
+  checkArgument(what, `${argument}.topic`, candidate['topic'], (value) =>
     typeof value === 'string' ? undefined : 'the name of a topic',
   );
-  checkArgument(what, `${argument}.partition`, place['partition'], partition);
+  checkArgument(what, `${argument}.partition`, candidate['partition'], partition);
 }
 
 /** @throws LogError INVALID_OPTION unless it is a list of partitions. */
-export function checkPlaces(what: string, given: unknown, argument = 'partitions'): void {
+export function checkTopicPartitions(what: string, given: unknown, argument = 'partitions'): void {
   checkArgument(what, argument, given, listOf('{ topic, partition }'));
   for (const [index, each] of (given as unknown[]).entries()) {
-    checkPlace(what, each, `${argument}[${index}]`);
+    checkTopicPartition(what, each, `${argument}[${index}]`);
   }
 }
 
 /** @throws LogError INVALID_OPTION unless it is a list of partitions, each with an offset. */
 export function checkOffsets(what: string, given: unknown, check = offset): void {
   checkArgument(what, 'offsets', given, listOf('{ topic, partition, offset }'));
-  checkPlaces(what, given, 'offsets');
+  checkTopicPartitions(what, given, 'offsets');
   for (const [index, each] of (given as Record<string, unknown>[]).entries()) {
     const { offset: next, metadata = '' } = each;
     checkArgument(what, `offsets[${index}].offset`, next, check);

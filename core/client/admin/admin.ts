@@ -31,8 +31,8 @@ import {
   checkHandle,
   checkNames,
   checkOffsets,
-  checkPlace,
-  checkPlaces,
+  checkTopicPartition,
+  checkTopicPartitions,
   identifier,
 } from '../arguments.ts';
 import type { AnyTopic } from '../topic.ts';
@@ -230,21 +230,20 @@ export class Admin {
   async offsets(topic: string): Promise<{ partition: number; earliest: number; latest: number }[]> {
     checkArgument('offsets', 'topic', topic, text);
     const [described] = await this.describeTopics([topic]);
-    const places = Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({
+    const partitions = Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({
       topic,
       partition,
     }));
     const list = async (spec: 'earliest' | 'latest') => {
-      const partitions = places.map((place) => ({ ...place, spec }));
       const listed = await this.#api.listOffsets({
         isolationLevel: 'read_uncommitted',
-        partitions,
+        partitions: partitions.map((each) => ({ ...each, spec })),
       });
       throwFirst(listed.partitions);
       return listed.partitions;
     };
     const [earliest, latest] = await Promise.all([list('earliest'), list('latest')]);
-    return places.map(({ partition }) => ({
+    return partitions.map(({ partition }) => ({
       partition,
       earliest: earliest[partition]?.offset ?? 0,
       latest: latest[partition]?.offset ?? 0,
@@ -338,7 +337,7 @@ export class Admin {
    */
   async deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<void> {
     checkArgument('deleteGroupOffsets', 'groupId', groupId, identifier());
-    checkPlaces('deleteGroupOffsets', partitions);
+    checkTopicPartitions('deleteGroupOffsets', partitions);
     throwFirst((await this.#api.offsetDelete({ groupId, partitions })).results);
   }
 
@@ -379,7 +378,7 @@ export class Admin {
       await this.#api.initProducerId({ transactionalId, transactionTimeoutMs: timeoutMs });
       return;
     }
-    checkPlace('abortTransaction', which, 'which');
+    checkTopicPartition('abortTransaction', which, 'which');
     const { producerId, producerEpoch, topic, partition } = which;
     const markers = [{ producerId, producerEpoch, partitions: [{ topic, partition }] }];
     throwFirst((await this.#api.writeTxnMarkers({ markers })).results);
@@ -391,9 +390,9 @@ export class Admin {
    *
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
    */
-  async describeProducers(place: TopicPartition): Promise<readonly ProducerDescription[]> {
-    checkPlace('describeProducers', place, 'place');
-    const { partitions } = await this.#api.describeProducers({ partitions: [place] });
+  async describeProducers(partition: TopicPartition): Promise<readonly ProducerDescription[]> {
+    checkTopicPartition('describeProducers', partition);
+    const { partitions } = await this.#api.describeProducers({ partitions: [partition] });
     throwFirst(partitions);
     return partitions[0]?.producers ?? [];
   }

@@ -11,7 +11,7 @@ import type {
   GroupMember,
   TopicPartition,
 } from '../../protocol/broker-api.ts';
-import { checkOffsets, checkPlace } from '../arguments.ts';
+import { checkOffsets, checkTopicPartition } from '../arguments.ts';
 import { AssignedPartitions, UNSTABLE_RETRY_MS, type OffsetReset } from './assigned-partitions.ts';
 import {
   checkAssignments,
@@ -153,11 +153,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     if (callbacks !== undefined) checkOptions('subscribe', callbacks, CALLBACK_CHECKS);
     const wasSubscribed = this.#loop.source === 'subscribe';
     this.#subscription.replace(topics);
-    const mayStay = (place: TopicPartition) => wasSubscribed && this.#subscription.has(place.topic);
+    const mayStay = ({ topic }: TopicPartition) => wasSubscribed && this.#subscription.has(topic);
     // A member is told of what goes: by the next poll, which gives it up.
     const isMember = wasSubscribed && this.#group !== undefined;
     if (!isMember) {
-      this.#partitions.drop(this.#partitions.owned.filter((place) => !mayStay(place)));
+      this.#partitions.drop(this.#partitions.owned.filter((each) => !mayStay(each)));
     }
     this.#loop.follow('subscribe');
     this.#group?.rebalancer.resubscribe(callbacks);
@@ -200,11 +200,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
         return { topic: topic.name, partition, offset };
       }),
     );
-    await this.#partitions.place();
-    while (!this.#partitions.isPlaced) {
+    await this.#partitions.findPositions();
+    while (!this.#partitions.hasAllPositions) {
       this.#checkRunning();
       await sleep(this.#clock, UNSTABLE_RETRY_MS);
-      await this.#partitions.place();
+      await this.#partitions.findPositions();
     }
     return this as unknown as Consumer<RecordOf<T>>;
   }
@@ -279,7 +279,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     record: Pick<R, 'topic' | 'partition' | 'offset'>,
     options: { readonly metadata?: string } = {},
   ): Promise<void> {
-    checkPlace('commitRecord', record, 'record');
+    checkTopicPartition('commitRecord', record, 'record');
     const { topic, partition, offset } = record;
     await this.commit([{ topic, partition, offset: offset + 1, ...options }]);
   }

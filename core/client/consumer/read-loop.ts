@@ -169,8 +169,8 @@ export class ReadLoop<R extends { readonly offset: number }> {
     checkRunning(signal); // nothing is handed out behind the back of the last commit
     if (partitions.hasAny()) return true;
     const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
-    const { isPlaced } = partitions;
-    await partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
+    const { hasAllPositions } = partitions;
+    await partitions.fetch(hasAllPositions ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
     checkRunning(signal);
     return partitions.hasAny() || leftMs === 0 ? true : undefined;
   }
@@ -206,8 +206,8 @@ export class ReadLoop<R extends { readonly offset: number }> {
       partitions.add(await subscription.partitions());
       this.#isChanged = false;
     }
-    await partitions.place();
-    if (partitions.isPlaced) group?.rebalancer.announce();
+    await partitions.findPositions();
+    if (partitions.hasAllPositions) group?.rebalancer.announce();
     return true;
   }
 }

@@ -73,11 +73,11 @@ export const roundRobinAssignor: Assignor = {
     const assignment = nothingFor(members);
     const circle = [...members].sort(bySeat);
     let next = 0;
-    for (const place of allPartitions(partitions)) {
-      const isWanted = circle.some(({ topics }) => topics.includes(place.topic));
+    for (const candidate of allPartitions(partitions)) {
+      const isWanted = circle.some(({ topics }) => topics.includes(candidate.topic));
       if (!isWanted) continue;
-      while (!circle[next % circle.length]!.topics.includes(place.topic)) next++;
-      assignment.get(circle[next % circle.length]!.memberId)?.push(place);
+      while (!circle[next % circle.length]!.topics.includes(candidate.topic)) next++;
+      assignment.get(circle[next % circle.length]!.memberId)?.push(candidate);
       next++;
     }
     return assignment;

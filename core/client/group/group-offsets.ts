@@ -97,13 +97,13 @@ export async function alterGroupOffsets(
   const from = new Map(
     committed.map(({ topic, partition, offset }) => [partitionKey(topic, partition), offset]),
   );
-  const places = request.of === undefined ? committed : await placesOf(api, request.of);
-  const wanted = await targets(api, places, { to: request.to, nowMs, from });
+  const partitions = request.of === undefined ? committed : await partitionsOf(api, request.of);
+  const wanted = await targets(api, partitions, { to: request.to, nowMs, from });
   const [starts, ends] = await Promise.all([
-    listed(api, places, 'earliest'),
-    listed(api, places, 'latest'),
+    listed(api, partitions, 'earliest'),
+    listed(api, partitions, 'latest'),
   ]);
-  const plan = places.map(({ topic, partition }): AlteredOffset => {
+  const plan = partitions.map(({ topic, partition }): AlteredOffset => {
     const key = partitionKey(topic, partition);
     const [start, end] = [starts.get(key) ?? 0, ends.get(key) ?? 0];
     const target = wanted.get(key) ?? end; // nothing is stamped so late: behind all there is
@@ -147,29 +147,29 @@ async function commit(
 }
 
 /** The partitions of topics and single partitions, each once. */
-async function placesOf(
+async function partitionsOf(
   api: BrokerApi,
   of: readonly (string | TopicPartition)[],
 ): Promise<TopicPartition[]> {
   const topics = [...new Set(of.filter((each) => typeof each === 'string'))];
   const described = topics.length === 0 ? [] : (await api.metadata({ topics })).topics;
   throwFirst(described);
-  const places = new Map<string, TopicPartition>();
+  const found = new Map<string, TopicPartition>();
   for (const { topic, partitions } of described) {
     for (let partition = 0; partition < partitions; partition++) {
-      places.set(partitionKey(topic, partition), { topic, partition });
+      found.set(partitionKey(topic, partition), { topic, partition });
     }
   }
   for (const each of of) {
-    if (typeof each !== 'string') places.set(partitionKey(each.topic, each.partition), each);
+    if (typeof each !== 'string') found.set(partitionKey(each.topic, each.partition), each);
   }
-  return [...places.values()];
+  return [...found.values()];
 }
 
 /** Where the target lies in each partition, in the log or not; missing where no record is there. */
 async function targets(
   api: BrokerApi,
-  places: readonly TopicPartition[],
+  partitions: readonly TopicPartition[],
   request: {
     readonly to: OffsetTarget;
     readonly nowMs: number;
@@ -177,13 +177,13 @@ async function targets(
   },
 ): Promise<Map<string, number>> {
   const { to, nowMs, from } = request;
-  if (to === 'earliest' || to === 'latest') return listed(api, places, to);
-  if (to !== 'current' && 'timestampMs' in to) return listed(api, places, to);
+  if (to === 'earliest' || to === 'latest') return listed(api, partitions, to);
+  if (to !== 'current' && 'timestampMs' in to) return listed(api, partitions, to);
   if (to !== 'current' && 'durationMs' in to) {
-    return listed(api, places, { timestampMs: nowMs - to.durationMs });
+    return listed(api, partitions, { timestampMs: nowMs - to.durationMs });
   }
   const wanted = new Map<string, number>();
-  for (const { topic, partition } of places) {
+  for (const { topic, partition } of partitions) {
     const key = partitionKey(topic, partition);
     if (to !== 'current' && 'offset' in to) {
       wanted.set(key, to.offset);
@@ -201,11 +201,12 @@ async function targets(
 /** What the partitions have at a spec, by partition key; missing where no record answers it. */
 async function listed(
   api: BrokerApi,
-  places: readonly TopicPartition[],
+  partitions: readonly TopicPartition[],
   spec: OffsetSpec,
 ): Promise<Map<string, number>> {
-  const partitions = places.map(({ topic, partition }) => ({ topic, partition, spec }));
-  const answer = await api.listOffsets({ isolationLevel: 'read_uncommitted', partitions });
+  const wanted = partitions.map(({ topic, partition }) => ({ topic, partition, spec }));
+  const isolationLevel = 'read_uncommitted';
+  const answer = await api.listOffsets({ isolationLevel, partitions: wanted });
   throwFirst(answer.partitions);
   const found = answer.partitions.filter(({ offset }) => offset >= 0);
   return new Map(

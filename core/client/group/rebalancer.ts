@@ -94,12 +94,12 @@ export class Rebalancer {
   #isResubscribed = false;
   #joining: Joining | undefined;
   /** What to tell of the newest seat, once all its partitions are placed. */
-  #news: Rebalance | undefined;
+  #unannounced: Rebalance | undefined;
   /** What was given up or lost since the last seat. */
-  #gone: { revoked: TopicPartition[]; lost: TopicPartition[] } = { revoked: [], lost: [] };
+  #givenUp: { revoked: TopicPartition[]; lost: TopicPartition[] } = { revoked: [], lost: [] };
   /** The first failure of a callback, for the caller. */
   #failure: LogError | undefined;
-  #isTelling = false;
+  #isCallingBack = false;
 
   constructor(options: RebalancerOptions) {
     this.#options = options;
@@ -154,9 +154,9 @@ export class Rebalancer {
 
   /** Tells of the newest seat; all its partitions are placed. */
   announce(): void {
-    const news = this.#news;
-    this.#news = undefined;
-    if (news !== undefined) this.#rebalances.next(news);
+    const rebalance = this.#unannounced;
+    this.#unannounced = undefined;
+    if (rebalance !== undefined) this.#rebalances.next(rebalance);
   }
 
   /** Gives up all partitions and the seat. */
@@ -172,7 +172,7 @@ export class Rebalancer {
         await committer.commitAutomatically();
       }
     } finally {
-      if (!this.#isTelling) await this.#revoke(partitions.owned);
+      if (!this.#isCallingBack) await this.#revoke(partitions.owned);
       this.#joining = undefined;
       await membership.leave();
     }
@@ -239,7 +239,7 @@ export class Rebalancer {
     const { membership, partitions, committer, isSubscribed } = this.#options;
     const seat = taken.filter(({ topic }) => isSubscribed(topic)); // joined for more, maybe
     if (!isContinuous) await this.#lose(partitions.owned);
-    const ending = partitions.owned.filter((place) => !includes(seat, place));
+    const ending = partitions.owned.filter((each) => !includes(seat, each));
     if (ending.length > 0) {
       // Nobody has them before this member has joined once more.
       if (membership.isCooperative) {
@@ -248,47 +248,47 @@ export class Rebalancer {
       }
       await this.#revoke(ending);
     }
-    const assigned = seat.filter((place) => !partitions.has(place));
+    const assigned = seat.filter((each) => !partitions.has(each));
     partitions.add(assigned);
     this.#joining = undefined; // all that can fail so far is done again by the next poll
-    this.#news = { generation, partitions: seat, assigned, ...this.#gone };
-    this.#gone = { revoked: [], lost: [] };
-    const failure = await partitions.place().catch(asLogError);
-    await this.#tell('onAssigned', this.#callbacks?.onAssigned, assigned);
+    this.#unannounced = { generation, partitions: seat, assigned, ...this.#givenUp };
+    this.#givenUp = { revoked: [], lost: [] };
+    const failure = await partitions.findPositions().catch(asLogError);
+    await this.#callBack('onAssigned', this.#callbacks?.onAssigned, assigned);
     // A seek in the callback may have said where to begin.
-    if (failure !== undefined && !partitions.isPlaced) throw failure;
+    if (failure !== undefined && !partitions.hasAllPositions) throw failure;
   }
 
-  async #revoke(places: readonly TopicPartition[]): Promise<void> {
-    if (places.length === 0) return;
-    await this.#tell('onRevoked', this.#callbacks?.onRevoked, places);
-    this.#gone.revoked.push(...places);
-    this.#options.partitions.drop(places);
+  async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+    if (partitions.length === 0) return;
+    await this.#callBack('onRevoked', this.#callbacks?.onRevoked, partitions);
+    this.#givenUp.revoked.push(...partitions);
+    this.#options.partitions.drop(partitions);
   }
 
-  async #lose(places: readonly TopicPartition[]): Promise<void> {
-    if (places.length === 0) return;
+  async #lose(partitions: readonly TopicPartition[]): Promise<void> {
+    if (partitions.length === 0) return;
     const { onLost, onRevoked } = this.#callbacks ?? {};
-    await this.#tell('onLost', onLost ?? onRevoked, places);
-    this.#gone.lost.push(...places);
-    this.#options.partitions.drop(places);
+    await this.#callBack('onLost', onLost ?? onRevoked, partitions);
+    this.#givenUp.lost.push(...partitions);
+    this.#options.partitions.drop(partitions);
   }
 
-  async #tell(
+  async #callBack(
     name: keyof RebalanceCallbacks,
     call: RebalanceCallbacks['onRevoked'],
-    places: readonly TopicPartition[],
+    partitions: readonly TopicPartition[],
   ): Promise<void> {
-    this.#isTelling = true;
+    this.#isCallingBack = true;
     try {
-      await call?.(places);
+      await call?.(partitions);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `${name} failed: ${reason}; the rebalance has gone on, and the seat is kept`;
       const details = { callback: name };
       this.#failure ??= new LogError('REBALANCE_CALLBACK_FAILED', message, details, { cause });
     } finally {
-      this.#isTelling = false;
+      this.#isCallingBack = false;
     }
   }
 
@@ -299,8 +299,8 @@ export class Rebalancer {
   }
 }
 
-function includes(places: readonly TopicPartition[], place: TopicPartition): boolean {
-  return places.some((each) => each.partition === place.partition && each.topic === place.topic);
+function includes(all: readonly TopicPartition[], { topic, partition }: TopicPartition): boolean {
+  return all.some((each) => each.partition === partition && each.topic === topic);
 }
 
 function ignore(): void {

@@ -182,7 +182,7 @@ export class PartitionQueue implements TopicPartition {
    * @throws LogError UNSUPPORTED_COMPRESSION_TYPE, CORRUPT_MESSAGE: nothing changed.
    */
   split(batch: SentBatch, level: number | undefined): readonly [SentBatch, SentBatch] {
-    const [first, second] = splitBatch(batch.bytes, { place: this, level });
+    const [first, second] = splitBatch(batch.bytes, { from: this, level });
     const { recordCount, waiters, bufferBytes, ordinal } = batch;
     const count = Math.ceil(recordCount / 2);
     const halfBytes = Math.ceil(bufferBytes / 2);

@@ -330,12 +330,12 @@ export class Sender {
     try {
       const { results } = await api.produce(request);
       assert(results.length === batches.length, 'each batch has its answer');
-      for (const [index, batch] of batches.entries()) {
-        const { error, baseOffset } = results[index]!;
+      for (const [batchIndex, batch] of batches.entries()) {
+        const { error, baseOffset } = results[batchIndex]!;
         if (error === undefined) {
           this.#settle(batch);
-          for (const { resolve, index: place } of batch.waiters)
-            resolve(acks === 0 ? -1 : baseOffset + place);
+          for (const { resolve, index } of batch.waiters)
+            resolve(acks === 0 ? -1 : baseOffset + index);
         } else {
           const known = LogError.fromData(error);
           this.#settle(batch, known);

@@ -72,7 +72,7 @@ test('[PRODUCER-17] two halves hold what the batch held, in its order and sequen
           isTransactional,
           ...(sequence >= 0 && producer),
         });
-        const halves = splitBatch(batch, { place, level: undefined });
+        const halves = splitBatch(batch, { from: place, level: undefined });
         for (const half of halves) expect(checkBatch(half, 0, half.length)).toBeUndefined();
         expect(halves.flatMap(contentOf)).toEqual(contentOf(batch));
         const [whole, first, second] = [batch, ...halves].map((each) => readBatchHeader(each, 0));

@@ -144,10 +144,10 @@ export class TopicWriter<K, V> {
       );
       throw cause;
     }
-    const place = { topic, partition: batch.queue.partition };
+    const topicPartition = { topic, partition: batch.queue.partition };
     batch.awaitNewest(
-      (offset) => interceptors.onAcknowledgement({ ...place, offset }, null),
-      (error) => interceptors.onAcknowledgement({ ...place, offset: -1 }, error),
+      (offset) => interceptors.onAcknowledgement({ ...topicPartition, offset }, null),
+      (error) => interceptors.onAcknowledgement({ ...topicPartition, offset: -1 }, error),
     );
     return batch;
   }
