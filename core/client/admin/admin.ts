@@ -54,7 +54,7 @@ export type TopicSettingName = keyof LogConfig | `${string}.${string}`;
 export type TopicSettings = Partial<LogConfig> &
   Readonly<Record<`${string}.${string}`, string | number>>;
 
-/** How a topic is to be created, where there is no handle for it. */
+/** What a topic without a handle is created with. */
 export interface CreateTopicOptions {
   readonly partitions?: number;
   readonly config?: TopicSettings;
@@ -62,7 +62,7 @@ export interface CreateTopicOptions {
   readonly validateOnly?: boolean;
 }
 
-/** What is to become of a topic's settings; those that are not named stay. */
+/** Changes to a topic's settings; those that are not named stay. */
 export interface AlterConfigs {
   readonly set?: TopicSettings;
   /** These go back to their defaults. */
@@ -194,8 +194,8 @@ export class Admin {
   }
 
   /**
-   * Changes settings of a topic, all of them or none. The next append and the next look at what is
-   * old go by them; what has been written stays as it is. Durable when it resolves.
+   * Changes settings of a topic, all of them or none. They hold from the next append and the next
+   * check of retention on; what has been written stays as it is. Durable when it resolves.
    *
    * @throws LogError INVALID_CONFIG with the nearest name or what is allowed,
    *   UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC for an internal one, DISK_FULL,
@@ -309,9 +309,9 @@ export class Admin {
   }
 
   /**
-   * Says where a group goes on, in all partitions or in none, and returns from where to where; with
-   * `dryRun` it only says so. Targets outside of a log are moved to its nearer end. A group that
-   * does not exist begins there, if `of` says in what. Durable when it resolves (Kafka:
+   * Moves a group's offsets, in all partitions or in none, and returns the moves; with `dryRun` it
+   * only returns them. Targets outside of a log are moved to its nearer end. A group that does not
+   * exist begins there, if `of` names the partitions. Durable when it resolves (Kafka:
    * `alterConsumerGroupOffsets`, `kafka-consumer-groups --reset-offsets`).
    *
    * @throws LogError NON_EMPTY_GROUP while it has members, also for a dry run; GROUP_ID_NOT_FOUND,
@@ -353,7 +353,7 @@ export class Admin {
     return (await this.#api.listTransactions(options)).transactions;
   }
 
-  /** How a transactional id stands. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
+  /** The state of a transactional id. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
   async describeTransaction(transactionalId: string): Promise<TransactionDescription> {
     checkArgument('describeTransaction', 'transactionalId', transactionalId, identifier());
     const request = { transactionalIds: [transactionalId] };

@@ -39,14 +39,14 @@ interface WithoutPosition extends StartingPartition {
   isPaused: boolean;
 }
 
-/** The partitions that a consumer has: where it stands in each, and what was fetched of them. */
+/** The partitions of a consumer, its position in each, and what was fetched of them. */
 export class AssignedPartitions<R extends { readonly offset: number }> {
   readonly resets = new Subject<OffsetReset>();
   readonly #api: BrokerApi;
   readonly #options: AssignedPartitionsOptions;
   readonly #fetcher: Fetcher;
   readonly #held: HeldRecords<R>;
-  /** By partition key; until it can be told where they begin. */
+  /** By partition key, until the offset that they begin at is known. */
   readonly #withoutPosition = new Map<string, WithoutPosition>();
 
   /** @param make makes the record on which a cursor stands. */
@@ -92,7 +92,7 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
     return this.#fetcher.find(topicPartition)?.offset;
   }
 
-  /** Has these as well; those it had go on where they are. */
+  /** Adds partitions; those that it has already go on where they are. */
   add(partitions: readonly StartingPartition[]): void {
     for (const { topic, partition, offset } of partitions) {
       if (this.has({ topic, partition })) continue;
@@ -110,9 +110,9 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
   }
 
   /**
-   * Begins to read the partitions without a position, as far as it can be told from where.
+   * Begins to read the partitions without a position whose first offset can be found now.
    *
-   * @throws LogError OFFSET_OUT_OF_RANGE where nothing says where to begin.
+   * @throws LogError OFFSET_OUT_OF_RANGE where nothing decides where to begin.
    */
   async findPositions(): Promise<void> {
     if (this.hasAllPositions) return;
@@ -206,7 +206,7 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
       const { topic, partition } = position;
       const nowMs = this.#options.clock.nowMs();
       const to = await resetOffset(this.#api, position, { ...this.#options, nowMs });
-      if (!this.#fetcher.isCurrent(position)) continue; // somebody knew better
+      if (!this.#fetcher.isCurrent(position)) continue; // a seek came meanwhile
       const { offset: from } = error.details;
       logger.warn(`${topic}-${partition} has no offset ${from}; its reader goes on at ${to}`);
       this.seek(position, to);

@@ -40,9 +40,9 @@ export interface ConsumerOptions {
   readonly groupId?: string;
   /**
    * Makes the consumer a static member (KIP-345): closed, or gone with its process, it keeps its
-   * seat until its session ends, and who comes back under this id has the same partitions without a
-   * rebalance. Sessions begin anew when the log is opened. Of two that run at once, the later one
-   * fences the earlier.
+   * seat until its session ends; a consumer that comes back under this id has the same partitions
+   * without a rebalance. Sessions begin again when the log is opened. Of two that run at once, the
+   * later one fences the earlier.
    */
   readonly groupInstanceId?: string;
   readonly heartbeatIntervalMs?: number;
@@ -50,11 +50,11 @@ export interface ConsumerOptions {
   readonly maxPartitionFetchBytes?: number;
   readonly maxPollIntervalMs?: number;
   readonly maxPollRecords?: number;
-  /** How long it takes at most until partitions that a topic has got are read. */
+  /** The longest time until partitions that were added to a topic are read. */
   readonly metadataMaxAgeMs?: number;
   /**
-   * What becomes of a consumer whose next offset is gone, by retention for instance: it goes where
-   * `autoOffsetReset` says and tells so (`resets$`, a warning), or its polls fail.
+   * What a consumer does when its next offset is gone, by retention for instance: it goes where
+   * `autoOffsetReset` leads and reports that (`resets$`, a warning), or its polls fail.
    */
   readonly offsetOutOfRange?: 'reset' | 'fail';
   /** By preference; the group takes one that all its members know. */
@@ -71,7 +71,7 @@ export interface ConsumerEnvironment {
   readonly logger?: Logger;
 }
 
-/** What a consumer is told to read, by hand. */
+/** A partition that a caller assigns to a consumer. */
 export interface Assignment<T extends AnyTopic = AnyTopic> {
   readonly topic: T;
   readonly partition: number;
@@ -79,7 +79,7 @@ export interface Assignment<T extends AnyTopic = AnyTopic> {
   readonly offset?: number;
 }
 
-/** How one poll waits. */
+/** What limits the wait of one poll. */
 export interface PollOptions {
   /** Milliseconds; default: until there are records. */
   readonly maxWaitMs?: number;
@@ -114,8 +114,8 @@ const MIB = 1024 * 1024;
 
 /** Kafka's defaults, but for `autoOffsetReset`. */
 export const CONSUMER_DEFAULTS = {
-  // Kafka: latest. Here mostly the program that wrote the log reads it, and what it wrote before
-  // its consumer's first start would be skipped without a word.
+  // Kafka: latest. Here the program that reads a log has mostly written it too, and what it wrote
+  // before its consumer's first start would be skipped silently.
   autoOffsetReset: 'earliest',
   autoCommitIntervalMs: 5_000,
   clientId: 'consumer',
@@ -128,7 +128,7 @@ export const CONSUMER_DEFAULTS = {
   maxPartitionFetchBytes: MIB,
   maxPollIntervalMs: 300_000,
   maxPollRecords: 500,
-  // Kafka: 5 min. In the same process a look costs next to nothing.
+  // Kafka: 5 min. In the same process a lookup costs next to nothing.
   metadataMaxAgeMs: 10_000,
   offsetOutOfRange: 'reset',
   partitionAssignmentStrategy: [rangeAssignor, cooperativeStickyAssignor],

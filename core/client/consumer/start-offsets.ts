@@ -35,10 +35,11 @@ export interface StartOptions {
 }
 
 /**
- * Where to begin, by partition key: where told, where the group stands, or where `autoOffsetReset`
- * says. Missing where a transaction is about to commit: it decides; ask again.
+ * The offset to begin at, by partition key: the one given, else the group's committed one, else
+ * what
+ * `autoOffsetReset` leads to. Missing where a transaction is about to commit one: ask again.
  *
- * @throws LogError OFFSET_OUT_OF_RANGE where nothing says where to begin.
+ * @throws LogError OFFSET_OUT_OF_RANGE where none of them decides.
  */
 export async function startOffsets(
   api: BrokerApi,
@@ -62,7 +63,7 @@ export async function startOffsets(
 }
 
 /**
- * Where `autoOffsetReset` leads.
+ * The offset that `autoOffsetReset` leads to.
  *
  * @throws LogError OFFSET_OUT_OF_RANGE with `none`.
  */

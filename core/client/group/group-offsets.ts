@@ -9,7 +9,7 @@ import { partitionKey } from '../../protocol/topic-partition.ts';
 import { checkOptions, flag, type OptionChecks } from '../../options.ts';
 import { throwFirst } from '../../protocol/throw-first.ts';
 
-/** Where a group stands in a partition. */
+/** What a group has committed in a partition. */
 export interface GroupOffset extends TopicPartition {
   /** The next offset that the group will read. */
   readonly offset: number;
@@ -45,7 +45,7 @@ export interface AlterGroupOffsets {
   readonly to: OffsetTarget;
   /** Whole topics, or single partitions. Default: all that the group has committed. */
   readonly of?: readonly (string | TopicPartition)[];
-  /** Only says what would be done. */
+  /** Only returns what would be done. */
   readonly dryRun?: boolean;
 }
 
@@ -83,7 +83,7 @@ export async function listGroupOffsets(api: BrokerApi, groupId: string): Promise
   });
 }
 
-/** Says where a group without members goes on; with `dryRun` only what that would be. */
+/** Moves the offsets of a group without members; with `dryRun` only computes the moves. */
 export async function alterGroupOffsets(
   api: BrokerApi,
   groupId: string,
@@ -140,7 +140,7 @@ async function commit(
   try {
     throwFirst((await api.offsetCommit({ ...outside, offsets })).results);
   } catch (cause) {
-    // Somebody joined meanwhile.
+    // A member joined meanwhile.
     if (LogError.is(cause, 'UNKNOWN_MEMBER_ID')) throw notInactive(groupId, 'Stable');
     throw cause;
   }

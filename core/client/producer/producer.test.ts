@@ -158,7 +158,7 @@ describe('retries', () => {
     await Promise.all([sent, flushed]);
   });
 
-  test('[PRODUCER-3] after deliveryTimeoutMs on a full disk a record fails with DISK_FULL', async () => {
+  test('[PRODUCER-3] a full disk fails a record after deliveryTimeoutMs: DISK_FULL', async () => {
     const { disk, fileSystem } = diskFor('letters');
     await using log = await open({ fileSystem });
     const options = { deliveryTimeoutMs: 100, retryBackoffMs: 5, retryBackoffMaxMs: 20 };
