@@ -174,7 +174,7 @@ describe('retries', () => {
     expect(await readValues(log, letters)).toEqual(['a', 'c']);
   });
 
-  test('[PRODUCER-3] so do all that were under way at once, and none of them arrives', async () => {
+  test('[PRODUCER-3] all records under way on a full disk fail, and none arrives', async () => {
     const { disk, fileSystem } = diskFor('letters');
     await using log = await open({ fileSystem });
     const options = { batchSize: 128, deliveryTimeoutMs: 100, retryBackoffMs: 5 };

@@ -109,7 +109,7 @@ describe('batches that are too large for their topic', () => {
     },
   );
 
-  test('[PRODUCER-17] what is behind them is sent again, however late its answer', async () => {
+  test('[PRODUCER-17] batches behind them are sent again, however late their answer', async () => {
     await using log = await open();
     const requests: (() => void)[] = [];
     const api = tap(log.api, {
