@@ -12,11 +12,11 @@ import {
 import type { Headers } from '../record/record.ts';
 
 /**
- * What callers hand in, looked at where it comes in: who runs a program without the compiler hears
- * what was meant, and nothing of it gets as far as the log.
+ * Checks what callers pass in, at the border: whoever runs a program without the compiler reads
+ * what was meant, and nothing wrong gets as far as the log.
  */
 
-/** Accepts a serde. Who forgets to call one hands in a function. */
+/** Accepts a serde. `string` instead of `string()` is a function, and refused. */
 export const serdeLike = able('a serde, such as string() or json()', 'serialize', 'deserialize');
 
 export const loggerLike = able(
@@ -36,7 +36,9 @@ export const signalLike = able('an AbortSignal', 'addEventListener', 'removeEven
 /** The longest string in what a coordinator keeps: Kafka writes its length in 16 bits. */
 const ID_BYTES_MAX = 32_767;
 
-/** Accepts the id of a group, a member or a producer: a string that is neither empty nor too long. */
+/**
+ * Accepts the id of a group, a member or a producer: a string that is neither empty nor too long.
+ */
 export function identifier(bytesMax = ID_BYTES_MAX): OptionCheck {
   return (value) => {
     const fault = text(value);
@@ -53,7 +55,7 @@ const MEMBER_SUFFIX_BYTES = '-999999999'.length + '-'.length + 32;
 /** Accepts a client id. */
 export const clientIdentifier = identifier(ID_BYTES_MAX - MEMBER_SUFFIX_BYTES);
 
-/** Accepts milliseconds to wait; they may be without end. */
+/** Accepts milliseconds to wait, also Infinity. */
 export const waitMs: OptionCheck = (value) =>
   typeof value === 'number' && value >= 0 ? undefined : 'a number of milliseconds, 0 or more';
 
@@ -90,29 +92,29 @@ export function checkNames(what: string, argument: string, given: unknown): void
 }
 
 /** @throws LogError INVALID_OPTION unless it is a partition of a topic. */
-export function checkPlace(what: string, given: unknown, argument = 'partition'): void {
+export function checkTopicPartition(what: string, given: unknown, argument = 'partition'): void {
   checkArgument(what, argument, given, (value) =>
     plain(value) === undefined ? undefined : '{ topic, partition }',
   );
-  const place = given as Record<string, unknown>;
-  checkArgument(what, `${argument}.topic`, place['topic'], (value) =>
+  const candidate = given as Record<string, unknown>;
+  checkArgument(what, `${argument}.topic`, candidate['topic'], (value) =>
     typeof value === 'string' ? undefined : 'the name of a topic',
   );
-  checkArgument(what, `${argument}.partition`, place['partition'], partition);
+  checkArgument(what, `${argument}.partition`, candidate['partition'], partition);
 }
 
 /** @throws LogError INVALID_OPTION unless it is a list of partitions. */
-export function checkPlaces(what: string, given: unknown, argument = 'partitions'): void {
+export function checkTopicPartitions(what: string, given: unknown, argument = 'partitions'): void {
   checkArgument(what, argument, given, listOf('{ topic, partition }'));
   for (const [index, each] of (given as unknown[]).entries()) {
-    checkPlace(what, each, `${argument}[${index}]`);
+    checkTopicPartition(what, each, `${argument}[${index}]`);
   }
 }
 
 /** @throws LogError INVALID_OPTION unless it is a list of partitions, each with an offset. */
 export function checkOffsets(what: string, given: unknown, check = offset): void {
   checkArgument(what, 'offsets', given, listOf('{ topic, partition, offset }'));
-  checkPlaces(what, given, 'offsets');
+  checkTopicPartitions(what, given, 'offsets');
   for (const [index, each] of (given as Record<string, unknown>[]).entries()) {
     const { offset: next, metadata = '' } = each;
     checkArgument(what, `offsets[${index}].offset`, next, check);
@@ -142,7 +144,7 @@ export function headersFault(headers: Headers): string | undefined {
   return bad === undefined ? undefined : `one is ${show(bad)}`;
 }
 
-/** The error of a record that could not be added: that it is none, or else `cause`. */
+/** The error for a record that could not be added: INVALID_OPTION if it is none, else `cause`. */
 export function recordError(
   topic: { readonly name: string } | null | undefined,
   record: unknown,

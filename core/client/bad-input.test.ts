@@ -546,7 +546,7 @@ test('[ADMIN-22] administration: groups and transactions', async () => {
     abortTransaction: a typo
       TRANSACTIONAL_ID_NOT_FOUND: no producer has begun with transactionalId imprt
     describeProducers()
-      INVALID_OPTION: describeProducers: place must be { topic, partition }, not undefined
+      INVALID_OPTION: describeProducers: partition must be { topic, partition }, not undefined
     "
   `);
   expect(await admin.listTopics()).toEqual(['orders']);

@@ -4,8 +4,7 @@ import { toTopicConfig } from '../protocol/topic-config.ts';
 import type { Topic } from './topic.ts';
 
 /**
- * Finds the topic of a handle, or creates it as the handle says. Returns how many partitions it
- * has.
+ * Finds the topic of a handle, or creates it from the handle. Returns its number of partitions.
  *
  * @throws LogError PARTITION_MISMATCH when it exists with another number of partitions than the
  *   handle names: keys would go to other partitions than before.
@@ -22,7 +21,7 @@ export async function ensureTopic(
       topics: [{ topic: name, partitions, config: toTopicConfig(config) }],
     });
     const error = created.results[0]?.error;
-    // Another client may have been faster; then what it made is looked at below.
+    // Another client may have created it first; what it made is checked below.
     if (error !== undefined && error.code !== 'TOPIC_ALREADY_EXISTS')
       throw LogError.fromData(error);
   }
@@ -32,7 +31,7 @@ export async function ensureTopic(
   throw partitionMismatch(topic, expected, actual);
 }
 
-/** PARTITION_MISMATCH for a topic that has other partitions than its handle says. */
+/** PARTITION_MISMATCH for a topic whose number of partitions is not that of its handle. */
 export function partitionMismatch(topic: string, expected: number, actual: number): LogError {
   const message =
     `topic ${topic} has ${actual} partitions, not the ${expected} of its handle; use partitions: ` +
@@ -50,8 +49,8 @@ async function describeTopic(api: BrokerApi, name: string): Promise<TopicMetadat
 }
 
 /**
- * How many partitions each of `topics` has; those with a handle are created where there are none,
- * those without are left out then.
+ * How many partitions each of `topics` has. A topic that does not exist is created if it has a
+ * handle, and left out otherwise.
  */
 export async function countPartitions(
   api: BrokerApi,

@@ -4,13 +4,13 @@ import { checkTopicName, toLogConfig, toTopicConfig } from '../protocol/topic-co
 import type { Serde } from '../serde/serde.ts';
 import { serdeLike } from './arguments.ts';
 
-/** How a topic is to be, and how its keys and values become bytes. */
+/** What a topic is created with, and what turns its keys and values into bytes. */
 export interface TopicOptions<K, V> {
   readonly key: Serde<K>;
   readonly value: Serde<V>;
   /**
-   * How many partitions it is created with, and has. Default: as many as it has, or 1 when it is
-   * made.
+   * How many partitions it is created with, and must have. Default: any number, and 1 for a new
+   * topic.
    */
   readonly partitions?: number;
   /** Settings of the topic where it is created. Default: each as in `LogConfig`. */
@@ -34,7 +34,7 @@ export interface Topic<K, V> {
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- types are inferred from it
 export type AnyTopic = Topic<any, any>;
 
-/** All topics whose names match, now or later, and how the keys and values of all are read. */
+/** All topics whose names match, now or later, and what reads the keys and values of all. */
 export interface TopicPattern<K, V> {
   readonly pattern: RegExp;
   readonly key: Serde<K>;

@@ -118,7 +118,7 @@ describe('groups are forgotten', () => {
     expect((await consumer.poll())[0]?.offset).toBe(0);
   });
 
-  test('[ADMIN-8] so is what a transaction was about to commit for it', async () => {
+  test('[ADMIN-8] pending offsets of a transaction are deleted with their group', async () => {
     await using log = await open();
     await fill(log);
     const transaction = await log.producer({ transactionalId: 'tx' }).beginTransaction();
@@ -156,7 +156,7 @@ describe('groups are forgotten', () => {
     expect(await committed(log, 'g')).toEqual({ 'letters-1': 2 });
   });
 
-  test('[ADMIN-12] a group of others than consumers is asked to be empty', async () => {
+  test('[ADMIN-12] a group that is not of consumers must be empty', async () => {
     await using log = await open();
     await fill(log);
     await commit(log, 'workers', { 'letters-0': 1 });
@@ -238,7 +238,7 @@ describe('groups are moved', () => {
     expect((await consumer.poll()).map(({ value }) => value)).toEqual(['8', '9']);
   });
 
-  test('[ADMIN-11] not while there are members, nor to what makes no sense', async () => {
+  test('[ADMIN-11] not while there are members, nor to an impossible target', async () => {
     await using log = await open();
     await fill(log);
     const admin = adminOf(log);
@@ -264,7 +264,7 @@ describe('groups are moved', () => {
     expect(await committed(log, 'g')).toEqual({ 'letters-0': 4 });
   });
 
-  test('[ADMIN-11] nor when somebody joins at the last moment', async () => {
+  test('[ADMIN-11] nor when a member joins at the last moment', async () => {
     await using log = await open();
     await fill(log);
     await commit(log, 'g', { 'letters-0': 4 });

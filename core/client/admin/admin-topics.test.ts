@@ -158,7 +158,7 @@ describe('settings', () => {
     expect(await codeOf(admin.describeConfigs('x'))).toBe('UNKNOWN_TOPIC_OR_PARTITION');
   });
 
-  test('[ADMIN-5] settings are set, reset, added to and taken out of', async () => {
+  test('[ADMIN-5] settings are set, reset, appended to and subtracted from', async () => {
     const directory = temporaryDirectory();
     const changed = async (admin: Admin) => {
       const entries = await admin.describeConfigs('letters');
@@ -190,7 +190,7 @@ describe('settings', () => {
     });
   });
 
-  test('[ADMIN-5] bad changes change nothing, and the message says what would do', async () => {
+  test('[ADMIN-5] bad changes change nothing, and the message names what is allowed', async () => {
     await using log = await open();
     const admin = adminOf(log);
     await admin.createTopic('letters', { config: { minCompactionLagMs: 10 } });
@@ -225,7 +225,7 @@ describe('settings', () => {
     expect(await codeOf(created)).toBe('INVALID_CONFIG');
   });
 
-  test('[ADMIN-6] the next append goes by the changed settings', async () => {
+  test('[ADMIN-6] changed settings hold from the next append on', async () => {
     await using log = await open();
     const admin = adminOf(log);
     await using producer = log.producer();

@@ -59,7 +59,7 @@ describe('what is told of transactions', () => {
     expect(await codeOf(admin.listTransactions({ state: [] } as object))).toBe('UNKNOWN_OPTION');
   });
 
-  test('[ADMIN-16] a partition tells its producers, and what they have open', async () => {
+  test('[ADMIN-16] a partition lists its producers and their open transactions', async () => {
     await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
     const admin = adminOf(log);
     const plain = log.producer();
@@ -100,7 +100,7 @@ describe('transactions are aborted', () => {
     expect(await admin.listTransactions()).toHaveLength(1);
   });
 
-  test('[ADMIN-15] one that its transactional id may still commit is left to that', async () => {
+  test('[ADMIN-15] one that its transactional id may still commit is not touched', async () => {
     await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
     const open = await begin(log, 'a');
     const admin = adminOf(log);

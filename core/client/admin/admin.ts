@@ -31,8 +31,8 @@ import {
   checkHandle,
   checkNames,
   checkOffsets,
-  checkPlace,
-  checkPlaces,
+  checkTopicPartition,
+  checkTopicPartitions,
   identifier,
 } from '../arguments.ts';
 import type { AnyTopic } from '../topic.ts';
@@ -54,7 +54,7 @@ export type TopicSettingName = keyof LogConfig | `${string}.${string}`;
 export type TopicSettings = Partial<LogConfig> &
   Readonly<Record<`${string}.${string}`, string | number>>;
 
-/** How a topic is to be created, where there is no handle for it. */
+/** What a topic without a handle is created with. */
 export interface CreateTopicOptions {
   /** Default 1. */
   readonly partitions?: number;
@@ -64,7 +64,7 @@ export interface CreateTopicOptions {
   readonly validateOnly?: boolean;
 }
 
-/** What is to become of a topic's settings; those that are not named stay. */
+/** Changes to a topic's settings; those that are not named stay. */
 export interface AlterConfigs {
   readonly set?: TopicSettings;
   /** These go back to their defaults. */
@@ -196,8 +196,8 @@ export class Admin {
   }
 
   /**
-   * Changes settings of a topic, all of them or none. The next append and the next look at what is
-   * old go by them; what has been written stays as it is. Durable when it resolves.
+   * Changes settings of a topic, all of them or none. They hold from the next append and the next
+   * check of retention on; what has been written stays as it is. Durable when it resolves.
    *
    * @throws LogError INVALID_CONFIG with the nearest name or what is allowed,
    *   UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC for an internal one, DISK_FULL,
@@ -232,21 +232,20 @@ export class Admin {
   async offsets(topic: string): Promise<{ partition: number; earliest: number; latest: number }[]> {
     checkArgument('offsets', 'topic', topic, text);
     const [described] = await this.describeTopics([topic]);
-    const places = Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({
+    const partitions = Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({
       topic,
       partition,
     }));
     const list = async (spec: 'earliest' | 'latest') => {
-      const partitions = places.map((place) => ({ ...place, spec }));
       const listed = await this.#api.listOffsets({
         isolationLevel: 'read_uncommitted',
-        partitions,
+        partitions: partitions.map((each) => ({ ...each, spec })),
       });
       throwFirst(listed.partitions);
       return listed.partitions;
     };
     const [earliest, latest] = await Promise.all([list('earliest'), list('latest')]);
-    return places.map(({ partition }) => ({
+    return partitions.map(({ partition }) => ({
       partition,
       earliest: earliest[partition]?.offset ?? 0,
       latest: latest[partition]?.offset ?? 0,
@@ -312,9 +311,9 @@ export class Admin {
   }
 
   /**
-   * Says where a group goes on, in all partitions or in none, and returns from where to where; with
-   * `dryRun` it only says so. Targets outside of a log are moved to its nearer end. A group that
-   * does not exist begins there, if `of` says in what. Durable when it resolves (Kafka:
+   * Moves a group's offsets, in all partitions or in none, and returns the moves; with `dryRun` it
+   * only returns them. Targets outside of a log are moved to its nearer end. A group that does not
+   * exist begins there, if `of` names the partitions. Durable when it resolves (Kafka:
    * `alterConsumerGroupOffsets`, `kafka-consumer-groups --reset-offsets`).
    *
    * @throws LogError NON_EMPTY_GROUP while it has members, also for a dry run; GROUP_ID_NOT_FOUND,
@@ -340,7 +339,7 @@ export class Admin {
    */
   async deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<void> {
     checkArgument('deleteGroupOffsets', 'groupId', groupId, identifier());
-    checkPlaces('deleteGroupOffsets', partitions);
+    checkTopicPartitions('deleteGroupOffsets', partitions);
     throwFirst((await this.#api.offsetDelete({ groupId, partitions })).results);
   }
 
@@ -356,7 +355,7 @@ export class Admin {
     return (await this.#api.listTransactions(options)).transactions;
   }
 
-  /** How a transactional id stands. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
+  /** The state of a transactional id. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
   async describeTransaction(transactionalId: string): Promise<TransactionDescription> {
     checkArgument('describeTransaction', 'transactionalId', transactionalId, identifier());
     const request = { transactionalIds: [transactionalId] };
@@ -381,7 +380,7 @@ export class Admin {
       await this.#api.initProducerId({ transactionalId, transactionTimeoutMs: timeoutMs });
       return;
     }
-    checkPlace('abortTransaction', which, 'which');
+    checkTopicPartition('abortTransaction', which, 'which');
     const { producerId, producerEpoch, topic, partition } = which;
     const markers = [{ producerId, producerEpoch, partitions: [{ topic, partition }] }];
     throwFirst((await this.#api.writeTxnMarkers({ markers })).results);
@@ -393,9 +392,9 @@ export class Admin {
    *
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION
    */
-  async describeProducers(place: TopicPartition): Promise<readonly ProducerDescription[]> {
-    checkPlace('describeProducers', place, 'place');
-    const { partitions } = await this.#api.describeProducers({ partitions: [place] });
+  async describeProducers(partition: TopicPartition): Promise<readonly ProducerDescription[]> {
+    checkTopicPartition('describeProducers', partition);
+    const { partitions } = await this.#api.describeProducers({ partitions: [partition] });
     throwFirst(partitions);
     return partitions[0]?.producers ?? [];
   }

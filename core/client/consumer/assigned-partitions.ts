@@ -5,11 +5,16 @@ import type { Clock } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { checkArgument, integer } from '../../options.ts';
-import { checkPlace, checkPlaces } from '../arguments.ts';
+import { checkTopicPartition, checkTopicPartitions } from '../arguments.ts';
 import { Fetcher, type FetcherOptions, type Position } from './fetcher.ts';
 import { HeldRecords } from './held-records.ts';
 import type { PartitionRecords } from './partition-records.ts';
-import { resetOffset, startOffsets, type Place, type StartOptions } from './start-offsets.ts';
+import {
+  resetOffset,
+  startOffsets,
+  type StartingPartition,
+  type StartOptions,
+} from './start-offsets.ts';
 
 /** How long to wait for a transaction that is about to commit offsets before asking again. */
 export const UNSTABLE_RETRY_MS = 20;
@@ -29,20 +34,20 @@ export interface AssignedPartitionsOptions extends FetcherOptions, StartOptions 
 }
 
 /** A partition whose position is not known yet. */
-interface Unplaced extends Place {
+interface WithoutPosition extends StartingPartition {
   offset?: number | undefined;
   isPaused: boolean;
 }
 
-/** The partitions that a consumer has: where it stands in each, and what was fetched of them. */
+/** The partitions of a consumer, its position in each, and what was fetched of them. */
 export class AssignedPartitions<R extends { readonly offset: number }> {
   readonly resets = new Subject<OffsetReset>();
   readonly #api: BrokerApi;
   readonly #options: AssignedPartitionsOptions;
   readonly #fetcher: Fetcher;
   readonly #held: HeldRecords<R>;
-  /** By partition key; until it can be told where they begin. */
-  readonly #unplaced = new Map<string, Unplaced>();
+  /** By partition key, until the offset that they begin at is known. */
+  readonly #withoutPosition = new Map<string, WithoutPosition>();
 
   /** @param make makes the record on which a cursor stands. */
   constructor(options: AssignedPartitionsOptions, make: (records: PartitionRecords) => R) {
@@ -53,21 +58,23 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
   }
 
   get owned(): TopicPartition[] {
-    return [...this.#fetcher.positions, ...this.#unplaced.values()].map(({ topic, partition }) => {
-      return { topic, partition };
-    });
+    return [...this.#fetcher.positions, ...this.#withoutPosition.values()].map(
+      ({ topic, partition }) => {
+        return { topic, partition };
+      },
+    );
   }
 
   get positions(): readonly Position[] {
     return this.#fetcher.positions;
   }
 
-  get isPlaced(): boolean {
-    return this.#unplaced.size === 0;
+  get hasAllPositions(): boolean {
+    return this.#withoutPosition.size === 0;
   }
 
   get paused(): TopicPartition[] {
-    const all = [...this.#fetcher.positions, ...this.#unplaced.values()];
+    const all = [...this.#fetcher.positions, ...this.#withoutPosition.values()];
     return all
       .filter(({ isPaused }) => isPaused)
       .map(({ topic, partition }) => ({ topic, partition }));
@@ -75,78 +82,78 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
 
   has({ topic, partition }: TopicPartition): boolean {
     return (
-      this.#unplaced.has(partitionKey(topic, partition)) ||
+      this.#withoutPosition.has(partitionKey(topic, partition)) ||
       this.#fetcher.find({ topic, partition }) !== undefined
     );
   }
 
-  position(place: TopicPartition): number | undefined {
-    checkPlace('position', place);
-    return this.#fetcher.find(place)?.offset;
+  position(topicPartition: TopicPartition): number | undefined {
+    checkTopicPartition('position', topicPartition);
+    return this.#fetcher.find(topicPartition)?.offset;
   }
 
-  /** Has these as well; those it had go on where they are. */
-  add(places: readonly Place[]): void {
-    for (const { topic, partition, offset } of places) {
+  /** Adds partitions; those that it has already go on where they are. */
+  add(partitions: readonly StartingPartition[]): void {
+    for (const { topic, partition, offset } of partitions) {
       if (this.has({ topic, partition })) continue;
-      const unplaced = { topic, partition, offset, isPaused: false };
-      this.#unplaced.set(partitionKey(topic, partition), unplaced);
+      const starting = { topic, partition, offset, isPaused: false };
+      this.#withoutPosition.set(partitionKey(topic, partition), starting);
     }
   }
 
-  drop(places: readonly TopicPartition[]): void {
-    for (const place of places) {
-      this.#unplaced.delete(partitionKey(place.topic, place.partition));
-      this.#fetcher.remove(place);
-      this.#held.drop(place);
+  drop(partitions: readonly TopicPartition[]): void {
+    for (const each of partitions) {
+      this.#withoutPosition.delete(partitionKey(each.topic, each.partition));
+      this.#fetcher.remove(each);
+      this.#held.drop(each);
     }
   }
 
   /**
-   * Begins to read the partitions without a position, as far as it can be told from where.
+   * Begins to read the partitions without a position whose first offset can be found now.
    *
-   * @throws LogError OFFSET_OUT_OF_RANGE where nothing says where to begin.
+   * @throws LogError OFFSET_OUT_OF_RANGE where nothing decides where to begin.
    */
-  async place(): Promise<void> {
-    if (this.isPlaced) return;
+  async findPositions(): Promise<void> {
+    if (this.hasAllPositions) return;
     const nowMs = this.#options.clock.nowMs();
-    const starts = await startOffsets(this.#api, [...this.#unplaced.values()], {
+    const starts = await startOffsets(this.#api, [...this.#withoutPosition.values()], {
       ...this.#options,
       nowMs,
     });
-    for (const [key, unplaced] of [...this.#unplaced]) {
-      const offset = unplaced.offset ?? starts.get(key); // a seek may have come meanwhile
-      if (offset !== undefined) this.#readFrom({ ...unplaced, offset });
+    for (const [key, starting] of [...this.#withoutPosition]) {
+      const offset = starting.offset ?? starts.get(key); // a seek may have come meanwhile
+      if (offset !== undefined) this.#readFrom({ ...starting, offset });
     }
   }
 
   /** @throws LogError NOT_ASSIGNED, INVALID_OPTION for what is no offset. */
-  seek(place: TopicPartition, offset: number): void {
-    checkPlace('seek', place);
+  seek(topicPartition: TopicPartition, offset: number): void {
+    checkTopicPartition('seek', topicPartition);
     checkArgument('seek', 'offset', offset, integer(0));
-    const { isPaused } = this.#find(place);
-    const { topic, partition } = place;
+    const { isPaused } = this.#find(topicPartition);
+    const { topic, partition } = topicPartition;
     this.#readFrom({ topic, partition, offset, isPaused });
   }
 
   /** @throws LogError NOT_ASSIGNED: then none of them is paused. */
-  pause(places: readonly TopicPartition[]): void {
-    checkPlaces('pause', places);
-    for (const found of places.map((place) => this.#find(place))) found.isPaused = true;
+  pause(partitions: readonly TopicPartition[]): void {
+    checkTopicPartitions('pause', partitions);
+    for (const found of partitions.map((each) => this.#find(each))) found.isPaused = true;
   }
 
   /** @throws LogError NOT_ASSIGNED: then none of them is resumed. */
-  resume(places: readonly TopicPartition[]): void {
-    checkPlaces('resume', places);
-    const found = places.map((place) => this.#find(place));
+  resume(partitions: readonly TopicPartition[]): void {
+    checkTopicPartitions('resume', partitions);
+    const found = partitions.map((each) => this.#find(each));
     if (!found.some(({ isPaused }) => isPaused)) return;
     for (const each of found) each.isPaused = false;
     this.#options.interruption.interrupt();
   }
 
   /** @throws LogError NOT_ASSIGNED */
-  check(place: TopicPartition): void {
-    this.#find(place);
+  check(topicPartition: TopicPartition): void {
+    this.#find(topicPartition);
   }
 
   /** True when there is something to hand out. */
@@ -173,9 +180,11 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
     return this.#held.takeAll().map(({ records }) => records);
   }
 
-  #find(place: TopicPartition): Position | Unplaced {
-    const { topic, partition } = place;
-    const found = this.#fetcher.find(place) ?? this.#unplaced.get(partitionKey(topic, partition));
+  #find(topicPartition: TopicPartition): Position | WithoutPosition {
+    const { topic, partition } = topicPartition;
+    const found =
+      this.#fetcher.find(topicPartition) ??
+      this.#withoutPosition.get(partitionKey(topic, partition));
     if (found !== undefined) return found;
     const message =
       `this consumer does not read ${topic}-${partition}; its assignment says what it reads, ` +
@@ -184,7 +193,7 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
   }
 
   #readFrom(position: Position): void {
-    this.#unplaced.delete(partitionKey(position.topic, position.partition));
+    this.#withoutPosition.delete(partitionKey(position.topic, position.partition));
     this.#held.drop(position);
     this.#fetcher.add(position);
   }
@@ -197,7 +206,7 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
       const { topic, partition } = position;
       const nowMs = this.#options.clock.nowMs();
       const to = await resetOffset(this.#api, position, { ...this.#options, nowMs });
-      if (!this.#fetcher.isCurrent(position)) continue; // somebody knew better
+      if (!this.#fetcher.isCurrent(position)) continue; // a seek came meanwhile
       const { offset: from } = error.details;
       logger.warn(`${topic}-${partition} has no offset ${from}; its reader goes on at ${to}`);
       this.seek(position, to);

@@ -54,9 +54,9 @@ export interface ConsumerOptions {
   readonly groupId?: string;
   /**
    * Makes the consumer a static member (KIP-345): closed, or gone with its process, it keeps its
-   * seat until its session ends, and who comes back under this id has the same partitions without
-   * a rebalance. Sessions begin anew when the log is opened. Of two that run at once, the later
-   * one fences the earlier. Default: none.
+   * seat until its session ends; a consumer that comes back under this id has the same partitions
+   * without a rebalance. Sessions begin again when the log is opened. Of two that run at once, the
+   * later one fences the earlier. Default: none.
    */
   readonly groupInstanceId?: string;
   /** How often a member shows its group that it lives; default 3 s. */
@@ -70,13 +70,13 @@ export interface ConsumerOptions {
   /** The most records that a poll returns; default 500. */
   readonly maxPollRecords?: number;
   /**
-   * How long it takes at most until partitions that a topic has got are read. Default 10 s. Kafka:
+   * The longest time until partitions that were added to a topic are read. Default 10 s. Kafka:
    * 5 min; in the same process a look costs next to nothing.
    */
   readonly metadataMaxAgeMs?: number;
   /**
-   * What becomes of a consumer whose next offset is gone, by retention for instance: it goes where
-   * `autoOffsetReset` says and tells so (`resets$`, a warning), or its polls fail. Default
+   * What a consumer does when its next offset is gone, by retention for instance: it goes where
+   * `autoOffsetReset` leads and reports that (`resets$`, a warning), or its polls fail. Default
    * `reset`.
    */
   readonly offsetOutOfRange?: 'reset' | 'fail';
@@ -101,7 +101,7 @@ export interface ConsumerEnvironment {
   readonly logger?: Logger;
 }
 
-/** What a consumer is told to read, by hand. */
+/** A partition that a caller assigns to a consumer. */
 export interface Assignment<T extends AnyTopic = AnyTopic> {
   readonly topic: T;
   readonly partition: number;
@@ -109,7 +109,7 @@ export interface Assignment<T extends AnyTopic = AnyTopic> {
   readonly offset?: number;
 }
 
-/** How one poll waits. */
+/** What limits the wait of one poll. */
 export interface PollOptions {
   /** Milliseconds; default: until there are records. */
   readonly maxWaitMs?: number;
@@ -147,8 +147,8 @@ const MIB = 1024 * 1024;
 
 /** Kafka's defaults, but for `autoOffsetReset`. */
 export const CONSUMER_DEFAULTS = {
-  // Kafka: latest. Here mostly the program that wrote the log reads it, and what it wrote before
-  // its consumer's first start would be skipped without a word.
+  // Kafka: latest. Here the program that reads a log has mostly written it too, and what it wrote
+  // before its consumer's first start would be skipped silently.
   autoOffsetReset: 'earliest',
   autoCommitIntervalMs: 5_000,
   clientId: 'consumer',
@@ -161,7 +161,7 @@ export const CONSUMER_DEFAULTS = {
   maxPartitionFetchBytes: MIB,
   maxPollIntervalMs: 300_000,
   maxPollRecords: 500,
-  // Kafka: 5 min. In the same process a look costs next to nothing.
+  // Kafka: 5 min. In the same process a lookup costs next to nothing.
   metadataMaxAgeMs: 10_000,
   offsetOutOfRange: 'reset',
   partitionAssignmentStrategy: [rangeAssignor, cooperativeStickyAssignor],

@@ -68,7 +68,7 @@ describe('where to begin', () => {
     }
   });
 
-  test('[CONSUMER-4] an offset that is gone: told and logged, or an error', async () => {
+  test('[CONSUMER-4] an offset that is gone is reported and logged, or an error', async () => {
     const warnings: string[] = [];
     const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
     await using log = await logWith({ logger });
@@ -132,7 +132,7 @@ describe('commits', () => {
     await producer.transaction((tx) => tx.sendOffsets([], consumer.groupMetadata()));
   });
 
-  test('[CONSUMER-12] commits nobody waits for go together, in order', async () => {
+  test('[CONSUMER-12] commits that are not awaited are merged, in order', async () => {
     await using log = await logWith();
     const requests: OffsetCommitRequest[] = [];
     const api = tap(log.api, {
@@ -206,7 +206,7 @@ describe('offsets', () => {
     }
   });
 
-  test('[CONSUMER-14] the lag is what is left to read; lag$ tells it as it changes', async () => {
+  test('[CONSUMER-14] the lag is what is left to read; lag$ repeats it', async () => {
     await using log = await logWith();
     const consumer = log.consumer({ maxPollRecords: 4 }).subscribe([letters]);
     await consumer.poll();

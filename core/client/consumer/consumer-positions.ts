@@ -10,7 +10,7 @@ import { partitionKey } from '../../protocol/topic-partition.ts';
 import type { Clock, Timer } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
 import { checkArgument, integer } from '../../options.ts';
-import { checkPlaces } from '../arguments.ts';
+import { checkTopicPartitions } from '../arguments.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
 import { groupIdOf } from './consumer-options.ts';
 import { committedOffsets, listedOffsets } from './start-offsets.ts';
@@ -44,7 +44,7 @@ export class ConsumerPositions {
     partitions: readonly TopicPartition[],
     operation: string,
   ): Promise<void> {
-    checkPlaces(operation, partitions);
+    checkTopicPartitions(operation, partitions);
     const { partitions: assigned } = this.#options;
     for (const each of partitions) assigned.check(each);
     const offsets = await this.#offsetsAt(partitions, spec);
@@ -54,12 +54,12 @@ export class ConsumerPositions {
   }
 
   async beginningOffsets(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
-    checkPlaces('beginningOffsets', partitions);
+    checkTopicPartitions('beginningOffsets', partitions);
     return this.#offsetsAt(partitions, 'earliest');
   }
 
   async endOffsets(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
-    checkPlaces('endOffsets', partitions);
+    checkTopicPartitions('endOffsets', partitions);
     return this.#offsetsAt(partitions, 'latest');
   }
 
@@ -67,17 +67,16 @@ export class ConsumerPositions {
     partitions: readonly TopicPartition[],
     timestampMs: number,
   ): Promise<Map<string, number>> {
-    checkPlaces('offsetsForTimes', partitions);
+    checkTopicPartitions('offsetsForTimes', partitions);
     checkArgument('offsetsForTimes', 'timestampMs', timestampMs, integer(0));
     return this.#offsetsAt(partitions, { timestampMs });
   }
 
   async committed(partitions: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
-    checkPlaces('committed', partitions);
+    checkTopicPartitions('committed', partitions);
     const { api } = this.#options;
     const groupId = groupIdOf(this.#options);
-    return (await committedOffsets(api, { groupId, places: partitions, requireStable: false }))
-      .found;
+    return (await committedOffsets(api, { groupId, partitions, requireStable: false })).found;
   }
 
   async lag(): Promise<PartitionLag[]> {

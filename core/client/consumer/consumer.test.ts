@@ -118,7 +118,7 @@ describe('positions', () => {
     expect(valuesOf(await next.poll())).toEqual(numbers(6, 10));
   });
 
-  test('[CONSUMER-2] a partition assigned by hand begins where it is told', async () => {
+  test('[CONSUMER-2] a partition assigned by hand begins at the given offset', async () => {
     await using log = await logWith(10);
     await using consumer = await log
       .consumer()
@@ -152,7 +152,7 @@ describe('auto-commit', () => {
     expect(await committed(log)).toBe(6);
   });
 
-  test('[CONSUMER-3] commits at the end what was handed out, and leaves nothing out', async () => {
+  test('[CONSUMER-3] close commits all that was handed out', async () => {
     await using log = await logWith(10);
     const consumer = reader(log, { maxPollRecords: 4 });
     await consumer.poll();
@@ -160,7 +160,7 @@ describe('auto-commit', () => {
     expect(await committed(log)).toBe(4);
   });
 
-  test('[CONSUMER-3] an iteration commits on the way, not only when all is through', async () => {
+  test('[CONSUMER-3] an iteration commits on the way, not only at its end', async () => {
     await using log = await logWith(40);
     await using consumer = reader(log, { maxPollRecords: 10, autoCommitIntervalMs: 0 });
     for await (const { value } of consumer) {
@@ -179,7 +179,7 @@ describe('auto-commit', () => {
     expect(await log.admin().offsets('__consumer_offsets')).toEqual([place]);
   });
 
-  test('[CONSUMER-3] enableAutoCommit false commits only when told', async () => {
+  test('[CONSUMER-3] with enableAutoCommit false only commit() commits', async () => {
     await using log = await logWith(10);
     const options = { enableAutoCommit: false, autoCommitIntervalMs: 0 };
     const consumer = reader(log, options);
@@ -227,7 +227,7 @@ describe('where to begin', () => {
     expect(await codeOf(none.poll())).toBe('OFFSET_OUT_OF_RANGE');
   });
 
-  test('[CONSUMER-4] an offset that is gone is told by resets$, or is an error', async () => {
+  test('[CONSUMER-4] resets$ reports an offset that is gone, or polls fail', async () => {
     await using log = await logWith(10);
     await log.consumer({ groupId: 'readers' }).commit([{ ...first, offset: 2 }]);
     await log.admin().deleteRecords([{ ...first, offset: 6 }]);
@@ -332,7 +332,7 @@ describe('pause', () => {
     expect(seen.indexOf('spread:2')).toBeLessThan(seen.indexOf('letters:2'));
   });
 
-  test('[CONSUMER-6] resuming needs no patience, and a seek keeps the pause', async () => {
+  test('[CONSUMER-6] resume wakes a poll that waits, and a seek keeps the pause', async () => {
     await using log = await logWith(3);
     await using consumer = log.consumer({ fetchMaxWaitMs: 20_000 }).subscribe([letters]);
     await consumer.poll();
@@ -403,7 +403,7 @@ const isLetter = (records: Buffer, at: number, letter: string) =>
   records[at - 2] === 1 && records[at - 1] === 2 && records[at] === letter.charCodeAt(0);
 
 describe('errors', () => {
-  test('[CONSUMER-8] what stands before a damaged batch is handed out first', async () => {
+  test('[CONSUMER-8] records before a damaged batch are handed out first', async () => {
     await using log = await logWith(10);
     const api = tap(log.api, {
       fetch: async (request: FetchRequest) => {
@@ -427,7 +427,7 @@ describe('errors', () => {
     expect(valuesOf(await consumer.poll())).toEqual(numbers(7, 10));
   });
 
-  test('[CONSUMER-8] a failed request is an error of the next poll, and no more', async () => {
+  test('[CONSUMER-8] a failed request fails the next poll only', async () => {
     await using log = await logWith(3);
     let failures = 0;
     const api = tap(log.api, {
@@ -446,7 +446,7 @@ describe('errors', () => {
     expect(valuesOf(await consumer.poll())).toEqual(['3']);
   });
 
-  test('[CONSUMER-8] a file that cannot be read is an error as long as it is so', async () => {
+  test('[CONSUMER-8] polls fail as long as a file cannot be read', async () => {
     let isBroken = false;
     const fileSystem = new FaultyFileSystem(({ name, path }) =>
       isBroken && name === 'read' && path.includes('letters-0') ? errno('EIO') : undefined,
@@ -469,7 +469,7 @@ describe('errors', () => {
     expect(await waiting).toBe('UNKNOWN_TOPIC_OR_PARTITION');
   });
 
-  test('[CONSUMER-9] a value of another kind fails when it is looked at', async () => {
+  test('[CONSUMER-9] a value of another type fails when it is read', async () => {
     await using log = await logWith(1);
     await log.producer().send(letters, { key: 'k', value: 'not json' });
     const objects = topic('letters', { key: string(), value: json<unknown>() });
@@ -499,7 +499,7 @@ test('[CONSUMER-11] tail$ of a log that is closed fails with CLOSED', async () =
   expect(await codeOf(firstValueFrom(tail$))).toBe('CLOSED');
 });
 
-test('[CONSUMER-11] tail$ tells what is written from now on, until nobody listens', async () => {
+test('[CONSUMER-11] tail$ emits what is written from now on, until unsubscribed', async () => {
   const log = await logWith(3);
   const seen: (string | null)[] = [];
   let isComplete = false;

@@ -11,7 +11,7 @@ import type {
   GroupMember,
   TopicPartition,
 } from '../../protocol/broker-api.ts';
-import { checkOffsets, checkPlace } from '../arguments.ts';
+import { checkOffsets, checkTopicPartition } from '../arguments.ts';
 import { AssignedPartitions, UNSTABLE_RETRY_MS, type OffsetReset } from './assigned-partitions.ts';
 import {
   checkAssignments,
@@ -41,8 +41,8 @@ import type { GroupMetadata } from '../producer/transaction.ts';
 
 /**
  * Reads records. One reader at a time: `poll` and iteration must not overlap. Made by
- * `log.consumer()`. For RxJS, `from(consumer)` is an Observable of the records; who does
- * asynchronous work uses `for await` or `poll`, which wait for it.
+ * `log.consumer()`. For RxJS, `from(consumer)` is an Observable of the records. For
+ * asynchronous work use `for await` or `poll`, which wait for it.
  *
  * @example
  * for await (const order of log.consumer({ groupId: 'audit' }).subscribe([orders])) { ... }
@@ -59,7 +59,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   #closing: Promise<void> | undefined;
   /** True when it is closed: until then its callbacks may commit. */
   #isClosed = false;
-  /** Ends what waits when the consumer is closed or told to stop. */
+  /** Aborts when the consumer is closed or its signal aborts. */
   readonly #ended = new AbortController();
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
@@ -122,7 +122,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     all.signal?.addEventListener('abort', this.#end);
   }
 
-  /** What happened to the member's seat in its group; nothing without a `groupId`. */
+  /** Each change of the member's seat in its group; nothing without a `groupId`. */
   get rebalances$(): Observable<Rebalance> {
     return this.#group?.rebalancer.rebalances$ ?? NEVER_ANY;
   }
@@ -153,11 +153,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     if (callbacks !== undefined) checkOptions('subscribe', callbacks, CALLBACK_CHECKS);
     const wasSubscribed = this.#loop.source === 'subscribe';
     this.#subscription.replace(topics);
-    const mayStay = (place: TopicPartition) => wasSubscribed && this.#subscription.has(place.topic);
-    // A member is told of what goes: by the next poll, which gives it up.
+    const mayStay = ({ topic }: TopicPartition) => wasSubscribed && this.#subscription.has(topic);
+    // A member keeps what goes until the next poll, which gives it up and calls its callbacks.
     const isMember = wasSubscribed && this.#group !== undefined;
     if (!isMember) {
-      this.#partitions.drop(this.#partitions.owned.filter((place) => !mayStay(place)));
+      this.#partitions.drop(this.#partitions.owned.filter((each) => !mayStay(each)));
     }
     this.#loop.follow('subscribe');
     this.#group?.rebalancer.resubscribe(callbacks);
@@ -200,11 +200,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
         return { topic: topic.name, partition, offset };
       }),
     );
-    await this.#partitions.place();
-    while (!this.#partitions.isPlaced) {
+    await this.#partitions.findPositions();
+    while (!this.#partitions.hasAllPositions) {
       this.#checkRunning();
       await sleep(this.#clock, UNSTABLE_RETRY_MS);
-      await this.#partitions.place();
+      await this.#partitions.findPositions();
     }
     return this as unknown as Consumer<RecordOf<T>>;
   }
@@ -212,11 +212,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
   /**
    * Returns the next records: as soon as there are any, at most `maxPollRecords`, none after
    * `maxWaitMs`. With auto-commit, what the poll before returned is committed by this call or a
-   * later one. A member joins its group here, and hears of rebalances.
+   * later one. A member joins its group and takes part in rebalances here.
    *
    * @throws LogError OFFSET_OUT_OF_RANGE with `autoOffsetReset: 'none'` or `offsetOutOfRange:
    *   'fail'`, CORRUPT_BATCH, UNKNOWN_TOPIC_OR_PARTITION, ABORTED by a signal. Records before the
-   *   place of an error are returned first; the error comes again until a seek goes past it.
+   *   error are returned first; the error comes again until a seek goes past it.
    * @throws LogError REBALANCE_CALLBACK_FAILED once, the next poll goes on; FENCED_INSTANCE_ID for
    *   ever: another consumer has the `groupInstanceId`; CONCURRENT_POLL, NOT_SUBSCRIBED.
    */
@@ -265,7 +265,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     if (offsets !== undefined) checkOffsets('commit', offsets);
     const { source } = this.#loop;
     if (source === 'subscribe') this.#group?.membership.checkSeat();
-    // Who neither subscribed nor assigned commits for the group from outside.
+    // Without a subscription or an assignment it commits for the group from outside.
     if (source !== undefined) for (const each of offsets ?? []) this.#partitions.check(each);
     await this.#committer.commit(offsets);
   }
@@ -279,14 +279,14 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     record: Pick<R, 'topic' | 'partition' | 'offset'>,
     options: { readonly metadata?: string } = {},
   ): Promise<void> {
-    checkPlace('commitRecord', record, 'record');
+    checkTopicPartition('commitRecord', record, 'record');
     const { topic, partition, offset } = record;
     await this.commit([{ topic, partition, offset: offset + 1, ...options }]);
   }
 
   /**
-   * For `transaction.sendOffsets`: who this consumer is in its group. Before it has joined, when a
-   * poll ended too soon for that, it is nobody in particular, and has nothing to commit.
+   * For `transaction.sendOffsets`: this consumer as a member of its group. Before it has joined,
+   * because a poll ended too soon, it has no member id, and nothing to commit.
    *
    * @throws LogError NOT_SUBSCRIBED without a groupId; UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID when
    *   its seat is lost.
@@ -419,7 +419,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
    * @throws LogError REBALANCE_CALLBACK_FAILED: the consumer is closed all the same.
    */
   close(): Promise<void> {
-    // Later, so that who is woken finds it closed.
+    // Later, so that whoever is woken finds it closed.
     this.#closing ??= Promise.resolve().then(() => this.#close());
     return this.#closing;
   }
@@ -465,12 +465,12 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     return new LogError('ABORTED', message, { operation: 'poll' });
   }
 
-  /** Where it is a member of its group, not a reader of partitions assigned by hand. */
+  /** Undefined for a reader of partitions assigned by hand, and without a `groupId`. */
   get #membership(): GroupMembership | undefined {
     return this.#loop.source === 'subscribe' ? this.#group?.membership : undefined;
   }
 
-  /** Who commits: the member, or for partitions assigned by hand nobody in particular. */
+  /** The member that commits; with partitions assigned by hand, no member in particular. */
   #member(): GroupMember {
     const membership = this.#membership;
     membership?.checkSeat();

@@ -20,7 +20,7 @@ export interface FetcherOptions {
   readonly interruption: Interruption;
 }
 
-/** Where a consumer stands in a partition. A seek makes another one, so that this one is done. */
+/** A consumer's position in a partition. A seek replaces it, which makes this one obsolete. */
 export interface Position extends TopicPartition {
   /** The offset of the next record to hand out. */
   offset: number;
@@ -129,8 +129,8 @@ export class Fetcher {
   }
 
   /**
-   * What has to be asked for, beginning with another partition each time, so that none starves
-   * behind `fetchMaxBytes`.
+   * The partitions to fetch, beginning with another one each time, so that none starves behind
+   * `fetchMaxBytes`.
    */
   #wanted(): FetchState[] {
     const states = [...this.#states.values()].filter(
@@ -176,7 +176,7 @@ export class Fetcher {
 
   #arrive(fetched: FetchedPartition, wanted: readonly FetchState[]): void {
     const state = this.#states.get(partitionKey(fetched.topic, fetched.partition));
-    // Moved or given up meanwhile: the answer is to a question that nobody has any more.
+    // The position moved or was given up meanwhile: nobody wants this answer any more.
     if (state === undefined || !wanted.includes(state)) return;
     if (fetched.error !== undefined) {
       this.#errors.push({ position: state.position, error: LogError.fromData(fetched.error) });

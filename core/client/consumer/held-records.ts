@@ -6,7 +6,7 @@ import type { PartitionRecords } from './partition-records.ts';
 interface Held<R> extends Fetched {
   /** The record that `next` moved to. */
   record: R | undefined;
-  /** Why nothing more of it can be handed out. */
+  /** Set when nothing more of it can be handed out. */
   failure: Error | undefined;
 }
 
@@ -46,7 +46,7 @@ export class HeldRecords<R extends { readonly offset: number }> {
 
   /**
    * Moves to the next record and returns it with its position; undefined when there is none. A
-   * place that cannot be read is an error each time; with `mayWait` only the next time.
+   * record that cannot be read is an error each time; with `mayWait` only from the next call on.
    */
   next(mayWait: boolean): { readonly position: Position; readonly record: R } | undefined {
     for (;;) {
@@ -64,7 +64,7 @@ export class HeldRecords<R extends { readonly offset: number }> {
           return held as typeof held & { readonly record: R };
         }
       } catch (error) {
-        // The cursor is lost: whoever asks again gets the same answer.
+        // The cursor is lost: every later call gets the same error.
         held.failure = error as Error;
         if (mayWait) return undefined;
         throw error;

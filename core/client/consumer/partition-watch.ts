@@ -1,12 +1,12 @@
 import type { Clock } from '../../clock.ts';
 import type { BrokerApi } from '../../protocol/broker-api.ts';
 
-/** Looks now and then whether topics have got partitions, once it knows what they had. */
+/** Checks now and then whether topics have more partitions than they had. */
 export class PartitionWatch {
   readonly #api: BrokerApi;
   readonly #clock: Clock;
   readonly #maxAgeMs: number;
-  /** Topic to how many partitions it had when that was noted. */
+  /** Topic to its number of partitions when `note` was called. */
   #counts: ReadonlyMap<string, number> = new Map();
   #topics: readonly string[] = [];
   #lookedMs = 0;
@@ -25,8 +25,8 @@ export class PartitionWatch {
   }
 
   /**
-   * True when a topic has other partitions than was noted, or exists now. Asks the broker once in
-   * `maxAgeMs`, and says false in between. A topic that is gone is for those who read it to notice.
+   * True when a topic has another number of partitions than noted, or did not exist then. Asks the
+   * broker once in `maxAgeMs`; false in between. A topic that is gone is noticed by its readers.
    */
   async hasChanged(): Promise<boolean> {
     const nowMs = this.#clock.monotonicMs();
@@ -34,7 +34,7 @@ export class PartitionWatch {
     this.#lookedMs = nowMs;
     const counts = this.#counts;
     const { topics } = await this.#api.metadata({ topics: this.#topics });
-    if (counts !== this.#counts) return false; // noted anew meanwhile
+    if (counts !== this.#counts) return false; // `note` was called meanwhile
     return topics.some(
       ({ topic, error, partitions }) => error === undefined && counts.get(topic) !== partitions,
     );

@@ -33,8 +33,8 @@ export interface Seated {
 
 /**
  * Reads the records of a consumer; `Consumer` describes what its methods promise. One reader at a
- * time. Each turn follows the pattern, commits what is due, goes on with a rebalance, finds out where
- * new partitions begin, and fetches.
+ * time. Each turn follows the pattern, commits what is due, goes on with a rebalance, finds out
+ * where new partitions begin, and fetches.
  */
 export class ReadLoop<R extends { readonly offset: number }> {
   readonly #options: ReadLoopOptions<R>;
@@ -105,7 +105,7 @@ export class ReadLoop<R extends { readonly offset: number }> {
           if (next === undefined) break;
           const { position, record } = next;
           yield record;
-          // After a seek meanwhile this is a position that nobody has any more.
+          // After a seek meanwhile nobody uses this position any more.
           position.offset = record.offset + 1;
           group?.membership.notePoll();
           if (signal?.aborted === true) return;
@@ -150,7 +150,7 @@ export class ReadLoop<R extends { readonly offset: number }> {
           if (mayRead !== undefined) return mayRead;
         } catch (error) {
           if (!LogError.is(error, 'UNKNOWN_TOPIC_OR_PARTITION')) throw error;
-          if (!(await this.#followPattern(true))) throw error; // or it was of a topic that is gone
+          if (!(await this.#followPattern(true))) throw error; // unless it was deleted
         }
       }
     } finally {
@@ -166,11 +166,11 @@ export class ReadLoop<R extends { readonly offset: number }> {
     await this.#followPattern(group?.membership.mustRejoin === true);
     if (group?.membership.mustRejoin !== true) await committer.commitIfDue();
     if (!(await this.#ensureAssigned(deadlineMs, signal))) return false;
-    checkRunning(signal); // nothing is handed out behind the back of the last commit
+    checkRunning(signal); // nothing is handed out after the last commit
     if (partitions.hasAny()) return true;
     const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
-    const { isPlaced } = partitions;
-    await partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
+    const { hasAllPositions } = partitions;
+    await partitions.fetch(hasAllPositions ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
     checkRunning(signal);
     return partitions.hasAny() || leftMs === 0 ? true : undefined;
   }
@@ -206,8 +206,8 @@ export class ReadLoop<R extends { readonly offset: number }> {
       partitions.add(await subscription.partitions());
       this.#isChanged = false;
     }
-    await partitions.place();
-    if (partitions.isPlaced) group?.rebalancer.announce();
+    await partitions.findPositions();
+    if (partitions.hasAllPositions) group?.rebalancer.announce();
     return true;
   }
 }

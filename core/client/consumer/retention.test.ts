@@ -126,7 +126,7 @@ describe('retention', () => {
     });
   });
 
-  test('[ADMIN-6] a changed setting holds for what is old already', async () => {
+  test('[ADMIN-6] a changed setting holds for records that are there already', async () => {
     await scene({}, async ({ log, send, wait, earliest, segments }) => {
       for (const value of ['a', 'b', 'c', 'd']) await send(value);
       await wait(4 * CHECK_MS);

@@ -11,7 +11,7 @@ import { partitionKey } from '../../protocol/topic-partition.ts';
 import { throwFirst } from '../../protocol/answer-errors.ts';
 
 /** A partition to be read, and from where if that is known. */
-export interface Place extends TopicPartition {
+export interface StartingPartition extends TopicPartition {
   readonly offset?: number | undefined;
 }
 
@@ -35,49 +35,50 @@ export interface StartOptions {
 }
 
 /**
- * Where to begin, by partition key: where told, where the group stands, or where `autoOffsetReset`
- * says. Missing where a transaction is about to commit: it decides; ask again.
+ * The offset to begin at, by partition key: the one given, else the group's committed one, else
+ * what
+ * `autoOffsetReset` leads to. Missing where a transaction is about to commit one: ask again.
  *
- * @throws LogError OFFSET_OUT_OF_RANGE where nothing says where to begin.
+ * @throws LogError OFFSET_OUT_OF_RANGE where none of them decides.
  */
 export async function startOffsets(
   api: BrokerApi,
-  places: readonly Place[],
+  partitions: readonly StartingPartition[],
   options: StartOptions & { readonly nowMs: number },
 ): Promise<Map<string, number>> {
   const { groupId } = options;
-  const unknown = places.filter(({ offset }) => offset === undefined);
+  const undecided = partitions.filter(({ offset }) => offset === undefined);
   const { found, unstable } =
-    groupId === undefined || unknown.length === 0
+    groupId === undefined || undecided.length === 0
       ? NO_OFFSETS
-      : await committedOffsets(api, { groupId, places: unknown, requireStable: true });
+      : await committedOffsets(api, { groupId, partitions: undecided, requireStable: true });
   const starts = new Map<string, number>();
-  for (const place of places) {
-    const key = partitionKey(place.topic, place.partition);
+  for (const each of partitions) {
+    const key = partitionKey(each.topic, each.partition);
     if (unstable.has(key)) continue;
-    const known = place.offset ?? found.get(key)?.offset;
-    starts.set(key, known ?? (await resetOffset(api, place, options)));
+    const known = each.offset ?? found.get(key)?.offset;
+    starts.set(key, known ?? (await resetOffset(api, each, options)));
   }
   return starts;
 }
 
 /**
- * Where `autoOffsetReset` leads.
+ * The offset that `autoOffsetReset` leads to.
  *
  * @throws LogError OFFSET_OUT_OF_RANGE with `none`.
  */
 export async function resetOffset(
   api: BrokerApi,
-  place: TopicPartition,
+  topicPartition: TopicPartition,
   options: Omit<StartOptions, 'groupId'> & { readonly nowMs: number },
 ): Promise<number> {
   const { autoOffsetReset: to, isolationLevel, nowMs } = options;
-  if (to === 'none') throw noOffset(place);
+  if (to === 'none') throw noOffset(topicPartition);
   const spec =
     typeof to !== 'object' || 'timestampMs' in to ? to : { timestampMs: nowMs - to.byDurationMs };
-  const [found] = await listedOffsets(api, [place], { spec, isolationLevel });
+  const [found] = await listedOffsets(api, [topicPartition], { spec, isolationLevel });
   if (found !== undefined && found.offset >= 0) return found.offset;
-  const [end] = await listedOffsets(api, [place], { spec: 'latest', isolationLevel });
+  const [end] = await listedOffsets(api, [topicPartition], { spec: 'latest', isolationLevel });
   return end?.offset ?? 0;
 }
 
@@ -96,13 +97,13 @@ export async function committedOffsets(
   api: BrokerApi,
   request: {
     readonly groupId: string;
-    readonly places: readonly TopicPartition[];
+    readonly partitions: readonly TopicPartition[];
     readonly requireStable: boolean;
   },
 ): Promise<GroupOffsets> {
-  const { groupId, places, requireStable } = request;
-  const partitions = places.map(({ topic, partition }) => ({ topic, partition }));
-  const { offsets } = await api.offsetFetch({ groupId, partitions, requireStable });
+  const { groupId, partitions, requireStable } = request;
+  const wanted = partitions.map(({ topic, partition }) => ({ topic, partition }));
+  const { offsets } = await api.offsetFetch({ groupId, partitions: wanted, requireStable });
   const found = new Map<string, CommittedOffset>();
   const unstable = new Set<string>();
   for (const { error, ...committed } of offsets) {
@@ -117,14 +118,14 @@ export async function committedOffsets(
 /** The offsets that partitions have at `spec`, in their order; -1 where no record answers it. */
 export async function listedOffsets(
   api: BrokerApi,
-  places: readonly TopicPartition[],
+  partitions: readonly TopicPartition[],
   request: { readonly spec: OffsetSpec; readonly isolationLevel: IsolationLevel },
 ): Promise<readonly ListedOffset[]> {
   const { spec, isolationLevel } = request;
-  const wanted = places.map(({ topic, partition }) => ({ topic, partition, spec }));
-  const { partitions } = await api.listOffsets({ isolationLevel, partitions: wanted });
-  throwFirst(partitions);
-  return partitions;
+  const wanted = partitions.map(({ topic, partition }) => ({ topic, partition, spec }));
+  const { partitions: listed } = await api.listOffsets({ isolationLevel, partitions: wanted });
+  throwFirst(listed);
+  return listed;
 }
 
 function noOffset({ topic, partition }: TopicPartition): LogError {

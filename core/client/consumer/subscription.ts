@@ -6,7 +6,7 @@ import { PartitionWatch } from './partition-watch.ts';
 import { countPartitions, ensureTopic } from '../topic-metadata.ts';
 import type { AnyTopic, TopicPattern } from '../topic.ts';
 
-/** The topics that a consumer reads: those that it names, or those that match its pattern now. */
+/** The topics that a consumer reads: the named ones, or those that match its pattern now. */
 export class Subscription {
   readonly #api: BrokerApi;
   readonly #clock: Clock;
@@ -15,7 +15,7 @@ export class Subscription {
   readonly #watch: PartitionWatch;
   readonly #handles = new Map<string, AnyTopic>();
   #pattern: TopicPattern<unknown, unknown> | undefined;
-  /** When it was last looked which topics match. */
+  /** When the matching topics were last looked up. */
   #lookedMs = -Infinity;
 
   constructor(api: BrokerApi, clock: Clock, maxAgeMs: number) {
@@ -57,8 +57,8 @@ export class Subscription {
   }
 
   /**
-   * Looks which topics match, when the last look is `metadataMaxAgeMs` ago or `isDue`. True when
-   * they are others than before.
+   * Looks up which topics match, if the last lookup is `metadataMaxAgeMs` ago or `isDue`. Returns
+   * true if they have changed.
    */
   async look(isDue: boolean): Promise<boolean> {
     const pattern = this.#pattern;
@@ -83,7 +83,7 @@ export class Subscription {
     return gone.length + come.length > 0;
   }
 
-  /** Makes topics that are named and do not exist; returns the names of all. */
+  /** Creates named topics that do not exist; returns the names of all. */
   async ensure(): Promise<readonly string[]> {
     if (!this.isPattern) {
       for (const topic of this.#handles.values()) await ensureTopic(this.#api, topic);
@@ -91,12 +91,12 @@ export class Subscription {
     return this.names;
   }
 
-  /** How many partitions each has; a topic that does not exist is made where it is named. */
+  /** How many partitions each has; a named topic that does not exist is created. */
   count(topics: readonly string[]): Promise<Map<string, number>> {
     return countPartitions(this.#api, topics, this.isPattern ? NO_HANDLES : this.#handles);
   }
 
-  /** All partitions there are; from now on `hasChanged` compares with them. */
+  /** All partitions that exist; from now on `hasChanged` compares with them. */
   async partitions(): Promise<TopicPartition[]> {
     const { names } = this;
     const counts = await this.count(names);
@@ -114,5 +114,5 @@ function isPattern(topics: unknown): topics is TopicPattern<unknown, unknown> {
   return (topics as Partial<TopicPattern<unknown, unknown>> | null)?.pattern instanceof RegExp;
 }
 
-/** Of a pattern: a topic that is gone must not be made again. */
+/** For a pattern: a topic that was deleted must not be created again. */
 const NO_HANDLES: ReadonlyMap<string, AnyTopic> = new Map();

@@ -106,7 +106,7 @@ test('[CONSUMER-17] members of a group share what matches', async () => {
   expect([first.assignment.length, second.assignment.length]).toEqual([2, 2]);
 });
 
-test('[CONSUMER-17] internal topics match nothing, and of nothing nothing is read', async () => {
+test('[CONSUMER-17] internal topics never match, and no match reads nothing', async () => {
   await using log = await open();
   await send(log, 'flights-a', '1');
   await using member = log.consumer({ ...QUICK, groupId: 'g' }).subscribe([of('flights-a')]);

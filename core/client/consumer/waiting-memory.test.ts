@@ -40,7 +40,7 @@ test('[CONSUMER-18] a consumer that waits for records holds no more with each wa
   expect(await growthBytes(() => consumer.poll({ maxWaitMs: 0 }))).toBeLessThan(GROWTH_BYTES_MAX);
 }, 60_000);
 
-test('[CONSUMER-18] nor does a member whose polls have a signal that never aborts', async () => {
+test('[CONSUMER-18] polls with a signal that never aborts hold no more each time', async () => {
   await using log = await open();
   const { signal } = new AbortController();
   await using consumer = log.consumer({ groupId: 'g', signal }).subscribe([letters]);
@@ -50,7 +50,7 @@ test('[CONSUMER-18] nor does a member whose polls have a signal that never abort
   );
 }, 60_000);
 
-test('[CONSUMER-18] nor does a member that waits for its seat', async () => {
+test('[CONSUMER-18] a member that waits for its seat holds no more with each wait', async () => {
   await using log = await open();
   const { signal } = new AbortController();
   await using leader = log.consumer({ groupId: 'g' }).subscribe([letters]);

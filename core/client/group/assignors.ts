@@ -18,20 +18,21 @@ export interface Assignor {
   /**
    * True when members keep what they have during a rebalance (KIP-429): only what moves is revoked,
    * and goes to its new member in a second rebalance. The leader sees to that; `assign` just says
-   * who is to have what in the end. A consumer works so when all its assignors are cooperative.
+   * what each member has in the end. A consumer works this way if all its assignors are
+   * cooperative.
    */
   readonly isCooperative?: boolean;
   /**
-   * Member id to its partitions; who is missing gets none. `partitions` tells how many each topic
-   * has, topics that do not exist left out.
+   * Member id to its partitions; a member that is missing gets none. `partitions` is the number of
+   * partitions of each topic that exists.
    */
   assign(
     members: readonly AssignedMember[],
     partitions: ReadonlyMap<string, number>,
   ): Map<string, TopicPartition[]>;
   /**
-   * Bytes for the leader, who finds them in the member's `userData`; asked for at each joining. An
-   * eager member has given up what it has by then, so it gets what it had last.
+   * Bytes for the leader, which finds them in the member's `userData`; called at each joining. An
+   * eager member has given everything up by then, so `last` is what it had before.
    */
   userData?(last: MemberPartitions): Uint8Array | undefined;
 }
@@ -65,7 +66,7 @@ export const rangeAssignor: Assignor = {
 
 /**
  * Kafka's RoundRobinAssignor: all partitions of all topics in order, to one member after the other;
- * who does not want a partition is passed over.
+ * a member that does not want a partition is skipped.
  */
 export const roundRobinAssignor: Assignor = {
   name: 'roundrobin',
@@ -73,11 +74,11 @@ export const roundRobinAssignor: Assignor = {
     const assignment = nothingFor(members);
     const circle = [...members].sort(bySeat);
     let next = 0;
-    for (const place of allPartitions(partitions)) {
-      const isWanted = circle.some(({ topics }) => topics.includes(place.topic));
+    for (const candidate of allPartitions(partitions)) {
+      const isWanted = circle.some(({ topics }) => topics.includes(candidate.topic));
       if (!isWanted) continue;
-      while (!circle[next % circle.length]!.topics.includes(place.topic)) next++;
-      assignment.get(circle[next % circle.length]!.memberId)?.push(place);
+      while (!circle[next % circle.length]!.topics.includes(candidate.topic)) next++;
+      assignment.get(circle[next % circle.length]!.memberId)?.push(candidate);
       next++;
     }
     return assignment;

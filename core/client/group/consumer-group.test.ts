@@ -78,7 +78,7 @@ const numbers = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => String(from + index));
 
 describe('rebalances', () => {
-  test('[GROUP-5] one, two, three consumers share; who stays gets what others leave', async () => {
+  test('[GROUP-5] one, two, three consumers share; the last gets what others leave', async () => {
     await using log = await open();
     const workers = [work(log)];
     await expectShares(workers, [4]);
@@ -120,7 +120,7 @@ describe('rebalances', () => {
     await workers[1]!.consumer.close();
   });
 
-  test('[GROUP-7] one that is silent for its session timeout loses its partitions', async () => {
+  test('[GROUP-7] a member silent for its session timeout loses its partitions', async () => {
     await using log = await open();
     const api = tap(log.api, { heartbeat: () => Promise.resolve() }); // nobody hears of it
     const silent = new Worker(
@@ -136,7 +136,7 @@ describe('rebalances', () => {
     await silent.consumer.close();
   });
 
-  test('[GROUP-7] one that asks for nothing for maxPollIntervalMs leaves by itself', async () => {
+  test('[GROUP-7] a member that does not poll for maxPollIntervalMs leaves', async () => {
     await using log = await open();
     const idle = work(log, { maxPollIntervalMs: 100 });
     await expectShares([idle], [4]);
@@ -162,7 +162,7 @@ describe('rebalances', () => {
     expect((await log.admin().describeGroup('g')).members).toHaveLength(1);
   });
 
-  test('[GROUP-8] who lost its seat begins again where the group stands', async () => {
+  test('[GROUP-8] a member that lost its seat begins at the committed offset', async () => {
     await using log = await open();
     await send(log, numbers(0, 40));
     const options = { enableAutoCommit: false, maxPollIntervalMs: 60 };
@@ -179,7 +179,7 @@ describe('rebalances', () => {
       .toBe(40);
   });
 
-  test('[GROUP-8] a partition that stays goes on where it is, without a commit', async () => {
+  test('[GROUP-8] a partition that a member keeps goes on, without a commit', async () => {
     await using log = await open();
     await send(log, numbers(0, 40));
     const first = work(log, { enableAutoCommit: false });

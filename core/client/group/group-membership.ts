@@ -45,10 +45,10 @@ export interface Seat {
 
 /** Errors of a member that has to join again as a new one. */
 const LOST: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION']);
-/** Errors that a member who leaves need not care about. */
+/** Errors that do not matter to a member that leaves. */
 const GONE: ReadonlySet<string> = new Set([...LOST, 'FENCED_INSTANCE_ID']);
 
-/** Who the coordinator takes the member for. */
+/** The member as the coordinator knows it. */
 interface MemberId {
   /** Empty until the coordinator gives it one. */
   readonly memberId: string;
@@ -118,7 +118,7 @@ export class GroupMembership {
     this.isCooperative = options.assignors.every((assignor) => assignor.isCooperative === true);
   }
 
-  /** Who commits: the member of this generation. */
+  /** The member of this generation, which commits. */
   get member(): GroupMember {
     return this.#memberOf('memberId' in this.#state ? this.#state : NOBODY);
   }
@@ -354,8 +354,8 @@ export class GroupMembership {
   }
 
   /**
-   * How many partitions of each topic the members have. While a leader was away topics may have got
-   * more, or members who had some may have been about to give them up.
+   * How many partitions of each topic the members have. While a leader was away, topics may have
+   * grown, or members may have been about to give partitions up.
    */
   async #countDivided(): Promise<Map<string, number>> {
     const { api, groupId } = this.#options;
@@ -391,7 +391,7 @@ export class GroupMembership {
         return;
       }
       await api.heartbeat(this.#memberOf(seated));
-      // The leader joins again, and with it all others, to divide what topics have got.
+      // The leader joins again, and so all others do, to divide partitions that were added.
       const hasChanged = (await seated.divided?.hasChanged()) === true;
       if (this.#state !== seated) return;
       if (hasChanged) seated.mustRejoin = true;

@@ -9,7 +9,7 @@ import { partitionKey } from '../../protocol/topic-partition.ts';
 import { checkOptions, flag, type OptionChecks } from '../../options.ts';
 import { throwFirst } from '../../protocol/answer-errors.ts';
 
-/** Where a group stands in a partition. */
+/** What a group has committed in a partition. */
 export interface GroupOffset extends TopicPartition {
   /** The next offset that the group will read. */
   readonly offset: number;
@@ -45,7 +45,7 @@ export interface AlterGroupOffsets {
   readonly to: OffsetTarget;
   /** Whole topics, or single partitions. Default: all that the group has committed. */
   readonly of?: readonly (string | TopicPartition)[];
-  /** Only says what would be done. */
+  /** Only returns what would be done. */
   readonly dryRun?: boolean;
 }
 
@@ -83,7 +83,7 @@ export async function listGroupOffsets(api: BrokerApi, groupId: string): Promise
   });
 }
 
-/** Says where a group without members goes on; with `dryRun` only what that would be. */
+/** Moves the offsets of a group without members; with `dryRun` only computes the moves. */
 export async function alterGroupOffsets(
   api: BrokerApi,
   groupId: string,
@@ -97,13 +97,13 @@ export async function alterGroupOffsets(
   const from = new Map(
     committed.map(({ topic, partition, offset }) => [partitionKey(topic, partition), offset]),
   );
-  const places = request.of === undefined ? committed : await placesOf(api, request.of);
-  const wanted = await targets(api, places, { to: request.to, nowMs, from });
+  const partitions = request.of === undefined ? committed : await partitionsOf(api, request.of);
+  const wanted = await targets(api, partitions, { to: request.to, nowMs, from });
   const [starts, ends] = await Promise.all([
-    listed(api, places, 'earliest'),
-    listed(api, places, 'latest'),
+    listed(api, partitions, 'earliest'),
+    listed(api, partitions, 'latest'),
   ]);
-  const plan = places.map(({ topic, partition }): AlteredOffset => {
+  const plan = partitions.map(({ topic, partition }): AlteredOffset => {
     const key = partitionKey(topic, partition);
     const [start, end] = [starts.get(key) ?? 0, ends.get(key) ?? 0];
     const target = wanted.get(key) ?? end; // nothing is stamped so late: behind all there is
@@ -140,36 +140,36 @@ async function commit(
   try {
     throwFirst((await api.offsetCommit({ ...outside, offsets })).results);
   } catch (cause) {
-    // Somebody joined meanwhile.
+    // A member joined meanwhile.
     if (LogError.is(cause, 'UNKNOWN_MEMBER_ID')) throw notInactive(groupId, 'Stable');
     throw cause;
   }
 }
 
 /** The partitions of topics and single partitions, each once. */
-async function placesOf(
+async function partitionsOf(
   api: BrokerApi,
   of: readonly (string | TopicPartition)[],
 ): Promise<TopicPartition[]> {
   const topics = [...new Set(of.filter((each) => typeof each === 'string'))];
   const described = topics.length === 0 ? [] : (await api.metadata({ topics })).topics;
   throwFirst(described);
-  const places = new Map<string, TopicPartition>();
+  const found = new Map<string, TopicPartition>();
   for (const { topic, partitions } of described) {
     for (let partition = 0; partition < partitions; partition++) {
-      places.set(partitionKey(topic, partition), { topic, partition });
+      found.set(partitionKey(topic, partition), { topic, partition });
     }
   }
   for (const each of of) {
-    if (typeof each !== 'string') places.set(partitionKey(each.topic, each.partition), each);
+    if (typeof each !== 'string') found.set(partitionKey(each.topic, each.partition), each);
   }
-  return [...places.values()];
+  return [...found.values()];
 }
 
 /** Where the target lies in each partition, in the log or not; missing where no record is there. */
 async function targets(
   api: BrokerApi,
-  places: readonly TopicPartition[],
+  partitions: readonly TopicPartition[],
   request: {
     readonly to: OffsetTarget;
     readonly nowMs: number;
@@ -177,13 +177,13 @@ async function targets(
   },
 ): Promise<Map<string, number>> {
   const { to, nowMs, from } = request;
-  if (to === 'earliest' || to === 'latest') return listed(api, places, to);
-  if (to !== 'current' && 'timestampMs' in to) return listed(api, places, to);
+  if (to === 'earliest' || to === 'latest') return listed(api, partitions, to);
+  if (to !== 'current' && 'timestampMs' in to) return listed(api, partitions, to);
   if (to !== 'current' && 'durationMs' in to) {
-    return listed(api, places, { timestampMs: nowMs - to.durationMs });
+    return listed(api, partitions, { timestampMs: nowMs - to.durationMs });
   }
   const wanted = new Map<string, number>();
-  for (const { topic, partition } of places) {
+  for (const { topic, partition } of partitions) {
     const key = partitionKey(topic, partition);
     if (to !== 'current' && 'offset' in to) {
       wanted.set(key, to.offset);
@@ -201,11 +201,12 @@ async function targets(
 /** What the partitions have at a spec, by partition key; missing where no record answers it. */
 async function listed(
   api: BrokerApi,
-  places: readonly TopicPartition[],
+  partitions: readonly TopicPartition[],
   spec: OffsetSpec,
 ): Promise<Map<string, number>> {
-  const partitions = places.map(({ topic, partition }) => ({ topic, partition, spec }));
-  const answer = await api.listOffsets({ isolationLevel: 'read_uncommitted', partitions });
+  const wanted = partitions.map(({ topic, partition }) => ({ topic, partition, spec }));
+  const isolationLevel = 'read_uncommitted';
+  const answer = await api.listOffsets({ isolationLevel, partitions: wanted });
   throwFirst(answer.partitions);
   const found = answer.partitions.filter(({ offset }) => offset >= 0);
   return new Map(

@@ -23,13 +23,13 @@ export interface OffsetCommitterOptions {
   readonly clock: Clock;
   readonly isAutomatic: boolean;
   readonly intervalMs: number;
-  /** Who commits. @throws LogError when nobody may. */
+  /** The member that commits. @throws LogError when it may not. */
   readonly member: () => GroupMember;
   /** Where the consumer stands. */
   readonly positions: () => readonly Position[];
 }
 
-/** Errors that say that another member may have the partitions. */
+/** Errors after which another member may have the partitions. */
 const SEAT_LOST: ReadonlySet<string> = new Set([
   'FENCED_INSTANCE_ID',
   'ILLEGAL_GENERATION',
@@ -44,16 +44,16 @@ interface NextRequest {
 }
 
 /**
- * Commits the positions of a consumer for its group: when told to, and now and then by itself. One
- * request at a time, in the order of the calls; what comes while one is under way goes with the
- * next, the later offset of a partition instead of the earlier one.
+ * Commits the positions of a consumer for its group: on demand, and automatically now and then. One
+ * request at a time, in the order of the calls. Calls during a request go with the next one, where
+ * a later offset of a partition replaces an earlier one.
  */
 export class OffsetCommitter {
   readonly #options: OffsetCommitterOptions;
   readonly #requests = new Exclusive();
   #next: NextRequest | undefined;
   #lastMs: number;
-  /** What was committed last of a position: an idle consumer has nothing to commit. */
+  /** The last committed offset of each position: an idle consumer has nothing to commit. */
   readonly #committed = new WeakMap<Position, number>();
 
   constructor(options: OffsetCommitterOptions) {
@@ -82,15 +82,15 @@ export class OffsetCommitter {
     this.#lastMs = clock.monotonicMs();
   }
 
-  /** Commits automatically when it is time to. */
+  /** Commits automatically if the interval is over. */
   async commitIfDue(): Promise<void> {
     const { clock, intervalMs } = this.#options;
     if (clock.monotonicMs() - this.#lastMs >= intervalMs) await this.commitAutomatically();
   }
 
   /**
-   * Commits what has moved. False when the group did not take it: it is about to hand out seats, or
-   * the seat is lost, and whoever has the partitions then reads them again.
+   * Commits the positions that have moved. Returns false if the group refused: it is about to hand
+   * out seats, or the seat is lost, and the next owner of the partitions reads them again.
    */
   async commitAutomatically(): Promise<boolean> {
     const { isAutomatic, positions, clock } = this.#options;

@@ -164,7 +164,7 @@ describe('callbacks', () => {
     await closeAll([first, second]);
   });
 
-  test('[GROUP-19] onAssigned may say where to begin, with nothing committed too', async () => {
+  test('[GROUP-19] onAssigned may seek, even with nothing committed', async () => {
     await using log = await open();
     await send(log, 5);
     const worker: Worker = new Worker(
@@ -315,7 +315,7 @@ describe('waiting', () => {
     expect(second.assignment).toHaveLength(4);
   });
 
-  test('[GROUP-17] who joins twice before it gets a seat keeps what it has', async () => {
+  test('[GROUP-17] a member that joins twice before it has a seat keeps what it has', async () => {
     await using log = await open();
     await send(log, 2);
     let refusals = 0;
@@ -357,7 +357,7 @@ describe('waiting', () => {
 });
 
 describe('leaving', () => {
-  test('[CONSUMER-16] who unsubscribes while it joins takes no seat, then or later', async () => {
+  test('[CONSUMER-16] a consumer that unsubscribes while joining takes no seat', async () => {
     await using log = await open();
     const first = new Worker(log);
     await expect.poll(() => first.partitions.length).toBe(4);
@@ -376,7 +376,7 @@ describe('leaving', () => {
     await first.close();
   });
 
-  test('[GROUP-9] who is closed in the middle of a callback takes no seat', async () => {
+  test('[GROUP-9] a consumer closed in the middle of a callback takes no seat', async () => {
     await using log = await open();
     let closing: Promise<void> | undefined;
     const callbacks = {
@@ -423,7 +423,7 @@ test('[CONSUMER-16] another subscription counts at once, also while a member joi
 });
 
 describe('seats that are lost', () => {
-  test('[GROUP-20] after maxPollIntervalMs: onLost, no commit, and begun anew', async () => {
+  test('[GROUP-20] after maxPollIntervalMs: onLost, no commit, and a new start', async () => {
     const warnings: string[] = [];
     const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
     await using log = await openLog(temporaryDirectory(), { logger });
@@ -446,7 +446,7 @@ describe('seats that are lost', () => {
     await worker.close();
   });
 
-  test('[GROUP-20] thrown out by its session: the others go on, it begins anew', async () => {
+  test('[GROUP-20] after a session timeout the others go on, and it starts again', async () => {
     await using log = await open();
     let isSilent = false;
     const api = tap(log.api, {

@@ -19,7 +19,7 @@ import type { OffsetCommitter } from './offset-committer.ts';
 export interface RebalanceCallbacks {
   /**
    * These are about to go to another member: the last chance to commit them. With an eager assignor
-   * all that the member has, before each rebalance: what comes back begins anew at the committed
+   * all that the member has, before each rebalance: what comes back begins again at the committed
    * offset.
    */
   readonly onRevoked?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
@@ -72,10 +72,10 @@ export interface RebalanceWait {
   readonly checkRunning: () => void;
 }
 
-/** How long closing may wait for its last commit: a leader that hands out seats needs far less. */
+/** The longest wait of `leave` for its last commit: a leader hands out seats much faster. */
 const LAST_COMMIT_WAIT_MS = 1000;
 
-/** A joining under way, or settled and not looked at. */
+/** A join that is under way, or whose result was not used yet. */
 interface Joining {
   seat?: Seat;
   error?: Error;
@@ -93,13 +93,13 @@ export class Rebalancer {
   /** True from a new subscription until what it lacks is given up. */
   #isResubscribed = false;
   #joining: Joining | undefined;
-  /** What to tell of the newest seat, once all its partitions are placed. */
-  #news: Rebalance | undefined;
+  /** The newest seat, until all its partitions have positions and it is announced. */
+  #unannounced: Rebalance | undefined;
   /** What was given up or lost since the last seat. */
-  #gone: { revoked: TopicPartition[]; lost: TopicPartition[] } = { revoked: [], lost: [] };
+  #givenUp: { revoked: TopicPartition[]; lost: TopicPartition[] } = { revoked: [], lost: [] };
   /** The first failure of a callback, for the caller. */
   #failure: LogError | undefined;
-  #isTelling = false;
+  #isCallingBack = false;
 
   constructor(options: RebalancerOptions) {
     this.#options = options;
@@ -109,16 +109,16 @@ export class Rebalancer {
     return this.#rebalances.asObservable();
   }
 
-  /** Says that there is a subscription, or another one. */
+  /** There is a subscription, or another one. */
   resubscribe(callbacks: RebalanceCallbacks | undefined): void {
     this.#callbacks = callbacks;
     this.#isResubscribed = true;
     this.#options.membership.resubscribe();
   }
 
-  /** Says that other topics match; partitions of those that do not any more are gone. */
-  async changeTopics(gone: readonly TopicPartition[]): Promise<void> {
-    await this.#lose(gone);
+  /** Other topics match: takes the partitions of those that no longer do as lost. */
+  async changeTopics(deleted: readonly TopicPartition[]): Promise<void> {
+    await this.#lose(deleted);
     this.#options.membership.resubscribe();
   }
 
@@ -152,11 +152,11 @@ export class Rebalancer {
     return seat !== undefined || membership.isCooperative;
   }
 
-  /** Tells of the newest seat; all its partitions are placed. */
+  /** Announces the newest seat, now that all its partitions have positions. */
   announce(): void {
-    const news = this.#news;
-    this.#news = undefined;
-    if (news !== undefined) this.#rebalances.next(news);
+    const rebalance = this.#unannounced;
+    this.#unannounced = undefined;
+    if (rebalance !== undefined) this.#rebalances.next(rebalance);
   }
 
   /** Gives up all partitions and the seat. */
@@ -172,25 +172,25 @@ export class Rebalancer {
         await committer.commitAutomatically();
       }
     } finally {
-      if (!this.#isTelling) await this.#revoke(partitions.owned);
+      if (!this.#isCallingBack) await this.#revoke(partitions.owned);
       this.#joining = undefined;
       await membership.leave();
     }
     this.#throwFailure();
   }
 
-  /** Nothing more will be told. */
+  /** Nothing more will be announced. */
   complete(): void {
     this.#rebalances.complete();
   }
 
-  /** The seat went while nobody looked: too long without a poll, or without a heartbeat. */
+  /** Handles a seat that was lost meanwhile: no poll or no heartbeat for too long. */
   async #noticeLoss(): Promise<void> {
     const { membership, partitions, groupId, logger } = this.#options;
     const reason = membership.takeLoss();
     if (reason === undefined) return;
     logger.warn(`a consumer has lost its seat in group ${groupId}: ${reason}`);
-    this.#joining = undefined; // a seat that was not looked at is lost as well
+    this.#joining = undefined; // a seat that was not taken yet is lost as well
     await this.#lose(partitions.owned);
   }
 
@@ -206,7 +206,7 @@ export class Rebalancer {
     const { membership, partitions, committer, interruption } = this.#options;
     await committer.commitAutomatically();
     const topics = await this.#options.topics();
-    // Without callbacks nobody was told, and what comes back may go on where it is.
+    // Without callbacks nothing was revoked, and what comes back may go on where it is.
     const isGivenUp = !membership.isCooperative && this.#callbacks !== undefined;
     if (isGivenUp) await this.#revoke(partitions.owned);
     const joining: Joining = {};
@@ -237,58 +237,58 @@ export class Rebalancer {
 
   async #take({ generation, partitions: taken, isContinuous }: Seat): Promise<void> {
     const { membership, partitions, committer, isSubscribed } = this.#options;
-    const seat = taken.filter(({ topic }) => isSubscribed(topic)); // joined for more, maybe
+    const seat = taken.filter(({ topic }) => isSubscribed(topic)); // fewer by now, perhaps
     if (!isContinuous) await this.#lose(partitions.owned);
-    const ending = partitions.owned.filter((place) => !includes(seat, place));
+    const ending = partitions.owned.filter((each) => !includes(seat, each));
     if (ending.length > 0) {
-      // Nobody has them before this member has joined once more.
+      // No other member has them before this one has joined again.
       if (membership.isCooperative) {
         await committer.commitAutomatically();
         membership.requireRejoin();
       }
       await this.#revoke(ending);
     }
-    const assigned = seat.filter((place) => !partitions.has(place));
+    const assigned = seat.filter((each) => !partitions.has(each));
     partitions.add(assigned);
-    this.#joining = undefined; // all that can fail so far is done again by the next poll
-    this.#news = { generation, partitions: seat, assigned, ...this.#gone };
-    this.#gone = { revoked: [], lost: [] };
-    const failure = await partitions.place().catch(asLogError);
-    await this.#tell('onAssigned', this.#callbacks?.onAssigned, assigned);
+    this.#joining = undefined; // if anything above fails, the next poll repeats it
+    this.#unannounced = { generation, partitions: seat, assigned, ...this.#givenUp };
+    this.#givenUp = { revoked: [], lost: [] };
+    const failure = await partitions.findPositions().catch(asLogError);
+    await this.#callBack('onAssigned', this.#callbacks?.onAssigned, assigned);
     // A seek in the callback may have said where to begin.
-    if (failure !== undefined && !partitions.isPlaced) throw failure;
+    if (failure !== undefined && !partitions.hasAllPositions) throw failure;
   }
 
-  async #revoke(places: readonly TopicPartition[]): Promise<void> {
-    if (places.length === 0) return;
-    await this.#tell('onRevoked', this.#callbacks?.onRevoked, places);
-    this.#gone.revoked.push(...places);
-    this.#options.partitions.drop(places);
+  async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+    if (partitions.length === 0) return;
+    await this.#callBack('onRevoked', this.#callbacks?.onRevoked, partitions);
+    this.#givenUp.revoked.push(...partitions);
+    this.#options.partitions.drop(partitions);
   }
 
-  async #lose(places: readonly TopicPartition[]): Promise<void> {
-    if (places.length === 0) return;
+  async #lose(partitions: readonly TopicPartition[]): Promise<void> {
+    if (partitions.length === 0) return;
     const { onLost, onRevoked } = this.#callbacks ?? {};
-    await this.#tell('onLost', onLost ?? onRevoked, places);
-    this.#gone.lost.push(...places);
-    this.#options.partitions.drop(places);
+    await this.#callBack('onLost', onLost ?? onRevoked, partitions);
+    this.#givenUp.lost.push(...partitions);
+    this.#options.partitions.drop(partitions);
   }
 
-  async #tell(
+  async #callBack(
     name: keyof RebalanceCallbacks,
     call: RebalanceCallbacks['onRevoked'],
-    places: readonly TopicPartition[],
+    partitions: readonly TopicPartition[],
   ): Promise<void> {
-    this.#isTelling = true;
+    this.#isCallingBack = true;
     try {
-      await call?.(places);
+      await call?.(partitions);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const message = `${name} failed: ${reason}; the rebalance has gone on, and the seat is kept`;
       const details = { callback: name };
       this.#failure ??= new LogError('REBALANCE_CALLBACK_FAILED', message, details, { cause });
     } finally {
-      this.#isTelling = false;
+      this.#isCallingBack = false;
     }
   }
 
@@ -299,8 +299,8 @@ export class Rebalancer {
   }
 }
 
-function includes(places: readonly TopicPartition[], place: TopicPartition): boolean {
-  return places.some((each) => each.partition === place.partition && each.topic === place.topic);
+function includes(all: readonly TopicPartition[], { topic, partition }: TopicPartition): boolean {
+  return all.some((each) => each.partition === partition && each.topic === topic);
 }
 
 function ignore(): void {

@@ -79,7 +79,7 @@ test('[GROUP-22] static members have their seats after the process was killed', 
   await comeBack(await open(killed), before);
 });
 
-test('[GROUP-22] who does not come back within its session is gone for good', async () => {
+test('[GROUP-22] a member that does not come back within its session is gone', async () => {
   const fileSystem = new MemoryFileSystem();
   const log = await open(fileSystem);
   await log.admin().ensureTopic(spread);
@@ -95,7 +95,7 @@ test('[GROUP-22] who does not come back within its session is gone for good', as
   expect(await describeGroup(last)).toEqual({ state: 'Empty', members: [] });
 });
 
-test('[GROUP-22] others are gone with their process; a static one gets their share', async () => {
+test('[GROUP-22] dynamic members go with their process; a static one takes over', async () => {
   const fileSystem = new MemoryFileSystem();
   const log = await open(fileSystem);
   await log.admin().ensureTopic(spread);
@@ -111,7 +111,7 @@ test('[GROUP-22] others are gone with their process; a static one gets their sha
   expect(generationOf(x)).toBe(generation! + 1);
 });
 
-test('[GROUP-22] a leader that comes back sees what its topics have got meanwhile', async () => {
+test('[GROUP-22] a leader that comes back divides partitions added meanwhile', async () => {
   const fileSystem = new MemoryFileSystem();
   const before = await pair(fileSystem);
   await before.log.close();

@@ -116,7 +116,7 @@ describe.each([stickyAssignor, cooperativeStickyAssignor])('$name', (assignor: A
     fc.assert(property, { seed: SEED, numRuns: 300 });
   });
 
-  test('[GROUP-16] of two that claim a partition the later generation has it', () => {
+  test('[GROUP-16] of two claims to a partition the later generation wins', () => {
     const of = new Map([['t', 2]]);
     const all = new Map([
       ['a', [0, 1].map((partition) => ({ topic: 't', partition }))],
@@ -129,7 +129,7 @@ describe.each([stickyAssignor, cooperativeStickyAssignor])('$name', (assignor: A
   });
 });
 
-test('[GROUP-14] what sticky members tell is the bytes of Kafka’s StickyAssignor', () => {
+test('[GROUP-14] sticky members send the bytes of Kafka’s StickyAssignor', () => {
   const partitions = [
     { topic: 'a', partition: 1 },
     { topic: 'a', partition: 2 },

@@ -64,16 +64,16 @@ function divide(
   }
   const owners = ownersOf(members);
   const free: TopicPartition[] = [];
-  for (const place of allPartitions(counts)) {
-    const owner = shares.get(owners.get(partitionKey(place.topic, place.partition)) ?? '');
-    if (owner !== undefined && wanting.get(place.topic)?.includes(owner) === true) {
-      owner.partitions.push(place);
-    } else free.push(place);
+  for (const each of allPartitions(counts)) {
+    const owner = shares.get(owners.get(partitionKey(each.topic, each.partition)) ?? '');
+    if (owner !== undefined && wanting.get(each.topic)?.includes(owner) === true) {
+      owner.partitions.push(each);
+    } else free.push(each);
   }
   // Those that few want first, while there is a choice.
   const choice = ({ topic }: TopicPartition): number => wanting.get(topic)?.length ?? 0;
-  for (const place of free.sort((a, b) => choice(a) - choice(b))) {
-    leastLoaded(wanting.get(place.topic) ?? [])?.partitions.push(place);
+  for (const each of free.sort((a, b) => choice(a) - choice(b))) {
+    leastLoaded(wanting.get(each.topic) ?? [])?.partitions.push(each);
   }
   while (moveOne([...shares.values()], wanting));
   return assignment;

@@ -12,14 +12,14 @@ import { splitBatch } from './split-batch.ts';
 import type { Unanswered } from './send-buffer.ts';
 
 /**
- * How many batches of a partition a request takes at most: the partition remembers 512 of a
- * producer that are not durable (`ProducerStates`), and five requests may have to be sent again.
+ * The most batches of a partition in one request: a partition remembers 512 batches of a producer
+ * that are not durable (`ProducerStates`), and five requests may have to be sent again.
  */
 const REQUEST_BATCHES = 100;
 
-/** Who waits for one record: made only for `send`, which promises something for it. */
+/** Settles the promise for one record; only `send` makes them. */
 export interface DeliveryWaiter {
-  /** Its place in the batch. */
+  /** The index of the record in the batch. */
   readonly index: number;
   readonly resolve: (offset: number) => void;
   readonly reject: (error: LogError) => void;
@@ -33,7 +33,7 @@ export class OpenBatch implements Unanswered {
   createdMs = 0;
   epoch: Unanswered['epoch'];
   waiters: DeliveryWaiter[] | undefined;
-  /** Who last asked to be told of this batch: saves asking twice. */
+  /** The last caller of `awaitNewest` that wants one answer a batch, so that it asks once. */
   watcher: unknown;
 
   constructor(queue: PartitionQueue, capacityBytes: number) {
@@ -41,14 +41,14 @@ export class OpenBatch implements Unanswered {
     this.writer = new BatchWriter(capacityBytes);
   }
 
-  /** Asks to be told what becomes of the record that was added last. */
+  /** Calls one of the two, once, with the outcome of the record that was added last. */
   awaitNewest(resolve: DeliveryWaiter['resolve'], reject: DeliveryWaiter['reject']): void {
     this.waiters ??= [];
     this.waiters.push({ index: this.writer.recordCount - 1, resolve, reject });
   }
 }
 
-/** A batch as it is sent. Its place in the sequence may change until the broker has it. */
+/** A batch as it is sent. Its sequence may change until the broker has it. */
 export interface SentBatch extends Unanswered {
   readonly queue: PartitionQueue;
   readonly bytes: Buffer;
@@ -63,7 +63,7 @@ export interface SentBatch extends Unanswered {
   readonly ordinal: number;
   /** How often it was sent, alone or as part of a batch that was split. */
   attempts: number;
-  /** Set when one before it turns out not to be in the log: so far it was sent in vain. */
+  /** Set when an earlier batch turns out not to be in the log: this one was sent in vain. */
   isBehindGap: boolean;
 }
 
@@ -111,7 +111,7 @@ export class PartitionQueue implements TopicPartition {
     return this.inFlight.length > 0 ? 0 : 1;
   }
 
-  /** Moves the open batch behind the full ones. One without records stays: it has its memory. */
+  /** Moves the open batch behind the full ones. An empty one stays: its memory is taken already. */
   seal(): void {
     if (this.open === undefined || this.open.writer.recordCount === 0) return;
     this.full.push(this.open);
@@ -169,7 +169,7 @@ export class PartitionQueue implements TopicPartition {
     this.inFlight.splice(index, 1);
   }
 
-  /** Puts a batch in its old place to be sent again. */
+  /** Queues a batch to be sent again, in its old order. */
   retry(batch: SentBatch): void {
     for (const each of this.inFlight) each.isBehindGap ||= each.ordinal > batch.ordinal;
     const follower = this.retries.findIndex(({ ordinal }) => ordinal > batch.ordinal);
@@ -177,12 +177,12 @@ export class PartitionQueue implements TopicPartition {
   }
 
   /**
-   * Puts the halves of a batch in its place, to be sent instead of it.
+   * Queues the two halves of a batch, to be sent instead of it.
    *
    * @throws LogError UNSUPPORTED_COMPRESSION_TYPE, CORRUPT_MESSAGE: nothing changed.
    */
   split(batch: SentBatch, level: number | undefined): readonly [SentBatch, SentBatch] {
-    const [first, second] = splitBatch(batch.bytes, { place: this, level });
+    const [first, second] = splitBatch(batch.bytes, { from: this, level });
     const { recordCount, waiters, bufferBytes, ordinal } = batch;
     const count = Math.ceil(recordCount / 2);
     const halfBytes = Math.ceil(bufferBytes / 2);
@@ -216,7 +216,7 @@ export class PartitionQueue implements TopicPartition {
     return this.retries.some(isEarlier) || this.inFlight.some(isEarlier);
   }
 
-  /** Starts the sequence anew for another identity: nothing may be in flight. */
+  /** Restarts the sequence at 0 for another identity: nothing may be in flight. */
   resequence(identity: ProducerIdentity | undefined): void {
     assert(this.inFlight.length === 0, 'sequences change while nothing is in flight');
     this.nextSequence = 0;
@@ -245,7 +245,7 @@ export class PartitionQueues {
   }
 }
 
-/** How batches are closed. */
+/** What batches are closed with. */
 export interface SealOptions {
   readonly codec: Codec;
   readonly level: number | undefined;
@@ -255,8 +255,8 @@ export interface SealOptions {
 }
 
 /**
- * What brings batches to the broker. A commit makes its data durable itself, so batches inside of a
- * transaction wait for no sync.
+ * The request that takes batches to the broker. A commit makes its data durable itself, so batches
+ * of a transaction wait for no sync.
  */
 export function produceRequest(
   sent: readonly SentBatch[],

@@ -75,7 +75,7 @@ test('[RECORD-10] [RECORD-19] levels of a producer and of a topic', async () => 
   expect(() => log.producer({ compressionZstdLevel: 23 })).toThrow('an integer, -131072 to 22');
 });
 
-test('[RECORD-17] [RECORD-18] [RECORD-19] what cannot be packed anew is refused', async () => {
+test('[RECORD-17] [RECORD-18] [RECORD-19] what cannot be recompressed is refused', async () => {
   await using log = await open();
   const config = { 'compression.type': 'zstd', 'max.message.bytes': '1000' };
   await log.admin().createTopic('strict', { partitions: 1, config });

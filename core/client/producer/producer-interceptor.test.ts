@@ -57,7 +57,7 @@ describe('interceptors', () => {
     expect(heard).toEqual(values.flatMap((_, at) => [`! 0:${at} ok`, `? 0:${at} ok`]));
   });
 
-  test('[PRODUCER-15] are told of each failure once, before the sender', async () => {
+  test('[PRODUCER-15] see each failure once, before the sender', async () => {
     const { log: opened } = await open();
     await using log = opened;
     const heard: string[] = [];
@@ -78,7 +78,7 @@ describe('interceptors', () => {
     ]);
   });
 
-  test('[PRODUCER-15] one that throws is logged, and hinders nobody', async () => {
+  test('[PRODUCER-15] one that throws is logged, and changes nothing', async () => {
     const { log: opened, said } = await open();
     await using log = opened;
     const heard: string[] = [];

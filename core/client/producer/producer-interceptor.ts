@@ -3,9 +3,9 @@ import type { ProducerRecord, RecordMetadata } from './producer-record.ts';
 import type { Topic } from '../topic.ts';
 
 /**
- * Is shown each record before it is serialised, and told what became of it (Kafka:
- * `ProducerInterceptor`). Both are called in the middle of sending, so they are to be quick. What
- * one of them throws is logged, and changes nothing else.
+ * Sees each record before it is serialised, and what became of it (Kafka: `ProducerInterceptor`).
+ * Both methods run in the middle of sending, so they must be quick. What one of them throws is
+ * logged, and changes nothing else.
  */
 export interface ProducerInterceptor {
   /** Returns the record to send: the one it got, or another one for the same topic. */
@@ -14,7 +14,7 @@ export interface ProducerInterceptor {
     record: ProducerRecord<unknown, unknown>,
   ): ProducerRecord<unknown, unknown>;
   /**
-   * Called once for each record that `onSend` was shown, before its sender hears of it: with null
+   * Called once for each record that `onSend` saw, before its sender gets the answer: with null
    * when it is acknowledged, else with the error. Partition and offset are -1 where there is none.
    */
   onAcknowledgement?(metadata: RecordMetadata, error: Error | null): void;
@@ -30,7 +30,7 @@ export class Interceptors {
     this.#logger = logger;
   }
 
-  /** The record as the last one leaves it; one that throws is passed over. */
+  /** The record as the last interceptor returns it; one that throws is skipped. */
   onSend<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): ProducerRecord<K, V> {
     let current = record as ProducerRecord<unknown, unknown>;
     for (const interceptor of this.#interceptors) {

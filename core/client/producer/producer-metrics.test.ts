@@ -62,7 +62,7 @@ test('[PRODUCER-18] metrics: what was sent, how large, and how long it took', as
   expect(metrics.compressionRateAvg).toBeLessThan(0.5);
 });
 
-test('[PRODUCER-18] metrics: what is sent again is counted as that', async () => {
+test('[PRODUCER-18] metrics count records that are sent again as retries', async () => {
   let isFull = false;
   const fileSystem = new FaultyFileSystem(({ name, path }) =>
     isFull && name === 'write' && path.includes('/letters-') ? errno('ENOSPC') : undefined,

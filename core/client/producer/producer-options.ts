@@ -35,11 +35,11 @@ export interface ProducerOptions extends Partial<CompressionLevels> {
    * `none`.
    */
   readonly compressionType?: Codec;
-  /** How long a record may be tried, `lingerMs` or more; default 2 min. */
+  /** How long a record is tried before it fails, `lingerMs` or more; default 2 min. */
   readonly deliveryTimeoutMs?: number;
   /** Each record lands once and in order, however often it has to be sent. Default true. */
   readonly enableIdempotence?: boolean;
-  /** Are shown every record and what becomes of it, the first one first. Default: none. */
+  /** See every record and what becomes of it, in this order. Default: none. */
   readonly interceptors?: readonly ProducerInterceptor[];
   /**
    * How long a batch that is not full waits for more; default 0. Kafka: 5; here a linger saves no
@@ -53,11 +53,11 @@ export interface ProducerOptions extends Partial<CompressionLevels> {
   /** The largest record, 1 KiB to 64 MiB; default 1 MiB. */
   readonly maxRequestSize?: number;
   /**
-   * How long it takes at most until partitions that a topic has got are written to. Default 10 s.
+   * The longest time until partitions that were added to a topic are written to. Default 10 s.
    * Kafka: 5 min; in the same process a look costs next to nothing.
    */
   readonly metadataMaxAgeMs?: number;
-  /** Where records go that name no partition; default `default`. */
+  /** Chooses the partition of records that name none; default `default`. */
   readonly partitioner?: PartitionStrategy | Partitioner;
   /**
    * How long to wait after a failure that may pass; twice as long after each further one. Default
@@ -141,7 +141,9 @@ export interface ProducerEnvironment {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
-  /** Hears of callbacks and interceptors that throw. Default: warnings and errors to stderr. */
+  /**
+   * Gets a line when a callback or an interceptor throws. Default: warnings and errors to stderr.
+   */
   readonly logger?: Logger;
 }
 
@@ -153,7 +155,7 @@ export function producerSettings(options: ProducerOptions): ProducerSettings {
   return settings;
 }
 
-/** Checks what each option is fine with alone, and not beside another (Kafka: `ProducerConfig`). */
+/** Checks the options that must fit each other (Kafka: `ProducerConfig`). */
 function checkTogether(settings: ProducerSettings, given: ProducerOptions): void {
   const { acks, enableIdempotence, transactionalId, lingerMs, deliveryTimeoutMs } = settings;
   if (deliveryTimeoutMs < lingerMs) {

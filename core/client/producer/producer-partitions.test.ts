@@ -62,7 +62,7 @@ describe('partitioners', () => {
     expect(new Set(keyed).size).toBe(4);
   });
 
-  test('[PRODUCER-8] a full batch ends the turn, and the next record begins another', async () => {
+  test('[PRODUCER-8] a full batch ends a turn; the next record begins another', async () => {
     await using log = await open();
     const sizes: number[] = [];
     const api = tap(log.api, {
@@ -79,7 +79,7 @@ describe('partitioners', () => {
     expect(Math.min(...sizes.toSorted((a, b) => a - b).slice(1))).toBeGreaterThan(450);
   });
 
-  test('[PRODUCER-8] who awaits each record gets to every partition too', async () => {
+  test('[PRODUCER-8] a loop that awaits each record reaches every partition', async () => {
     await using log = await open();
     const options = { batchSize: 512 };
     await using producer = new Producer(log.api, options, { random: seededRandom(3) });

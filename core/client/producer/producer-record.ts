@@ -19,7 +19,7 @@ export interface RecordMetadata extends TopicPartition {
 }
 
 /**
- * Is told what became of a record: null and where it went, or the error and null. Called once,
+ * Called with what became of a record: null and where it went, or the error and null. Once, and
  * never during the call of `send`.
  */
 export type SendCallback = (error: Error | null, metadata: RecordMetadata | null) => void;

@@ -161,8 +161,8 @@ export class ProducerSession {
   }
 
   /**
-   * Takes note that something was lost for good: a batch, or a request of the transaction. The first
-   * failure of a transaction counts.
+   * Takes note that something was lost for good: a batch, or a request of the transaction. The
+   * first failure of a transaction counts.
    */
   fail(error: Error): void {
     const state = this.#state;

@@ -158,7 +158,7 @@ describe('retries', () => {
     await Promise.all([sent, flushed]);
   });
 
-  test('[PRODUCER-3] after deliveryTimeoutMs on a full disk a record fails with DISK_FULL', async () => {
+  test('[PRODUCER-3] a full disk fails a record after deliveryTimeoutMs: DISK_FULL', async () => {
     const { disk, fileSystem } = diskFor('letters');
     await using log = await open({ fileSystem });
     const options = { deliveryTimeoutMs: 100, retryBackoffMs: 5, retryBackoffMaxMs: 20 };
@@ -174,7 +174,7 @@ describe('retries', () => {
     expect(await readValues(log, letters)).toEqual(['a', 'c']);
   });
 
-  test('[PRODUCER-3] so do all that were under way at once, and none of them arrives', async () => {
+  test('[PRODUCER-3] all records under way on a full disk fail, and none arrives', async () => {
     const { disk, fileSystem } = diskFor('letters');
     await using log = await open({ fileSystem });
     const options = { batchSize: 128, deliveryTimeoutMs: 100, retryBackoffMs: 5 };

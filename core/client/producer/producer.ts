@@ -35,15 +35,15 @@ export class Producer implements AsyncDisposable {
   readonly #interceptors: Interceptors | undefined;
   readonly #session: ProducerSession;
   readonly #sender: Sender;
-  /** By topic; made anew when the topic has got partitions. */
+  /** By topic; replaced when the topic gets more partitions. */
   readonly #writers = new Map<string, KnownWriter>();
   /** The last one: if it is open, `close` aborts it. */
   #transaction: Transaction | undefined;
   /** The writers that `send` knows, by the handle of the topic. */
   readonly #ready = new WeakMap<object, ReadyWriter>();
-  /** How many `send` wait for their writer or for room: those that come later wait behind them. */
+  /** How many calls of `send` wait for a writer or for room; later calls wait behind them. */
   #waitingCount = 0;
-  /** The last `send` that waits for room; set while one does. */
+  /** Ends with the last `send` that waits for room; set while one does. */
   #lastTurn: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -88,7 +88,7 @@ export class Producer implements AsyncDisposable {
 
   /**
    * Sends one record. Resolves as `acks` says. With a `callback` there is no promise: it is called
-   * later, once, with what the promise would have been settled with; what it throws is logged.
+   * once, later, with the outcome the promise would have had; what it throws is logged.
    *
    * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS,
    *   INVALID_TIMESTAMP, PARTITION_MISMATCH, INVALID_TOPIC, CLOSED, BUFFER_EXHAUSTED after
@@ -192,8 +192,8 @@ export class Producer implements AsyncDisposable {
   /**
    * The fast way in: a writer for one topic, without an object or a promise a record. The topic is
    * created if there is none. After `write`, call `room` now and then, and `flush` in the end. It
-   * writes to the partitions that there are now; `writer` says anew which, once in
-   * `metadataMaxAgeMs`.
+   * writes to the partitions that exist now; call `writer` again to include those added later,
+   * which it looks up once in `metadataMaxAgeMs`.
    *
    * @throws LogError PARTITION_MISMATCH, INVALID_TOPIC, INVALID_CONFIG, INVALID_OPTION, CLOSED
    */
@@ -235,7 +235,7 @@ export class Producer implements AsyncDisposable {
     return this.#sender.isFull;
   }
 
-  /** Resolves when everything sent before has been answered. Failures go to those who sent. */
+  /** Resolves when everything sent before has been answered. Failures go to its senders. */
   flush(): Promise<void> {
     return this.#sender.flush();
   }
@@ -268,8 +268,8 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * The writer that `send` has used for a handle, unless it has to wait: behind others, for room,
-   * or for a look at the topic's partitions.
+   * The writer that `send` last used for a handle; undefined if the call must wait: behind others,
+   * for room, or for the topic's partitions to be looked up.
    */
   #readyWriter<K, V>(topic: Topic<K, V>): TopicWriter<K, V> | undefined {
     const isUsable = this.#closing === undefined && this.#session.fatal === undefined;
@@ -291,7 +291,7 @@ export class Producer implements AsyncDisposable {
     return { resolve: (metadata) => call(null, metadata), reject: (error) => call(error, null) };
   }
 
-  /** Writes at once where nothing stands in the way. Never throws: failures go to `answer`. */
+  /** Writes at once if it need not wait. Never throws: failures go to `answer`. */
   #begin<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>, answer: Answer): void {
     const writer = this.#readyWriter(topic);
     if (writer === undefined) {
@@ -354,15 +354,15 @@ export class Producer implements AsyncDisposable {
     });
   }
 
-  /** False for a topic that was deleted: it is not made anew, and who writes to it hears of it. */
+  /** False for a topic that was deleted: it is not created again, so its writers get the error. */
   async #hasGrown({ topic: { name }, partitions }: TopicWriter<unknown, unknown>) {
     const [found] = (await this.#api.metadata({ topics: [name] })).topics;
     return found?.error === undefined && found?.partitions !== partitions;
   }
 
   /**
-   * Waits for room behind those that wait already, so that nobody is overtaken. Returns what ends
-   * the turn.
+   * Waits for room behind the calls that wait already, so that records keep their order. Returns
+   * the function that ends this turn.
    *
    * @throws LogError BUFFER_EXHAUSTED after `maxBlockMs`.
    */
@@ -384,7 +384,7 @@ export class Producer implements AsyncDisposable {
       );
       return end;
     } catch (error) {
-      // Who comes next still waits for those before.
+      // The next call still waits for those before this one.
       if (before === undefined) end();
       else void before.then(end);
       throw error;
@@ -418,19 +418,19 @@ export class Producer implements AsyncDisposable {
   }
 }
 
-/** A writer that is made, and when it was last seen to fit. */
+/** A writer, and when the topic last had just its partitions. */
 interface ReadyWriter {
   readonly writer: TopicWriter<unknown, unknown>;
   readonly sinceMs: number;
 }
 
-/** The writer of a topic, and when it was last seen to fit. */
+/** The same while it may still be made. */
 interface KnownWriter {
   readonly writer: Promise<TopicWriter<unknown, unknown>>;
   readonly sinceMs: number;
 }
 
-/** Who waits for a record. */
+/** Settles the promise, or calls the callback, of one `send`. */
 interface Answer {
   readonly resolve: (metadata: RecordMetadata) => void;
   readonly reject: (error: Error) => void;
@@ -454,5 +454,5 @@ function closed(): LogError {
 }
 
 function ignore(): void {
-  // nothing to do: a record that arrived needs no answer, and a turn nobody waits behind no end
+  // Nothing to do: a record that arrived needs no answer, a turn that nobody follows no end.
 }

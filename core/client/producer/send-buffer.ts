@@ -1,4 +1,4 @@
-/** How many batches and sends of one stretch of time are not answered yet. */
+/** Counts the unanswered batches and sends that began between two flushes. */
 interface Epoch {
   count: number;
 }
@@ -10,14 +10,14 @@ export interface Unanswered {
 }
 
 /**
- * After so much a loop gives the others a turn of the event loop, which costs microseconds: the
- * disk writes while the loop goes on, and nobody waits for the whole buffer to fill.
+ * After so much a loop yields a turn of the event loop, which costs microseconds: the disk writes
+ * while the loop goes on, instead of waiting until the whole buffer is full.
  */
 const TURN_BYTES = 512 * 1024;
 
 /**
- * What was handed to a producer and not answered yet: how much memory it takes, and who waits for
- * that to change. A flush waits for what was begun before it, not for what others go on adding:
+ * Tracks what a producer was given and has no answer for yet: how much memory it takes, and the
+ * waiters for that to change. A flush waits for what began before it, not for what is added later:
  * hence the epochs.
  */
 export class SendBuffer {
@@ -54,7 +54,7 @@ export class SendBuffer {
     if (sizeBytes > 0) this.#turnBytes += sizeBytes;
   }
 
-  /** True when a loop that takes memory without waiting is to call `giveTurn`. */
+  /** True when a loop that takes memory without waiting must call `giveTurn`. */
   get wantsTurn(): boolean {
     return this.#turnBytes >= TURN_BYTES;
   }
@@ -70,17 +70,17 @@ export class SendBuffer {
     this.#current.count++;
   }
 
-  /** Says that two take the place of one. */
+  /** A batch was split: two answers are pending instead of one. */
   split({ epoch }: Unanswered): void {
     if (epoch !== undefined) epoch.count++;
   }
 
-  /** Says that it was answered or thrown away. */
+  /** It was answered or thrown away. */
   end({ epoch }: Unanswered): void {
     if (epoch !== undefined) epoch.count--;
   }
 
-  /** Resolves when everything that has begun has ended; asks `hurry` for it again and again. */
+  /** Resolves when everything that has begun has ended; calls `hurry` until then. */
   async flush(hurry: () => void): Promise<void> {
     this.#older = [...this.#older, this.#current].filter(({ count }) => count > 0);
     this.#current = { count: 0 };
@@ -98,7 +98,7 @@ export class SendBuffer {
     });
   }
 
-  /** Wakes who waits for a change. */
+  /** Wakes everyone who waits for a change. */
   changed(): void {
     const waiters = this.#waiters;
     if (waiters.length === 0) return;

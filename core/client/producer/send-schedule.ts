@@ -15,7 +15,7 @@ export interface SendScheduleOptions {
  */
 export class SendSchedule {
   readonly #options: SendScheduleOptions;
-  /** True from the request until `send` says that it begins. */
+  /** True from the request until `begin`. */
   #isDue = false;
   /** Runs while the due send waits for more to come. */
   #linger: Timer | undefined;
@@ -23,9 +23,9 @@ export class SendSchedule {
   #backoff: Timer | undefined;
   /** Failures that may pass, one after the other, since something last succeeded. */
   #failureCount = 0;
-  /** Set while a transaction is being ended: what is added meanwhile is not of it. */
+  /** Set while a transaction ends: what is added meanwhile does not belong to it. */
   #isHeld = false;
-  /** Something asked for a send meanwhile. */
+  /** Set when a send was requested during a backoff or a hold. */
   #wasRequested = false;
 
   constructor(options: SendScheduleOptions) {
@@ -33,8 +33,8 @@ export class SendSchedule {
   }
 
   /**
-   * Sees to it that `send` is called: soon when it `isUrgent`, else after the linger, so that what
-   * is added until then goes along.
+   * Makes sure that `send` is called: soon if `isUrgent`, else after the linger, so that what is
+   * added until then goes along.
    */
   request(isUrgent: boolean): void {
     if (this.#isPaused) {
@@ -57,8 +57,8 @@ export class SendSchedule {
   }
 
   /**
-   * Says that the due send begins: what is added from here on needs another. False when it must not
-   * send anything, because a backoff or a hold began meanwhile; their end sends then.
+   * Begins the due send: what is added from here on needs another. Returns false if it must send
+   * nothing because a backoff or a hold began meanwhile; the end of that sends.
    */
   begin(): boolean {
     this.#isDue = false;
@@ -78,7 +78,7 @@ export class SendSchedule {
     });
   }
 
-  /** Says that something succeeded: the next wait is a short one again. */
+  /** Something succeeded: the next backoff is short again. */
   noteSuccess(): void {
     this.#failureCount = 0;
   }

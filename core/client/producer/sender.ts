@@ -88,7 +88,7 @@ export class Sender {
     return this.#queues.of(topic, partitions);
   }
 
-  /** Says that nothing more is added to the open batch of a partition: it waits for no linger. */
+  /** Closes the open batch of a partition to further records: it no longer lingers. */
   sealBatch(queue: PartitionQueue): void {
     queue.seal();
     if (queue.full.length > 0) this.#requestSend(true);
@@ -104,40 +104,40 @@ export class Sender {
     return batch;
   }
 
-  /** Makes room in an open batch for a record that is larger than the batch size. */
+  /** Enlarges an open batch for a record that is larger than the batch size. */
   enlarge(batch: OpenBatch, capacityBytes: number): void {
     this.#buffer.take(capacityBytes - batch.writer.capacityBytes);
     batch.writer.grow(capacityBytes);
   }
 
-  /** Says that a record was added to `batch`, the open one of its queue. */
+  /** Takes note of a record that was added to `batch`, the open one of its queue. */
   noteRecord(batch: OpenBatch): void {
-    if (batch.writer.recordCount > 1) return; // the first one has said all that follows
+    if (batch.writer.recordCount > 1) return; // the first record did all that follows
     batch.createdMs = this.#options.clock.monotonicMs(); // it may have been empty for long
     this.#buffer.begin(batch);
     this.#ready.add(batch.queue);
     this.#requestSend();
   }
 
-  /** Says that a `send` is under way: a flush waits for it, also before it has its batch. */
+  /** Begins a `send`: a flush waits for it even before it has a batch. */
   enter(): Unanswered {
     const send: Unanswered = { epoch: undefined };
     this.#buffer.begin(send);
     return send;
   }
 
-  /** Says that a `send` has its answer. */
+  /** Ends a `send` that has its answer. */
   leave(send: Unanswered): void {
     this.#buffer.end(send);
     this.#buffer.changed();
   }
 
-  /** True when a loop that adds records without waiting is to call `pause`. */
+  /** True when a loop that adds records without waiting must call `pause`. */
   get wantsPause(): boolean {
     return this.isFull || this.#buffer.wantsTurn;
   }
 
-  /** Lets the disk work and everybody else have a turn; then as `room`. */
+  /** Gives the disk and other work a turn of the event loop; then as `room`. */
   async pause(): Promise<void> {
     await this.#buffer.giveTurn();
     await this.room();
@@ -157,8 +157,8 @@ export class Sender {
   }
 
   /**
-   * Resolves when everything that was added before has been answered; failures went to those who
-   * waited.
+   * Resolves when everything that was added before has been answered; failures went to its
+   * senders.
    */
   async flush(): Promise<void> {
     this.#flushCount++;
@@ -202,8 +202,8 @@ export class Sender {
   }
 
   /**
-   * Throws away what was not sent, and waits for what was: the transaction is to be aborted. What
-   * is added later waits for its end.
+   * Throws away what was not sent and waits for what was, before a transaction is aborted. What is
+   * added later waits for its end.
    */
   async discard(error: LogError): Promise<void> {
     this.#schedule.hold();
@@ -317,7 +317,7 @@ export class Sender {
     await this.#produce(batches);
   }
 
-  /** Never rejects: a failure goes to those who wait for the records. */
+  /** Never rejects: a failure goes to the senders of the records. */
   async #produce(batches: readonly SentBatch[]): Promise<void> {
     if (batches.length === 0) return;
     const { api, acks, clock } = this.#options;
@@ -330,12 +330,12 @@ export class Sender {
     try {
       const { results } = await api.produce(request);
       assert(results.length === batches.length, 'each batch has its answer');
-      for (const [index, batch] of batches.entries()) {
-        const { error, baseOffset } = results[index]!;
+      for (const [batchIndex, batch] of batches.entries()) {
+        const { error, baseOffset } = results[batchIndex]!;
         if (error === undefined) {
           this.#settle(batch);
-          for (const { resolve, index: place } of batch.waiters)
-            resolve(acks === 0 ? -1 : baseOffset + place);
+          for (const { resolve, index } of batch.waiters)
+            resolve(acks === 0 ? -1 : baseOffset + index);
         } else {
           const known = LogError.fromData(error);
           this.#settle(batch, known);
@@ -350,7 +350,7 @@ export class Sender {
     this.#answered(batches, failure);
   }
 
-  /** Goes on after an answer: at once, or after a while where the failure may pass. */
+  /** Sends what is left after an answer: at once, or after a backoff if the failure may pass. */
   #answered(batches: readonly SentBatch[], failure: LogError | undefined): void {
     for (const queue of new Set(batches.map((batch) => batch.queue))) queue.requestCount--;
     this.#buffer.changed();
@@ -374,7 +374,7 @@ export class Sender {
       this.#split(batch);
       return;
     }
-    // What follows a batch that failed is out of order only because of that.
+    // Batches behind a failed one are out of order only because of it.
     const isOutOfOrder = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER';
     const isCollateral = isOutOfOrder && (queue.isOutOfTurn(batch) || this.#session.hasGap);
     const canPass = (error.retriable || isCollateral) && this.#session.fatal === undefined;
@@ -420,7 +420,7 @@ export class Sender {
     if (queue.isEmpty) this.#ready.delete(queue);
   }
 
-  /** The identity was refused: nothing can be sent now, or ever. */
+  /** The broker refused an identity: nothing can be sent for now, or ever. */
   #refused(error: LogError): void {
     if (error.retriable) {
       for (const queue of this.#ready) this.#failLate(queue, error);
@@ -459,7 +459,7 @@ interface Delivery {
   readonly createdMs: number;
 }
 
-/** Says of batches whether they have been tried for long enough. */
+/** Decides when a batch has been tried for long enough. */
 class DeliveryTimeout {
   readonly #clock: Clock;
   readonly #deliveryTimeoutMs: number;
@@ -473,7 +473,7 @@ class DeliveryTimeout {
     return this.#clock.monotonicMs() - createdMs >= this.#deliveryTimeoutMs;
   }
 
-  /** Takes those out of `waiting` whose time is over. */
+  /** Removes the batches from `waiting` whose time is over, and returns them. */
   takeFrom<D extends Delivery>(waiting: D[]): readonly D[] {
     const late = waiting.filter((each) => this.isOver(each));
     for (const each of late) waiting.splice(waiting.indexOf(each), 1);
@@ -481,8 +481,8 @@ class DeliveryTimeout {
   }
 
   /**
-   * What a batch fails with whose time is over, and that `cause` kept from being written: a full
-   * disk keeps its code, by which callers know that the same call may succeed later.
+   * The error of a batch whose time is over, and which `cause` kept from being written. DISK_FULL
+   * stays DISK_FULL, so that callers know that the same call may succeed later.
    */
   error({ queue, createdMs }: Delivery, cause: LogError): LogError {
     const { topic, partition } = queue;

@@ -72,7 +72,7 @@ test('[PRODUCER-17] two halves hold what the batch held, in its order and sequen
           isTransactional,
           ...(sequence >= 0 && producer),
         });
-        const halves = splitBatch(batch, { place, level: undefined });
+        const halves = splitBatch(batch, { from: place, level: undefined });
         for (const half of halves) expect(checkBatch(half, 0, half.length)).toBeUndefined();
         expect(halves.flatMap(contentOf)).toEqual(contentOf(batch));
         const [whole, first, second] = [batch, ...halves].map((each) => readBatchHeader(each, 0));
@@ -109,7 +109,7 @@ describe('batches that are too large for their topic', () => {
     },
   );
 
-  test('[PRODUCER-17] what is behind them is sent again, however late its answer', async () => {
+  test('[PRODUCER-17] batches behind them are sent again, however late their answer', async () => {
     await using log = await open();
     const requests: (() => void)[] = [];
     const api = tap(log.api, {

@@ -14,13 +14,13 @@ const VIEW = bytes();
  */
 export function splitBatch(
   batch: Buffer,
-  { place, level }: { readonly place: RecordPlace; readonly level: number | undefined },
+  options: { readonly from: RecordPlace; readonly level: number | undefined },
 ): readonly [Buffer, Buffer] {
-  const cursor = new RecordCursor(place);
+  const cursor = new RecordCursor(options.from);
   cursor.open(batch, 0);
   const { header } = cursor;
   const firstCount = Math.ceil(header.recordCount / 2);
-  const seal = sealOf(header, level);
+  const seal = sealOf(header, options.level);
   const first = copyRecords(cursor, firstCount).close(seal);
   const { baseSequence } = seal;
   const second = copyRecords(cursor, header.recordCount - firstCount).close({

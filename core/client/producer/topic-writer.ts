@@ -19,7 +19,7 @@ export interface TopicWriterOptions {
   readonly partitioner: PartitionStrategy | Partitioner;
   /** Undefined where there are none: then a record costs no object. */
   readonly interceptors: Interceptors | undefined;
-  /** What records without a key get a partition for, before they go on to another. */
+  /** How much records without a key write to one partition before they go on to another. */
   readonly batchSize: number;
   readonly maxRequestSize: number;
 }
@@ -31,13 +31,13 @@ const TIMESTAMP_MS_MAX = 2 ** 52;
 /**
  * Writes a record as users hand it in.
  *
- * @throws LogError as `TopicWriter.write`, INVALID_OPTION for what is no record.
+ * @throws LogError as `TopicWriter.write`; INVALID_OPTION if it is no record.
  */
 export function writeRecord<K, V>(
   writer: TopicWriter<K, V>,
   record: ProducerRecord<K, V>,
 ): OpenBatch {
-  // What has no fields is found out by taking them: a check would cost each record.
+  // Reading the fields finds out what is no record: a check would cost every record.
   try {
     const { key = null, value, timestampMs, headers, partition } = record;
     return writer.write(key, value, timestampMs, headers, partition);
@@ -58,9 +58,9 @@ export class TopicWriter<K, V> {
   readonly #options: TopicWriterOptions;
   /** Holds the key while its partition is chosen. */
   #key = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
-  /** Where records go now that stay together, or the next one by round robin. */
+  /** The partition of records that stay together, or of the next one by round robin. */
   #current: number;
-  /** What has gone there since it was chosen. */
+  /** Bytes written there since it was chosen. */
   #stickyBytes = 0;
   /** Writers for other handles of the topic. */
   readonly #others = new WeakMap<object, TopicWriter<unknown, unknown>>();
@@ -144,10 +144,10 @@ export class TopicWriter<K, V> {
       );
       throw cause;
     }
-    const place = { topic, partition: batch.queue.partition };
+    const topicPartition = { topic, partition: batch.queue.partition };
     batch.awaitNewest(
-      (offset) => interceptors.onAcknowledgement({ ...place, offset }, null),
-      (error) => interceptors.onAcknowledgement({ ...place, offset: -1 }, error),
+      (offset) => interceptors.onAcknowledgement({ ...topicPartition, offset }, null),
+      (error) => interceptors.onAcknowledgement({ ...topicPartition, offset: -1 }, error),
     );
     return batch;
   }
@@ -177,8 +177,8 @@ export class TopicWriter<K, V> {
   }
 
   /**
-   * Adds a record to the partition that has its turn. That ends with a full batch, or with as much
-   * in smaller ones: otherwise who waits for each record would never get on (KIP-794).
+   * Adds a record to the partition whose turn it is. The turn ends with a full batch, or as many
+   * bytes in smaller ones: a caller that awaits each record never fills a batch (KIP-794).
    */
   #addSticky(
     timestampMs: number,
@@ -202,7 +202,7 @@ export class TopicWriter<K, V> {
         continue;
       }
       this.#sender.sealBatch(queue);
-      if (this.#stickyBytes > 0) this.#goOn(); // else what others wrote has filled it
+      if (this.#stickyBytes > 0) this.#goOn(); // else other records have filled it
     }
   }
 
@@ -237,7 +237,7 @@ export class TopicWriter<K, V> {
     }
   }
 
-  /** True for a record that goes where the last one went. */
+  /** True for a record that goes where the last one of its kind went. */
   #isSticky(key: K | null): boolean {
     if (this.partitions === 1) return false;
     const { partitioner } = this.#options;

@@ -166,7 +166,7 @@ describe('offsets', () => {
     }
   });
 
-  test('[TXN-5] who begins to read waits for the end of the transaction', async () => {
+  test('[TXN-5] a reader that begins waits for the end of the transaction', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
     await log.producer().sendAll(
@@ -208,7 +208,7 @@ describe('offsets', () => {
     expect(await readValues(log, output, 'read_committed')).toEqual(['next']);
   });
 
-  test('[TXN-6] a static member whose place another has taken commits nothing', async () => {
+  test('[TXN-6] a static member whose id another has taken commits nothing', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
     await log.producer().send(letters, { value: 'a' });
@@ -291,7 +291,7 @@ async function processAll(log: Log, transactionalId: string, signal: AbortSignal
 }
 
 describe('failures and misuse', () => {
-  test('[TXN-11] a partition takes part once that is saved: else nothing hangs', async () => {
+  test('[TXN-11] a partition takes part only once that is saved, so nothing hangs', async () => {
     let answer: (error: Error) => void = () => undefined;
     const held = new Promise<Error>((resolve) => (answer = resolve));
     const fileSystem = new FaultyFileSystem(async ({ name, path }) =>

@@ -17,19 +17,19 @@ export interface TransactionOptions {
   readonly bufferMemory: number;
 }
 
-/** For whom offsets are committed: `consumer.groupMetadata()`, or just a group without members. */
+/** The member that commits offsets, from `consumer.groupMetadata()`, or a group without members. */
 export interface GroupMetadata {
   readonly groupId: string;
   readonly memberId?: string;
   readonly generation?: number;
-  /** Of a static member: one that another has taken the place of commits nothing (KIP-447). */
+  /** Of a static member: once another has its id, it commits nothing (KIP-447). */
   readonly groupInstanceId?: string;
 }
 
 /**
- * How a transaction stands: `open`; `failed`, when something in it did and only `abort` is left;
- * `ending`; `committed`; `aborted`; `in_doubt`, when ending it failed: the error says what is
- * known, and the next transaction of the producer begins with it settled.
+ * The state of a transaction: `open`; `failed`, after something in it failed and only `abort` is
+ * left; `ending`; `committed`; `aborted`; `in_doubt`, when ending it failed: the error tells what
+ * is known, and the producer's next transaction begins by settling it.
  */
 export type TransactionStatus = 'open' | 'failed' | 'ending' | 'committed' | 'aborted' | 'in_doubt';
 
@@ -40,12 +40,12 @@ interface Waiting {
 }
 
 /**
- * Beyond this many records nothing is known of their size, so nobody could say how much memory they
- * take.
+ * The most records that may wait for their topic's partitions: their size is not known before they
+ * are serialised, so only their number limits the memory they take.
  */
 const WAITING_MAX = 100_000;
 
-/** Who commits for a group without being a member of it. */
+/** The member id and generation of a commit from outside of the group. */
 const NOBODY = { memberId: '', generation: -1 } as const;
 
 /** One transaction of a producer: all that is sent through it counts, or none of it. */
@@ -55,9 +55,9 @@ export class Transaction {
   /** Records for topics that were not used before; sent as soon as their partitions are known. */
   readonly #waiting: Waiting[] = [];
   #resolving: Promise<void> | undefined;
-  /** Commits of offsets that are under way; the end of the transaction waits for them. */
+  /** Commits of offsets under way; the end of the transaction waits for them. */
   readonly #offsets = new Set<Promise<void>>();
-  /** Set by the first commit or abort: from then on nothing is added, and nobody else ends it. */
+  /** Set by the first commit or abort: from then on nothing is added, and only that ends it. */
   #ending: Promise<void> | undefined;
   /** True while its commit is durable but its markers wait for room on the disk. */
   #lacksMarkers = false;
@@ -72,7 +72,7 @@ export class Transaction {
     return this.#options.begun.outcome === undefined;
   }
 
-  /** How it stands now; asking costs nothing. */
+  /** Its state now. Reading it costs nothing. */
   get status(): TransactionStatus {
     const { begun, session } = this.#options;
     if (begun.outcome !== undefined) return begun.outcome;
@@ -81,12 +81,12 @@ export class Transaction {
   }
 
   /**
-   * Adds a record. There is nothing to wait for: what goes wrong later fails the commit. In a long
-   * loop `sendAll` is better, which waits for room.
+   * Adds a record without waiting: what goes wrong later fails the commit. In a long loop use
+   * `sendAll`, which waits for room.
    *
    * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS
-   * @throws LogError BUFFER_EXHAUSTED when more than `bufferMemory` waits, for nothing can be sent
-   *   while a loop does not wait.
+   * @throws LogError BUFFER_EXHAUSTED when more than `bufferMemory` waits: while a loop does not
+   *   wait, nothing can be sent.
    */
   send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): void {
     this.#checkOpen('send');
@@ -99,7 +99,7 @@ export class Transaction {
         'use "await tx.sendAll(topic, records)"';
       throw new LogError('BUFFER_EXHAUSTED', message, { bufferedBytes, limitBytes: bufferMemory });
     }
-    // A look at the whole handle would cost each record; here it may be nothing at all.
+    // Checking the whole handle would cost every record; here it may even be undefined.
     const writer = this.#writers.get((topic as Topic<K, V> | undefined)?.name ?? '');
     if (writer === undefined) {
       checkHandle('send', topic);
@@ -161,7 +161,7 @@ export class Transaction {
       () => void this.#offsets.delete(settled),
       (error: unknown) => {
         this.#offsets.delete(settled);
-        // A commit without the offsets would have the same records processed again.
+        // A commit without the offsets would make the group process the same records again.
         const canPass = error instanceof LogError && error.retriable;
         if (!canPass && this.isOpen) this.#options.session.fail(asError(error));
       },
@@ -211,8 +211,8 @@ export class Transaction {
   }
 
   /**
-   * Aborts: nothing of it is ever visible to readers of committed data. When a commit is under way
-   * already, that decides.
+   * Aborts: readers of committed data never see any of it. If a commit is under way already, it
+   * decides.
    */
   async abort(): Promise<void> {
     const ended = this.#ending?.catch(() => undefined); // its caller has the error
@@ -247,7 +247,7 @@ export class Transaction {
     await sender.endTransaction();
   }
 
-  /** Resolves when what was asked of the transaction before has reached the sender. */
+  /** Resolves when records that wait for their topic, and offsets, have been handed on. */
   async #settled(): Promise<void> {
     await this.#resolving;
     await Promise.all(this.#offsets);
