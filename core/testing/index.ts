@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * The public face of `millrace/testing`: what Millrace is tested with, for those who test what they
  * build on it. A file system that crashes and fails at will, a clock that is told to go on, and a
