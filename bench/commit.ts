@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytes, openLog, string, topic } from 'millrace';
-import { benchSettings } from './harness.ts';
+import { benchSettings, keep } from './harness.ts';
 
 const settings = benchSettings(60);
 const COMMITS = settings.isSmoke ? 3 : settings.records;
@@ -60,12 +60,14 @@ async function floor(directory: string, partitions: number): Promise<Latency> {
 }
 
 console.log(`\ncommit latency by dirty partitions, ${COMMITS} commits each (p50 / p99, ms)`);
+const figures: { name: string; values: number[] }[] = [];
 for (const partitions of PARTITIONS) {
   const row: string[] = [];
   for (const [name, measure] of Object.entries({ floor, commits })) {
     const directory = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
     try {
       const { p50Ms, p99Ms } = await measure(directory, partitions);
+      figures.push({ name: `${name}, ${partitions} partitions, p50`, values: [p50Ms] });
       row.push(`${name} ${p50Ms.toFixed(1).padStart(6)} / ${p99Ms.toFixed(1).padStart(6)}`);
     } finally {
       rmSync(directory, { recursive: true, force: true });
@@ -73,3 +75,4 @@ for (const partitions of PARTITIONS) {
   }
   console.log(`  ${String(partitions).padStart(4)} partitions   ${row.join('     ')}`);
 }
+keep(settings, { title: 'commit by dirty partitions', unit: 'ms', figures });

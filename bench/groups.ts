@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLog, string, topic, type Log } from 'millrace';
-import { benchSettings } from './harness.ts';
+import { benchSettings, keep } from './harness.ts';
 
 const GROUPS = [1, 10, 100];
-const { records } = benchSettings(2_000_000); // of all groups together
+const settings = benchSettings(2_000_000); // of all groups together
+const { records } = settings;
 const value = 'x'.repeat(100);
 const lines = topic('lines', { key: string(), value: string(), partitions: 4 });
 
@@ -19,6 +20,7 @@ async function readAll(log: Log, groupId: string, count: number): Promise<void> 
 }
 
 console.log('\ngroups that read one topic of 4 partitions at once, 100-byte values');
+const figures: { name: string; values: number[] }[] = [];
 for (const groups of GROUPS) {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   try {
@@ -32,9 +34,11 @@ for (const groups of GROUPS) {
     const reading = Array.from({ length: groups }, (_, index) => readAll(log, `g${index}`, count));
     await Promise.all(reading);
     const perSecond = ((count * groups) / (performance.now() - start)) * 1000;
+    figures.push({ name: `${groups} groups`, values: [perSecond] });
     const rate = `${(perSecond / 1000).toFixed(0)} k/s`;
     console.log(`  ${String(groups).padStart(4)} groups of ${count} records each  ${rate}`);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
+keep(settings, { title: 'groups that read at once', unit: 'per second', figures });

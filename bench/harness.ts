@@ -3,11 +3,14 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-/** How a benchmark is run: `--records`, `--rounds`, `--results FILE`, `--smoke`. */
+/** How a benchmark is run: `--records`, `--rounds`, `--results FILE`, `--commit ID`, `--smoke`. */
 export interface BenchSettings {
   readonly records: number;
   readonly rounds: number;
+  /** The file to append the results to. */
   readonly results: string | undefined;
+  /** What is measured, for the results. */
+  readonly commit: string | undefined;
   /** Only shows that the benchmark still works. */
   readonly isSmoke: boolean;
 }
@@ -19,6 +22,7 @@ export function benchSettings(records: number): BenchSettings {
       records: { type: 'string' },
       rounds: { type: 'string' },
       results: { type: 'string' },
+      commit: { type: 'string' },
       smoke: { type: 'boolean', default: false },
     },
   });
@@ -27,6 +31,7 @@ export function benchSettings(records: number): BenchSettings {
     records: Number(values.records ?? (smoke ? 20_000 : records)),
     rounds: Number(values.rounds ?? (smoke ? 1 : 5)),
     results: values.results,
+    commit: values.commit,
     isSmoke: smoke,
   };
 }
@@ -100,15 +105,71 @@ function report(
       `  ${name.padEnd(34)} ${rate(middle).padStart(9)}/s  ${multiple.padStart(7)}  ${spread}`,
     );
   }
-  if (settings.results === undefined) return;
+  const figures = rates.map(({ name, perSecond }) => ({ name, values: perSecond }));
+  keep(settings, { title, unit: 'per second', figures, notes });
+}
+
+/** What one benchmark has found. */
+interface Found {
+  readonly title: string;
+  readonly unit: 'per second' | 'ms';
+  /** Each with one value a round. */
+  readonly figures: readonly { readonly name: string; readonly values: readonly number[] }[];
+  /** Settings that are not those of the command line. */
+  readonly notes?: Readonly<Record<string, unknown>>;
+}
+
+/** A line of the results file: what was found, by what, and where. */
+export interface Result extends Found {
+  readonly at: string;
+  readonly commit: string | undefined;
+  readonly records: number;
+  readonly machine: {
+    readonly node: string;
+    readonly cpu: string | undefined;
+    readonly cpus: number;
+    readonly memory: number;
+  };
+}
+
+/** Appends to the results file, if one was asked for. */
+export function keep(settings: BenchSettings, found: Found): void {
+  const { results, commit, records, rounds } = settings;
+  if (results === undefined) return;
   const machine = {
     node: process.version,
     cpu: cpus()[0]?.model,
     cpus: cpus().length,
     memory: totalmem(),
   };
-  const line = { at: new Date().toISOString(), title, ...settings, notes, machine, rates };
-  appendFileSync(settings.results, `${JSON.stringify(line)}\n`);
+  const line = { at: new Date().toISOString(), commit, records, rounds, ...found, machine };
+  appendFileSync(results, `${JSON.stringify(line satisfies Result)}\n`);
+}
+
+/** Results are compared on machines of a kind, for as many records. */
+function kindOf({ title, records, machine: { node, cpu, cpus: count } }: Result): string {
+  return JSON.stringify([title, records, node.split('.')[0], cpu, count]);
+}
+
+/** A line for each figure of `after`: how it has changed since the last of its kind in `before`. */
+export function changesBetween(before: readonly Result[], after: readonly Result[]): string[] {
+  const last = new Map(before.map((result) => [kindOf(result), result]));
+  return after.flatMap((result) => {
+    const { title, unit, figures } = result;
+    const old = last.get(kindOf(result));
+    return figures.map(({ name, values }) => {
+      const was = old?.figures.find((figure) => figure.name === name);
+      const label = `${title}: ${name}`;
+      if (was === undefined) return `${label}: nothing to compare it with`;
+      const [middle, oldMiddle] = [median(values), median(was.values)];
+      const percent = (middle / oldMiddle - 1) * 100;
+      const isBetter = unit === 'ms' ? percent < 0 : percent > 0;
+      const sign = percent > 0 ? '+' : '';
+      const verdict = Math.abs(percent) < 5 ? 'as before' : isBetter ? 'better' : 'WORSE';
+      const since = old?.commit ?? 'an unknown commit';
+      return `${label}: ${sign}${percent.toFixed(1)} % ${unit} since ${since}, ${verdict}`;
+    });
+  });
 }
 
 function median(values: readonly number[]): number {

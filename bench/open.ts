@@ -8,10 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bytes, openLog, string, topic } from 'millrace';
-import { benchSettings } from './harness.ts';
+import { benchSettings, keep } from './harness.ts';
 
 const GIB = 1024 ** 3;
 const file = fileURLToPath(import.meta.url);
+const figures: { name: string; values: number[] }[] = [];
 const [, , role, directory = '', ...numbers] = process.argv;
 
 interface Opened {
@@ -70,8 +71,9 @@ async function measure(title: string, partitions: number, sizeBytes: number): Pr
       const opened = await inChild('--open', place);
       if (opened === undefined) throw new TypeError(`${title}: the log did not open`);
       const { milliseconds, residentMb, records } = opened;
-      const figures = `${milliseconds.toFixed(0).padStart(6)} ms ${residentMb.toFixed(0)} MB`;
-      console.log(`  ${title.padEnd(28)} ${how.padEnd(18)} ${figures}  ${records} records`);
+      figures.push({ name: `${title}, ${how}`, values: [milliseconds] });
+      const cells = `${milliseconds.toFixed(0).padStart(6)} ms ${residentMb.toFixed(0)} MB`;
+      console.log(`  ${title.padEnd(28)} ${how.padEnd(18)} ${cells}  ${records} records`);
     }
   } finally {
     rmSync(place, { recursive: true, force: true });
@@ -79,10 +81,12 @@ async function measure(title: string, partitions: number, sizeBytes: number): Pr
 }
 
 async function measureAll(): Promise<void> {
-  const { records, isSmoke } = benchSettings(10); // GiB; a smoke run takes little of both
+  const settings = benchSettings(10); // GiB; a smoke run takes little of both
+  const { records, isSmoke } = settings;
   console.log('\nopening a log (time, resident memory)');
   const sizeBytes = isSmoke ? GIB / 100 : records * GIB;
   await measure(`${(sizeBytes / GIB).toFixed(2)} GiB, 4 partitions`, 4, sizeBytes);
   const partitions = isSmoke ? 50 : 1000;
   await measure(`${partitions} partitions`, partitions, partitions * 10_000);
+  keep(settings, { title: 'opening a log', unit: 'ms', figures });
 }

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { json, openLog, string, topic } from 'millrace';
 import { StreamsApp, StreamsBuilder } from 'millrace/streams';
-import { benchSettings } from './harness.ts';
+import { benchSettings, keep } from './harness.ts';
 
 const settings = benchSettings(1_200_000);
 const role = process.env['RESTART_ROLE'];
@@ -108,13 +108,22 @@ async function measure(): Promise<void> {
     console.log(
       `\nrestart after SIGKILL  (${settings.records.toLocaleString('en')} keys; ${inWords})`,
     );
+    const figures = new Map<string, number[]>();
     for (let round = 1; round <= settings.rounds; round++) {
       const child = start('next', place);
       const milestones = await until(child, 'first commit');
       await kill(child);
+      for (const { what, atMs } of milestones) {
+        figures.set(what, [...(figures.get(what) ?? []), atMs]);
+      }
       const times = milestones.map(({ what, atMs }) => `${what} ${Math.round(atMs)} ms`);
       console.log(`  ${round}: ${times.join(', ')}`);
     }
+    keep(settings, {
+      title: 'restart after SIGKILL',
+      unit: 'ms',
+      figures: [...figures].map(([name, values]) => ({ name, values })),
+    });
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytes, openLog, seededRandom, string, topic, type Acks, type Codec } from 'millrace';
 import { FloorWriter, floorRead } from './floor.ts';
-import { benchSettings } from './harness.ts';
+import { benchSettings, keep } from './harness.ts';
 
 const SIZES = [10, 100, 1000, 10_000];
 const CODECS: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
@@ -88,7 +88,12 @@ function measure(values: readonly Buffer[], count: number, acks: Acks, codec: Co
   });
 }
 
+const figures: { name: string; values: number[] }[] = [];
+
 function row(name: string, sizeBytes: number, found: Rates, base: Rates): void {
+  const label = `${sizeBytes} bytes, ${name}`;
+  figures.push({ name: `${label}, produce`, values: [found.producePerSecond] });
+  figures.push({ name: `${label}, consume`, values: [found.consumePerSecond] });
   const cells = [found.producePerSecond, found.consumePerSecond].map((perSecond, index) => {
     const of = index === 0 ? base.producePerSecond : base.consumePerSecond;
     const thousands = (perSecond / 1000).toFixed(0).padStart(7);
@@ -112,3 +117,4 @@ for (const sizeBytes of SIZES) {
     }
   }
 }
+keep(settings, { title: 'sizes of values', unit: 'per second', figures });

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * The log: topics, producers, consumers, administration. Start with `openLog` and `topic`.
  *

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * Jobs: source -> topology -> sink as one program, exactly once.
  *

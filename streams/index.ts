@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * Stream processing: build a topology with `StreamsBuilder`, run it with `StreamsApp`.
  *

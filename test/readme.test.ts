@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   readonly scripts: Readonly<Record<string, string>>;
+  readonly files: readonly string[];
 };
 
 /** The blocks of one language, in order. */
@@ -84,4 +85,12 @@ test('the files that the README names exist', () => {
     const name = path!.replace(/\/$/, '').split('/').at(-1)!;
     expect(readdirSync(join(root, path!, '..'))).toContain(name);
   }
+});
+
+test('what the README links to is in the npm package', () => {
+  const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path!);
+  expect(links.length).toBeGreaterThan(5);
+  const isPacked = (path: string) =>
+    manifest.files.includes(path) || manifest.files.includes(path.split('/')[0]!);
+  expect(links.filter((path) => !isPacked(path))).toEqual([]);
 });

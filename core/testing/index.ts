@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * `millrace/testing`: the tools that Millrace is tested with, for tests of what you build on it. A
  * file system that crashes and fails on demand, a clock that you advance, and a checker for what

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * For tests of topologies: runs one without a log and without waiting.
  *

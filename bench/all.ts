@@ -1,0 +1,47 @@
+/**
+ * Runs all benchmarks, one after the other, and appends what they find to `results.ndjson` with the
+ * machine and the commit. Prints how each has changed since the last run on such a machine.
+ * `--smoke` only shows that they still work, and keeps nothing.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { changesBetween, type Result } from './harness.ts';
+
+const BENCHES = [
+  ...['produce', 'consume', 'streams', 'commit', 'compression', 'compaction', 'sizes', 'groups'],
+  ...['restart', 'open'],
+];
+const RESULTS = fileURLToPath(new URL('results.ndjson', import.meta.url));
+const { values } = parseArgs({ options: { smoke: { type: 'boolean', default: false } } });
+
+function readResults(): Result[] {
+  if (!existsSync(RESULTS)) return [];
+  const lines = readFileSync(RESULTS, 'utf8').split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Result);
+}
+
+/** The commit that is measured; with a `+` when files differ from it. */
+function currentCommit(): string {
+  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
+  return git('rev-parse', '--short', 'HEAD') + (isChanged ? '+' : '');
+}
+
+const before = values.smoke ? [] : readResults();
+const commit = values.smoke ? undefined : currentCommit();
+const failed: string[] = [];
+for (const name of BENCHES) {
+  const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
+  const settings = values.smoke ? ['--smoke'] : ['--results', RESULTS, '--commit', String(commit)];
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', file, ...settings], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) failed.push(name);
+}
+const after = values.smoke ? [] : readResults().slice(before.length);
+if (after.length > 0) console.log('\nchange since the last run on such a machine');
+for (const line of changesBetween(before, after)) console.log(`  ${line}`);
+if (failed.length > 0) console.error(`\nFAILED: ${failed.join(', ')}`);
+process.exitCode = failed.length > 0 ? 1 : 0;
