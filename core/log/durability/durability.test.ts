@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { codeOf } from '../../../test/kit/codes.ts';
 import { errno, FaultyFileSystem } from '../../../test/kit/faulty-fs.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
+import type { Operation } from '../../storage/memory-operations.ts';
 import { LogHost, readValues } from '../log-host.suite.ts';
 
 const directory = '/data/test-0';
@@ -24,7 +25,7 @@ test('[LOG-20] a segment is not begun while batches before it wait to be written
   isHeld = true;
   host.append([{ value: 'third' }]);
   const { written } = host.append([{ value: 'fourth' }]);
-  const deleted = host.deleteRecords(1); // begins the segment of the fourth, so that the end is known
+  const deleted = host.deleteRecords(1); // begins the segment of the fourth
   await turns();
   const killed = await LogHost.open({ fileSystem: disk.kill(), directory, config });
   expect(killed.log.nextOffset).toBe(2);
@@ -57,7 +58,7 @@ test('[LOG-22] [LOG-29] a log is full from the write without room until one succ
   expect(host.log.state).toBe('closed');
 });
 
-test('[LOG-23] a sync for which no descriptor is left has not failed: it is tried again', async () => {
+test('[LOG-23] a sync for which no descriptor is left has not failed', async () => {
   const disk = new MemoryFileSystem();
   let isOut = false;
   const fileSystem = new FaultyFileSystem(({ name, path }) => {
@@ -81,7 +82,7 @@ test('[LOG-23] a sync for which no descriptor is left has not failed: it is trie
   await cut.close();
 });
 
-test('[LOG-29] a log whose end has failed tells the journal why, and not that it is gone', async () => {
+test('[LOG-29] after a failed close a sync tells the cause, not CLOSED', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory, hasJournal: true });
   await host.appendEach('a');
