@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import { codeOf } from '../../../test/kit/codes.ts';
 import { errno, FaultyFileSystem } from '../../../test/kit/faulty-fs.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
-import type { Operation } from '../../storage/memory-operations.ts';
 import { LogHost, readValues } from '../log-host.suite.ts';
 
 const directory = '/data/test-0';
