@@ -408,6 +408,7 @@ export class Durability implements JournalSource {
   }
 
   async #begin(segment: Segment): Promise<void> {
+    await this.written(segment.baseOffset); // a crash must not leave a gap before it
     await this.#syncBefore(segment);
     await segment.file();
     await this.#syncNames();
