@@ -75,6 +75,7 @@ export interface LogErrorDetails {
   PARTITION_MISMATCH: { topic: string; expected: number; actual: number };
   REBALANCE_CALLBACK_FAILED: { callback: string };
   SERIALIZATION_FAILED: { topic: string; field: string };
+  STOP_TIMEOUT: { job: string; stopTimeoutMs: number; running: readonly string[] };
   UNKNOWN_OPTION: { option: string; nearest?: string };
 }
 export type LogErrorCode = keyof LogErrorDetails;
