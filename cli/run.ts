@@ -3,7 +3,7 @@ import { register } from 'node:module';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { InvalidArgumentError } from 'commander';
-import { LogError, silentLogger, type Logger } from '../core/index.ts';
+import { LogError, silentLogger, systemClock, type Logger } from '../core/index.ts';
 import {
   progressDisplay,
   runJob,
@@ -27,15 +27,23 @@ export interface RunFlags {
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 type StopSignal = keyof typeof EXIT_CODES;
 
+/**
+ * One Ctrl-C may arrive twice: from the terminal, and passed on by npx or tsx. So soon after the
+ * first the same signal is no second wish.
+ */
+const SAME_SIGNAL_MS = 250;
+
 /** Runs the job of a file. */
 export async function runCommand(file: string, flags: RunFlags): Promise<void> {
   keepWorking();
   const job = await loadJob(file);
   const display = displayFor(flags);
   const stop = new AbortController();
-  let exitCode = 0;
+  let [exitCode, stoppedMs] = [0, -Infinity];
   const interrupt = (signal: StopSignal): void => {
-    exitCode = EXIT_CODES[signal];
+    const nowMs = systemClock.monotonicMs();
+    if (exitCode === EXIT_CODES[signal] && nowMs - stoppedMs < SAME_SIGNAL_MS) return;
+    [exitCode, stoppedMs] = [EXIT_CODES[signal], nowMs];
     if (stop.signal.aborted) process.exit(exitCode); // asked twice: now
     const how = signal === 'SIGINT' ? 'Ctrl-C' : signal;
     display.note(`millrace: stopping; what is processed is committed (${how} again: at once)`);
