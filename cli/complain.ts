@@ -10,6 +10,15 @@ export function complain(error: unknown): void {
   process.stderr.write(`millrace: ${textOf(error)}\n`);
 }
 
+/** An error as a line of JSON holds it; `code` is null for one that we do not know. */
+export function describeError(error: unknown): object {
+  if (!(error instanceof Error)) return { code: null, message: String(error) };
+  const code = codeOf(error);
+  if (code === undefined) return { code: null, message: error.message, stack: error.stack };
+  const { details } = error as Error & { readonly details: unknown };
+  return { code, message: error.message, details };
+}
+
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = codeOf(error);

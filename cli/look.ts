@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { LogError, viewLog, type LogView, type RecordView } from '../core/index.ts';
 import { count, print, printJson } from './verify.ts';
 
@@ -37,13 +37,25 @@ export interface DumpFlags {
   readonly json?: boolean;
 }
 
-/** Prints the records of a topic, or of one of its partitions. */
+/** Where data is kept when no directory is named. */
+const DATA_DIRECTORY = './data';
+
+/**
+ * Prints the records of a topic, or of one of its partitions. Of two arguments the first is the
+ * directory; a single one is the topic.
+ */
 export async function dumpCommand(
-  directory: string,
-  place: string,
+  first: string | undefined,
+  second: string | undefined,
   flags: DumpFlags,
+  command: Command,
 ): Promise<void> {
-  const view = await viewLog(directory);
+  const place = second ?? first;
+  // A path where a topic would stand is a directory, with the topic forgotten.
+  if (place === undefined || (second === undefined && /[/\\]/.test(place))) {
+    command.error("error: missing required argument 'topic'");
+  }
+  const view = await viewLog(second === undefined ? DATA_DIRECTORY : first!);
   let left = flags.max;
   for (const { topic, partition } of await placesOf(view, place)) {
     if (left <= 0) return;

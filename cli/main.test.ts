@@ -1,78 +1,16 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openLog, string, topic } from '../core/index.ts';
+import { millrace, millraceAs, type Ended } from '../test/kit/command.ts';
+import { outputOf, prepare } from '../test/kit/copy-job.ts';
 import { temporaryDirectory } from '../test/kit/temporary-directory.ts';
-
-const root = fileURLToPath(new URL('..', import.meta.url));
-const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
-const command = [tsx, '--tsconfig', join(root, 'tsconfig.json'), join(root, 'cli/main.ts')];
 
 /** The number of the user nobody. */
 const NOBODY = 65_534;
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function millrace(directory: string, ...args: readonly string[]): Ended {
-  return runAs(undefined, directory, args);
-}
-
-/** Runs the command as the user of this number; by default as the one who runs the tests. */
-function runAs(uid: number | undefined, cwd: string, args: readonly string[]): Ended {
-  const options = { cwd, encoding: 'utf8', ...(uid !== undefined && { uid }) } as const;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...command, ...args], options);
-  return { code: status, out: stdout, err: stderr };
-}
-
-/** A job that copies `in.csv` (columns id and total) to `out`, with changes to its text. */
-function writeJob(directory: string, changes: Readonly<Record<string, string>> = {}): void {
-  let text = `
-    import { json, string, topic } from 'millrace';
-    import { csv, fileSink, fileSource, jsonl, parquet } from 'millrace/connect';
-    import { defineJob } from 'millrace/job';
-    type Row = { id: string; total: number };
-    const rows = topic('rows', { key: string(), value: json<Row>(), partitions: 2 });
-    const copy = topic('copy', { key: string(), value: json<Row>() });
-    export default defineJob({
-      name: 'copy',
-      sources: [fileSource({
-        path: 'in.csv',
-        format: csv<Row>({ columns: { total: 'number' } }),
-        topic: rows,
-        key: (row) => row.id,
-      })],
-      topology: (builder) => builder.stream(rows).to(copy),
-      sinks: [fileSink({ topic: copy, path: 'out', format: jsonl() })],
-    });
-  `;
-  for (const [from, to] of Object.entries(changes)) {
-    expect(text).toContain(from);
-    text = text.replace(from, to);
-  }
-  writeFileSync(join(directory, 'job.ts'), text);
-}
-
-function prepare(rows = ['1,10', '2,20'], changes: Readonly<Record<string, string>> = {}): string {
-  const directory = temporaryDirectory();
-  writeJob(directory, changes);
-  writeFileSync(join(directory, 'in.csv'), ['id,total', ...rows, ''].join('\n'));
-  return directory;
-}
-
-function outputOf(directory: string): string[] {
-  const names = readdirSync(join(directory, 'out')).filter((name) => name.endsWith('.jsonl'));
-  const texts = names.map((name) => readFileSync(join(directory, 'out', name), 'utf8'));
-  return texts.flatMap((text) => text.trimEnd().split('\n'));
-}
 
 /** One message, on one line, that holds all of this. */
 function expectComplaint({ code, out, err }: Ended, ...parts: readonly string[]): void {
@@ -103,6 +41,22 @@ test('[CLI-2] with --json every line is JSON; the summary comes last', () => {
     .map((line) => JSON.parse(line) as { readonly type: string });
   expect(lines.at(-1)).toMatchObject({ type: 'summary', job: 'copy', isComplete: true });
   expect(lines.slice(0, -1).every(({ type }) => type === 'progress')).toBe(true);
+});
+
+test('[CLI-2] a failing run with --json ends with the error as a line of JSON', () => {
+  const directory = prepare(['1,10', '2']);
+  const { code, out, err } = millrace(directory, 'run', 'job.ts', '--json');
+  expect(code).toBe(1);
+  expect(err).toMatch(/^millrace: .*FIELD_COUNT/m);
+  const lines = out.trim().split('\n');
+  expect(JSON.parse(lines.at(-1)!)).toMatchObject({
+    type: 'error',
+    code: 'FIELD_COUNT',
+    message: expect.stringContaining('line 3') as string,
+    details: { line: 3, expected: 2, actual: 1 },
+  });
+  const missing = millrace(directory, 'run', 'nope.ts', '--json');
+  expect(JSON.parse(missing.out)).toMatchObject({ type: 'error', code: 'INVALID_OPTION' });
 });
 
 test('[CLI-3] what makes no sense ends with exit code 2 and a hint', () => {
@@ -181,15 +135,32 @@ test('[CLI-4] a data directory that cannot be one', () => {
 // No right is missing to root, so it becomes somebody else, who has to be able to read this
 // project.
 const user = process.getuid?.() === 0 ? NOBODY : undefined;
-const canRun = runAs(user, tmpdir(), ['--version']).code === 0;
+const canRun = millraceAs(user, tmpdir(), ['--version']).code === 0;
 
 test.skipIf(!canRun)('[CLI-4] a data directory without rights', () => {
   const directory = prepare();
   mkdirSync(join(directory, 'locked'), { mode: 0o500 });
   chmodSync(directory, 0o755);
-  const ended = runAs(user, directory, ['run', 'job.ts', '--data', 'locked/log']);
+  const ended = millraceAs(user, directory, ['run', 'job.ts', '--data', 'locked/log']);
   expectComplaint(ended, 'locked/log', 'no right to write', 'DIRECTORY_UNUSABLE');
 });
+
+test.skipIf(!canRun)(
+  '[CLI-4] looking into a directory without rights',
+  () => {
+    const directory = prepare();
+    expect(millrace(directory, 'run', 'job.ts', '--data', 'closed')).toMatchObject({ code: 0 });
+    chmodSync(join(directory, 'closed'), 0o700);
+    chmodSync(directory, 0o755);
+    for (const command of ['topics', 'groups', 'verify', 'repair']) {
+      const ended = millraceAs(user, directory, [command, 'closed']);
+      expectComplaint(ended, 'closed', 'no right to read', 'DIRECTORY_UNUSABLE');
+    }
+    writeFileSync(join(directory, 'file'), '');
+    expectComplaint(millrace(directory, 'topics', 'file'), 'file', 'it is a file');
+  },
+  60_000,
+);
 
 test('[CLI-4] a topic that exists with another number of partitions', async () => {
   const directory = prepare();
@@ -212,6 +183,11 @@ test('[CLI-4] a data directory in use by another process names that process', as
   expectComplaint(millrace(directory, 'run', 'job.ts'), `process ${process.pid}`, 'LOG_LOCKED');
 });
 
+test('[CLI-4] a topology that is async is refused', () => {
+  const directory = prepare([], { 'topology: (builder)': 'topology: async (builder)' });
+  expectComplaint(millrace(directory, 'run', 'job.ts'), 'topology', 'not async', 'INVALID_OPTION');
+});
+
 test('[CLI-5] an exception of the job itself shows where it was thrown', () => {
   const directory = prepare(['1,10'], {
     'builder.stream(rows)': "builder.stream(rows).filter(() => { throw new Error('mine'); })",
@@ -220,29 +196,4 @@ test('[CLI-5] an exception of the job itself shows where it was thrown', () => {
   expect(code).toBe(1);
   expect(err).toMatch(/filter-\d+ failed on rows-\d at offset 0: mine \(PROCESSING_FAILED\)/);
   expect(err).toContain('job.ts');
-});
-
-test('[CLI-6] an interrupt commits what is processed, and the exit code says so', async () => {
-  const directory = prepare(['1,10']);
-  writeJob(directory, {
-    'fileSource({': `{
-    name: 'endless', topics: [rows], isBounded: false,
-    open: async ({ signal }) => [{
-      poll: () => new Promise((resolve) => {
-        signal.addEventListener('abort', () => resolve(undefined));
-        setTimeout(() => resolve({ records: [], partition: { p: '1' }, offset: { at: 1 } }), 20);
-      }),
-      close: async () => {},
-    }],
-  }, fileSource({`,
-  });
-  const child = spawn(process.execPath, [...command, 'run', 'job.ts', '--quiet'], {
-    cwd: directory,
-  });
-  let out = '';
-  child.stdout.on('data', (text) => (out += String(text)));
-  setTimeout(() => child.kill('SIGINT'), 2500);
-  const [code] = (await once(child, 'exit')) as [number];
-  expect(code).toBe(130);
-  expect(out).toMatch(/^copy: stopped in /);
 });

@@ -1,16 +1,19 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
-import { complain } from './complain.ts';
+import { Command, CommanderError, Option } from 'commander';
+import { JOB_DEFAULTS } from '../job/index.ts';
+import { watchOutput } from './closed-output.ts';
+import { complain, describeError } from './complain.ts';
 import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
 import { repairCommand } from './repair.ts';
-import { runCommand } from './run.ts';
-import { verifyCommand } from './verify.ts';
+import { runCommand, seconds } from './run.ts';
+import { printJson, verifyCommand } from './verify.ts';
 
 /**
- * 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130: stopped by
- * Ctrl-C.
+ * 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130, 143: stopped by
+ * Ctrl-C, by SIGTERM. 141: nobody reads the output any more.
  */
+const FAILED = 1;
 const USAGE_ERROR = 2;
 const DATA_HELP = 'a data directory, as for run --data';
 const DIRECTORY_HELP = 'a data directory, as for run --data, or the directory of one partition';
@@ -26,8 +29,14 @@ program
   .description('run a job to its end, or until Ctrl-C; the next run goes on where it stopped')
   .argument('<file>', 'a TypeScript or JavaScript file whose default export is defineJob({ ... })')
   .option('--data <directory>', 'where log, state and offsets are kept', './data')
-  .option('--json', 'print progress and summary as a line of JSON each')
+  .option('--json', 'print progress, and the summary or an error, as a line of JSON each')
   .option('--quiet', 'print no progress')
+  .option(
+    '--stop-timeout <seconds>',
+    'how long ending may take after Ctrl-C, SIGTERM or a failure',
+    seconds,
+    JOB_DEFAULTS.stopTimeoutMs / 1000,
+  )
   .action(runCommand);
 
 program
@@ -55,10 +64,15 @@ program
 program
   .command('dump')
   .description('print records as they stand in the log, also while it is in use')
-  .argument('<directory>', DATA_HELP)
-  .argument('<topic>', 'a topic, or one partition of it, such as orders-0')
+  .usage('[options] [directory] <topic>')
+  .argument('[directory]', `${DATA_HELP} (default: "./data")`)
+  .argument('[topic]', 'a topic, or one partition of it, such as orders-0')
   .option('--from <offset>', 'where to begin in each partition', wholeNumber, 0)
-  .option('--max <count>', 'how many records at most', wholeNumber, Infinity)
+  .addOption(
+    new Option('--max <count>', 'how many records at most')
+      .argParser(wholeNumber)
+      .default(Infinity, 'all'),
+  )
   .option('--json', 'print a line of JSON for each record')
   .action(dumpCommand);
 
@@ -69,14 +83,24 @@ program
   .option('--json', 'print a line of JSON for each group and partition')
   .action(groupsCommand);
 
+watchOutput();
 try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR;
   else {
     complain(error);
-    process.exitCode = 1;
+    if (wantsJson()) printJson({ type: 'error', ...describeError(error) });
+    // Now, as after any exception: what a failed job has left running might go on for long.
+    process.exit(process.exitCode ?? FAILED);
   }
+}
+
+/** The command that ran was given `--json`. */
+function wantsJson(): boolean {
+  const name = program.args[0];
+  const command = program.commands.find((each) => each.name() === name);
+  return command?.opts()['json'] === true;
 }
 
 function versionOf(): string {

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { repairLog, type RepairPlan } from '../core/index.ts';
+import { keepWorking } from './closed-output.ts';
 import { print, printProblem, verdict } from './verify.ts';
 
 /** The flags of `millrace repair`. */
@@ -17,6 +18,7 @@ export async function repairCommand(directory: string, flags: RepairFlags): Prom
     if (flags.dryRun === true) return false;
     return flags.yes === true || (await ask('do it? (y/N) '));
   };
+  keepWorking();
   const { isDone, keptIn, problems } = await repairLog(directory, { confirm });
   if (!isDone) {
     print('nothing was changed');

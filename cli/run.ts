@@ -2,50 +2,79 @@ import { existsSync } from 'node:fs';
 import { register } from 'node:module';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { LogError } from '../core/index.ts';
+import { InvalidArgumentError } from 'commander';
+import { LogError, silentLogger, systemClock, type Logger } from '../core/index.ts';
 import {
   progressDisplay,
   runJob,
   type Job,
-  type JobProgress,
   type JobSummary,
   type ProgressDisplay,
 } from '../job/index.ts';
+import { keepWorking } from './closed-output.ts';
+import { printJson } from './verify.ts';
 
 /** The flags of `millrace run`. */
 export interface RunFlags {
   readonly data: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  /** In seconds. */
+  readonly stopTimeout: number;
 }
 
-const INTERRUPTED = 130;
+/** As shells report a program that a signal has ended: 128 and the signal's number. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+type StopSignal = keyof typeof EXIT_CODES;
+
+/**
+ * One Ctrl-C may arrive twice: from the terminal, and passed on by npx or tsx. So soon after the
+ * first the same signal is no second wish.
+ */
+const SAME_SIGNAL_MS = 250;
 
 /** Runs the job of a file. */
 export async function runCommand(file: string, flags: RunFlags): Promise<void> {
+  keepWorking();
   const job = await loadJob(file);
+  const display = displayFor(flags);
   const stop = new AbortController();
-  const interrupt = (): void => {
-    if (stop.signal.aborted) process.exit(INTERRUPTED); // asked twice: now
-    process.stderr.write(
-      'millrace: stopping; what is processed is committed (Ctrl-C again: at once)\n',
-    );
+  let [exitCode, stoppedMs] = [0, -Infinity];
+  const interrupt = (signal: StopSignal): void => {
+    const nowMs = systemClock.monotonicMs();
+    if (exitCode === EXIT_CODES[signal] && nowMs - stoppedMs < SAME_SIGNAL_MS) return;
+    [exitCode, stoppedMs] = [EXIT_CODES[signal], nowMs];
+    if (stop.signal.aborted) process.exit(exitCode); // asked twice: now
+    const how = signal === 'SIGINT' ? 'Ctrl-C' : signal;
+    display.note(`millrace: stopping; what is processed is committed (${how} again: at once)`);
     stop.abort();
   };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  const signals = Object.keys(EXIT_CODES) as StopSignal[];
+  for (const signal of signals) process.on(signal, interrupt);
   try {
-    const { signal } = stop;
-    const display = displayFor(flags);
-    const onProgress = (progress: JobProgress): void => display.show(progress);
-    const summary = await runJob(job, { directory: flags.data, signal, onProgress });
+    const summary = await runJob(job, {
+      directory: flags.data,
+      signal: stop.signal,
+      stopTimeoutMs: flags.stopTimeout * 1000,
+      onProgress: (progress) => display.show(progress),
+      logger: loggerTo(display),
+    });
     display.end();
     printSummary(summary, flags);
-    if (!summary.isComplete && signal.aborted) process.exitCode = INTERRUPTED;
+    if (!summary.isComplete) process.exitCode = exitCode;
+  } catch (error) {
+    display.end();
+    if (LogError.is(error, 'STOP_TIMEOUT')) process.exitCode = exitCode;
+    throw error;
   } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    for (const signal of signals) process.off(signal, interrupt);
   }
+}
+
+/** A count of seconds, as a flag gives it. */
+export function seconds(value: string): number {
+  if (/^\d{1,6}(\.\d{1,3})?$/.test(value)) return Number(value);
+  throw new InvalidArgumentError('It must be a number of seconds, such as 8 or 0.5.');
 }
 
 /**
@@ -79,18 +108,26 @@ function notAJob(file: string, reason: string): LogError {
 }
 
 function displayFor({ json = false, quiet = false }: RunFlags): ProgressDisplay {
-  const end = (): void => undefined;
-  if (json) {
-    const print = (progress: JobProgress): boolean =>
-      process.stdout.write(`${JSON.stringify({ type: 'progress', ...progress })}\n`);
-    return { show: print, end };
-  }
-  return quiet ? { show: () => undefined, end } : progressDisplay(process.stderr);
+  const display = progressDisplay(process.stderr);
+  if (!json && !quiet) return display;
+  return {
+    show: (progress) => {
+      if (json) printJson({ type: 'progress', ...progress });
+    },
+    note: (line) => display.note(line),
+    end: () => undefined,
+  };
+}
+
+/** What the log has to say: the warnings and errors, above the progress. */
+function loggerTo(display: ProgressDisplay): Logger {
+  const note = (message: string): void => display.note(`millrace: ${message}`);
+  return { ...silentLogger, warn: note, error: note };
 }
 
 function printSummary(summary: JobSummary, { json = false }: RunFlags): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify({ type: 'summary', ...summary })}\n`);
+    printJson({ type: 'summary', ...summary });
     return;
   }
   const seconds = (summary.elapsedMs / 1000).toFixed(1);

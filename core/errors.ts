@@ -77,6 +77,7 @@ export interface LogErrorDetails {
   PARTITION_MISMATCH: { topic: string; expected: number; actual: number };
   REBALANCE_CALLBACK_FAILED: { callback: string };
   SERIALIZATION_FAILED: { topic: string; field: string };
+  STOP_TIMEOUT: { job: string; stopTimeoutMs: number; running: readonly string[] };
   TOO_MANY_OPEN_FILES: { file: string; operation: string; limit: number };
   UNKNOWN_OPTION: { option: string; nearest?: string };
 }

@@ -14,6 +14,7 @@ export {
   instance,
   integer,
   oneOf,
+  show,
   text,
   type OptionCheck,
   type OptionChecks,

@@ -1,7 +1,7 @@
 import { LogError, type AnyTopic } from '../core/index.ts';
-import { checkOptions, instance, callback, type OptionChecks } from '../core/internal.ts';
+import { callback, checkOptions, instance, show, type OptionChecks } from '../core/internal.ts';
 import type { SinkConnector, SourceConnector } from '../connect/index.ts';
-import type { StreamsBuilder, StreamsOptions } from '../streams/index.ts';
+import { StreamsBuilder, type StreamsOptions, type Topology } from '../streams/index.ts';
 
 /** What a job is: sources, what is done with their records, sinks. */
 export interface JobDefinition {
@@ -50,6 +50,34 @@ export function defineJob(definition: JobDefinition): Job {
   checkNames('sources', definition.sources);
   checkNames('sinks', definition.sinks);
   return { ...definition, isJob: true };
+}
+
+/** @throws LogError INVALID_OPTION when it was not made by `defineJob`. */
+export function checkJob(job: unknown): asserts job is Job {
+  if (typeof job === 'object' && job !== null && (job as Partial<Job>).isJob === true) return;
+  const allowed = 'a job, as defineJob returns it';
+  const value = show(job);
+  const message = `runJob: job must be ${allowed}, not ${value}`;
+  throw new LogError('INVALID_OPTION', message, { option: 'job', value, allowed });
+}
+
+/**
+ * Builds the topology of a job.
+ *
+ * @throws LogError INVALID_OPTION when the function is async: what it adds later would be lost.
+ */
+export function buildTopology({ topology }: Job): Topology {
+  const builder = new StreamsBuilder();
+  // A function that returns a promise passes for one that returns nothing.
+  const build: (builder: StreamsBuilder) => unknown = topology;
+  const result = build(builder);
+  if (result instanceof Promise) {
+    result.catch(() => undefined); // it is refused whatever becomes of it
+    const allowed = 'a function that is not async';
+    const message = `defineJob: topology must be ${allowed}: what it adds later would be lost`;
+    throw new LogError('INVALID_OPTION', message, { option: 'topology', value: 'async', allowed });
+  }
+  return builder.build();
 }
 
 /** Offsets and transactions go by the names of the connectors. */

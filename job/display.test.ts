@@ -9,6 +9,7 @@ const source: StageReading = {
   fraction: 0,
   lag: undefined,
   isDone: false,
+  isStopped: false,
 };
 
 /** What a display writes for readings of one source, a second apart. */
@@ -48,6 +49,52 @@ test('[JOB-8] on a terminal each stage has a line that is rewritten in place', (
   expect(second).toMatch(
     /source +flights +\[============ {12}\] 1,500 records {2}1,500\/s {2}eta 1s\n$/,
   );
+});
+
+/** What stands on a terminal of this size after all that was written: its rows, from the top. */
+function screenOf(written: readonly string[], columns: number): string[] {
+  const rows: string[][] = [[]];
+  let [row, column] = [0, 0];
+  const tokens = written.join('').match(/\u001b\[\d*[A-Za-z]|[^]/gu) ?? [];
+  for (const token of tokens) {
+    const move = /^\u001b\[(\d*)([A-Za-z])$/.exec(token);
+    if (token === '\r') column = 0;
+    else if (token === '\n') [row, column] = [row + 1, 0];
+    else if (move?.[2] === 'A') row -= Number(move[1]);
+    else if (move?.[2] === 'K') rows[row] = [];
+    else if (move?.[2] === 'J') rows.length = row;
+    else if (move === null) {
+      if (column === columns) [row, column] = [row + 1, 0]; // it wraps
+      rows[row] ??= [];
+      rows[row]![column++] = token;
+    }
+    rows[row] ??= [];
+  }
+  return rows.map((cells) => cells.join('')).slice(0, -1);
+}
+
+test.each([60, 80, 110])('[JOB-10] %i columns: each stage stands there once', (columns) => {
+  const written: string[] = [];
+  const display = progressDisplay({ isTTY: true, columns, write: (text) => written.push(text) });
+  const names = ['airports-source', 'flights-source', 'delays-by-airport-sink'];
+  for (let tick = 0; tick < 5; tick++) {
+    const stages = names.map((name, index) => {
+      const reading = { ...source, name, records: 10 ** (2 + tick), fraction: tick / 4 };
+      const progress = new StageMeter().read(reading, 0);
+      return { ...progress, recordsPerSecond: 259, isDone: tick === 4 && index === 0 };
+    });
+    display.show({ job: 'job', elapsedMs: tick * 250, stages });
+    if (tick === 2) display.note('a word');
+  }
+  display.end();
+  const screen = screenOf(written, columns);
+  expect(screen[0]).toBe('a word'); // above the progress, and not overwritten
+  for (const name of names) {
+    expect(screen.filter((line) => line.includes(name))).toHaveLength(1);
+  }
+  expect(screen.filter((line) => /1,000,000 records {2}259\/s/.test(line))).toHaveLength(3);
+  expect(screen.filter((line) => / done$/.test(line))).toHaveLength(1);
+  expect(screen).toHaveLength(columns === 60 ? 7 : 4);
 });
 
 test('[JOB-8] elsewhere a plain line comes every few seconds, and the last one at the end', () => {

@@ -1,5 +1,6 @@
 import pc from 'picocolors';
-import type { JobProgress, StageProgress } from './progress.ts';
+import { plainLine, progressLines } from './progress-lines.ts';
+import type { JobProgress } from './progress.ts';
 
 /** Where progress goes: a terminal, or anything that takes text. */
 export interface ProgressOutput {
@@ -7,21 +8,27 @@ export interface ProgressOutput {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /** Shows the progress of a job while it runs. */
 export interface ProgressDisplay {
   /** Shows how far the job has come. */
   show(progress: JobProgress): void;
+  /**
+   * Writes a line that stays. On a terminal it stands above the progress; what others write there
+   * meanwhile is overwritten.
+   */
+  note(line: string): void;
   /** Shows the last progress once more and leaves it standing. */
   end(): void;
 }
 
 /** Between two plain lines of a stage. */
 const PLAIN_INTERVAL_MS = 5_000;
-const BAR_CELLS = 24;
+const COLUMNS = 80;
 const CURSOR_UP = (lines: number): string => `\u001b[${lines}A`;
-const CLEAR_LINE = '\u001b[2K\r';
+const CLEAR_BELOW = '\r\u001b[J';
 
 /**
  * On a terminal one line a stage, rewritten in place; elsewhere a plain line a stage now and then.
@@ -32,23 +39,49 @@ export function progressDisplay(output: ProgressOutput): ProgressDisplay {
 
 class TerminalDisplay implements ProgressDisplay {
   readonly #output: ProgressOutput;
-  #lines = 0;
+  #last: JobProgress | undefined;
+  /** What stands above the cursor and is rewritten. */
+  #shown: readonly string[] = [];
 
   constructor(output: ProgressOutput) {
     this.#output = output;
   }
 
-  show({ stages }: JobProgress): void {
-    const width = this.#output.columns ?? 80;
-    const up = this.#lines === 0 ? '' : CURSOR_UP(this.#lines);
-    const lines = stages.map((stage) => CLEAR_LINE + terminalLine(stage, width) + '\n');
-    this.#output.write(up + lines.join(''));
-    this.#lines = stages.length;
+  show(progress: JobProgress): void {
+    this.#last = progress;
+    this.#draw([]);
+  }
+
+  note(line: string): void {
+    this.#draw([line]);
   }
 
   end(): void {
-    // it stands there already
+    this.#last = undefined; // it stands there already
+    this.#shown = [];
   }
+
+  /** Writes notes where the progress stood, and the progress below them. */
+  #draw(notes: readonly string[]): void {
+    const { columns = 0, rows = 0 } = this.#output;
+    const width = columns > 0 ? columns : COLUMNS; // 0 is what a terminal of unknown size says
+    // The last column stays free: some terminals wrap as soon as it is filled.
+    const lines = progressLines(this.#last?.stages ?? [], width - 1);
+    const shown = rows > 1 ? lines.slice(0, rows - 1) : lines; // what has scrolled away stays away
+    const up = this.#shown.reduce((sum, line) => sum + rowsOf(line, width), 0);
+    const text = [...notes, ...shown.map(colour)].map((line) => `${line}\n`).join('');
+    this.#output.write((up === 0 ? '' : CURSOR_UP(up)) + CLEAR_BELOW + text);
+    this.#shown = shown;
+  }
+}
+
+/** A terminal that was made narrower since has wrapped what stood there. */
+function rowsOf(line: string, width: number): number {
+  return Math.max(1, Math.ceil(line.length / width));
+}
+
+function colour(line: string): string {
+  return line.replace(/ done$/, pc.green(' done')).replace(/ stopped$/, pc.yellow(' stopped'));
 }
 
 class PlainDisplay implements ProgressDisplay {
@@ -67,6 +100,10 @@ class PlainDisplay implements ProgressDisplay {
     this.#print(progress);
   }
 
+  note(line: string): void {
+    this.#output.write(`${line}\n`);
+  }
+
   end(): void {
     if (this.#last !== undefined && this.#last.elapsedMs !== this.#shownMs) this.#print(this.#last);
   }
@@ -76,43 +113,4 @@ class PlainDisplay implements ProgressDisplay {
     const seconds = (elapsedMs / 1000).toFixed(1);
     for (const stage of stages) this.#output.write(`${seconds}s ${plainLine(stage)}\n`);
   }
-}
-
-function terminalLine(stage: StageProgress, width: number): string {
-  const label = `${stage.kind.padEnd(8)} ${stage.name}`.slice(0, 28).padEnd(28);
-  const bar = stage.fraction === undefined ? '' : `${barOf(stage.fraction)} `;
-  const mark = stage.isDone ? pc.green('done') : rest(stage);
-  const plain = `${label} ${bar}${count(stage.records)}  ${rate(stage)}  `;
-  return plain.slice(0, width - 8) + mark;
-}
-
-function plainLine(stage: StageProgress): string {
-  const share = stage.fraction === undefined ? '' : ` ${Math.round(stage.fraction * 100)}%`;
-  const end = stage.isDone ? 'done' : rest(stage);
-  const figures = `${count(stage.records)}${share}, ${rate(stage)} ${end}`;
-  return `${stage.kind} ${stage.name}: ${figures}`.trimEnd();
-}
-
-function barOf(fraction: number): string {
-  const full = Math.round(Math.min(1, fraction) * BAR_CELLS);
-  return `[${'='.repeat(full)}${' '.repeat(BAR_CELLS - full)}]`;
-}
-
-function rest({ lag, etaMs }: StageProgress): string {
-  const parts: string[] = [];
-  if (lag !== undefined && lag > 0) parts.push(`lag ${number(lag)}`);
-  if (etaMs !== undefined && etaMs > 0) parts.push(`eta ${Math.max(1, Math.round(etaMs / 1000))}s`);
-  return parts.join('  ');
-}
-
-function count(records: number): string {
-  return `${number(records)} records`;
-}
-
-function rate({ recordsPerSecond }: StageProgress): string {
-  return `${number(Math.round(recordsPerSecond))}/s`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString('en-US');
 }

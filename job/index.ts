@@ -5,6 +5,8 @@
  * @packageDocumentation
  */
 export { defineJob, type Job, type JobDefinition } from './define-job.ts';
-export { runJob, type JobSummary, type RunJobOptions, type SourceResult } from './run-job.ts';
+export type { JobSummary, SourceResult } from './job-run.ts';
+export { runJob } from './run-job.ts';
+export { JOB_DEFAULTS, type RunJobOptions } from './run-options.ts';
 export { progressDisplay, type ProgressDisplay, type ProgressOutput } from './display.ts';
 export type { JobProgress, StageProgress } from './progress.ts';

@@ -1,6 +1,10 @@
 /** How far one part of a job has come. */
 export interface StageProgress {
   readonly kind: 'source' | 'topology' | 'sink';
+  /**
+   * Of the connector, or of the job. A topology that repartitions has a stage for each of its
+   * sub-topologies, such as `job/0`: each of them reads all the records that reach it.
+   */
   readonly name: string;
   /** Records that went through in this run. */
   readonly records: number;
@@ -12,7 +16,10 @@ export interface StageProgress {
   readonly lag: number | undefined;
   /** What is left at this rate, in milliseconds. */
   readonly etaMs: number | undefined;
+  /** It came to its end: nothing is left to do. */
   readonly isDone: boolean;
+  /** It ended before that: the job was stopped, or failed. */
+  readonly isStopped: boolean;
 }
 
 /** How far a job has come. */
@@ -30,6 +37,7 @@ export interface StageReading {
   readonly fraction: number | undefined;
   readonly lag: number | undefined;
   readonly isDone: boolean;
+  readonly isStopped: boolean;
 }
 
 /** Over how long a rate is taken. */

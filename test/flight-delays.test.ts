@@ -3,6 +3,8 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { seededRandom } from '../core/index.ts';
+import { isDue, planKills, type Done, type Kill } from '../examples/flight-delays/kill-plan.ts';
 import { temporaryDirectory } from './kit/temporary-directory.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -26,8 +28,22 @@ test('[JOB-1] three million flights, killed twice on their way, are all counted 
     duplicated: 0,
     different: 0,
     kills: 2,
+    killsAfterSinkCommit: 2,
   });
 }, 180_000);
+
+test('[JOB-1] of any number of planned kills, at least half wait for a commit of a sink', () => {
+  for (let count = 0; count <= 30; count++) {
+    const plan = planKills(count, seededRandom(count));
+    expect(plan).toHaveLength(count);
+    // However much is read and written: without a commit of a sink they are not due.
+    const before = { flights: 3e6, newWindows: 1e6, windows: 1e6, sinkCommits: 0 };
+    const steps = [undefined, 'sink-1-output', 'sink-2-offsets', 'sink-3-committed'];
+    const canFall = (done: Done) => (kill: Kill) => steps.some((step) => isDue(kill, done, step));
+    expect(plan.filter(canFall(before)).length).toBeLessThanOrEqual(count / 2);
+    expect(plan.every(canFall({ ...before, sinkCommits: 1 }))).toBe(true);
+  }
+});
 
 test('the demonstration removes nothing that it has not made', () => {
   const data = temporaryDirectory();

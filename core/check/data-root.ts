@@ -87,14 +87,11 @@ export async function readRoot(
   asked: string,
   isOurs = false,
 ): Promise<DataRoot> {
-  const stat = await fileSystem.stat(asked).catch((cause: unknown) => {
-    throw storageFailure(asked, 'open', cause);
-  });
-  if (stat?.isDirectory !== true) throw unusable(asked, 'there is no such directory');
-  const isOne = await isPartitionDirectory(fileSystem, asked);
-  const directory = isOne ? dirname(asked) : asked;
-  const only = isOne ? basename(asked) : undefined;
-  const ownerPid = isOurs ? undefined : await lockHolder(fileSystem, directory);
+  const { directory, only, ownerPid } = await enter(fileSystem, asked, isOurs).catch(
+    (cause: unknown) => {
+      throw refused(asked, cause);
+    },
+  );
   const findings: Finding[] = [];
   const has = async (name: string): Promise<boolean> =>
     (await fileSystem.stat(join(directory, name))) !== undefined;
@@ -138,6 +135,23 @@ export async function readRoot(
   } catch (cause) {
     throw storageFailure(directory, 'read', cause);
   }
+}
+
+/** Finds the data directory, and who has it open. */
+async function enter(
+  fileSystem: FileSystem,
+  asked: string,
+  isOurs: boolean,
+): Promise<Pick<DataRoot, 'directory' | 'only' | 'ownerPid'>> {
+  const stat = await fileSystem.stat(asked);
+  if (stat === undefined) throw unusable(asked, 'there is no such directory');
+  if (!stat.isDirectory) throw unusable(asked, 'it is a file');
+  const isOne = await isPartitionDirectory(fileSystem, asked);
+  const directory = isOne ? dirname(asked) : asked;
+  const only = isOne ? basename(asked) : undefined;
+  await fileSystem.list(directory); // one that may be entered, but not read, says so here
+  const ownerPid = isOurs ? undefined : await lockHolder(fileSystem, directory);
+  return { directory, only, ownerPid };
 }
 
 async function findPartitions(
@@ -194,7 +208,23 @@ function damagedFile(directory: string, name: string, what: string): Finding {
   return { severity: 'problem', file, what, meaning, mends: [{ kind: 'remove', file }] };
 }
 
-function unusable(directory: string, reason: string): LogError {
+function unusable(directory: string, reason: string, cause?: unknown): LogError {
   const message = `${directory} cannot be looked into: ${reason}; name a data directory`;
-  return new LogError('DIRECTORY_UNUSABLE', message, { directory, reason });
+  return new LogError('DIRECTORY_UNUSABLE', message, { directory, reason }, { cause });
 }
+
+function refused(directory: string, cause: unknown): LogError {
+  const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause;
+  const reason = REFUSALS[errnoOf(inner) ?? ''];
+  return reason === undefined
+    ? storageFailure(directory, 'open', cause)
+    : unusable(directory, reason, cause);
+}
+
+const NO_RIGHT = 'this process has no right to read it; change the rights';
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  EACCES: NO_RIGHT,
+  EPERM: NO_RIGHT,
+  ENOTDIR: 'a part of the path is a file',
+};

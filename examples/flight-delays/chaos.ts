@@ -1,74 +1,126 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { seededRandom } from 'millrace';
 import type { JobProgress, JobSummary } from 'millrace/job';
+import { isDue, planKills, type Done, type Kill } from './kill-plan.ts';
 
 /** What a child process tells of the job that it runs. */
 export type ChildMessage =
   | { readonly type: 'progress'; readonly progress: JobProgress; readonly peakRssMb: number }
+  /** A step of a sink's commit is about to be taken. */
+  | { readonly type: 'step'; readonly step: string }
   | { readonly type: 'done'; readonly summary: JobSummary; readonly peakRssMb: number };
+
+/** Where a kill fell. */
+export interface Fall {
+  /** Of the flights, how many were read: from 0 to 1. */
+  readonly read: number;
+  readonly windows: number;
+  readonly sinkCommits: number;
+}
 
 export interface ChaosOptions {
   readonly kills: number;
-  /** Repeats the moments of the kills, as far as the machine does. */
+  /** Repeats the plan of the kills. */
   readonly seed: number;
   readonly directory: string;
   readonly onProgress: (progress: JobProgress) => void;
-  readonly onKill: (kill: number, afterMs: number) => void;
+  readonly onKill: (kill: number, fall: Fall) => void;
 }
 
 export interface ChaosResult {
   readonly summary: JobSummary;
-  readonly kills: number;
+  readonly falls: readonly Fall[];
   readonly peakRssMb: number;
 }
 
 /**
- * After its start a process lives this long before it is killed: from before it has opened its log
- * on.
- */
-const LIFE_MS = { min: 100, max: 1600 };
-
-/**
- * Runs the job in a child process, kills it with SIGKILL at random moments, starts it again each
- * time, and lets the last one run to its end.
+ * Runs the job in a child process, kills it with SIGKILL again and again, wherever the plan says,
+ * starts it again each time, and lets the last one run to its end.
  */
 export async function runWithChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const random = seededRandom(options.seed);
-  let peakRssMb = 0;
-  let kills = 0;
+  const plan = planKills(options.kills, seededRandom(options.seed));
+  const tally = new Tally();
+  const falls: Fall[] = [];
   for (;;) {
-    const isLast = kills === options.kills;
-    const lifeMs = LIFE_MS.min + random.next() * (LIFE_MS.max - LIFE_MS.min);
-    const result = await runChild(options, isLast ? undefined : lifeMs, (message) => {
-      peakRssMb = Math.max(peakRssMb, message.peakRssMb);
-    });
-    if (result !== undefined) return { summary: result, kills, peakRssMb };
-    kills++;
-    options.onKill(kills, lifeMs);
+    const summary = await runChild(options, plan[falls.length], tally);
+    if (summary !== undefined) return { summary, falls, peakRssMb: tally.peakRssMb };
+    const fall = tally.endLife();
+    falls.push(fall);
+    options.onKill(falls.length, fall);
+  }
+}
+
+/** Counts what the job has done over the lives of its process. */
+class Tally {
+  peakRssMb = 0;
+  #read = 0;
+  #sinkCommits = 0;
+  /** Committed in former lives: what else they wrote does not count. */
+  #windowsBefore = 0;
+  /** Of this life. */
+  #flights = 0;
+  #windows = 0;
+  #committedWindows = 0;
+
+  hear(message: ChildMessage): void {
+    if (message.type === 'step') {
+      // Each step is told just before it is taken; this one has nothing left to do.
+      if (message.step !== 'sink-3-committed') return;
+      this.#sinkCommits++;
+      this.#committedWindows = this.#windows;
+      return;
+    }
+    this.peakRssMb = Math.max(this.peakRssMb, message.peakRssMb);
+    if (message.type === 'done') return;
+    const { stages } = message.progress;
+    const source = stages.find(({ name }) => name === 'flights-source');
+    this.#flights = source?.records ?? 0;
+    this.#read = source?.fraction ?? this.#read;
+    this.#windows = stages.reduce((sum, { kind, records }) => {
+      return kind === 'sink' ? sum + records : sum;
+    }, 0);
+  }
+
+  get done(): Done {
+    return {
+      flights: this.#flights,
+      newWindows: this.#windows,
+      windows: this.#windowsBefore + this.#windows,
+      sinkCommits: this.#sinkCommits,
+    };
+  }
+
+  /** The process was killed. */
+  endLife(): Fall {
+    const { windows, sinkCommits } = this.done;
+    this.#windowsBefore += this.#committedWindows;
+    this.#flights = this.#windows = this.#committedWindows = 0;
+    return { read: this.#read, windows, sinkCommits };
   }
 }
 
 /** One life of the child: its summary, or undefined when it was killed. */
 function runChild(
   { directory, onProgress }: ChaosOptions,
-  lifeMs: number | undefined,
-  heard: (message: ChildMessage) => void,
+  kill: Kill | undefined,
+  tally: Tally,
 ): Promise<JobSummary | undefined> {
   const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-  const child: ChildProcess = fork(main, ['--child', '--data', directory]);
+  const child = fork(main, ['--child', '--data', directory]);
   let summary: JobSummary | undefined;
-  const timer = lifeMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), lifeMs);
   child.on('message', (message) => {
+    if (child.killed) return; // it was on its way: what counts is what was known at the kill
     const told = message as ChildMessage;
-    heard(told);
+    tally.hear(told);
     if (told.type === 'progress') onProgress(told.progress);
-    else summary = told.summary;
+    if (told.type === 'done') summary = told.summary;
+    const step = told.type === 'step' ? told.step : undefined;
+    if (kill !== undefined && isDue(kill, tally.done, step)) child.kill('SIGKILL');
   });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code, signal) => {
-      clearTimeout(timer);
       if (signal === 'SIGKILL') resolve(undefined);
       else if (summary !== undefined && code === 0) resolve(summary);
       else reject(new Error(`the job ended with code ${code}, signal ${signal}`));

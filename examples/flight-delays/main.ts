@@ -7,7 +7,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { progressDisplay, runJob, type JobProgress, type JobSummary } from 'millrace/job';
-import { runWithChaos, type ChildMessage } from './chaos.ts';
+import { runWithChaos, type ChildMessage, type Fall } from './chaos.ts';
 import { flightDelays } from './job.ts';
 import { startStraight } from './straight-process.ts';
 import { verify, type Verification } from './verify.ts';
@@ -35,28 +35,36 @@ try {
 async function demonstrate(): Promise<void> {
   const startMs = performance.now();
   const { json, data, chaos, seed } = flags;
-  const say = json ? (): void => undefined : (text: string): void => console.log(text);
+  const display = json ? undefined : progressDisplay(process.stdout);
+  const say = (text: string): void => display?.note(text);
+  process.stdout.on('error', () => undefined); // behind `| head -1` the job goes on to its end
   clear(data);
   say(`flight-delays: log, state and results go to ${data}`);
   if (chaos > 0) say(`chaos: ${chaos} kills, --seed ${seed} repeats them`);
   const straight = startStraight();
   straight.catch(() => undefined); // it is waited for below
-  const display = json ? undefined : progressDisplay(process.stdout);
-  const { summary, kills, peakRssMb } = await run((progress) => display?.show(progress));
+  const { summary, falls, peakRssMb } = await run((progress) => display?.show(progress), say);
   display?.end();
   const worst = new WorstAirports();
   const found = await verify(join(data, 'out'), await straight, (delays) => worst.add(delays));
   const seconds = (performance.now() - startMs) / 1000;
   say(`\n${worst.table()}\n`);
-  say(verdict(found, kills));
+  say(verdict(found, falls));
   const records = flightsOf(summary, chaos > 0 ? (await straight).rows : undefined);
-  const figures = { records, seconds: round(seconds), ...found, kills, peakRssMb };
+  const kills = falls.length;
+  const killsAfterSinkCommit = falls.filter(isAfterSinkCommit).length;
+  const counts = { kills, killsAfterSinkCommit, peakRssMb };
+  const figures = { records, seconds: round(seconds), ...found, ...counts };
   if (json) console.log(JSON.stringify(figures));
   else {
     const flights = `${records.toLocaleString('en-US')} flights`;
     say(`${flights} in ${seconds.toFixed(1)} s, peak memory ${peakRssMb} MB`);
   }
   if (found.missing + found.duplicated + found.different > 0) process.exitCode = 1;
+  if (kills < chaos) {
+    console.error(`flight-delays: the job was over before ${chaos - kills} of ${chaos} kills`);
+    process.exitCode = 1;
+  }
 }
 
 /** Removes what an earlier run has left, and nothing else. */
@@ -84,26 +92,35 @@ function describe(error: unknown): string {
 
 interface Run {
   readonly summary: JobSummary;
-  readonly kills: number;
+  readonly falls: readonly Fall[];
   readonly peakRssMb: number;
 }
 
-async function run(onProgress: (progress: JobProgress) => void): Promise<Run> {
-  const { data, chaos, seed, json } = flags;
+async function run(
+  onProgress: (progress: JobProgress) => void,
+  say: (text: string) => void,
+): Promise<Run> {
+  const { data, chaos, seed } = flags;
   if (chaos === 0) {
     const summary = await runJob(flightDelays(join(data, 'out')), {
       directory: join(data, 'log'),
       onProgress,
     });
-    return { summary, kills: 0, peakRssMb: peakRss() };
+    return { summary, falls: [], peakRssMb: peakRss() };
   }
-  const onKill = (kill: number, afterMs: number): void => {
-    if (!json)
-      console.log(
-        `kill -9, number ${kill} of ${chaos}, ${(afterMs / 1000).toFixed(2)} s after the start`,
-      );
-  };
+  const onKill = (kill: number, fall: Fall): void =>
+    say(`kill -9, number ${kill} of ${chaos}: ${describeFall(fall)}`);
   return runWithChaos({ kills: chaos, seed, directory: data, onProgress, onKill });
+}
+
+function describeFall({ read, windows, sinkCommits }: Fall): string {
+  const share = `${Math.round(read * 100)} % of the flights read`;
+  const written = `${windows.toLocaleString('en-US')} windows written`;
+  return `${share}, ${written}, ${sinkCommits} commits of the sinks`;
+}
+
+function isAfterSinkCommit({ sinkCommits }: Fall): boolean {
+  return sinkCommits > 0;
 }
 
 /** The job alone, for `chaos.ts`: goes on where the process before it was killed. */
@@ -112,14 +129,20 @@ async function runAsChild(): Promise<void> {
   const summary = await runJob(flightDelays(join(flags.data, 'out')), {
     directory: join(flags.data, 'log'),
     onProgress: (progress) => tell({ type: 'progress', progress, peakRssMb: peakRss() }),
+    onStep: (step) => {
+      if (step.startsWith('sink-')) tell({ type: 'step', step });
+    },
   });
   const done: ChildMessage = { type: 'done', summary, peakRssMb: peakRss() };
   process.send?.(done, () => process.disconnect());
 }
 
-function verdict({ windows, missing, duplicated, different }: Verification, kills: number): string {
+function verdict(found: Verification, falls: readonly Fall[]): string {
+  const { windows, missing, duplicated, different } = found;
   const word = missing + duplicated + different === 0 ? 'verified' : 'NOT VERIFIED';
-  const survived = kills === 0 ? '' : `, after ${kills} kills`;
+  const late = falls.filter(isAfterSinkCommit).length;
+  const kills = `${falls.length} kills, ${late} of them behind the first commit of a sink`;
+  const survived = falls.length === 0 ? '' : `, after ${kills}`;
   return (
     `${word}: ${windows.toLocaleString('en-US')} windows, ${missing} missing, ` +
     `${duplicated} duplicated, ${different} different${survived}`

@@ -33,8 +33,8 @@ export interface AppCounts {
   lastCommitMs: number;
   checkpoints: number;
   lastCheckpointMs: number;
-  /** What was committed before the tasks were last made: a failed commit makes them anew. */
-  processedBefore: number;
+  /** By task, what it had committed before it was last made: a failed commit makes all anew. */
+  readonly processedBefore: Map<string, number>;
   readonly droppedBefore: Record<DropReason, number>;
 }
 
@@ -44,15 +44,16 @@ export function newCounts(): AppCounts {
     lastCommitMs: 0,
     checkpoints: 0,
     lastCheckpointMs: 0,
-    processedBefore: 0,
+    processedBefore: new Map(),
     droppedBefore: { late: 0, 'null-key': 0, 'null-value': 0 },
   };
 }
 
 /** Counts what tasks have committed that are given up. */
 export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
-  for (const { committedCounts } of tasks) {
-    counts.processedBefore += committedCounts.processed;
+  const { processedBefore } = counts;
+  for (const { id, committedCounts } of tasks) {
+    processedBefore.set(id, (processedBefore.get(id) ?? 0) + committedCounts.processed);
     addDropped(counts.droppedBefore, committedCounts.dropped);
   }
 }
@@ -60,13 +61,11 @@ export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
 export function collectMetrics(tasks: readonly Task[], counts: AppCounts): StreamsMetrics {
   const { commits, lastCommitMs, checkpoints, lastCheckpointMs } = counts;
   const droppedRecords = { ...counts.droppedBefore };
-  let processedRecords = counts.processedBefore;
-  for (const task of tasks) {
-    processedRecords += task.counts.processed;
-    addDropped(droppedRecords, task.counts.dropped);
-  }
+  const processedOf = ({ id, counts: { processed } }: Task): number =>
+    (counts.processedBefore.get(id) ?? 0) + processed;
+  for (const task of tasks) addDropped(droppedRecords, task.counts.dropped);
   return {
-    processedRecords,
+    processedRecords: tasks.reduce((sum, task) => sum + processedOf(task), 0),
     droppedRecords,
     commits,
     lastCommitMs,
@@ -74,7 +73,7 @@ export function collectMetrics(tasks: readonly Task[], counts: AppCounts): Strea
     lastCheckpointMs,
     tasks: tasks.map((task) => ({
       taskId: task.id,
-      processedRecords: task.counts.processed,
+      processedRecords: processedOf(task),
       lag: task.inputs.reduce(
         (sum, { endOffset, position }) => sum + Math.max(0, endOffset - position),
         0,

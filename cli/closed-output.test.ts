@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { COMMAND, millrace, startMillrace } from '../test/kit/command.ts';
+import { outputOf, prepare } from '../test/kit/copy-job.ts';
+
+const rows = Array.from({ length: 5_000 }, (_, index) => `${index},10`);
+
+/** A directory with a log that the job has run on. */
+function prepareLog(): string {
+  const directory = prepare(rows);
+  expect(millrace(directory, 'run', 'job.ts', '--quiet')).toMatchObject({ code: 0 });
+  return directory;
+}
+
+test('[CLI-10] when the reader has gone, a command that prints ends as Unix tools do', async () => {
+  const directory = prepareLog();
+  // More than a pipe holds: it is at work when its reader goes.
+  const dump = startMillrace(directory, 'dump', 'rows');
+  await new Promise((resolve) => dump.child.stdout?.once('data', resolve));
+  dump.child.stdout?.destroy();
+  expect({ code: await dump.ended, err: dump.err() }).toEqual({ code: 141, err: '' });
+  for (const args of [['dump', 'rows', '--json'], ['topics'], ['groups'], ['verify']]) {
+    const { child, ended, err } = startMillrace(directory, ...args);
+    child.stdout?.destroy(); // before the first line
+    expect({ args, code: await ended, err: err() }).toEqual({ args, code: 141, err: '' });
+  }
+}, 180_000);
+
+test('[CLI-10] a job whose output nobody reads goes on to its end', async () => {
+  const directory = prepare(rows);
+  const { child, ended, err } = startMillrace(directory, 'run', 'job.ts', '--json');
+  await new Promise((resolve) => child.stdout?.once('data', resolve));
+  child.stdout?.destroy();
+  expect({ code: await ended, err: err() }).toEqual({ code: 0, err: '' });
+  expect(outputOf(directory)).toHaveLength(5_000);
+}, 60_000);
+
+test('[CLI-10] nor is the progress of a job read', async () => {
+  const directory = prepare(rows);
+  const { child, ended } = startMillrace(directory, 'run', 'job.ts');
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+  expect(await ended).toBe(0);
+  expect(outputOf(directory)).toHaveLength(5_000);
+}, 60_000);
+
+test('[CLI-10] repair goes on to its end', async () => {
+  const directory = prepareLog();
+  const { child, ended, err } = startMillrace(directory, 'repair', '--yes');
+  child.stdout?.destroy();
+  expect({ code: await ended, err: err() }).toEqual({ code: 0, err: '' });
+}, 60_000);
+
+// A device that is always full; only Linux has it.
+test.skipIf(!existsSync('/dev/full'))(
+  '[CLI-10] output that fails is complained about',
+  () => {
+    const directory = prepareLog();
+    const full = openSync('/dev/full', 'w');
+    const run = (...args: readonly string[]) =>
+      spawnSync(process.execPath, [...COMMAND, ...args], {
+        cwd: directory,
+        encoding: 'utf8',
+        stdio: ['ignore', full, 'pipe'],
+      });
+    for (const args of [['topics'], ['run', 'job.ts', '--json']]) {
+      const { status, stderr } = run(...args);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^millrace: cannot print: ENOSPC.*\n$/); // once
+    }
+    closeSync(full);
+  },
+  60_000,
+);

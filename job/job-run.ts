@@ -1,0 +1,262 @@
+import type { Log, Timer } from '../core/index.ts';
+import { SinkRunner, SourceRunner } from '../connect/index.ts';
+import { StreamsApp, type StreamsMetrics, type Topology } from '../streams/index.ts';
+import { buildTopology, type Job } from './define-job.ts';
+import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
+import type { RunJobSettings } from './run-options.ts';
+import type { Stop } from './stop.ts';
+
+/** What a run of a job did. */
+export interface JobSummary {
+  readonly job: string;
+  /** True when bounded input came to its end; false when the run was stopped before. */
+  readonly isComplete: boolean;
+  readonly elapsedMs: number;
+  readonly sources: readonly SourceResult[];
+  readonly sinks: readonly { readonly name: string; readonly records: number }[];
+  readonly streams: StreamsMetrics;
+}
+
+/** What a source brought. */
+export interface SourceResult {
+  readonly name: string;
+  /** Records of this run. */
+  readonly records: number;
+  /** What has been read in all, by former runs too, in `unit`. */
+  readonly done: number;
+  readonly unit: 'bytes' | 'rows';
+}
+
+/** How often progress is reported. */
+const PROGRESS_MS = 250;
+
+/** One run: sources, application and sinks side by side, and what ties their ends together. */
+export class JobRun {
+  readonly #job: Job;
+  readonly #settings: RunJobSettings;
+  readonly #topology: Topology;
+  readonly #isBounded: boolean;
+  readonly #sources: readonly SourceRunner[];
+  readonly #sinks: readonly SinkRunner[];
+  readonly #app: StreamsApp;
+  readonly #meters = new Map<string, StageMeter>();
+  readonly #startMs: number;
+  /** How the parts that have ended did so. */
+  readonly #ends = new Map<SourceRunner | SinkRunner | StreamsApp, 'done' | 'stopped'>();
+  /** Stops all parts. */
+  readonly #stop: Stop;
+  #progressTimer: Timer | undefined;
+  /** The deadline of a stop has passed: nobody hears of the progress any more. */
+  #isAbandoned = false;
+  /** The input came to its end, and all results are in the output. */
+  #isComplete = false;
+
+  constructor(job: Job, log: Log, settings: RunJobSettings, stop: Stop) {
+    const { clock, onStep = ignore } = settings;
+    this.#job = job;
+    this.#stop = stop;
+    this.#settings = settings;
+    this.#startMs = clock.monotonicMs();
+    this.#topology = buildTopology(job);
+    this.#isBounded = job.sources.every(({ isBounded }) => isBounded);
+    const { signal } = stop;
+    const parts = { signal, clock, onStep };
+    this.#sources = job.sources.map((source) => new SourceRunner(log, source, parts));
+    this.#sinks = job.sinks.map((sink) => new SinkRunner(log, sink, parts));
+    this.#app = new StreamsApp(log, this.#topology, {
+      onStep,
+      ...job.streams,
+      applicationId: job.name,
+      // While a source may still bring something, a task that has nothing to do is waited for: else
+      // a slow source would make records late.
+      ...(this.#isBounded && { idleTimeoutMs: Infinity }),
+      clock,
+    });
+  }
+
+  async run(): Promise<JobSummary> {
+    const { signal } = this.#stop;
+    const closeApp = (): void => void this.#closeApp();
+    signal.addEventListener('abort', closeApp, { once: true });
+    if (signal.aborted) closeApp();
+    this.#tick();
+    try {
+      const isComplete = await this.#runParts();
+      return this.#summary(isComplete);
+    } catch (error) {
+      this.#stop.fail(error);
+      throw error;
+    } finally {
+      await this.#closeApp();
+      this.#progressTimer?.cancel();
+      this.#report();
+    }
+  }
+
+  /** Reports no more progress, and returns the names of the parts that still run. */
+  abandon(): string[] {
+    this.#isAbandoned = true;
+    this.#progressTimer?.cancel();
+    return this.#readings()
+      .filter(({ isDone, isStopped }) => !isDone && !isStopped)
+      .map(({ kind, name }) => `${kind} ${name}`);
+  }
+
+  /** Ends the application. What failed in it, `start` and `done` throw. */
+  async #closeApp(): Promise<void> {
+    await this.#app.close().catch(ignore);
+    if (!this.#ends.has(this.#app)) this.#ends.set(this.#app, 'stopped');
+  }
+
+  /** Runs all parts; true when the input came to its end. The first failure ends all of them. */
+  async #runParts(): Promise<boolean> {
+    // What global tables are made of comes first: a record joins with the whole table or not at
+    // all.
+    const [forTables, others] = this.#divideSources();
+    await this.#all(forTables.map((source) => this.#runPart(source)));
+    if (this.#stop.signal.aborted) return false;
+    await this.#app.start();
+    const app = this.#app.done;
+    app.catch((error: unknown) => this.#stop.fail(error));
+    const sinks = this.#sinks.map((sink) => this.#runPart(sink));
+    const input = this.#all(others.map((source) => this.#runPart(source)));
+    const end = input.then(() => this.#finish()).finally(() => this.#closeApp());
+    await this.#all([end, app, ...sinks]);
+    return this.#isComplete;
+  }
+
+  /** All input has been read: the topology comes to its end, then the sinks. */
+  async #finish(): Promise<void> {
+    if (!this.#isBounded || this.#stop.signal.aborted) return;
+    // What ends it instead, `done` of the application says.
+    const isFinished = await this.#app.finish().then(
+      () => true,
+      () => false,
+    );
+    if (!isFinished) return;
+    this.#ends.set(this.#app, 'done');
+    const summaries = await Promise.all(this.#sinks.map((sink) => sink.finish()));
+    this.#isComplete = summaries.every((summary) => summary.isFinished);
+  }
+
+  /** The sources that only fill global tables, and the others. */
+  #divideSources(): [SourceRunner[], SourceRunner[]] {
+    const tables = new Set(this.#topology.globalTables.map(({ topic }) => topic.name));
+    const [forTables, others]: [SourceRunner[], SourceRunner[]] = [[], []];
+    for (const source of this.#sources) {
+      const { isBounded, topics } = source.connector;
+      const isForTable = isBounded && topics.every(({ name }) => tables.has(name));
+      (isForTable ? forTables : others).push(source);
+    }
+    return [forTables, others];
+  }
+
+  /** Runs a source or a sink; one that fails stops the others. */
+  async #runPart(part: SourceRunner | SinkRunner): Promise<void> {
+    try {
+      const summary = await part.run();
+      const isDone = 'isEnded' in summary ? summary.isEnded : summary.isFinished;
+      this.#ends.set(part, isDone ? 'done' : 'stopped');
+    } catch (error) {
+      this.#ends.set(part, 'stopped');
+      this.#stop.fail(error);
+      throw error;
+    }
+  }
+
+  /** Waits for all; the first failure is thrown when all have ended. */
+  async #all(parts: readonly Promise<unknown>[]): Promise<void> {
+    const results = await Promise.allSettled(parts);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #report(): void {
+    if (!this.#isAbandoned) this.#settings.onProgress?.(this.#progress());
+  }
+
+  #tick(): void {
+    this.#report();
+    this.#progressTimer = this.#settings.clock.setBackgroundTimer(PROGRESS_MS, () => this.#tick());
+  }
+
+  #progress(): JobProgress {
+    const nowMs = this.#settings.clock.monotonicMs();
+    const stages = this.#readings().map((reading) => {
+      const key = `${reading.kind} ${reading.name}`;
+      let meter = this.#meters.get(key);
+      if (meter === undefined) this.#meters.set(key, (meter = new StageMeter()));
+      return meter.read(reading, nowMs);
+    });
+    return { job: this.#job.name, elapsedMs: nowMs - this.#startMs, stages };
+  }
+
+  #readings(): StageReading[] {
+    const sources = this.#sources.map((source): StageReading => {
+      const { records, done, total } = source.progress;
+      const { name } = source.connector;
+      const fraction = total === undefined ? undefined : total === 0 ? 1 : done / total;
+      return {
+        kind: 'source',
+        name,
+        records,
+        fraction,
+        lag: undefined,
+        ...this.#endOf(source),
+      };
+    });
+    const sinks = this.#sinks.map((sink): StageReading => {
+      const { records, lag } = sink.progress;
+      const { name } = sink.connector;
+      return { kind: 'sink', name, records, fraction: undefined, lag, ...this.#endOf(sink) };
+    });
+    return [...sources, ...this.#topologyReadings(), ...sinks];
+  }
+
+  /** A reading for each sub-topology: what is repartitioned goes through several of them. */
+  #topologyReadings(): StageReading[] {
+    const { subTopologies } = this.#topology;
+    const { tasks } = this.#app.metrics();
+    return subTopologies.map(({ id }): StageReading => {
+      const own = tasks.filter(({ taskId }) => taskId.startsWith(`${id}_`));
+      return {
+        kind: 'topology',
+        name: subTopologies.length === 1 ? this.#job.name : `${this.#job.name}/${id}`,
+        records: own.reduce((sum, { processedRecords }) => sum + processedRecords, 0),
+        fraction: undefined,
+        lag: own.reduce((sum, { lag }) => sum + lag, 0),
+        ...this.#endOf(this.#app),
+      };
+    });
+  }
+
+  #endOf(part: SourceRunner | SinkRunner | StreamsApp): Pick<StageReading, 'isDone' | 'isStopped'> {
+    const end = this.#ends.get(part);
+    return { isDone: end === 'done', isStopped: end === 'stopped' };
+  }
+
+  #summary(isComplete: boolean): JobSummary {
+    const sources = this.#sources.map(({ connector, progress }) => ({
+      name: connector.name,
+      records: progress.committedRecords,
+      done: progress.done,
+      unit: progress.unit,
+    }));
+    const sinks = this.#sinks.map(({ connector, progress }) => ({
+      name: connector.name,
+      records: progress.committedRecords,
+    }));
+    return {
+      job: this.#job.name,
+      isComplete,
+      elapsedMs: this.#settings.clock.monotonicMs() - this.#startMs,
+      sources,
+      sinks,
+      streams: this.#app.metrics(),
+    };
+  }
+}
+
+function ignore(): void {
+  // nobody listens, or the run that is waited for says it too
+}

@@ -1,0 +1,67 @@
+import { systemClock, type Clock, type Logger } from '../core/index.ts';
+import {
+  anything,
+  callback,
+  checkOptions,
+  given,
+  instance,
+  integer,
+  text,
+  type OptionChecks,
+} from '../core/internal.ts';
+import type { JobProgress } from './progress.ts';
+
+export interface RunJobOptions {
+  /** The data directory: log, state and offsets. The same one lets a job go on where it stopped. */
+  readonly directory: string;
+  /**
+   * Stops the job: what is processed is committed, and the next run goes on behind it. Default:
+   * none.
+   */
+  readonly signal?: AbortSignal;
+  /**
+   * How long a job may take to end after it was told to stop, or after a part of it failed.
+   * Default: 8,000. `Infinity` waits as long as it takes.
+   */
+  readonly stopTimeoutMs?: number;
+  /** Called with the progress several times a second, and once at the end. Default: none. */
+  readonly onProgress?: (progress: JobProgress) => void;
+  /**
+   * Called before each step of a commit, of all parts; for tests and tracing. Default: none.
+   */
+  readonly onStep?: (step: string) => void;
+  /** Default: warnings and errors to stderr. */
+  readonly logger?: Logger;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+/** What `RunJobOptions` default to. */
+export const JOB_DEFAULTS = {
+  // Docker kills a container ten seconds after it asked it to stop. A job that gives up before that
+  // can still say what it was waiting for.
+  stopTimeoutMs: 8_000,
+  clock: systemClock,
+} as const satisfies Partial<RunJobOptions>;
+
+/** The longest delay of a timer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+const CHECKS: OptionChecks<RunJobOptions> = {
+  directory: text,
+  signal: anything,
+  stopTimeoutMs: (value) => (value === Infinity ? undefined : integer(0, TIMER_MS_MAX)(value)),
+  onProgress: callback,
+  onStep: callback,
+  logger: instance,
+  clock: instance,
+};
+
+export type RunJobSettings = RunJobOptions &
+  Required<Pick<RunJobOptions, keyof typeof JOB_DEFAULTS>>;
+
+/** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+export function runJobSettings(options: RunJobOptions): RunJobSettings {
+  checkOptions('runJob', options, CHECKS, ['directory']);
+  return { ...JOB_DEFAULTS, ...given(options) };
+}

@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { json, openLog, string, systemClock, topic } from '../core/index.ts';
+import { sleep } from '../core/internal.ts';
+import type { SourceConnector } from '../connect/index.ts';
+import { temporaryDirectory } from '../test/kit/temporary-directory.ts';
+import { defineJob, type Job } from './define-job.ts';
+import type { JobProgress } from './progress.ts';
+import { runJob } from './run-job.ts';
+
+const rows = topic('rows', { key: string(), value: json() });
+const copy = topic('copy', { key: string(), value: json() });
+
+/** A source whose first poll settles as `answer` does. */
+function source(name: string, answer: Promise<undefined>, isBounded = false): SourceConnector {
+  const task = { poll: () => answer, close: () => Promise.resolve() };
+  return { name, topics: [rows], isBounded, open: () => Promise.resolve([task]) };
+}
+
+function copyJob(...sources: readonly SourceConnector[]): Job {
+  return defineJob({
+    name: 'copy',
+    sources,
+    topology: (builder) => {
+      builder.stream(rows).to(copy);
+    },
+    sinks: [],
+  });
+}
+
+/** A source that does not answer, until it is told to. */
+function deaf(): { readonly connector: SourceConnector; readonly answer: () => void } {
+  let answer = (): void => undefined;
+  const answered = new Promise<undefined>((resolve) => {
+    answer = () => resolve(undefined);
+  });
+  return { connector: source('deaf', answered), answer: () => answer() };
+}
+
+/** Waits until nobody has the log open. */
+async function opensAgain(directory: string): Promise<void> {
+  for (;;) {
+    try {
+      await (await openLog(directory)).close();
+      return;
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'LOG_LOCKED' });
+      await sleep(systemClock, 20);
+    }
+  }
+}
+
+test('[JOB-9] a stop that takes too long ends with the names of what still runs', async () => {
+  const directory = join(temporaryDirectory(), 'log');
+  const { connector, answer } = deaf();
+  const stop = new AbortController();
+  const progress: JobProgress[] = [];
+  const running = runJob(copyJob(connector), {
+    directory,
+    signal: stop.signal,
+    stopTimeoutMs: 200,
+    onProgress: (each) => {
+      progress.push(each);
+      if (each.elapsedMs > 200) stop.abort();
+    },
+  });
+  await expect(running).rejects.toMatchObject({
+    code: 'STOP_TIMEOUT',
+    details: { job: 'copy', stopTimeoutMs: 200, running: ['source deaf'] },
+  });
+  const heard = progress.length;
+  // Should it answer after all, the job ends in order, and says nothing more.
+  answer();
+  await opensAgain(directory);
+  expect(progress).toHaveLength(heard);
+});
+
+test('[JOB-9] after a failure the other parts have as long; the failure is thrown', async () => {
+  const directory = join(temporaryDirectory(), 'log');
+  const { connector, answer } = deaf();
+  const failing = source('failing', Promise.reject(new TypeError('no luck')));
+  const running = runJob(copyJob(connector, failing), { directory, stopTimeoutMs: 200 });
+  await expect(running).rejects.toMatchObject({
+    code: 'CONNECTOR_FAILED',
+    details: { connector: 'failing' },
+  });
+  answer();
+  await opensAgain(directory);
+});
+
+test('[JOB-9] an end that nobody asked for has no deadline', async () => {
+  const directory = join(temporaryDirectory(), 'log');
+  const ended = source('ended', Promise.resolve(undefined), true);
+  const summary = await runJob(copyJob(ended), { directory, stopTimeoutMs: 0 });
+  expect(summary.isComplete).toBe(true);
+});
+
+test('[JOB-10] what was stopped is not called done', async () => {
+  const directory = join(temporaryDirectory(), 'log');
+  const { connector, answer } = deaf();
+  const stop = new AbortController();
+  let last: JobProgress | undefined;
+  const onProgress = (each: JobProgress): void => {
+    last = each;
+    if (each.elapsedMs < 200) return;
+    stop.abort();
+    answer();
+  };
+  const summary = await runJob(copyJob(connector), { directory, signal: stop.signal, onProgress });
+  expect(summary.isComplete).toBe(false);
+  expect(last?.stages).toMatchObject([
+    { kind: 'source', isDone: false, isStopped: true },
+    { kind: 'topology', isDone: false, isStopped: true },
+  ]);
+});
+
+test('[JOB-11] what runJob is given is checked before anything is opened', async () => {
+  const directory = join(temporaryDirectory(), 'log');
+  const job = copyJob(deaf().connector);
+  const bad = { directory, stopTimeout: 1 } as object as { directory: string };
+  await expect(runJob(job, bad)).rejects.toMatchObject({
+    code: 'UNKNOWN_OPTION',
+    details: { nearest: 'stopTimeoutMs' },
+  });
+  await expect(runJob(job, { directory, stopTimeoutMs: -1 })).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+  });
+  await expect(runJob({ ...job, isJob: false } as object as Job, { directory })).rejects.toThrow(
+    /job must be a job, as defineJob returns it/,
+  );
+  const late = { ...job, topology: () => Promise.reject(new TypeError('late')) };
+  await expect(runJob(late, { directory })).rejects.toThrow(/topology must be .* not async/);
+});

@@ -1,0 +1,69 @@
+import type { Clock, Timer } from '../core/index.ts';
+
+/** How a job is told to stop: by its user, or by the first failure of one of its parts. */
+export class Stop {
+  readonly #controller = new AbortController();
+  #failure: { readonly cause: unknown } | undefined;
+  #isRequested = false;
+
+  /** Aborts when the job is to stop. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** True when the user said stop, and no part had failed before. */
+  get isRequested(): boolean {
+    return this.#isRequested;
+  }
+
+  /** The first failure of a part. */
+  get failure(): { readonly cause: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** Stops the job because its user wants it. */
+  request(): void {
+    if (!this.signal.aborted) this.#isRequested = true;
+    this.#controller.abort();
+  }
+
+  /** Stops the job because a part of it failed. */
+  fail(cause: unknown): void {
+    this.#failure ??= { cause };
+    this.#controller.abort();
+  }
+}
+
+/** When waiting ends, and what is thrown then. */
+export interface Deadline {
+  /** The time runs from the moment at which this aborts. */
+  readonly stopping: AbortSignal;
+  /** `Infinity` for no deadline. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** Makes what is thrown at the deadline. */
+  readonly overdue: () => unknown;
+}
+
+/**
+ * Settles as `work` does, but no later than the deadline. Work that is late goes on in the
+ * background, and how it ends is of no interest any more.
+ */
+export function withinDeadline<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
+  const { stopping, timeoutMs, clock, overdue } = deadline;
+  return new Promise((resolve, reject) => {
+    let timer: Timer | undefined;
+    const startTimer = (): void => {
+      if (timeoutMs === Infinity) return;
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- any failure
+      timer = clock.setTimer(timeoutMs, () => reject(overdue()));
+    };
+    if (stopping.aborted) startTimer();
+    else stopping.addEventListener('abort', startTimer, { once: true });
+    const settle = (): void => {
+      timer?.cancel();
+      stopping.removeEventListener('abort', startTimer);
+    };
+    work.finally(settle).then(resolve, reject);
+  });
+}

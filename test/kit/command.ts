@@ -1,0 +1,50 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
+const main = join(root, 'cli/main.ts');
+
+/** What Node is given to run the command `millrace` from its sources, before its arguments. */
+export const COMMAND = [tsx, '--tsconfig', join(root, 'tsconfig.json'), main];
+
+/** How a command ended, and what it printed. */
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `millrace` in a directory, to its end. */
+export function millrace(cwd: string, ...args: readonly string[]): Ended {
+  return millraceAs(undefined, cwd, args);
+}
+
+/** Runs `millrace` as the user of this number; by default as whoever runs the tests. */
+export function millraceAs(uid: number | undefined, cwd: string, args: readonly string[]): Ended {
+  const options = { cwd, encoding: 'utf8', ...(uid !== undefined && { uid }) } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...COMMAND, ...args], options);
+  return { code: status, out: stdout, err: stderr };
+}
+
+/** A `millrace` that runs: in one process, so that a signal reaches it and no one else. */
+export interface Running {
+  readonly child: ChildProcess;
+  readonly out: () => string;
+  readonly err: () => string;
+  /** The exit code, once it has ended and its output is read. */
+  readonly ended: Promise<number | null>;
+}
+
+/** Starts `millrace` in a directory. */
+export function startMillrace(cwd: string, ...args: readonly string[]): Running {
+  const tsconfig = { TSX_TSCONFIG_PATH: join(root, 'tsconfig.json') };
+  const command = ['--import', import.meta.resolve('tsx'), main, ...args];
+  const child = spawn(process.execPath, command, { cwd, env: { ...process.env, ...tsconfig } });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (text) => (out += String(text)));
+  child.stderr.on('data', (text) => (err += String(text)));
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { child, out: () => out, err: () => err, ended };
+}
