@@ -17,10 +17,10 @@ import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf, nodeFileSystem } from '../storage/node-fs.ts';
 import { walkStretches } from './batch-walk.ts';
-import { withJournal } from './journal-view.ts';
+import { withJournal } from './journal-check.ts';
 import type { ReadableFiles } from './left-overs.ts';
 import { readRoot, type DataRoot, type FoundPartition } from './data-root.ts';
-import { OFFSETS_TOPIC, partsAt } from './record-schemas.ts';
+import { OFFSETS_TOPIC, partsAt } from './record-check.ts';
 
 /** A partition as its files show it at one moment. */
 export interface PartitionView {
