@@ -8,6 +8,7 @@ import {
   type BatchFault,
   type BatchHeader,
 } from '../record/batch.ts';
+import { walkBatches } from '../log/segment/batch-walk.ts';
 import type { File } from '../storage/file-system.ts';
 
 /** A whole, sound batch. */
@@ -49,21 +50,28 @@ const MAGIC = 2;
  * @param plausible the offsets to look for behind damage: bytes of a value may look like a batch.
  * @param from where a batch starts.
  */
-export async function* walkBatches(
+export async function* walkStretches(
   file: File,
   sizeBytes: number,
   plausible: () => OffsetRange,
   from = 0,
 ): AsyncGenerator<Stretch, void, undefined> {
   const window = new Window(file, sizeBytes);
+  const read = (position: number, count: number) => window.bytes(position, count);
   for (let start = from; start < sizeBytes;) {
-    const found = await soundBatchAt(window, start);
-    if (typeof found === 'object') {
-      yield found;
-      start = found.end;
-    } else {
+    const walk = { read, from: start, to: sizeBytes, chunkBytes: CHUNK_BYTES };
+    for await (const { bytes: source, position, fault } of walkBatches(walk)) {
+      for (let at = 0; at < source.length;) {
+        const header = readBatchHeader(source, at);
+        const end = start + header.sizeBytes;
+        yield { kind: 'batch', start, end, source, at, header };
+        at += header.sizeBytes;
+        start = end;
+      }
+      if (fault === undefined) continue;
+      start = position + source.length;
       const end = await nextSound(window, start, plausible());
-      yield { kind: 'damage', start, end, reason: found };
+      yield { kind: 'damage', start, end, reason: fault };
       start = end;
     }
   }

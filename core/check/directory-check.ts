@@ -33,7 +33,7 @@ import { REPAIR, type Finding, type Mend } from './finding.ts';
 import { hole } from './hole.ts';
 import { settledView, type ReadableFiles } from './left-overs.ts';
 import { PartitionCheck, type CheckedPartition } from './partition-check.ts';
-import { decoderOf } from './record-schemas.ts';
+import { decoderOf } from './record-check.ts';
 
 /** A partition and what was found in it. */
 export interface FoundIn extends CheckedPartition, FoundPartition {}

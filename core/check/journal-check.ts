@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { present } from '../assert.ts';
 import { topicIdIn } from '../broker/data-directory.ts';
 import type { ListedTopic } from '../broker/topic-list.ts';
+import { LogError } from '../errors.ts';
 import { PARTITION_METADATA_FILE, partitionOfDirectory } from '../log/segment/file-names.ts';
-import { planRedo, type JournalPlan } from '../log/load/redo-journal.ts';
-import type { FileSystem } from '../storage/file-system.ts';
+import { planRedo, type JournalPlan, type Redo } from '../log/load/redo-journal.ts';
+import type { File, FileSystem } from '../storage/file-system.ts';
 import { REPAIR, type Finding } from './finding.ts';
+import type { ReadableFiles } from './left-overs.ts';
 
 /** What the journal keeps, and whether the next opening can bring it back. */
 export async function checkJournal(
@@ -43,4 +46,94 @@ async function topicIds(
     else ids.set(name, topicId);
   }
   return ids;
+}
+
+/** The files as they will be when the next opening has brought back what the journal keeps. */
+export function withJournal(files: ReadableFiles, redos: readonly Redo[]): ReadableFiles {
+  if (redos.length === 0) return files;
+  const byPath = new Map(redos.map((redo) => [redo.path, redo]));
+  return {
+    list: (path) => files.list(path),
+    stat: async (path) => {
+      const stat = await files.stat(path);
+      const redo = byPath.get(path);
+      if (stat === undefined || redo === undefined) return stat;
+      return { ...stat, sizeBytes: Math.max(stat.sizeBytes, endOf(redo)) };
+    },
+    readFile: async (path) => {
+      const bytes = await files.readFile(path);
+      const redo = byPath.get(path);
+      if (redo === undefined) return bytes;
+      const whole = Buffer.alloc(Math.max(bytes.length, endOf(redo)));
+      bytes.copy(whole);
+      putOver(whole, 0, redo);
+      return whole;
+    },
+    open: async (path, mode) => {
+      const file = await files.open(path, mode);
+      const redo = byPath.get(path);
+      return redo === undefined ? file : new RedoneFile(file, redo);
+    },
+  };
+}
+
+/** A file for reading, with bytes of the journal in their places. */
+class RedoneFile implements File {
+  readonly path: string;
+  readonly #file: File;
+  readonly #redo: Redo;
+
+  constructor(file: File, redo: Redo) {
+    this.path = file.path;
+    this.#file = file;
+    this.#redo = redo;
+  }
+
+  async read(target: Buffer, position: number): Promise<number> {
+    const filled = await this.#file.read(target, position);
+    const end = Math.max(position + filled, endOf(this.#redo));
+    const length = Math.max(0, Math.min(target.length, end - position));
+    putOver(target.subarray(0, length), position, this.#redo);
+    return length;
+  }
+
+  async sizeBytes(): Promise<number> {
+    return Math.max(await this.#file.sizeBytes(), endOf(this.#redo));
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  write(): Promise<void> {
+    return Promise.reject(onlyRead(this.path, 'write'));
+  }
+
+  sync(): Promise<void> {
+    return Promise.reject(onlyRead(this.path, 'sync'));
+  }
+
+  truncate(): Promise<void> {
+    return Promise.reject(onlyRead(this.path, 'truncate'));
+  }
+}
+
+/** Where the file will end, at least: behind the last entry, since they rise without a gap. */
+function endOf({ entries }: Redo): number {
+  const { position, bytes } = present(entries.at(-1), 'a redo has entries');
+  return position + bytes.length;
+}
+
+/** Puts the bytes of the journal over `target`, which stands at `start` in the file. */
+function putOver(target: Buffer, start: number, { entries }: Redo): void {
+  for (const { position, bytes } of entries) {
+    const from = Math.max(position, start);
+    const to = Math.min(position + bytes.length, start + target.length);
+    if (from < to) bytes.copy(target, from - start, from - position, to - position);
+  }
+}
+
+function onlyRead(file: string, operation: 'write' | 'sync' | 'truncate'): LogError {
+  const message = `${file} is only looked at`;
+  return new LogError('KAFKA_STORAGE_ERROR', message, { file, operation });
 }

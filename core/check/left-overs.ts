@@ -10,7 +10,7 @@ import {
 } from '../log/segment/file-names.ts';
 import { namesIn, offsetsOf } from '../log/compaction/swap.ts';
 import type { FileSystem } from '../storage/file-system.ts';
-import { walkBatches } from './batch-walk.ts';
+import { walkStretches } from './batch-walk.ts';
 import type { Finding } from './finding.ts';
 
 /** What a check needs of a disk. */
@@ -111,7 +111,7 @@ export async function soundEnd(
   try {
     let endOffset = -1;
     const anything = () => ({ from: 0, upTo: Infinity });
-    for await (const stretch of walkBatches(file, await file.sizeBytes(), anything)) {
+    for await (const stretch of walkStretches(file, await file.sizeBytes(), anything)) {
       if (stretch.kind !== 'batch') continue;
       const { lastOffset } = stretch.header; // under no checksum
       if (lastOffset < limit) endOffset = lastOffset + 1;

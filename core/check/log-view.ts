@@ -16,11 +16,11 @@ import type { Headers } from '../record/record.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf, nodeFileSystem } from '../storage/node-fs.ts';
-import { walkBatches } from './batch-walk.ts';
-import { withJournal } from './journal-view.ts';
+import { walkStretches } from './batch-walk.ts';
+import { withJournal } from './journal-check.ts';
 import type { ReadableFiles } from './left-overs.ts';
 import { readRoot, type DataRoot, type FoundPartition } from './data-root.ts';
-import { OFFSETS_TOPIC, partsAt } from './record-schemas.ts';
+import { OFFSETS_TOPIC, partsAt } from './record-check.ts';
 
 /** A partition as its files show it at one moment. */
 export interface PartitionView {
@@ -212,7 +212,7 @@ export class LogView {
       const cursor = new RecordCursor(found);
       const sizeBytes = await file.sizeBytes();
       const anything = () => ({ from: 0, upTo: Infinity });
-      for await (const stretch of walkBatches(file, sizeBytes, anything, position)) {
+      for await (const stretch of walkStretches(file, sizeBytes, anything, position)) {
         if (stretch.kind === 'damage') {
           if (isLast && stretch.end === sizeBytes) return; // it is being written, or a crash cut it
           throw damaged(path, stretch.start, stretch.reason);
@@ -249,7 +249,7 @@ export class LogView {
     try {
       let end = base;
       const anything = () => ({ from: 0, upTo: Infinity });
-      const stretches = walkBatches(file, await file.sizeBytes(), anything, position);
+      const stretches = walkStretches(file, await file.sizeBytes(), anything, position);
       for await (const stretch of stretches) {
         if (stretch.kind === 'batch') end = stretch.header.lastOffset + 1;
       }
@@ -271,7 +271,7 @@ export class LogView {
     const file = await this.#files.open(stem + LOG_SUFFIX, 'read');
     try {
       const anything = () => ({ from: 0, upTo: Infinity });
-      for await (const stretch of walkBatches(file, size, anything, position)) {
+      for await (const stretch of walkStretches(file, size, anything, position)) {
         const isTrue = stretch.kind === 'batch' && stretch.header.lastOffset === lastOffset;
         return isTrue ? position : 0;
       }

@@ -10,7 +10,7 @@ import { Segment } from '../log/segment/segment.ts';
 import { replaceFile, TEMPORARY_SUFFIX } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { File, FileSystem } from '../storage/file-system.ts';
-import { walkBatches } from './batch-walk.ts';
+import { walkStretches } from './batch-walk.ts';
 import type { Edit, Mend } from './finding.ts';
 
 const COPY_BYTES = 4 * 1024 * 1024;
@@ -146,7 +146,7 @@ async function reindex(fileSystem: FileSystem, path: string, intervalBytes: numb
   });
   try {
     const plausible = () => ({ from: segment.nextOffset, upTo: Infinity });
-    for await (const stretch of walkBatches(file, await file.sizeBytes(), plausible)) {
+    for await (const stretch of walkStretches(file, await file.sizeBytes(), plausible)) {
       // What could not be mended is not indexed; opening finds it, and says so.
       if (stretch.kind === 'damage' || stretch.header.baseOffset < segment.nextOffset) break;
       segment.admit(stretch.header, intervalBytes);

@@ -17,7 +17,7 @@ import { RecordCursor } from '../record/record-cursor.ts';
 import { storageFailure } from '../storage/failure.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { AbortedCheck } from './aborted-check.ts';
-import { walkBatches, type Damage, type SoundBatch, type Stretch } from './batch-walk.ts';
+import { walkStretches, type Damage, type SoundBatch, type Stretch } from './batch-walk.ts';
 import { EpochCheck } from './epoch-check.ts';
 import { REPAIR, type Edit, type Finding, type Mend, type Problem } from './finding.ts';
 import { hole } from './hole.ts';
@@ -183,7 +183,7 @@ export class PartitionCheck {
       let held: Stretch | undefined;
       const upTo = this.#offsetEnd(walk);
       const plausible = () => ({ from: this.#nextOffset, upTo });
-      for await (const stretch of walkBatches(file, sizeBytes, plausible)) {
+      for await (const stretch of walkStretches(file, sizeBytes, plausible)) {
         if (held !== undefined) this.#take(walk, held, stretch);
         held = stretch;
       }

@@ -12,7 +12,7 @@ import { nodeFileSystem } from '../storage/node-fs.ts';
 import { readRoot } from './data-root.ts';
 import { checkDirectory } from './directory-check.ts';
 import type { Finding, Problem } from './finding.ts';
-import { withJournal } from './journal-view.ts';
+import { withJournal } from './journal-check.ts';
 import { settledView, soundEnd } from './left-overs.ts';
 import { gatherMends, mendFile, removeFiles, type FileMend } from './mending.ts';
 import { setAside } from './set-aside.ts';

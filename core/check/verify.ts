@@ -3,7 +3,7 @@ import { systemClock, type Clock } from '../clock.ts';
 import { checkOptions, callback, instance, type OptionChecks } from '../options.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { nodeFileSystem } from '../storage/node-fs.ts';
-import { withJournal } from './journal-view.ts';
+import { withJournal } from './journal-check.ts';
 import { readRoot } from './data-root.ts';
 import { checkDirectory, type FoundIn } from './directory-check.ts';
 import type { Finding, Problem } from './finding.ts';

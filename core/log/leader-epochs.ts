@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import { batchSizeBytes, readBatchHeader } from '../record/batch.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { LEADER_EPOCH_FILE } from './segment/file-names.ts';
-import { findHeader } from './segment/log-reader.ts';
+import { walkHeaders } from './segment/log-reader.ts';
 import { closeAll } from './segment/segment-list.ts';
 import type { Segment } from './segment/segment.ts';
 
@@ -129,13 +130,13 @@ async function epochsIn(
   for (const segment of segments) {
     if (segment.nextOffset <= from || segment.baseOffset >= upTo) continue;
     try {
-      for (let position = 0; ;) {
-        const header = await findHeader(segment, -Infinity, position);
-        if (header === undefined || header.baseOffset >= upTo) break;
-        position += header.sizeBytes;
-        const { leaderEpoch: epoch, lastOffset } = header;
-        if (lastOffset < from || epoch <= (epochs.at(-1)?.epoch ?? -1)) continue;
-        epochs.push({ epoch, startOffset: Math.max(from, header.baseOffset) });
+      for await (const { bytes } of walkHeaders(segment, 0)) {
+        for (let at = 0; at < bytes.length; at += batchSizeBytes(bytes, at)) {
+          const { baseOffset, lastOffset, leaderEpoch: epoch } = readBatchHeader(bytes, at);
+          if (baseOffset >= upTo) return epochs;
+          if (lastOffset < from || epoch <= (epochs.at(-1)?.epoch ?? -1)) continue;
+          epochs.push({ epoch, startOffset: Math.max(from, baseOffset) });
+        }
       }
     } finally {
       await closeAll([segment]); // of many segments few are read or written soon

@@ -1,7 +1,6 @@
 import { assert, present } from '../../assert.ts';
 import { LogError } from '../../errors.ts';
-import { BATCH_OVERHEAD, checkBatch, LOG_OVERHEAD, readBatchHeader } from '../../record/batch.ts';
-import { batchSizeBytes } from '../../record/batch.ts';
+import { batchSizeBytes, readBatchHeader } from '../../record/batch.ts';
 import { markerTypeAt } from '../../record/control.ts';
 import { NULL_POSITION, RecordCursor } from '../../record/record-cursor.ts';
 import type { RecordPlace } from '../../record/unpack.ts';
@@ -17,6 +16,7 @@ import {
   TRANSACTION_INDEX_SUFFIX,
 } from '../segment/file-names.ts';
 import type { LogConfig } from '../log-config.ts';
+import { walkBatches } from '../segment/batch-walk.ts';
 import { corrupt } from '../segment/log-reader.ts';
 import type { OffsetMap } from './offset-map.ts';
 import { Segment } from '../segment/segment.ts';
@@ -279,10 +279,10 @@ async function writeIndexes(
   cleaned.noteFlushed();
 }
 
-/** The batches of a sealed segment from `position` on, whole and checked, some at a time. */
+/** The batches of a sealed segment from position `from` on, whole and checked, some at a time. */
 async function* batchesOf(
   segment: Segment,
-  position: number,
+  from: number,
   { fileSystem, checkGoesOn }: CleanerOptions,
 ): AsyncGenerator<Buffer> {
   const { logPath } = segment;
@@ -290,44 +290,25 @@ async function* batchesOf(
   const file = await fileSystem.open(logPath, 'read').catch((cause: unknown) => {
     throw storageFailure(logPath, 'open', cause);
   });
+  const read = async (at: number, count: number): Promise<Buffer> => {
+    checkGoesOn();
+    const chunk = Buffer.allocUnsafeSlow(count);
+    const length = await file.read(chunk, at).catch((cause: unknown) => {
+      throw storageFailure(logPath, 'read', cause);
+    });
+    const reason = 'the file is shorter than the log';
+    if (length < count) throw corrupt(segment, at + length, reason);
+    return chunk;
+  };
   try {
-    const sizeBytes = segment.writtenBytes;
-    let want = READ_BYTES;
-    while (position < sizeBytes) {
-      checkGoesOn();
-      const chunk = Buffer.allocUnsafeSlow(Math.min(want, sizeBytes - position));
-      const read = await file.read(chunk, position).catch((cause: unknown) => {
-        throw storageFailure(logPath, 'read', cause);
-      });
-      const reason = 'the file is shorter than the log';
-      if (read < chunk.length) throw corrupt(segment, position + read, reason);
-      const length = wholeLength(segment, chunk, position, sizeBytes);
-      if (length === 0) {
-        // Larger than what was read.
-        want = chunk.length < LOG_OVERHEAD ? BATCH_OVERHEAD : batchSizeBytes(chunk, 0);
-        continue;
-      }
-      want = READ_BYTES;
-      yield chunk.subarray(0, length);
-      position += length;
+    const walk = { read, from, to: segment.writtenBytes, chunkBytes: READ_BYTES };
+    for await (const { bytes, position, fault } of walkBatches(walk)) {
+      if (bytes.length > 0) yield bytes;
+      if (fault !== undefined) throw corrupt(segment, position + bytes.length, fault);
     }
   } finally {
     await file.close();
   }
-}
-
-/** How much of `chunk` is whole batches. */
-function wholeLength(segment: Segment, chunk: Buffer, position: number, sizeBytes: number): number {
-  let at = 0;
-  while (at < chunk.length) {
-    const fault = checkBatch(chunk, at, chunk.length);
-    const isCut = fault === 'header cut short' || fault === 'batch cut short';
-    const isAtEnd = position + chunk.length === sizeBytes;
-    if (fault !== undefined && isCut && !isAtEnd) return at;
-    if (fault !== undefined) throw corrupt(segment, position + at, fault);
-    at += batchSizeBytes(chunk, at);
-  }
-  return at;
 }
 
 /** True for a failure that another attempt meets again: the log itself is at fault. */

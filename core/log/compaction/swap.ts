@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { LogError } from '../../errors.ts';
-import { BATCH_OVERHEAD, batchLastOffset, batchSizeBytes } from '../../record/batch.ts';
+import { batchLastOffset, batchSizeBytes } from '../../record/batch.ts';
 import { syncNames } from '../../storage/atomic-file.ts';
 import { storageFailure } from '../../storage/failure.ts';
 import type { FileSystem } from '../../storage/file-system.ts';
@@ -13,6 +13,7 @@ import {
   SEGMENT_SUFFIXES,
   SWAP_SUFFIX,
 } from '../segment/file-names.ts';
+import { walkBatches } from '../segment/batch-walk.ts';
 import { markRemoved, removeLater, type RemovalOptions } from '../segment/segment-removal.ts';
 import type { Segment } from '../segment/segment.ts';
 
@@ -30,6 +31,9 @@ import type { Segment } from '../segment/segment.ts';
  * So `.log.swap` stands as long as anything is left to do, and tells what: its last batch is the
  * last one of the segments that it replaces.
  */
+
+/** Read at once of a file of which only headers count. */
+const HEADER_BYTES = 16 * 1024;
 
 interface Place {
   readonly fileSystem: FileSystem;
@@ -172,16 +176,22 @@ async function takeName(
 async function endOfWhole(fileSystem: FileSystem, path: string, limit: number): Promise<number> {
   const file = await fileSystem.open(path, 'read');
   try {
-    const sizeBytes = await file.sizeBytes();
-    const header = Buffer.alloc(BATCH_OVERHEAD);
+    const read = async (at: number, count: number): Promise<Buffer> => {
+      const chunk = Buffer.allocUnsafeSlow(count);
+      return chunk.subarray(0, await file.read(chunk, at));
+    };
+    const [to, chunkBytes, isHeadersOnly] = [await file.sizeBytes(), HEADER_BYTES, true];
     let endOffset = -1;
-    for (let position = 0; position < sizeBytes;) {
-      const read = await file.read(header, position);
-      const size = read < BATCH_OVERHEAD ? 0 : batchSizeBytes(header, 0);
-      if (size < BATCH_OVERHEAD || position + size > sizeBytes) throw damaged(path, position);
-      endOffset = batchLastOffset(header, 0) + 1;
-      if (endOffset > limit) throw damaged(path, position);
-      position += size;
+    const walk = walkBatches({ read, from: 0, to, chunkBytes, isHeadersOnly });
+    for await (const { bytes, position, fault } of walk) {
+      let [at, last] = [0, 0];
+      for (; at < bytes.length; at += batchSizeBytes(bytes, at)) {
+        last = at;
+        endOffset = batchLastOffset(bytes, at) + 1;
+        if (endOffset > limit) throw damaged(path, position + at);
+      }
+      const isCut = fault === 'batch cut short'; // the last of the run, whose header is there
+      if (fault !== undefined) throw damaged(path, position + (isCut ? last : at));
     }
     return endOffset;
   } finally {

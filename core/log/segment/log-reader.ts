@@ -11,6 +11,7 @@ import {
 } from '../../record/batch.ts';
 import type { RecordPlace } from '../../record/unpack.ts';
 import { storageFailure } from '../../storage/failure.ts';
+import { walkBatches, type BatchRun } from './batch-walk.ts';
 import type { Segment } from './segment.ts';
 
 /** Whole batches as they stand in the log. */
@@ -88,19 +89,19 @@ export async function findHeader(
   offset: number,
   position: number,
 ): Promise<BatchHeader | undefined> {
-  const end = segment.writtenBytes;
-  while (end - position >= BATCH_OVERHEAD) {
-    const chunk = await readChunk(segment, position, Math.min(READ_BYTES_MIN, end - position));
-    let at = 0;
-    while (chunk.length - at >= BATCH_OVERHEAD) {
-      if (batchLastOffset(chunk, at) >= offset) return readBatchHeader(chunk, at);
-      const sizeBytes = batchSizeBytes(chunk, at);
-      if (sizeBytes < BATCH_OVERHEAD) return undefined;
-      at += sizeBytes;
+  for await (const { bytes } of walkHeaders(segment, position)) {
+    for (let at = 0; at < bytes.length; at += batchSizeBytes(bytes, at)) {
+      if (batchLastOffset(bytes, at) >= offset) return readBatchHeader(bytes, at);
     }
-    position += at;
   }
   return undefined;
+}
+
+/** The batches of a segment from `from` on, of which only headers count; they are not checked. */
+export function walkHeaders(segment: Segment, from: number): AsyncGenerator<BatchRun> {
+  const read = (position: number, count: number) => readChunk(segment, position, count);
+  const to = segment.writtenBytes;
+  return walkBatches({ read, from, to, chunkBytes: READ_BYTES_MIN, isHeadersOnly: true });
 }
 
 /** Reads `count` bytes at `position`; fewer are damage, because the log has written them. */
