@@ -2,6 +2,8 @@ import { LogError } from '../errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { Marker, MarkerType } from '../record/control.ts';
 import type {
+  EndTxnRequest,
+  InitProducerIdRequest,
   ProducerIdentity,
   TopicPartition,
   TransactionRequest,
@@ -35,6 +37,13 @@ export interface Transaction {
   markers: readonly WrittenMarker[];
   /** False while the coordinator's log does not say how it stands. */
   isRecorded: boolean;
+  /**
+   * Whom this identity has followed, when its producer asked for that and may ask again because the
+   * answer was lost. Set when the identity changes, and forgotten when a transaction begins.
+   */
+  previous: ProducerIdentity | undefined;
+  /** True when the end of the last transaction is on stable storage, with its markers. */
+  isSealed: boolean;
   /** Set while the transaction is being ended, or its producer replaced; never rejects. */
   changing: Promise<void> | undefined;
 }
@@ -63,6 +72,8 @@ export function newTransaction(
     raisesEpoch: true,
     markers: [],
     isRecorded: false,
+    previous: undefined,
+    isSealed: true,
     changing: undefined,
   };
 }
@@ -73,7 +84,8 @@ export function restoreTransaction(transactionalId: string, kept: TransactionVal
   for (const { topic, partition } of kept.partitions) {
     partitions.set(partitionKey(topic, partition), { topic, partition });
   }
-  const nothingElse = { markers: [], isRecorded: true, changing: undefined };
+  const unknown = { previous: undefined, isSealed: false };
+  const nothingElse = { ...unknown, markers: [], isRecorded: true, changing: undefined };
   return { ...kept, ...nothingElse, transactionalId, partitions, joining: new Set() };
 }
 
@@ -122,6 +134,59 @@ export function checkOwner(transaction: Transaction, request: TransactionRequest
   }
 }
 
+/** How the transaction that ended last has ended, markers and all; undefined for none. */
+function lastEnd({ state }: Transaction): MarkerType | undefined {
+  if (state === 'CompleteCommit') return 'COMMIT';
+  return state === 'CompleteAbort' ? 'ABORT' : undefined;
+}
+
+/**
+ * What is answered to a producer that did not hear how its endTxn went, and asks again; undefined
+ * for any other request (Kafka: the table in `TransactionCoordinator.endTransaction`).
+ *
+ * @throws LogError CONCURRENT_TRANSACTIONS while markers are written, INVALID_TXN_STATE when it
+ *   has ended the other way.
+ */
+export function answerAgain(
+  transaction: Transaction,
+  request: EndTxnRequest,
+): ProducerIdentity | undefined {
+  const decision = decisionOf(transaction);
+  const ended = decision ?? lastEnd(transaction);
+  if (ended === undefined) return undefined;
+  const type = request.commit ? 'COMMIT' : 'ABORT';
+  if (request.transactionVersion === 1) {
+    // Its identity stays, so this may be the end of a transaction that has not begun.
+    const isSame = isIdentity(transaction, request) && decision === undefined && ended === type;
+    return isSame ? identityOf(transaction) : undefined;
+  }
+  const { producerId, producerEpoch, previous, raisesEpoch } = transaction;
+  const isRaised =
+    raisesEpoch && isIdentity({ producerId, producerEpoch: producerEpoch - 1 }, request);
+  if (!isRaised && !(previous !== undefined && isIdentity(previous, request))) return undefined;
+  if (ended !== type) throw invalidState(transaction, 'it has ended the other way');
+  if (decision !== undefined) throw concurrent(transaction);
+  return identityOf(transaction);
+}
+
+/**
+ * True when a producer asks once more for the identity that follows its own: it has it already.
+ *
+ * @throws LogError PRODUCER_FENCED, INVALID_PRODUCER_ID_MAPPING unless it has the transactional id.
+ */
+export function isRepeated(transaction: Transaction, request: InitProducerIdRequest): boolean {
+  const { transactionalId, producerId = -1, producerEpoch = -1 } = request;
+  if (producerId < 0 || transactionalId === null) return false; // it asks as a new one
+  const { previous } = transaction;
+  if (previous !== undefined && isIdentity(previous, { producerId, producerEpoch })) return true;
+  checkOwner(transaction, { transactionalId, producerId, producerEpoch });
+  return false;
+}
+
+function isIdentity(one: ProducerIdentity, other: ProducerIdentity): boolean {
+  return one.producerId === other.producerId && one.producerEpoch === other.producerEpoch;
+}
+
 /** INVALID_TXN_STATE: the request does not fit how the transaction stands. */
 export function invalidState({ transactionalId, state }: Transaction, reason: string): LogError {
   const message = `the transaction of ${transactionalId} is ${state}: ${reason}`;
@@ -132,4 +197,17 @@ export function invalidState({ transactionalId, state }: Transaction, reason: st
 export function concurrent({ transactionalId, state }: Transaction): LogError {
   const message = `the last transaction of ${transactionalId} is still being ended; try again`;
   return new LogError('CONCURRENT_TRANSACTIONS', message, { transactionalId, state });
+}
+
+/** CLOSED while a decided transaction waits for room on the disk. */
+export function unfinished({ transactionalId, state }: Transaction, cause: unknown): LogError {
+  const message =
+    `the log is closed, and the transaction of ${transactionalId} (${state}) still waits for ` +
+    'room on the disk; the next opening finishes it';
+  return new LogError('CLOSED', message, { what: 'the log' }, { cause });
+}
+
+/** True when nobody is at work on it, and no marker is missing. */
+export function isSettled(transaction: Transaction): boolean {
+  return transaction.changing === undefined && decisionOf(transaction) === undefined;
 }

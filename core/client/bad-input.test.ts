@@ -394,13 +394,12 @@ test('[ADMIN-22] administration: creating topics', async () => {
   ).toMatchInlineSnapshot(`
     "
     createTopic()
-      INVALID_TOPIC: undefined cannot name a topic: it is no string
+      INVALID_REQUEST: createTopics: topics[0].topic must be a string, not undefined
     createTopic(NaN)
-      INVALID_TOPIC: NaN cannot name a topic: it is no string
+      INVALID_REQUEST: createTopics: topics[0].topic must be a string, not NaN
     createTopic(handle)
-      INVALID_TOPIC:
+      INVALID_REQUEST: createTopics: topics[0].topic must be a string, not
         {"name":"orders","key":{"name":"string"},"value":{"name":"string"},"partition...
-        cannot name a topic: it is no string
     one that exists
       TOPIC_ALREADY_EXISTS: topic orders exists already
     an internal one

@@ -11,7 +11,7 @@ import { Compaction } from './compaction/compaction.ts';
 import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load/load.ts';
 import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
-import { settleLeaderEpochs } from './leader-epochs.ts';
+import { newestEpoch, settleLeaderEpochs, type LeaderEpochs } from './leader-epochs.ts';
 import { closed, outOfRange } from './segment/log-reader.ts';
 import { LogWriter } from './write/log-writer.ts';
 import { ReadPositions } from './segment/read-positions.ts';
@@ -45,8 +45,8 @@ export class PartitionLog implements JournalSource {
   readonly place: RecordPlace;
   readonly compaction: Compaction;
   readonly #options: PartitionLogOptions;
-  /** What batches are appended with. */
-  readonly #leaderEpoch: number;
+  /** As the log had them when it was opened: no epoch begins while it is open. */
+  readonly leaderEpochs: LeaderEpochs;
   #config: LogConfig;
   /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
   #segments: Segment[];
@@ -68,10 +68,10 @@ export class PartitionLog implements JournalSource {
   /** Checkpoints and removals, which `close` waits for. */
   readonly #chores = new Exclusive();
 
-  private constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpoch: number) {
+  private constructor(options: PartitionLogOptions, loaded: LoadedLog, epochs: LeaderEpochs) {
     this.place = options.place;
     this.#options = options;
-    this.#leaderEpoch = leaderEpoch;
+    this.leaderEpochs = epochs;
     this.#config = options.config;
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
@@ -90,8 +90,8 @@ export class PartitionLog implements JournalSource {
     options: PartitionLogOptions,
   ): Promise<{ readonly log: PartitionLog; readonly tornTail: TornTail | undefined }> {
     const loaded = await loadLog({ ...options, nowMs: options.clock.nowMs() });
-    const leaderEpoch = await settleLeaderEpochs(options, loaded);
-    return { log: new PartitionLog(options, loaded, leaderEpoch), tornTail: loaded.tornTail };
+    const epochs = await settleLeaderEpochs(options, loaded);
+    return { log: new PartitionLog(options, loaded, epochs), tornTail: loaded.tornTail };
   }
 
   get config(): LogConfig {
@@ -404,7 +404,7 @@ export class PartitionLog implements JournalSource {
   /** Fixes the place of the batch; from here on it counts. */
   #place(batch: Buffer, header: BatchHeader): BatchHeader {
     if (!this.#active.hasRoomFor(header, this.#config)) this.#roll();
-    const led = { ...header, leaderEpoch: this.#leaderEpoch };
+    const led = { ...header, leaderEpoch: newestEpoch(this) };
     return this.#active.place(batch, led, this.#config.indexIntervalBytes);
   }
 

@@ -1,6 +1,7 @@
 import { assert, present } from '../../assert.ts';
 import type { Clock } from '../../clock.ts';
 import { asLogError, LogError } from '../../errors.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 import type { Acks, BrokerApi, ProducerIdentity } from '../../protocol/broker-api.ts';
 import type { Codec } from '../../record/batch.ts';
 import {
@@ -350,7 +351,8 @@ export class Sender {
     transaction.hasBegun = true;
     const partitions = [...added].map(({ topic, partition }) => ({ topic, partition }));
     try {
-      await api.addPartitionsToTxn({ transactionalId, ...identity, partitions });
+      const request = { transactionalId, ...identity, partitions };
+      throwFirst((await api.addPartitionsToTxn(request)).results);
       for (const queue of added) transaction.members.add(queue);
     } catch (cause) {
       const error = asLogError(cause);
