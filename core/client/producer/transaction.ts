@@ -1,6 +1,7 @@
 import { present } from '../../assert.ts';
 import { asError, LogError } from '../../errors.ts';
 import { checkArgument, text } from '../../options.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 import type { BrokerApi, CommittedOffset } from '../../protocol/broker-api.ts';
 import { checkHandle, checkIterable, checkOffsets } from '../arguments.ts';
 import type { ProducerRecord } from './producer-record.ts';
@@ -185,8 +186,7 @@ export class Transaction {
     this.#hasOffsets = true;
     await api.addOffsetsToTxn({ ...producer, groupId: member.groupId });
     const { results } = await api.txnOffsetCommit({ ...producer, ...member, offsets });
-    const failed = results.find(({ error }) => error !== undefined)?.error;
-    if (failed !== undefined) throw LogError.fromData(failed);
+    throwFirst(results);
   }
 
   /**
