@@ -394,12 +394,13 @@ test('[ADMIN-22] administration: creating topics', async () => {
   ).toMatchInlineSnapshot(`
     "
     createTopic()
-      INVALID_REQUEST: createTopics: topics[0].topic must be a string, not undefined
+      INVALID_TOPIC: undefined cannot name a topic: it is no string
     createTopic(NaN)
-      INVALID_REQUEST: createTopics: topics[0].topic must be a string, not NaN
+      INVALID_TOPIC: NaN cannot name a topic: it is no string
     createTopic(handle)
-      INVALID_REQUEST: createTopics: topics[0].topic must be a string, not
+      INVALID_TOPIC:
         {"name":"orders","key":{"name":"string"},"value":{"name":"string"},"partition...
+        cannot name a topic: it is no string
     one that exists
       TOPIC_ALREADY_EXISTS: topic orders exists already
     an internal one
