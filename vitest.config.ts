@@ -22,7 +22,7 @@ export default defineConfig({
         test: {
           name: 'port',
           include: ['core/client/**/*.test.ts'],
-          exclude: [...OTHERS, '**/*-crash.test.ts', '**/*simulation.test.ts'],
+          exclude: [...OTHERS, '**/log.test.ts', '**/*-crash.test.ts', '**/*simulation.test.ts'],
         },
       },
     ],

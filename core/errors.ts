@@ -7,6 +7,7 @@ export interface LogErrorDetails {
   // Kafka's codes.
   CONCURRENT_TRANSACTIONS: { transactionalId: string; state: string };
   CORRUPT_MESSAGE: { topic: string; partition: number; reason: string };
+  FENCED_LEADER_EPOCH: { topic: string; partition: number; epoch: number; currentEpoch: number };
   FENCED_INSTANCE_ID: { groupId: string; groupInstanceId: string; memberId: string };
   GROUP_ID_NOT_FOUND: { groupId: string };
   GROUP_SUBSCRIBED_TO_TOPIC: { groupId: string; topic: string };
@@ -24,7 +25,7 @@ export interface LogErrorDetails {
   };
   INVALID_PRODUCER_ID_MAPPING: { transactionalId: string; producerId: number };
   INVALID_RECORD: { topic: string; partition: number; reason: string };
-  INVALID_REQUEST: { field: string; allowed: string };
+  INVALID_REQUEST: { request: string; field: string; value: string; allowed: string };
   INVALID_SESSION_TIMEOUT: { sessionTimeoutMs: number; minMs: number; maxMs: number };
   INVALID_TIMESTAMP: { topic: string; partition: number; timestampMs: number };
   INVALID_TOPIC: { topic: string; reason: string };
@@ -41,6 +42,7 @@ export interface LogErrorDetails {
     logStartOffset: number;
     highWatermark: number;
   };
+  OPERATION_NOT_ATTEMPTED: { reason: string };
   OUT_OF_ORDER_SEQUENCE_NUMBER: {
     topic: string;
     partition: number;
@@ -52,6 +54,7 @@ export interface LogErrorDetails {
   REBALANCE_IN_PROGRESS: { groupId: string };
   TOPIC_ALREADY_EXISTS: { topic: string };
   TRANSACTIONAL_ID_NOT_FOUND: { transactionalId: string };
+  UNKNOWN_LEADER_EPOCH: { topic: string; partition: number; epoch: number; currentEpoch: number };
   UNKNOWN_MEMBER_ID: { groupId: string; memberId: string };
   UNKNOWN_SERVER_ERROR: { reason: string };
   UNKNOWN_TOPIC_OR_PARTITION: { topic: string; partition?: number; nearest?: string };
@@ -91,9 +94,11 @@ export type LogErrorCode = keyof LogErrorDetails;
 const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'CONCURRENT_TRANSACTIONS',
   'DISK_FULL',
+  'FENCED_LEADER_EPOCH',
   'MARKERS_WAIT_FOR_ROOM',
   'REBALANCE_IN_PROGRESS',
   'TOO_MANY_OPEN_FILES',
+  'UNKNOWN_LEADER_EPOCH',
   'UNSTABLE_OFFSET_COMMIT',
 ]);
 

@@ -8,6 +8,7 @@ import { errnoOf } from '../storage/node-fs.ts';
 import { Underway } from '../underway.ts';
 import type { BrokerApi } from '../protocol/broker-api.ts';
 import { brokerBehind, sendTo, type SendRequest } from '../protocol/dispatch.ts';
+import { checkRequest } from '../protocol/request-shapes.ts';
 import { clusterRequests } from './cluster-requests.ts';
 import { Compactor } from './compactor.ts';
 import { CoordinatorLog } from './coordinator-log.ts';
@@ -104,7 +105,7 @@ export class Broker {
       ...parts,
       clock,
       directory: options.directory,
-      clusterId: directory.clusterId,
+      identity: directory,
       closing: this.#closing,
       appended: (sizeBytes: number) => this.#noteAppended(sizeBytes),
     };
@@ -215,7 +216,12 @@ export class Broker {
 
   /** Answers a request, unless the log is closed; then none is begun any more. */
   readonly #answer: SendRequest = (name, request) => {
-    if (this.#closed === undefined) return this.#requests.run(() => this.#send(name, request));
+    if (this.#closed === undefined) {
+      return this.#requests.run(async () => {
+        checkRequest(name, request);
+        return this.#send(name, request);
+      });
+    }
     return Promise.reject(new LogError('CLOSED', 'the log is closed', { what: 'the log' }));
   };
 

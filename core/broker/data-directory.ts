@@ -12,6 +12,8 @@ import { lockDirectory } from '../storage/directory-lock.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 
+/** Of a broker in a directory that is made here. */
+const NODE_ID = 1;
 export const META_FILE = 'meta.properties';
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
 
@@ -25,6 +27,7 @@ const AS_IT_IS: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
 
 export interface DataDirectory {
   readonly clusterId: string;
+  readonly nodeId: number;
   /** Gives the directory back. */
   readonly release: () => Promise<void>;
 }
@@ -45,8 +48,8 @@ export async function takeDirectory(
     await checkIsForLog(fileSystem, directory);
     const release = await lockDirectory(fileSystem, directory, newUuid(random));
     try {
-      const clusterId = await identify(fileSystem, directory, random);
-      return { clusterId, release };
+      const identity = await identify(fileSystem, directory, random);
+      return { ...identity, release };
     } catch (cause) {
       await release();
       throw cause;
@@ -124,27 +127,28 @@ export async function markCleanShutdown(fileSystem: FileSystem, directory: strin
   await replaceFile(fileSystem, join(directory, CLEAN_SHUTDOWN_FILE), content);
 }
 
-/** Reads the cluster id from meta.properties, writing the file in a new directory. */
+/** Reads who this broker is from meta.properties, writing the file in a new directory. */
 async function identify(
   fileSystem: FileSystem,
   directory: string,
   random: Random,
-): Promise<string> {
+): Promise<Pick<DataDirectory, 'clusterId' | 'nodeId'>> {
   const path = join(directory, META_FILE);
   if ((await fileSystem.stat(path)) === undefined) {
     const clusterId = newUuid(random);
     const lines = [
       'version=1',
       `cluster.id=${clusterId}`,
-      'node.id=1',
+      `node.id=${NODE_ID}`,
       `directory.id=${newUuid(random)}`,
     ];
     await replaceFile(fileSystem, path, Buffer.from(`${lines.join('\n')}\n`));
-    return clusterId;
+    return { clusterId, nodeId: NODE_ID };
   }
   const content = (await fileSystem.readFile(path)).toString('utf8');
   const clusterId = clusterIdIn(content);
-  if (clusterId !== undefined) return clusterId;
+  const nodeId = /^(?:node|broker)\.id=(\d+)$/m.exec(content)?.[1] ?? NODE_ID;
+  if (clusterId !== undefined) return { clusterId, nodeId: Number(nodeId) };
   const reason = 'it names no cluster.id';
   throw new LogError('CORRUPT_FILE', `${path} is damaged: ${reason}`, { file: path, reason });
 }

@@ -7,6 +7,7 @@ import type {
   FetchResponse,
   IsolationLevel,
 } from '../protocol/broker-api.ts';
+import { ledPartition } from './leadership.ts';
 import type { Partition, Topics } from './topics.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -117,7 +118,7 @@ async function read(
 
 function find(topics: Topics, wanted: FetchPartition): Partition | LogError {
   try {
-    return topics.partition(wanted);
+    return ledPartition(topics, wanted);
   } catch (error) {
     return error as LogError;
   }

@@ -144,9 +144,44 @@ test('[TXN-14] an end that is asked for again is the same end, and no other one'
   await log.api.addPartitionsToTxn({ ...request, partitions });
   const first = await log.api.endTxn({ ...request, commit: true });
   expect(await log.api.endTxn({ ...request, commit: true })).toEqual(first);
-  expect(await codeOf(log.api.endTxn({ ...request, commit: false }))).toBe('PRODUCER_FENCED');
+  expect(await codeOf(log.api.endTxn({ ...request, commit: false }))).toBe('INVALID_TXN_STATE');
   // The next transaction has begun: the end before is out of date.
   await log.api.addPartitionsToTxn({ transactionalId, ...first, partitions });
   expect(await codeOf(log.api.endTxn({ ...request, commit: true }))).toBe('PRODUCER_FENCED');
   await log.close();
 });
+
+test.each([1, 2] as const)(
+  '[TXN-14] [BROKER-7] version %i: an end that waits for room can be asked for again',
+  async (transactionVersion) => {
+    const { log, disk, clock } = await fullBehindTheCommit();
+    const transactionalId = 't';
+    const { api } = log;
+    await api.createTopics({ topics: [{ topic: 'letters', partitions: 1 }] });
+    const identity = await api.initProducerId({ transactionalId, transactionTimeoutMs: 600_000 });
+    const request = { transactionalId, ...identity, transactionVersion };
+    const partitions = [{ topic: 'letters', partition: 0 }];
+    await api.addPartitionsToTxn({ ...request, partitions });
+    disk.onOperation = ({ kind, path }) => {
+      if (kind !== 'sync' || !path.includes('__transaction_state')) return;
+      disk.capacityBytes = disk.usedBytes;
+    };
+    const ends = (commit: boolean) => codeOf(api.endTxn({ ...request, commit }));
+    for (let round = 0; round < 3; round++) {
+      const ending = ends(true);
+      await pass(clock, 10_000);
+      expect(await ending).toBe('MARKERS_WAIT_FOR_ROOM');
+    }
+    const other = transactionVersion === 1 ? 'CONCURRENT_TRANSACTIONS' : 'INVALID_TXN_STATE';
+    expect(await ends(false)).toBe(other);
+    const last = api.endTxn({ ...request, commit: true });
+    disk.onOperation = undefined;
+    disk.capacityBytes = Infinity;
+    await pass(clock, 2_000);
+    const { producerId, producerEpoch } = identity;
+    const raised = producerEpoch + transactionVersion - 1;
+    expect(await last).toEqual({ producerId, producerEpoch: raised });
+    expect(await api.endTxn({ ...request, commit: true })).toEqual(await last);
+    await log.close();
+  },
+);

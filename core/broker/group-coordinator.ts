@@ -25,7 +25,6 @@ import {
 } from './coordinator-records.ts';
 import { Group } from './group.ts';
 import type { OffsetStore } from './offset-store.ts';
-import { checkJoin } from './request-checks.ts';
 
 export interface GroupCoordinatorOptions {
   readonly log: CoordinatorLog;
@@ -67,7 +66,6 @@ export class GroupCoordinator {
     if (groupId === '') {
       throw new LogError('INVALID_GROUP_ID', 'a group id must not be empty', { groupId });
     }
-    checkJoin(request);
     const isInRange =
       sessionTimeoutMs >= SESSION_TIMEOUT_MS_MIN && sessionTimeoutMs <= SESSION_TIMEOUT_MS_MAX;
     if (!isInRange) {

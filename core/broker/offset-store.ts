@@ -18,7 +18,6 @@ import {
   encodeOffsetValue,
   type OffsetValue,
 } from './coordinator-records.ts';
-import { checkCommitted, checkString } from './request-checks.ts';
 import type { Topics } from './topics.ts';
 
 /** Kafka's `offset.metadata.max.bytes`. */
@@ -113,7 +112,6 @@ export class OffsetStore {
    * @throws LogError INVALID_REQUEST
    */
   async partitionOf(groupId: string): Promise<TopicPartition> {
-    checkString('groupId', groupId);
     await this.#log.ensure();
     return { topic: this.#log.topic, partition: this.#log.partitionOf(groupId) };
   }
@@ -257,7 +255,6 @@ export class OffsetStore {
     mayCommit: () => void,
     seal: BatchSeal = {},
   ): Promise<Appended & { readonly checked: readonly Checked[] }> {
-    checkCommitted(groupId, offsets);
     const commitMs = this.#clock.nowMs();
     const syncs: Promise<void>[] = [];
     const checked = offsets.map(({ topic, partition, offset, metadata = '' }) => {

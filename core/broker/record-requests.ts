@@ -10,9 +10,9 @@ import type {
 import { batchProducer, isTransactionalBatch } from '../record/batch.ts';
 import { asBuffer } from '../serde/serde.ts';
 import { fetchFrom, type FetchEnvironment } from './fetch.ts';
-import { checkNotInternal } from './internal-topics.ts';
+import { checkNotInternal, isInternal } from './internal-topics.ts';
+import { offsetForLeaderEpoch } from './leadership.ts';
 import { listOffsets } from './list-offsets.ts';
-import { checkOffset } from './request-checks.ts';
 import type { Partition } from './topics.ts';
 import type { TransactionCoordinator } from './transaction-coordinator.ts';
 
@@ -27,6 +27,10 @@ export function recordRequests(environment: RecordEnvironment): RequestHandlers<
   const { topics } = environment;
   return {
     produce: async (request) => {
+      if (request.addsPartitions === true) {
+        const refused = await addPartitions(environment, request);
+        if (refused !== undefined) return { results: refused };
+      }
       const pending = request.batches.map((batch) => append(environment, batch, request));
       if (request.acks !== 0) return { results: await Promise.all(pending) };
       const results = request.batches.map(({ topic, partition }) => {
@@ -36,12 +40,12 @@ export function recordRequests(environment: RecordEnvironment): RequestHandlers<
     },
     fetch: (request) => fetchFrom(environment, request),
     listOffsets: (request) => listOffsets(topics, request),
+    offsetForLeaderEpoch: (request) => offsetForLeaderEpoch(topics, request),
     deleteRecords: async (request) => {
       const deletions = request.partitions.map(({ topic, partition, offset }) =>
         foundOf({ topic, partition }, { logStartOffset: -1 }, async () => {
           checkNotInternal(topic);
           const { log } = topics.partition({ topic, partition });
-          if (offset !== -1) checkOffset('offset', offset);
           const upTo = offset === -1 ? log.highWatermark : offset;
           // A log must not end before it begins: what is deleted is durable first.
           await log.sync(Math.min(upTo, log.highWatermark));
@@ -53,6 +57,27 @@ export function recordRequests(environment: RecordEnvironment): RequestHandlers<
       return { results };
     },
   };
+}
+
+/** Makes the partitions of a request part of its transaction; returns what went wrong, if so. */
+async function addPartitions(
+  { topics, transactions }: RecordEnvironment,
+  { transactionalId, batches }: ProduceRequest,
+): Promise<ProduceResult[] | undefined> {
+  const [first] = batches;
+  if (transactionalId === undefined || first === undefined) return undefined;
+  // Those that do not exist are refused one by one.
+  const places = batches.filter(({ topic, partition }) => {
+    return !isInternal(topic) && topics.find(topic)?.partitions[partition] !== undefined;
+  });
+  try {
+    const producer = batchProducer(asBuffer(first.records));
+    await transactions.addPartitions({ transactionalId, ...producer }, places);
+    return undefined;
+  } catch (cause) {
+    const error = LogError.toData(cause);
+    return batches.map(({ topic, partition }) => ({ topic, partition, baseOffset: -1, error }));
+  }
 }
 
 /** Appends one batch; resolves when what `acks` promises is true. Never rejects. */

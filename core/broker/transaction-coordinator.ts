@@ -5,6 +5,7 @@ import type { Logger } from '../logger.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { MarkerType } from '../record/control.ts';
 import type {
+  EndTxnRequest,
   InitProducerIdRequest,
   ProducerIdentity,
   TopicPartition,
@@ -21,8 +22,7 @@ import {
 import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import { TransactionMarkers, waitsForRoom } from './transaction-markers.ts';
-import { abortOrphan, epochsIn, orphansIn } from './transaction-recovery.ts';
-import { checkString } from './request-checks.ts';
+import { abortOrphans, goOnAbove } from './transaction-recovery.ts';
 import type { Topics } from './topics.ts';
 import {
   checkOwner,
@@ -30,7 +30,9 @@ import {
   decisionOf,
   identityOf,
   invalidState,
+  isRepeated,
   isRepeatedEnd,
+  isSettled,
   newTransaction,
   restoreTransaction,
   type Transaction,
@@ -49,6 +51,11 @@ export interface TransactionCoordinatorOptions {
 const TIMEOUT_MS_MAX = 15 * 60 * 1000;
 /** The last epoch is kept for fencing; then a new producer id takes over. */
 const EPOCH_MAX = 0x7fff - 1;
+/**
+ * By how much the end of a transaction raises the epoch. 0: not at all, for a producer without
+ * KIP-890. 1: to the producer's next one. 2: past that, to fence a producer that may ask again.
+ */
+type EpochStep = 0 | 1 | 2;
 
 /**
  * Kafka's transaction coordinator (`TransactionCoordinator`, KIP-98), with the epoch raised at
@@ -91,8 +98,9 @@ export class TransactionCoordinator {
       await Promise.all([this.#syncData(transaction), this.#logOf(transaction).sync()]);
       await this.#complete(transaction);
     }
-    await this.#abortOrphans();
-    await this.#takeOverProducers();
+    await abortOrphans(this.#options, this.#transactions.values());
+    const highestId = goOnAbove(this.#options.topics, this.#transactions.values());
+    await this.#options.producerIds.open(highestId);
     this.#markers.open();
   }
 
@@ -116,7 +124,7 @@ export class TransactionCoordinator {
    * Gives a producer its id. A transactional id gets the same producer id again with a higher
    * epoch, which fences whoever used it before; what that one had open is aborted first.
    *
-   * @throws LogError INVALID_TRANSACTION_TIMEOUT, INVALID_REQUEST, KAFKA_STORAGE_ERROR, DISK_FULL
+   * @throws LogError INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED, KAFKA_STORAGE_ERROR, DISK_FULL
    * @throws LogError CONCURRENT_TRANSACTIONS while the markers of the last transaction wait for
    *   room on the disk.
    */
@@ -126,7 +134,6 @@ export class TransactionCoordinator {
     if (transactionalId === null) {
       return { producerId: await producerIds.next(), producerEpoch: 0 };
     }
-    checkString('transactionalId', transactionalId);
     if (!(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
       const message = `transactionTimeoutMs must be 1 to ${TIMEOUT_MS_MAX}, not ${timeoutMs}`;
       const details = { transactionTimeoutMs: timeoutMs, maxMs: TIMEOUT_MS_MAX };
@@ -146,7 +153,7 @@ export class TransactionCoordinator {
     const transaction = this.#find(transactionalId);
     if (transaction.lacksRoom) throw concurrent(transaction);
     const replacing = this.#exclusively(transaction, () =>
-      this.#replaceProducer(transaction, timeoutMs),
+      this.#replaceProducer(transaction, request),
     );
     return this.#markers.answerInTime(transaction, replacing, concurrent);
   }
@@ -163,6 +170,11 @@ export class TransactionCoordinator {
   ): Promise<void> {
     const transaction = this.#owned(request);
     if (!isSettled(transaction)) throw concurrent(transaction);
+    if (!transaction.isSealed && !transaction.raisesEpoch && transaction.state !== 'Ongoing') {
+      await this.#exclusively(transaction, () => this.#seal(transaction));
+      await this.addPartitions(request, partitions);
+      return;
+    }
     for (const each of partitions) this.#options.topics.partition(each);
     const { partitions: known, joining, state, producerEpoch } = transaction;
     const added = new Map(
@@ -174,6 +186,7 @@ export class TransactionCoordinator {
     if (state !== 'Ongoing') {
       transaction.state = 'Ongoing';
       transaction.startedMs = this.#options.clock.nowMs();
+      transaction.previous = undefined;
     }
     for (const [key, { topic, partition }] of added) known.set(key, { topic, partition });
     transaction.isRecorded = false;
@@ -220,19 +233,28 @@ export class TransactionCoordinator {
    * @throws LogError KAFKA_STORAGE_ERROR, CLOSED: the disk failed, or the log was closed, while the
    *   commit was written; whether it happened shows when the log is opened again.
    */
-  async endTransaction(request: TransactionRequest, isCommit: boolean): Promise<ProducerIdentity> {
+  async endTransaction(request: EndTxnRequest): Promise<ProducerIdentity> {
     const found = this.#find(request.transactionalId);
-    if (isRepeatedEnd(found, request, isCommit)) {
-      const ending = this.#exclusively(found, () => this.#endAgain(found, request, isCommit));
+    if (isRepeatedEnd(found, request)) {
+      if (isSettled(found) && found.producerEpoch <= EPOCH_MAX) return identityOf(found);
+      const ending = this.#exclusively(found, () => this.#endAgain(found, request));
       return this.#markers.answerInTime(found, ending, waitsForRoom);
     }
     const transaction = this.#owned(request);
     if (!isSettled(transaction)) throw concurrent(transaction);
+    const { commit: isCommit, transactionVersion: version = 2 } = request;
     const isOngoing = transaction.state === 'Ongoing';
-    if (isCommit && !isOngoing) throw invalidState(transaction, 'nothing was written in it');
+    const canEnd = isOngoing || (version === 2 && !isCommit);
+    if (!canEnd) throw invalidState(transaction, 'nothing was written in it');
+    const before = identityOf(transaction);
     const ending = this.#exclusively(transaction, async () => {
-      if (isOngoing) await this.#end(transaction, isCommit ? 'COMMIT' : 'ABORT');
-      else await this.#raiseEpoch(transaction); // what may be under way for it is fenced
+      if (isOngoing) {
+        await this.#end(transaction, isCommit ? 'COMMIT' : 'ABORT', version === 2 ? 1 : 0);
+      } else {
+        transaction.state = 'CompleteAbort';
+        await this.#raiseEpoch(transaction); // what may be under way for it is fenced
+      }
+      if (version === 2) transaction.previous = before;
       return identityOf(transaction);
     });
     return this.#markers.answerInTime(transaction, ending, waitsForRoom);
@@ -256,7 +278,7 @@ export class TransactionCoordinator {
         );
       }
       try {
-        const ending = this.#exclusively(transaction, () => this.#abortOrFinish(transaction));
+        const ending = this.#exclusively(transaction, () => this.#abortOrFinish(transaction, 2));
         await this.#markers.answerInTime(transaction, ending, waitsForRoom);
       } catch (error) {
         if (LogError.is(error, 'MARKERS_WAIT_FOR_ROOM')) continue; // reported when it began
@@ -305,33 +327,40 @@ export class TransactionCoordinator {
     }
   }
 
-  async #replaceProducer(transaction: Transaction, timeoutMs: number): Promise<ProducerIdentity> {
-    await this.#abortOrFinish(transaction);
-    transaction.timeoutMs = timeoutMs;
+  async #replaceProducer(
+    transaction: Transaction,
+    request: InitProducerIdRequest,
+  ): Promise<ProducerIdentity> {
+    if (isRepeated(transaction, request)) return identityOf(transaction);
+    const { producerId = -1, producerEpoch = -1, transactionTimeoutMs } = request;
+    await this.#abortOrFinish(transaction, 1);
+    transaction.timeoutMs = transactionTimeoutMs;
     transaction.state = 'Empty';
     await this.#raiseEpoch(transaction);
+    if (producerId >= 0) transaction.previous = { producerId, producerEpoch };
     return identityOf(transaction);
   }
 
   /** Answers an end that was asked for before: its markers are there, or are written now. */
-  async #endAgain(
-    transaction: Transaction,
-    request: TransactionRequest,
-    isCommit: boolean,
-  ): Promise<ProducerIdentity> {
-    if (!isRepeatedEnd(transaction, request, isCommit)) {
+  async #endAgain(transaction: Transaction, request: EndTxnRequest): Promise<ProducerIdentity> {
+    if (!isRepeatedEnd(transaction, request)) {
       // While this waited, another producer took the transactional id, or the end failed.
       checkOwner(transaction, request);
       throw concurrent(transaction);
     }
-    await this.#abortOrFinish(transaction);
-    if (transaction.producerEpoch > EPOCH_MAX) await this.#raiseEpoch(transaction);
+    if (decisionOf(transaction) !== undefined) await this.#complete(transaction);
+    if (transaction.producerEpoch > EPOCH_MAX) {
+      // The producer id that was to follow is lost with the failure of the first end.
+      await this.#raiseEpoch(transaction);
+      const { producerId, producerEpoch } = request;
+      transaction.previous = { producerId, producerEpoch };
+    }
     return identityOf(transaction);
   }
 
   /** Sees to it that nothing is open any more: aborts, or finishes what is decided. */
-  async #abortOrFinish(transaction: Transaction): Promise<void> {
-    if (transaction.state === 'Ongoing') await this.#end(transaction, 'ABORT');
+  async #abortOrFinish(transaction: Transaction, epochs: EpochStep): Promise<void> {
+    if (transaction.state === 'Ongoing') await this.#end(transaction, 'ABORT', epochs);
     else if (decisionOf(transaction) !== undefined) await this.#complete(transaction);
   }
 
@@ -343,16 +372,27 @@ export class TransactionCoordinator {
       transaction.producerEpoch++;
     }
     transaction.raisesEpoch = true;
+    transaction.previous = undefined;
     await this.#markers.sync(transaction);
     await this.#save(transaction);
   }
 
+  /**
+   * Makes the end of a transaction durable that did not raise the epoch. After a crash its markers
+   * are written again where its decision is the last word, and must not end the next transaction.
+   */
+  async #seal(transaction: Transaction): Promise<void> {
+    await this.#markers.sync(transaction);
+    await this.#save(transaction, { isDurable: true });
+    transaction.isSealed = true;
+  }
+
   /** Ends an ongoing transaction; the caller has it for itself. */
-  async #end(transaction: Transaction, type: MarkerType): Promise<void> {
+  async #end(transaction: Transaction, type: MarkerType, epochs: EpochStep): Promise<void> {
     const { state, producerEpoch, raisesEpoch } = transaction;
     assert(state === 'Ongoing', 'only an ongoing transaction is ended');
     // Asked for before the decision: after it nothing may go wrong any more.
-    const isExhausted = producerEpoch >= EPOCH_MAX;
+    const isExhausted = epochs > 0 && producerEpoch >= EPOCH_MAX;
     const nextId = isExhausted ? await this.#options.producerIds.next() : undefined;
     // Everything that the commit covers is durable before the commit itself is.
     if (type === 'COMMIT') {
@@ -360,8 +400,9 @@ export class TransactionCoordinator {
     }
     transaction.state = type === 'COMMIT' ? 'PrepareCommit' : 'PrepareAbort';
     // Markers carry the raised epoch: from then on a late batch of this transaction is fenced.
-    transaction.producerEpoch++;
-    transaction.raisesEpoch = true;
+    transaction.producerEpoch = Math.min(producerEpoch + epochs, EPOCH_MAX + 1);
+    transaction.raisesEpoch = epochs > 0;
+    transaction.isSealed = false;
     transaction.isRecorded = false;
     try {
       // An abort need not be known: what nobody decided is aborted.
@@ -416,37 +457,4 @@ export class TransactionCoordinator {
     if (options.isDurable === true) await this.#logOf(transaction).sync(appended.lastOffset + 1);
     else await appended.written;
   }
-
-  async #abortOrphans(): Promise<void> {
-    const { topics, logger } = this.#options;
-    for (const orphan of orphansIn(topics, this.#transactions.values())) {
-      await abortOrphan(orphan, this.#options);
-      const { topic, partition } = orphan.log.place;
-      logger.info(
-        `${topic}-${partition}: aborted a transaction of producer ${orphan.producerId} ` +
-          'that a crash left unfinished',
-      );
-    }
-  }
-
-  /**
-   * Goes on above what the partitions know: a power cut may have taken the record of an epoch, or
-   * of a producer id, and left data of it, for repetitions of which new data would be taken.
-   */
-  async #takeOverProducers(): Promise<void> {
-    const epochs = epochsIn(this.#options.topics);
-    let highestId = -1;
-    for (const producerId of epochs.keys()) highestId = Math.max(highestId, producerId);
-    for (const transaction of this.#transactions.values()) {
-      const { producerId, producerEpoch } = transaction;
-      transaction.producerEpoch = Math.max(producerEpoch, epochs.get(producerId) ?? 0);
-      highestId = Math.max(highestId, producerId);
-    }
-    await this.#options.producerIds.open(highestId);
-  }
-}
-
-/** True when nobody is at work on it, and no marker is missing. */
-function isSettled(transaction: Transaction): boolean {
-  return transaction.changing === undefined && decisionOf(transaction) === undefined;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { Marker } from '../record/control.ts';
 import type { ProducerIdentity } from '../protocol/broker-api.ts';
@@ -8,7 +9,7 @@ import type { Topics } from './topics.ts';
 import { isOpen, markerOf, type Transaction } from './transaction.ts';
 
 /** The highest epoch of each producer that any partition knows. */
-export function epochsIn(topics: Topics): Map<number, number> {
+function epochsIn(topics: Topics): Map<number, number> {
   const epochs = new Map<number, number>();
   for (const { log } of topics.partitions()) {
     for (const { producerId, epoch } of log.producers.all()) {
@@ -47,6 +48,43 @@ export function abortOrphan(
   { offsets, clock }: { readonly offsets: OffsetStore; readonly clock: Clock },
 ): Promise<number> {
   return appendMarker(log, markerOf(producer, 'ABORT', clock.nowMs()), offsets);
+}
+
+/** Aborts all transactions that a crash has left where the coordinator knows nothing of them. */
+export async function abortOrphans(
+  environment: {
+    readonly topics: Topics;
+    readonly offsets: OffsetStore;
+    readonly clock: Clock;
+    readonly logger: Logger;
+  },
+  transactions: Iterable<Readonly<Transaction>>,
+): Promise<void> {
+  for (const orphan of orphansIn(environment.topics, transactions)) {
+    await abortOrphan(orphan, environment);
+    const { topic, partition } = orphan.log.place;
+    environment.logger.info(
+      `${topic}-${partition}: aborted a transaction of producer ${orphan.producerId} ` +
+        'that a crash left unfinished',
+    );
+  }
+}
+
+/**
+ * Has each transactional id go on above what the partitions know: a power cut may have taken the
+ * record of an epoch, or of a producer id, and left data of it, for repetitions of which new data
+ * would be taken. Returns the highest producer id that anybody knows.
+ */
+export function goOnAbove(topics: Topics, transactions: Iterable<Transaction>): number {
+  const epochs = epochsIn(topics);
+  let highestId = -1;
+  for (const producerId of epochs.keys()) highestId = Math.max(highestId, producerId);
+  for (const transaction of transactions) {
+    const { producerId, producerEpoch } = transaction;
+    transaction.producerEpoch = Math.max(producerEpoch, epochs.get(producerId) ?? 0);
+    highestId = Math.max(highestId, producerId);
+  }
+  return highestId;
 }
 
 /**

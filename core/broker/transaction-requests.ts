@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts';
+import { LogError } from '../errors.ts';
 import { foundOf, outcomeOf } from '../protocol/answer-errors.ts';
 import type { RequestHandlers } from '../protocol/exchange.ts';
+import type { PartitionError, TopicPartition } from '../protocol/topic-partition.ts';
 import type { TransactionRequests } from '../protocol/transaction-requests.ts';
 import {
   abortHanging,
@@ -29,7 +31,16 @@ export function transactionRequests(
   const { topics, offsets, groups, transactions, clock } = environment;
   return {
     initProducerId: (request) => transactions.initProducerId(request),
-    addPartitionsToTxn: (request) => transactions.addPartitions(request, request.partitions),
+    addPartitionsToTxn: async (request) => {
+      const { partitions } = request;
+      try {
+        await transactions.addPartitions(request, partitions);
+        return { results: partitions.map(({ topic, partition }) => ({ topic, partition })) };
+      } catch (cause) {
+        if (!LogError.is(cause, 'UNKNOWN_TOPIC_OR_PARTITION')) throw cause;
+        return { results: await Promise.all(partitions.map((each) => notAdded(topics, each))) };
+      }
+    },
     addOffsetsToTxn: async (request) => {
       const partition = await offsets.partitionOf(request.groupId);
       await transactions.addPartitions(request, [partition]);
@@ -45,7 +56,7 @@ export function transactionRequests(
       const results = offsets.commitInTransaction(groupId, request.offsets, request, mayCommit);
       return { results: await results };
     },
-    endTxn: (request) => transactions.endTransaction(request, request.commit),
+    endTxn: (request) => transactions.endTransaction(request),
 
     listTransactions: async (request) => {
       const nowMs = clock.nowMs();
@@ -76,4 +87,14 @@ export function transactionRequests(
       return { results: await Promise.all(results) };
     },
   };
+}
+
+/** Why a partition was not added to a transaction with others, one of which there is not. */
+function notAdded(topics: Topics, { topic, partition }: TopicPartition): Promise<PartitionError> {
+  return foundOf({ topic, partition }, {}, () => {
+    topics.partition({ topic, partition });
+    const reason = 'another partition of the request does not exist';
+    const message = `${topic}-${partition} was not added to the transaction: ${reason}`;
+    throw new LogError('OPERATION_NOT_ATTEMPTED', message, { reason });
+  });
 }

@@ -2,6 +2,8 @@ import { LogError } from '../errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { Marker, MarkerType } from '../record/control.ts';
 import type {
+  EndTxnRequest,
+  InitProducerIdRequest,
   ProducerIdentity,
   TopicPartition,
   TransactionRequest,
@@ -35,6 +37,13 @@ export interface Transaction {
   markers: readonly WrittenMarker[];
   /** False while the coordinator's log does not say how it stands. */
   isRecorded: boolean;
+  /**
+   * Whom this identity has followed, when its producer asked for that and may ask again because the
+   * answer was lost. Set when the identity changes, and forgotten when a transaction begins.
+   */
+  previous: ProducerIdentity | undefined;
+  /** True when the end of the last transaction is on stable storage, with its markers. */
+  isSealed: boolean;
   /** Set while the transaction is being ended, or its producer replaced; never rejects. */
   changing: Promise<void> | undefined;
   /** True while markers of the transaction, which is decided, wait for room on the disk. */
@@ -67,6 +76,8 @@ export function newTransaction(
     raisesEpoch: true,
     markers: [],
     isRecorded: false,
+    previous: undefined,
+    isSealed: true,
     changing: undefined,
     lacksRoom: false,
     callers: new Set(),
@@ -80,7 +91,7 @@ export function restoreTransaction(transactionalId: string, kept: TransactionVal
     partitions.set(partitionKey(topic, partition), { topic, partition });
   }
   const fresh = newTransaction(transactionalId, kept.producerId, kept.timeoutMs);
-  return { ...fresh, ...kept, isRecorded: true, partitions };
+  return { ...fresh, ...kept, isRecorded: true, isSealed: false, partitions };
 }
 
 /** How a transaction was decided whose markers may be missing; undefined for any other. */
@@ -128,22 +139,50 @@ export function checkOwner(transaction: Transaction, request: TransactionRequest
   }
 }
 
+/** How the last transaction ended, or is being ended; undefined for none. */
+function endOf(transaction: Transaction): MarkerType | undefined {
+  if (transaction.state === 'CompleteCommit') return 'COMMIT';
+  return transaction.state === 'CompleteAbort' ? 'ABORT' : decisionOf(transaction);
+}
+
 /**
  * True for a request to end the transaction in the way in which it was ended or is being ended: the
- * producer did not hear of it, and still has the epoch before (KIP-890).
+ * producer did not hear of it (Kafka: the table in `TransactionCoordinator.endTransaction`).
+ *
+ * @throws LogError INVALID_TXN_STATE when it ends, or has ended, the other way.
  */
-export function isRepeatedEnd(
-  transaction: Transaction,
-  { producerId, producerEpoch }: TransactionRequest,
-  isCommit: boolean,
-): boolean {
-  const { state, raisesEpoch } = transaction;
-  const isSameEnd = isCommit
-    ? state === 'PrepareCommit' || state === 'CompleteCommit'
-    : state === 'PrepareAbort' || state === 'CompleteAbort';
-  const isEpochBefore =
-    transaction.producerId === producerId && transaction.producerEpoch === producerEpoch + 1;
-  return isSameEnd && raisesEpoch && isEpochBefore;
+export function isRepeatedEnd(transaction: Transaction, request: EndTxnRequest): boolean {
+  const end = endOf(transaction);
+  if (end === undefined) return false;
+  const isSameEnd = end === (request.commit ? 'COMMIT' : 'ABORT');
+  if (request.transactionVersion === 1) {
+    // Its identity stays, so another end may be that of a transaction that has not begun.
+    return isSameEnd && isIdentity(transaction, request);
+  }
+  const { producerId, producerEpoch, previous, raisesEpoch } = transaction;
+  const isRaised =
+    raisesEpoch && isIdentity({ producerId, producerEpoch: producerEpoch - 1 }, request);
+  if (!isRaised && !(previous !== undefined && isIdentity(previous, request))) return false;
+  if (!isSameEnd) throw invalidState(transaction, 'it has ended the other way');
+  return true;
+}
+
+/**
+ * True when a producer asks once more for the identity that follows its own: it has it already.
+ *
+ * @throws LogError PRODUCER_FENCED, INVALID_PRODUCER_ID_MAPPING unless it has the transactional id.
+ */
+export function isRepeated(transaction: Transaction, request: InitProducerIdRequest): boolean {
+  const { transactionalId, producerId = -1, producerEpoch = -1 } = request;
+  if (producerId < 0 || transactionalId === null) return false; // it asks as a new one
+  const { previous } = transaction;
+  if (previous !== undefined && isIdentity(previous, { producerId, producerEpoch })) return true;
+  checkOwner(transaction, { transactionalId, producerId, producerEpoch });
+  return false;
+}
+
+function isIdentity(one: ProducerIdentity, other: ProducerIdentity): boolean {
+  return one.producerId === other.producerId && one.producerEpoch === other.producerEpoch;
 }
 
 /** INVALID_TXN_STATE: the request does not fit how the transaction stands. */
@@ -157,4 +196,9 @@ export function concurrent({ transactionalId, state, lacksRoom }: Transaction): 
   const advice = lacksRoom ? 'its markers wait for room on the disk: free some space' : 'try again';
   const message = `the last transaction of ${transactionalId} is still being ended; ${advice}`;
   return new LogError('CONCURRENT_TRANSACTIONS', message, { transactionalId, state });
+}
+
+/** True when nobody is at work on it, and no marker is missing. */
+export function isSettled(transaction: Transaction): boolean {
+  return transaction.changing === undefined && decisionOf(transaction) === undefined;
 }

@@ -4,7 +4,7 @@ import { throughPort } from '../../test/kit/port.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { silentLogger } from '../logger.ts';
-import { REQUEST_NAMES } from '../protocol/dispatch.ts';
+import { REQUEST_NAMES } from '../protocol/request-shapes.ts';
 import { string } from '../serde/text.ts';
 import { Log } from './log.ts';
 import { EmbeddedLog, openLog } from './open-log.ts';

@@ -1,4 +1,5 @@
 import { LogError } from '../errors.ts';
+import { throwError, throwFirst } from '../protocol/answer-errors.ts';
 import type { BrokerApi, TopicMetadata } from '../protocol/broker-api.ts';
 import { toTopicConfig } from '../protocol/topic-config.ts';
 import type { Topic } from './topic.ts';
@@ -20,10 +21,9 @@ export async function ensureTopic(
     const created = await api.createTopics({
       topics: [{ topic: name, partitions, config: toTopicConfig(config) }],
     });
-    const error = created.results[0]?.error;
     // Another client may have created it first; what it made is checked below.
-    if (error !== undefined && error.code !== 'TOPIC_ALREADY_EXISTS')
-      throw LogError.fromData(error);
+    const isThere = created.results[0]?.error?.code === 'TOPIC_ALREADY_EXISTS';
+    if (!isThere) throwFirst(created.results);
   }
   const actual = (found ?? (await describeTopic(api, handle.name)))?.partitions ?? 0;
   const { name: topic, partitions: expected } = handle;
@@ -44,8 +44,8 @@ async function describeTopic(api: BrokerApi, name: string): Promise<TopicMetadat
   const { topics } = await api.metadata({ topics: [name] });
   const [found] = topics;
   if (found?.error === undefined) return found;
-  if (found.error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
-  throw LogError.fromData(found.error);
+  if (found.error.code !== 'UNKNOWN_TOPIC_OR_PARTITION') throwError(found);
+  return undefined;
 }
 
 /**

@@ -20,6 +20,9 @@ export interface LeaderEpoch {
   readonly startOffset: number;
 }
 
+/** Those of a log, by rising epoch and offset. */
+export type LeaderEpochs = readonly LeaderEpoch[];
+
 /** Of a partition that is made here. */
 export const FIRST_LEADER_EPOCHS: readonly LeaderEpoch[] = [{ epoch: 0, startOffset: 0 }];
 
@@ -48,14 +51,35 @@ export function decodeLeaderEpochs(content: Buffer): LeaderEpoch[] | undefined {
   return epochs;
 }
 
+/** What batches are appended with. */
+export function newestEpoch(log: { readonly leaderEpochs: LeaderEpochs }): number {
+  return log.leaderEpochs.at(-1)?.epoch ?? 0;
+}
+
 /** The epoch of a batch that begins at `offset`; undefined below the first one. */
 export function epochAt(epochs: readonly LeaderEpoch[], offset: number): number | undefined {
   return epochs.findLast(({ startOffset }) => startOffset <= offset)?.epoch;
 }
 
 /**
- * The same for a log that holds [startOffset, nextOffset). The newest epoch stays, also when all
- * its batches were lost: others may have them still, under this epoch.
+ * Where the batches of an epoch end in a log that ends at `endOffset`, or else those of the newest
+ * epoch before it that the log knows; undefined for an epoch that is still to come (Kafka:
+ * `LeaderEpochFileCache.endOffsetFor`). A reader that is further has read what the log has lost.
+ */
+export function endOfEpoch(
+  epochs: LeaderEpochs,
+  epoch: number,
+  endOffset: number,
+): { readonly epoch: number; readonly endOffset: number } | undefined {
+  if (epoch < 0 || epoch > (epochs.at(-1)?.epoch ?? -1)) return undefined;
+  const after = epochs.findIndex((each) => each.epoch > epoch);
+  if (after < 0) return { epoch, endOffset };
+  return { epoch: epochs[after - 1]?.epoch ?? epoch, endOffset: epochs[after]!.startOffset };
+}
+
+/**
+ * The epochs as a log has them that holds [startOffset, nextOffset). The newest epoch stays, also
+ * when all its batches were lost: others may have them still, under this epoch.
  */
 export function withinLog(
   epochs: readonly LeaderEpoch[],
@@ -88,7 +112,7 @@ export async function readLeaderEpochs(
 }
 
 /**
- * Returns the epoch that appends are to bear: the newest one. Puts the file right where the log
+ * Returns the epochs of the log; appends are to bear the newest. Puts the file right where the log
  * begins or ends elsewhere by now (Kafka does so at each opening too), and adds what it lacks of
  * the batches, which is all of it where the file is missing. Durable when it resolves.
  *
@@ -97,7 +121,7 @@ export async function readLeaderEpochs(
 export async function settleLeaderEpochs(
   { fileSystem, directory }: { readonly fileSystem: FileSystem; readonly directory: string },
   log: { readonly segments: readonly Segment[]; readonly logStartOffset: number },
-): Promise<number> {
+): Promise<LeaderEpochs> {
   const { segments, logStartOffset } = log;
   try {
     const read = await readLeaderEpochs(fileSystem, directory);
@@ -113,7 +137,7 @@ export async function settleLeaderEpochs(
     if (settled.length > 0 && isWrong) {
       await replaceFile(fileSystem, join(directory, LEADER_EPOCH_FILE), content);
     }
-    return settled.at(-1)?.epoch ?? 0;
+    return settled.length > 0 ? settled : [{ epoch: 0, startOffset: logStartOffset }];
   } catch (cause) {
     await closeAll(segments);
     throw cause;

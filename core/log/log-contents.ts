@@ -1,5 +1,6 @@
 import type { BatchHeader } from '../record/batch.ts';
 import { present } from '../assert.ts';
+import { newestEpoch, type LeaderEpochs } from './leader-epochs.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LoadedLog } from './load/load.ts';
 import { reloadLog } from './load/reload.ts';
@@ -13,9 +14,9 @@ import type { KnownAborted } from './segment/transaction-index.ts';
 /** What a log holds in memory: its segments and producers, up to what was appended last. */
 export class LogContents {
   readonly positions = new ReadPositions();
+  /** As the log had them when it was opened: no epoch begins while it is open. */
+  readonly leaderEpochs: LeaderEpochs;
   readonly #options: PartitionLogOptions;
-  /** What batches are appended with. */
-  readonly #leaderEpoch: number;
   #config: LogConfig;
   /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
   #segments: Segment[];
@@ -26,9 +27,9 @@ export class LogContents {
   /** Rises with each checkpoint. */
   #recoveryPoint: number;
 
-  constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpoch: number) {
+  constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpochs: LeaderEpochs) {
     this.#options = options;
-    this.#leaderEpoch = leaderEpoch;
+    this.leaderEpochs = leaderEpochs;
     this.#config = options.config;
     this.#segments = loaded.segments;
     this.#producers = loaded.producers;
@@ -80,7 +81,7 @@ export class LogContents {
   /** Gives the batch its offsets, in its bytes too, and takes it in. Returns it as placed. */
   place(batch: Buffer, header: BatchHeader): BatchHeader {
     if (!this.active.hasRoomFor(header, this.#config)) this.roll();
-    const led = { ...header, leaderEpoch: this.#leaderEpoch };
+    const led = { ...header, leaderEpoch: newestEpoch(this) };
     return this.active.place(batch, led, this.#config.indexIntervalBytes);
   }
 

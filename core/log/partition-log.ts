@@ -9,7 +9,7 @@ import { commitSwap, finishSwap } from './compaction/swap.ts';
 import { Durability, type Turn } from './durability/durability.ts';
 import { writeFailure } from './durability/failure.ts';
 import type { DurabilityState } from './durability/states.ts';
-import { settleLeaderEpochs } from './leader-epochs.ts';
+import { settleLeaderEpochs, type LeaderEpochs } from './leader-epochs.ts';
 import { loadLog, type TornTail } from './load/load.ts';
 import { isDeleted, type LogConfig } from './log-config.ts';
 import { LogContents } from './log-contents.ts';
@@ -63,13 +63,18 @@ export class PartitionLog {
     options: PartitionLogOptions,
   ): Promise<{ readonly log: PartitionLog; readonly tornTail: TornTail | undefined }> {
     const loaded = await loadLog({ ...options, nowMs: options.clock.nowMs() });
-    const leaderEpoch = await settleLeaderEpochs(options, loaded);
-    const contents = new LogContents(options, loaded, leaderEpoch);
+    const leaderEpochs = await settleLeaderEpochs(options, loaded);
+    const contents = new LogContents(options, loaded, leaderEpochs);
     return { log: new PartitionLog(options, contents), tornTail: loaded.tornTail };
   }
 
   get config(): LogConfig {
     return this.#contents.config;
+  }
+
+  /** As the log had them when it was opened: no epoch begins while it is open. */
+  get leaderEpochs(): LeaderEpochs {
+    return this.#contents.leaderEpochs;
   }
 
   /** The first offset that can be read. */

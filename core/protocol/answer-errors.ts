@@ -15,8 +15,14 @@ export function throwError({ error }: Result): void {
   if (error !== undefined) throw LogError.fromData(error);
 }
 
-/** Throws the first error among the items of an answer. */
+/**
+ * Throws the first error among the items of an answer; one that only says that another item failed
+ * is no reason.
+ */
 export function throwFirst(results: readonly Result[]): void {
+  for (const result of results) {
+    if (result.error?.code !== 'OPERATION_NOT_ATTEMPTED') throwError(result);
+  }
   for (const result of results) throwError(result);
 }
 

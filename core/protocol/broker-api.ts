@@ -11,7 +11,7 @@ export type * from './group-requests.ts';
 export type * from './record-requests.ts';
 export type * from './topic-requests.ts';
 export type * from './transaction-requests.ts';
-export type { PartitionError, TopicPartition } from './topic-partition.ts';
+export type { LedPartition, PartitionError, TopicPartition } from './topic-partition.ts';
 
 /**
  * All that clients ask of a broker: Kafka's requests, in Kafka's meaning and with Kafka's error

@@ -1,5 +1,5 @@
 import type { Exchange } from './exchange.ts';
-import type { PartitionError, TopicPartition } from './topic-partition.ts';
+import type { LedPartition, PartitionError, TopicPartition } from './topic-partition.ts';
 
 /** Writing and reading records. They travel as encoded batches. */
 export interface RecordRequests {
@@ -9,6 +9,11 @@ export interface RecordRequests {
   fetch: Exchange<FetchRequest, FetchResponse>;
   /** The offset at the start, at the end or at a time, of each partition. */
   listOffsets: Exchange<ListOffsetsRequest, ListOffsetsResponse>;
+  /**
+   * Where the records of a leader epoch end: a reader that is further, or that knows a later epoch
+   * there, has read what the partition has lost (KIP-101).
+   */
+  offsetForLeaderEpoch: Exchange<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>;
   /** Makes the records below an offset unreadable and frees their room. */
   deleteRecords: Exchange<DeleteRecordsRequest, DeleteRecordsResponse>;
 }
@@ -26,6 +31,11 @@ export interface ProduceRequest {
   readonly acks: Acks;
   /** Set for batches that belong to its open transaction. */
   readonly transactionalId?: string;
+  /**
+   * True of a producer that sends no `addPartitionsToTxn`: its batches make their partitions part
+   * of the transaction (KIP-890).
+   */
+  readonly addsPartitions?: boolean;
   readonly batches: readonly ProduceBatch[];
 }
 
@@ -53,7 +63,7 @@ export interface FetchRequest {
   readonly partitions: readonly FetchPartition[];
 }
 
-export interface FetchPartition extends TopicPartition {
+export interface FetchPartition extends LedPartition {
   readonly fetchOffset: number;
   readonly maxBytes: number;
 }
@@ -83,7 +93,7 @@ export type OffsetSpec = 'earliest' | 'latest' | 'max_timestamp' | { readonly ti
 
 export interface ListOffsetsRequest {
   readonly isolationLevel: IsolationLevel;
-  readonly partitions: readonly (TopicPartition & { readonly spec: OffsetSpec })[];
+  readonly partitions: readonly (LedPartition & { readonly spec: OffsetSpec })[];
 }
 
 export interface ListOffsetsResponse {
@@ -93,7 +103,22 @@ export interface ListOffsetsResponse {
 export interface ListedOffset extends PartitionError {
   /** -1 when no record answers the spec. */
   readonly offset: number;
+  /** That of the record at the offset, or of the next one; -1 without an offset. */
+  readonly leaderEpoch: number;
   readonly timestampMs: number;
+}
+
+export interface OffsetForLeaderEpochRequest {
+  readonly partitions: readonly (LedPartition & { readonly leaderEpoch: number })[];
+}
+export interface OffsetForLeaderEpochResponse {
+  readonly partitions: readonly EpochEnd[];
+}
+/** Both are -1 with an error, and for an epoch that the partition does not know yet. */
+export interface EpochEnd extends PartitionError {
+  /** The epoch that was asked for, or the newest one before it that has records. */
+  readonly leaderEpoch: number;
+  readonly endOffset: number;
 }
 
 export interface DeleteRecordsRequest {

@@ -7,18 +7,19 @@ import type { PartitionError, TopicPartition } from './topic-partition.ts';
 export interface TransactionRequests {
   /**
    * A producer id and epoch. For a transactional id it fences the former producer and aborts what
-   * it left open.
+   * it left open. A producer that names its own identity gets its next epoch (KIP-360), and is
+   * PRODUCER_FENCED when another has its transactional id.
    */
   initProducerId: Exchange<InitProducerIdRequest, ProducerIdentity>;
   /** Makes partitions part of the open transaction, before anything is written to them. */
-  addPartitionsToTxn: Exchange<AddPartitionsToTxnRequest, void>;
+  addPartitionsToTxn: Exchange<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>;
   /** Makes a group's offsets part of the open transaction, before `txnOffsetCommit`. */
   addOffsetsToTxn: Exchange<AddOffsetsToTxnRequest, void>;
   /** Commits offsets that count if and when the transaction commits. */
   txnOffsetCommit: Exchange<TxnOffsetCommitRequest, OffsetCommitResponse>;
   /**
    * Commits or aborts the open transaction; a commit is durable, with all its data, when this
-   * resolves. Returns the identity for the next one.
+   * resolves. Returns the identity for the next one. May be repeated when the answer was lost.
    */
   endTxn: Exchange<EndTxnRequest, ProducerIdentity>;
 
@@ -40,7 +41,7 @@ export interface ProducerIdentity {
   readonly producerEpoch: number;
 }
 
-export interface InitProducerIdRequest {
+export interface InitProducerIdRequest extends Partial<ProducerIdentity> {
   readonly transactionalId: string | null;
   readonly transactionTimeoutMs: number;
 }
@@ -53,6 +54,10 @@ export interface AddPartitionsToTxnRequest extends TransactionRequest {
   readonly partitions: readonly TopicPartition[];
 }
 
+export interface AddPartitionsToTxnResponse {
+  /** With an error in one of them none was added: the others are OPERATION_NOT_ATTEMPTED. */
+  readonly results: readonly PartitionError[];
+}
 export interface AddOffsetsToTxnRequest extends TransactionRequest {
   readonly groupId: string;
 }
@@ -61,6 +66,11 @@ export interface TxnOffsetCommitRequest extends TransactionRequest, OffsetCommit
 
 export interface EndTxnRequest extends TransactionRequest {
   readonly commit: boolean;
+  /**
+   * Kafka's `transaction.version` of the producer. With 2, the default, each end of a transaction
+   * raises its epoch, and its sequences start over (KIP-890). With 1 it keeps both.
+   */
+  readonly transactionVersion?: 1 | 2;
 }
 
 /** Kafka's states of a transactional id. */

@@ -15,7 +15,7 @@ import type {
   TransactionListing,
 } from '../../protocol/broker-api.ts';
 import { CONSUMER_PROTOCOL, decodeAssignment } from '../../protocol/consumer-protocol.ts';
-import { kafkaName, toTopicConfig } from '../../protocol/topic-config.ts';
+import { checkTopicName, kafkaName, toTopicConfig } from '../../protocol/topic-config.ts';
 import type { LogConfig } from '../../log/log-config.ts';
 import {
   anything,
@@ -123,6 +123,7 @@ export class Admin {
       config: plain,
       validateOnly: flag,
     });
+    checkTopicName(topic);
     const { partitions = -1, config = {}, validateOnly = false } = options;
     const topics = [{ topic, partitions, config: toTopicConfig(config) }];
     throwFirst((await this.#api.createTopics({ topics, validateOnly })).results);

@@ -36,6 +36,9 @@ async function seated(
   return numbers();
 }
 
+/** Resolves when the disk has the generation: its record stands before that of a commit. */
+const written = (consumer: Consumer): Promise<void> => consumer.commit();
+
 const generationOf = (consumer: Consumer) => consumer.groupMetadata().generation;
 
 const describeGroup = async (log: Log) => {
@@ -74,6 +77,7 @@ test('[GROUP-22] static members have their seats after the log was closed and op
 test('[GROUP-22] static members have their seats after the process was killed', async () => {
   const fileSystem = new MemoryFileSystem();
   const before = await pair(fileSystem);
+  await written(before.consumers[0]);
   const killed = fileSystem.kill();
   await before.log.close();
   await comeBack(await open(killed), before);
@@ -102,6 +106,7 @@ test('[GROUP-22] dynamic members go with their process; a static one takes over'
   const consumers = [join(log, 'x'), join(log)];
   await seated(consumers, [2, 2]);
   const generation = generationOf(consumers[0]!);
+  await written(consumers[0]!);
   const killed = fileSystem.kill();
   await log.close();
   await using again = await open(killed);

@@ -257,7 +257,7 @@ export class ProducerSession {
     transaction.isKnown = true;
     const partitions = [...queues].map(({ topic, partition }) => ({ topic, partition }));
     try {
-      await this.#options.api.addPartitionsToTxn({ ...producer, partitions });
+      throwFirst((await this.#options.api.addPartitionsToTxn({ ...producer, partitions })).results);
       for (const queue of queues) transaction.members.add(queue);
     } finally {
       for (const queue of queues) transaction.joining.delete(queue);
