@@ -11,7 +11,7 @@ interface Result {
 }
 
 /** Throws the error of one item, if it has one. */
-export function throwError({ error }: Result): void {
+function throwError({ error }: Result): void {
   if (error !== undefined) throw LogError.fromData(error);
 }
 
