@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { openLog, Log, type OpenLogOptions } from './client/log.ts';
+export { checkHandle } from './client/arguments.ts';
 export {
   topic,
   topicPattern,
@@ -125,6 +126,7 @@ export { silentLogger, stderrLogger, type Logger } from './logger.ts';
 export {
   anything,
   callback,
+  checkArgument,
   checkOptions,
   flag,
   given,

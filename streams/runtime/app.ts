@@ -1,8 +1,15 @@
 import { Observable, ReplaySubject } from 'rxjs';
-import { LogError, sleep, type Log, type LogErrorCode } from '../../core/index.ts';
+import {
+  checkArgument,
+  LogError,
+  sleep,
+  type Log,
+  type LogErrorCode,
+  type OptionCheck,
+} from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
-import type { Topology } from '../topology/topology.ts';
+import { checkTopology, type Topology } from '../topology/topology.ts';
 import { GlobalTables } from './global-tables.ts';
 import {
   collectMetrics,
@@ -69,11 +76,18 @@ export class StreamsApp implements AsyncDisposable {
   #hasFinished = false;
   /** Changes by `setIdleTimeout`. */
   #idleTimeoutMs: number;
-  /** Settles when the application has ended; rejects with what ended it. */
+  /**
+   * Settles when the application has ended; rejects with what ended it. Nobody handles that but who
+   * asks for it: an application that fails unheard fails as an unhandled rejection.
+   */
   #done: Promise<void> | undefined;
+  /** Somebody hears of what ends it: `start`, `finish`, or whoever has asked for `done`. */
+  #isHeard = false;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, topology: Topology, options: StreamsOptions) {
+    checkArgument('StreamsApp', 'log', log, logLike);
+    checkTopology('StreamsApp', topology);
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
@@ -116,8 +130,12 @@ export class StreamsApp implements AsyncDisposable {
     return collectMetrics(this.#runner?.tasks ?? [], this.#counts);
   }
 
-  /** Settles when the application has ended; rejects with the error that ended it. */
+  /**
+   * Settles when the application has ended; rejects with the error that ended it. Where nobody asks
+   * for it, that error is logged, and it is an unhandled rejection unless `close` hands it over.
+   */
   get done(): Promise<void> {
+    this.#isHeard ||= this.#done !== undefined;
     return this.#done ?? Promise.resolve();
   }
 
@@ -131,9 +149,22 @@ export class StreamsApp implements AsyncDisposable {
   async start(): Promise<void> {
     if (this.state !== 'CREATED') throw this.#wrongState('start', 'make a new one');
     await new Promise<void>((resolve, reject) => {
-      this.#done = this.#run(resolve);
+      let isStarted = false;
+      const running = this.#run(() => {
+        isStarted = true;
+        resolve();
+      });
       // After `resolve` neither has an effect.
-      this.#done.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
+      running.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
+      this.#done = running.catch((error: unknown) => {
+        if (isStarted) {
+          this.#logUnheard(error);
+        } else {
+          this.#isHeard = true;
+          this.#done?.catch(ignore);
+        }
+        throw error;
+      });
     });
   }
 
@@ -146,6 +177,7 @@ export class StreamsApp implements AsyncDisposable {
    */
   async finish(): Promise<void> {
     if (this.#done === undefined) throw this.#wrongState('finish', 'start it first');
+    this.#isHeard = true;
     this.#isFinishing = true;
     this.#runner?.finish();
     await this.#done;
@@ -158,7 +190,12 @@ export class StreamsApp implements AsyncDisposable {
     this.#runner?.setIdleTimeout(idleTimeoutMs);
   }
 
-  /** Commits what is processed and ends. Never rejects for an error that `done` reports. */
+  /**
+   * Commits what is processed and ends. Never rejects for an error that `start`, `done` or `finish`
+   * hands over.
+   *
+   * @throws StreamsError, LogError what ended the application, when nobody else hears of it.
+   */
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.state === 'CREATED') {
@@ -169,7 +206,13 @@ export class StreamsApp implements AsyncDisposable {
       this.#enter('PENDING_SHUTDOWN');
     }
     this.#runner?.stop();
-    await this.done.catch(() => undefined);
+    try {
+      await this.#done;
+    } catch (error) {
+      if (this.#isHeard) return;
+      this.#isHeard = true;
+      throw error;
+    }
   }
 
   /** As `close`. */
@@ -267,6 +310,14 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
+  /** An application must not fail in silence. */
+  #logUnheard(error: unknown): void {
+    if (this.#isHeard || this.#isClosing) return; // else `close` hands it over
+    const { applicationId, logger } = this.#settings;
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.error(`application ${applicationId} has failed: ${reason}`);
+  }
+
   #enter(state: StreamsState): void {
     this.#state = state;
     this.#states.next(state);
@@ -298,6 +349,17 @@ export class StreamsApp implements AsyncDisposable {
     const message = `${operation}: the application is ${state}; ${hint}`;
     return new StreamsError('INVALID_STATE', message, { operation, state });
   }
+}
+
+/** Accepts an open log, and no promise of one. */
+const logLike: OptionCheck = (value) => {
+  const { consumer, producer } = (value ?? {}) as Partial<Log>;
+  const isLog = typeof consumer === 'function' && typeof producer === 'function';
+  return isLog ? undefined : 'an open log, as `await openLog()` returns it';
+};
+
+function ignore(): void {
+  // `start` hands it over
 }
 
 function isRecoverable(error: unknown): boolean {

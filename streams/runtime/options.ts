@@ -3,11 +3,13 @@ import {
   given,
   integer,
   oneOf,
+  stderrLogger,
   systemClock,
   text,
   callback,
   instance,
   type Clock,
+  type Logger,
   type OptionCheck,
   type OptionChecks,
 } from '../../core/index.ts';
@@ -38,6 +40,8 @@ export interface StreamsOptions {
   /** Hears of each step of a commit and a checkpoint, before it is taken; for tests and tracing. */
   readonly onStep?: (step: CommitStep) => void;
   readonly clock?: Clock;
+  /** Hears of the error that ended the application where nobody else does. Default: stderr. */
+  readonly logger?: Logger;
 }
 
 /** Kafka's defaults where it has such a setting. */
@@ -56,6 +60,7 @@ export const STREAMS_DEFAULTS = {
   idleTimeoutMs: 1_000,
   transactionTimeoutMs: 60_000,
   clock: systemClock,
+  logger: stderrLogger,
 } as const satisfies Partial<StreamsOptions>;
 
 export type StreamsSettings = StreamsOptions &
@@ -76,6 +81,7 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   transactionTimeoutMs: integer(1),
   onStep: callback,
   clock: instance,
+  logger: instance,
 };
 
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */

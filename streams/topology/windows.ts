@@ -1,4 +1,5 @@
 import {
+  checkArgument,
   checkOptions,
   int64,
   integer,
@@ -62,6 +63,18 @@ export function hoppingWindow(options: {
     graceMs: integer(0),
   });
   return { sizeMs, advanceMs, graceMs };
+}
+
+/** @throws LogError INVALID_OPTION unless they are windows. */
+export function checkWindows(method: string, windows: TimeWindows): void {
+  checkArgument(method, 'windows', windows, (value) => {
+    const { sizeMs, advanceMs, graceMs } = (value ?? {}) as Partial<TimeWindows>;
+    const isWindows =
+      integer(1)(sizeMs) === undefined &&
+      integer(1, sizeMs)(advanceMs) === undefined &&
+      integer(0)(graceMs) === undefined;
+    return isWindows ? undefined : 'windows, as tumblingWindow() or hoppingWindow() makes them';
+  });
 }
 
 /** The options, all right. */
