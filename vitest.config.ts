@@ -5,11 +5,27 @@ import { defineConfig } from 'vitest/config';
 /** Where .ci/run wants the result as JSON; unset when people run the tests. */
 const reportFile = process.env['TEST_REPORT'];
 
+const OTHERS = ['**/node_modules/**', 'dist/**', 'docs/**', 'test/kafka/**'];
+/** Stands in for `core/client/open-log.ts`. */
+const PORT_LOG = fileURLToPath(new URL('test/kit/port-log.ts', import.meta.url));
+
 export default defineConfig({
   resolve: { alias: packageNames() },
   test: {
-    include: ['**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'dist/**', 'docs/**', 'test/kafka/**'],
+    projects: [
+      { extends: true, test: { name: 'millrace', include: ['**/*.test.ts'], exclude: OTHERS } },
+      {
+        // The clients once more, with a message port between them and the broker. What they do
+        // after crashes of the disk is the same here as there.
+        extends: true,
+        resolve: { alias: [{ find: /^(\.\.?\/)+open-log\.ts$/, replacement: PORT_LOG }] },
+        test: {
+          name: 'port',
+          include: ['core/client/**/*.test.ts'],
+          exclude: [...OTHERS, '**/*-crash.test.ts', '**/*simulation.test.ts'],
+        },
+      },
+    ],
     // Processes, not threads: tests change the working directory, send signals and load LMDB.
     pool: 'forks',
     testTimeout: 20_000,

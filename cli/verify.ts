@@ -1,4 +1,5 @@
-import { placeOf, verifyLog, type Problem, type VerifiedPartition } from '../core/index.ts';
+import { verifyLog, type Problem, type VerifiedPartition } from '../core/index.ts';
+import { placeOf } from '../core/internal.ts';
 
 /** The flags of `millrace verify`. */
 export interface VerifyFlags {

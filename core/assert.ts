@@ -13,12 +13,12 @@ export function assert(condition: boolean, invariant: string): asserts condition
   if (!condition) throw new AssertionFailure(`invariant broken: ${invariant}`);
 }
 
-/** Marks a place that no value of a union reaches. */
+/** Marks code that no value of a union reaches. */
 export function unreachable(value: never): never {
   throw new AssertionFailure(`unreachable: ${JSON.stringify(value)}`);
 }
 
-/** Returns `value`, which an invariant says is there. */
+/** Returns `value`, which an invariant guarantees to be there. */
 export function present<T>(value: T | undefined | null, invariant: string): T {
   if (value === undefined || value === null) {
     throw new AssertionFailure(`invariant broken: ${invariant}`);

@@ -6,13 +6,13 @@ export interface Timer {
 
 /** Where time comes from. A parameter everywhere, so that a test or a simulation can own it. */
 export interface Clock {
-  /** Milliseconds since 1970, by the wall. It may jump, so order never rests on it. */
+  /** Wall-clock milliseconds since 1970. It may jump, so nothing orders events by it. */
   nowMs(): number;
   /** Milliseconds since some start, never going back; for measuring how long something took. */
   monotonicMs(): number;
-  /** Calls `callback` once, `delayMs` from now. The process lives at least until then. */
+  /** Calls `callback` once, `delayMs` from now, and keeps the process alive until then. */
   setTimer(delayMs: number, callback: () => void): Timer;
-  /** The same for housekeeping: a process that has nothing else to do ends without it. */
+  /** The same for housekeeping: does not keep the process alive. */
   setBackgroundTimer(delayMs: number, callback: () => void): Timer;
 }
 

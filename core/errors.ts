@@ -24,6 +24,7 @@ export interface LogErrorDetails {
   };
   INVALID_PRODUCER_ID_MAPPING: { transactionalId: string; producerId: number };
   INVALID_RECORD: { topic: string; partition: number; reason: string };
+  INVALID_REQUEST: { field: string; allowed: string };
   INVALID_SESSION_TIMEOUT: { sessionTimeoutMs: number; minMs: number; maxMs: number };
   INVALID_TIMESTAMP: { topic: string; partition: number; timestampMs: number };
   INVALID_TOPIC: { topic: string; reason: string };
@@ -69,6 +70,7 @@ export interface LogErrorDetails {
   DISK_FULL: { file: string; operation: string };
   INVALID_OPTION: { option: string; value: string; allowed: string };
   LOG_LOCKED: { directory: string; ownerPid: number };
+  MARKERS_WAIT_FOR_ROOM: { transactionalId: string; state: string };
   NO_TRANSACTION: { operation: string };
   NOT_ASSIGNED: { topic: string; partition: number };
   NOT_SUBSCRIBED: { groupId?: string };
@@ -87,11 +89,12 @@ export type LogErrorCode = keyof LogErrorDetails;
 const RETRIABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'CONCURRENT_TRANSACTIONS',
   'DISK_FULL',
+  'MARKERS_WAIT_FOR_ROOM',
   'REBALANCE_IN_PROGRESS',
   'UNSTABLE_OFFSET_COMMIT',
 ]);
 
-/** Codes after which a producer can do nothing more: another has its place, or it is closed. */
+/** Codes after which a producer can do nothing more: another replaced it, or it is closed. */
 const FATAL: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'CLOSED',
   'INVALID_PRODUCER_EPOCH',
@@ -116,8 +119,8 @@ export class LogError<C extends LogErrorCode = LogErrorCode> extends Error {
   /** True when the same call may succeed later, unchanged. */
   readonly retriable: boolean;
   /**
-   * True when a producer that got it is done for and can only be closed. After any other failure of
-   * a transaction, abort it and begin the next one (KIP-1050).
+   * True when the producer cannot continue and must be closed. After any other failure of a
+   * transaction, abort it and begin the next one (KIP-1050).
    */
   readonly fatal: boolean;
 

@@ -3,8 +3,8 @@
  *
  * @packageDocumentation
  */
-export { openLog, Log, type OpenLogOptions } from './client/log.ts';
-export { checkHandle } from './client/arguments.ts';
+export { Log, type LogOptions } from './client/log.ts';
+export { EmbeddedLog, openLog, type OpenLogOptions } from './client/open-log.ts';
 export {
   topic,
   topicPattern,
@@ -37,7 +37,7 @@ export type { OffsetReset } from './client/consumer/assigned-partitions.ts';
 export type { Rebalance, RebalanceCallbacks } from './client/group/rebalancer.ts';
 export type { OffsetToCommit } from './client/group/offset-committer.ts';
 export type { AutoOffsetReset } from './client/consumer/start-offsets.ts';
-export { ConsumerPositions, type PartitionLag } from './client/consumer/consumer-positions.ts';
+export type { PartitionLag } from './client/consumer/consumer-positions.ts';
 export {
   CONSUMER_DEFAULTS,
   type Assignment,
@@ -89,7 +89,7 @@ export {
   type RecordView,
   type TopicView,
 } from './check/log-view.ts';
-export { placeOf, type Problem } from './check/finding.ts';
+export type { Problem } from './check/finding.ts';
 export {
   murmur2,
   partitionOfKey,
@@ -119,25 +119,10 @@ export {
   type StandardSchema,
 } from './serde/validated.ts';
 export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } from './errors.ts';
-export { assert, AssertionFailure, present, unreachable } from './assert.ts';
-export { sleep, systemClock, type Clock, type Timer } from './clock.ts';
+export { AssertionFailure } from './assert.ts';
+export { systemClock, type Clock, type Timer } from './clock.ts';
 export { seededRandom, systemRandom, type Random } from './random.ts';
 export { silentLogger, stderrLogger, type Logger } from './logger.ts';
-export {
-  anything,
-  callback,
-  checkArgument,
-  checkOptions,
-  flag,
-  given,
-  instance,
-  integer,
-  oneOf,
-  show,
-  text,
-  type OptionCheck,
-  type OptionChecks,
-} from './options.ts';
 export type {
   DirectoryEntry,
   File,
@@ -146,5 +131,3 @@ export type {
   OpenMode,
 } from './storage/file-system.ts';
 export { nodeFileSystem } from './storage/node-fs.ts';
-export { replaceFile } from './storage/atomic-file.ts';
-export { lockDirectory } from './storage/directory-lock.ts';

@@ -1,16 +1,16 @@
-/** What Millrace has to say besides its results. Pino, winston and console fit as they are. */
+/** Receives reports of Millrace besides its results. Pino, winston and console fit as they are. */
 export interface Logger {
-  /** What helps to follow what happens. */
+  /** Details that help to follow what happens. */
   debug(message: string): void;
-  /** What an operator wants to see once. */
+  /** Events that an operator wants to see once. */
   info(message: string): void;
-  /** What was dealt with, but should not have happened: a torn tail cut, a group not saved. */
+  /** Problems that were handled but should not have happened: a torn tail, an unsaved group. */
   warn(message: string): void;
-  /** What failed and no caller hears of. */
+  /** Failures that reach no caller. */
   error(message: string): void;
 }
 
-/** Says nothing. */
+/** Discards everything. */
 export const silentLogger: Logger = {
   debug: () => undefined,
   info: () => undefined,
@@ -18,7 +18,7 @@ export const silentLogger: Logger = {
   error: () => undefined,
 };
 
-/** Warnings and errors to stderr, the rest nowhere: the default. */
+/** The default: writes warnings and errors to stderr and discards the rest. */
 export const stderrLogger: Logger = {
   debug: () => undefined,
   info: () => undefined,

@@ -1,10 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { LogError } from './errors.ts';
 
-/**
- * What a value of one option must be; returns what it should have been, or undefined when it is
- * fine.
- */
+/** Checks the value of one option. Returns what is allowed, or undefined if the value is valid. */
 export type OptionCheck = (value: unknown) => string | undefined;
 
 /** The options of one call: every one that exists, with its check. */
@@ -25,7 +22,9 @@ export function checkOptions<Options extends object>(
 ): void {
   checkArgument(what, 'options', options, plain);
   for (const [option, value] of Object.entries(options)) {
-    const check = (checks as Record<string, OptionCheck | undefined>)[option];
+    // What every object inherits, such as `constructor`, is no option.
+    const isKnown = Object.hasOwn(checks, option);
+    const check = isKnown ? checks[option as keyof Options] : undefined;
     if (check === undefined) throw unknownOption(what, option, Object.keys(checks));
     if (value === undefined) continue;
     checkArgument(what, option, value, check);
@@ -40,7 +39,7 @@ export function checkOptions<Options extends object>(
 }
 
 /**
- * Checks one thing that a user handed in.
+ * Checks one argument of a user.
  *
  * @throws LogError INVALID_OPTION with what is allowed.
  */

@@ -1,10 +1,10 @@
-/** Where chance comes from. A parameter everywhere, so that a seed repeats a run. */
+/** The source of randomness. A parameter everywhere, so that a seed repeats a run. */
 export interface Random {
   /** A number in [0, 1). */
   next(): number;
 }
 
-/** Chance that no seed repeats. */
+/** The randomness of the platform; no seed repeats it. */
 export const systemRandom: Random = { next: () => Math.random() };
 
 /**

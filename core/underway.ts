@@ -1,9 +1,9 @@
-/** Counts what is under way, for whoever has to wait until nothing is. */
+/** Counts tasks under way, so that a caller can wait until none is left. */
 export class Underway {
   #count = 0;
   #waiters: (() => void)[] = [];
 
-  /** Runs `task`, counting it until its promise is settled. */
+  /** Runs `task` and counts it until its promise settles. */
   async run<R>(task: () => Promise<R>): Promise<R> {
     this.#count++;
     try {
@@ -14,7 +14,7 @@ export class Underway {
     }
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no task is under way. */
   async idle(): Promise<void> {
     while (this.#count > 0) {
       await new Promise<void>((resolve) => {

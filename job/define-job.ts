@@ -1,11 +1,5 @@
-import {
-  checkOptions,
-  instance,
-  LogError,
-  callback,
-  type AnyTopic,
-  type OptionChecks,
-} from '../core/index.ts';
+import { LogError, type AnyTopic } from '../core/index.ts';
+import { checkOptions, instance, callback, type OptionChecks } from '../core/internal.ts';
 import type { SinkConnector, SourceConnector } from '../connect/index.ts';
 import type { StreamsBuilder, StreamsOptions } from '../streams/index.ts';
 

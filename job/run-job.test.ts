@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { int64, json, openLog, sleep, string, systemClock, topic } from '../core/index.ts';
+import { int64, json, openLog, string, systemClock, topic } from '../core/index.ts';
+import { sleep } from '../core/internal.ts';
 import { csv, fileSink, fileSource, jsonl, type SourceConnector } from '../connect/index.ts';
 import { tumblingWindow } from '../streams/index.ts';
 import { temporaryDirectory } from '../test/kit/temporary-directory.ts';

@@ -19,13 +19,21 @@ import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
 export interface RunJobOptions {
   /** The data directory: log, state and offsets. The same one lets a job go on where it stopped. */
   readonly directory: string;
-  /** Stops the job: what is processed is committed, and the next run goes on behind it. */
+  /**
+   * Stops the job: what is processed is committed, and the next run goes on behind it. Default:
+   * none.
+   */
   readonly signal?: AbortSignal;
-  /** Hears of the progress, several times a second, and once at the end. */
+  /** Hears of the progress, several times a second, and once at the end. Default: none. */
   readonly onProgress?: (progress: JobProgress) => void;
-  /** Hears of each step of a commit, of all parts, before it is taken; for tests and tracing. */
+  /**
+   * Hears of each step of a commit, of all parts, before it is taken; for tests and tracing.
+   * Default: none.
+   */
   readonly onStep?: (step: string) => void;
+  /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
+  /** Default: the machine's. */
   readonly clock?: Clock;
 }
 

@@ -25,6 +25,7 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'job', imports: '../streams/runtime/target.ts', rule: 'front-door' },
   { from: 'cli', imports: '../job/target.ts', rule: 'front-door' },
   { from: 'core/client', imports: '../index.ts', rule: 'own-front-door' },
+  { from: 'core/client', imports: '../internal.ts', rule: 'own-front-door' },
   { from: 'streams/runtime', imports: '../../streams/index.ts', rule: 'own-front-door' },
   { from: 'core/client', imports: '../../streams/index.ts', rule: 'core-imports-only-itself' },
   { from: 'core', imports: '../connect/index.ts', rule: 'core-imports-only-itself' },
@@ -37,6 +38,7 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'bench', imports: '../examples/target.ts', rule: 'nothing-stands-on-programs' },
   { from: 'examples', imports: '../core/index.ts', rule: 'programs-use-the-package-name' },
   { from: 'bench', imports: '../streams/index.ts', rule: 'programs-use-the-package-name' },
+  { from: 'bench', imports: '../core/internal.ts', rule: 'programs-use-the-package-name' },
   { from: 'connect/file', imports: 'millrace', rule: 'packages-use-paths' },
   { from: 'cli', imports: 'millrace/job', rule: 'packages-use-paths' },
   { from: 'core/client', imports: '../testing/target.ts', rule: 'core-testing-is-for-tests' },
@@ -93,6 +95,7 @@ const ALLOWED: readonly Plant[] = [
   ),
   ...downwards('streams', ['root', ...STREAMS_LAYERS]),
   { from: 'streams/dsl', imports: '../../core/index.ts' },
+  { from: 'streams/dsl', imports: '../../core/internal.ts' },
   { from: 'connect/file', imports: '../../core/index.ts' },
   { from: 'streams/runtime', imports: '../operators/target.ts' },
   { from: 'streams/runtime', imports: '../state/target.ts' },
@@ -185,6 +188,7 @@ function plantAll(): string[] {
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   const borders = ['core', 'streams', 'streams/testing', 'connect', 'job'];
   for (const border of borders) write(`${border}/index.ts`, '');
+  write('core/internal.ts', '');
   const expected: string[] = [];
   for (const [index, { from, imports, rule, suffix = '.ts' }] of [
     ...VIOLATIONS,

@@ -9,7 +9,17 @@ import {
   readErrorTable,
   type ErrorTable,
 } from './tidy/doc-checks.ts';
+import { checkSubjects, newCommits } from './tidy/commits.ts';
 import { entryPoints } from './tidy/entry-points.ts';
+import { checkOptionDocs } from './tidy/option-checks.ts';
+import {
+  CHANGING_FIELDS,
+  checkRatchet,
+  LONG_FILES,
+  LONG_TESTS,
+  RACES_WITH_FIELDS,
+  type Ratchet,
+} from './tidy/ratchets.ts';
 import {
   isShipped,
   isTest,
@@ -23,7 +33,6 @@ import {
   checkBannedCode,
   checkColumns,
   checkErrorClasses,
-  checkFileLength,
   checkFileName,
   checkFunctionLength,
   checkIndexFiles,
@@ -34,19 +43,26 @@ import {
 const sources = readSources();
 const borders = entryPoints().map(({ source }) => source);
 
+/** The interfaces that users see, by the snapshots of the public names. */
+const publicTypes = new Set(
+  readdirSync(join(ROOT, 'test/api')).flatMap((name) => {
+    return [...readText(`test/api/${name}`).matchAll(/^interface (\w+)$/gm)].map(
+      ([, type]) => type!,
+    );
+  }),
+);
+
+/** To end with options: there is a default for one of them. */
+const DEFAULTS =
+  'const S = 1000;\nexport const A_DEFAULTS = { a: 300 * S } as const satisfies OpenLogOptions;\n' +
+  'export interface OpenLogOptions {\n';
+
 /** Each check, and what it must find something in: a path, and a text that breaks the rule. */
 const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [string, string])[] }> =
   {
     'lines have at most 100 columns': {
       check: checkColumns,
       bad: [['core/a.ts', `// ${'x'.repeat(98)}`]],
-    },
-    'files have at most 500 lines, tests 800': {
-      check: checkFileLength,
-      bad: [
-        ['core/a.ts', 'a();\n'.repeat(501)],
-        ['core/a.test.ts', 'a();\n'.repeat(801)],
-      ],
     },
     'functions have at most 70 lines': {
       check: checkFunctionLength,
@@ -99,6 +115,15 @@ const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [stri
       check: checkIndexFiles(borders),
       bad: [['core/log/index.ts', '']],
     },
+    'options tell their defaults': {
+      check: checkOptionDocs(publicTypes),
+      bad: [
+        ['core/a.ts', 'export interface OpenLogOptions {\n/** How long. */ a?: number }'],
+        ['core/a.ts', `${DEFAULTS} /** Default 5 s. */ readonly a?: number }`],
+        ['core/a.ts', `${DEFAULTS} /** Default 15 min. */ readonly a?: number }`],
+        ['core/a.ts', `${DEFAULTS} /** How long. */ readonly a?: number }`],
+      ],
+    },
     'there are four error classes': {
       check: checkErrorClasses,
       bad: [
@@ -132,11 +157,76 @@ test('the checks let pass what is allowed', () => {
     ['core/log/segment-scan.test.ts', ''],
     ['core/index.ts', ''],
     ['core/a.ts', 'class StreamsError extends Error {}'],
+    ['core/a.ts', `${DEFAULTS} /** How long; default 5 min. */ readonly a?: number }`],
+    ['core/a.ts', `${DEFAULTS} /** How long. Default 300,000. */ readonly a?: number }`],
+    ['core/a.ts', 'export interface OpenLogOptions {\n/** Default: none. */ a?: number }'],
+    ['core/a.ts', 'interface InnerOptions { /** Not for users. */ a?: number }'],
   ];
   for (const [path, text] of allowed) {
     const source = sourceOf(path, text);
     expect(Object.values(CHECKS).flatMap(({ check }) => check(source))).toEqual([]);
   }
+});
+
+/** Each ratchet, and a text that has more than it allows. */
+const RATCHETS: Record<string, { ratchet: Ratchet; bad: readonly (readonly [string, string])[] }> =
+  {
+    'files have at most 500 lines': {
+      ratchet: LONG_FILES,
+      bad: [['core/a.ts', 'a();\n'.repeat(501)]],
+    },
+    'tests have at most 800 lines': {
+      ratchet: LONG_TESTS,
+      bad: [['core/a.test.ts', 'a();\n'.repeat(801)]],
+    },
+    'classes have at most 8 changing fields': {
+      ratchet: CHANGING_FIELDS,
+      bad: [
+        ['core/a.ts', 'class A { #a; b; #c; d; e; f; static g; private h; readonly i = 1; j }'],
+      ],
+    },
+    'no promise in a field takes part in a race': {
+      ratchet: RACES_WITH_FIELDS,
+      bad: [
+        ['core/a.ts', 'await Promise.race([a, this.#end]);'],
+        ['core/a.ts', 'await Promise.race([...this.requests, a]);'],
+        ['core/a.ts', 'await Promise.any([this.#a.settled, b()]);'],
+        ['core/a.ts', 'await Promise.race([this.#a ?? b, c]);'],
+      ],
+    },
+  };
+
+describe.each(Object.entries(RATCHETS))('%s', (_, { ratchet, bad }) => {
+  test('in this project, but for the entries, which only go down', () => {
+    expect(checkRatchet(ratchet, sources)).toEqual([]);
+  });
+
+  test.each(bad)('not in %s: %j', (path, text) => {
+    expect(checkRatchet({ ...ratchet, entries: {} }, [sourceOf(path, text)])).toHaveLength(1);
+  });
+});
+
+test('a ratchet holds its entries from above and from below', () => {
+  const measure = ({ text }: Source): [string, number][] => [['a', Number(text)]];
+  const ratchet: Ratchet = { what: 'a', max: 8, slack: 2, measure, entries: { a: 20 } };
+  const findings = (count: number) => checkRatchet(ratchet, [sourceOf('a.ts', String(count))]);
+  expect([20, 19, 18].flatMap(findings)).toEqual([]);
+  expect(findings(21)).toHaveLength(1);
+  expect(findings(17)).toEqual([expect.stringContaining('lower the entry')]);
+  expect(findings(8)).toEqual([expect.stringContaining('needs no entry')]);
+});
+
+describe('the subjects of commits have at most 72 columns', () => {
+  test('in the history', (context) => {
+    const commits = newCommits();
+    context.skip(commits === undefined, 'SKIPPED: git does not know the commits here');
+    expect(checkSubjects(commits ?? [])).toEqual([]);
+  });
+
+  test('not with more', () => {
+    expect(checkSubjects([`abc1234 ${'x'.repeat(72)}`])).toEqual([]);
+    expect(checkSubjects([`abc1234 ${'x'.repeat(73)}`])).toHaveLength(1);
+  });
 });
 
 describe('docs/ERRORS.md lists the codes', () => {
@@ -254,7 +344,7 @@ describe('the pages name what exists', () => {
   };
 
   const pages = [
-    ...['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+    ...['.', 'docs', 'docs/decisions', 'docs/internals'].flatMap((folder) =>
       readdirSync(join(ROOT, folder))
         .filter((name) => name.endsWith('.md'))
         .map((name) => join(folder, name)),

@@ -1,4 +1,5 @@
-import { callback, checkOptions, LogError, oneOf, type OptionChecks } from '../../core/index.ts';
+import { LogError } from '../../core/index.ts';
+import { callback, checkOptions, oneOf, type OptionChecks } from '../../core/internal.ts';
 import { ConnectError } from '../errors.ts';
 import { CsvHeaderParser, CsvParser, invalidCsv, type FieldParser } from './csv-parser.ts';
 import type { InputFile, RowEncoder, RowReader, SinkFormat, SourceFormat } from './format.ts';

@@ -1,4 +1,5 @@
-import { assert, type ConsumerRecord, type FileSystem } from '../../core/index.ts';
+import type { ConsumerRecord, FileSystem } from '../../core/index.ts';
+import { assert } from '../../core/internal.ts';
 import type { SinkContext, SinkOffset, SinkTask } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure } from './failure.ts';

@@ -1,17 +1,19 @@
 import { resolve } from 'node:path';
 import {
+  nodeFileSystem,
+  type ConsumerRecord,
+  type FileSystem,
+  type Topic,
+} from '../../core/index.ts';
+import {
   callback,
   checkOptions,
   instance,
   integer,
-  nodeFileSystem,
   present,
   text,
-  type ConsumerRecord,
-  type FileSystem,
   type OptionChecks,
-  type Topic,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { SinkConnector } from '../connector.ts';
 import { FileSinkTask } from './file-sink-task.ts';
 import type { SinkFormat } from './format.ts';

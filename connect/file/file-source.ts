@@ -1,16 +1,13 @@
+import { LogError, nodeFileSystem, type FileSystem, type Topic } from '../../core/index.ts';
 import {
   callback,
   checkOptions,
   flag,
   instance,
   integer,
-  LogError,
-  nodeFileSystem,
   text,
-  type FileSystem,
   type OptionChecks,
-  type Topic,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { SourceConnector } from '../connector.ts';
 import { findFiles } from './discovery.ts';
 import { FileSourceTask } from './file-source-task.ts';

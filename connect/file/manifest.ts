@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { replaceFile, type FileSystem } from '../../core/index.ts';
+import type { FileSystem } from '../../core/index.ts';
+import { replaceFile } from '../../core/internal.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure } from './failure.ts';
 

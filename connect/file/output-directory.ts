@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { lockDirectory, LogError, type FileSystem } from '../../core/index.ts';
+import { LogError, type FileSystem } from '../../core/index.ts';
+import { lockDirectory } from '../../core/internal.ts';
 import type { SinkTopic } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure, type FileOperation } from './failure.ts';

@@ -9,7 +9,8 @@ import {
   type SchemaTree,
 } from 'hyparquet';
 import { compressors as portable } from 'hyparquet-compressors';
-import { present, type File } from '../../core/index.ts';
+import type { File } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
 import type { SourceOffset } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';

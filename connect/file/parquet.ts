@@ -1,4 +1,4 @@
-import { checkOptions, oneOf, type OptionChecks } from '../../core/index.ts';
+import { checkOptions, oneOf, type OptionChecks } from '../../core/internal.ts';
 import type { RowReader, SourceFormat } from './format.ts';
 
 /** The options of `parquet`. */

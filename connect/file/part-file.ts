@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { assert, type File, type FileSystem } from '../../core/index.ts';
+import type { File, FileSystem } from '../../core/index.ts';
+import { assert } from '../../core/internal.ts';
 import { fileFailure } from './failure.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { ManifestPart } from './manifest.ts';

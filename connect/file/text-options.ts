@@ -1,4 +1,4 @@
-import { checkOptions, integer, type OptionChecks } from '../../core/index.ts';
+import { checkOptions, integer, type OptionChecks } from '../../core/internal.ts';
 
 /** What all text formats can be told. */
 export interface TextOptions {

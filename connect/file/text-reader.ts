@@ -1,6 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
-import { assert, type File } from '../../core/index.ts';
+import type { File } from '../../core/index.ts';
+import { assert } from '../../core/internal.ts';
 import type { SourceOffset } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';

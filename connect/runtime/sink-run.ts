@@ -2,13 +2,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   ConsumerRecord,
   LogError,
-  present,
   type AnyTopic,
   type Clock,
   type Consumer,
   type Log,
   type PartitionRecords,
 } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
 import type { SinkConnector, SinkOffset, SinkTask, SinkTopic } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { failureOf } from './failure.ts';

@@ -1,16 +1,14 @@
 import { BehaviorSubject, type Observable } from 'rxjs';
+import { systemClock, type Clock, type Log } from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
   instance,
   integer,
-  systemClock,
   text,
-  type Clock,
-  type Log,
   type OptionChecks,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { SinkConnector } from '../connector.ts';
 import { RunOnce } from './run-once.ts';
 import { SinkRun } from './sink-run.ts';
@@ -18,14 +16,18 @@ import { SinkRun } from './sink-run.ts';
 export interface SinkRunnerOptions {
   /** The group that keeps the offsets of sinks which do not do so. Default: `connect-<name>`. */
   readonly groupId?: string;
-  /** How long what was read may wait to be committed. */
+  /**
+   * How long what was read may wait to be committed. Default 1 s. Kafka Connect: 60 s; here a
+   * commit is a few syncs of local files.
+   */
   readonly commitIntervalMs?: number;
-  /** Commits earlier when this many records wait. */
+  /** Commits earlier when this many records wait; default 1,000,000. */
   readonly commitRecordsMax?: number;
-  /** Stops the run, as `stop` does. */
+  /** Stops the run, as `stop` does. Default: none. */
   readonly signal?: AbortSignal;
+  /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Hears of each step of a commit, before it is taken; for tests and tracing. */
+  /** Hears of each step of a commit, before it is taken; for tests and tracing. Default: none. */
   readonly onStep?: (step: string) => void;
 }
 

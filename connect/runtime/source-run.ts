@@ -1,8 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
-  assert,
   LogError,
-  present,
   type AnyTopic,
   type Clock,
   type Log,
@@ -11,6 +9,7 @@ import {
   type TopicWriter,
   type Transaction,
 } from '../../core/index.ts';
+import { assert, present } from '../../core/internal.ts';
 import type {
   SourceBatch,
   SourceConnector,

@@ -1,16 +1,14 @@
 import { BehaviorSubject, type Observable } from 'rxjs';
+import { systemClock, type Clock, type Log } from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
   instance,
   integer,
-  systemClock,
   text,
-  type Clock,
-  type Log,
   type OptionChecks,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { SourceConnector } from '../connector.ts';
 import { RunOnce } from './run-once.ts';
 import { SourceRun, type SourceStep } from './source-run.ts';
@@ -18,14 +16,18 @@ import { SourceRun, type SourceStep } from './source-run.ts';
 export interface SourceRunnerOptions {
   /** Default: `connect-<name of the connector>`. */
   readonly transactionalId?: string;
-  /** How long what was read may wait to become visible. */
+  /**
+   * How long what was read may wait to become visible. Default 1 s. Kafka Connect commits at each
+   * poll; a commit that syncs makes that dear.
+   */
   readonly commitIntervalMs?: number;
-  /** Commits earlier when this many records wait. */
+  /** Commits earlier when this many records wait; default 100,000. */
   readonly commitRecordsMax?: number;
-  /** Stops the run, as `stop` does. */
+  /** Stops the run, as `stop` does. Default: none. */
   readonly signal?: AbortSignal;
+  /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Hears of each step of a commit, before it is taken; for tests and tracing. */
+  /** Hears of each step of a commit, before it is taken; for tests and tracing. Default: none. */
   readonly onStep?: (step: SourceStep) => void;
 }
 

@@ -1,45 +1,14 @@
 import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { batchProducer, isTransactionalBatch } from '../record/batch.ts';
 import type { Random } from '../random.ts';
-import { asBuffer } from '../serde/serde.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { errnoOf } from '../storage/node-fs.ts';
 import { Underway } from '../underway.ts';
-import type { AdminApi } from '../protocol/admin-api.ts';
-import { AdminRequests } from './admin-requests.ts';
-import type {
-  AddOffsetsToTxnRequest,
-  AddPartitionsToTxnRequest,
-  BrokerApi,
-  EndTxnRequest,
-  FetchRequest,
-  FetchResponse,
-  GroupMember,
-  InitProducerIdRequest,
-  JoinGroupRequest,
-  JoinGroupResponse,
-  LeaveGroupRequest,
-  ListOffsetsRequest,
-  ListOffsetsResponse,
-  MetadataRequest,
-  MetadataResponse,
-  OffsetCommitRequest,
-  OffsetCommitResponse,
-  OffsetFetchRequest,
-  OffsetFetchResponse,
-  ProduceBatch,
-  ProducerIdentity,
-  ProduceRequest,
-  ProduceResponse,
-  ProduceResult,
-  SyncGroupRequest,
-  SyncGroupResponse,
-  TopicMetadata,
-  TxnOffsetCommitRequest,
-} from '../protocol/broker-api.ts';
+import type { BrokerApi } from '../protocol/broker-api.ts';
+import { brokerBehind, sendTo, type SendRequest } from '../protocol/dispatch.ts';
+import { clusterRequests } from './cluster-requests.ts';
 import { Compactor } from './compactor.ts';
 import { CoordinatorLog } from './coordinator-log.ts';
 import {
@@ -48,23 +17,18 @@ import {
   takeDirectory,
   type DataDirectory,
 } from './data-directory.ts';
-import { Closing, fetchFrom } from './fetch.ts';
+import { Closing } from './fetch.ts';
 import { GroupCoordinator } from './group-coordinator.ts';
+import { groupRequests } from './group-requests.ts';
 import { Housekeeping } from './housekeeping.ts';
-import {
-  checkNotInternal,
-  isInternal,
-  OFFSETS_TOPIC,
-  TRANSACTIONS_TOPIC,
-} from './internal-topics.ts';
-import { listOffsets } from './list-offsets.ts';
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from './internal-topics.ts';
 import { OffsetStore } from './offset-store.ts';
 import { ProducerIds } from './producer-ids.ts';
-import { Topics, type Partition, type Topic } from './topics.ts';
+import { recordRequests } from './record-requests.ts';
+import { topicRequests } from './topic-requests.ts';
+import { Topics } from './topics.ts';
 import { TransactionCoordinator } from './transaction-coordinator.ts';
-
-/** What a request of administration carries. */
-type AdminRequest<Name extends keyof AdminApi> = NonNullable<Parameters<AdminApi[Name]>[0]>;
+import { transactionRequests } from './transaction-requests.ts';
 
 export interface BrokerOptions {
   readonly directory: string;
@@ -87,15 +51,17 @@ const COMPACTION_CHECK_MS = 15_000;
 /** Kafka's `transaction.abort.timed.out.transaction.cleanup.interval.ms`. */
 const TRANSACTION_CHECK_MS = 10_000;
 
-/** Many partitions in one process: routes requests, and keeps house in the background. */
-export class Broker implements BrokerApi {
+/** Many partitions in one process: answers requests, and keeps house in the background. */
+export class Broker {
+  /** What clients talk to. */
+  readonly api: BrokerApi;
   readonly #options: BrokerOptions;
   readonly #directory: DataDirectory;
   readonly #topics: Topics;
   readonly #offsets: OffsetStore;
   readonly #groups: GroupCoordinator;
   readonly #transactions: TransactionCoordinator;
-  readonly #admin: AdminRequests;
+  readonly #send: SendRequest;
   readonly #housekeeping: Housekeeping;
   readonly #compactor: Compactor;
   readonly #closing = new Closing();
@@ -133,14 +99,23 @@ export class Broker implements BrokerApi {
       clock,
       logger,
     });
-    this.#admin = new AdminRequests({
-      topics,
-      offsets,
-      groups: this.#groups,
-      transactions: this.#transactions,
+    const parts = { topics, offsets, groups: this.#groups, transactions: this.#transactions };
+    const environment = {
+      ...parts,
       clock,
       directory: options.directory,
+      clusterId: directory.clusterId,
+      closing: this.#closing,
+      appended: (sizeBytes: number) => this.#noteAppended(sizeBytes),
+    };
+    this.#send = sendTo({
+      ...clusterRequests(environment),
+      ...recordRequests(environment),
+      ...transactionRequests(environment),
+      ...groupRequests(environment),
+      ...topicRequests(environment),
     });
+    this.api = brokerBehind(this.#answer);
   }
 
   /**
@@ -174,188 +149,6 @@ export class Broker implements BrokerApi {
     return this.#closed;
   }
 
-  metadata(request: MetadataRequest): Promise<MetadataResponse> {
-    return this.#request(async () => {
-      const { clusterId } = this.#directory;
-      const names = request.topics ?? [...this.#topics.all()].map(({ name }) => name);
-      const topics = names.map((name): TopicMetadata => {
-        try {
-          return describe(this.#topics.get(name));
-        } catch (cause) {
-          const error = LogError.toData(cause);
-          return { topic: name, error, topicId: '', isInternal: false, partitions: 0, config: {} };
-        }
-      });
-      return { clusterId, topics };
-    });
-  }
-
-  produce(request: ProduceRequest): Promise<ProduceResponse> {
-    return this.#request(async () => {
-      const pending = request.batches.map((batch) => this.#append(batch, request));
-      if (request.acks !== 0) return { results: await Promise.all(pending) };
-      const results = request.batches.map(({ topic, partition }) => {
-        return { topic, partition, baseOffset: -1 };
-      });
-      return { results };
-    });
-  }
-
-  fetch(request: FetchRequest): Promise<FetchResponse> {
-    const environment = {
-      topics: this.#topics,
-      clock: this.#options.clock,
-      closing: this.#closing,
-    };
-    return this.#request(() => fetchFrom(environment, request));
-  }
-
-  listOffsets(request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
-    return this.#request(() => listOffsets(this.#topics, request));
-  }
-
-  initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity> {
-    return this.#request(() => this.#transactions.initProducerId(request));
-  }
-
-  addPartitionsToTxn(request: AddPartitionsToTxnRequest): Promise<void> {
-    return this.#request(() => this.#transactions.addPartitions(request, request.partitions));
-  }
-
-  addOffsetsToTxn(request: AddOffsetsToTxnRequest): Promise<void> {
-    return this.#request(async () => {
-      const partition = await this.#offsets.partitionOf(request.groupId);
-      await this.#transactions.addPartitions(request, [partition]);
-    });
-  }
-
-  txnOffsetCommit(request: TxnOffsetCommitRequest): Promise<OffsetCommitResponse> {
-    return this.#request(async () => {
-      const { groupId, offsets } = request;
-      const { topic, partition } = await this.#offsets.partitionOf(groupId);
-      const mayCommit = (): void => {
-        this.#groups.checkCommit(request);
-        this.#transactions.verify(request, topic, partition);
-      };
-      mayCommit();
-      return {
-        results: await this.#offsets.commitInTransaction(groupId, offsets, request, mayCommit),
-      };
-    });
-  }
-
-  endTxn(request: EndTxnRequest): Promise<ProducerIdentity> {
-    return this.#request(() => this.#transactions.endTransaction(request, request.commit));
-  }
-
-  joinGroup(request: JoinGroupRequest): Promise<JoinGroupResponse> {
-    return this.#request(() => this.#groups.join(request));
-  }
-
-  syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse> {
-    return this.#request(() => this.#groups.sync(request));
-  }
-
-  heartbeat(request: GroupMember): Promise<void> {
-    return this.#request(async () => this.#groups.heartbeat(request));
-  }
-
-  leaveGroup(request: LeaveGroupRequest): Promise<void> {
-    return this.#request(async () => this.#groups.leave(request));
-  }
-
-  offsetCommit(request: OffsetCommitRequest): Promise<OffsetCommitResponse> {
-    return this.#request(async () => {
-      const mayCommit = (): void => this.#groups.checkCommit(request);
-      mayCommit();
-      const { groupId, offsets } = request;
-      return { results: await this.#offsets.commit(groupId, offsets, mayCommit) };
-    });
-  }
-
-  offsetFetch(request: OffsetFetchRequest): Promise<OffsetFetchResponse> {
-    return this.#request(async () => {
-      const { groupId, partitions, requireStable } = request;
-      return { offsets: this.#offsets.fetch(groupId, partitions, requireStable) };
-    });
-  }
-
-  createTopics(request: AdminRequest<'createTopics'>): ReturnType<AdminApi['createTopics']> {
-    return this.#request(() => this.#admin.createTopics(request));
-  }
-
-  createPartitions(
-    request: AdminRequest<'createPartitions'>,
-  ): ReturnType<AdminApi['createPartitions']> {
-    return this.#request(() => this.#admin.createPartitions(request));
-  }
-
-  deleteTopics(request: AdminRequest<'deleteTopics'>): ReturnType<AdminApi['deleteTopics']> {
-    return this.#request(() => this.#admin.deleteTopics(request));
-  }
-
-  deleteRecords(request: AdminRequest<'deleteRecords'>): ReturnType<AdminApi['deleteRecords']> {
-    return this.#request(() => this.#admin.deleteRecords(request));
-  }
-
-  describeConfigs(
-    request: AdminRequest<'describeConfigs'>,
-  ): ReturnType<AdminApi['describeConfigs']> {
-    return this.#request(() => this.#admin.describeConfigs(request));
-  }
-
-  incrementalAlterConfigs(
-    request: AdminRequest<'incrementalAlterConfigs'>,
-  ): ReturnType<AdminApi['incrementalAlterConfigs']> {
-    return this.#request(() => this.#admin.incrementalAlterConfigs(request));
-  }
-
-  listGroups(request?: AdminRequest<'listGroups'>): ReturnType<AdminApi['listGroups']> {
-    return this.#request(() => this.#admin.listGroups(request));
-  }
-
-  describeGroups(request: AdminRequest<'describeGroups'>): ReturnType<AdminApi['describeGroups']> {
-    return this.#request(() => this.#admin.describeGroups(request));
-  }
-
-  deleteGroups(request: AdminRequest<'deleteGroups'>): ReturnType<AdminApi['deleteGroups']> {
-    return this.#request(() => this.#admin.deleteGroups(request));
-  }
-
-  offsetDelete(request: AdminRequest<'offsetDelete'>): ReturnType<AdminApi['offsetDelete']> {
-    return this.#request(() => this.#admin.offsetDelete(request));
-  }
-
-  listTransactions(
-    request: AdminRequest<'listTransactions'>,
-  ): ReturnType<AdminApi['listTransactions']> {
-    return this.#request(() => this.#admin.listTransactions(request));
-  }
-
-  describeTransactions(
-    request: AdminRequest<'describeTransactions'>,
-  ): ReturnType<AdminApi['describeTransactions']> {
-    return this.#request(() => this.#admin.describeTransactions(request));
-  }
-
-  describeProducers(
-    request: AdminRequest<'describeProducers'>,
-  ): ReturnType<AdminApi['describeProducers']> {
-    return this.#request(() => this.#admin.describeProducers(request));
-  }
-
-  writeTxnMarkers(
-    request: AdminRequest<'writeTxnMarkers'>,
-  ): ReturnType<AdminApi['writeTxnMarkers']> {
-    return this.#request(() => this.#admin.writeTxnMarkers(request));
-  }
-
-  describeLogDirs(
-    request: AdminRequest<'describeLogDirs'>,
-  ): ReturnType<AdminApi['describeLogDirs']> {
-    return this.#request(() => this.#admin.describeLogDirs(request));
-  }
-
   async #recover(): Promise<void> {
     await this.#topics.open();
     try {
@@ -385,6 +178,7 @@ export class Broker implements BrokerApi {
     await this.#housekeeping.stop();
     // What has begun comes to its end: a commit that is decided must get all its markers.
     await this.#requests.idle();
+    await this.#transactions.idle();
     const failures: unknown[] = [];
     const note = (cause: unknown): void => void failures.push(cause);
     try {
@@ -399,35 +193,6 @@ export class Broker implements BrokerApi {
       await this.#directory.release();
     }
     if (failures.length > 0) throw failures[0];
-  }
-
-  /** Appends one batch; resolves when what `acks` promises is true. Never rejects. */
-  async #append(batch: ProduceBatch, request: ProduceRequest): Promise<ProduceResult> {
-    const { topic, partition } = batch;
-    let found: Partition | undefined;
-    try {
-      checkNotInternal(topic);
-      found = this.#topics.partition(batch);
-      const records = asBuffer(batch.records);
-      const { transactionalId } = request;
-      if (transactionalId !== undefined) {
-        this.#transactions.verify({ transactionalId, ...batchProducer(records) }, topic, partition);
-      } else if (isTransactionalBatch(records)) {
-        throw outsideTransaction(topic, partition);
-      }
-      const { baseOffset, lastOffset, written } = found.log.append(records);
-      this.#appendedBytes += records.length;
-      if (this.#appendedBytes >= CHECKPOINT_BYTES) {
-        this.#appendedBytes = 0;
-        this.#checkpointNow();
-      }
-      if (request.acks === 'all') await found.log.sync(lastOffset + 1);
-      else if (request.acks === 1) await written;
-      return { topic, partition, baseOffset };
-    } catch (error) {
-      const cause = found === undefined ? error : this.#topics.causeOf(error, found);
-      return { topic, partition, baseOffset: -1, error: LogError.toData(cause) };
-    }
   }
 
   /**
@@ -449,19 +214,15 @@ export class Broker implements BrokerApi {
   }
 
   /** Answers a request, unless the log is closed; then none is begun any more. */
-  #request<R>(answer: () => Promise<R>): Promise<R> {
-    if (this.#closed === undefined) return this.#requests.run(answer);
+  readonly #answer: SendRequest = (name, request) => {
+    if (this.#closed === undefined) return this.#requests.run(() => this.#send(name, request));
     return Promise.reject(new LogError('CLOSED', 'the log is closed', { what: 'the log' }));
+  };
+
+  #noteAppended(sizeBytes: number): void {
+    this.#appendedBytes += sizeBytes;
+    if (this.#appendedBytes < CHECKPOINT_BYTES) return;
+    this.#appendedBytes = 0;
+    this.#checkpointNow();
   }
-}
-
-function outsideTransaction(topic: string, partition: number): LogError {
-  const reason = `a batch for ${topic}-${partition} belongs to a transaction, but names none`;
-  const details = { transactionalId: '', state: 'Empty', reason };
-  return new LogError('INVALID_TXN_STATE', `it was refused: ${reason}`, details);
-}
-
-function describe({ name, topicId, partitions, config }: Topic): TopicMetadata {
-  const internal = isInternal(name);
-  return { topic: name, topicId, isInternal: internal, partitions: partitions.length, config };
 }

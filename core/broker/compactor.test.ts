@@ -39,7 +39,7 @@ class Run {
         { key, value: `${index} `.repeat(20), timestampMs: 1_700_000_000_000 },
       ]);
       const batches = [{ topic, partition: 0, records }];
-      const { results } = await this.broker.produce({ acks: 'all', batches });
+      const { results } = await this.broker.api.produce({ acks: 'all', batches });
       expect(results[0]?.error).toBeUndefined();
     }
   }
@@ -47,7 +47,7 @@ class Run {
   async read(topic: string): Promise<(string | null)[]> {
     const values: (string | null)[] = [];
     for (let fetchOffset = 0; ;) {
-      const { partitions } = await this.broker.fetch({
+      const { partitions } = await this.broker.api.fetch({
         isolationLevel: 'read_committed',
         maxWaitMs: 0,
         minBytes: 1,
@@ -77,7 +77,7 @@ test('[COMPACTION-13] what is due is compacted by itself, and how far is kept', 
     { topic: 'compacted', partitions: 1, config: CONFIG },
     { topic: 'other', partitions: 1, config: { 'segment.bytes': '1024' } },
   ];
-  await run.broker.createTopics({ topics });
+  await run.broker.api.createTopics({ topics });
   await run.write('compacted', 60);
   await run.write('other', 60);
   await run.wait(40_000);
@@ -97,7 +97,7 @@ test('[COMPACTION-13] what is due is compacted by itself, and how far is kept', 
   await run.open();
   await run.wait(40_000);
   expect(run.lines).toHaveLength(1); // nothing is dirty
-  await run.broker.deleteTopics({ topics: ['compacted'] });
+  await run.broker.api.deleteTopics({ topics: ['compacted'] });
   expect((await readCheckpoint(run.fileSystem, CHECKPOINT)).size).toBe(0);
   await run.broker.close();
 }, 30_000);
@@ -105,7 +105,7 @@ test('[COMPACTION-13] what is due is compacted by itself, and how far is kept', 
 test('[COMPACTION-12] of a damaged log a warning says that it is not compacted', async () => {
   const run = new Run();
   await run.open();
-  await run.broker.createTopics({ topics: [{ topic: 'bad', partitions: 1, config: CONFIG }] });
+  await run.broker.api.createTopics({ topics: [{ topic: 'bad', partitions: 1, config: CONFIG }] });
   await run.write('bad', 60);
   const file = await run.fileSystem.open('/data/bad-0/00000000000000000000.log', 'write');
   await file.write([Buffer.from('x')], 100);
@@ -124,7 +124,7 @@ test.each(['', '0\n2\ncompacted 0 1\n', 'x'])(
     await run.fileSystem.makeDirectory('/data');
     await replaceFile(run.fileSystem, CHECKPOINT, Buffer.from(content));
     await run.open();
-    await run.broker.createTopics({
+    await run.broker.api.createTopics({
       topics: [{ topic: 'compacted', partitions: 1, config: CONFIG }],
     });
     await run.write('compacted', 60);

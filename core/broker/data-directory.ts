@@ -1,5 +1,11 @@
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { LogError } from '../errors.ts';
+import {
+  LOG_SUFFIX,
+  offsetOfName,
+  PARTITION_METADATA_FILE,
+  partitionOfDirectory,
+} from '../log/segment/file-names.ts';
 import type { Random } from '../random.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import { lockDirectory } from '../storage/directory-lock.ts';
@@ -17,7 +23,8 @@ export interface DataDirectory {
 }
 
 /**
- * Takes a data directory: makes it where there is none, locks it, and gives it an identity.
+ * Takes a data directory: makes it where there is none, locks it, and gives it an identity. One
+ * with other files and no log is left alone.
  *
  * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED
  */
@@ -28,6 +35,7 @@ export async function takeDirectory(
 ): Promise<DataDirectory> {
   try {
     await makeDurably(fileSystem, directory);
+    await checkIsForLog(fileSystem, directory);
     const release = await lockDirectory(fileSystem, directory, newUuid(random));
     try {
       const clusterId = await identify(fileSystem, directory, random);
@@ -37,7 +45,7 @@ export async function takeDirectory(
       throw cause;
     }
   } catch (cause) {
-    if (LogError.is(cause, 'LOG_LOCKED')) throw cause;
+    if (LogError.is(cause, 'LOG_LOCKED') || LogError.is(cause, 'DIRECTORY_UNUSABLE')) throw cause;
     throw unusable(directory, cause);
   }
 }
@@ -52,6 +60,47 @@ async function makeDurably(fileSystem: FileSystem, directory: string): Promise<v
   }
   await fileSystem.makeDirectory(directory);
   for (const parent of parents) await fileSystem.syncDirectory(parent);
+}
+
+/** Names that do not make a directory somebody's: of a file system, of tools, of streams. */
+const HARMLESS = /^(?:\..*|lost\+found|Thumbs\.db|desktop\.ini|streams)$/;
+/** Of these, each is a sign that a log is there, or that a process died which was making one. */
+const LOG_FILES: readonly RegExp[] = [
+  /^(?:meta\.properties|topics\.json|producer-ids)(?:\.tmp)?$/,
+  /^[a-z-]+-offset-checkpoint(?:\.tmp)?$/,
+];
+
+/**
+ * Keeps a log out of a directory that is somebody's: nobody would find out which files are whose.
+ * A new log goes into an empty one. Nothing is changed.
+ *
+ * @throws LogError DIRECTORY_UNUSABLE
+ */
+async function checkIsForLog(fileSystem: FileSystem, directory: string): Promise<void> {
+  const entries = (await fileSystem.list(directory)).filter(({ name }) => !HARMLESS.test(name));
+  if (entries.some(({ name }) => LOG_FILES.some((file) => file.test(name)))) return;
+  for (const { name, isDirectory } of entries) {
+    // Partitions alone, as from a copy, are a log too.
+    if (isDirectory && (await isPartitionDirectory(fileSystem, join(directory, name)))) return;
+  }
+  if (entries.length === 0) return;
+  const [first, second, ...others] = entries.map(({ name }) => name).sort();
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  const names = second === undefined ? first! : `${first!}, ${second}${more}`;
+  const reason = `it holds other files, and no log (${names}); choose an empty or new directory`;
+  throw unusableFor(directory, reason);
+}
+
+/** True for a directory that holds a log, and not just has a name like `backup-2024`. */
+export async function isPartitionDirectory(
+  fileSystem: Pick<FileSystem, 'list'>,
+  path: string,
+): Promise<boolean> {
+  if (partitionOfDirectory(basename(path)) === undefined) return false;
+  const entries = await fileSystem.list(path);
+  return entries.some(
+    ({ name }) => name === PARTITION_METADATA_FILE || offsetOfName(name, LOG_SUFFIX) !== undefined,
+  );
 }
 
 /** Forgets that the last end was clean, durably, before anything is written. */
@@ -117,14 +166,20 @@ function unusable(directory: string, cause: unknown): LogError {
   const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause;
   const reason =
     REASONS[errnoOf(inner) ?? ''] ?? (cause instanceof Error ? cause.message : String(cause));
+  return unusableFor(directory, reason, cause);
+}
+
+function unusableFor(directory: string, reason: string, cause?: unknown): LogError {
   const message = `the directory ${directory} cannot be used for a log: ${reason}`;
-  return new LogError('DIRECTORY_UNUSABLE', message, { directory, reason }, { cause });
+  const options = cause === undefined ? {} : { cause };
+  return new LogError('DIRECTORY_UNUSABLE', message, { directory, reason }, options);
 }
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'this process has no right to write there; change the rights or choose another directory',
   EPERM: 'this process has no right to write there; change the rights or choose another directory',
   EROFS: 'the file system is read-only; choose another directory',
+  ENOENT: 'the file system lets nobody make directories there; choose another directory',
   ENOTDIR: 'a part of the path is a file; choose another directory',
   EEXIST: 'it is a file; choose another directory',
   ENOSPC: 'the disk is full; free some space or choose another directory',

@@ -6,7 +6,7 @@ import type {
   ProducerDescription,
   TransactionDescription,
   TransactionListing,
-} from '../protocol/admin-api.ts';
+} from '../protocol/broker-api.ts';
 import type { ProducerIdentity } from '../protocol/broker-api.ts';
 import type { OffsetStore } from './offset-store.ts';
 import type { TopicPartition } from '../protocol/topic-partition.ts';

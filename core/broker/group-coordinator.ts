@@ -25,6 +25,7 @@ import {
 } from './coordinator-records.ts';
 import { Group } from './group.ts';
 import type { OffsetStore } from './offset-store.ts';
+import { checkJoin } from './request-checks.ts';
 
 export interface GroupCoordinatorOptions {
   readonly log: CoordinatorLog;
@@ -66,14 +67,17 @@ export class GroupCoordinator {
     if (groupId === '') {
       throw new LogError('INVALID_GROUP_ID', 'a group id must not be empty', { groupId });
     }
-    if (sessionTimeoutMs < SESSION_TIMEOUT_MS_MIN || sessionTimeoutMs > SESSION_TIMEOUT_MS_MAX) {
+    checkJoin(request);
+    const isInRange =
+      sessionTimeoutMs >= SESSION_TIMEOUT_MS_MIN && sessionTimeoutMs <= SESSION_TIMEOUT_MS_MAX;
+    if (!isInRange) {
       const [minMs, maxMs] = [SESSION_TIMEOUT_MS_MIN, SESSION_TIMEOUT_MS_MAX];
       const message = `sessionTimeoutMs must be ${minMs} to ${maxMs}, not ${sessionTimeoutMs}`;
       throw new LogError('INVALID_SESSION_TIMEOUT', message, { sessionTimeoutMs, minMs, maxMs });
     }
     await this.#options.log.ensure();
     if (this.#closed !== undefined) throw this.#closed; // nobody would answer
-    return this.#group(groupId).join(request, () => `${clientId}-${this.#token()}`);
+    return this.#group(groupId).join(request, () => `${shortened(clientId)}-${this.#token()}`);
   }
 
   async sync(request: SyncGroupRequest): Promise<SyncGroupResponse> {
@@ -207,6 +211,15 @@ export class GroupCoordinator {
     );
     return words.map((word) => word.toString(16).padStart(8, '0')).join('');
   }
+}
+
+/** In a member id, a client id of the greatest length would leave no room for the rest. */
+const CLIENT_ID_BYTES_MAX = 1024;
+
+/** A client id as a member id begins with it. */
+function shortened(clientId: string): string {
+  if (Buffer.byteLength(clientId) <= CLIENT_ID_BYTES_MAX) return clientId;
+  return Buffer.from(clientId).toString('utf8', 0, CLIENT_ID_BYTES_MAX);
 }
 
 const NO_TOPICS: ReadonlySet<string> = new Set();

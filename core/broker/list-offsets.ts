@@ -1,9 +1,8 @@
-import { LogError } from '../errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import { NO_TIMESTAMP } from '../record/batch.ts';
+import { foundOf } from '../protocol/answer-errors.ts';
 import type {
   IsolationLevel,
-  ListedOffset,
   ListOffsetsRequest,
   ListOffsetsResponse,
   OffsetSpec,
@@ -17,14 +16,11 @@ export async function listOffsets(
   topics: Topics,
   { isolationLevel, partitions }: ListOffsetsRequest,
 ): Promise<ListOffsetsResponse> {
-  const lookups = partitions.map(async ({ topic, partition, spec }): Promise<ListedOffset> => {
-    try {
-      const { log } = topics.partition({ topic, partition });
-      return { topic, partition, ...(await lookUp(log, spec, isolationLevel)) };
-    } catch (cause) {
-      return { topic, partition, ...NONE, error: LogError.toData(cause) };
-    }
-  });
+  const lookups = partitions.map(({ topic, partition, spec }) =>
+    foundOf({ topic, partition }, NONE, () =>
+      lookUp(topics.partition({ topic, partition }).log, spec, isolationLevel),
+    ),
+  );
   return { partitions: await Promise.all(lookups) };
 }
 

@@ -18,6 +18,7 @@ import {
   encodeOffsetValue,
   type OffsetValue,
 } from './coordinator-records.ts';
+import { checkCommitted, checkString } from './request-checks.ts';
 import type { Topics } from './topics.ts';
 
 /** Kafka's `offset.metadata.max.bytes`. */
@@ -106,8 +107,13 @@ export class OffsetStore {
     return this.#groups.has(groupId);
   }
 
-  /** The partition of `__consumer_offsets` that keeps a group's offsets. */
+  /**
+   * The partition of `__consumer_offsets` that keeps a group's offsets.
+   *
+   * @throws LogError INVALID_REQUEST
+   */
   async partitionOf(groupId: string): Promise<TopicPartition> {
+    checkString('groupId', groupId);
     await this.#log.ensure();
     return { topic: this.#log.topic, partition: this.#log.partitionOf(groupId) };
   }
@@ -117,8 +123,8 @@ export class OffsetStore {
    *
    * @param mayCommit throws when the committer may not commit; called at the last moment, because
    *   the group may move on while records are made durable.
-   * @throws LogError OFFSET_METADATA_TOO_LARGE, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR,
-   *   DISK_FULL: none of them is committed.
+   * @throws LogError OFFSET_METADATA_TOO_LARGE, UNKNOWN_TOPIC_OR_PARTITION, INVALID_REQUEST,
+   *   KAFKA_STORAGE_ERROR, DISK_FULL: none of them is committed.
    */
   async commit(
     groupId: string,
@@ -251,6 +257,7 @@ export class OffsetStore {
     mayCommit: () => void,
     seal: BatchSeal = {},
   ): Promise<Appended & { readonly checked: readonly Checked[] }> {
+    checkCommitted(groupId, offsets);
     const commitMs = this.#clock.nowMs();
     const syncs: Promise<void>[] = [];
     const checked = offsets.map(({ topic, partition, offset, metadata = '' }) => {

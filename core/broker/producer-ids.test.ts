@@ -5,7 +5,7 @@ import { codeOf } from '../../test/kit/codes.ts';
 import { errno, FaultyFileSystem } from '../../test/kit/faulty-fs.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
-import { openLog } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 import { silentLogger } from '../logger.ts';
 import { string } from '../serde/text.ts';

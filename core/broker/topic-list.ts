@@ -40,7 +40,7 @@ export function encodeTopicList(topics: readonly ListedTopic[]): Buffer {
  * @throws LogError CORRUPT_FILE for a list that is damaged or of a newer version.
  */
 export async function readTopicList(
-  fileSystem: FileSystem,
+  fileSystem: Pick<FileSystem, 'readFile' | 'stat'>,
   directory: string,
 ): Promise<ListedTopic[]> {
   const path = join(directory, TOPIC_LIST_FILE);

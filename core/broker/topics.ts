@@ -6,8 +6,6 @@ import { closest } from 'fastest-levenshtein';
 import {
   DELETE_DIRECTORY_SUFFIX,
   LEADER_EPOCH_FILE,
-  LOG_SUFFIX,
-  offsetOfName,
   PARTITION_METADATA_FILE,
   partitionDirectory,
   partitionOfDirectory,
@@ -15,14 +13,14 @@ import {
 import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
 import { PartitionLog } from '../log/partition-log.ts';
 import { redoJournal } from '../log/load/redo-journal.ts';
-import { SyncJournal } from '../log/write/sync-journal.ts';
+import { SyncJournal } from '../log/durability/sync-journal.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
 import { replaceFile, syncNames } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from '../protocol/broker-api.ts';
-import { newUuid, partitionMetadata, topicIdIn } from './data-directory.ts';
+import { isPartitionDirectory, newUuid, partitionMetadata, topicIdIn } from './data-directory.ts';
 import { partitionKey } from '../protocol/topic-partition.ts';
 import { Checkpoints, type ReadCheckpoints } from './checkpoints.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal, METADATA_TOPIC } from './internal-topics.ts';
@@ -329,14 +327,8 @@ export class Topics {
     return listed;
   }
 
-  /** True for a directory that holds a log, and not just has a name like `backup-2024`. */
-  async #isPartition(name: string): Promise<boolean> {
-    const entries = await this.#options.fileSystem.list(join(this.#options.directory, name));
-    return entries.some(
-      (entry) =>
-        entry.name === PARTITION_METADATA_FILE ||
-        offsetOfName(entry.name, LOG_SUFFIX) !== undefined,
-    );
+  #isPartition(name: string): Promise<boolean> {
+    return isPartitionDirectory(this.#options.fileSystem, join(this.#options.directory, name));
   }
 
   /** Opens the partitions of a topic from number `from` on, and makes those that are not there. */

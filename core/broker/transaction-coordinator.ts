@@ -1,5 +1,5 @@
 import { assert } from '../assert.ts';
-import { sleep, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
@@ -20,7 +20,9 @@ import {
 } from './coordinator-records.ts';
 import type { OffsetStore } from './offset-store.ts';
 import type { ProducerIds } from './producer-ids.ts';
-import { abortOrphan, appendMarker, epochsIn, orphansIn } from './transaction-recovery.ts';
+import { TransactionMarkers, waitsForRoom } from './transaction-markers.ts';
+import { abortOrphan, epochsIn, orphansIn } from './transaction-recovery.ts';
+import { checkString } from './request-checks.ts';
 import type { Topics } from './topics.ts';
 import {
   checkOwner,
@@ -28,11 +30,10 @@ import {
   decisionOf,
   identityOf,
   invalidState,
-  markerOf,
+  isRepeatedEnd,
   newTransaction,
   restoreTransaction,
   type Transaction,
-  type WrittenMarker,
 } from './transaction.ts';
 
 export interface TransactionCoordinatorOptions {
@@ -48,8 +49,6 @@ export interface TransactionCoordinatorOptions {
 const TIMEOUT_MS_MAX = 15 * 60 * 1000;
 /** The last epoch is kept for fencing; then a new producer id takes over. */
 const EPOCH_MAX = 0x7fff - 1;
-/** Between two tries to write a marker of a decided transaction while the disk is full. */
-const MARKER_RETRY_MS = 500;
 
 /**
  * Kafka's transaction coordinator (`TransactionCoordinator`, KIP-98), with the epoch raised at
@@ -64,14 +63,11 @@ const MARKER_RETRY_MS = 500;
 export class TransactionCoordinator {
   readonly #options: TransactionCoordinatorOptions;
   readonly #transactions = new Map<string, Transaction>();
-  /** Only an open coordinator waits for room on the disk, as long as it takes. */
-  #phase: 'opening' | 'open' | 'closing' = 'opening';
-  /** Ends the waits for room. */
-  #endWaits: () => void = () => undefined;
-  readonly #waitsEnd = new Promise<void>((resolve) => (this.#endWaits = resolve));
+  readonly #markers: TransactionMarkers;
 
   constructor(options: TransactionCoordinatorOptions) {
     this.#options = options;
+    this.#markers = new TransactionMarkers(options);
   }
 
   /**
@@ -97,7 +93,7 @@ export class TransactionCoordinator {
     }
     await this.#abortOrphans();
     await this.#takeOverProducers();
-    this.#phase = 'open';
+    this.#markers.open();
   }
 
   all(): IterableIterator<Readonly<Transaction>> {
@@ -106,15 +102,23 @@ export class TransactionCoordinator {
 
   /** Ends waits for room on the disk; what is decided is finished at the next opening. */
   stop(): void {
-    this.#phase = 'closing';
-    this.#endWaits();
+    this.#markers.stop();
+  }
+
+  /** Resolves when no transaction is being changed, also behind a caller that was answered. */
+  async idle(): Promise<void> {
+    for (const transaction of this.#transactions.values()) {
+      while (transaction.changing !== undefined) await transaction.changing;
+    }
   }
 
   /**
    * Gives a producer its id. A transactional id gets the same producer id again with a higher
    * epoch, which fences whoever used it before; what that one had open is aborted first.
    *
-   * @throws LogError INVALID_TRANSACTION_TIMEOUT, KAFKA_STORAGE_ERROR, DISK_FULL
+   * @throws LogError INVALID_TRANSACTION_TIMEOUT, INVALID_REQUEST, KAFKA_STORAGE_ERROR, DISK_FULL
+   * @throws LogError CONCURRENT_TRANSACTIONS while the markers of the last transaction wait for
+   *   room on the disk.
    */
   async initProducerId(request: InitProducerIdRequest): Promise<ProducerIdentity> {
     const { transactionalId, transactionTimeoutMs: timeoutMs } = request;
@@ -122,7 +126,8 @@ export class TransactionCoordinator {
     if (transactionalId === null) {
       return { producerId: await producerIds.next(), producerEpoch: 0 };
     }
-    if (timeoutMs <= 0 || timeoutMs > TIMEOUT_MS_MAX) {
+    checkString('transactionalId', transactionalId);
+    if (!(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
       const message = `transactionTimeoutMs must be 1 to ${TIMEOUT_MS_MAX}, not ${timeoutMs}`;
       const details = { transactionTimeoutMs: timeoutMs, maxMs: TIMEOUT_MS_MAX };
       throw new LogError('INVALID_TRANSACTION_TIMEOUT', message, details);
@@ -139,7 +144,11 @@ export class TransactionCoordinator {
       }
     }
     const transaction = this.#find(transactionalId);
-    return this.#exclusively(transaction, () => this.#replaceProducer(transaction, timeoutMs));
+    if (transaction.lacksRoom) throw concurrent(transaction);
+    const replacing = this.#exclusively(transaction, () =>
+      this.#replaceProducer(transaction, timeoutMs),
+    );
+    return this.#markers.answerInTime(transaction, replacing, concurrent);
   }
 
   /**
@@ -168,7 +177,7 @@ export class TransactionCoordinator {
     }
     for (const [key, { topic, partition }] of added) known.set(key, { topic, partition });
     transaction.isRecorded = false;
-    if (!this.#hasDurableMarkers(transaction)) return;
+    if (!this.#markers.areDurable(transaction)) return;
     // Nothing is written to them before they are saved: what came in while the save failed would
     // be of a transaction that nobody ends.
     for (const key of added.keys()) joining.add(key);
@@ -202,23 +211,31 @@ export class TransactionCoordinator {
 
   /**
    * Commits or aborts. A commit is durable, with all its data, when this resolves, and readers see
-   * it. Returns the identity to go on with.
+   * it. Returns the identity to go on with. Whoever did not hear of the end may ask for the same
+   * end again (KIP-890).
    *
    * @throws LogError PRODUCER_FENCED, INVALID_TXN_STATE, CONCURRENT_TRANSACTIONS: not committed.
    * @throws LogError DISK_FULL: not committed, try again.
+   * @throws LogError MARKERS_WAIT_FOR_ROOM: committed for good, but readers do not see it yet.
    * @throws LogError KAFKA_STORAGE_ERROR, CLOSED: the disk failed, or the log was closed, while the
    *   commit was written; whether it happened shows when the log is opened again.
    */
   async endTransaction(request: TransactionRequest, isCommit: boolean): Promise<ProducerIdentity> {
+    const found = this.#find(request.transactionalId);
+    if (isRepeatedEnd(found, request, isCommit)) {
+      const ending = this.#exclusively(found, () => this.#endAgain(found, request, isCommit));
+      return this.#markers.answerInTime(found, ending, waitsForRoom);
+    }
     const transaction = this.#owned(request);
     if (!isSettled(transaction)) throw concurrent(transaction);
     const isOngoing = transaction.state === 'Ongoing';
     if (isCommit && !isOngoing) throw invalidState(transaction, 'nothing was written in it');
-    return this.#exclusively(transaction, async () => {
+    const ending = this.#exclusively(transaction, async () => {
       if (isOngoing) await this.#end(transaction, isCommit ? 'COMMIT' : 'ABORT');
       else await this.#raiseEpoch(transaction); // what may be under way for it is fenced
       return identityOf(transaction);
     });
+    return this.#markers.answerInTime(transaction, ending, waitsForRoom);
   }
 
   /**
@@ -239,8 +256,10 @@ export class TransactionCoordinator {
         );
       }
       try {
-        await this.#exclusively(transaction, () => this.#abortOrFinish(transaction));
+        const ending = this.#exclusively(transaction, () => this.#abortOrFinish(transaction));
+        await this.#markers.answerInTime(transaction, ending, waitsForRoom);
       } catch (error) {
+        if (LogError.is(error, 'MARKERS_WAIT_FOR_ROOM')) continue; // reported when it began
         logger.error(`transaction of ${transactionalId} could not be ended: ${String(error)}`);
       }
     }
@@ -253,8 +272,8 @@ export class TransactionCoordinator {
   async record(options: { readonly sync: boolean }): Promise<void> {
     for (const transaction of this.#transactions.values()) {
       if (transaction.isRecorded || !isSettled(transaction)) continue;
-      if (options.sync) await this.#syncMarkers(transaction);
-      if (isSettled(transaction) && this.#hasDurableMarkers(transaction)) {
+      if (options.sync) await this.#markers.sync(transaction);
+      if (isSettled(transaction) && this.#markers.areDurable(transaction)) {
         await this.#save(transaction);
       }
     }
@@ -294,6 +313,22 @@ export class TransactionCoordinator {
     return identityOf(transaction);
   }
 
+  /** Answers an end that was asked for before: its markers are there, or are written now. */
+  async #endAgain(
+    transaction: Transaction,
+    request: TransactionRequest,
+    isCommit: boolean,
+  ): Promise<ProducerIdentity> {
+    if (!isRepeatedEnd(transaction, request, isCommit)) {
+      // While this waited, another producer took the transactional id, or the end failed.
+      checkOwner(transaction, request);
+      throw concurrent(transaction);
+    }
+    await this.#abortOrFinish(transaction);
+    if (transaction.producerEpoch > EPOCH_MAX) await this.#raiseEpoch(transaction);
+    return identityOf(transaction);
+  }
+
   /** Sees to it that nothing is open any more: aborts, or finishes what is decided. */
   async #abortOrFinish(transaction: Transaction): Promise<void> {
     if (transaction.state === 'Ongoing') await this.#end(transaction, 'ABORT');
@@ -308,7 +343,7 @@ export class TransactionCoordinator {
       transaction.producerEpoch++;
     }
     transaction.raisesEpoch = true;
-    await this.#syncMarkers(transaction);
+    await this.#markers.sync(transaction);
     await this.#save(transaction);
   }
 
@@ -321,7 +356,7 @@ export class TransactionCoordinator {
     const nextId = isExhausted ? await this.#options.producerIds.next() : undefined;
     // Everything that the commit covers is durable before the commit itself is.
     if (type === 'COMMIT') {
-      await Promise.all([this.#syncData(transaction), this.#syncMarkers(transaction)]);
+      await Promise.all([this.#syncData(transaction), this.#markers.sync(transaction)]);
     }
     transaction.state = type === 'COMMIT' ? 'PrepareCommit' : 'PrepareAbort';
     // Markers carry the raised epoch: from then on a late batch of this transaction is fenced.
@@ -330,7 +365,7 @@ export class TransactionCoordinator {
     transaction.isRecorded = false;
     try {
       // An abort need not be known: what nobody decided is aborted.
-      const mayRecord = this.#hasDurableMarkers(transaction);
+      const mayRecord = this.#markers.areDurable(transaction);
       assert(mayRecord || type === 'ABORT', 'a commit follows durable markers');
       if (mayRecord) await this.#save(transaction, { isDurable: type === 'COMMIT' });
     } catch (cause) {
@@ -349,14 +384,7 @@ export class TransactionCoordinator {
   async #complete(transaction: Transaction, nextId?: number): Promise<void> {
     const type = decisionOf(transaction);
     assert(type !== undefined, 'markers follow a decision');
-    const markers: WrittenMarker[] = [];
-    const writes = this.#partitionsOf(transaction).map(async ({ log }) => {
-      const offset = await this.#writeMarker(log, transaction, type);
-      if (offset !== undefined) markers.push({ log, offset });
-    });
-    for (const result of await Promise.allSettled(writes)) {
-      if (result.status === 'rejected') throw result.reason;
-    }
+    const markers = await this.#markers.write(transaction, type);
     transaction.state = type === 'COMMIT' ? 'CompleteCommit' : 'CompleteAbort';
     transaction.partitions.clear();
     transaction.markers = [...transaction.markers, ...markers];
@@ -364,66 +392,8 @@ export class TransactionCoordinator {
     if (nextId !== undefined) Object.assign(transaction, { producerId: nextId, producerEpoch: 0 });
   }
 
-  /**
-   * Writes the marker that ends the transaction in one partition, unless it is there already.
-   * Returns the offset after it; undefined when the partition is gone.
-   */
-  async #writeMarker(
-    log: PartitionLog,
-    transaction: Transaction,
-    type: MarkerType,
-  ): Promise<number | undefined> {
-    const { clock, logger } = this.#options;
-    const { producerId, producerEpoch, transactionalId, raisesEpoch } = transaction;
-    const marker = markerOf(transaction, type, clock.nowMs());
-    for (;;) {
-      try {
-        // Another marker would end the next transaction, whose data may be all that follows the
-        // first one: a power cut can take its beginning from the coordinator alone.
-        if (raisesEpoch && log.hasProducerAt(producerId, producerEpoch)) return log.nextOffset;
-        return await appendMarker(log, marker, this.#options.offsets);
-      } catch (error) {
-        const { topic, partition } = log.place;
-        if (LogError.is(error, 'CLOSED') && !this.#isOpen(log)) return undefined;
-        if (!LogError.is(error, 'DISK_FULL') || this.#phase === 'opening') throw error;
-        if (this.#phase === 'closing') throw unfinished(transaction, error);
-        logger.error(
-          `transaction of ${transactionalId} is decided (${type}), but the disk is full: ` +
-            `${topic}-${partition} waits for its marker`,
-        );
-        await Promise.race([sleep(clock, MARKER_RETRY_MS), this.#waitsEnd]);
-      }
-    }
-  }
-
-  #isOpen(log: PartitionLog): boolean {
-    const { topic, partition } = log.place;
-    return this.#options.topics.find(topic)?.partitions[partition]?.log === log;
-  }
-
-  #partitionsOf(transaction: Transaction): { readonly log: PartitionLog }[] {
-    const { topics } = this.#options;
-    // A topic that was deleted meanwhile has nothing left to end.
-    return [...transaction.partitions.values()].flatMap(
-      ({ topic, partition }) => topics.find(topic)?.partitions[partition] ?? [],
-    );
-  }
-
   async #syncData(transaction: Transaction): Promise<void> {
-    await Promise.all(this.#partitionsOf(transaction).map(({ log }) => log.sync()));
-  }
-
-  /** True when nothing but a second crash of the disk can take the markers of the last end. */
-  #hasDurableMarkers(transaction: Transaction): boolean {
-    transaction.markers = transaction.markers.filter(
-      ({ log, offset }) => this.#isOpen(log) && log.durableOffset < offset,
-    );
-    return transaction.markers.length === 0;
-  }
-
-  async #syncMarkers(transaction: Transaction): Promise<void> {
-    if (this.#hasDurableMarkers(transaction)) return;
-    await Promise.all(transaction.markers.map(({ log, offset }) => log.sync(offset)));
+    await Promise.all(this.#markers.partitionsOf(transaction).map(({ log }) => log.sync()));
   }
 
   /** The partition of `__transaction_state` that keeps the transaction. */
@@ -474,14 +444,6 @@ export class TransactionCoordinator {
     }
     await this.#options.producerIds.open(highestId);
   }
-}
-
-/** CLOSED while a decided transaction waits for room on the disk. */
-function unfinished({ transactionalId, state }: Transaction, cause: unknown): LogError {
-  const message =
-    `the log is closed, and the transaction of ${transactionalId} (${state}) still waits for ` +
-    'room on the disk; the next opening finishes it';
-  return new LogError('CLOSED', message, { what: 'the log' }, { cause });
 }
 
 /** True when nobody is at work on it, and no marker is missing. */

@@ -37,6 +37,10 @@ export interface Transaction {
   isRecorded: boolean;
   /** Set while the transaction is being ended, or its producer replaced; never rejects. */
   changing: Promise<void> | undefined;
+  /** True while markers of the transaction, which is decided, wait for room on the disk. */
+  lacksRoom: boolean;
+  /** Requests that wait for its end. Each is called when the markers begin to wait for room. */
+  readonly callers: Set<() => void>;
 }
 
 /** A marker in a log that is durable once the log is up to `offset`. */
@@ -64,6 +68,8 @@ export function newTransaction(
     markers: [],
     isRecorded: false,
     changing: undefined,
+    lacksRoom: false,
+    callers: new Set(),
   };
 }
 
@@ -73,8 +79,8 @@ export function restoreTransaction(transactionalId: string, kept: TransactionVal
   for (const { topic, partition } of kept.partitions) {
     partitions.set(partitionKey(topic, partition), { topic, partition });
   }
-  const nothingElse = { markers: [], isRecorded: true, changing: undefined };
-  return { ...kept, ...nothingElse, transactionalId, partitions, joining: new Set() };
+  const fresh = newTransaction(transactionalId, kept.producerId, kept.timeoutMs);
+  return { ...fresh, ...kept, isRecorded: true, partitions };
 }
 
 /** How a transaction was decided whose markers may be missing; undefined for any other. */
@@ -122,6 +128,24 @@ export function checkOwner(transaction: Transaction, request: TransactionRequest
   }
 }
 
+/**
+ * True for a request to end the transaction in the way in which it was ended or is being ended: the
+ * producer did not hear of it, and still has the epoch before (KIP-890).
+ */
+export function isRepeatedEnd(
+  transaction: Transaction,
+  { producerId, producerEpoch }: TransactionRequest,
+  isCommit: boolean,
+): boolean {
+  const { state, raisesEpoch } = transaction;
+  const isSameEnd = isCommit
+    ? state === 'PrepareCommit' || state === 'CompleteCommit'
+    : state === 'PrepareAbort' || state === 'CompleteAbort';
+  const isEpochBefore =
+    transaction.producerId === producerId && transaction.producerEpoch === producerEpoch + 1;
+  return isSameEnd && raisesEpoch && isEpochBefore;
+}
+
 /** INVALID_TXN_STATE: the request does not fit how the transaction stands. */
 export function invalidState({ transactionalId, state }: Transaction, reason: string): LogError {
   const message = `the transaction of ${transactionalId} is ${state}: ${reason}`;
@@ -129,7 +153,8 @@ export function invalidState({ transactionalId, state }: Transaction, reason: st
 }
 
 /** CONCURRENT_TRANSACTIONS: the end of the one before is still on its way. */
-export function concurrent({ transactionalId, state }: Transaction): LogError {
-  const message = `the last transaction of ${transactionalId} is still being ended; try again`;
+export function concurrent({ transactionalId, state, lacksRoom }: Transaction): LogError {
+  const advice = lacksRoom ? 'its markers wait for room on the disk: free some space' : 'try again';
+  const message = `the last transaction of ${transactionalId} is still being ended; ${advice}`;
   return new LogError('CONCURRENT_TRANSACTIONS', message, { transactionalId, state });
 }

@@ -1,12 +1,12 @@
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import { expect, test } from 'vitest';
 import { readTopic } from '../../test/kit/read-topic.ts';
-import { openLog } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { replaceFile } from '../storage/atomic-file.ts';
 import type { MemoryFileSystem } from '../storage/memory-fs.ts';
-import { DIRECTORY, filesBelow, plain, sampleLog, sure } from './sample-log.suite.ts';
+import { DIRECTORY, filesBelow, openSample, plain, sampleLog, sure } from './sample-log.suite.ts';
 import { verifyLog } from './verify.ts';
 
 /** What may have happened to a whole file. */
@@ -69,4 +69,29 @@ test.each([false, true])(
     expect([...codes]).toContain('CORRUPT_FILE'); // else nothing was damaged
   },
   60_000,
+);
+
+test.each([false, true])(
+  '[LOG-14] [KAFKA-3] a file that can be made again from the log is; killed: %j',
+  async (isKilled) => {
+    const whole = await sampleLog({ isKilled });
+    const lost: string[] = [];
+    for (const path of (await filesBelow(whole)).keys()) {
+      if (!/-\d+\/.*(\.index|\.timeindex|snapshot|leader-epoch-checkpoint)$/.test(path)) continue;
+      const disk = whole.kill();
+      await disk.remove(path);
+      lost.push(basename(path));
+      await (await openSample(disk)).close();
+      const { problems, partitions } = await verifyLog(DIRECTORY, { fileSystem: disk });
+      const found = [...problems, ...partitions.flatMap((partition) => partition.problems)];
+      expect({ path, found }).toEqual({ path, found: [] });
+      if (path.endsWith('.snapshot')) continue; // of those behind it
+      expect({ path, isThere: (await disk.stat(path)) !== undefined }).toMatchObject({
+        isThere: true,
+      });
+    }
+    const kinds = new Set(lost.map((name) => extname(name)));
+    const expected = ['', '.index', '.snapshot', '.timeindex'];
+    if (!isKilled) expect([...kinds].sort()).toEqual(expected);
+  },
 );

@@ -6,23 +6,23 @@ import {
   LOG_START_FILE,
   RECOVERY_POINT_FILE,
 } from '../broker/checkpoints.ts';
-import { CLEAN_SHUTDOWN_FILE, clusterIdIn, META_FILE } from '../broker/data-directory.ts';
+import {
+  CLEAN_SHUTDOWN_FILE,
+  clusterIdIn,
+  isPartitionDirectory,
+  META_FILE,
+} from '../broker/data-directory.ts';
 import { METADATA_TOPIC } from '../broker/internal-topics.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { readTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
 import { LogError } from '../errors.ts';
-import {
-  DELETE_DIRECTORY_SUFFIX,
-  LOG_SUFFIX,
-  offsetOfName,
-  PARTITION_METADATA_FILE,
-  partitionOfDirectory,
-} from '../log/segment/file-names.ts';
+import { DELETE_DIRECTORY_SUFFIX, partitionOfDirectory } from '../log/segment/file-names.ts';
 import type { JournalPlan } from '../log/load/redo-journal.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import { lockHolder } from '../storage/directory-lock.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
+import { errnoOf } from '../storage/node-fs.ts';
 import { REPAIR, type Finding } from './finding.ts';
 import { checkJournal } from './journal-check.ts';
 
@@ -88,7 +88,7 @@ export async function readRoot(
     throw storageFailure(asked, 'open', cause);
   });
   if (stat?.isDirectory !== true) throw unusable(asked, 'there is no such directory');
-  const isOne = await isPartition(fileSystem, asked);
+  const isOne = await isPartitionDirectory(fileSystem, asked);
   const directory = isOne ? dirname(asked) : asked;
   const only = isOne ? basename(asked) : undefined;
   const ownerPid = isOurs ? undefined : await lockHolder(fileSystem, directory);
@@ -136,15 +136,6 @@ export async function readRoot(
   }
 }
 
-/** True for a directory that holds a log, and not just has a name like `backup-2024`. */
-async function isPartition(fileSystem: FileSystem, directory: string): Promise<boolean> {
-  if (partitionOfDirectory(basename(directory)) === undefined) return false;
-  const entries = await fileSystem.list(directory);
-  return entries.some(
-    ({ name }) => name === PARTITION_METADATA_FILE || offsetOfName(name, LOG_SUFFIX) !== undefined,
-  );
-}
-
 async function findPartitions(
   fileSystem: FileSystem,
   directory: string,
@@ -157,7 +148,11 @@ async function findPartitions(
     if (place.topic === METADATA_TOPIC) continue;
     if (only !== undefined && name !== only) continue;
     const path = join(directory, name);
-    if (await isPartition(fileSystem, path)) found.push({ ...place, directory: path });
+    const isThere = await isPartitionDirectory(fileSystem, path).catch((cause: unknown) => {
+      if (errnoOf(cause) === 'ENOENT') return false; // its topic was deleted meanwhile
+      throw cause;
+    });
+    if (isThere) found.push({ ...place, directory: path });
   }
   const byName = (a: FoundPartition, b: FoundPartition): number =>
     a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1;

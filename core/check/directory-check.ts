@@ -11,7 +11,12 @@ import { partitionMetadata } from '../broker/data-directory.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal } from '../broker/internal-topics.ts';
 import { PRODUCER_IDS_FILE } from '../broker/producer-ids.ts';
 import { toLogConfig, type TopicConfig } from '../protocol/topic-config.ts';
-import { encodeTopicList, TOPIC_LIST_FILE, type ListedTopic } from '../broker/topic-list.ts';
+import {
+  encodeTopicList,
+  readTopicList,
+  TOPIC_LIST_FILE,
+  type ListedTopic,
+} from '../broker/topic-list.ts';
 import { LogError } from '../errors.ts';
 import {
   LEADER_EPOCH_FILE,
@@ -54,7 +59,8 @@ export async function checkDirectory(
   const findings: Finding[] = [...root.findings];
   const partitions: FoundIn[] = [];
   for (const partition of root.partitions) {
-    const found = await checkPartition(root, partition, options);
+    const found = await checkUnlessDeleted(root, partition, options);
+    if (found === undefined) continue;
     partitions.push(found);
     options.onPartition?.(found);
   }
@@ -64,6 +70,42 @@ export async function checkDirectory(
     findings.push(...checkOffsets(root, partitions), ...checkProducerIds(root, partitions));
   }
   return { partitions, findings };
+}
+
+/**
+ * Checks a partition; undefined when its topic was deleted meanwhile, by the process that has the
+ * log open: then its files went one by one while they were read.
+ */
+async function checkUnlessDeleted(
+  root: DataRoot,
+  partition: FoundPartition,
+  options: DirectoryCheckOptions,
+): Promise<FoundIn | undefined> {
+  if (root.ownerPid === undefined) return checkPartition(root, partition, options);
+  let found: FoundIn | undefined;
+  let failure: unknown;
+  try {
+    found = await checkPartition(root, partition, options);
+    if (found.findings.length === 0) return found;
+  } catch (cause) {
+    failure = cause;
+  }
+  if (await isDeleted(root, partition, options.files)) return undefined;
+  if (found === undefined) throw failure;
+  return found;
+}
+
+/** Whether the list, which is changed before any file is removed, has the topic no longer. */
+async function isDeleted(
+  root: DataRoot,
+  { topic, directory }: FoundPartition,
+  files: ReadableFiles,
+): Promise<boolean> {
+  const before = root.listed.find(({ name }) => name === topic);
+  const listed = await readTopicList(files, root.directory);
+  const now = listed.find(({ name, isDeleted: isGone }) => name === topic && isGone !== true);
+  if (now === undefined) return before !== undefined || (await files.stat(directory)) === undefined;
+  return before !== undefined && before.topicId !== now.topicId;
 }
 
 async function checkPartition(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readValues } from '../../test/kit/read-topic.ts';
-import { openLog } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 import { silentLogger } from '../logger.ts';
 import { seededRandom } from '../random.ts';

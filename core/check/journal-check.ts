@@ -31,8 +31,8 @@ async function topicIds(
   listed: readonly ListedTopic[],
 ): Promise<ReadonlyMap<string, string>> {
   const ids = new Map<string, string>();
-  for (const { name } of await fileSystem.list(directory)) {
-    const topic = partitionOfDirectory(name)?.topic;
+  for (const { name, isDirectory } of await fileSystem.list(directory)) {
+    const topic = isDirectory ? partitionOfDirectory(name)?.topic : undefined;
     const path = join(directory, name, PARTITION_METADATA_FILE);
     if (topic === undefined || (await fileSystem.stat(path)) === undefined) continue;
     const id = topicIdIn((await fileSystem.readFile(path)).toString('utf8'));

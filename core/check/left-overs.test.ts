@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readTopic } from '../../test/kit/read-topic.ts';
-import { openLog, type Log } from '../client/log.ts';
+import type { Log } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 import { silentLogger } from '../logger.ts';
 import { batchSizeBytes } from '../record/batch.ts';
@@ -11,7 +12,7 @@ import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { changesNothing } from '../storage/memory-operations.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { repairLog } from './repair.ts';
-import { filesBelow, overwrite, sampleLog } from './sample-log.suite.ts';
+import { DIRECTORY, filesBelow, openSample, overwrite, sampleLog } from './sample-log.suite.ts';
 import { verifyLog } from './verify.ts';
 
 const table = topic('table', {
@@ -182,4 +183,25 @@ test('[VERIFY-2] [VERIFY-6] a list of aborted transactions that is gone is made 
     await repairLog('/data', { fileSystem: disk, confirm: () => true });
     expect((await disk.readFile(path)).equals(content)).toBe(true);
   }
+});
+
+test('[VERIFY-10] plain files with the name of a partition are no partitions', async () => {
+  const disk = await sampleLog();
+  for (const name of [
+    'notes-2024',
+    '.lock.4711-0-1',
+    '.lock.takeover.4711-0-2',
+    '.lock.takeover',
+  ]) {
+    await replaceFile(disk, `${DIRECTORY}/${name}`, Buffer.from('plain'));
+  }
+  const { problemCount, partitions } = await verifyLog(DIRECTORY, { fileSystem: disk });
+  expect(problemCount).toBe(0);
+  expect(partitions).toHaveLength(4);
+  const repair = await repairLog(DIRECTORY, { fileSystem: disk, confirm: () => true });
+  expect(repair).toEqual({ isDone: true, keptIn: [], problems: [] });
+  await (await openSample(disk)).close();
+  const names = (await disk.list(DIRECTORY)).map(({ name }) => name);
+  expect(names).toContain('notes-2024');
+  expect(names.filter((name) => name.startsWith('.lock'))).toEqual([]);
 });

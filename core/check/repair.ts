@@ -38,8 +38,11 @@ export interface Repair {
 }
 
 export interface RepairOptions {
+  /** Default: the machine's disk. */
   readonly fileSystem?: FileSystem;
+  /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Default: the machine's. */
   readonly random?: Random;
   /** Called with what is going to be done, if anything is; nothing is done unless it says true. */
   readonly confirm: (plan: RepairPlan) => boolean | Promise<boolean>;

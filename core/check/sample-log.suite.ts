@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ManualClock } from '../testing/manual-clock.ts';
-import { openLog, type Log } from '../client/log.ts';
+import type { Log } from '../client/log.ts';
+import { openLog } from '../client/open-log.ts';
 import { topic } from '../client/topic.ts';
 import { silentLogger } from '../logger.ts';
 import { seededRandom } from '../random.ts';

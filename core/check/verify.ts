@@ -37,9 +37,11 @@ export interface Verification {
 }
 
 export interface VerifyOptions {
+  /** Default: the machine's disk. */
   readonly fileSystem?: FileSystem;
+  /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Called with each partition when it has been read. */
+  /** Called with each partition when it has been read. Default: none. */
   readonly onPartition?: (partition: VerifiedPartition) => void;
 }
 

@@ -33,6 +33,26 @@ export const clockLike = able(
 /** Accepts the signal of an AbortController. */
 export const signalLike = able('an AbortSignal', 'addEventListener', 'removeEventListener');
 
+/** The longest string in what a coordinator keeps: Kafka writes its length in 16 bits. */
+const ID_BYTES_MAX = 32_767;
+
+/** Accepts the id of a group, a member or a producer: a string that is neither empty nor too long. */
+export function identifier(bytesMax = ID_BYTES_MAX): OptionCheck {
+  return (value) => {
+    const fault = text(value);
+    if (fault !== undefined) return fault;
+    const sizeBytes = Buffer.byteLength(value as string);
+    if (sizeBytes <= bytesMax) return undefined;
+    return `a string of at most ${bytesMax} bytes in UTF-8 (it has ${sizeBytes})`;
+  };
+}
+
+/** Room for what makes a member's id of a client id: a number of ours, the coordinator's token. */
+const MEMBER_SUFFIX_BYTES = '-999999999'.length + '-'.length + 32;
+
+/** Accepts a client id. */
+export const clientIdentifier = identifier(ID_BYTES_MAX - MEMBER_SUFFIX_BYTES);
+
 /** Accepts milliseconds to wait; they may be without end. */
 export const waitMs: OptionCheck = (value) =>
   typeof value === 'number' && value >= 0 ? undefined : 'a number of milliseconds, 0 or more';

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { outcomes, wrong } from '../../test/kit/outcomes.ts';
+import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
 import { string } from '../serde/text.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
-import { openLog } from './log.ts';
+import { openLog } from './open-log.ts';
+import type { GroupMetadata } from './producer/transaction.ts';
 import { topic, topicPattern } from './topic.ts';
 
 /**
@@ -626,4 +628,51 @@ test('[PRODUCER-11] [CONSUMER-7] a log that is closed: consumers, and what is ne
       CLOSED: the log is closed
     "
   `);
+});
+
+test('[PRODUCER-12] [CONSUMER-10] ids that no coordinator could write down', async () => {
+  const log = await open();
+  const admin = log.admin();
+  const [long, longest] = ['x'.repeat(32_768), 'x'.repeat(32_767)];
+  const umlauts = 'ü'.repeat(16_384); // as many characters, and twice the bytes
+  const consumer = log.consumer();
+  await using producer = log.producer({ transactionalId: longest });
+  const withOffsets = (group: GroupMetadata) =>
+    producer.transaction((tx) =>
+      tx.sendOffsets([{ topic: 'orders', partition: 0, offset: 1, metadata: '' }], group),
+    );
+  const calls: Record<string, () => unknown> = {
+    transactionalId: () => log.producer({ transactionalId: long }),
+    groupId: () => log.consumer({ groupId: umlauts }),
+    groupInstanceId: () => log.consumer({ groupId: 'g', groupInstanceId: long }),
+    clientId: () => log.consumer({ groupId: 'g', clientId: longest }),
+    'groupId of sendOffsets': () => withOffsets({ groupId: long }),
+    'groupInstanceId of sendOffsets': () => withOffsets({ groupId: 'g', groupInstanceId: long }),
+    'groupId of alterGroupOffsets': () =>
+      admin.alterGroupOffsets(long, { to: 'earliest', of: ['orders'] }),
+  };
+  const messages: string[] = [];
+  for (const [name, call] of Object.entries(calls)) {
+    const error = await Promise.resolve()
+      .then(call)
+      .then(String, (cause: unknown) => cause);
+    expect(LogError.is(error, 'INVALID_OPTION'), name).toBe(true);
+    messages.push((error as Error).message.replace(/, not .*/, ''));
+  }
+  const [transactionalId, groupId, , clientId] = messages;
+  const limit = 'must be a string of at most 32767 bytes in UTF-8 (it has 32768)';
+  expect(transactionalId).toBe(`producer: transactionalId ${limit}`);
+  expect(groupId).toBe(`consumer: groupId ${limit}`);
+  expect(clientId).toContain('clientId must be a string of at most 32724 bytes');
+  // The longest ones work, and the log that has seen them closes.
+  await using member = log.consumer({
+    groupId: longest,
+    groupInstanceId: longest,
+    clientId: 'x'.repeat(32_724),
+  });
+  await member.subscribe([orders]).poll({ maxWaitMs: 100 });
+  await member.commit([{ topic: 'orders', partition: 0, offset: 0 }]);
+  await withOffsets({ groupId: 'another' });
+  await Promise.all([member.close(), consumer.close(), producer.close()]);
+  await log.close();
 });

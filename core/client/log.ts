@@ -1,21 +1,10 @@
-import { resolve } from 'node:path';
 import { Observable } from 'rxjs';
 import { systemClock, type Clock } from '../clock.ts';
-import { Broker } from '../broker/broker.ts';
 import type { BrokerApi } from '../protocol/broker-api.ts';
 import { LogError } from '../errors.ts';
 import { stderrLogger, type Logger } from '../logger.ts';
-import {
-  able,
-  anything,
-  checkArgument,
-  checkOptions,
-  text,
-  type OptionChecks,
-} from '../options.ts';
+import { anything, callback, checkOptions, type OptionChecks } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
-import type { FileSystem } from '../storage/file-system.ts';
-import { nodeFileSystem } from '../storage/node-fs.ts';
 import { Admin } from './admin/admin.ts';
 import { checkHandle, clockLike, loggerLike, randomLike } from './arguments.ts';
 import type { ConsumerEnvironment, ConsumerOptions } from './consumer/consumer-options.ts';
@@ -25,35 +14,46 @@ import type { ProducerOptions } from './producer/producer-options.ts';
 import { Producer } from './producer/producer.ts';
 import type { AnyTopic } from './topic.ts';
 
-export interface OpenLogOptions {
+/** What a log needs besides a broker. */
+export interface LogOptions {
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
+  /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Default: the machine's. */
   readonly random?: Random;
-  readonly fileSystem?: FileSystem;
+  /** Gives up what leads to the broker: a connection, a port, the broker itself. */
+  readonly close?: () => Promise<void>;
 }
 
-const CHECKS: OptionChecks<OpenLogOptions> = {
+const CHECKS: OptionChecks<LogOptions> = {
   logger: loggerLike,
   clock: clockLike,
   random: randomLike,
-  fileSystem: able('a file system', 'open', 'readFile', 'list'),
+  close: callback,
 };
 
-/** An open log: the door to producers, consumers and administration. Made by `openLog`. */
+/**
+ * A log, whichever broker keeps it: the door to producers, consumers and administration. `openLog`
+ * makes one in a directory.
+ */
 export class Log implements AsyncDisposable {
-  /** What clients talk to; the same interface as a remote broker's. */
+  /** The broker that clients talk to. */
   readonly api: BrokerApi;
-  readonly directory: string;
-  readonly #broker: Broker;
   readonly #environment: Required<ConsumerEnvironment>;
+  readonly #close: () => Promise<void>;
 
-  /** @internal `openLog` makes them. */
-  constructor(broker: Broker, directory: string, environment: Required<ConsumerEnvironment>) {
-    this.#broker = broker;
-    this.api = broker;
-    this.directory = directory;
-    this.#environment = environment;
+  /**
+   * A log on a broker that something else leads to.
+   *
+   * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
+   */
+  constructor(api: BrokerApi, options: LogOptions = {}) {
+    checkOptions('Log', options, CHECKS);
+    const { logger = stderrLogger, clock = systemClock, random = systemRandom } = options;
+    this.api = api;
+    this.#environment = { clock, random, logger };
+    this.#close = options.close ?? (() => Promise.resolve());
   }
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
@@ -73,7 +73,8 @@ export class Log implements AsyncDisposable {
 
   /**
    * What is written to a topic from now on, as it happens; for looking at, not for processing: a
-   * subscriber that is slower than the log makes it wait, and nothing is remembered.
+   * subscriber that is slower than the log makes it wait, and nothing is remembered. Completes when
+   * the log is closed; a subscription to a log that is closed already fails with CLOSED.
    *
    * @throws LogError INVALID_OPTION for what is no topic; the rest goes to the subscriber.
    */
@@ -90,13 +91,16 @@ export class Log implements AsyncDisposable {
         ...options,
         signal: stop.signal,
       });
+      let isTailing = false;
       const pump = async (): Promise<void> => {
+        await this.api.metadata({ topics: [] }); // or the log is closed
+        isTailing = true;
         for await (const record of consumer.subscribe([topic])) subscriber.next(record);
       };
       pump().then(
         () => subscriber.complete(),
         (error: unknown) => {
-          if (LogError.is(error, 'CLOSED')) subscriber.complete();
+          if (isTailing && LogError.is(error, 'CLOSED')) subscriber.complete();
           else subscriber.error(error);
         },
       );
@@ -105,36 +109,17 @@ export class Log implements AsyncDisposable {
   }
 
   /**
-   * Makes everything durable and frees the directory. The next opening has nothing to recover.
+   * Gives up what leads to the broker. Of a log that `openLog` opened this is the broker itself: it
+   * makes everything durable and frees the directory, and the next opening has nothing to recover.
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: what was acknowledged is safe all the same.
    */
   close(): Promise<void> {
-    return this.#broker.close();
+    return this.#close();
   }
 
   /** As `close`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/**
- * Opens the log in `directory`, making one where there is none, and recovers what a crash left. One
- * process has a log open at a time.
- *
- * @throws LogError DIRECTORY_UNUSABLE, LOG_LOCKED with the owner's pid, CORRUPT_BATCH and
- *   CORRUPT_FILE with the place, UNKNOWN_OPTION, INVALID_OPTION
- *
- * @example
- * await using log = await openLog('./data');
- */
-export async function openLog(directory: string, options: OpenLogOptions = {}): Promise<Log> {
-  checkArgument('openLog', 'directory', directory, text);
-  checkOptions('openLog', options, CHECKS);
-  const { logger = stderrLogger, clock = systemClock, random = systemRandom } = options;
-  const { fileSystem = nodeFileSystem } = options;
-  const path = resolve(directory);
-  const broker = await Broker.open({ directory: path, fileSystem, clock, random, logger });
-  return new Log(broker, path, { clock, random, logger });
 }

@@ -13,7 +13,7 @@ export interface TopicOptions<K, V> {
    * made.
    */
   readonly partitions?: number;
-  /** What differs from Kafka's defaults when it is created, such as `{ retentionMs: days(7) }`. */
+  /** Settings of the topic where it is created. Default: each as in `LogConfig`. */
   readonly config?: Partial<LogConfig>;
 }
 

@@ -89,7 +89,7 @@ export async function readLeaderEpochs(
 /**
  * Returns the epoch that appends are to bear: the newest one. Puts the file right where the log
  * begins or ends elsewhere by now (Kafka does so at each opening too), and adds what it lacks of
- * the batches. A file that is missing is left to `millrace repair`. Durable when it resolves.
+ * the batches, which is all of it where the file is missing. Durable when it resolves.
  *
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CORRUPT_BATCH: the segments are closed.
  */
@@ -101,12 +101,15 @@ export async function settleLeaderEpochs(
   try {
     const read = await readLeaderEpochs(fileSystem, directory);
     const known = typeof read === 'string' ? [] : read;
+    const isMissing = read === 'missing';
     const lacking = await epochsIn(segments, logStartOffset, known[0]?.startOffset ?? Infinity);
     const nextOffset = segments.at(-1)!.nextOffset;
-    const settled = withinLog(joined(lacking, known), logStartOffset, nextOffset);
+    const found = joined(lacking, known);
+    const isNew = isMissing && found.length === 0;
+    const settled = withinLog(isNew ? FIRST_LEADER_EPOCHS : found, logStartOffset, nextOffset);
     const content = encodeLeaderEpochs(settled);
-    const isWrong = read === 'damaged' || !content.equals(encodeLeaderEpochs(known));
-    if (settled.length > 0 && isWrong && read !== 'missing') {
+    const isWrong = typeof read === 'string' || !content.equals(encodeLeaderEpochs(known));
+    if (settled.length > 0 && isWrong) {
       await replaceFile(fileSystem, join(directory, LEADER_EPOCH_FILE), content);
     }
     return settled.at(-1)?.epoch ?? 0;

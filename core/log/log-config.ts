@@ -6,32 +6,42 @@ import { COMPRESSION_LEVELS, type CompressionLevels } from '../record/compressio
  * milliseconds, -1 for "no limit" where the comment says so.
  */
 export interface LogConfig extends CompressionLevels {
-  /** `delete` removes old segments, `compact` keeps the newest record of each key. */
+  /** `delete` (default) removes old segments, `compact` keeps the newest record of each key. */
   readonly cleanupPolicy: CleanupPolicy;
-  /** The codec that batches are stored in, or `producer`: they stay as they came. */
+  /** The codec that batches are stored in, or `producer` (default): they stay as they came. */
   readonly compressionType: Codec | 'producer';
-  /** How long compaction keeps tombstones and transaction markers. */
+  /** How long compaction keeps tombstones and transaction markers; default 1 day. */
   readonly deleteRetentionMs: number;
-  /** How long a removed segment stays on disk as `.deleted`. */
+  /** How long a removed segment stays on disk as `.deleted`; default 1 min. */
   readonly fileDeleteDelayMs: number;
-  /** Bytes of batches between two entries of the offset index. */
+  /** Bytes of batches between two entries of the offset index; default 4 KiB. */
   readonly indexIntervalBytes: number;
-  /** The largest batch, after compression. */
+  /** The largest batch, after compression; default 1,048,588. */
   readonly maxMessageBytes: number;
+  /** A record waits no longer than this for compaction. Default: no limit. */
   readonly maxCompactionLagMs: number;
-  /** How far ahead of the broker's clock a record may be stamped. */
+  /** How far ahead of the broker's clock a record may be stamped; default 1 h. */
   readonly messageTimestampAfterMaxMs: number;
-  /** How far behind the broker's clock a record may be stamped. */
+  /** How far behind the broker's clock a record may be stamped. Default: no limit. */
   readonly messageTimestampBeforeMaxMs: number;
+  /** Whose timestamp a record has: the producer's, `CreateTime` (default), or the broker's. */
   readonly messageTimestampType: 'CreateTime' | 'LogAppendTime';
+  /** How much of a log has to be new since the last compaction before the next; default 0.5. */
   readonly minCleanableDirtyRatio: number;
+  /** A record is at least so old before compaction may take it; default 0. */
   readonly minCompactionLagMs: number;
-  /** Oldest segments go while the log is larger; -1 for no limit. */
+  /** Oldest segments go while the log is larger; default -1, no limit. */
   readonly retentionBytes: number;
-  /** Segments go when their newest record is older; -1 for no limit. */
+  /**
+   * Segments go when their newest record is older. Default -1, no limit. Kafka: 7 days; here the
+   * log is often the only copy, and history that is loaded into it would be gone within minutes.
+   */
   readonly retentionMs: number;
+  /** The size at which a new segment begins; default 1 GiB. */
   readonly segmentBytes: number;
+  /** The largest index of a segment, beyond which a new one begins; default 10 MiB. */
   readonly segmentIndexBytes: number;
+  /** The age at which a new segment begins; default 7 days. */
   readonly segmentMs: number;
 }
 

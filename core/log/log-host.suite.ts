@@ -20,7 +20,7 @@ import type { Compacted, CompactOptions } from './compaction/compaction.ts';
 import { LOG_SUFFIX, offsetOfName } from './segment/file-names.ts';
 import type { TornTail } from './load/load.ts';
 import { redoJournal } from './load/redo-journal.ts';
-import { SyncJournal } from './write/sync-journal.ts';
+import { SyncJournal } from './durability/sync-journal.ts';
 import { LOG_CONFIG_DEFAULTS, type LogConfig } from './log-config.ts';
 import { PartitionLog } from './partition-log.ts';
 import type { Appended } from './partition-log-options.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { LoadOptions } from './load/load-segment.ts';
-import type { SyncJournal } from './write/sync-journal.ts';
+import type { SyncJournal } from './durability/sync-journal.ts';
 
 /** What `PartitionLog.open` gets. */
 export interface PartitionLogOptions extends Omit<LoadOptions, 'nowMs' | 'isOwn'> {

@@ -1,83 +1,56 @@
-import { basename } from 'node:path';
-import { assert, present } from '../assert.ts';
-import { type LogError } from '../errors.ts';
+import { assert } from '../assert.ts';
+import type { LogError } from '../errors.ts';
 import { NO_SEQUENCE, readBatchHeader, type BatchHeader } from '../record/batch.ts';
 import { encodeMarker, type Marker } from '../record/control.ts';
 import type { RecordPlace } from '../record/unpack.ts';
-import { storageFailure } from '../storage/failure.ts';
-import { Exclusive } from '../exclusive.ts';
-import { admitBatch } from './write/admission.ts';
+import { admitBatch } from './admission.ts';
 import { Compaction } from './compaction/compaction.ts';
-import { loadLog, reloadLog, type LoadedLog, type TornTail } from './load/load.ts';
-import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
-import { isDeleted, type LogConfig } from './log-config.ts';
+import { commitSwap, finishSwap } from './compaction/swap.ts';
+import { Durability, type Turn } from './durability/durability.ts';
+import { writeFailure } from './durability/failure.ts';
+import type { DurabilityState } from './durability/states.ts';
 import { settleLeaderEpochs } from './leader-epochs.ts';
-import { closed, outOfRange } from './segment/log-reader.ts';
-import { LogWriter } from './write/log-writer.ts';
-import { ReadPositions } from './segment/read-positions.ts';
+import { loadLog, type TornTail } from './load/load.ts';
+import { isDeleted, type LogConfig } from './log-config.ts';
+import { LogContents } from './log-contents.ts';
+import type { Appended, PartitionLogOptions } from './partition-log-options.ts';
 import { encodeSnapshot, writeSnapshot } from './producer-snapshot.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { retainedFrom } from './retention.ts';
-import { removeSegment } from './segment/segment-removal.ts';
+import { closed, outOfRange } from './segment/log-reader.ts';
 import {
   abortedIn,
-  closeAll,
   flushAll,
-  isRunOf,
   readSegments,
   segmentIndexOf,
-  withInstead,
   type LogRead,
 } from './segment/segment-list.ts';
-import { Segment } from './segment/segment.ts';
-import { commitSwap, finishSwap } from './compaction/swap.ts';
+import { removeSegment } from './segment/segment-removal.ts';
+import type { Segment } from './segment/segment.ts';
 import { findNewest, findTimestamp } from './segment/timestamp-search.ts';
-import type { JournalSource } from './write/sync-journal.ts';
 import type { SearchRange, TimestampedOffset } from './segment/timestamp-search.ts';
 import type { AbortedTransaction } from './segment/transaction-index.ts';
 
 /**
  * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
- * transaction state at once, in the order of the calls; the bytes follow through `LogWriter`. So
+ * transaction state at once, in the order of the calls; the bytes follow through `Durability`. So
  * `nextOffset` runs ahead of `highWatermark`, which is where readers stop.
  */
-export class PartitionLog implements JournalSource {
+export class PartitionLog {
   readonly place: RecordPlace;
   readonly compaction: Compaction;
   readonly #options: PartitionLogOptions;
-  /** What batches are appended with. */
-  readonly #leaderEpoch: number;
-  #config: LogConfig;
-  /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
-  #segments: Segment[];
-  #producers: ProducerStates;
-  #writer: LogWriter;
-  #logStartOffset: number;
-  readonly #positions = new ReadPositions();
+  readonly #contents: LogContents;
+  readonly #durability: Durability;
   /** What the last `checkpoint` covered. */
   #checkpointed = -1;
-  /**
-   * Set while a failed write is being cut away; appends fail meanwhile. When it is not set although
-   * the writer has failed, the cutting found no room: the next append has it tried again.
-   */
-  #reloading: Promise<void> | undefined;
-  /** Set by the failure that ended this log, or by `close`: nothing is appended any more. */
-  #ended: LogError | undefined;
-  /** Set when the files are being closed: nothing is read any more either. */
-  #isClosed = false;
-  /** Checkpoints and removals, which `close` waits for. */
-  readonly #chores = new Exclusive();
 
-  private constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpoch: number) {
+  private constructor(options: PartitionLogOptions, contents: LogContents) {
     this.place = options.place;
     this.#options = options;
-    this.#leaderEpoch = leaderEpoch;
-    this.#config = options.config;
-    this.#segments = loaded.segments;
-    this.#producers = loaded.producers;
-    this.#logStartOffset = loaded.logStartOffset;
-    this.#writer = this.#newWriter(options.recoveryPoint, options.recoveryPoint);
-    const [segments, replace] = [() => this.#segments, this.#replace.bind(this)];
+    this.#contents = contents;
+    this.#durability = new Durability(options, contents);
+    const [segments, replace] = [() => contents.segments, this.#replace.bind(this)];
     this.compaction = new Compaction(this, { ...options, segments, replace });
   }
 
@@ -91,36 +64,37 @@ export class PartitionLog implements JournalSource {
   ): Promise<{ readonly log: PartitionLog; readonly tornTail: TornTail | undefined }> {
     const loaded = await loadLog({ ...options, nowMs: options.clock.nowMs() });
     const leaderEpoch = await settleLeaderEpochs(options, loaded);
-    return { log: new PartitionLog(options, loaded, leaderEpoch), tornTail: loaded.tornTail };
+    const contents = new LogContents(options, loaded, leaderEpoch);
+    return { log: new PartitionLog(options, contents), tornTail: loaded.tornTail };
   }
 
   get config(): LogConfig {
-    return this.#config;
+    return this.#contents.config;
   }
 
   /** The first offset that can be read. */
   get logStartOffset(): number {
-    return this.#logStartOffset;
+    return this.#contents.logStartOffset;
   }
 
   /** The offset that the next batch gets. */
   get nextOffset(): number {
-    return this.#active.nextOffset;
+    return this.#contents.nextOffset;
   }
 
   /** What is below can be read: the operating system has it. */
   get highWatermark(): number {
-    return this.#writer.writtenOffset;
+    return this.#durability.writtenOffset;
   }
 
   /** Below this, every transaction has ended: where readers of committed data stop. */
   get lastStableOffset(): number {
-    return this.#producers.lastStableOffset(this.highWatermark);
+    return this.producers.lastStableOffset(this.highWatermark);
   }
 
   /** What is below survives a power cut. */
   get durableOffset(): number {
-    return this.#writer.durableOffset;
+    return this.#durability.durableOffset;
   }
 
   /** What an opening may believe without a look: the end of the last checkpoint. */
@@ -129,28 +103,29 @@ export class PartitionLog implements JournalSource {
   }
 
   get sizeBytes(): number {
-    return this.#segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
+    return this.#contents.segments.reduce((sum, { writtenBytes }) => sum + writtenBytes, 0);
   }
 
   get producers(): ProducerStates {
-    return this.#producers;
+    return this.#contents.producers;
   }
 
   /** Why nothing can be appended, if so. */
   get failure(): LogError | undefined {
-    return this.#ended ?? this.#writer.failure;
+    return this.#durability.failure;
+  }
+
+  /** Whether it can be written; `full`, for one, until something could be written again. */
+  get state(): DurabilityState {
+    return this.#durability.state;
   }
 
   get #readable(): SearchRange {
-    return { from: this.#logStartOffset, upTo: this.highWatermark, place: this.place };
-  }
-
-  get #active(): Segment {
-    return present(this.#segments.at(-1), 'a log has at least one segment');
+    return { from: this.logStartOffset, upTo: this.highWatermark, place: this.place };
   }
 
   setConfig(config: LogConfig): void {
-    this.#config = config;
+    this.#contents.setConfig(config);
   }
 
   /**
@@ -163,15 +138,15 @@ export class PartitionLog implements JournalSource {
    *   INVALID_TXN_STATE; DISK_FULL, KAFKA_STORAGE_ERROR while it cannot write: not in the log.
    */
   append(batch: Buffer): Appended {
-    this.#checkWritable();
+    this.#durability.checkWritable();
     const nowMs = this.#options.clock.nowMs();
-    const admitted = admitBatch(batch, { place: this.place, config: this.#config, nowMs });
+    const admitted = admitBatch(batch, { place: this.place, config: this.config, nowMs });
     return this.#appendData(admitted.batch, admitted.header, nowMs);
   }
 
   /** Appends a coordinator's batch to its own topic: no client's rules or sequences apply. */
   appendInternal(batch: Buffer): Appended {
-    this.#checkWritable();
+    this.#durability.checkWritable();
     return this.#appendData(batch, readBatchHeader(batch, 0), this.#options.clock.nowMs());
   }
 
@@ -182,8 +157,8 @@ export class PartitionLog implements JournalSource {
    *   cannot be written.
    */
   hasProducerAt(producerId: number, epoch: number): boolean {
-    this.#checkWritable();
-    return (this.#producers.get(producerId)?.epoch ?? -1) >= epoch;
+    this.#durability.checkWritable();
+    return (this.producers.get(producerId)?.epoch ?? -1) >= epoch;
   }
 
   /**
@@ -192,17 +167,17 @@ export class PartitionLog implements JournalSource {
    * @throws LogError INVALID_PRODUCER_EPOCH for a marker older than the producer's epoch.
    */
   appendMarker(marker: Marker): Appended {
-    this.#checkWritable();
+    this.#durability.checkWritable();
     const batch = encodeMarker(marker);
     const { coordinatorEpoch, type, timestampMs } = marker;
-    const current = this.#producers.get(marker.producerId);
+    const current = this.producers.get(marker.producerId);
     assert(
       current === undefined || current.epoch <= marker.producerEpoch,
       'the coordinator never ends a transaction with an older epoch than its data has',
     );
-    const placed = this.#place(batch, readBatchHeader(batch, 0));
-    const aborted = this.#producers.end(placed, type, coordinatorEpoch, timestampMs);
-    if (aborted !== undefined) this.#active.indexes.aborted.push(aborted);
+    const placed = this.#contents.place(batch, readBatchHeader(batch, 0));
+    const aborted = this.producers.end(placed, type, coordinatorEpoch, timestampMs);
+    if (aborted !== undefined) this.#contents.active.indexes.aborted.push(aborted);
     return this.#write(batch, placed);
   }
 
@@ -213,7 +188,7 @@ export class PartitionLog implements JournalSource {
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
    */
   sync(offset = this.nextOffset): Promise<void> {
-    return this.#settle(offset, (writer) => writer.sync(offset));
+    return this.#durability.sync(offset);
   }
 
   /**
@@ -222,20 +197,7 @@ export class PartitionLog implements JournalSource {
    * @throws LogError as `sync`.
    */
   flush(offset: number): Promise<void> {
-    return this.#settle(offset, (writer) => writer.flush(offset));
-  }
-
-  async #settle(offset: number, how: (writer: LogWriter) => Promise<void>): Promise<void> {
-    const writer = this.#writer;
-    try {
-      await how(writer);
-    } catch (error) {
-      if (offset > writer.writtenOffset) throw error;
-      // A write failed behind what is to be synced: that goes on once the log is loaded anew.
-      await this.#reloading;
-      if (this.#writer === writer) throw error;
-      await this.#settle(offset, how);
-    }
+    return this.#durability.flush(offset);
   }
 
   /**
@@ -245,26 +207,31 @@ export class PartitionLog implements JournalSource {
    * @throws LogError OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, KAFKA_STORAGE_ERROR
    */
   async read(offset: number, limits: { endOffset: number; maxBytes: number }): Promise<LogRead> {
-    if (this.#isClosed) throw closed(this.place);
+    const { readFailure } = this.#durability;
+    if (readFailure !== undefined) throw readFailure;
     const { highWatermark, logStartOffset } = this;
     if (offset < logStartOffset || offset > highWatermark) throw outOfRange(this, offset);
     const endOffset = Math.min(limits.endOffset, highWatermark);
-    return readSegments(this.#segments, this.#positions, { ...limits, offset, endOffset });
+    return readSegments(this.#contents.segments, this.#contents.positions, {
+      ...limits,
+      offset,
+      endOffset,
+    });
   }
 
   /** The aborted transactions that a reader of committed data meets in [from, upTo). */
   abortedTransactions(from: number, upTo: number): AbortedTransaction[] {
-    return abortedIn(this.#segments, from, upTo);
+    return abortedIn(this.#contents.segments, from, upTo);
   }
 
   /** The first record stamped `timestampMs` or later, or undefined when there is none. */
   findTimestamp(timestampMs: number): Promise<TimestampedOffset | undefined> {
-    return findTimestamp(this.#segments, timestampMs, this.#readable);
+    return findTimestamp(this.#contents.segments, timestampMs, this.#readable);
   }
 
   /** The newest timestamp in the log and where it stands, or undefined for an empty log. */
   findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
-    return findNewest(this.#segments, this.#readable);
+    return findNewest(this.#contents.segments, this.#readable);
   }
 
   /**
@@ -274,11 +241,11 @@ export class PartitionLog implements JournalSource {
    * @throws LogError OFFSET_OUT_OF_RANGE above the high watermark: nothing changed.
    */
   deleteRecords(offset: number): Promise<number> {
-    return this.#chores.run(async () => {
-      this.#checkWritable();
+    return this.#durability.alone(async (turn) => {
+      this.#durability.checkWritable();
       if (offset > this.highWatermark) throw outOfRange(this, offset);
-      if (offset > this.#logStartOffset) await this.#startAt(offset);
-      return this.#logStartOffset;
+      if (offset > this.logStartOffset) await this.#startAt(offset, turn);
+      return this.logStartOffset;
     });
   }
 
@@ -287,14 +254,15 @@ export class PartitionLog implements JournalSource {
    * all of it has expired: then a new one is begun first (Kafka: `UnifiedLog.deleteOldSegments`).
    */
   applyRetention(): Promise<void> {
-    return this.#chores.run(async () => {
-      if (!isDeleted(this.#config) || this.failure !== undefined) return;
-      const { highWatermark } = this;
-      const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config: this.#config };
-      const keepFrom = retainedFrom(this.#segments, limits);
-      if (keepFrom === undefined || keepFrom <= this.#logStartOffset) return;
-      if (keepFrom >= this.nextOffset && this.#active.admittedBytes > 0) this.#roll();
-      await this.#startAt(keepFrom);
+    return this.#durability.alone(async (turn) => {
+      if (!isDeleted(this.config) || this.failure !== undefined) return;
+      const { highWatermark, config } = this;
+      const contents = this.#contents;
+      const limits = { highWatermark, nowMs: this.#options.clock.nowMs(), config };
+      const keepFrom = retainedFrom(contents.segments, limits);
+      if (keepFrom === undefined || keepFrom <= this.logStartOffset) return;
+      if (keepFrom >= this.nextOffset && contents.active.admittedBytes > 0) contents.roll();
+      await this.#startAt(keepFrom, turn);
     });
   }
 
@@ -302,197 +270,106 @@ export class PartitionLog implements JournalSource {
    * Makes the log durable up to here, with its indexes and producers, so that the next opening
    * starts from here. Returns the offset to keep as recovery point.
    *
-   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CLOSED
    */
   checkpoint(): Promise<number> {
-    return this.#chores.run(async () => {
-      if (this.#ended !== undefined) throw this.#ended;
-      return this.#checkpoint();
+    return this.#durability.alone(async (turn) => {
+      const { failure, nextOffset } = this;
+      if (failure !== undefined) throw failure;
+      return nextOffset === this.#checkpointed ? nextOffset : this.#checkpoint(turn);
     });
   }
 
-  async #checkpoint(isLast = false): Promise<number> {
+  async #checkpoint(turn: Turn): Promise<number> {
     const offset = this.nextOffset;
-    if (offset === this.#checkpointed && !isLast) return offset;
     const { clock, fileSystem, directory } = this.#options;
-    this.#producers.expire(clock.nowMs());
-    const snapshot = encodeSnapshot(this.#producers.all());
-    const segments = [...this.#segments];
-    await this.#writer.flush(offset); // without waiting for a reload, which waits for this
-    await this.#writer.naming(async () => {
-      await flushAll(segments);
-      await writeSnapshot(fileSystem, directory, { offset, snapshot });
-    });
+    this.producers.expire(clock.nowMs());
+    const snapshot = encodeSnapshot(this.producers.all());
+    const segments = [...this.#contents.segments];
+    await turn.flush(offset);
+    await flushAll(segments);
+    await writeSnapshot(fileSystem, directory, { offset, snapshot });
+    await turn.syncNames();
     this.#checkpointed = offset;
     return offset;
   }
 
   /** Ends the log after `checkpoint`: the next opening has nothing to recover. */
   async close(): Promise<number> {
-    const failure = this.#ended;
-    this.#ended = closed(this.place); // from here on nothing is added
-    await this.#quiet();
-    try {
-      const known = failure ?? this.#writer.failure;
-      if (known !== undefined) throw known;
-      for (const segment of this.#segments) segment.closeTimeIndex();
-      return await this.#checkpoint(true);
-    } finally {
-      this.#isClosed = true;
-      await closeAll(this.#segments);
-    }
+    if (this.state === 'closing' || this.state === 'closed') throw closed(this.place);
+    this.#durability.startClosing(false);
+    await this.compaction.idle();
+    return this.#durability.close((turn) => {
+      for (const segment of this.#contents.segments) segment.closeTimeIndex();
+      return this.#checkpoint(turn);
+    });
   }
 
   /** Gives up the files without making anything durable: the partition is to be deleted. */
   async abandon(): Promise<void> {
-    this.#ended = closed(this.place);
-    this.#isClosed = true;
-    await this.#quiet();
-    this.#writer.end(this.#ended);
-    await closeAll(this.#segments);
-  }
-
-  /** Resolves when nothing touches the files any more but reads that have begun. */
-  async #quiet(): Promise<void> {
+    this.#durability.startClosing(true);
     await this.compaction.idle();
-    await this.#chores.idle();
-    do {
-      await this.#reloading;
-      await this.#writer.idle();
-    } while (this.#reloading !== undefined);
+    await this.#durability.abandon();
   }
 
   #appendData(batch: Buffer, header: BatchHeader, nowMs: number): Appended {
     if (header.producerId >= 0 && header.baseSequence !== NO_SEQUENCE) {
-      const duplicate = this.#producers.check(header);
+      const duplicate = this.producers.check(header);
       if (duplicate !== undefined) {
-        const written = this.#writer.written(duplicate.lastOffset + 1);
+        const written = this.#durability.written(duplicate.lastOffset + 1);
         written.catch(() => undefined); // as with a round, nobody has to care
         return { ...duplicate, written };
       }
     }
-    const placed = this.#place(batch, header);
-    if (placed.producerId >= 0) this.#producers.append(placed, nowMs, this.durableOffset);
+    const placed = this.#contents.place(batch, header);
+    if (placed.producerId >= 0) this.producers.append(placed, nowMs, this.durableOffset);
     return this.#write(batch, placed);
-  }
-
-  #newWriter(durableOffset: number, flushedOffset: number): LogWriter {
-    const { fileSystem, directory, journal } = this.#options;
-    return new LogWriter({
-      fileSystem,
-      segments: this.#segments,
-      durableOffset,
-      flushedOffset,
-      events: {
-        written: (nextOffset) => {
-          this.#producers.settle(nextOffset);
-          this.#options.advanced();
-        },
-        failed: (error, operation) => this.#writerFailed(error, operation),
-      },
-      journal: journal && { ...journal, directory: basename(directory), source: this },
-    });
-  }
-
-  #checkWritable(): void {
-    const { failure } = this;
-    if (failure === undefined) return;
-    if (this.#ended === undefined) this.#startReload();
-    throw failure;
-  }
-
-  /** Fixes the place of the batch; from here on it counts. */
-  #place(batch: Buffer, header: BatchHeader): BatchHeader {
-    if (!this.#active.hasRoomFor(header, this.#config)) this.#roll();
-    const led = { ...header, leaderEpoch: this.#leaderEpoch };
-    return this.#active.place(batch, led, this.#config.indexIntervalBytes);
   }
 
   #write(batch: Buffer, placed: BatchHeader): Appended {
     const { baseOffset, lastOffset } = placed;
-    return { baseOffset, lastOffset, written: this.#writer.write(this.#active, batch, placed) };
-  }
-
-  #roll(): void {
-    const { fileSystem, directory } = this.#options;
-    this.#active.closeTimeIndex();
-    this.#segments.push(new Segment(fileSystem, directory, this.nextOffset));
+    const written = this.#durability.write(this.#contents.active, batch, placed);
+    return { baseOffset, lastOffset, written };
   }
 
   /** Lets the log begin at `offset`; the files of what is wholly below go after a delay. */
-  async #startAt(offset: number): Promise<void> {
+  async #startAt(offset: number, turn: Turn): Promise<void> {
+    const contents = this.#contents;
     // Without a file that says where the log ends, it would begin at 0 again.
-    if (segmentIndexOf(this.#segments, offset) > 0) await this.#writer.begin(this.#active);
-    this.#logStartOffset = offset;
+    if (segmentIndexOf(contents.segments, offset) > 0) await turn.begin(contents.active);
+    contents.startAt(offset);
     this.#options.advanced();
-    const options = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };
-    while (segmentIndexOf(this.#segments, offset) > 0) {
-      const oldest = this.#segments[0]!;
-      this.#forget(oldest);
-      await this.#writer.naming(() => removeSegment(oldest, options));
-      this.#segments = this.#segments.slice(1); // not in place: reads go through the old list
+    while (segmentIndexOf(contents.segments, offset) > 0) {
+      const oldest = contents.segments[0]!;
+      turn.forget(oldest);
+      await removeSegment(oldest, this.#removal(turn));
+      contents.dropOldest();
     }
   }
 
-  /** As `CompactedFiles.replace`: a failure halfway has the log loaded anew, which goes on. */
+  /** As `CompactedFiles.replace`: a failure halfway has the log loaded again, which goes on. */
   #replace(old: readonly Segment[], cleaned: Segment): Promise<boolean> {
-    return this.#chores.run(async () => {
-      if (this.failure !== undefined || !isRunOf(this.#segments, old)) return false;
-      const removal = { ...this.#options, delayMs: this.#config.fileDeleteDelayMs };
-      await this.#writer.naming(() => commitSwap(removal, old, cleaned));
-      await this.#writer
-        .naming(() => finishSwap(removal, old, cleaned))
-        .catch((cause: unknown) => {
-          this.#writer.noteFailedWrite(storageFailure(cleaned.directory, 'rename', cause));
-          throw cause;
-        });
-      this.#segments = withInstead(this.#segments, old, cleaned);
-      for (const segment of old) this.#forget(segment);
+    return this.#durability.alone(async (turn) => {
+      const contents = this.#contents;
+      if (this.failure !== undefined || !contents.has(old)) return false;
+      // The journal may have frames of the old ones. They are not redone while another segment
+      // follows, so that one has to be there before these change (`reloadLog` leaves it there).
+      await turn.begin(contents.active);
+      await commitSwap(this.#removal(turn), old, cleaned);
+      try {
+        await finishSwap(this.#removal(turn), old, cleaned);
+      } catch (cause) {
+        turn.reload(writeFailure(cleaned.directory, 'rename', cause));
+        throw cause;
+      }
+      contents.replace(old, cleaned);
+      for (const segment of old) turn.forget(segment);
       return true;
     });
   }
 
-  #forget(removed: Segment): void {
-    this.#writer.forget(removed);
-    this.#positions.forget(removed);
-  }
-
-  /**
-   * After a failed write the file may end in a part of it: that part is cut off and the log is
-   * loaded anew, since offsets and sequences had run ahead. After a failed sync nothing is ever
-   * acknowledged again here (docs/decisions/0001-no-second-fsync.md).
-   */
-  #writerFailed(error: LogError, operation: 'write' | 'sync'): void {
-    if (operation === 'sync') this.#ended ??= error;
-    else this.#startReload();
-  }
-
-  /** A full disk may stand in the way even here; any other failure ends the log. */
-  #startReload(): void {
-    this.#reloading ??= this.#writer
-      .naming(() => this.#reload())
-      .catch((cause: unknown) => {
-        const error = storageFailure(this.#options.directory, 'truncate', cause);
-        if (!error.retriable) this.#ended ??= error;
-      })
-      .finally(() => {
-        this.#reloading = undefined;
-      });
-  }
-
-  async #reload(): Promise<void> {
-    await this.#chores.idle();
-    await this.#writer.idle();
-    if (this.#writer.syncFailure !== undefined) throw this.#writer.syncFailure;
-    const { highWatermark, durableOffset, logStartOffset, config } = this;
-    const before = this.#segments;
-    const known = { recoveryPoint: durableOffset, logStartOffset, config };
-    const nowMs = this.#options.clock.nowMs();
-    const loaded = await reloadLog(before, highWatermark, { ...this.#options, ...known, nowMs });
-    this.#segments = loaded.segments;
-    this.#producers = loaded.producers;
-    this.#positions.clear();
-    this.#writer = this.#newWriter(durableOffset, this.#writer.flushedOffset);
-    await closeAll(before); // a read may have opened one again
+  #removal({ syncNames }: Turn) {
+    const { fileSystem, directory, clock } = this.#options;
+    return { fileSystem, directory, clock, syncNames, delayMs: this.config.fileDeleteDelayMs };
   }
 }

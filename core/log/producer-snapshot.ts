@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { readInt64, writeInt64 } from '../int64.ts';
 import { addSequence } from '../record/batch.ts';
 import { crc32c } from '../record/crc32c.ts';
-import { replaceFile } from '../storage/atomic-file.ts';
+import { placeFile } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { offsetName, offsetOfName, SNAPSHOT_SUFFIX } from './segment/file-names.ts';
@@ -29,8 +29,8 @@ const CRC_START = 6;
 const SNAPSHOTS_KEPT = 2;
 
 /**
- * Writes the snapshot for `offset` and removes those that are not needed any more. Durable when it
- * resolves.
+ * Writes the snapshot for `offset` and removes those that are not needed any more. Not durable
+ * before the directory is synced: until then the one before it is.
  *
  * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
  */
@@ -40,7 +40,7 @@ export async function writeSnapshot(
   { offset, snapshot }: { readonly offset: number; readonly snapshot: Buffer },
 ): Promise<void> {
   const path = (at: number) => join(directory, offsetName(at) + SNAPSHOT_SUFFIX);
-  await replaceFile(fileSystem, path(offset), snapshot);
+  await placeFile(fileSystem, path(offset), snapshot);
   try {
     const entries = await fileSystem.list(directory);
     const offsets = entries

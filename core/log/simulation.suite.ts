@@ -1,4 +1,10 @@
-import { expect } from 'vitest';
+import {
+  expectAll,
+  expectAtMost,
+  expectEqual,
+  expectOneOf,
+  expectSame,
+} from '../../test/kit/quick-expect.ts';
 import { LogError } from '../errors.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { seededRandom, type Random } from '../random.ts';
@@ -251,15 +257,15 @@ export async function checkRecovered(
     host.append([{ value: `next of ${producerId}` }], seal);
   }
   const appended = host.append([{ value: 'next' }]);
-  expect(appended.baseOffset).toBeGreaterThanOrEqual(nextOffset);
+  expectAtMost(nextOffset, appended.baseOffset);
   await host.log.sync();
-  expect(host.log.durableOffset).toBe(host.log.nextOffset);
+  expectSame(host.log.durableOffset, host.log.nextOffset);
   const [batches, state] = [await readBatches(host.log), stateOf(host)];
   host = await host.closeAndOpen();
-  expect((await readBatches(host.log)).equals(batches)).toBe(true);
-  expect(stateOf(host)).toEqual(state);
+  expectSame((await readBatches(host.log)).equals(batches), true);
+  expectEqual(stateOf(host), state);
   await host.close();
-  expect(image.openFileCount).toBe(0);
+  expectSame(image.openFileCount, 0);
 }
 
 async function checkContent(host: LogHost, expected: Expectation): Promise<void> {
@@ -268,21 +274,24 @@ async function checkContent(host: LogHost, expected: Expectation): Promise<void>
   const bytes = await readBatches(log);
   const spans = spansOf(bytes);
   let next = spans[0]?.[0] ?? log.logStartOffset;
-  expect(next).toBeLessThanOrEqual(log.logStartOffset);
-  expect(log.logStartOffset).toBeLessThanOrEqual(promised.deletedUpTo);
+  expectAtMost(next, log.logStartOffset);
+  expectAtMost(log.logStartOffset, promised.deletedUpTo);
   for (const [first, last] of spans) {
-    expect(first).toBe(next);
+    expectSame(first, next);
     next = last + 1;
   }
-  expect(next).toBe(log.nextOffset);
+  expectSame(next, log.nextOffset);
   const contents = contentsOf(bytes);
   for (const [baseOffset, content] of contents) {
     const known = attempts.filter((attempt) => attempt.baseOffset === baseOffset);
-    expect(known.map((attempt) => attempt.content)).toContain(content);
+    expectOneOf(
+      content,
+      known.map((attempt) => attempt.content),
+    );
   }
   for (const [baseOffset, content] of isKill ? promised.written : promised.durable) {
     if (baseOffset < log.logStartOffset) continue;
-    expect([baseOffset, contents.get(baseOffset)]).toEqual([baseOffset, content]);
+    expectSame(contents.get(baseOffset), content, `at offset ${baseOffset}`);
   }
 }
 
@@ -303,7 +312,10 @@ function contentsOf(bytes: Buffer): Map<number, string> {
 async function checkFiles(host: LogHost): Promise<void> {
   const names = await host.fileNames();
   const allowed = /^\d{20}\.(log|index|timeindex|txnindex|snapshot)(\.deleted)?$/;
-  expect(names.filter((name) => !allowed.test(name))).toEqual([]);
+  expectEqual(
+    names.filter((name) => !allowed.test(name)),
+    [],
+  );
 }
 
 /** What is known of producers and transactions. */
@@ -350,7 +362,7 @@ async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void>
     if (!segments.includes(name)) await image.remove(`${DIRECTORY}/${name}`);
   }
   if (segments.length === 0) {
-    expect(state.nextOffset).toBe(state.logStartOffset); // all was deleted: nothing tells more
+    expectSame(state.nextOffset, state.logStartOffset); // all was deleted: nothing tells more
     return;
   }
   await image.remove('/data/checkpoints').catch(() => undefined);
@@ -360,10 +372,10 @@ async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void>
   const rebuilt = stateOf(bare);
   await bare.abandon();
   if (base === 0) {
-    expect(state).toEqual({ ...rebuilt, logStartOffset: state.logStartOffset });
+    expectEqual(state, { ...rebuilt, logStartOffset: state.logStartOffset });
   } else if (rebuilt.nextOffset >= state.logStartOffset) {
-    expect(knownFrom(base, state)).toEqual(knownFrom(base, rebuilt));
-    expect(abortsFrom(0, state)).toEqual(expect.arrayContaining(abortsFrom(0, rebuilt)));
-    expect(abortsFrom(0, rebuilt)).toEqual(expect.arrayContaining(abortsFrom(base, state)));
+    expectEqual(knownFrom(base, state), knownFrom(base, rebuilt));
+    expectAll(abortsFrom(0, state), abortsFrom(0, rebuilt));
+    expectAll(abortsFrom(0, rebuilt), abortsFrom(base, state));
   }
 }

@@ -1,37 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../random.ts';
 import { MemoryFileSystem, type MemoryFileSystemOptions } from '../storage/memory-fs.ts';
-import {
-  changesNothing,
-  type Fault,
-  type Operation,
-  type OperationKind,
-} from '../storage/memory-operations.ts';
-import { noteCrashes } from '../../test/kit/simulated.ts';
-import { LogHost } from './log-host.suite.ts';
-import { JOURNAL_SCRIPTS, SCRIPTS } from './simulation-scripts.suite.ts';
-import {
-  checkRecovered,
-  DIRECTORY,
-  Run,
-  type Expectation,
-  type Script,
-} from './simulation.suite.ts';
+import type { Fault, Operation, OperationKind } from '../storage/memory-operations.ts';
+import { ALL_SCRIPTS, crashEverywhere, crashOpenings } from './crashes.suite.ts';
+import { SCRIPTS } from './simulation-scripts.suite.ts';
+import { checkRecovered, Run, type Script } from './simulation.suite.ts';
 
 const RUN_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** Each test takes a second or two on an idle machine. */
 const TIMEOUT_MS = 120_000;
-/** Outcomes of a power cut tried after each operation; `npm run soak` tries more. */
+/** Outcomes of a power cut tried after each operation. */
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 6);
 /** Of how many crashes one is opened with a crash at each operation of the opening. */
 const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
-
-const ALL_SCRIPTS = [...SCRIPTS, ...JOURNAL_SCRIPTS];
-
-interface Crash extends Expectation {
-  readonly name: string;
-  readonly image: MemoryFileSystem;
-}
 
 async function play(script: Script, options: MemoryFileSystemOptions = {}, fault?: Fault) {
   const fileSystem = new MemoryFileSystem({ random: seededRandom(RUN_SEED), ...options });
@@ -41,79 +22,15 @@ async function play(script: Script, options: MemoryFileSystemOptions = {}, fault
   return { fileSystem, run };
 }
 
-/** Collects what crashes would leave after each operation, while it goes on. */
-function crashAtEach(
-  fileSystem: MemoryFileSystem,
-  expected: () => Omit<Expectation, 'isKill'> & Partial<Expectation>,
-  outcomes: number,
-): Crash[] {
-  const crashes: Crash[] = [];
-  fileSystem.onOperation = ({ number, kind, path }: Operation): void => {
-    if (changesNothing(kind)) return;
-    const name = `after operation ${number} (${kind} ${path})`;
-    const image = fileSystem.kill(seededRandom(number));
-    // What an earlier power cut took, no kill brings back.
-    crashes.push({ isKill: true, ...expected(), name: `killed ${name}`, image });
-    for (let outcome = 1; outcome <= outcomes; outcome++) {
-      const seed = number * 1000 + outcome;
-      const cut = fileSystem.crash(seededRandom(seed));
-      crashes.push({ ...expected(), isKill: false, name: `power cut ${seed} ${name}`, image: cut });
-    }
-  };
-  return crashes;
-}
-
-/** Every crash that a run of a script may suffer, after each operation of the disk. */
-async function crashesOf(script: Script): Promise<Crash[]> {
-  const fileSystem = new MemoryFileSystem({ random: seededRandom(RUN_SEED) });
-  const run = new Run(fileSystem, script, RUN_SEED);
-  const expected = () => ({ script, promised: run.promised(), attempts: run.attempts });
-  const crashes = crashAtEach(fileSystem, expected, OUTCOMES);
-  await run.play();
-  if (script.isFaulty !== true) expect(run.codes).toEqual([]);
-  return crashes;
-}
-
-/** Checked at once, each in a file system of its own: most of the time they wait for its turns. */
-const CHECKS_AT_ONCE = 16;
-
-async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
-  for (let first = 0; first < crashes.length; first += CHECKS_AT_ONCE) {
-    const checks = crashes.slice(first, first + CHECKS_AT_ONCE).map(async (crash) => {
-      const { name, image, ...expected } = crash;
-      await checkRecovered(image, expected).catch((cause: unknown) => {
-        throw new Error(`${outer}${name}: ${String(cause)}`, { cause });
-      });
-    });
-    await Promise.all(checks);
-  }
-}
-
 describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
+  const crashing = { seed: RUN_SEED, outcomes: OUTCOMES };
+
   test.each(ALL_SCRIPTS)('[LOG-20] $name: any crash leaves what was promised', async (script) => {
-    const crashes = await crashesOf(script);
-    noteCrashes(crashes.length);
-    expect(crashes.length).toBeGreaterThan(40 * (OUTCOMES + 1)); // or the script tests little
-    await checkAll(crashes);
+    expect(await crashEverywhere(script, crashing)).toBeGreaterThan(0);
   });
 
   test.each(ALL_SCRIPTS)('[LOG-20] $name: so does a crash of the opening', async (script) => {
-    const crashes = await crashesOf(script);
-    let count = 0;
-    for (const { name, image, ...expected } of crashes) {
-      if (count++ % SAMPLE !== 0) continue;
-      const inner = crashAtEach(image, () => expected, 1);
-      const host = await LogHost.open({
-        fileSystem: image,
-        directory: DIRECTORY,
-        config: script.config,
-        hasJournal: script.hasJournal ?? false,
-      });
-      await host.checkpoint();
-      await host.abandon();
-      noteCrashes(inner.length);
-      await checkAll(inner, `${name}, then `);
-    }
+    expect(await crashOpenings(script, { ...crashing, sample: SAMPLE })).toBeGreaterThan(0);
   });
 });
 

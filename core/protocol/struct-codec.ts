@@ -1,5 +1,8 @@
 import { readInt64, writeInt64 } from '../int64.ts';
 
+/** Kafka's strings stand behind an int16 length. */
+export const STRING_BYTES_MAX = 0x7fff;
+
 /**
  * Kafka's structs. Classic ones: big-endian numbers, strings and byte arrays behind an int16 or
  * int32 length, arrays behind an int32 count. "Flexible" ones: lengths and counts as unsigned

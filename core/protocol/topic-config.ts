@@ -4,7 +4,7 @@ import { LOG_CONFIG_DEFAULTS, type LogConfig } from '../log/log-config.ts';
 import { integer, oneOf, show, type OptionCheck } from '../options.ts';
 import { CODECS } from '../record/batch.ts';
 import { COMPRESSION_LEVEL_CHECKS } from '../record/compression.ts';
-import type { ConfigChange, ConfigEntry } from './admin-api.ts';
+import type { ConfigChange, ConfigEntry } from './topic-requests.ts';
 
 /**
  * The settings of a topic that differ from the defaults, in Kafka's names: `retention.ms` to

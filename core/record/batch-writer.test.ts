@@ -90,7 +90,7 @@ test('[RECORD-8] growing keeps what was written', () => {
   );
 });
 
-test('[RECORD-8] lengths that need more or fewer bytes than the last are put right', () => {
+test('[RECORD-8] lengths that need more or fewer bytes than the last are corrected', () => {
   const lengths = [0, 1, 63, 64, 50, 8191, 8192, 3, 8200, 64, 63, 20_000, 0];
   const records = lengths.flatMap((length) => [
     { value: 'v'.repeat(length) },

@@ -15,7 +15,7 @@ import { compress } from './compression.ts';
 import type { Headers } from './record.ts';
 import { varintSize, writeVarint, writeVarlong } from './varint.ts';
 
-/** The most that a record takes besides key, value and headers: six varints and its attributes. */
+/** The most bytes of a record besides key, value and headers: six varints and its attributes. */
 const RECORD_OVERHEAD_MAX = 5 + 1 + 8 + 5 + 5 + 5 + 5;
 
 /** What the producer adds to the records when the batch is closed. */
@@ -34,16 +34,16 @@ export interface BatchSeal {
  * A batch being filled: each record is serialised straight into the bytes that will be sent.
  *
  * The lengths in front of a record, its key and its value are known only when those are written, so
- * room for them is guessed from the record before; a wrong guess moves the bytes by one or two.
+ * room for them is guessed from the previous record; a wrong guess moves the bytes by one or two.
  */
 export class BatchWriter {
   #buffer: Buffer;
-  /** Where the next record goes. Moves only when a record is whole. */
+  /** Where the next record starts. Moves only after a whole record is written. */
   #position: number = BATCH_OVERHEAD;
   #recordCount = 0;
   #baseTimestampMs = 0;
   #maxTimestampMs = 0;
-  /** Bytes that the length of the last record and of its value took: the guess for the next. */
+  /** Sizes of the last record's length and value-length fields: the guess for the next record. */
   #recordLengthSize = 1;
   #valueLengthSize = 1;
 
@@ -72,7 +72,7 @@ export class BatchWriter {
   }
 
   /**
-   * Adds a record and returns true, or returns false when it does not fit; then nothing changed.
+   * Adds a record and returns true, or returns false and changes nothing if it does not fit.
    * Seven arguments instead of an object, because this runs once a record: the key is
    * `key[keyStart, keyEnd)` or null, the value goes through its serde or is null.
    */
@@ -127,7 +127,7 @@ export class BatchWriter {
     return true;
   }
 
-  /** Enlarges the buffer, keeping what is in it. */
+  /** Enlarges the buffer and keeps its content. */
   grow(capacityBytes: number): void {
     assert(capacityBytes > this.#buffer.length, 'growing makes larger');
     const larger = Buffer.allocUnsafeSlow(capacityBytes);
@@ -136,8 +136,8 @@ export class BatchWriter {
   }
 
   /**
-   * Ends the batch and returns its bytes, a view of the buffer or, compressed, new ones; the writer
-   * is done.
+   * Closes the batch and returns its bytes: a view of the buffer, or new memory if compressed. The
+   * writer cannot be used afterwards.
    *
    * @throws LogError UNSUPPORTED_COMPRESSION_TYPE: nothing changed.
    */

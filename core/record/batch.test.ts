@@ -30,7 +30,7 @@ const RECORDS: readonly RecordToWrite[] = [
 
 const SEAL = { producerId: 7, producerEpoch: 1, baseSequence: 3, isTransactional: true };
 
-/** Put together by hand after kafka-core §1.2, its checksum by another implementation. */
+/** Written by hand from Kafka's format, its checksum by another implementation. */
 const GOLDEN = [
   '0000000000000000', // baseOffset
   '0000004d', // length: 89 bytes in all
@@ -77,7 +77,7 @@ test('[RECORD-3] these bytes are this batch', () => {
   expect(recordsOf(batch)).toEqual(expectedRecords(RECORDS));
 });
 
-test('[RECORD-4] every flipped bit under the checksum is noticed', () => {
+test('[RECORD-4] every flipped bit under the checksum is detected', () => {
   const sound = batchOf(RECORDS, SEAL);
   const records = recordsOf(sound);
   for (let position = 0; position < sound.length; position++) {
@@ -98,7 +98,7 @@ test('[RECORD-4] every flipped bit under the checksum is noticed', () => {
   }
 });
 
-test('[RECORD-4] a batch cut anywhere is noticed', () => {
+test('[RECORD-4] a batch cut anywhere is detected', () => {
   const sound = batchOf(RECORDS, SEAL);
   for (let end = 0; end < sound.length; end++) {
     const fault = end < 61 ? 'header cut short' : 'batch cut short';

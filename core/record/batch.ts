@@ -31,7 +31,7 @@ export const BATCH = {
 
 /** Bytes before `length` starts to count. */
 export const LOG_OVERHEAD = 12;
-/** A batch without records: what compaction may leave of one. */
+/** The size of a batch without records, which compaction may leave. */
 export const BATCH_OVERHEAD = BATCH.records;
 const MAGIC = 2;
 
@@ -63,7 +63,7 @@ export interface BatchHeader {
   /** The whole batch, from `baseOffset` to its last record. */
   readonly sizeBytes: number;
   readonly lastOffset: number;
-  /** Of the broker that led the partition when it was appended; -1 before that. */
+  /** Of the partition's leader at the append; -1 before that. */
   readonly leaderEpoch: number;
   readonly crc: number;
   /** Undefined for the number of a codec that Kafka 4.3 does not know. */
@@ -80,7 +80,7 @@ export interface BatchHeader {
   readonly recordCount: number;
 }
 
-/** The size of the batch at `position`, without a look at anything but its length field. */
+/** The size of the batch at `position`, by its length field alone. */
 export function batchSizeBytes(source: Buffer, position: number): number {
   return LOG_OVERHEAD + source.readInt32BE(position + BATCH.length);
 }
@@ -93,7 +93,7 @@ export function batchLastOffset(source: Buffer, position: number): number {
   return readInt64(source, position) + source.readInt32BE(position + BATCH.lastOffsetDelta);
 }
 
-/** Reads the header at `position`; `checkBatch` has said that it can be trusted. */
+/** Reads the header at `position`, which `checkBatch` has accepted. */
 export function readBatchHeader(source: Buffer, position: number): BatchHeader {
   const attributes = source.readInt16BE(position + BATCH.attributes);
   const baseOffset = readInt64(source, position + BATCH.baseOffset);
@@ -119,7 +119,7 @@ export function readBatchHeader(source: Buffer, position: number): BatchHeader {
   };
 }
 
-/** Sequences run from 0 to 2^31-1 and start over. */
+/** Sequences run from 0 to 2^31-1 and wrap to 0. */
 export function addSequence(sequence: number, count: number): number {
   const sum = sequence + count;
   return sum > 0x7fff_ffff ? sum - 0x8000_0000 : sum;
@@ -135,9 +135,9 @@ export type BatchFault =
   | 'counts disagree';
 
 /**
- * Looks whether a whole, sound batch stands at `position` in `source[.., end)`: its length, magic,
- * checksum and counts. Everything that is read from a disk or handed in passes through here before
- * any other function of this folder may look at it.
+ * Checks that a whole, sound batch stands at `position` in `source[.., end)`: length, magic,
+ * checksum and counts. All bytes from a disk or a caller pass through here before any other
+ * function of this folder reads them.
  */
 export function checkBatch(source: Buffer, position: number, end: number): BatchFault | undefined {
   if (end - position < BATCH_OVERHEAD) return 'header cut short';
@@ -157,7 +157,7 @@ export function checkBatch(source: Buffer, position: number, end: number): Batch
   return undefined;
 }
 
-/** The header of a batch that is being made; the crc comes last. */
+/** The header fields of a batch in the making; the crc is computed last. */
 export interface BatchHeaderFields {
   readonly sizeBytes: number;
   readonly attributes: number;
@@ -191,14 +191,14 @@ export function writeBatchHeader(
   sealBatch(target, position);
 }
 
-/** Computes the checksum anew, after a field that it covers was set. */
+/** Recomputes the checksum after a field that it covers was set. */
 export function sealBatch(target: Buffer, position: number): void {
   const end = position + batchSizeBytes(target, position);
   const crc = crc32c(target, position + BATCH.attributes, end);
   target.writeUInt32BE(crc, position + BATCH.crc);
 }
 
-/** Makes a closed batch one of another producer or place in its sequence, before it is sent. */
+/** Gives a closed batch another producer or sequence before it is sent. */
 export function resealBatch(
   target: Buffer,
   producer: {
@@ -223,7 +223,7 @@ export function placeBatch(
   target.writeInt32BE(place.leaderEpoch, position + BATCH.partitionLeaderEpoch);
 }
 
-/** The producer that a batch says it is of. */
+/** The producer id that a batch claims. */
 export function batchProducer(source: Buffer): {
   readonly producerId: number;
   readonly producerEpoch: number;
@@ -234,7 +234,7 @@ export function batchProducer(source: Buffer): {
   return { producerId, producerEpoch: source.readInt16BE(BATCH.producerEpoch) };
 }
 
-/** True when a batch says that it belongs to a transaction. */
+/** True if a batch claims to belong to a transaction. */
 export function isTransactionalBatch(source: Buffer): boolean {
   if (source.length < BATCH_OVERHEAD) return false;
   return (source.readInt16BE(BATCH.attributes) & ATTRIBUTE.transactional) !== 0;

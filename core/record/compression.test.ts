@@ -186,7 +186,7 @@ test.each(PACKED)('[RECORD-16] %s: a batch that unpacks to 257 MiB is CORRUPT_ME
   expect(message).toContain(`test-0: the ${codec} block of the batch at offset 0 is damaged: `);
 });
 
-test('[RECORD-16] what claims to be huge takes no memory', () => {
+test('[RECORD-16] a block that claims to be huge takes no memory', () => {
   const claims = Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]);
   expect(() => decompress('snappy', claims)).toThrow('unpacks to more than 268435456 bytes');
   // An lz4 frame that says it has 2^60 bytes of content; some header checksum is the right one.

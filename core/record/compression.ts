@@ -7,9 +7,9 @@ import { snappy } from './codecs/snappy.ts';
 import { zstd } from './codecs/zstd.ts';
 
 /**
- * What the records of one batch may unpack to. A producer here packs 64 MiB at most, and lz4 makes
- * no more than this of the 1 MiB that a consumer fetches of a partition by default. A batch that
- * claims or makes more is damaged or hostile.
+ * The limit for the unpacked records of one batch. Our producer packs 64 MiB at most, and lz4
+ * cannot exceed this limit from the 1 MiB that a consumer fetches from a partition by default. A
+ * batch that claims or yields more is damaged or hostile.
  */
 export const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -20,7 +20,7 @@ const BLOCK_CODECS: Readonly<Record<Exclude<Codec, 'none'>, BlockCodec>> = {
   zstd,
 };
 
-/** How hard codecs try, in Kafka's ranges. Snappy has no levels, and lz4 none here. */
+/** Compression levels, in Kafka's ranges. Snappy has none, and neither has our lz4. */
 export interface CompressionLevels {
   /** `compression.gzip.level`: 1 to 9, or -1 for zlib's default, 6. */
   readonly compressionGzipLevel: number;
@@ -34,13 +34,13 @@ export const COMPRESSION_LEVELS: CompressionLevels = {
   compressionZstdLevel: 3,
 };
 
-/** What the levels may be. */
+/** The allowed levels. */
 export const COMPRESSION_LEVEL_CHECKS = {
   compressionGzipLevel: oneOf(-1, 1, 2, 3, 4, 5, 6, 7, 8, 9),
   compressionZstdLevel: integer(-131_072, 22),
 } satisfies OptionChecks<CompressionLevels>;
 
-/** The level for one codec; undefined for those that have none. */
+/** The level for one codec; undefined if it has none. */
 export function compressionLevel(codec: Codec, levels: CompressionLevels): number | undefined {
   if (codec === 'gzip') return levels.compressionGzipLevel;
   return codec === 'zstd' ? levels.compressionZstdLevel : undefined;
@@ -49,7 +49,7 @@ export function compressionLevel(codec: Codec, levels: CompressionLevels): numbe
 /**
  * Packs the records of a batch, as Kafka's clients do.
  *
- * @param level the codec's default where it is left out.
+ * @param level default: the codec's own.
  * @throws LogError UNSUPPORTED_COMPRESSION_TYPE when the codec's package does not load here.
  */
 export function compress(codec: Codec, records: Buffer, level?: number): Buffer {

@@ -14,7 +14,7 @@ const MARKER = {
   timestampMs: 1_700_000_000_000,
 };
 
-/** By hand, after kafka-core §1.2: an ABORT marker. */
+/** An ABORT marker, written by hand from Kafka's format. */
 const GOLDEN = [
   '0000000000000000' + '00000042' + 'ffffffff' + '02' + 'df25f164',
   '0030' + '00000000' + '0000018bcfe56800' + '0000018bcfe56800',

@@ -4,7 +4,7 @@ import { NO_HEADERS } from './record.ts';
 import type { RecordCursor } from './record-cursor.ts';
 import type { Serde } from '../serde/serde.ts';
 
-/** How a transaction ended, by the control record that says so (Kafka: `ControlRecordType`). */
+/** How a transaction ended (Kafka: `ControlRecordType`). */
 export type MarkerType = 'ABORT' | 'COMMIT';
 
 const MARKER_TYPES: readonly MarkerType[] = ['ABORT', 'COMMIT'];
@@ -57,7 +57,7 @@ export function markerTypeAt(cursor: RecordCursor): MarkerType | undefined {
   return MARKER_TYPES[cursor.source.readInt16BE(cursor.keyStart + 2)];
 }
 
-/** The coordinator's epoch in the marker that `cursor` stands on; -1 when it says none. */
+/** The coordinator's epoch in the marker that `cursor` stands on; -1 if it has none. */
 export function coordinatorEpochAt(cursor: RecordCursor): number {
   const { source, valueStart, valueEnd } = cursor;
   if (valueStart < 0 || valueEnd - valueStart < MARKER_VALUE_BYTES) return -1;

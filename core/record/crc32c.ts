@@ -71,7 +71,7 @@ function makeTables(): Tables {
   return tables as unknown as Tables;
 }
 
-/** The package is optional: a platform without a prebuilt binary does without it, only slower. */
+/** The package is optional: a platform without a prebuilt binary is slower, not broken. */
 function findNative(): Checksum | undefined {
   nativeSought = true;
   try {

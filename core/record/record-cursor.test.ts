@@ -91,7 +91,7 @@ test.each<[string, Buffer, number]>([
   expect(codeOf(() => readAll(followed))).toBe('CORRUPT_MESSAGE');
 });
 
-test('[RECORD-9] a record of which the headers are malformed is left as a whole', () => {
+test('[RECORD-9] a record with malformed headers is skipped as a whole', () => {
   const bad = recordBytes('\0', 0, 0, -1, -1, 2, 1, 'h', -1);
   const batch = batchWith(Buffer.concat([bad, recordBytes('\0', 0, 1, -1, 1, 'v', 0)]), 2);
   const cursor = new RecordCursor(TEST_PLACE);
@@ -107,7 +107,7 @@ test('[RECORD-9] lengths below zero other than -1 are null, as in Kafka', () => 
   expect(recordsOf(batch)).toMatchObject([{ key: null, value: null, headers: [['h', null]] }]);
 });
 
-test('[RECORD-9] whatever stands under a right checksum, reading ends and stays inside', () => {
+test('[RECORD-9] with any bytes under a right checksum, reading ends and stays in bounds', () => {
   const damage = fc.record({
     records: fc.array(arbitraryRecord, { minLength: 1, maxLength: 4 }),
     codec: fc.constantFrom('none', 'none', 'none', ...CODECS),
@@ -184,7 +184,7 @@ test('[RECORD-11] under LogAppendTime every record has the time of the batch', (
   expect(recordsOf(batch).map(({ timestampMs }) => timestampMs)).toEqual([99, 99, 99]);
 });
 
-test('[RECORD-12] one cursor reads batch after batch, wherever each was left', () => {
+test('[RECORD-12] one cursor reads many batches, wherever it left the one before', () => {
   const plain = batchOf([{ key: 'a' }, { key: 'b', headers: [['h', 'x']] }]);
   const packed = batchOf([{ key: 'c' }, { key: 'd' }], { codec: 'gzip' });
   const source = Buffer.concat([plain, packed, plain]);

@@ -3,17 +3,17 @@ import { type LogError } from '../errors.ts';
 import { NO_HEADERS, type Header, type Headers } from './record.ts';
 import { malformed, unpackRecords, type RecordPlace } from './unpack.ts';
 
-/** The place of a null key or value. */
+/** Stands for the position of a null key or value. */
 export const NULL_POSITION = -1;
 
 /**
- * Walks over the records of one batch and says where the parts of each stand; it copies and builds
- * nothing. One cursor serves many batches: `open` again.
+ * Walks over the records of one batch and gives the positions of their parts, without copying or
+ * building anything. One cursor serves many batches: call `open` again.
  */
 export class RecordCursor {
   /** The batch that is open. */
   header!: BatchHeader;
-  /** What the positions below are in: the fetched bytes, or what they unpacked to. */
+  /** The bytes that the positions below refer to: as fetched, or unpacked. */
   source: Buffer = EMPTY;
   offset = 0;
   timestampMs = 0;
@@ -40,7 +40,7 @@ export class RecordCursor {
    * Starts at the first record of the batch at `position`, which `checkBatch` found sound.
    *
    * @throws LogError UNSUPPORTED_COMPRESSION_TYPE
-   * @throws LogError CORRUPT_MESSAGE when the records do not unpack, or to too much.
+   * @throws LogError CORRUPT_MESSAGE if the records do not unpack, or unpack to too much.
    */
   open(source: Buffer, position: number): void {
     const header = readBatchHeader(source, position);
@@ -60,8 +60,8 @@ export class RecordCursor {
   /**
    * Moves to the next record; false after the last one.
    *
-   * @throws LogError CORRUPT_MESSAGE when lengths point outside the record: the checksum holds, so
-   *   whoever made the batch made it wrong.
+   * @throws LogError CORRUPT_MESSAGE if lengths point outside the record: the checksum is right, so
+   *   the producer built a malformed batch.
    */
   next(): boolean {
     if (this.#remaining === 0) {
@@ -94,7 +94,7 @@ export class RecordCursor {
       this.valueStart = this.#position;
       this.valueEnd = this.#position += valueLength;
     }
-    // Checked once for all: a length that points outside has moved the position past the end.
+    // One check for all: a length that points outside has moved the position past the end.
     if (this.#position >= recordEnd) throw this.#malformed('key or value length');
     this.#headersPosition = this.#position;
     if (source[this.#position] === 0 && this.#position + 1 !== recordEnd) {
@@ -108,7 +108,7 @@ export class RecordCursor {
     return this.#position;
   }
 
-  /** The headers of this record, built when asked for; their values are views of `source`. */
+  /** The headers of this record, built on demand; their values are views of `source`. */
   get headers(): Headers {
     if (this.source[this.#headersPosition] === 0) return NO_HEADERS;
     return this.#readHeaders();

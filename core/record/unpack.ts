@@ -12,7 +12,7 @@ import {
 } from './batch.ts';
 import { compress, decompress } from './compression.ts';
 
-/** The partition that batches are of: errors name it. */
+/** The partition that batches belong to, for error messages. */
 export interface RecordPlace {
   readonly topic: string;
   readonly partition: number;
@@ -23,7 +23,7 @@ export interface RecordPlace {
  * compression: a view of `source` where they are plain.
  *
  * @throws LogError UNSUPPORTED_COMPRESSION_TYPE
- * @throws LogError CORRUPT_MESSAGE when they do not unpack, or to too much.
+ * @throws LogError CORRUPT_MESSAGE if they do not unpack, or unpack to more than the limit.
  */
 export function unpackRecords(source: Buffer, position: number, place: RecordPlace): Buffer {
   const { baseOffset, codec, sizeBytes } = readBatchHeader(source, position);
@@ -40,8 +40,8 @@ export function unpackRecords(source: Buffer, position: number, place: RecordPla
 }
 
 /**
- * A copy of a batch, compressed with `codec` (Kafka: `LogValidator`). Header and records stay, but
- * for the codec.
+ * A copy of a batch, compressed with `codec` (Kafka: `LogValidator`). Nothing else of its header or
+ * records changes.
  *
  * @throws LogError UNSUPPORTED_COMPRESSION_TYPE, CORRUPT_MESSAGE, as `unpackRecords`.
  */
@@ -58,14 +58,14 @@ export function repackBatch(
   return packed;
 }
 
-/** CORRUPT_MESSAGE: the checksum holds, so whoever made the batch made it wrong. */
+/** CORRUPT_MESSAGE: the checksum is right, so the producer built a malformed batch. */
 export function malformed(place: RecordPlace, reason: string, cause?: unknown): LogError {
   const { topic, partition } = place;
   const message = `${topic}-${partition}: ${reason}`;
   return new LogError('CORRUPT_MESSAGE', message, { topic, partition, reason }, { cause });
 }
 
-/** UNSUPPORTED_COMPRESSION_TYPE for the batch at `position`: its codec has none of our numbers. */
+/** UNSUPPORTED_COMPRESSION_TYPE for the batch at `position`: its codec number is unknown. */
 export function unknownCodec(
   source: Buffer,
   position: number,

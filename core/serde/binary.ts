@@ -22,9 +22,9 @@ export function bytes(): Serde<Uint8Array> {
 }
 
 /**
- * One packer for all: it keeps buffers of its own, and holds no state between two values. Objects
- * are MessagePack's maps, which every other reader understands, and so a Map would come back as an
- * object and a cycle not at all.
+ * One shared packer: it keeps its own buffers and no state between values. It writes objects as
+ * MessagePack maps, which every other reader understands; a Map would come back as an object, and
+ * a cycle would not come back at all.
  */
 const plainPackr = new Packr({
   structuredClone: true,
@@ -33,13 +33,13 @@ const plainPackr = new Packr({
   copyBuffers: true,
 });
 
-/** Tells objects (msgpackr's records) from Maps, and takes twice the time (measured). */
+/** Distinguishes objects (msgpackr's records) from Maps, at twice the time (measured). */
 const exactPackr = new Packr({ structuredClone: true, moreTypes: true, copyBuffers: true });
 
-/** The byte that MessagePack never uses stands before what only `exactPackr` reads. */
+/** MessagePack never uses this byte: it marks values that only `exactPackr` reads. */
 const EXACT = 0xc1;
 
-/** What is nested deeper may be a cycle. */
+/** A value nested deeper than this may be a cycle. */
 const PLAIN_DEPTH_MAX = 64;
 
 const MSGPACK: Serde<unknown> = {
@@ -61,7 +61,7 @@ const MSGPACK: Serde<unknown> = {
 };
 
 /**
- * True when `value` surely holds neither a Map nor a cycle. Costs a tenth of packing (measured).
+ * True if `value` certainly holds neither a Map nor a cycle. Costs a tenth of packing (measured).
  */
 function isPlain(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return true;
@@ -191,7 +191,7 @@ export function int32(): Serde<number> {
   return INT32;
 }
 
-/** Eight bytes, big-endian, as Kafka's LongSerializer; safe integers only, others are an error. */
+/** Eight bytes, big-endian, as Kafka's LongSerializer; any but a safe integer is an error. */
 export function int64(): Serde<number> {
   return INT64;
 }

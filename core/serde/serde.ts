@@ -1,6 +1,6 @@
 /**
- * How values of one type become bytes and come back. The bytes stand inside a larger buffer at both
- * ends, so that a record is written where it will be sent from and read where it was fetched to.
+ * Converts values of one type to bytes and back. On both sides the bytes are part of a larger
+ * buffer, so that a record is written where it is sent from and read where it was fetched to.
  *
  * Null never reaches a serde: a null key or value is a fact of the record, not of its bytes.
  */
@@ -8,10 +8,10 @@ export interface Serde<T> {
   /** For messages and descriptions, such as `json` or `int64`. */
   readonly name: string;
   /**
-   * Writes `value` at `position` and returns the position after it, or NO_ROOM when `target` is too
-   * short; what then stands in `target` from `position` on means nothing.
+   * Writes `value` at `position` and returns the position after it, or NO_ROOM if `target` is too
+   * short; `target` is then undefined from `position` on.
    *
-   * @throws Error when the value cannot be written at all; the caller adds topic and field.
+   * @throws Error if the value cannot be written at all; the caller adds topic and field.
    */
   serialize(value: T, target: Buffer, position: number): number;
   /**
@@ -59,8 +59,8 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
- * A serde from two plain functions: the way to bring your own format (Avro, Protobuf ...). Costs
- * one copy a value more than a serde that writes in place.
+ * Makes a serde from two plain functions: the way to bring your own format (Avro, Protobuf ...). It
+ * costs one more copy a value than a serde that writes in place.
  */
 export function customSerde<T>(options: {
   readonly name: string;

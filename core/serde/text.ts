@@ -72,8 +72,8 @@ const JSON_SERDE: Serde<unknown> = {
 };
 
 /**
- * JSON text. What JSON lacks does not come back as it went in: a Date returns as a string, a Map as
- * `{}`, NaN as null. `msgpack()` keeps those.
+ * JSON text. Values that JSON lacks change: a Date returns as a string, a Map as `{}`, NaN as null.
+ * `msgpack()` keeps those.
  */
 export function json<T>(): Serde<T> {
   return JSON_SERDE as Serde<T>;

@@ -13,7 +13,7 @@ export interface StandardSchema<T> {
   };
 }
 
-/** What a schema says of a value: the value as the schema makes it, or why it is not one. */
+/** The result of a schema: the value as the schema returns it, or what is wrong with it. */
 export type SchemaResult<T> =
   { readonly value: T; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
 
@@ -24,8 +24,8 @@ export interface SchemaIssue {
 }
 
 /**
- * `inner`, with every value checked against `schema` when it is written and when it is read. What
- * the schema makes of a value (defaults, coercions) is what is written and what the reader gets.
+ * Wraps `inner` and checks every value against `schema` when it is written and when it is read. The
+ * schema's result (with its defaults and coercions) is what is written and what the reader gets.
  */
 export function validated<T>(schema: StandardSchema<T>, inner: Serde<unknown>): Serde<T> {
   const { validate, vendor } = schema['~standard'];

@@ -19,6 +19,21 @@ export async function replaceFile(
   path: string,
   content: Uint8Array,
 ): Promise<void> {
+  await placeFile(fileSystem, path, content);
+  await syncNames(fileSystem, dirname(path));
+}
+
+/**
+ * As `replaceFile`, but not durable before the directory is synced: until then a power cut may
+ * bring back the old content.
+ *
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
+ */
+export async function placeFile(
+  fileSystem: FileSystem,
+  path: string,
+  content: Uint8Array,
+): Promise<void> {
   const temporary = path + TEMPORARY_SUFFIX;
   try {
     const file = await fileSystem.open(temporary, 'create');
@@ -33,7 +48,6 @@ export async function replaceFile(
   } catch (cause) {
     throw storageFailure(path, 'write', cause);
   }
-  await syncNames(fileSystem, dirname(path));
 }
 
 /**

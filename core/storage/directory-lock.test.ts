@@ -1,9 +1,15 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { codeOf } from '../../test/kit/codes.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { LogError } from '../errors.ts';
 import { seededRandom } from '../random.ts';
 import { lockDirectory, LOCK_FILE } from './directory-lock.ts';
 import { MemoryFileSystem } from './memory-fs.ts';
+import { nodeFileSystem } from './node-fs.ts';
 
 const LOCK = `/d/${LOCK_FILE}`;
 /** No process has this pid: Linux ends at 2^22. */
@@ -134,4 +140,63 @@ test.each([
     expect(await codeOf(lockDirectory(fileSystem, '/d', 'two'))).toBe('resolved');
     expect(await fileSystem.list('/d')).toHaveLength(1);
   }
+});
+
+test.each([0, -1, 1.5, 1e20, 2 ** 31])(
+  '[STORAGE-18] a lock of process %s, which is no pid, is taken over',
+  async (pid) => {
+    const fileSystem = await machine();
+    const content = JSON.stringify({ pid, startedAt: '', token: 'none' });
+    await fileSystem.createExclusive(LOCK, Buffer.from(content));
+    await lockDirectory(fileSystem, '/d', 'new');
+    expect((await fileSystem.readFile(LOCK)).toString()).toContain('"new"');
+  },
+);
+
+test.runIf(process.platform === 'linux')(
+  '[STORAGE-18] the lock of a process that ended, but that its parent never asked about, is taken over',
+  async () => {
+    // The shell becomes `sleep`, which knows nothing of the child and leaves it a zombie.
+    const shell = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 60']);
+    try {
+      const [said] = (await once(shell.stdout, 'data')) as [Buffer];
+      const pid = Number(said.toString());
+      const stat = (): string => readFileSync(`/proc/${pid}/stat`, 'utf8');
+      while (!stat().includes(') Z ')) await new Promise((resolve) => setTimeout(resolve, 5));
+      const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+      const startedAt = `${boot}:${stat().split(') ')[1]!.split(' ')[19]!}`;
+      const directory = temporaryDirectory();
+      writeFileSync(join(directory, LOCK_FILE), JSON.stringify({ pid, startedAt, token: 'dead' }));
+      expect(process.kill(pid, 0)).toBe(true); // for `kill` it is still there
+      const release = await lockDirectory(nodeFileSystem, directory, 'new');
+      expect(await codeOf(lockDirectory(nodeFileSystem, directory, 'newer'))).toBe('LOG_LOCKED');
+      await release();
+    } finally {
+      shell.kill('SIGKILL');
+    }
+  },
+);
+
+test('[STORAGE-21] whoever takes a directory removes what openings that died have left', async () => {
+  const fileSystem = await machine();
+  const dead = JSON.stringify(DEAD);
+  const alive = JSON.stringify({ pid: process.pid, startedAt: '', token: 'alive' });
+  const left = {
+    [`${LOCK}.${DEAD.pid}-0-1`]: '', // it died while it wrote
+    [`${LOCK}.${DEAD.pid}-0-2`]: dead,
+    [`${LOCK}.${process.pid}-0-3`]: dead, // this pid was another's
+    [`${LOCK}.takeover`]: dead,
+    [`${LOCK}.takeover.${DEAD.pid}-3-4`]: dead,
+  };
+  const kept = {
+    [`${LOCK}.${process.pid}-1-5`]: alive, // another thread is about to find the directory taken
+    [`${LOCK}.${process.pid}-1-6`]: '',
+    '/d/notes-2024': '',
+  };
+  for (const [path, content] of Object.entries({ ...left, ...kept })) {
+    await fileSystem.createExclusive(path, Buffer.from(content));
+  }
+  await lockDirectory(fileSystem, '/d', 'new');
+  const names = (await fileSystem.list('/d')).map(({ name }) => `/d/${name}`).sort();
+  expect(names).toEqual([LOCK, ...Object.keys(kept)].sort());
 });

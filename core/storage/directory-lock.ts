@@ -7,6 +7,10 @@ import { errnoOf } from './node-fs.ts';
 
 export const LOCK_FILE = '.lock';
 const TAKEOVER_FILE = '.lock.takeover';
+/** What `createExclusive` writes before it links the name: pid, thread, number. */
+const UNLINKED_FILE = /^\.lock(?:\.takeover)?\.(\d+)-\d+-\d+$/;
+/** Pids are positive 32-bit numbers; `kill` takes 0 and -1 for many processes at once. */
+const PID_MAX = 0x7fff_ffff;
 
 /** Who holds a data directory, as it stands in the lock file. */
 interface LockOwner {
@@ -42,6 +46,7 @@ export async function lockDirectory(
       await takeOver(fileSystem, directory, content);
       await createIfAbsent(fileSystem, lock, content);
     }
+    await removeLeftOvers(fileSystem, directory);
   } catch (cause) {
     for (const path of [join(directory, TAKEOVER_FILE), lock]) {
       await giveBack(fileSystem, path, token).catch(() => undefined); // `cause` says enough
@@ -98,6 +103,27 @@ async function takeOver(fileSystem: FileSystem, directory: string, content: Buff
   }
 }
 
+/**
+ * Removes what openings have left that died between two steps. Only the owner of the lock calls
+ * this: a rival that is alive keeps its files, and gives up when it sees the lock.
+ */
+async function removeLeftOvers(fileSystem: FileSystem, directory: string): Promise<void> {
+  for (const { name, isDirectory } of await fileSystem.list(directory)) {
+    const unlinked = UNLINKED_FILE.exec(name);
+    if (isDirectory || (unlinked === null && name !== TAKEOVER_FILE)) continue;
+    const path = join(directory, name);
+    // One that died while it wrote its name down has only the name of the file to go by.
+    const pid = unlinked === null ? undefined : Number(unlinked[1]);
+    const owner = (await readOwner(fileSystem, path)) ?? ownerOf(pid);
+    if (owner !== undefined && isAlive(owner, fileSystem)) continue;
+    await fileSystem.remove(path).catch(ignoreAbsence);
+  }
+}
+
+function ownerOf(pid: number | undefined): LockOwner | undefined {
+  return pid !== undefined && isPid(pid) ? { pid, startedAt: '', token: '' } : undefined;
+}
+
 /** @throws LogError LOG_LOCKED when it is somebody else's who is alive. */
 async function isOwn(
   fileSystem: FileSystem,
@@ -135,7 +161,7 @@ function parseOwner(content: Buffer): LockOwner | undefined {
   try {
     const owner = JSON.parse(content.toString('utf8')) as Partial<LockOwner> | null;
     const { pid, startedAt, token } = owner ?? {};
-    if (typeof pid !== 'number' || typeof startedAt !== 'string' || typeof token !== 'string') {
+    if (!isPid(pid) || typeof startedAt !== 'string' || typeof token !== 'string') {
       return undefined;
     }
     return { pid, startedAt, token };
@@ -144,13 +170,28 @@ function parseOwner(content: Buffer): LockOwner | undefined {
   }
 }
 
+function isPid(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0 && (value as number) <= PID_MAX;
+}
+
 function isAlive({ pid, startedAt }: LockOwner, fileSystem: FileSystem): boolean {
   try {
     process.kill(pid, 0);
   } catch (cause) {
     if (errnoOf(cause) === 'ESRCH') return false; // EPERM: alive, but somebody else's
   }
+  if (isZombie(pid)) return false;
   return startedAt === '' || startOf(pid, fileSystem) === startedAt;
+}
+
+/**
+ * Whether a process has ended and only waits for its parent to take note, which some never do. Its
+ * first thread ends first: while another is left, it may still be inside of a write.
+ */
+function isZombie(pid: number): boolean {
+  const fields = statOf(pid);
+  const [state, threadCount] = [fields?.[0], Number(fields?.[17])];
+  return (state === 'Z' || state === 'X') && threadCount <= 1;
 }
 
 /** When a process started, in a form that only this system's processes share; empty if unknown. */
@@ -158,12 +199,21 @@ function startOf(pid: number, { incarnation }: FileSystem): string {
   if (incarnation !== undefined) return `simulated:${incarnation}`;
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const startTime = statOf(pid)?.[19];
+    return startTime === undefined ? '' : `${boot}:${startTime}`;
+  } catch {
+    return ''; // not Linux: the pid alone has to do
+  }
+}
+
+/** The fields of /proc/<pid>/stat from the state on; undefined where there is none. */
+function statOf(pid: number): string[] | undefined {
+  try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The command may hold spaces and parentheses; the fields after its last one are plain.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return `${boot}:${fields[19] ?? ''}`;
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return ''; // not Linux, or the process is gone: the pid alone has to do
+    return undefined; // not Linux, or the process is gone
   }
 }
 

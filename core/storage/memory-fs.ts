@@ -17,8 +17,8 @@ export interface MemoryFileSystemOptions {
    */
   readonly capacityBytes?: number;
   /**
-   * Called when an operation has taken effect or failed, before its caller knows. Here a test calls
-   * `crash()` or `kill()` for what a failure at this very moment would leave.
+   * Called when an operation has taken effect or failed, before its caller knows. Here a test
+   * calls `crash()` or `kill()` for what a failure at this very moment would leave. Default: none.
    */
   readonly onOperation?: (operation: Operation) => void;
 }
@@ -305,21 +305,29 @@ export class MemoryFileSystem implements FileSystem {
 
   #placeOf(path: string, syscall: string): { directory: MemoryDirectory; name: string } {
     const names = namesOf(path);
-    const name = names.pop();
+    const name = names.at(-1);
     if (name === undefined) throw systemError('EINVAL', syscall, path);
-    return { directory: this.#directoryAt(`/${names.join('/')}`, syscall), name };
+    return { directory: this.#directoryOf(names.slice(0, -1), syscall), name };
   }
 
   #directoryAt(path: string, syscall: string): MemoryDirectory {
-    const node = this.#nodeAt(path);
-    if (node === undefined) throw systemError('ENOENT', syscall, path);
-    if (!node.isDirectory) throw systemError('ENOTDIR', syscall, path);
+    return this.#directoryOf(namesOf(path), syscall);
+  }
+
+  #directoryOf(names: readonly string[], syscall: string): MemoryDirectory {
+    const node = this.#nodeOf(names);
+    if (node === undefined) throw systemError('ENOENT', syscall, `/${names.join('/')}`);
+    if (!node.isDirectory) throw systemError('ENOTDIR', syscall, `/${names.join('/')}`);
     return node;
   }
 
   #nodeAt(path: string): MemoryNode | undefined {
+    return this.#nodeOf(namesOf(path));
+  }
+
+  #nodeOf(names: readonly string[]): MemoryNode | undefined {
     let node: MemoryNode | undefined = this.#root;
-    for (const name of namesOf(path)) {
+    for (const name of names) {
       if (node?.isDirectory !== true) return undefined;
       node = node.entries.get(name);
     }
@@ -327,8 +335,21 @@ export class MemoryFileSystem implements FileSystem {
   }
 }
 
+/** The parts of the paths that came last: simulations ask for the same few again and again. */
+const knownNames = new Map<string, readonly string[]>();
+const KNOWN_NAMES_MAX = 1000;
+
 /** The parts of a path; what goes above the root stays there. */
-function namesOf(path: string): string[] {
+function namesOf(path: string): readonly string[] {
+  let names = knownNames.get(path);
+  if (names !== undefined) return names;
+  names = splitPath(path);
+  if (knownNames.size >= KNOWN_NAMES_MAX) knownNames.clear();
+  knownNames.set(path, names);
+  return names;
+}
+
+function splitPath(path: string): string[] {
   const names: string[] = [];
   for (const part of path.split(/[/\\]/)) {
     if (part === '..') names.pop();

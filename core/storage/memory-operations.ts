@@ -77,9 +77,15 @@ export class Operations {
   }
 
   /** Takes one to three turns of the event loop: long enough for others to begin or to overtake. */
-  async wait(): Promise<void> {
-    const turns = 1 + Math.floor(this.random.next() * 3);
-    for (let turn = 0; turn < turns; turn++) await nextTurn();
+  wait(): Promise<void> {
+    let turns = 1 + Math.floor(this.random.next() * 3);
+    return new Promise((resolve) => {
+      const turn = (): void => {
+        if (--turns === 0) resolve();
+        else setImmediate(turn);
+      };
+      setImmediate(turn);
+    });
   }
 
   /**
@@ -108,12 +114,6 @@ export class Operations {
     }
     return undefined;
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 /** What Node's errors of these codes say. */

@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { threadId } from 'node:worker_threads';
 import { Underway } from '../underway.ts';
@@ -48,9 +49,7 @@ export const nodeFileSystem: FileSystem = {
     if (stat === undefined) return undefined;
     return { sizeBytes: stat.size, modifiedMs: stat.mtimeMs, isDirectory: stat.isDirectory() };
   },
-  async makeDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true });
-  },
+  makeDirectory,
   rename: (from, to) => fs.promises.rename(from, to),
   remove: (path) => fs.promises.unlink(path),
   removeDirectory: (path) => fs.promises.rm(path, { recursive: true, force: true }),
@@ -63,6 +62,27 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 };
+
+/**
+ * Makes a directory and those above it. Not by Node's `recursive`, which goes round in a circle for
+ * ever where the directory above exists and takes no new names, as in /proc.
+ */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(path);
+  } catch (cause) {
+    const parent = dirname(path);
+    if (errnoOf(cause) === 'ENOENT' && parent !== path) {
+      if ((await fs.promises.stat(parent).catch(ignoreAbsence)) !== undefined) throw cause;
+      await makeDirectory(parent);
+      await makeDirectory(path);
+      return;
+    }
+    // What the system says of one that exists differs: EEXIST, EISDIR, EROFS, EPERM of a drive.
+    const found = await fs.promises.stat(path).catch(() => undefined);
+    if (found?.isDirectory() !== true) throw cause;
+  }
+}
 
 /**
  * The calls with a callback cost half of those of a FileHandle, and this is the hot path. As there,

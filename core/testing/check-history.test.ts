@@ -29,7 +29,7 @@ function types(history: History, isComplete = false): AnomalyType[] {
   return checkHistory(history, { isComplete }).map(({ type }) => type);
 }
 
-test('[CHECK-1] a history without anomalies passes, whatever was lost with a process', () => {
+test('[CHECK-1] a history without anomalies passes, whatever a killed process lost', () => {
   const history = new History();
   send(history, 'a', [at('1', 0), at('2', 1)], 'ok');
   send(history, 'a', [at('lost')]); // killed
@@ -176,7 +176,7 @@ test('[CHECK-3] an operation that failed reads again what it had read', () => {
   expect(checkHistory(history)).toEqual([]);
 });
 
-test('[CHECK-3] of a log that is read in order nothing is said; of an altered one it is', () => {
+test('[CHECK-3] a log read in order has no anomaly; an altered one has', () => {
   const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(sizes, sizes, fc.nat(), (sends, polls, altered) => {
@@ -203,7 +203,7 @@ test('[CHECK-3] of a log that is read in order nothing is said; of an altered on
   );
 });
 
-test('[CHECK-3] what a power cut took from readers can be forgotten, and only that', () => {
+test('[CHECK-3] only what a power cut took from readers can be forgotten', () => {
   const history = new History();
   send(history, 'a', [at('lost')], 'unknown');
   send(history, 'a', [at('next', 0)], 'ok');

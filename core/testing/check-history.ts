@@ -1,13 +1,13 @@
 import type { History, Operation, Seen } from './history.ts';
 
 /**
- * What may be wrong with a history: the anomalies of Jepsen's workload for Kafka
+ * The anomalies that a history can show, those of Jepsen's workload for Kafka
  * (`jepsen.tests.kafka`), by its names.
  *
  * - `lost-write`: acknowledged, below what was read of the partition, and never read
  * - `unseen`: acknowledged, and never read though everything was
  * - `aborted-read`: read, though its operation failed or was never committed (G1a)
- * - `precommitted-read`: read before its transaction was to commit
+ * - `precommitted-read`: read before its transaction asked to commit
  * - `duplicate`: one value at several places
  * - `inconsistent-offsets`: several values at one place
  * - `unsent`: read, and sent by nobody
@@ -36,16 +36,18 @@ export type AnomalyType =
 
 export interface Anomaly {
   readonly type: AnomalyType;
-  /** What was seen, for people. */
+  /** A description for people. */
   readonly message: string;
 }
 
 export interface CheckOptions {
-  /** True when all records were read at the end: `unseen` is looked for. */
+  /**
+   * True if everything was read at the end; only then is `unseen` reported. Default false.
+   */
   readonly isComplete?: boolean;
 }
 
-/** Looks for anomalies in what clients did and saw. An empty list: none was found. */
+/** Finds anomalies in what clients did and saw. Returns an empty list if there are none. */
 export function checkHistory(history: History, options: CheckOptions = {}): Anomaly[] {
   return new Check(history.operations, options.isComplete ?? false).run();
 }
@@ -64,7 +66,7 @@ class Check {
   readonly #values = new Map<string, string>();
   /** Value to its places. */
   readonly #places = new Map<string, Set<string>>();
-  /** Partition to the offsets at which somebody has read something. */
+  /** Partition to the offsets that some client has read. */
   readonly #offsets = new Map<string, number[]>();
   readonly #read = new Set<string>();
 
@@ -155,7 +157,7 @@ class Check {
     }
   }
 
-  /** Polls go on one record after the other, sends rise: for each process and partition. */
+  /** Within a process and partition, polls advance record by record and send offsets rise. */
   #checkOrders(): void {
     const polled = new Map<string, Last>();
     const sent = new Map<string, Last>();
@@ -174,7 +176,7 @@ class Check {
         if (offset <= last.offset) this.#report(`${inner}nonmonotonic-${kind}`, step);
         else if (kind === 'poll') this.#checkSkip(inner, last.offset, record, step);
       }
-      // What an operation that failed has read is read again.
+      // What a failed operation read is read again.
       if (operation.isTransaction && operation.outcome !== 'ok') forget(polled, operation.process);
     }
   }
@@ -186,7 +188,7 @@ class Check {
     this.#report(`${inner}poll-skip`, `${step} and left out ${next}`);
   }
 
-  /** Operations that have read from each other in a circle: none of them can have been first. */
+  /** Finds operations that read from each other in a cycle: none of them can have been first. */
   #checkCycles(): void {
     const readsFrom = new Map<Operation, Set<Operation>>();
     for (const reader of this.#operations) {
@@ -196,7 +198,7 @@ class Check {
         readsFrom.set(reader, (readsFrom.get(reader) ?? new Set()).add(writer));
       }
     }
-    // What reads from nobody, or only from such, is in no circle: it goes, until nothing changes.
+    // Remove operations that read from none of the rest, until nothing changes: cycles remain.
     for (let before = -1; before !== readsFrom.size;) {
       before = readsFrom.size;
       for (const [reader, writers] of readsFrom) {

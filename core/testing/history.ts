@@ -8,49 +8,49 @@ export interface Seen {
   readonly value: string;
 }
 
-/** What a client did, in the order in which it did it. */
+/** The steps of a client, in the order in which it took them. */
 export type Step =
   | { readonly kind: 'send'; readonly record: Seen }
   | { readonly kind: 'poll'; readonly record: Seen };
 
 /**
- * What came of an operation. `ok`: acknowledged, or committed. `failed`: certainly without effect.
- * `unknown`: nobody was told, as when the process was killed.
+ * How an operation ended. `ok`: acknowledged or committed. `failed`: certainly without effect.
+ * `unknown`: the process never learned the outcome, for example because it was killed.
  */
 export type Outcome = 'ok' | 'failed' | 'unknown';
 
-/** One thing that a client did: a transaction, or some sends and polls outside of any. */
+/** One operation of a client: a transaction, or sends and polls outside of one. */
 export interface Operation {
-  /** Who did it. A process does one thing after the other. */
+  /** The process that did it. A process runs one operation at a time. */
   readonly process: string;
   readonly isTransaction: boolean;
-  /** True when the process began somewhere anew: gaps and repeats before its polls mean nothing. */
+  /** True if the process changed its position: gaps and repeats before its polls mean nothing. */
   readonly isRepositioned: boolean;
   readonly steps: readonly Step[];
   readonly outcome: Outcome;
-  /** Moments, counted up over all processes. */
+  /** A counter shared by all processes, so that it orders their operations. */
   readonly begunAt: number;
-  /** When the commit was asked for; undefined when it never was. */
+  /** When the commit was requested; undefined if it never was. */
   readonly commitAt?: number;
-  /** Undefined while nobody knows that it ended. */
+  /** When it ended; undefined as long as its outcome is unknown. */
   readonly endedAt?: number;
 }
 
 /** An operation that is under way. */
 export interface OpenOperation {
-  /** Notes what it has sent. */
+  /** Records what it sent. */
   sent(record: Seen): void;
-  /** Notes what it has read. */
+  /** Records what it read. */
   polled(record: Seen): void;
-  /** To be called before the commit of a transaction is asked for. */
+  /** Call it before you request the commit of a transaction. */
   committing(): void;
-  /** The end as the process was told it. An operation that is never ended stays `unknown`. */
+  /** Ends the operation as the process saw it. One that never ends stays `unknown`. */
   end(outcome: Outcome): void;
 }
 
 /**
- * Writes down what clients did and saw, for `checkHistory`. What a process tells of itself has to
- * arrive here in the order in which it did it, and before it is killed: by a pipe, for instance.
+ * Records what clients did and saw, for `checkHistory`. The reports of a process must arrive in the
+ * order of its steps and before it is killed, for example through a pipe.
  */
 export class History {
   readonly #operations: Recorded[] = [];
@@ -85,14 +85,14 @@ export class History {
     };
   }
 
-  /** The process reads on from somewhere else: it was assigned partitions, or has sought. */
+  /** The process reads from another position now: it was assigned partitions, or it sought. */
   repositioned(process: string): void {
     this.#repositioned.add(process);
   }
 
   /**
-   * Takes out what was read and is gone: readers see what the operating system has, and a power cut
-   * may take what was not yet durable.
+   * Removes reads of records that are gone: readers see what the operating system has, and a power
+   * cut may take what was not yet durable.
    */
   forgetPolls(isGone: (record: Seen) => boolean): void {
     for (const operation of this.#operations) {

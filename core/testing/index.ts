@@ -1,7 +1,7 @@
 /**
- * The public face of `millrace/testing`: what Millrace is tested with, for those who test what they
- * build on it. A file system that crashes and fails at will, a clock that is told to go on, and a
- * checker for what clients of a log saw.
+ * `millrace/testing`: the tools that Millrace is tested with, for tests of what you build on it. A
+ * file system that crashes and fails on demand, a clock that you advance, and a checker for what
+ * clients of a log saw.
  *
  * @module
  */

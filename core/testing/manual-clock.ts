@@ -5,7 +5,7 @@ interface Pending {
   readonly callback: () => void;
 }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that stands still until `advance` moves it. */
 export class ManualClock implements Clock {
   #nowMs: number;
   readonly #pending = new Set<Pending>();

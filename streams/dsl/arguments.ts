@@ -1,4 +1,4 @@
-import { callback, checkArgument } from '../../core/index.ts';
+import { callback, checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 
 /**

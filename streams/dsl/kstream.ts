@@ -1,11 +1,5 @@
-import {
-  checkArgument,
-  checkHandle,
-  instance,
-  msgpack,
-  type Serde,
-  type Topic,
-} from '../../core/index.ts';
+import { msgpack, type Serde, type Topic } from '../../core/index.ts';
+import { checkArgument, checkHandle, instance } from '../../core/internal.ts';
 import { filter } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
 import { joinTable } from '../operators/join.ts';

@@ -1,3 +1,4 @@
+import type { Serde, Topic } from '../../core/index.ts';
 import {
   callback,
   checkOptions,
@@ -7,9 +8,7 @@ import {
   text,
   type OptionCheck,
   type OptionChecks,
-  type Serde,
-  type Topic,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
 import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
 
@@ -36,8 +35,8 @@ export interface GroupOptions<K, V> extends KeyOptions<K> {
 /** Where an aggregation keeps its values. */
 export interface StoreOptions<A> extends NodeOptions {
   /**
-   * Names the store, its changelog and its repartition topic. Without a name they are numbered by
-   * their place in the topology: give one, or a change of the topology loses the state.
+   * Names the store, its changelog and its repartition topic. Default: numbered by their place in
+   * the topology; give a name, or a change of the topology loses the state.
    */
   readonly store?: string;
   /** Writes the values into changelog and checkpoint. Default: msgpack. */

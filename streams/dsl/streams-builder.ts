@@ -1,4 +1,5 @@
-import { checkHandle, type Serde, type Topic } from '../../core/index.ts';
+import type { Serde, Topic } from '../../core/index.ts';
+import { checkHandle } from '../../core/internal.ts';
 import { tableSource } from '../operators/table-source.ts';
 import type { NullHandling, SourceNode, TimestampExtractor } from '../topology/node.ts';
 import type { Operator } from '../topology/operator.ts';

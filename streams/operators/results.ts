@@ -1,4 +1,4 @@
-import { show } from '../../core/index.ts';
+import { show } from '../../core/internal.ts';
 
 /*
  * What users' functions return, looked at where it comes in. What is thrown here becomes

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { int64, sleep, string, systemClock, topic, type Log } from '../../core/index.ts';
+import { int64, string, systemClock, topic, type Log } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import {
   committedRows,
   makeApp,

@@ -1,15 +1,10 @@
 import { Observable, ReplaySubject } from 'rxjs';
-import {
-  checkArgument,
-  LogError,
-  sleep,
-  type Log,
-  type LogErrorCode,
-  type OptionCheck,
-} from '../../core/index.ts';
+import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
+import { checkArgument, sleep, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
+import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
 import {
   collectMetrics,
@@ -20,6 +15,7 @@ import {
 } from './metrics.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
+import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
 import { topicHandle } from './topics.ts';
 
@@ -47,8 +43,8 @@ const RECOVERABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
 const RETRY_MS = 300_000;
 const RETRY_PAUSE_MS = 1_000;
 
-/** Applications that run in this process, by log directory and id: their state has one user. */
-const running = new Set<string>();
+/** The ids of the applications that run in this process, by broker: their state has one user. */
+const running = new WeakMap<BrokerApi, Set<string>>();
 
 /**
  * Runs a topology on a log: `start`, then `close`; or `finish`, when no more input will come.
@@ -76,13 +72,8 @@ export class StreamsApp implements AsyncDisposable {
   #hasFinished = false;
   /** Changes by `setIdleTimeout`. */
   #idleTimeoutMs: number;
-  /**
-   * Settles when the application has ended; rejects with what ended it. Nobody handles that but who
-   * asks for it: an application that fails unheard fails as an unhandled rejection.
-   */
-  #done: Promise<void> | undefined;
-  /** Somebody hears of what ends it: `start`, `finish`, or whoever has asked for `done`. */
-  #isHeard = false;
+  /** Undefined before `start`. */
+  #ending: Ending | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, topology: Topology, options: StreamsOptions) {
@@ -91,6 +82,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
+    stateDirectoryOf(log, this.#settings); // a missing one shows here, not when it starts
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
     this.#enter('CREATED');
   }
@@ -135,8 +127,7 @@ export class StreamsApp implements AsyncDisposable {
    * for it, that error is logged, and it is an unhandled rejection unless `close` hands it over.
    */
   get done(): Promise<void> {
-    this.#isHeard ||= this.#done !== undefined;
-    return this.#done ?? Promise.resolve();
+    return this.#ending?.hear() ?? Promise.resolve();
   }
 
   /**
@@ -156,15 +147,11 @@ export class StreamsApp implements AsyncDisposable {
       });
       // After `resolve` neither has an effect.
       running.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
-      this.#done = running.catch((error: unknown) => {
-        if (isStarted) {
-          this.#logUnheard(error);
-        } else {
-          this.#isHeard = true;
-          this.#done?.catch(ignore);
-        }
-        throw error;
+      const ending = new Ending(running, (error) => {
+        if (isStarted) this.#logUnheard(error);
+        else ending.hear().catch(ignore);
       });
+      this.#ending = ending;
     });
   }
 
@@ -176,11 +163,11 @@ export class StreamsApp implements AsyncDisposable {
    * @throws StreamsError, LogError what ended the application instead.
    */
   async finish(): Promise<void> {
-    if (this.#done === undefined) throw this.#wrongState('finish', 'start it first');
-    this.#isHeard = true;
+    if (this.#ending === undefined) throw this.#wrongState('finish', 'start it first');
+    const ended = this.#ending.hear();
     this.#isFinishing = true;
     this.#runner?.finish();
-    await this.#done;
+    await ended;
     if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
   }
 
@@ -206,13 +193,7 @@ export class StreamsApp implements AsyncDisposable {
       this.#enter('PENDING_SHUTDOWN');
     }
     this.#runner?.stop();
-    try {
-      await this.#done;
-    } catch (error) {
-      if (this.#isHeard) return;
-      this.#isHeard = true;
-      throw error;
-    }
+    await this.#ending?.wait();
   }
 
   /** As `close`. */
@@ -228,16 +209,16 @@ export class StreamsApp implements AsyncDisposable {
 
   async #run(started: () => void): Promise<void> {
     const { applicationId } = this.#settings;
-    const key = `${this.#log.directory}\n${applicationId}`;
+    const { api } = this.#log;
+    const ids = running.get(api) ?? new Set<string>();
+    running.set(api, ids);
     let isOwner = false;
     try {
-      if (running.has(key)) {
-        const message =
-          `application ${applicationId} runs already on ${this.#log.directory}, ` +
-          'in this process';
+      if (ids.has(applicationId)) {
+        const message = `application ${applicationId} runs already on this log, in this process`;
         throw new StreamsError('APPLICATION_RUNNING', message, { applicationId });
       }
-      running.add(key);
+      ids.add(applicationId);
       isOwner = true;
       this.#enter('RESTORING');
       await this.#runWithTables(await this.#makePlan(), started);
@@ -246,7 +227,7 @@ export class StreamsApp implements AsyncDisposable {
       this.#enter('ERROR');
       throw error;
     } finally {
-      if (isOwner) running.delete(key);
+      if (isOwner) ids.delete(applicationId);
       this.#states.complete();
     }
   }
@@ -312,7 +293,7 @@ export class StreamsApp implements AsyncDisposable {
 
   /** An application must not fail in silence. */
   #logUnheard(error: unknown): void {
-    if (this.#isHeard || this.#isClosing) return; // else `close` hands it over
+    if (this.#isClosing) return; // `close` hands it over
     const { applicationId, logger } = this.#settings;
     const reason = error instanceof Error ? error.message : String(error);
     logger.error(`application ${applicationId} has failed: ${reason}`);

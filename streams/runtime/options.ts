@@ -1,18 +1,15 @@
+import { stderrLogger, systemClock, type Clock, type Logger } from '../../core/index.ts';
 import {
   checkOptions,
   given,
   integer,
   oneOf,
-  stderrLogger,
-  systemClock,
   text,
   callback,
   instance,
-  type Clock,
-  type Logger,
   type OptionCheck,
   type OptionChecks,
-} from '../../core/index.ts';
+} from '../../core/internal.ts';
 import type { CommitStep } from './commit.ts';
 
 /** Kafka Streams' settings, in camelCase; times in milliseconds. */
@@ -20,25 +17,50 @@ export interface StreamsOptions {
   /** Names the application: its group, its internal topics, its state. */
   readonly applicationId: string;
   /**
-   * `exactly_once`: outputs, state and input offsets change together, whatever happens.
-   * `at_least_once`: after a crash the records since the last commit are processed again.
+   * `exactly_once` (default): outputs, state and input offsets change together, whatever happens.
+   * `at_least_once`: after a crash the records since the last commit are processed again. Kafka:
+   * `at_least_once` is the default.
    */
   readonly processingGuarantee?: 'exactly_once' | 'at_least_once';
-  /** How often to commit while there is work; a commit comes earlier when the input has run dry. */
+  /**
+   * How often to commit while there is work; a commit comes earlier when the input has run dry.
+   * Default 100 ms, as in Kafka with `exactly_once`; there it is 30 s with `at_least_once`.
+   */
   readonly commitIntervalMs?: number;
-  /** How often committed state goes into LMDB: what a restart reads back is at most this much. */
+  /**
+   * How often committed state goes into LMDB: what a restart reads back is at most this much.
+   * Default 3 s.
+   */
   readonly checkpointIntervalMs?: number;
-  /** A checkpoint comes earlier when a task's changelogs have this many records since the last. */
+  /**
+   * A checkpoint comes earlier when a task's changelogs have this many records since the last.
+   * Default 400,000.
+   */
   readonly checkpointEntriesMax?: number;
-  /** Clean entries that a store keeps in memory. */
+  /** Clean entries that a store keeps in memory; default 200,000. */
   readonly cacheEntriesMax?: number;
-  /** How long an input has to be empty before stream time no longer waits for it. */
+  /**
+   * How long an input has to be empty before stream time no longer waits for it. Default 1 s.
+   * Kafka's `max.task.idle.ms`: 0; a second costs only latency, and keeps a task that is between
+   * two fetches from being overtaken.
+   */
   readonly idleTimeoutMs?: number;
-  /** Where the state is kept. Default: `streams/<applicationId>` in the log's directory. */
+  /**
+   * Where the state is kept. Default: `streams/<applicationId>` in the log's directory; needed
+   * where the log has none.
+   */
   readonly stateDir?: string;
+  /**
+   * How long a transaction may stay open until the broker aborts it; default 1 min. Kafka Streams:
+   * 10 s.
+   */
   readonly transactionTimeoutMs?: number;
-  /** Hears of each step of a commit and a checkpoint, before it is taken; for tests and tracing. */
+  /**
+   * Hears of each step of a commit and a checkpoint, before it is taken; for tests and tracing.
+   * Default: none.
+   */
   readonly onStep?: (step: CommitStep) => void;
+  /** Default: the machine's. */
   readonly clock?: Clock;
   /** Hears of the error that ended the application where nobody else does. Default: stderr. */
   readonly logger?: Logger;

@@ -1,4 +1,4 @@
-import { present } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
 import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import {
   LogError,
-  present,
   type CommittedOffset,
   type Consumer,
   type Log,
@@ -10,6 +9,7 @@ import {
   type TopicWriter,
   type Transaction,
 } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
 import { LmdbEnvironment } from '../state/lmdb-environment.ts';
 import { TaskState } from '../state/task-state.ts';
 import type { TopicSpec } from '../topology/node.ts';
@@ -21,6 +21,7 @@ import type { StreamsSettings } from './options.ts';
 import type { Outputs, RecordWriter } from './outputs.ts';
 import type { Plan, TaskPlan } from './plan.ts';
 import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
+import { stateDirectoryOf } from './state-directory.ts';
 import { Task } from './task.ts';
 import { changelogTopic, MESSAGE_BYTES_MAX, placeOf, topicHandle } from './topics.ts';
 
@@ -129,8 +130,8 @@ async function openStates(
   committed: ReadonlyMap<string, CommittedOffset>,
   states: TaskState[],
 ): Promise<void> {
-  const { applicationId, stateDir, cacheEntriesMax, checkpointEntriesMax } = settings;
-  const directory = stateDir ?? join(log.directory, 'streams', applicationId);
+  const { applicationId, cacheEntriesMax, checkpointEntriesMax } = settings;
+  const directory = stateDirectoryOf(log, settings);
   const restores: StoreRestore[] = [];
   for (const task of plan.tasks) {
     const names = task.stores.map(({ name }) => name);

@@ -1,4 +1,5 @@
-import { assert, type CommittedOffset, type PartitionRecords } from '../../core/index.ts';
+import type { CommittedOffset, PartitionRecords } from '../../core/index.ts';
+import { assert } from '../../core/internal.ts';
 import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';

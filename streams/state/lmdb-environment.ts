@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { nodeFileSystem, present } from '../../core/index.ts';
+import { nodeFileSystem } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import {
   STATE_FORMAT_VERSION,

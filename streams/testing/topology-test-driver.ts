@@ -1,7 +1,5 @@
 import {
   AssertionFailure,
-  checkArgument,
-  checkHandle,
   deserializeBytes,
   LogError,
   NO_HEADERS,
@@ -10,6 +8,7 @@ import {
   type Serde,
   type Topic,
 } from '../../core/index.ts';
+import { checkArgument, checkHandle } from '../../core/internal.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';

@@ -1,4 +1,4 @@
-import { checkArgument } from '../../core/index.ts';
+import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreSpec } from './store.ts';

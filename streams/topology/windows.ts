@@ -1,12 +1,5 @@
-import {
-  checkArgument,
-  checkOptions,
-  int64,
-  integer,
-  NO_ROOM,
-  type OptionChecks,
-  type Serde,
-} from '../../core/index.ts';
+import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
+import { checkArgument, checkOptions, integer, type OptionChecks } from '../../core/internal.ts';
 
 /** A key within a window: [startMs, endMs). */
 export interface Windowed<K> {

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import {
   openLog,
   seededRandom,
-  sleep,
   string,
   systemClock,
   topic,
@@ -16,6 +15,7 @@ import {
   type Consumer,
   type Log,
 } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import { TORN, type JournalLine } from './clients-journal.ts';
 
 const [directory = '', lifeText = '0', mode] = process.argv.slice(2);

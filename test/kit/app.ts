@@ -2,12 +2,13 @@ import { onTestFinished } from 'vitest';
 import {
   openLog,
   silentLogger,
-  sleep,
   systemClock,
+  type EmbeddedLog,
   type Log,
   type OpenLogOptions,
   type Topic,
 } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import { StreamsApp, type StreamsOptions, type Topology } from '../../streams/index.ts';
 import { readTopic } from './read-topic.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -15,7 +16,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 /** Opens a log that is closed when the test ends; in a new directory unless told. */
 export async function openTestLog(
   options: OpenLogOptions & { readonly directory?: string } = {},
-): Promise<Log> {
+): Promise<EmbeddedLog> {
   const { directory = temporaryDirectory(), ...rest } = options;
   const log = await openLog(directory, { logger: silentLogger, ...rest });
   onTestFinished(() => log.close());

@@ -17,7 +17,7 @@ export interface Ended {
 
 /** Runs a TypeScript program in a process of its own, to its end or its death by SIGKILL. */
 export function runChild(script: URL, args: readonly string[], kill?: Kill): Promise<Ended> {
-  const command = ['--import', 'tsx', fileURLToPath(script), ...args];
+  const command = [...programOf(script), ...args];
   const child = spawn(process.execPath, command, { stdio: 'pipe' });
   let timer: NodeJS.Timeout | undefined;
   const killLater = (): void => {
@@ -37,4 +37,11 @@ export function runChild(script: URL, args: readonly string[], kill?: Kill): Pro
       resolve({ how: signal ?? (code === 0 ? '0' : `${code} ${errors}`), output });
     });
   });
+}
+
+/** A program as it is written; among files that are compiled, which start faster, its neighbour. */
+function programOf(script: URL): string[] {
+  const path = fileURLToPath(script);
+  const isCompiled = import.meta.url.endsWith('.js');
+  return isCompiled ? [path.replace(/\.ts$/, '.js')] : ['--import', 'tsx', path];
 }

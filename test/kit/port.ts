@@ -1,16 +1,18 @@
-import type { BrokerApi } from '../../core/protocol/broker-api.ts';
 import { Admin } from '../../core/client/admin/admin.ts';
 import type { Log } from '../../core/client/log.ts';
+import { LogError } from '../../core/errors.ts';
+import type { BrokerApi } from '../../core/protocol/broker-api.ts';
+import { brokerBehind, sendTo } from '../../core/protocol/dispatch.ts';
 
 /** The same broker as it shows through a message port: all that comes and goes is cloned. */
 export function throughPort(api: BrokerApi): BrokerApi {
-  return new Proxy(api, {
-    get(target, name) {
-      const method = (target as unknown as Record<string | symbol, unknown>)[name];
-      if (typeof method !== 'function') return method;
-      return async (...args: unknown[]): Promise<unknown> =>
-        structuredClone(await (method.apply(target, structuredClone(args)) as unknown));
-    },
+  const send = sendTo(api);
+  return brokerBehind(async (name, request) => {
+    try {
+      return structuredClone(await send(name, structuredClone(request)));
+    } catch (error) {
+      throw LogError.fromData(structuredClone(LogError.toData(error)));
+    }
   });
 }
 

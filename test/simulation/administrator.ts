@@ -1,4 +1,5 @@
-import { LogError, sleep } from '../../core/index.ts';
+import { LogError } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import type { PassingTopic } from './models.ts';
 import { events, passing, table } from './topics.ts';
 import { below, pick, type Stage } from './world.ts';

@@ -1,11 +1,11 @@
 import {
   cooperativeStickyAssignor,
   rangeAssignor,
-  sleep,
   type Consumer,
   type ConsumerRecord,
   type TopicPartition,
 } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import type { GroupModel } from './models.ts';
 import { CODECS_OF_PRODUCERS, outcomeOf, type Isolation } from './notes.ts';
 import { copies, events } from './topics.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { sleep } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import { checkHistory, type Anomaly } from '../../core/testing/index.ts';
 import { administer } from './administrator.ts';
 import { asError } from '../../core/errors.ts';

@@ -1,11 +1,6 @@
 import { CODECS_OF_PRODUCERS, outcomeOf, type Noted } from './notes.ts';
-import {
-  sleep,
-  type Producer,
-  type ProducerOptions,
-  type Topic,
-  type Transaction,
-} from '../../core/index.ts';
+import type { Producer, ProducerOptions, Topic, Transaction } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import type { OpenOperation } from '../../core/testing/index.ts';
 import type { KeyWrite, WindowModel } from './models.ts';
 import { aging, bounded, events, fast, table } from './topics.ts';

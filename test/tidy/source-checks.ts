@@ -14,9 +14,6 @@ import {
 export type SourceCheck = (source: Source) => Finding[];
 
 const COLUMNS_MAX = 100;
-const FILE_LINES_MAX = 500;
-/** Tests are read one by one, not as a whole. */
-const TEST_FILE_LINES_MAX = 800;
 const FUNCTION_LINES_MAX = 70;
 
 /** No line is longer than a screen is wide. */
@@ -25,13 +22,6 @@ export const checkColumns: SourceCheck = ({ path, text }) =>
     if (line.length <= COLUMNS_MAX) return [];
     return [`${path}:${index + 1}: ${line.length} columns, at most ${COLUMNS_MAX}`];
   });
-
-/** A file is one thing: a longer one is two. */
-export const checkFileLength: SourceCheck = ({ path, text }) => {
-  const lines = text.trimEnd().split('\n').length;
-  const max = isTest(path) ? TEST_FILE_LINES_MAX : FILE_LINES_MAX;
-  return lines > max ? [`${path}: ${lines} lines, at most ${max}`] : [];
-};
 
 /** A function fits on a screen. One that only groups tests is as long as its tests. */
 export const checkFunctionLength: SourceCheck = (source) => {

@@ -5,7 +5,8 @@ import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string() });

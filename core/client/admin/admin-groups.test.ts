@@ -8,7 +8,8 @@ import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
 import { Admin } from './admin.ts';
 import type { AlteredOffset, OffsetTarget } from '../group/group-offsets.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 2 });

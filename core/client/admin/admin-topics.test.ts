@@ -9,7 +9,7 @@ import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
 import type { Admin } from './admin.ts';
 import type { Consumer } from '../consumer/consumer.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string() });

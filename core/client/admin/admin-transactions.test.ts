@@ -6,7 +6,8 @@ import { readValues } from '../../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../../test/kit/temporary-directory.ts';
 import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 import type { Transaction } from '../producer/transaction.ts';
 

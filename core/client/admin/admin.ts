@@ -27,7 +27,14 @@ import {
   plain,
   text,
 } from '../../options.ts';
-import { checkHandle, checkNames, checkOffsets, checkPlace, checkPlaces } from '../arguments.ts';
+import {
+  checkHandle,
+  checkNames,
+  checkOffsets,
+  checkPlace,
+  checkPlaces,
+  identifier,
+} from '../arguments.ts';
 import type { AnyTopic } from '../topic.ts';
 import {
   alterGroupOffsets,
@@ -37,7 +44,7 @@ import {
   type AlterGroupOffsets,
   type GroupOffset,
 } from '../group/group-offsets.ts';
-import { throwFirst } from '../../protocol/throw-first.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 import { ensureTopic } from '../topic-metadata.ts';
 
 /** The name of a topic's setting: `retentionMs`, or as Kafka writes it, `retention.ms`. */
@@ -49,9 +56,11 @@ export type TopicSettings = Partial<LogConfig> &
 
 /** How a topic is to be created, where there is no handle for it. */
 export interface CreateTopicOptions {
+  /** Default 1. */
   readonly partitions?: number;
+  /** Default: each setting as in `LogConfig`. */
   readonly config?: TopicSettings;
-  /** Only checks whether it could be created. */
+  /** Only checks whether it could be created. Default false. */
   readonly validateOnly?: boolean;
 }
 
@@ -269,7 +278,7 @@ export class Admin {
 
   /** A group with its members and what each of them reads. @throws LogError GROUP_ID_NOT_FOUND */
   async describeGroup(groupId: string): Promise<ConsumerGroupDescription> {
-    checkArgument('describeGroup', 'groupId', groupId, text);
+    checkArgument('describeGroup', 'groupId', groupId, identifier());
     const { members, ...group } = await describeGroup(this.#api, groupId);
     const isConsumers = group.protocolType === CONSUMER_PROTOCOL;
     return {
@@ -298,7 +307,7 @@ export class Admin {
    * @throws LogError GROUP_ID_NOT_FOUND
    */
   async listGroupOffsets(groupId: string): Promise<readonly GroupOffset[]> {
-    checkArgument('listGroupOffsets', 'groupId', groupId, text);
+    checkArgument('listGroupOffsets', 'groupId', groupId, identifier());
     return listGroupOffsets(this.#api, groupId);
   }
 
@@ -318,7 +327,7 @@ export class Admin {
     groupId: string,
     request: AlterGroupOffsets,
   ): Promise<readonly AlteredOffset[]> {
-    checkArgument('alterGroupOffsets', 'groupId', groupId, text);
+    checkArgument('alterGroupOffsets', 'groupId', groupId, identifier());
     return alterGroupOffsets(this.#api, groupId, request, this.#clock.nowMs());
   }
 
@@ -330,7 +339,7 @@ export class Admin {
    *   GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP for a group of others than consumers
    */
   async deleteGroupOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<void> {
-    checkArgument('deleteGroupOffsets', 'groupId', groupId, text);
+    checkArgument('deleteGroupOffsets', 'groupId', groupId, identifier());
     checkPlaces('deleteGroupOffsets', partitions);
     throwFirst((await this.#api.offsetDelete({ groupId, partitions })).results);
   }
@@ -349,7 +358,7 @@ export class Admin {
 
   /** How a transactional id stands. @throws LogError TRANSACTIONAL_ID_NOT_FOUND */
   async describeTransaction(transactionalId: string): Promise<TransactionDescription> {
-    checkArgument('describeTransaction', 'transactionalId', transactionalId, text);
+    checkArgument('describeTransaction', 'transactionalId', transactionalId, identifier());
     const request = { transactionalIds: [transactionalId] };
     const { transactions } = await this.#api.describeTransactions(request);
     throwFirst(transactions);

@@ -11,6 +11,9 @@ import { HeldRecords } from './held-records.ts';
 import type { PartitionRecords } from './partition-records.ts';
 import { resetOffset, startOffsets, type Place, type StartOptions } from './start-offsets.ts';
 
+/** How long to wait for a transaction that is about to commit offsets before asking again. */
+export const UNSTABLE_RETRY_MS = 20;
+
 /** An offset could not be read, and the consumer went to another by `autoOffsetReset`. */
 export interface OffsetReset extends TopicPartition {
   /** The offset that was not there. */
@@ -138,17 +141,12 @@ export class AssignedPartitions<R extends { readonly offset: number }> {
     const found = places.map((place) => this.#find(place));
     if (!found.some(({ isPaused }) => isPaused)) return;
     for (const each of found) each.isPaused = false;
-    this.#fetcher.interrupt();
+    this.#options.interruption.interrupt();
   }
 
   /** @throws LogError NOT_ASSIGNED */
   check(place: TopicPartition): void {
     this.#find(place);
-  }
-
-  /** Makes a waiting `fetch` return. */
-  interrupt(): void {
-    this.#fetcher.interrupt();
   }
 
   /** True when there is something to hand out. */

@@ -3,7 +3,7 @@ import { outcomes, wrong } from '../../../test/kit/outcomes.ts';
 import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 /** As in `bad-input.test.ts`, for those who read. */

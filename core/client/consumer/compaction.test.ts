@@ -4,7 +4,8 @@ import { CODECS } from '../../record/batch.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import { ManualClock } from '../../testing/manual-clock.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const TABLE = topic('table', {

@@ -13,10 +13,9 @@ import {
   listOf,
   oneOf,
   plain,
-  text,
   type OptionChecks,
 } from '../../options.ts';
-import { checkHandle, signalLike, waitMs } from '../arguments.ts';
+import { checkHandle, clientIdentifier, identifier, signalLike, waitMs } from '../arguments.ts';
 import { rangeAssignor, type Assignor } from '../group/assignors.ts';
 import type { AutoOffsetReset } from './start-offsets.ts';
 import { cooperativeStickyAssignor } from '../group/sticky-assignor.ts';
@@ -24,47 +23,81 @@ import type { AnyTopic } from '../topic.ts';
 
 /** Kafka's consumer settings, in camelCase; sizes in bytes, times in milliseconds. */
 export interface ConsumerOptions {
-  /** Where to begin in a partition for which the group has committed nothing. */
+  /**
+   * Where to begin in a partition for which the group has committed nothing. Default `earliest`.
+   * Kafka: `latest`; but here mostly the program that wrote the log reads it, and whatever it
+   * wrote before its consumer's first start would be skipped without a word.
+   */
   readonly autoOffsetReset?: AutoOffsetReset;
+  /** How often `enableAutoCommit` commits; default 5 s. */
   readonly autoCommitIntervalMs?: number;
+  /**
+   * Begins the member's id, which descriptions of its group show; at most 32,724 bytes. Default
+   * `consumer`.
+   */
   readonly clientId?: string;
-  /** Commit what was handed out, every `autoCommitIntervalMs` and at the end. Needs a `groupId`. */
+  /**
+   * Commit what was handed out, every `autoCommitIntervalMs` and at the end. Needs a `groupId`.
+   * Default true.
+   */
   readonly enableAutoCommit?: boolean;
+  /** How much one fetch brings from all partitions; default 50 MiB. */
   readonly fetchMaxBytes?: number;
+  /** How long a fetch waits for `fetchMinBytes`; default 500 ms. */
   readonly fetchMaxWaitMs?: number;
+  /** A fetch waits until there is so much; default 1. */
   readonly fetchMinBytes?: number;
-  /** Members of one group divide the partitions among them, and its committed offsets are kept. */
+  /**
+   * Members of one group divide the partitions among them, and its committed offsets are kept. At
+   * most 32,767 bytes, as `groupInstanceId`. Default: none.
+   */
   readonly groupId?: string;
   /**
    * Makes the consumer a static member (KIP-345): closed, or gone with its process, it keeps its
-   * seat until its session ends, and who comes back under this id has the same partitions without a
-   * rebalance. Sessions begin anew when the log is opened. Of two that run at once, the later one
-   * fences the earlier.
+   * seat until its session ends, and who comes back under this id has the same partitions without
+   * a rebalance. Sessions begin anew when the log is opened. Of two that run at once, the later
+   * one fences the earlier. Default: none.
    */
   readonly groupInstanceId?: string;
+  /** How often a member shows its group that it lives; default 3 s. */
   readonly heartbeatIntervalMs?: number;
+  /** Whether records of open and aborted transactions are read; default `read_uncommitted`. */
   readonly isolationLevel?: IsolationLevel;
+  /** How much one fetch brings from a partition; default 1 MiB. */
   readonly maxPartitionFetchBytes?: number;
+  /** A member that does not poll for so long loses its partitions; default 5 min. */
   readonly maxPollIntervalMs?: number;
+  /** The most records that a poll returns; default 500. */
   readonly maxPollRecords?: number;
-  /** How long it takes at most until partitions that a topic has got are read. */
+  /**
+   * How long it takes at most until partitions that a topic has got are read. Default 10 s. Kafka:
+   * 5 min; in the same process a look costs next to nothing.
+   */
   readonly metadataMaxAgeMs?: number;
   /**
    * What becomes of a consumer whose next offset is gone, by retention for instance: it goes where
-   * `autoOffsetReset` says and tells so (`resets$`, a warning), or its polls fail.
+   * `autoOffsetReset` says and tells so (`resets$`, a warning), or its polls fail. Default
+   * `reset`.
    */
   readonly offsetOutOfRange?: 'reset' | 'fail';
-  /** By preference; the group takes one that all its members know. */
+  /**
+   * By preference; the group takes one that all its members know. Default: `rangeAssignor`, then
+   * `cooperativeStickyAssignor`.
+   */
   readonly partitionAssignmentStrategy?: readonly Assignor[];
+  /** A member without a heartbeat for so long loses its partitions; default 45 s. */
   readonly sessionTimeoutMs?: number;
-  /** Ends waiting polls and iterations. */
+  /** Ends waiting polls and iterations. Default: none. */
   readonly signal?: AbortSignal;
 }
 
 /** What a consumer takes from outside. */
 export interface ConsumerEnvironment {
+  /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Default: the machine's. */
   readonly random?: Random;
+  /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
 }
 
@@ -80,7 +113,10 @@ export interface Assignment<T extends AnyTopic = AnyTopic> {
 export interface PollOptions {
   /** Milliseconds; default: until there are records. */
   readonly maxWaitMs?: number;
-  /** Ends this poll with ABORTED, and nothing else: the next one goes on. Kafka: `wakeup`. */
+  /**
+   * Ends this poll with ABORTED, and nothing else: the next one goes on. Kafka: `wakeup`. Default:
+   * none.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -149,13 +185,13 @@ const isAssignor = (value: unknown): boolean => able('', 'assign')(value) === un
 const CHECKS: OptionChecks<ConsumerOptions> = {
   autoOffsetReset: (value) => (isReset(value) ? undefined : ALLOWED_RESETS),
   autoCommitIntervalMs: integer(0),
-  clientId: text,
+  clientId: clientIdentifier,
   enableAutoCommit: flag,
   fetchMaxBytes: integer(1024),
   fetchMaxWaitMs: integer(0),
   fetchMinBytes: integer(0),
-  groupId: text,
-  groupInstanceId: text,
+  groupId: identifier(),
+  groupInstanceId: identifier(),
   heartbeatIntervalMs: integer(1),
   isolationLevel: oneOf('read_uncommitted', 'read_committed'),
   maxPartitionFetchBytes: integer(1),

@@ -11,7 +11,8 @@ import type { OffsetReset } from './assigned-partitions.ts';
 import type { PartitionLag } from './consumer-positions.ts';
 import { Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
-import { openLog, type Log, type OpenLogOptions } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 2 });

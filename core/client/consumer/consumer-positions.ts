@@ -1,4 +1,4 @@
-import type { Observable } from 'rxjs';
+import { Observable } from 'rxjs';
 import type {
   BrokerApi,
   CommittedOffset,
@@ -7,11 +7,11 @@ import type {
   TopicPartition,
 } from '../../protocol/broker-api.ts';
 import { partitionKey } from '../../protocol/topic-partition.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock, Timer } from '../../clock.ts';
+import { LogError } from '../../errors.ts';
 import { checkArgument, integer } from '../../options.ts';
 import { checkPlaces } from '../arguments.ts';
-import type { AssignedPartitions, OffsetReset } from './assigned-partitions.ts';
-import { repeated } from '../repeated.ts';
+import type { AssignedPartitions } from './assigned-partitions.ts';
 import { groupIdOf } from './consumer-options.ts';
 import { committedOffsets, listedOffsets } from './start-offsets.ts';
 
@@ -21,7 +21,7 @@ export interface PartitionLag extends TopicPartition {
   readonly lag: number;
 }
 
-interface ConsumerPositionsOptions {
+export interface ConsumerPositionsOptions {
   readonly api: BrokerApi;
   readonly clock: Clock;
   readonly isolationLevel: IsolationLevel;
@@ -31,162 +31,98 @@ interface ConsumerPositionsOptions {
   readonly ended: AbortSignal;
 }
 
-/** The part of a consumer that says where it stands, and moves that. */
+/** Compares where a consumer stands with what the log has. `Consumer` describes each method. */
 export class ConsumerPositions {
   readonly #options: ConsumerPositionsOptions;
-  readonly #partitions: AssignedPartitions<{ readonly offset: number }>;
 
-  /** @internal `Consumer` is what there is. */
   constructor(options: ConsumerPositionsOptions) {
     this.#options = options;
-    this.#partitions = options.partitions;
   }
 
-  /** Each time the consumer could not go on where it stood; logged as a warning as well. */
-  get resets$(): Observable<OffsetReset> {
-    return this.#partitions.resets.asObservable();
+  async seekTo(
+    spec: 'earliest' | 'latest',
+    partitions: readonly TopicPartition[],
+    operation: string,
+  ): Promise<void> {
+    checkPlaces(operation, partitions);
+    const { partitions: assigned } = this.#options;
+    for (const each of partitions) assigned.check(each);
+    const offsets = await this.#offsetsAt(partitions, spec);
+    for (const each of partitions) {
+      assigned.seek(each, offsets.get(partitionKey(each.topic, each.partition)) ?? 0);
+    }
   }
 
-  /** The partitions that are this consumer's now. */
-  get assignment(): TopicPartition[] {
-    return this.#partitions.owned;
+  async beginningOffsets(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
+    checkPlaces('beginningOffsets', partitions);
+    return this.#offsetsAt(partitions, 'earliest');
   }
 
-  /** The partitions that are paused now. */
-  get paused(): TopicPartition[] {
-    return this.#partitions.paused;
+  async endOffsets(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
+    checkPlaces('endOffsets', partitions);
+    return this.#offsetsAt(partitions, 'latest');
   }
 
-  /**
-   * The offset of the next record to be handed out; undefined for a partition that is not read.
-   */
-  position(place: TopicPartition): number | undefined {
-    return this.#partitions.position(place);
-  }
-
-  /**
-   * Goes on from `offset`. Whether it exists shows at the next poll.
-   *
-   * @throws LogError NOT_ASSIGNED, INVALID_OPTION for what is no offset.
-   */
-  seek(place: TopicPartition, offset: number): void {
-    this.#partitions.seek(place, offset);
-  }
-
-  /**
-   * Goes on from the first record that the log has; default: in all partitions.
-   *
-   * @throws LogError NOT_ASSIGNED
-   */
-  seekToBeginning(places: readonly TopicPartition[] = this.assignment): Promise<void> {
-    return this.#seekTo(places, 'earliest');
-  }
-
-  /**
-   * Goes on behind the last record that this reader sees; default: in all partitions.
-   *
-   * @throws LogError NOT_ASSIGNED
-   */
-  seekToEnd(places: readonly TopicPartition[] = this.assignment): Promise<void> {
-    return this.#seekTo(places, 'latest');
-  }
-
-  /**
-   * Hands out nothing more of these partitions until `resume`; the seat in the group is kept.
-   *
-   * @throws LogError NOT_ASSIGNED: then none of them is paused.
-   */
-  pause(places: readonly TopicPartition[]): void {
-    this.#partitions.pause(places);
-  }
-
-  /**
-   * Goes on with paused partitions where they were paused.
-   *
-   * @throws LogError NOT_ASSIGNED: then none of them is resumed.
-   */
-  resume(places: readonly TopicPartition[]): void {
-    this.#partitions.resume(places);
-  }
-
-  /**
-   * The first offset that can be read of each partition, by partition key.
-   *
-   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
-   */
-  async beginningOffsets(places: readonly TopicPartition[]): Promise<Map<string, number>> {
-    checkPlaces('beginningOffsets', places);
-    return this.#offsetsAt(places, 'earliest');
-  }
-
-  /**
-   * The offset behind the last record that this reader sees of each partition, by partition key.
-   *
-   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
-   */
-  async endOffsets(places: readonly TopicPartition[]): Promise<Map<string, number>> {
-    checkPlaces('endOffsets', places);
-    return this.#offsetsAt(places, 'latest');
-  }
-
-  /**
-   * The offset of the first record stamped `timestampMs` (milliseconds since 1970) or later of each
-   * partition, by partition key; missing where there is none.
-   *
-   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
-   */
   async offsetsForTimes(
-    places: readonly TopicPartition[],
+    partitions: readonly TopicPartition[],
     timestampMs: number,
   ): Promise<Map<string, number>> {
-    checkPlaces('offsetsForTimes', places);
+    checkPlaces('offsetsForTimes', partitions);
     checkArgument('offsetsForTimes', 'timestampMs', timestampMs, integer(0));
-    return this.#offsetsAt(places, { timestampMs });
+    return this.#offsetsAt(partitions, { timestampMs });
   }
 
-  /**
-   * What the group has committed for the partitions, by partition key (`orders-0`); missing where
-   * it has not.
-   *
-   * @throws LogError NOT_SUBSCRIBED without a groupId.
-   */
-  async committed(places: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
-    checkPlaces('committed', places);
-    const request = { groupId: groupIdOf(this.#options), places, requireStable: false };
-    const { found } = await committedOffsets(this.#options.api, request);
-    return found;
+  async committed(partitions: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
+    checkPlaces('committed', partitions);
+    const { api } = this.#options;
+    const groupId = groupIdOf(this.#options);
+    return (await committedOffsets(api, { groupId, places: partitions, requireStable: false }))
+      .found;
   }
 
-  /** How far the consumer is behind, now, in each partition that it reads. */
   async lag(): Promise<PartitionLag[]> {
-    const ends = await this.endOffsets(this.#partitions.positions);
-    return this.#partitions.positions.flatMap(({ topic, partition, offset }) => {
+    const { partitions } = this.#options;
+    const ends = await this.endOffsets(partitions.positions);
+    return partitions.positions.flatMap(({ topic, partition, offset }) => {
       const end = ends.get(partitionKey(topic, partition));
       return end === undefined ? [] : [{ topic, partition, lag: Math.max(0, end - offset) }];
     });
   }
 
-  /** The same at once and every `everyMs` milliseconds, until the consumer is closed. */
-  lag$(everyMs = 1000): Observable<PartitionLag[]> {
+  lag$(everyMs: number): Observable<PartitionLag[]> {
     checkArgument('lag$', 'everyMs', everyMs, integer(1));
-    return repeated(() => this.lag(), { ...this.#options, everyMs });
-  }
-
-  async #seekTo(places: readonly TopicPartition[], spec: 'earliest' | 'latest'): Promise<void> {
-    checkPlaces(spec === 'earliest' ? 'seekToBeginning' : 'seekToEnd', places);
-    for (const place of places) this.#partitions.check(place);
-    const offsets = await this.#offsetsAt(places, spec);
-    for (const place of places) {
-      this.seek(place, offsets.get(partitionKey(place.topic, place.partition)) ?? 0);
-    }
+    const { clock, ended } = this.#options;
+    return new Observable((subscriber) => {
+      let timer: Timer | undefined;
+      const end = (): void => subscriber.complete();
+      const ask = (): void => {
+        this.lag().then(
+          (lag) => {
+            subscriber.next(lag);
+            if (!subscriber.closed) timer = clock.setBackgroundTimer(everyMs, ask);
+          },
+          (error: unknown) => {
+            if (LogError.is(error, 'CLOSED')) subscriber.complete();
+            else subscriber.error(error);
+          },
+        );
+      };
+      ended.addEventListener('abort', end);
+      subscriber.add(() => {
+        timer?.cancel();
+        ended.removeEventListener('abort', end);
+      });
+      if (ended.aborted) end();
+      else ask();
+    });
   }
 
   async #offsetsAt(
-    places: readonly TopicPartition[],
+    partitions: readonly TopicPartition[],
     spec: OffsetSpec,
   ): Promise<Map<string, number>> {
     const { api, isolationLevel } = this.#options;
-    const listed = await listedOffsets(api, places, { spec, isolationLevel });
+    const listed = await listedOffsets(api, partitions, { spec, isolationLevel });
     const found = listed.filter(({ offset }) => offset >= 0);
     return new Map(
       found.map(({ topic, partition, offset }) => [partitionKey(topic, partition), offset]),

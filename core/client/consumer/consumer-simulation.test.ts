@@ -7,7 +7,8 @@ import { seededRandom, type Random } from '../../random.ts';
 import { string } from '../../serde/text.ts';
 import { rangeAssignor, roundRobinAssignor, type Assignor } from '../group/assignors.ts';
 import type { Consumer } from './consumer.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { cooperativeStickyAssignor, stickyAssignor } from '../group/sticky-assignor.ts';
 import { topic } from '../topic.ts';
 

@@ -1,3 +1,4 @@
+import { firstValueFrom } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { codeOf } from '../../../test/kit/codes.ts';
 import { errno, FaultyFileSystem } from '../../../test/kit/faulty-fs.ts';
@@ -10,7 +11,8 @@ import { json, string } from '../../serde/text.ts';
 import type { OffsetReset } from './assigned-partitions.ts';
 import { Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
-import { openLog, type Log, type OpenLogOptions } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string(), partitions: 1 });
@@ -488,6 +490,13 @@ describe('errors', () => {
     const wrong = () => log.consumer({ isolationLevel: 'committed' as 'read_committed' });
     expect(wrong).toThrow('must be "read_uncommitted" or "read_committed"');
   });
+});
+
+test('[CONSUMER-11] tail$ of a log that is closed fails with CLOSED', async () => {
+  const log = await logWith(1);
+  const tail$ = log.tail$(letters);
+  await log.close();
+  expect(await codeOf(firstValueFrom(tail$))).toBe('CLOSED');
 });
 
 test('[CONSUMER-11] tail$ tells what is written from now on, until nobody listens', async () => {

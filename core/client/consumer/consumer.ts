@@ -1,24 +1,29 @@
 import { Observable } from 'rxjs';
 import { sleep, systemClock, type Clock } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
+import { Interruption } from '../../interruption.ts';
 import { stderrLogger } from '../../logger.ts';
 import { checkOptions } from '../../options.ts';
 import { systemRandom } from '../../random.ts';
-import type { BrokerApi, GroupMember, TopicPartition } from '../../protocol/broker-api.ts';
+import type {
+  BrokerApi,
+  CommittedOffset,
+  GroupMember,
+  TopicPartition,
+} from '../../protocol/broker-api.ts';
 import { checkOffsets, checkPlace } from '../arguments.ts';
-import { AssignedPartitions } from './assigned-partitions.ts';
+import { AssignedPartitions, UNSTABLE_RETRY_MS, type OffsetReset } from './assigned-partitions.ts';
 import {
   checkAssignments,
   consumerSettings,
   groupIdOf,
-  POLL_CHECKS,
   type Assignment,
   type ConsumerEnvironment,
   type ConsumerOptions,
   type ConsumerSettings,
   type PollOptions,
 } from './consumer-options.ts';
-import { ConsumerPositions } from './consumer-positions.ts';
+import { ConsumerPositions, type PartitionLag } from './consumer-positions.ts';
 import { ConsumerRecord, type RecordOf } from './consumer-record.ts';
 import { GroupMembership } from '../group/group-membership.ts';
 import { OffsetCommitter, type OffsetToCommit } from '../group/offset-committer.ts';
@@ -29,13 +34,10 @@ import {
   type Rebalance,
   type RebalanceCallbacks,
 } from '../group/rebalancer.ts';
-import { SoleReader } from './sole-reader.ts';
+import { ReadLoop, type Seated } from './read-loop.ts';
 import { Subscription } from './subscription.ts';
 import type { AnyTopic, TopicPattern } from '../topic.ts';
 import type { GroupMetadata } from '../producer/transaction.ts';
-
-/** How long to wait for a transaction that is about to commit offsets before asking again. */
-const UNSTABLE_RETRY_MS = 20;
 
 /**
  * Reads records. One reader at a time: `poll` and iteration must not overlap. Made by
@@ -45,27 +47,20 @@ const UNSTABLE_RETRY_MS = 20;
  * @example
  * for await (const order of log.consumer({ groupId: 'audit' }).subscribe([orders])) { ... }
  */
-export class Consumer<R extends ConsumerRecord = ConsumerRecord>
-  extends ConsumerPositions
-  implements AsyncDisposable
-{
+export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #options: ConsumerSettings;
   readonly #partitions: AssignedPartitions<R>;
   readonly #committer: OffsetCommitter;
-  readonly #membership: GroupMembership | undefined;
-  readonly #rebalancer: Rebalancer | undefined;
+  readonly #group: Seated | undefined;
   readonly #subscription: Subscription;
-  /** Who says what is read: a subscription, or the caller; undefined before either. */
-  #source: 'subscribe' | 'assign' | undefined;
-  /** True when what is to be read was changed, until the next look at what there is. */
-  #isChanged = false;
-  readonly #reader = new SoleReader();
+  readonly #positions: ConsumerPositions;
+  readonly #loop: ReadLoop<R>;
   #closing: Promise<void> | undefined;
   /** True when it is closed: until then its callbacks may commit. */
   #isClosed = false;
   /** Ends what waits when the consumer is closed or told to stop. */
-  readonly #ended: AbortController;
+  readonly #ended = new AbortController();
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(
@@ -75,55 +70,61 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   ) {
     const all = consumerSettings(options);
     const { clock = systemClock, random = systemRandom, logger = stderrLogger } = environment;
-    const { groupId, groupInstanceId, isolationLevel } = all;
+    const { groupId, groupInstanceId } = all;
     const subscription = new Subscription(api, clock, all.metadataMaxAgeMs);
-    const reading = { ...all, groupId, api, clock, logger };
-    const partitions = new AssignedPartitions(reading, ({ topic, partition, cursor }) => {
+    const interruption = new Interruption();
+    const parts = { ...all, groupId, api, clock, logger, interruption, subscription };
+    const partitions = new AssignedPartitions(parts, ({ topic, partition, cursor }) => {
       return new ConsumerRecord(subscription.handle(topic)!, partition, cursor) as R;
     });
-    const ended = new AbortController();
-    super({ api, clock, isolationLevel, groupId, partitions, ended: ended.signal });
-    this.#clock = clock;
-    this.#options = all;
-    this.#subscription = subscription;
-    this.#partitions = partitions;
-    this.#ended = ended;
-    this.#committer = new OffsetCommitter({
+    const committer = new OffsetCommitter({
       api,
       clock,
       isAutomatic: groupId !== undefined && all.enableAutoCommit,
       intervalMs: all.autoCommitIntervalMs,
       member: () => this.#member(),
-      positions: () => this.#partitions.positions,
+      positions: () => partitions.positions,
     });
-    this.#ended.signal.addEventListener('abort', () => this.#partitions.interrupt());
+    if (groupId !== undefined) {
+      const membership = new GroupMembership({
+        ...parts,
+        groupId,
+        groupInstanceId,
+        clientId: `${all.clientId}-${Math.floor(random.next() * 1e9)}`,
+        assignors: all.partitionAssignmentStrategy,
+        countPartitions: (topics) => subscription.count(topics),
+      });
+      const rebalancer = new Rebalancer({
+        ...parts,
+        groupId,
+        membership,
+        partitions,
+        committer,
+        topics: () => subscription.ensure(),
+        isSubscribed: (topic) => subscription.has(topic),
+      });
+      this.#group = { membership, rebalancer };
+    }
+    this.#loop = new ReadLoop({
+      ...parts,
+      partitions,
+      committer,
+      group: this.#group,
+      checkRunning: (signal) => this.#checkRunning(signal),
+    });
+    this.#positions = new ConsumerPositions({ ...parts, partitions, ended: this.#ended.signal });
+    this.#clock = clock;
+    this.#options = all;
+    this.#subscription = subscription;
+    this.#partitions = partitions;
+    this.#committer = committer;
+    this.#ended.signal.addEventListener('abort', () => interruption.interrupt());
     all.signal?.addEventListener('abort', this.#end);
-    if (groupId === undefined) return;
-    this.#membership = new GroupMembership({
-      ...all,
-      api,
-      clock,
-      groupId,
-      groupInstanceId,
-      clientId: `${all.clientId}-${Math.floor(random.next() * 1e9)}`,
-      assignors: all.partitionAssignmentStrategy,
-      countPartitions: (topics) => subscription.count(topics),
-    });
-    this.#rebalancer = new Rebalancer({
-      clock,
-      logger,
-      groupId,
-      membership: this.#membership,
-      partitions: this.#partitions,
-      committer: this.#committer,
-      topics: () => subscription.ensure(),
-      isSubscribed: (topic) => subscription.has(topic),
-    });
   }
 
   /** What happened to the member's seat in its group; nothing without a `groupId`. */
   get rebalances$(): Observable<Rebalance> {
-    return this.#rebalancer?.rebalances$ ?? NEVER_ANY;
+    return this.#group?.rebalancer.rebalances$ ?? NEVER_ANY;
   }
 
   /**
@@ -150,17 +151,16 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
   ): this {
     this.#checkOpen();
     if (callbacks !== undefined) checkOptions('subscribe', callbacks, CALLBACK_CHECKS);
-    const wasSubscribed = this.#source === 'subscribe';
+    const wasSubscribed = this.#loop.source === 'subscribe';
     this.#subscription.replace(topics);
     const mayStay = (place: TopicPartition) => wasSubscribed && this.#subscription.has(place.topic);
     // A member is told of what goes: by the next poll, which gives it up.
-    const isMember = wasSubscribed && this.#membership !== undefined;
+    const isMember = wasSubscribed && this.#group !== undefined;
     if (!isMember) {
       this.#partitions.drop(this.#partitions.owned.filter((place) => !mayStay(place)));
     }
-    this.#source = 'subscribe';
-    this.#isChanged = true;
-    this.#rebalancer?.resubscribe(callbacks);
+    this.#loop.follow('subscribe');
+    this.#group?.rebalancer.resubscribe(callbacks);
     return this;
   }
 
@@ -171,12 +171,11 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    */
   async unsubscribe(): Promise<void> {
     try {
-      if (this.#source === 'subscribe') await this.#rebalancer?.leave();
+      if (this.#loop.source === 'subscribe') await this.#group?.rebalancer.leave();
     } finally {
       this.#partitions.drop(this.#partitions.owned);
       this.#subscription.replace([]);
-      this.#source = undefined;
-      this.#isChanged = true;
+      this.#loop.follow(undefined);
     }
   }
 
@@ -193,7 +192,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     this.#checkOpen();
     checkAssignments(assignments);
     await this.unsubscribe();
-    this.#source = 'assign';
+    this.#loop.follow('assign');
     this.#subscription.replace(assignments.map(({ topic }) => topic));
     await this.#subscription.ensure();
     this.#partitions.add(
@@ -222,23 +221,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    *   ever: another consumer has the `groupInstanceId`; CONCURRENT_POLL, NOT_SUBSCRIBED.
    */
   poll(options: PollOptions = {}): Promise<R[]> {
-    return this.#reader.run('poll', async () => {
-      checkOptions('poll', options, POLL_CHECKS);
-      const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
-      const records: R[] = [];
-      const { maxPollRecords } = this.#options;
-      do {
-        if (!(await this.#fill(deadlineMs, options.signal))) break;
-        while (records.length < maxPollRecords) {
-          const next = this.#partitions.next(records.length > 0);
-          if (next === undefined) break;
-          records.push(next.record);
-          next.position.offset = next.record.offset + 1;
-        }
-        // What was fetched may hold nothing that a reader gets to see.
-      } while (records.length === 0 && this.#clock.monotonicMs() < deadlineMs);
-      return records;
-    });
+    return this.#loop.poll(options);
   }
 
   /**
@@ -248,12 +231,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    * @throws LogError as `poll`.
    */
   pollBatches(options: PollOptions = {}): Promise<PartitionRecords[]> {
-    return this.#reader.run('pollBatches', async () => {
-      checkOptions('pollBatches', options, POLL_CHECKS);
-      const deadlineMs = this.#clock.monotonicMs() + (options.maxWaitMs ?? Infinity);
-      const mayRead = await this.#fill(deadlineMs, options.signal);
-      return mayRead ? this.#partitions.takeAll() : [];
-    });
+    return this.#loop.pollBatches(options);
   }
 
   /**
@@ -262,37 +240,13 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    *
    * @throws LogError as `poll`.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    const { signal, maxPollRecords } = this.#options;
-    this.#reader.begin('iteration');
-    try {
-      for (;;) {
-        try {
-          await this.#fill(Infinity);
-        } catch (error) {
-          if (signal?.aborted === true && LogError.is(error, 'ABORTED')) return;
-          throw error;
-        }
-        // After so many, commits and rebalances get their turn, as between two polls.
-        for (let count = 0; count < maxPollRecords && !this.#isChanged; count++) {
-          const next = this.#partitions.next(false);
-          if (next === undefined) break;
-          const { position, record } = next;
-          yield record;
-          // After a seek meanwhile this is a position that nobody has any more.
-          position.offset = record.offset + 1;
-          this.#membership?.notePoll();
-          if (signal?.aborted === true) return;
-        }
-      }
-    } finally {
-      this.#reader.end();
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    return this.#loop.iterate();
   }
 
   /** The topics that are subscribed, or match, now; none with `assign`. */
   get subscription(): string[] {
-    return this.#source === 'subscribe' ? this.#subscription.names : [];
+    return this.#loop.source === 'subscribe' ? this.#subscription.names : [];
   }
 
   /**
@@ -309,9 +263,10 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     this.#checkOpen();
     groupIdOf(this.#options); // or there is nobody to commit for
     if (offsets !== undefined) checkOffsets('commit', offsets);
-    if (this.#source === 'subscribe') this.#membership?.checkSeat();
+    const { source } = this.#loop;
+    if (source === 'subscribe') this.#group?.membership.checkSeat();
     // Who neither subscribed nor assigned commits for the group from outside.
-    if (this.#source !== undefined) for (const each of offsets ?? []) this.#partitions.check(each);
+    if (source !== undefined) for (const each of offsets ?? []) this.#partitions.check(each);
     await this.#committer.commit(offsets);
   }
 
@@ -338,8 +293,122 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
    */
   groupMetadata(): GroupMetadata {
     this.#checkOpen();
-    const membership = this.#source === 'subscribe' ? this.#membership : undefined;
+    const membership = this.#membership;
     return membership?.hasJoined === false ? membership.member : this.#member();
+  }
+
+  /** Each time the consumer could not go on where it stood; logged as a warning as well. */
+  get resets$(): Observable<OffsetReset> {
+    return this.#partitions.resets.asObservable();
+  }
+
+  /** The partitions that are this consumer's now. */
+  get assignment(): TopicPartition[] {
+    return this.#partitions.owned;
+  }
+
+  /** The partitions that are paused now. */
+  get paused(): TopicPartition[] {
+    return this.#partitions.paused;
+  }
+
+  /**
+   * The offset of the next record to be handed out; undefined for a partition that is not read.
+   */
+  position(partition: TopicPartition): number | undefined {
+    return this.#partitions.position(partition);
+  }
+
+  /**
+   * Goes on from `offset`. Whether it exists shows at the next poll.
+   *
+   * @throws LogError NOT_ASSIGNED, INVALID_OPTION for what is no offset.
+   */
+  seek(partition: TopicPartition, offset: number): void {
+    this.#partitions.seek(partition, offset);
+  }
+
+  /**
+   * Goes on from the first record that the log has; default: in all partitions.
+   *
+   * @throws LogError NOT_ASSIGNED
+   */
+  seekToBeginning(partitions: readonly TopicPartition[] = this.assignment): Promise<void> {
+    return this.#positions.seekTo('earliest', partitions, 'seekToBeginning');
+  }
+
+  /**
+   * Goes on behind the last record that this reader sees; default: in all partitions.
+   *
+   * @throws LogError NOT_ASSIGNED
+   */
+  seekToEnd(partitions: readonly TopicPartition[] = this.assignment): Promise<void> {
+    return this.#positions.seekTo('latest', partitions, 'seekToEnd');
+  }
+
+  /**
+   * Hands out nothing more of these partitions until `resume`; the seat in the group is kept.
+   *
+   * @throws LogError NOT_ASSIGNED: then none of them is paused.
+   */
+  pause(partitions: readonly TopicPartition[]): void {
+    this.#partitions.pause(partitions);
+  }
+
+  /**
+   * Goes on with paused partitions where they were paused.
+   *
+   * @throws LogError NOT_ASSIGNED: then none of them is resumed.
+   */
+  resume(partitions: readonly TopicPartition[]): void {
+    this.#partitions.resume(partitions);
+  }
+
+  /**
+   * The first offset that can be read of each partition, by partition key (`orders-0`).
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
+   */
+  beginningOffsets(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
+    return this.#positions.beginningOffsets(partitions);
+  }
+
+  /**
+   * The offset behind the last record that this reader sees of each partition, by partition key.
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
+   */
+  endOffsets(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
+    return this.#positions.endOffsets(partitions);
+  }
+
+  /**
+   * The offset of the first record stamped `timestampMs` (milliseconds since 1970) or later of each
+   * partition, by partition key; missing where there is none.
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, INVALID_OPTION
+   */
+  offsetsForTimes(partitions: readonly TopicPartition[], timestampMs: number) {
+    return this.#positions.offsetsForTimes(partitions, timestampMs);
+  }
+
+  /**
+   * What the group has committed for the partitions, by partition key; missing where it has not.
+   *
+   * @throws LogError NOT_SUBSCRIBED without a groupId.
+   */
+  committed(partitions: readonly TopicPartition[]): Promise<Map<string, CommittedOffset>> {
+    return this.#positions.committed(partitions);
+  }
+
+  /** How far the consumer is behind, now, in each partition that it reads. */
+  lag(): Promise<PartitionLag[]> {
+    return this.#positions.lag();
+  }
+
+  /** The same at once and every `everyMs` milliseconds, until the consumer is closed. */
+  lag$(everyMs = 1000): Observable<PartitionLag[]> {
+    return this.#positions.lag$(everyMs);
   }
 
   /**
@@ -364,14 +433,14 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     this.#end();
     this.#options.signal?.removeEventListener('abort', this.#end);
     try {
-      if (this.#source === 'subscribe') await this.#rebalancer?.leave();
+      if (this.#loop.source === 'subscribe') await this.#group?.rebalancer.leave();
       else await this.#committer.commitAutomatically();
     } catch (error) {
       if (!LogError.is(error, 'CLOSED')) throw error;
     } finally {
       this.#isClosed = true;
       this.#partitions.resets.complete();
-      this.#rebalancer?.complete();
+      this.#group?.rebalancer.complete();
     }
   }
 
@@ -396,86 +465,14 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord>
     return new LogError('ABORTED', message, { operation: 'poll' });
   }
 
-  /**
-   * Sees to it that something is held, or that `deadlineMs` is over; false when nothing may be
-   * handed out.
-   */
-  async #fill(deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
-    const wake = (): void => this.#partitions.interrupt();
-    signal?.addEventListener('abort', wake);
-    try {
-      for (;;) {
-        try {
-          const mayRead = await this.#advance(deadlineMs, signal);
-          if (mayRead !== undefined) return mayRead;
-        } catch (error) {
-          if (!LogError.is(error, 'UNKNOWN_TOPIC_OR_PARTITION')) throw error;
-          if (!(await this.#followPattern(true))) throw error; // or it was of a topic that is gone
-        }
-      }
-    } finally {
-      signal?.removeEventListener('abort', wake);
-    }
-  }
-
-  /** One turn of `#fill`; undefined when another is needed. */
-  async #advance(deadlineMs: number, signal?: AbortSignal): Promise<boolean | undefined> {
-    this.#checkRunning(signal);
-    this.#membership?.notePoll();
-    await this.#followPattern(this.#membership?.mustRejoin === true);
-    if (this.#membership?.mustRejoin !== true) await this.#committer.commitIfDue();
-    if (!(await this.#ensureAssigned(deadlineMs, signal))) return false;
-    this.#checkRunning(signal); // nothing is handed out behind the back of the last commit
-    if (this.#partitions.hasAny()) return true;
-    const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-    const { isPlaced } = this.#partitions;
-    await this.#partitions.fetch(isPlaced ? leftMs : Math.min(leftMs, UNSTABLE_RETRY_MS));
-    this.#checkRunning(signal);
-    return this.#partitions.hasAny() || leftMs === 0 ? true : undefined;
-  }
-
-  /** Goes by the topics that match now; false when they are the same as before. */
-  async #followPattern(isDue: boolean): Promise<boolean> {
-    if (!(await this.#subscription.look(isDue))) return false;
-    const gone = this.#partitions.owned.filter(({ topic }) => !this.#subscription.has(topic));
-    if (this.#rebalancer === undefined) this.#partitions.drop(gone);
-    else await this.#rebalancer.changeTopics(gone);
-    this.#isChanged = true;
-    return true;
-  }
-
-  /** False while a member waits for its seat. */
-  async #ensureAssigned(deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
-    if (this.#source === undefined) {
-      const message = 'the consumer has neither subscribed nor assigned; call one of them first';
-      throw new LogError('NOT_SUBSCRIBED', message, {});
-    }
-    const wasChanged = this.#isChanged;
-    this.#isChanged = false;
-    if (this.#source === 'subscribe' && this.#rebalancer !== undefined) {
-      const { signal: ended } = this.#ended;
-      const hasSeat = await this.#rebalancer.advance({
-        deadlineMs,
-        signal: signal === undefined ? ended : AbortSignal.any([ended, signal]),
-        reason: () => this.#endError(),
-      });
-      if (!hasSeat) return false;
-    } else if (
-      this.#source === 'subscribe' &&
-      (wasChanged || (await this.#subscription.hasChanged()))
-    ) {
-      this.#isChanged = true; // until it is done
-      this.#partitions.add(await this.#subscription.partitions());
-      this.#isChanged = false;
-    }
-    await this.#partitions.place();
-    if (this.#partitions.isPlaced) this.#rebalancer?.announce();
-    return true;
+  /** Where it is a member of its group, not a reader of partitions assigned by hand. */
+  get #membership(): GroupMembership | undefined {
+    return this.#loop.source === 'subscribe' ? this.#group?.membership : undefined;
   }
 
   /** Who commits: the member, or for partitions assigned by hand nobody in particular. */
   #member(): GroupMember {
-    const membership = this.#source === 'subscribe' ? this.#membership : undefined;
+    const membership = this.#membership;
     membership?.checkSeat();
     return (
       membership?.member ?? { groupId: groupIdOf(this.#options), memberId: '', generation: -1 }

@@ -1,4 +1,5 @@
 import { LogError } from '../../errors.ts';
+import type { Interruption } from '../../interruption.ts';
 import type {
   BrokerApi,
   FetchedPartition,
@@ -15,6 +16,8 @@ export interface FetcherOptions {
   readonly maxPartitionFetchBytes: number;
   readonly fetchMinBytes: number;
   readonly fetchMaxWaitMs: number;
+  /** Ends the waits of `take` when what is wanted has changed. */
+  readonly interruption: Interruption;
 }
 
 /** Where a consumer stands in a partition. A seek makes another one, so that this one is done. */
@@ -48,19 +51,16 @@ interface FetchState {
 export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #states = new Map<string, FetchState>();
-  readonly #requests = new Set<Promise<void>>();
+  /** How many requests are under way. */
+  #requestCount = 0;
   /** Errors of partitions, for the next `take`. */
   #errors: { readonly position: Position; readonly error: LogError }[] = [];
   /** A request that failed as a whole, for the next `take`. */
   #failure: Error | undefined;
   #rotation = 0;
-  /** Ends the waits of `take`. */
-  #interrupt: () => void = () => undefined;
-  #interruption!: Promise<void>;
 
   constructor(options: FetcherOptions) {
     this.#options = options;
-    this.interrupt();
   }
 
   get positions(): Position[] {
@@ -76,7 +76,7 @@ export class Fetcher {
     const { topic, partition, offset: fetchOffset } = position;
     const state = { position, fetchOffset, isFetching: false, arrived: undefined };
     this.#states.set(partitionKey(topic, partition), state);
-    this.interrupt();
+    this.#options.interruption.interrupt();
   }
 
   remove({ topic, partition }: TopicPartition): void {
@@ -88,17 +88,9 @@ export class Fetcher {
     return this.find(position) === position;
   }
 
-  /** Makes a waiting `take` return: what is wanted has changed. */
-  interrupt(): void {
-    this.#interrupt();
-    this.#interruption = new Promise((resolve) => {
-      this.#interrupt = resolve;
-    });
-  }
-
   /**
-   * Hands out what has arrived, waiting for up to `maxWaitMs` for something. Another fetch is begun
-   * at once for what was handed out.
+   * Hands out what has arrived, waiting for up to `maxWaitMs` for something, or until interrupted.
+   * Another fetch is begun at once for what was handed out.
    *
    * @throws LogError what a request as a whole failed with.
    */
@@ -106,8 +98,8 @@ export class Fetcher {
     let taken = this.#takeArrived();
     if (taken.length === 0 && this.#errors.length === 0) {
       const wanted = this.#wanted();
-      if (wanted.length > 0 || this.#requests.size === 0) this.#request(wanted, maxWaitMs);
-      await Promise.race([...this.#requests, this.#interruption]);
+      if (wanted.length > 0 || this.#requestCount === 0) this.#request(wanted, maxWaitMs);
+      await this.#options.interruption.wait(); // each answer ends it as well
       const failure = this.#failure;
       this.#failure = undefined;
       if (failure !== undefined) throw failure;
@@ -152,11 +144,12 @@ export class Fetcher {
 
   #request(wanted: readonly FetchState[], maxWaitMs: number): void {
     for (const state of wanted) state.isFetching = true;
-    const request = this.#fetch(wanted, maxWaitMs).finally(() => {
+    this.#requestCount++;
+    void this.#fetch(wanted, maxWaitMs).finally(() => {
       for (const state of wanted) state.isFetching = false;
-      this.#requests.delete(request);
+      this.#requestCount--;
+      this.#options.interruption.interrupt();
     });
-    this.#requests.add(request);
   }
 
   /** Never rejects: a failure is for the next `take`. */

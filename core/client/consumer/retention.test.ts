@@ -5,7 +5,8 @@ import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import { ManualClock } from '../../testing/manual-clock.ts';
 import type { TopicSettings } from '../admin/admin.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string() });

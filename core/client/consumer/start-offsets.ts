@@ -8,7 +8,7 @@ import type {
   TopicPartition,
 } from '../../protocol/broker-api.ts';
 import { partitionKey } from '../../protocol/topic-partition.ts';
-import { throwFirst } from '../../protocol/throw-first.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 
 /** A partition to be read, and from where if that is known. */
 export interface Place extends TopicPartition {

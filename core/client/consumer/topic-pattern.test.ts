@@ -6,7 +6,8 @@ import { string } from '../../serde/text.ts';
 import type { Consumer } from './consumer.ts';
 import type { ConsumerRecord } from './consumer-record.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { cooperativeStickyAssignor } from '../group/sticky-assignor.ts';
 import { topic, topicPattern } from '../topic.ts';
 

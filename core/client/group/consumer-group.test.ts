@@ -8,7 +8,8 @@ import { rangeAssignor, type Assignor } from './assignors.ts';
 import { Consumer } from '../consumer/consumer.ts';
 import type { Rebalance } from './rebalancer.ts';
 import type { ConsumerOptions } from '../consumer/consumer-options.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const spread = topic('spread', { key: string(), value: string(), partitions: 4 });

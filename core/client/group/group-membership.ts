@@ -48,33 +48,69 @@ const LOST: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERAT
 /** Errors that a member who leaves need not care about. */
 const GONE: ReadonlySet<string> = new Set([...LOST, 'FENCED_INSTANCE_ID']);
 
-/** One consumer's seat in its group: joins, keeps the seat by heartbeats, learns of rebalances. */
+/** Who the coordinator takes the member for. */
+interface MemberId {
+  /** Empty until the coordinator gives it one. */
+  readonly memberId: string;
+  /** -1 where it has none. */
+  readonly generation: number;
+}
+
+const NOBODY: MemberId = { memberId: '', generation: -1 };
+
+/** Each call of `join` has one of its own: where it is no longer the state, the member has left. */
+interface Joining extends MemberId {
+  readonly kind: 'joining';
+  /** Set by each answer. */
+  memberId: string;
+  generation: number;
+  /** True when another subscription came meanwhile: this seat will not do. */
+  isStale: boolean;
+  /** As leader: what the division went by. */
+  divided: PartitionWatch | undefined;
+}
+
+/** Each seat is one of its own: a heartbeat that answers to a former one changes nothing. */
+interface Seated extends MemberId {
+  readonly kind: 'seated';
+  readonly divided: PartitionWatch | undefined;
+  /** True when the assignment no longer counts; the heart may have stopped beating. */
+  mustRejoin: boolean;
+  heartbeat: Timer | undefined;
+}
+
+type MembershipState =
+  | { readonly kind: 'outside' }
+  | Joining
+  | Seated
+  | { readonly kind: 'lost'; readonly reason: string }
+  | { readonly kind: 'left' }
+  /** `loss` as in `lost`, until it is taken. */
+  | { readonly kind: 'fenced'; readonly error: LogError; readonly loss: string | undefined };
+
+/**
+ * One consumer's seat in its group: joins, keeps the seat by heartbeats, learns of rebalances.
+ *
+ * ```
+ *   outside ──── join ────▶ joining ◀──────── join ─────── seated
+ *     ▲  ▲                   │  │  └──── answered ────────▶  │
+ *     │  └─ failed, nobody ──┘  └─ failed, known: mustRejoin ▶│
+ *     │ takeLoss                                             │ not polled, or a heartbeat refused
+ *     └────────────────────────── lost ◀─────────────────────┘
+ *
+ *   every state ── leave ──▶ left ── resubscribe ──▶ outside
+ *   every state ── another has the instance id ──▶ fenced, for ever
+ * ```
+ */
 export class GroupMembership {
   /** True when what stays is kept during a rebalance: all assignors are cooperative. */
   readonly isCooperative: boolean;
   readonly #options: GroupMembershipOptions;
-  #memberId = '';
-  #hasJoined = false;
-  #generation = -1;
-  /** The last seat. */
+  #state: MembershipState = { kind: 'outside' };
+  /** The last seat, also when it is lost. */
   #last: MemberPartitions = { generation: -1, partitions: [] };
-  #heartbeat: Timer | undefined;
-  /** Raised when heartbeats under way no longer matter. */
-  #heartbeatRound = 0;
-  #mustRejoin = true;
-  #hasLeft = false;
-  /** Raised when the member leaves: a join from before then has to leave as well. */
-  #departures = 0;
-  /** Raised with each subscription: a join for the one before does not do. */
-  #subscriptions = 0;
-  /** Why the seat was lost, until somebody asks. */
-  #loss: string | undefined;
-  /** Another has this member's instance id: there is no way back. */
-  #fenced: LogError | undefined;
   /** When the member last asked for records. */
   #polledMs: number;
-  /** As leader: what the last division went by. */
-  #divided: PartitionWatch | undefined;
 
   constructor(options: GroupMembershipOptions) {
     this.#options = options;
@@ -84,52 +120,52 @@ export class GroupMembership {
 
   /** Who commits: the member of this generation. */
   get member(): GroupMember {
-    const { groupId, groupInstanceId } = this.#options;
-    return {
-      groupId,
-      memberId: this.#memberId,
-      generation: this.#generation,
-      ...(groupInstanceId !== undefined && { groupInstanceId }),
-    };
+    return this.#memberOf('memberId' in this.#state ? this.#state : NOBODY);
   }
 
   /** True when the assignment no longer counts and `join` is due. */
   get mustRejoin(): boolean {
-    return this.#mustRejoin;
+    return this.#state.kind !== 'seated' || this.#state.mustRejoin;
   }
 
-  /** Says that something was given up, for others to have. */
+  /** Makes the member join again: it has given something up, for others to have. */
   requireRejoin(): void {
-    this.#mustRejoin = true;
+    if (this.#state.kind === 'seated') this.#state.mustRejoin = true;
   }
 
-  /** Says that there is a subscription, or another one: the next `join` takes a seat. */
+  /** There is a subscription, or another one: the next `join` takes a seat. */
   resubscribe(): void {
-    this.#hasLeft = false;
-    this.#subscriptions++;
-    this.#mustRejoin = true;
+    const state = this.#state;
+    if (state.kind === 'joining') state.isStale = true;
+    else if (state.kind === 'left') this.#state = { kind: 'outside' };
+    else this.requireRejoin();
   }
 
-  /** Says that the member asks for records: without that for `maxPollIntervalMs` it leaves. */
+  /** The member asks for records: without that for `maxPollIntervalMs` it leaves. */
   notePoll(): void {
     this.#polledMs = this.#options.clock.monotonicMs();
   }
 
-  /** Why the seat was lost behind the member's back; undefined when it was not. Tells it once. */
+  /** Why the seat was lost behind the member's back, once; undefined when it was not. */
   takeLoss(): string | undefined {
-    const loss = this.#loss;
-    this.#loss = undefined;
-    return loss;
+    const state = this.#state;
+    if (state.kind === 'fenced') {
+      this.#state = { ...state, loss: undefined };
+      return state.loss;
+    }
+    if (state.kind !== 'lost') return undefined;
+    this.#state = { kind: 'outside' };
+    return state.reason;
   }
 
   /** @throws LogError FENCED_INSTANCE_ID once another has the instance id. */
   checkNotFenced(): void {
-    if (this.#fenced !== undefined) throw this.#fenced;
+    if (this.#state.kind === 'fenced') throw this.#state.error;
   }
 
   /** True once it has had a seat, also when that is lost. */
   get hasJoined(): boolean {
-    return this.#hasJoined;
+    return this.#last.generation >= 0;
   }
 
   /**
@@ -139,46 +175,83 @@ export class GroupMembership {
    */
   checkSeat(): void {
     this.checkNotFenced();
-    if (this.#memberId !== '') return;
+    if (this.member.memberId !== '') return;
     const { groupId } = this.#options;
-    const reason = this.#loss ?? 'it has not joined yet';
+    const reason = this.#state.kind === 'lost' ? this.#state.reason : 'it has not joined yet';
     const message = `the consumer has no seat in group ${groupId}: ${reason}; poll to join`;
     throw new LogError('UNKNOWN_MEMBER_ID', message, { groupId, memberId: '' });
   }
 
   /**
-   * Joins, or joins anew, and returns the seat of this generation.
+   * Joins, or joins again, and returns the seat of this generation.
    *
    * @param owned what the member keeps meanwhile.
    * @throws LogError CLOSED when the member has left meanwhile, FENCED_INSTANCE_ID
    */
   async join(topics: readonly string[], owned: readonly TopicPartition[]): Promise<Seat> {
-    const { memberId } = this.member;
-    const { generation: lastGeneration } = this.#last;
-    const departures = this.#departures;
-    const subscriptions = this.#subscriptions;
+    this.checkNotFenced();
+    if (this.#state.kind === 'left') throw this.#hasLeft();
+    const { memberId, generation } = this.member;
     this.#stopHeartbeat();
+    const joining: Joining = {
+      kind: 'joining',
+      memberId,
+      generation,
+      isStale: false,
+      divided: undefined,
+    };
+    this.#state = joining;
     for (;;) {
       try {
-        this.#checkStays(departures);
-        this.checkNotFenced();
-        const kept = this.#memberId === memberId ? owned : [];
-        const partitions = await this.#joinOnce(topics, kept, departures);
-        this.#mustRejoin = subscriptions !== this.#subscriptions;
-        this.#startHeartbeat();
-        const generation = this.#generation;
-        this.#last = { generation, partitions };
-        const isSame = memberId !== '' && memberId === this.#memberId;
-        // In a generation whose seat it missed, others may have had its partitions, unless it told
-        // them when it joined that it keeps them.
-        const missedNone = generation - lastGeneration <= 1;
-        const isContinuous = isSame && (this.isCooperative || missedNone);
-        return { generation, partitions, isContinuous };
+        const kept = joining.memberId === memberId ? owned : [];
+        const partitions = await this.#joinOnce(joining, topics, kept);
+        return this.#sit(joining, partitions, memberId);
       } catch (error) {
-        const isOver = departures !== this.#departures; // and a later join may be under way
-        if (isOver || !this.#noteLoss(error)) throw error;
+        if (this.#state !== joining) throw error; // it has left, and may be joining again
+        if (!this.#canJoinAgain(joining, error)) throw error;
       }
     }
+  }
+
+  #sit(joining: Joining, partitions: readonly TopicPartition[], formerId: string): Seat {
+    const { memberId, generation, divided, isStale: mustRejoin } = joining;
+    this.#state = {
+      kind: 'seated',
+      memberId,
+      generation,
+      divided,
+      mustRejoin,
+      heartbeat: undefined,
+    };
+    this.#startHeartbeat(this.#state);
+    const { generation: lastGeneration } = this.#last;
+    this.#last = { generation, partitions };
+    const isSame = formerId !== '' && formerId === memberId;
+    // In a generation whose seat it missed, others may have had its partitions, unless it told them
+    // when it joined that it keeps them.
+    const missedNone = generation - lastGeneration <= 1;
+    const isContinuous = isSame && (this.isCooperative || missedNone);
+    return { generation, partitions, isContinuous };
+  }
+
+  /** After a failed join: true when another try may succeed at once, perhaps as a new member. */
+  #canJoinAgain(joining: Joining, error: unknown): boolean {
+    const code = error instanceof LogError ? error.code : '';
+    if (LOST.has(code)) {
+      Object.assign(joining, NOBODY);
+      return true;
+    }
+    if (code === 'REBALANCE_IN_PROGRESS') return true;
+    const { memberId, generation } = joining;
+    if (LogError.is(error, 'FENCED_INSTANCE_ID')) {
+      this.#state = { kind: 'fenced', error, loss: undefined };
+    } else if (memberId === '') {
+      this.#state = { kind: 'outside' };
+    } else {
+      const seat = { memberId, generation, divided: undefined, heartbeat: undefined };
+      this.#state = { kind: 'seated', ...seat, mustRejoin: true };
+    }
+    return false;
   }
 
   /**
@@ -186,19 +259,10 @@ export class GroupMembership {
    * static member says nothing: its seat waits for it until its session ends.
    */
   async leave(): Promise<void> {
-    this.#hasLeft = true;
-    this.#departures++;
-    await this.#leaveAs(this.#giveUp());
-  }
-
-  /** Forgets the seat without a word to the group; returns who had it. */
-  #giveUp(): string {
-    const memberId = this.#memberId;
+    const { memberId } = this.member;
     this.#stopHeartbeat();
-    this.#memberId = '';
-    this.#generation = -1;
-    this.#mustRejoin = true;
-    return memberId;
+    if (this.#state.kind !== 'fenced') this.#state = { kind: 'left' };
+    await this.#leaveAs(memberId);
   }
 
   async #leaveAs(memberId: string): Promise<void> {
@@ -209,34 +273,27 @@ export class GroupMembership {
     });
   }
 
-  #checkStays(departures: number): void {
-    if (!this.#hasLeft && departures === this.#departures) return;
+  #hasLeft(): LogError {
     const message = `the consumer has left group ${this.#options.groupId}`;
-    throw new LogError('CLOSED', message, { what: 'the consumer' });
+    return new LogError('CLOSED', message, { what: 'the consumer' });
   }
 
-  /** Takes note of an answer that says the seat is lost or moves; false for other errors. */
-  #noteLoss(error: unknown): boolean {
-    if (!(error instanceof LogError)) return false;
-    if (error.code === 'FENCED_INSTANCE_ID') this.#fenced = error;
-    const isLost = LOST.has(error.code);
-    if (isLost || this.#fenced !== undefined) this.#giveUp();
-    if (!isLost && error.code !== 'REBALANCE_IN_PROGRESS') return false;
-    this.#mustRejoin = true;
-    return true;
+  #memberOf({ memberId, generation }: MemberId): GroupMember {
+    const { groupId, groupInstanceId } = this.#options;
+    const member = { groupId, memberId, generation };
+    return groupInstanceId === undefined ? member : { ...member, groupInstanceId };
   }
 
   async #joinOnce(
+    joining: Joining,
     topics: readonly string[],
     owned: readonly TopicPartition[],
-    departures: number,
   ): Promise<TopicPartition[]> {
     const { api, clientId, assignors, sessionTimeoutMs, maxPollIntervalMs } = this.#options;
-    const { groupId, memberId, groupInstanceId } = this.member;
+    const { generation, ...member } = this.#memberOf(joining);
     const ownedPartitions = this.isCooperative ? owned : [];
     const joined = await api.joinGroup({
-      groupId,
-      memberId,
+      ...member,
       clientId,
       sessionTimeoutMs,
       rebalanceTimeoutMs: maxPollIntervalMs,
@@ -246,32 +303,33 @@ export class GroupMembership {
         metadata: encodeSubscription({
           topics,
           ownedPartitions,
-          generation: this.#generation,
+          generation,
           userData: assignor.userData?.(this.#last),
         }),
       })),
-      ...(groupInstanceId !== undefined && { groupInstanceId }),
     });
-    if (departures !== this.#departures) await this.#leaveAs(joined.memberId);
-    this.#checkStays(departures);
-    this.#memberId = joined.memberId;
-    this.#hasJoined = true;
-    this.#generation = joined.generation;
-    this.#divided = undefined;
-    const assignments = joined.leaderId === joined.memberId ? await this.#assign(joined) : [];
-    const { assignment } = await api.syncGroup({ ...this.member, assignments });
-    this.#checkStays(departures);
+    if (this.#state !== joining) {
+      await this.#leaveAs(joined.memberId);
+      throw this.#hasLeft();
+    }
+    joining.memberId = joined.memberId;
+    joining.generation = joined.generation;
+    joining.divided = undefined;
+    const isLeader = joined.leaderId === joined.memberId;
+    const assignments = isLeader ? await this.#assign(joining, joined) : [];
+    const { assignment } = await api.syncGroup({ ...this.#memberOf(joining), assignments });
+    if (this.#state !== joining) throw this.#hasLeft();
     return decodeAssignment(assignment);
   }
 
-  async #assign(joined: JoinGroupResponse) {
+  async #assign(joining: Joining, joined: JoinGroupResponse) {
     const members = joined.members.map(({ metadata, ...member }): AssignedMember => {
       return { ...member, ...decodeSubscription(metadata) };
     });
     const topics = [...new Set(members.flatMap((member) => member.topics))].sort();
     const { api, clock, metadataMaxAgeMs } = this.#options;
     const divided = new PartitionWatch(api, clock, metadataMaxAgeMs);
-    this.#divided = divided;
+    joining.divided = divided;
     if (joined.skipAssignment === true) {
       divided.note(topics, await this.#countDivided());
       return [];
@@ -311,40 +369,41 @@ export class GroupMembership {
     return counts;
   }
 
-  #startHeartbeat(): void {
+  #startHeartbeat(seated: Seated): void {
     const { clock, heartbeatIntervalMs } = this.#options;
-    const round = this.#heartbeatRound;
-    this.#heartbeat = clock.setBackgroundTimer(heartbeatIntervalMs, () => {
-      void this.#beat(round);
-    });
+    seated.heartbeat = clock.setBackgroundTimer(heartbeatIntervalMs, () => void this.#beat(seated));
+  }
+
+  /** A heartbeat under way no longer matters: another state follows. */
+  #stopHeartbeat(): void {
+    if (this.#state.kind === 'seated') this.#state.heartbeat?.cancel();
   }
 
   /** Never rejects: whatever goes wrong, the next poll joins again and meets it there. */
-  async #beat(round: number): Promise<void> {
+  async #beat(seated: Seated): Promise<void> {
     const { api, clock, maxPollIntervalMs } = this.#options;
     try {
       if (clock.monotonicMs() - this.#polledMs > maxPollIntervalMs) {
         // Nobody asks for its records; others may.
-        this.#loss = `it was not polled for maxPollIntervalMs=${maxPollIntervalMs} and left`;
-        await this.#leaveAs(this.#giveUp());
+        const reason = `it was not polled for maxPollIntervalMs=${maxPollIntervalMs} and left`;
+        this.#state = { kind: 'lost', reason };
+        await this.#leaveAs(seated.memberId);
         return;
       }
-      await api.heartbeat(this.member);
-      // The leader joins anew, and with it all others, to divide what topics have got.
-      const hasChanged = (await this.#divided?.hasChanged()) === true;
-      if (round !== this.#heartbeatRound) return;
-      if (hasChanged) this.#mustRejoin = true;
-      this.#startHeartbeat();
+      await api.heartbeat(this.#memberOf(seated));
+      // The leader joins again, and with it all others, to divide what topics have got.
+      const hasChanged = (await seated.divided?.hasChanged()) === true;
+      if (this.#state !== seated) return;
+      if (hasChanged) seated.mustRejoin = true;
+      this.#startHeartbeat(seated);
     } catch (error) {
-      if (round !== this.#heartbeatRound) return;
-      if (!this.#noteLoss(error)) this.#mustRejoin = true;
-      if (this.#memberId === '') this.#loss = (error as Error).message;
+      if (this.#state !== seated) return;
+      const code = error instanceof LogError ? error.code : '';
+      const { message: reason } = error as Error;
+      if (LogError.is(error, 'FENCED_INSTANCE_ID')) {
+        this.#state = { kind: 'fenced', error, loss: reason };
+      } else if (LOST.has(code)) this.#state = { kind: 'lost', reason };
+      else seated.mustRejoin = true;
     }
-  }
-
-  #stopHeartbeat(): void {
-    this.#heartbeatRound++;
-    this.#heartbeat?.cancel();
-    this.#heartbeat = undefined;
   }
 }

@@ -7,7 +7,7 @@ import type {
 } from '../../protocol/broker-api.ts';
 import { partitionKey } from '../../protocol/topic-partition.ts';
 import { checkOptions, flag, type OptionChecks } from '../../options.ts';
-import { throwFirst } from '../../protocol/throw-first.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 
 /** Where a group stands in a partition. */
 export interface GroupOffset extends TopicPartition {

@@ -9,7 +9,7 @@ import type {
 } from '../../protocol/broker-api.ts';
 import { partitionKey } from '../../protocol/topic-partition.ts';
 import type { Position } from '../consumer/fetcher.ts';
-import { throwFirst } from '../../protocol/throw-first.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
 
 /** What to commit of a partition: the **next** offset to read, and what to keep beside it. */
 export interface OffsetToCommit extends TopicPartition {

@@ -1,14 +1,14 @@
 import type { Observable } from 'rxjs';
 import { Subject } from 'rxjs';
 import type { TopicPartition } from '../../protocol/broker-api.ts';
-import { sleep, type Clock, type Timer } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import { asLogError, LogError } from '../../errors.ts';
+import type { Interruption } from '../../interruption.ts';
 import type { Logger } from '../../logger.ts';
 import { callback, type OptionChecks } from '../../options.ts';
 import type { AssignedPartitions } from '../consumer/assigned-partitions.ts';
 import type { GroupMembership, Seat } from './group-membership.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
-import { unlessAborted } from '../unless-aborted.ts';
 
 /**
  * What a member of a group does when partitions come and go. Called by `poll`, an iteration or
@@ -57,6 +57,8 @@ export interface RebalancerOptions {
   readonly groupId: string;
   readonly membership: GroupMembership;
   readonly partitions: AssignedPartitions<{ readonly offset: number }>;
+  /** Ends waits when a seat is there, or the consumer has something else to do. */
+  readonly interruption: Interruption;
   readonly committer: OffsetCommitter;
   /** What is subscribed; topics that are named are made where they do not exist. */
   readonly topics: () => Promise<readonly string[]>;
@@ -66,8 +68,8 @@ export interface RebalancerOptions {
 /** How long to wait for the others, and what ends the wait before. */
 export interface RebalanceWait {
   readonly deadlineMs: number;
-  readonly signal: AbortSignal;
-  readonly reason: () => Error;
+  /** @throws LogError when the consumer is to stop. */
+  readonly checkRunning: () => void;
 }
 
 /** How long closing may wait for its last commit: a leader that hands out seats needs far less. */
@@ -75,7 +77,6 @@ const LAST_COMMIT_WAIT_MS = 1000;
 
 /** A joining under way, or settled and not looked at. */
 interface Joining {
-  readonly settled: Promise<void>;
   seat?: Seat;
   error?: Error;
 }
@@ -139,7 +140,7 @@ export class Rebalancer {
       return true;
     }
     if (!membership.isCooperative || partitions.owned.length === 0) {
-      await this.#untilSettled(joining, wait);
+      await this.#untilSettled(joining, wait.deadlineMs, wait.checkRunning);
     }
     const { seat, error } = joining;
     if (error !== undefined) {
@@ -166,7 +167,8 @@ export class Rebalancer {
       const isCommitted = await committer.commitAutomatically();
       if (!isCommitted && this.#joining !== undefined) {
         // The leader is handing out seats. With its own, the member may commit what it read on.
-        await Promise.race([this.#joining.settled, sleep(clock, LAST_COMMIT_WAIT_MS)]);
+        const deadlineMs = clock.monotonicMs() + LAST_COMMIT_WAIT_MS;
+        await this.#untilSettled(this.#joining, deadlineMs);
         await committer.commitAutomatically();
       }
     } finally {
@@ -201,36 +203,35 @@ export class Rebalancer {
   }
 
   async #begin(): Promise<void> {
-    const { membership, partitions, committer } = this.#options;
+    const { membership, partitions, committer, interruption } = this.#options;
     await committer.commitAutomatically();
     const topics = await this.#options.topics();
     // Without callbacks nobody was told, and what comes back may go on where it is.
     const isGivenUp = !membership.isCooperative && this.#callbacks !== undefined;
     if (isGivenUp) await this.#revoke(partitions.owned);
-    const joining: Joining = {
-      settled: membership
-        .join(topics, partitions.owned)
-        .then(
-          (seat) => void (joining.seat = seat),
-          (error: unknown) => void (joining.error = asLogError(error)),
-        )
-        .finally(() => partitions.interrupt()),
-    };
+    const joining: Joining = {};
+    void membership
+      .join(topics, partitions.owned)
+      .then(
+        (seat) => void (joining.seat = seat),
+        (error: unknown) => void (joining.error = asLogError(error)),
+      )
+      .finally(() => interruption.interrupt());
     this.#joining = joining;
   }
 
-  async #untilSettled({ settled }: Joining, wait: RebalanceWait): Promise<void> {
-    const { clock } = this.#options;
-    const leftMs = wait.deadlineMs - clock.monotonicMs();
-    let timer: Timer | undefined;
-    const deadline = new Promise<void>((resolve) => {
-      if (leftMs <= 0) resolve();
-      else if (leftMs < Infinity) timer = clock.setTimer(leftMs, resolve);
-    });
-    try {
-      await unlessAborted(Promise.race([settled, deadline]), wait.signal, wait.reason);
-    } finally {
-      timer?.cancel();
+  /** @throws LogError what `checkRunning` throws while it waits. */
+  async #untilSettled(
+    joining: Joining,
+    deadlineMs: number,
+    checkRunning: () => void = ignore,
+  ): Promise<void> {
+    const { clock, interruption } = this.#options;
+    for (;;) {
+      checkRunning();
+      const leftMs = deadlineMs - clock.monotonicMs();
+      if ((joining.seat ?? joining.error) !== undefined || leftMs <= 0) return;
+      await interruption.waitUpTo(leftMs, clock);
     }
   }
 
@@ -300,4 +301,8 @@ export class Rebalancer {
 
 function includes(places: readonly TopicPartition[], place: TopicPartition): boolean {
   return places.some((each) => each.partition === place.partition && each.topic === place.topic);
+}
+
+function ignore(): void {
+  // closing waits until the deadline, whatever happens
 }

@@ -4,7 +4,8 @@ import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import type { Consumer } from '../consumer/consumer.ts';
 import type { ConsumerOptions } from '../consumer/consumer-options.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const spread = topic('spread', { key: string(), value: string(), partitions: 4 });

@@ -6,7 +6,8 @@ import { BATCH, CODECS, readBatchHeader, sealBatch } from '../../record/batch.ts
 import { batchOf } from '../../record/records.suite.ts';
 import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const open = () => openLog(temporaryDirectory(), { logger: silentLogger });

@@ -10,8 +10,10 @@ import { LogError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { json, string } from '../../serde/text.ts';
-import { openLog, type Log } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { PRODUCER_DEFAULTS, type ProducerOptions } from './producer-options.ts';
+import { ProducerSession } from './producer-session.ts';
 import { Sender } from './sender.ts';
 import { Producer } from './producer.ts';
 import { topic } from '../topic.ts';
@@ -270,8 +272,12 @@ describe('what cannot be sent', () => {
       clock: systemClock,
       codec: 'gzip',
       level: 42, // there is none such
-      isIdempotent: true,
-      transactionalId: undefined,
+      session: new ProducerSession({
+        ...PRODUCER_DEFAULTS,
+        api: log.api,
+        isIdempotent: true,
+        transactionalId: undefined,
+      }),
     });
     const failing = async (name: string) => {
       const found = topic(name, { key: string(), value: string(), partitions: 1 });

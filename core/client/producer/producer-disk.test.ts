@@ -8,7 +8,7 @@ import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const RECORDS = 300;

@@ -4,7 +4,7 @@ import { readTopic, readValues } from '../../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../../test/kit/temporary-directory.ts';
 import { silentLogger, type Logger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import type { ProducerInterceptor } from './producer-interceptor.ts';
 import { topic } from '../topic.ts';
 

@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../../test/kit/temporary-directory.ts';
 import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
 import { ManualClock } from '../../testing/manual-clock.ts';
-import { openLog, type OpenLogOptions } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { Producer } from './producer.ts';
 import { topic } from '../topic.ts';
 

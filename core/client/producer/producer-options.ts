@@ -8,7 +8,6 @@ import {
   integer,
   oneOf,
   show,
-  text,
   type OptionChecks,
 } from '../../options.ts';
 import type { Random } from '../../random.ts';
@@ -19,6 +18,7 @@ import {
   type CompressionLevels,
 } from '../../record/compression.ts';
 import type { Acks } from '../../protocol/broker-api.ts';
+import { identifier } from '../arguments.ts';
 import type { Partitioner, PartitionStrategy } from './partitioner.ts';
 import type { ProducerInterceptor } from './producer-interceptor.ts';
 
@@ -30,15 +30,21 @@ export interface ProducerOptions extends Partial<CompressionLevels> {
   readonly batchSize?: number;
   /** What may wait to be sent in all, 1 KiB or more; beyond it `send` waits. Default 32 MiB. */
   readonly bufferMemory?: number;
-  /** How batches are compressed; a topic with a `compressionType` of its own changes that. */
+  /**
+   * How batches are compressed; a topic with a `compressionType` of its own changes that. Default
+   * `none`.
+   */
   readonly compressionType?: Codec;
   /** How long a record may be tried, `lingerMs` or more; default 2 min. */
   readonly deliveryTimeoutMs?: number;
   /** Each record lands once and in order, however often it has to be sent. Default true. */
   readonly enableIdempotence?: boolean;
-  /** Are shown every record and what becomes of it, the first one first. */
+  /** Are shown every record and what becomes of it, the first one first. Default: none. */
   readonly interceptors?: readonly ProducerInterceptor[];
-  /** How long a batch that is not full waits for more; default 0. */
+  /**
+   * How long a batch that is not full waits for more; default 0. Kafka: 5; here a linger saves no
+   * round trip, and slows down a loop that awaits each send.
+   */
   readonly lingerMs?: number;
   /** How long `send` waits for room; default 1 min. */
   readonly maxBlockMs?: number;
@@ -47,16 +53,23 @@ export interface ProducerOptions extends Partial<CompressionLevels> {
   /** The largest record, 1 KiB to 64 MiB; default 1 MiB. */
   readonly maxRequestSize?: number;
   /**
-   * How long it takes at most until partitions that a topic has got are written to; default 10 s.
+   * How long it takes at most until partitions that a topic has got are written to. Default 10 s.
+   * Kafka: 5 min; in the same process a look costs next to nothing.
    */
   readonly metadataMaxAgeMs?: number;
   /** Where records go that name no partition; default `default`. */
   readonly partitioner?: PartitionStrategy | Partitioner;
-  /** How long to wait after a failure that may pass; twice as long after each further one. */
+  /**
+   * How long to wait after a failure that may pass; twice as long after each further one. Default
+   * 100 ms.
+   */
   readonly retryBackoffMs?: number;
-  /** The longest such wait; the only one where `retryBackoffMs` is larger. */
+  /** The longest such wait; the only one where `retryBackoffMs` is larger. Default 1 s. */
   readonly retryBackoffMaxMs?: number;
-  /** Names the producer across restarts: a former one is fenced, what it left open aborted. */
+  /**
+   * Names the producer across restarts: a former one is fenced, and its open transaction aborted.
+   * At most 32,767 bytes. Default: none, and no transactions.
+   */
   readonly transactionalId?: string;
   /** How long a transaction may stay open until the broker aborts it; default 1 min, up to 15. */
   readonly transactionTimeoutMs?: number;
@@ -118,15 +131,17 @@ const CHECKS: OptionChecks<ProducerOptions> = {
   },
   retryBackoffMs: integer(1),
   retryBackoffMaxMs: integer(1),
-  transactionalId: text,
+  transactionalId: identifier(),
   transactionTimeoutMs: integer(1),
 };
 
 /** What a producer needs of its surroundings; the default of each is the real thing. */
 export interface ProducerEnvironment {
+  /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Default: the machine's. */
   readonly random?: Random;
-  /** Hears of callbacks and interceptors that throw. */
+  /** Hears of callbacks and interceptors that throw. Default: warnings and errors to stderr. */
   readonly logger?: Logger;
 }
 

@@ -8,7 +8,7 @@ import type { ProduceRequest } from '../../protocol/broker-api.ts';
 import { LogError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import { string } from '../../serde/text.ts';
-import { openLog, type OpenLogOptions } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { Producer } from './producer.ts';
 import { topic } from '../topic.ts';
 
@@ -158,7 +158,7 @@ describe('retries', () => {
     await Promise.all([sent, flushed]);
   });
 
-  test('[PRODUCER-3] after deliveryTimeoutMs a record fails, and says why', async () => {
+  test('[PRODUCER-3] after deliveryTimeoutMs on a full disk a record fails with DISK_FULL', async () => {
     const { disk, fileSystem } = diskFor('letters');
     await using log = await open({ fileSystem });
     const options = { deliveryTimeoutMs: 100, retryBackoffMs: 5, retryBackoffMaxMs: 20 };
@@ -166,8 +166,27 @@ describe('retries', () => {
     await producer.send(letters, { value: 'a' });
     disk.isFull = true;
     const error: unknown = await producer.send(letters, { value: 'b' }).catch((e: unknown) => e);
-    expect(LogError.is(error, 'DELIVERY_TIMEOUT') && error.details.waitedMs >= 100).toBe(true);
+    expect(LogError.is(error, 'DISK_FULL') && error.retriable).toBe(true);
+    expect(String(error)).toMatch(/letters-0 .* deliveryTimeoutMs=100: .*(no space|room|full)/i);
     expect(LogError.is((error as Error).cause, 'DISK_FULL')).toBe(true);
+    disk.isFull = false;
+    await producer.send(letters, { value: 'c' });
+    expect(await readValues(log, letters)).toEqual(['a', 'c']);
+  });
+
+  test('[PRODUCER-3] so do all that were under way at once, and none of them arrives', async () => {
+    const { disk, fileSystem } = diskFor('letters');
+    await using log = await open({ fileSystem });
+    const options = { batchSize: 128, deliveryTimeoutMs: 100, retryBackoffMs: 5 };
+    await using producer = log.producer({ ...options, retryBackoffMaxMs: 20 });
+    await producer.send(letters, { value: 'a' });
+    disk.isFull = true;
+    const sent: Promise<string>[] = [];
+    for (let index = 0; index < 100; index++) {
+      sent.push(codeOf(producer.send(letters, { value: String(index).padEnd(60) })));
+      if (index % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(new Set(await Promise.all(sent))).toEqual(new Set(['DISK_FULL']));
     disk.isFull = false;
     await producer.send(letters, { value: 'c' });
     expect(await readValues(log, letters)).toEqual(['a', 'c']);
@@ -196,8 +215,8 @@ describe('retries', () => {
     const sent = [codeOf(producer.send(letters, { value: 'a' }))];
     await new Promise((resolve) => setTimeout(resolve, 75));
     sent.push(codeOf(producer.send(spread, { value: 'b', partition: 1 })));
-    expect(await sent[0]).toBe('DELIVERY_TIMEOUT');
-    expect(await sent[1]).toBe('DELIVERY_TIMEOUT');
+    expect(await sent[0]).toBe('DISK_FULL');
+    expect(await sent[1]).toBe('DISK_FULL');
     expect(performance.now() - start).toBeGreaterThan(200); // each had its own time
   });
 

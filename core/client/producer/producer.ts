@@ -15,6 +15,7 @@ import {
   type ProducerSettings,
 } from './producer-options.ts';
 import type { ProducerRecord, RecordMetadata, SendCallback } from './producer-record.ts';
+import { ProducerSession } from './producer-session.ts';
 import { Sender } from './sender.ts';
 import type { Topic } from '../topic.ts';
 import { ensureTopic } from '../topic-metadata.ts';
@@ -32,12 +33,12 @@ export class Producer implements AsyncDisposable {
   readonly #logger: Logger;
   readonly #options: ProducerSettings;
   readonly #interceptors: Interceptors | undefined;
+  readonly #session: ProducerSession;
   readonly #sender: Sender;
   /** By topic; made anew when the topic has got partitions. */
   readonly #writers = new Map<string, KnownWriter>();
+  /** The last one: if it is open, `close` aborts it. */
   #transaction: Transaction | undefined;
-  /** True while `beginTransaction` waits for the broker. */
-  #isBeginning = false;
   /** The writers that `send` knows, by the handle of the topic. */
   readonly #ready = new WeakMap<object, ReadyWriter>();
   /** How many `send` wait for their writer or for room: those that come later wait behind them. */
@@ -60,8 +61,17 @@ export class Producer implements AsyncDisposable {
     this.#options = all;
     this.#interceptors =
       all.interceptors.length === 0 ? undefined : new Interceptors(all.interceptors, this.#logger);
+    this.#session = new ProducerSession({
+      api,
+      // With acks 0 a refused batch goes unseen, and so would the gap in the sequence behind which
+      // everything else is refused.
+      isIdempotent: all.enableIdempotence && all.acks !== 0,
+      transactionalId: all.transactionalId,
+      transactionTimeoutMs: all.transactionTimeoutMs,
+    });
     this.#sender = new Sender({
       api,
+      session: this.#session,
       clock: this.#clock,
       acks: all.acks,
       batchSize: Math.min(all.batchSize, all.maxRequestSize),
@@ -69,15 +79,10 @@ export class Producer implements AsyncDisposable {
       codec: all.compressionType,
       level: compressionLevel(all.compressionType, all),
       deliveryTimeoutMs: all.deliveryTimeoutMs,
-      // With acks 0 a refused batch goes unseen, and so would the gap in the sequence behind which
-      // everything else is refused.
-      isIdempotent: all.enableIdempotence && all.acks !== 0,
       lingerMs: all.lingerMs,
       maxInFlight: all.maxInFlight,
       retryBackoffMs: all.retryBackoffMs,
       retryBackoffMaxMs: all.retryBackoffMaxMs,
-      transactionalId: all.transactionalId,
-      transactionTimeoutMs: all.transactionTimeoutMs,
     });
   }
 
@@ -87,8 +92,9 @@ export class Producer implements AsyncDisposable {
    *
    * @throws LogError SERIALIZATION_FAILED, MESSAGE_TOO_LARGE, INVALID_PARTITIONS,
    *   INVALID_TIMESTAMP, PARTITION_MISMATCH, INVALID_TOPIC, CLOSED, BUFFER_EXHAUSTED after
-   *   `maxBlockMs` without room, DELIVERY_TIMEOUT, and what the broker answered: the record is not
-   *   in the log; after DELIVERY_TIMEOUT it may be.
+   *   `maxBlockMs` without room, DISK_FULL after `deliveryTimeoutMs` on a full disk,
+   *   DELIVERY_TIMEOUT, and what the broker answered: the record is not in the log; after
+   *   DELIVERY_TIMEOUT it may be.
    */
   send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>): Promise<RecordMetadata>;
   send<K, V>(topic: Topic<K, V>, record: ProducerRecord<K, V>, callback: SendCallback): void;
@@ -170,26 +176,10 @@ export class Producer implements AsyncDisposable {
    */
   async beginTransaction(): Promise<Transaction> {
     this.#checkUsable();
-    const { transactionalId } = this.#options;
-    if (transactionalId === undefined) {
-      const message = 'transactions need a producer with a transactionalId';
-      throw new LogError('NO_TRANSACTION', message, { operation: 'beginTransaction' });
-    }
-    if (this.#isBeginning || this.#transaction?.isOpen === true) {
-      const reason = 'another transaction of this producer is open; commit or abort it first';
-      const details = { transactionalId, state: 'Ongoing', reason };
-      throw new LogError('INVALID_TXN_STATE', `${transactionalId}: ${reason}`, details);
-    }
-    this.#isBeginning = true;
-    try {
-      await this.#sender.beginTransaction();
-    } finally {
-      this.#isBeginning = false;
-    }
     const transaction = new Transaction({
-      api: this.#api,
+      begun: await this.#sender.beginTransaction(),
       sender: this.#sender,
-      transactionalId,
+      session: this.#session,
       writer: (topic) => this.writer(topic),
       bufferMemory: this.#options.bufferMemory,
     });
@@ -273,7 +263,7 @@ export class Producer implements AsyncDisposable {
       if (!LogError.is(error, 'CLOSED')) throw error;
     } finally {
       await this.#sender.flush();
-      this.#sender.end(new LogError('CLOSED', 'the producer is closed', { what: 'the producer' }));
+      this.#session.close(closed());
     }
   }
 
@@ -282,9 +272,8 @@ export class Producer implements AsyncDisposable {
    * or for a look at the topic's partitions.
    */
   #readyWriter<K, V>(topic: Topic<K, V>): TopicWriter<K, V> | undefined {
-    const { isFull, fatal } = this.#sender;
-    const isUsable = this.#closing === undefined && fatal === undefined;
-    if (!isUsable || this.#waitingCount > 0 || isFull) return undefined;
+    const isUsable = this.#closing === undefined && this.#session.fatal === undefined;
+    if (!isUsable || this.#waitingCount > 0 || this.#sender.isFull) return undefined;
     const ready = this.#ready.get(topic);
     const ageMs = this.#clock.monotonicMs() - (ready?.sinceMs ?? -Infinity);
     if (ageMs >= this.#options.metadataMaxAgeMs) return undefined;
@@ -423,9 +412,8 @@ export class Producer implements AsyncDisposable {
   }
 
   #checkUsable(): void {
-    if (this.#closing !== undefined)
-      throw new LogError('CLOSED', 'the producer is closed', { what: 'the producer' });
-    const { fatal } = this.#sender;
+    if (this.#closing !== undefined) throw closed();
+    const { fatal } = this.#session;
     if (fatal !== undefined) throw fatal;
   }
 }
@@ -459,6 +447,10 @@ function write<K, V>(
     const { topic, partition: chosen } = batch.queue;
     resolve({ topic, partition: chosen, offset });
   }, reject);
+}
+
+function closed(): LogError {
+  return new LogError('CLOSED', 'the producer is closed', { what: 'the producer' });
 }
 
 function ignore(): void {

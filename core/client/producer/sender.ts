@@ -1,7 +1,7 @@
-import { assert, present } from '../../assert.ts';
+import { assert } from '../../assert.ts';
 import type { Clock } from '../../clock.ts';
 import { asLogError, LogError } from '../../errors.ts';
-import type { Acks, BrokerApi, ProducerIdentity } from '../../protocol/broker-api.ts';
+import type { Acks, BrokerApi } from '../../protocol/broker-api.ts';
 import type { Codec } from '../../record/batch.ts';
 import {
   OpenBatch,
@@ -10,10 +10,8 @@ import {
   type PartitionQueue,
   type SentBatch,
 } from './accumulator.ts';
-import { DeliveryTimeout } from './delivery-timeout.ts';
 import { SendCounters, type ProducerMetrics } from './producer-metrics.ts';
-import { OpenTransaction } from './open-transaction.ts';
-import { ProducerSession } from './producer-session.ts';
+import type { ProducerSession, SessionTransaction } from './producer-session.ts';
 import { SendBuffer, type Unanswered } from './send-buffer.ts';
 import { SendSchedule } from './send-schedule.ts';
 
@@ -27,13 +25,11 @@ export interface SenderOptions {
   /** Of compression; undefined for the codec's default. */
   readonly level: number | undefined;
   readonly deliveryTimeoutMs: number;
-  readonly isIdempotent: boolean;
   readonly lingerMs: number;
   readonly maxInFlight: number;
   readonly retryBackoffMs: number;
   readonly retryBackoffMaxMs: number;
-  readonly transactionalId: string | undefined;
-  readonly transactionTimeoutMs: number;
+  readonly session: ProducerSession;
 }
 
 /**
@@ -63,17 +59,13 @@ export class Sender {
   /** How many flushes wait: nothing lingers then. */
   #flushCount = 0;
   readonly #session: ProducerSession;
-  /** Set when a batch was refused for good: sequences are renewed once nothing is in flight. */
-  #mustRenew = false;
-  /** Set when the producer is done for. */
-  #fatal: LogError | undefined;
-  #transaction: OpenTransaction | undefined;
+  /** Set while sequences begin again at 0. */
+  #renewing: Promise<void> | undefined;
 
   constructor(options: SenderOptions) {
-    const { clock, bufferMemory, deliveryTimeoutMs, api } = options;
-    const { transactionalId = null, transactionTimeoutMs } = options;
+    const { clock, bufferMemory, deliveryTimeoutMs, session } = options;
     this.#options = options;
-    this.#session = new ProducerSession(api, { transactionalId, transactionTimeoutMs });
+    this.#session = session;
     this.#timeout = new DeliveryTimeout(clock, deliveryTimeoutMs);
     this.#buffer = new SendBuffer(bufferMemory);
     this.#schedule = new SendSchedule({ ...options, send: () => void this.#send() });
@@ -85,14 +77,6 @@ export class Sender {
 
   get isFull(): boolean {
     return this.#buffer.isFull;
-  }
-
-  get fatal(): LogError | undefined {
-    return this.#fatal;
-  }
-
-  get identity(): ProducerIdentity | undefined {
-    return this.#session.identity;
   }
 
   get metrics(): ProducerMetrics {
@@ -112,7 +96,7 @@ export class Sender {
 
   /** The open batch of a partition; `startBatch` makes another. */
   startBatch(queue: PartitionQueue): OpenBatch {
-    if (this.#fatal !== undefined) throw this.#fatal;
+    this.#checkUsable();
     this.sealBatch(queue);
     const batch = new OpenBatch(queue, this.#options.batchSize);
     queue.open = batch;
@@ -166,7 +150,7 @@ export class Sender {
    */
   async room(): Promise<void> {
     while (this.isFull) {
-      if (this.#fatal !== undefined) throw this.#fatal;
+      this.#checkUsable();
       this.#requestSend();
       await this.#buffer.change();
     }
@@ -185,31 +169,15 @@ export class Sender {
     }
   }
 
-  /** Refuses all from here on; what was added before is not concerned. */
-  end(reason: LogError): void {
-    this.#fatal ??= reason;
-  }
-
-  /** Gets the producer's identity, fencing those before it; once. */
-  async identify(): Promise<void> {
-    if (this.#options.isIdempotent) await this.#session.ensure();
-  }
-
   /** Begins a transaction, once what was sent outside of it has been answered. */
-  async beginTransaction(): Promise<void> {
-    await this.identify();
-    while (this.#buffer.hasPending) await this.flush();
-    assert(this.#transaction === undefined, 'one transaction at a time');
-    this.#transaction = new OpenTransaction();
-  }
-
-  /** True when the broker may know of the open transaction. */
-  get hasTransactionBegun(): boolean {
-    return this.#transaction?.hasBegun === true;
-  }
-
-  get transactionFailure(): LogError | undefined {
-    return this.#fatal ?? this.#transaction?.failure;
+  beginTransaction(): Promise<SessionTransaction> {
+    return this.#session.begin(async () => {
+      await this.#session.ensureIdentity();
+      while (this.#buffer.hasPending || this.#session.hasGap) {
+        await this.flush();
+        if (this.#session.hasGap && this.#inFlightCount === 0) await this.#renewIdentity();
+      }
+    });
   }
 
   /** Waits until all of the transaction is answered; what is added later waits for its end. */
@@ -218,22 +186,19 @@ export class Sender {
     this.#schedule.hold();
   }
 
-  /** The transaction is over; the next one goes on with `identity`, from sequence 0. */
-  endTransaction(identity: ProducerIdentity | undefined): void {
-    this.#transaction = undefined;
-    this.#session.identity = identity;
-    for (const queue of this.#queues.all()) queue.resequence(identity);
-    this.#schedule.release();
-  }
-
   /**
-   * Ending the transaction failed, so how it stands is not known here: the next one begins by
-   * asking for the identity anew, which aborts this one if it is still open.
+   * Ends the transaction, after `holdAfterFlush` or `discard`. Whatever came of it, sequences begin
+   * again at 0, and what was added meanwhile is sent.
+   *
+   * @throws LogError what the broker answered: the transaction is in doubt.
    */
-  loseTransaction(cause: unknown): void {
-    const error = asLogError(cause);
-    if (error.fatal) this.#fatal ??= error;
-    this.endTransaction(undefined);
+  async endTransaction(): Promise<void> {
+    try {
+      await this.#session.end();
+    } finally {
+      this.#resequence();
+      this.#schedule.release();
+    }
   }
 
   /**
@@ -273,16 +238,16 @@ export class Sender {
   /** Sends what is ready, as far as the limit of requests in flight allows. Never rejects. */
   async #send(): Promise<void> {
     try {
-      await this.identify();
-      if (this.#mustRenew && this.#inFlightCount === 0) await this.#renewIdentity();
+      await this.#session.ensureIdentity();
+      if (this.#session.hasGap && this.#inFlightCount === 0) await this.#renewIdentity();
     } catch (cause) {
       this.#schedule.begin();
       this.#refused(asLogError(cause));
       return;
     }
-    if (!this.#schedule.begin() || this.#mustRenew) return; // the last answer asks again
+    if (!this.#schedule.begin() || this.#session.hasGap) return; // the last answer asks again
     const batches = this.#takeBatches();
-    const members = this.#transaction?.members;
+    const members = this.#session.transaction?.members;
     if (members === undefined) {
       await this.#produce(batches);
       return;
@@ -294,16 +259,16 @@ export class Sender {
 
   #takeBatches(): SentBatch[] {
     const { maxInFlight, codec, level } = this.#options;
-    const isTransactional = this.#transaction !== undefined;
-    const seal = { codec, level, isTransactional, identity: this.identity };
+    const { identity, transaction } = this.#session;
+    const seal = { codec, level, isTransactional: transaction !== undefined, identity };
     const batches: SentBatch[] = [];
     for (const queue of this.#ready) {
-      if (this.#transaction?.joining.has(queue) === true) continue;
+      if (transaction?.joining.has(queue) === true) continue;
       if (queue.requestCount >= maxInFlight) continue;
       // An open batch goes when nothing of its partition is under way; else it goes on filling.
       if (queue.full.length === 0 && queue.requestCount === 0) queue.seal();
       const { length: count } = batches;
-      const countMax = count + queue.batchCountMax(this.identity);
+      const countMax = count + queue.batchCountMax(identity);
       try {
         for (let sizeBytes = 0; sizeBytes < REQUEST_BYTES;) {
           const batch = batches.length < countMax ? queue.take(seal) : undefined;
@@ -333,7 +298,7 @@ export class Sender {
 
   /** What waits in `queue` cannot be made into batches. */
   #failUnsent(queue: PartitionQueue, error: LogError): void {
-    this.#noteFailure(error);
+    this.#session.fail(error);
     this.#discardQueue(queue, error);
     this.#buffer.changed();
   }
@@ -341,24 +306,13 @@ export class Sender {
   /** Tells the broker of new partitions of the transaction, and sends to them once it knows. */
   async #joinAndProduce(batches: readonly SentBatch[]): Promise<void> {
     if (batches.length === 0) return;
-    const transaction = present(this.#transaction, 'partitions join an open transaction');
-    const identity = present(this.identity, 'a transactional producer has an identity');
-    const { api, transactionalId } = this.#options;
-    assert(transactionalId !== undefined, 'a transaction has an id');
-    const added = new Set(batches.map(({ queue }) => queue));
-    for (const queue of added) transaction.joining.add(queue);
-    transaction.hasBegun = true;
-    const partitions = [...added].map(({ topic, partition }) => ({ topic, partition }));
     try {
-      await api.addPartitionsToTxn({ transactionalId, ...identity, partitions });
-      for (const queue of added) transaction.members.add(queue);
+      await this.#session.addPartitions(new Set(batches.map(({ queue }) => queue)));
     } catch (cause) {
       const error = asLogError(cause);
       for (const batch of batches) this.#settle(batch, error);
       this.#answered(batches, error);
       return;
-    } finally {
-      for (const queue of added) transaction.joining.delete(queue);
     }
     await this.#produce(batches);
   }
@@ -366,9 +320,10 @@ export class Sender {
   /** Never rejects: a failure goes to those who wait for the records. */
   async #produce(batches: readonly SentBatch[]): Promise<void> {
     if (batches.length === 0) return;
-    const { api, acks, transactionalId, clock } = this.#options;
-    const transaction = this.#transaction === undefined ? undefined : transactionalId;
-    const request = produceRequest(batches, acks, transaction);
+    const { api, acks, clock } = this.#options;
+    const { transaction, transactionalId } = this.#session;
+    const isTransactional = transaction !== undefined;
+    const request = produceRequest(batches, acks, isTransactional ? transactionalId : undefined);
     const startMs = clock.monotonicMs();
     this.counters.requested();
     let failure: LogError | undefined;
@@ -401,7 +356,7 @@ export class Sender {
     this.#buffer.changed();
     if (failure === undefined) this.#schedule.noteSuccess();
     if (failure?.retriable === true && this.#ready.size > 0) this.#schedule.backOff();
-    else if (this.#ready.size > 0 || this.#mustRenew) this.#requestSend();
+    else if (this.#ready.size > 0 || this.#session.hasGap) this.#requestSend();
   }
 
   /** Ends a batch: answered, to be sent again, or failed. */
@@ -410,7 +365,7 @@ export class Sender {
     queue.settle(batch);
     this.#inFlightCount--;
     if (error === undefined) {
-      queue.knownProducerId = this.identity?.producerId;
+      queue.knownProducerId = this.#session.identity?.producerId;
       this.#buffer.take(-batch.bufferBytes);
       this.#buffer.end(batch);
       return;
@@ -421,15 +376,15 @@ export class Sender {
     }
     // What follows a batch that failed is out of order only because of that.
     const isOutOfOrder = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER';
-    const isCollateral = isOutOfOrder && (queue.isOutOfTurn(batch) || this.#mustRenew);
-    const canPass = (error.retriable || isCollateral) && this.#fatal === undefined;
+    const isCollateral = isOutOfOrder && (queue.isOutOfTurn(batch) || this.#session.hasGap);
+    const canPass = (error.retriable || isCollateral) && this.#session.fatal === undefined;
     if (canPass && !this.#timeout.isOver(batch)) {
       queue.retry(batch);
       this.#ready.add(queue);
       return;
     }
     this.#fail(batch, canPass ? this.#timeout.error(batch, error) : error);
-    this.#noteFailure(error);
+    this.#session.fail(error);
   }
 
   /** Sends a batch in two that is too large for its topic (Kafka: `splitAndReenqueue`). */
@@ -440,7 +395,7 @@ export class Sender {
     } catch (cause) {
       const error = asLogError(cause);
       this.#fail(batch, error);
-      this.#noteFailure(error);
+      this.#session.fail(error);
       return;
     }
     this.#buffer.split(batch);
@@ -453,14 +408,6 @@ export class Sender {
     this.#buffer.end(batch);
     this.counters.failed(batch.recordCount);
     for (const { reject } of batch.waiters) reject(error);
-  }
-
-  /** A batch is lost for good. */
-  #noteFailure(error: LogError): void {
-    if (error.fatal) this.#fatal ??= error;
-    if (this.#transaction !== undefined) this.#transaction.failure ??= error;
-    // Its sequence numbers are a gap now.
-    else if (this.#options.isIdempotent) this.#mustRenew = true;
   }
 
   /** Fails what has waited in `queue` for too long. */
@@ -481,15 +428,71 @@ export class Sender {
       this.#schedule.backOff();
       return;
     }
-    if (error.fatal) this.#fatal ??= error;
-    if (this.#transaction !== undefined) this.#transaction.failure ??= error;
+    this.#session.fail(error);
     for (const queue of this.#queues.all()) this.#discardQueue(queue, error);
     this.#buffer.changed();
   }
 
-  async #renewIdentity(): Promise<void> {
-    await this.#session.renew();
-    for (const queue of this.#queues.all()) queue.resequence(this.identity);
-    this.#mustRenew = false;
+  /** Takes another identity; nothing may be in flight. Many may call at the same time. */
+  #renewIdentity(): Promise<void> {
+    this.#renewing ??= this.#session
+      .renewIdentity()
+      .then(() => this.#resequence())
+      .finally(() => (this.#renewing = undefined));
+    return this.#renewing;
+  }
+
+  #resequence(): void {
+    for (const queue of this.#queues.all()) queue.resequence(this.#session.identity);
+  }
+
+  #checkUsable(): void {
+    const { fatal } = this.#session;
+    if (fatal !== undefined) throw fatal;
+  }
+}
+
+/** A batch that waits or is being tried. */
+interface Delivery {
+  readonly queue: PartitionQueue;
+  /** By the monotonic clock. */
+  readonly createdMs: number;
+}
+
+/** Says of batches whether they have been tried for long enough. */
+class DeliveryTimeout {
+  readonly #clock: Clock;
+  readonly #deliveryTimeoutMs: number;
+
+  constructor(clock: Clock, deliveryTimeoutMs: number) {
+    this.#clock = clock;
+    this.#deliveryTimeoutMs = deliveryTimeoutMs;
+  }
+
+  isOver({ createdMs }: Delivery): boolean {
+    return this.#clock.monotonicMs() - createdMs >= this.#deliveryTimeoutMs;
+  }
+
+  /** Takes those out of `waiting` whose time is over. */
+  takeFrom<D extends Delivery>(waiting: D[]): readonly D[] {
+    const late = waiting.filter((each) => this.isOver(each));
+    for (const each of late) waiting.splice(waiting.indexOf(each), 1);
+    return late;
+  }
+
+  /**
+   * What a batch fails with whose time is over, and that `cause` kept from being written: a full
+   * disk keeps its code, by which callers know that the same call may succeed later.
+   */
+  error({ queue, createdMs }: Delivery, cause: LogError): LogError {
+    const { topic, partition } = queue;
+    const message =
+      `records for ${topic}-${partition} could not be written within ` +
+      `deliveryTimeoutMs=${this.#deliveryTimeoutMs}: ${cause.message}`;
+    if (LogError.is(cause, 'DISK_FULL')) {
+      return new LogError('DISK_FULL', message, cause.details, { cause });
+    }
+    const waitedMs = this.#clock.monotonicMs() - createdMs;
+    return new LogError('DELIVERY_TIMEOUT', message, { topic, partition, waitedMs }, { cause });
   }
 }

@@ -11,7 +11,7 @@ import { BatchWriter } from '../../record/batch-writer.ts';
 import { RecordCursor } from '../../record/record-cursor.ts';
 import { bytes } from '../../serde/binary.ts';
 import { string } from '../../serde/text.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { Producer } from './producer.ts';
 import { splitBatch } from './split-batch.ts';
 import { topic } from '../topic.ts';

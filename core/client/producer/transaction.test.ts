@@ -9,7 +9,8 @@ import { silentLogger } from '../../logger.ts';
 import { BatchWriter } from '../../record/batch-writer.ts';
 import { NO_HEADERS } from '../../record/record.ts';
 import { string } from '../../serde/text.ts';
-import { openLog, type Log, type OpenLogOptions } from '../log.ts';
+import type { Log } from '../log.ts';
+import { openLog, type OpenLogOptions } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const input = topic('input', { key: string(), value: string(), partitions: 4 });
@@ -31,6 +32,20 @@ async function committedOf(log: Log, groupId: string): Promise<number | undefine
 }
 
 const next = (offset: number) => [{ topic: 'letters', partition: 0, offset }];
+
+test('[TXN-12] a record refused just before a transaction takes no offsets out of it', async () => {
+  await using log = await open();
+  await using producer = log.producer({ transactionalId: 't' });
+  await producer.send(letters, { value: 'a' });
+  const refused = codeOf(producer.send(letters, { value: 'b', timestampMs: 2 ** 45 }));
+  const transaction = await producer.beginTransaction();
+  await transaction.sendOffsets(next(1), 'g');
+  transaction.send(letters, { value: 'c' });
+  await transaction.commit();
+  expect(await refused).toBe('INVALID_TIMESTAMP');
+  expect(await committedOf(log, 'g')).toBe(1);
+  expect(await readValues(log, letters, 'read_committed')).toEqual(['a', 'c']);
+});
 
 test('[TXN-13] no offsets at all are committed without complaint', async () => {
   await using log = await open();

@@ -1,17 +1,18 @@
-import { present } from '../../assert.ts';
 import { asError, LogError } from '../../errors.ts';
-import { checkArgument, text } from '../../options.ts';
-import type { BrokerApi, CommittedOffset } from '../../protocol/broker-api.ts';
-import { checkHandle, checkIterable, checkOffsets } from '../arguments.ts';
+import { checkArgument } from '../../options.ts';
+import type { CommittedOffset } from '../../protocol/broker-api.ts';
+import { checkHandle, checkIterable, checkOffsets, identifier } from '../arguments.ts';
 import type { ProducerRecord } from './producer-record.ts';
+import type { ProducerSession, SessionTransaction } from './producer-session.ts';
 import type { Sender } from './sender.ts';
 import type { Topic } from '../topic.ts';
 import { writeRecord, type TopicWriter } from './topic-writer.ts';
 
 export interface TransactionOptions {
-  readonly api: BrokerApi;
   readonly sender: Sender;
-  readonly transactionalId: string;
+  readonly session: ProducerSession;
+  /** The one that the session has begun. */
+  readonly begun: SessionTransaction;
   readonly writer: (topic: Topic<unknown, unknown>) => Promise<TopicWriter<unknown, unknown>>;
   readonly bufferMemory: number;
 }
@@ -56,13 +57,10 @@ export class Transaction {
   #resolving: Promise<void> | undefined;
   /** Commits of offsets that are under way; the end of the transaction waits for them. */
   readonly #offsets = new Set<Promise<void>>();
-  #hasOffsets = false;
-  /** What failed outside of the sender: the transaction can only be aborted. */
-  #failure: Error | undefined;
   /** Set by the first commit or abort: from then on nothing is added, and nobody else ends it. */
   #ending: Promise<void> | undefined;
-  /** Set when a commit or an abort is through. */
-  #outcome: 'committed' | 'aborted' | 'in_doubt' | undefined;
+  /** True while its commit is durable but its markers wait for room on the disk. */
+  #lacksMarkers = false;
 
   /** @internal `producer.transaction` makes them; the sender has begun. */
   constructor(options: TransactionOptions) {
@@ -71,15 +69,15 @@ export class Transaction {
 
   /** True until a commit or an abort is through. */
   get isOpen(): boolean {
-    return this.#outcome === undefined;
+    return this.#options.begun.outcome === undefined;
   }
 
   /** How it stands now; asking costs nothing. */
   get status(): TransactionStatus {
-    if (this.#outcome !== undefined) return this.#outcome;
+    const { begun, session } = this.#options;
+    if (begun.outcome !== undefined) return begun.outcome;
     if (this.#ending !== undefined) return 'ending';
-    const failure = this.#failure ?? this.#options.sender.transactionFailure;
-    return failure === undefined ? 'open' : 'failed';
+    return session.transactionFailure === undefined ? 'open' : 'failed';
   }
 
   /**
@@ -164,7 +162,8 @@ export class Transaction {
       (error: unknown) => {
         this.#offsets.delete(settled);
         // A commit without the offsets would have the same records processed again.
-        if (!(error instanceof LogError && error.retriable)) this.#failure ??= asError(error);
+        const canPass = error instanceof LogError && error.retriable;
+        if (!canPass && this.isOpen) this.#options.session.fail(asError(error));
       },
     );
     this.#offsets.add(settled);
@@ -177,16 +176,13 @@ export class Transaction {
   ): Promise<void> {
     this.#checkOpen('sendOffsets');
     checkOffsets('sendOffsets', offsets);
-    const { api, transactionalId, sender } = this.#options;
     const member = { ...NOBODY, ...(typeof group === 'string' ? { groupId: group } : group) };
-    checkArgument('sendOffsets', 'groupId', member.groupId, text);
+    checkArgument('sendOffsets', 'groupId', member.groupId, identifier());
+    if (member.groupInstanceId !== undefined) {
+      checkArgument('sendOffsets', 'groupInstanceId', member.groupInstanceId, identifier());
+    }
     if (offsets.length === 0) return; // a poll found nothing, perhaps before it had joined
-    const producer = { transactionalId, ...present(sender.identity, 'a transaction has an owner') };
-    this.#hasOffsets = true;
-    await api.addOffsetsToTxn({ ...producer, groupId: member.groupId });
-    const { results } = await api.txnOffsetCommit({ ...producer, ...member, offsets });
-    const failed = results.find(({ error }) => error !== undefined)?.error;
-    if (failed !== undefined) throw LogError.fromData(failed);
+    await this.#options.session.addOffsets(member, offsets);
   }
 
   /**
@@ -196,10 +192,19 @@ export class Transaction {
    * @throws LogError what failed a record of the transaction, PRODUCER_FENCED: the transaction is
    *   aborted.
    * @throws LogError DISK_FULL: not committed; it is aborted when the producer's next one begins.
+   * @throws LogError MARKERS_WAIT_FOR_ROOM: committed for good, but the disk is full and readers do
+   *   not see it yet. Call `commit` again to wait on. The producer's next transaction fails with
+   *   CONCURRENT_TRANSACTIONS until there is room.
    * @throws LogError KAFKA_STORAGE_ERROR: whether it is committed shows when the log is opened
    *   again.
    */
   async commit(): Promise<void> {
+    if (this.#lacksMarkers) {
+      const { begun, session } = this.#options;
+      await session.awaitMarkers(begun);
+      this.#lacksMarkers = false;
+      return;
+    }
     this.#checkOpen('commit');
     this.#ending = this.#commit();
     await this.#ending;
@@ -216,12 +221,16 @@ export class Transaction {
   }
 
   async #commit(): Promise<void> {
-    const { sender } = this.#options;
+    const { sender, session } = this.#options;
+    session.startCommit();
     await this.#settled();
     await sender.holdAfterFlush();
-    const failure = this.#failure ?? sender.transactionFailure;
+    const failure = session.transactionFailure;
     if (failure === undefined) {
-      await this.#end(true);
+      await sender.endTransaction().catch((error: unknown) => {
+        this.#lacksMarkers = LogError.is(error, 'MARKERS_WAIT_FOR_ROOM');
+        throw error;
+      });
       return;
     }
     await this.#abort().catch(() => undefined); // the failure is the reason, and is thrown
@@ -229,37 +238,19 @@ export class Transaction {
   }
 
   async #abort(): Promise<void> {
-    const { sender } = this.#options;
+    const { sender, session } = this.#options;
+    session.startAbort();
     this.#waiting.length = 0;
     await this.#settled();
     const operation = 'transaction';
     await sender.discard(new LogError('ABORTED', 'the transaction was aborted', { operation }));
-    await this.#end(false);
+    await sender.endTransaction();
   }
 
   /** Resolves when what was asked of the transaction before has reached the sender. */
   async #settled(): Promise<void> {
     await this.#resolving;
     await Promise.all(this.#offsets);
-  }
-
-  async #end(commit: boolean): Promise<void> {
-    const { api, sender, transactionalId } = this.#options;
-    const { identity } = sender;
-    const outcome = commit ? 'committed' : 'aborted';
-    try {
-      // Where nothing was written the broker knows of no transaction.
-      if (identity === undefined || !(sender.hasTransactionBegun || this.#hasOffsets)) {
-        sender.endTransaction(identity);
-      } else {
-        sender.endTransaction(await api.endTxn({ transactionalId, ...identity, commit }));
-      }
-      this.#outcome = outcome;
-    } catch (cause) {
-      this.#outcome = 'in_doubt';
-      sender.loseTransaction(cause);
-      throw cause;
-    }
   }
 
   /**
@@ -282,7 +273,7 @@ export class Transaction {
         if (later === waiting.length) this.#writers.set(topic.name, writer);
       }
     } catch (cause) {
-      this.#failure ??= asError(cause);
+      this.#options.session.fail(asError(cause));
     } finally {
       waiting.length = 0;
       this.#resolving = undefined;

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { noteCrashes } from '../../../test/kit/simulated.ts';
 import { readValues } from '../../../test/kit/read-topic.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
@@ -7,7 +6,7 @@ import { bytes } from '../../serde/binary.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import { changesNothing, type Operation } from '../../storage/memory-operations.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
 
 const PARTITIONS = 6;
@@ -67,7 +66,6 @@ test.each([1, 2])(
       expect(counts.size).toBeGreaterThanOrEqual(acknowledged);
       await log.close();
     }
-    noteCrashes(moments.length);
   },
   120_000,
 );

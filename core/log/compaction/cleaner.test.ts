@@ -72,7 +72,7 @@ async function clean(sizeBytesMax: (sourceBytes: number) => number): Promise<[Bu
     batches.push(batch);
   }
   await (await source.file()).write(batches, 0);
-  source.writtenBytes = source.admittedBytes;
+  source.noteWritten();
   const map = new OffsetMap(1000);
   map.latestOffset = 8;
   const cleaner = new BatchCleaner({

@@ -228,7 +228,7 @@ class CleanedFile {
     const [pending, segment] = [this.#pending, this.#segment];
     [this.#pending, this.#pendingBytes] = [[], 0];
     await this.#do('write', () => file.write(pending, segment.writtenBytes));
-    segment.writtenBytes = segment.admittedBytes;
+    segment.noteWritten();
   }
 
   async sync(): Promise<void> {

@@ -36,13 +36,18 @@ interface Place {
   readonly directory: string;
 }
 
+interface OpenLogPlace extends Place {
+  /** Makes the names in the directory durable. */
+  readonly syncNames: () => Promise<void>;
+}
+
 /**
  * Steps 2 and 3. Durable when it resolves.
  *
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the old segments count, unless a sync failed.
  */
 export async function commitSwap(
-  { fileSystem, directory }: Place,
+  { fileSystem, syncNames }: OpenLogPlace,
   old: readonly Segment[],
   cleaned: Segment,
 ): Promise<void> {
@@ -53,7 +58,7 @@ export async function commitSwap(
       if (!(await exists(fileSystem, path + CLEANED_SUFFIX))) continue;
       await rename(fileSystem, path + CLEANED_SUFFIX, path + SWAP_SUFFIX);
     }
-    await syncNames(fileSystem, directory);
+    await syncNames();
   }
 }
 
@@ -63,15 +68,15 @@ export async function commitSwap(
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the log has to be loaded anew.
  */
 export async function finishSwap(
-  options: Place & RemovalOptions,
+  options: OpenLogPlace & RemovalOptions,
   old: readonly Segment[],
   cleaned: Segment,
 ): Promise<void> {
-  const { fileSystem, directory } = options;
+  const { fileSystem } = options;
   // From here on their names lead elsewhere: a read finds them open, or not at all.
   for (const segment of old) segment.noteRemoved();
   for (const segment of old) await markRemoved(segment, fileSystem);
-  await takeName(fileSystem, directory, cleaned.baseOffset);
+  await takeName(options, cleaned.baseOffset);
   for (const segment of old) removeLater(segment, options);
 }
 
@@ -87,12 +92,13 @@ export async function settleSwaps(
   { fileSystem, directory }: Place,
   endOf: (fileSystem: FileSystem, path: string, limit: number) => Promise<number> = endOfWhole,
 ): Promise<void> {
+  const place = { fileSystem, directory, syncNames: () => syncNames(fileSystem, directory) };
   let names = await namesIn(fileSystem, directory);
   const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
   await removeUnfinished(fileSystem, directory, names);
   // The process before may have died between step 3 and its sync: a power cut must not take the new
   // name when it takes the old ones.
-  if (swapped.length > 0) await syncNames(fileSystem, directory);
+  if (swapped.length > 0) await place.syncNames();
   for (const base of swapped) {
     const later = offsetsOf(names, LOG_SUFFIX).filter((offset) => offset > base);
     // Behind the newest segment nothing is replaced; its renaming has another reason, and its end
@@ -107,7 +113,7 @@ export async function settleSwaps(
         if (names.has(name)) await fileSystem.remove(join(directory, name));
       }
     }
-    await takeName(fileSystem, directory, base);
+    await takeName(place, base);
     names = await namesIn(fileSystem, directory);
   }
 }
@@ -145,14 +151,17 @@ export function offsetsOf(names: Iterable<string>, suffix: string): number[] {
 }
 
 /** Gives the swapped files of a segment their names: the log comes last. */
-async function takeName(fileSystem: FileSystem, directory: string, base: number): Promise<void> {
+async function takeName(
+  { fileSystem, directory, syncNames }: OpenLogPlace,
+  base: number,
+): Promise<void> {
   for (const suffixes of [INDEX_SUFFIXES, [LOG_SUFFIX]]) {
     for (const suffix of suffixes) {
       const path = join(directory, offsetName(base) + suffix);
       if (!(await exists(fileSystem, path + SWAP_SUFFIX))) continue;
       await rename(fileSystem, path + SWAP_SUFFIX, path);
     }
-    await syncNames(fileSystem, directory);
+    await syncNames();
   }
 }
 

@@ -1,4 +1,3 @@
-import { NO_TIMESTAMP } from '../../record/batch.ts';
 import type { RecordPlace } from '../../record/unpack.ts';
 import type { FileSystem } from '../../storage/file-system.ts';
 import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from '../segment/file-names.ts';
@@ -62,6 +61,7 @@ export async function loadSealed(
   const reason = await closing(scanned, () => scanSegment(scanned, sizeBytes, scan));
   if (reason !== undefined) throw corrupt(scanned, scanned.admittedBytes, reason);
   scanned.closeTimeIndex();
+  noteMissing(scanned, files);
   return { segment: scanned, hasStaleIndexes: true };
 }
 
@@ -83,7 +83,8 @@ export async function loadScanned(
   const segment = isLed ? read.segment : withoutIndexes(options, files);
   const reason = await closing(segment, () => scanSegment(segment, sizeBytes, scan));
   const behindBytes = sizeBytes - segment.admittedBytes;
-  segment.writtenBytes = segment.admittedBytes;
+  segment.noteWritten();
+  if (sizeBytes > 0) noteMissing(segment, files);
   const hasStaleIndexes = !isLed || offsets === 'beyond' || times === 'beyond';
   return { segment, hasStaleIndexes, ...(reason && { fault: { reason, behindBytes } }) };
 }
@@ -126,13 +127,21 @@ function areWhole(
   { names }: SegmentFiles,
   { config }: LoadOptions,
 ): boolean {
-  const areThere = [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX].every((suffix) =>
-    names.has(segment.name(suffix)),
-  );
   // Behind the last entry lies at most an interval and the batch that made it full.
   const behindBytes = sizeBytes - (segment.indexes.offsets.last()?.position ?? 0);
   const isShort = behindBytes > config.indexIntervalBytes + config.maxMessageBytes;
-  return areThere && offsets === 'whole' && times === 'whole' && !isShort;
+  return hasFiles(segment, names) && offsets === 'whole' && times === 'whole' && !isShort;
+}
+
+/** Whether the two files are there that can always be made again from the log. */
+function hasFiles(segment: Segment, names: ReadonlySet<string>): boolean {
+  return [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX].every((suffix) =>
+    names.has(segment.name(suffix)),
+  );
+}
+
+function noteMissing(segment: Segment, { names }: SegmentFiles): void {
+  if (!hasFiles(segment, names)) segment.noteMissingIndex();
 }
 
 /** Whether the last time entry is what the log has there. */
@@ -152,7 +161,7 @@ async function leadsOn({ segment, sizeBytes }: ReadIndexes): Promise<boolean> {
   const { offsets, times } = segment.indexes;
   const last = offsets.last();
   if (last !== undefined && times.count === 0) return false; // no offset is indexed without a time
-  segment.writtenBytes = sizeBytes; // what may be read
+  segment.noteWritten(sizeBytes); // what may be read
   if (times.count > 0 && !(await knowsNewestTime(segment))) return false;
   if (last === undefined) {
     segment.resume(0, segment.baseOffset);
@@ -161,9 +170,8 @@ async function leadsOn({ segment, sizeBytes }: ReadIndexes): Promise<boolean> {
   // The entry names the last offset of its batch: reading starts with that batch.
   const header = await findHeader(segment, -Infinity, last.position);
   if (header?.lastOffset !== last.offset) return false;
-  segment.resume(last.position, header.baseOffset);
-  segment.firstTimestampMs =
-    (await findHeader(segment, -Infinity, 0))?.maxTimestampMs ?? NO_TIMESTAMP;
+  const first = await findHeader(segment, -Infinity, 0);
+  segment.resume(last.position, header.baseOffset, first?.maxTimestampMs);
   return true;
 }
 

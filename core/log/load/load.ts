@@ -25,7 +25,6 @@ import { corrupt } from '../segment/log-reader.ts';
 import { decodeSnapshot } from '../producer-snapshot.ts';
 import { ProducerStates } from '../producer-states.ts';
 import type { ScanFault, ScanOptions } from '../segment/segment-scan.ts';
-import { closeAll } from '../segment/segment-list.ts';
 import { Segment } from '../segment/segment.ts';
 import { namesIn, offsetsOf, settleSwaps } from '../compaction/swap.ts';
 import {
@@ -56,7 +55,7 @@ export interface LoadedLog {
  * which is the tail after a crash and next to nothing after a clean end. Kafka drops everything
  * behind the first bad batch, because its replicas have it; here only the torn end of the last
  * segment is cut. A bad batch anywhere else is an error: a segment is begun when all before it is
- * durable (`LogWriter`), so no crash leaves one.
+ * durable (`Durability`), so no crash leaves one.
  *
  * @throws LogError CORRUPT_BATCH: nothing was changed on the disk, but swaps were finished.
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: no record was removed.
@@ -288,47 +287,9 @@ async function removeLeftOvers(
   }
 }
 
-/** A file may go meanwhile: by the timer that was to remove it. */
-async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
+/** Removes a file, which may go meanwhile: by the timer that was to remove it. */
+export async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
   await fileSystem.remove(path).catch((cause: unknown) => {
     if (errnoOf(cause) !== 'ENOENT') throw cause;
   });
-}
-
-/**
- * Loads a log anew that this process has written, after cutting off what a failed write may have
- * left above `highWatermark`. Closes the files of `segments`.
- *
- * @throws LogError as `loadLog`.
- */
-export async function reloadLog(
-  segments: readonly Segment[],
-  highWatermark: number,
-  options: LoadOptions,
-): Promise<LoadedLog> {
-  await cutUnwritten(options.fileSystem, segments, highWatermark);
-  await closeAll(segments);
-  return loadLog({ ...options, isOwn: true });
-}
-
-/**
- * Cuts off what a failed write may have left above `highWatermark`. A segment begun by a batch that
- * was not written goes, durably: it starts at an offset that is not reached yet. The cut of a file
- * is durable with the next sync, which comes before another segment is begun (`LogWriter`).
- */
-async function cutUnwritten(
-  fileSystem: FileSystem,
-  segments: readonly Segment[],
-  highWatermark: number,
-): Promise<void> {
-  for (const [index, segment] of segments.entries()) {
-    if (segment.nextOffset <= highWatermark) continue;
-    if (index > 0 && segment.writtenBytes === 0) {
-      await removeIfThere(fileSystem, segment.logPath);
-      await syncNames(fileSystem, segment.directory);
-    } else {
-      const file = await segment.file();
-      await file.truncate(segment.writtenBytes);
-    }
-  }
 }

@@ -412,7 +412,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     ]) {
       await fileSystem.createExclusive(join(directory, name), Buffer.from('x'));
     }
-    for (const name of ['leader-epoch-checkpoint', 'partition.metadata', 'notes.txt']) {
+    for (const name of ['partition.metadata', 'notes.txt']) {
       await fileSystem.createExclusive(join(directory, name), Buffer.from('x'));
     }
     const next = await host.killAndOpen();

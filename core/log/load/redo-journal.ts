@@ -9,9 +9,9 @@ import {
   partitionOfDirectory,
   SWAP_SUFFIX,
 } from '../segment/file-names.ts';
-import { decodeFrame, type Frame, type JournalEntry } from '../write/journal-frame.ts';
+import { decodeFrame, type Frame, type JournalEntry } from '../durability/journal-frame.ts';
 import { namesIn, offsetsOf } from '../compaction/swap.ts';
-import { JOURNAL_FILES } from '../write/sync-journal.ts';
+import { JOURNAL_FILES } from '../durability/sync-journal.ts';
 
 /** What has to be written to one segment. */
 export interface Redo {

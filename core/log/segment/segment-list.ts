@@ -71,7 +71,7 @@ export function abortedIn(
 }
 
 /**
- * Writes down what indexes have in memory only. Durable when it resolves.
+ * Writes down what indexes have in memory only. Durable once the directory is synced.
  *
  * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: call again.
  */

@@ -1,5 +1,4 @@
 import type { Clock } from '../../clock.ts';
-import { syncNames } from '../../storage/atomic-file.ts';
 import { storageFailure } from '../../storage/failure.ts';
 import type { FileSystem } from '../../storage/file-system.ts';
 import { DELETED_SUFFIX, SEGMENT_SUFFIXES } from './file-names.ts';
@@ -10,6 +9,8 @@ export interface RemovalOptions {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly delayMs: number;
+  /** Makes the names in the segment's directory durable. */
+  readonly syncNames: () => Promise<void>;
 }
 
 /**
@@ -21,7 +22,7 @@ export interface RemovalOptions {
  */
 export async function removeSegment(segment: Segment, options: RemovalOptions): Promise<void> {
   await markRemoved(segment, options.fileSystem);
-  await syncNames(options.fileSystem, segment.directory);
+  await options.syncNames();
   removeLater(segment, options);
 }
 

@@ -67,7 +67,7 @@ export async function scanSegment(
       }
       at += header.sizeBytes;
     }
-    segment.writtenBytes = segment.admittedBytes;
+    segment.noteWritten();
   }
   return undefined;
 }

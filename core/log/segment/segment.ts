@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { assert } from '../../assert.ts';
 import { LogError } from '../../errors.ts';
 import { NO_TIMESTAMP, placeBatch, type BatchHeader } from '../../record/batch.ts';
-import { replaceFile } from '../../storage/atomic-file.ts';
+import { placeFile, replaceFile } from '../../storage/atomic-file.ts';
 import { storageFailure } from '../../storage/failure.ts';
 import type { File, FileSystem } from '../../storage/file-system.ts';
 import {
@@ -40,30 +40,32 @@ interface IndexedCounts {
 
 /**
  * One segment: its file of batches and the three indexes over it. Batches are first *admitted*
- * (offset and position are fixed, the indexes know them), later *written* (`LogWriter` moves
- * `writtenBytes`); readers see what is written.
+ * (offset and position are fixed, the indexes know them), later *written* (whoever wrote them calls
+ * `noteWritten`); readers see what is written.
  */
 export class Segment {
   readonly baseOffset: number;
   readonly directory: string;
   readonly indexes: SegmentIndexes;
   /** Bytes given to batches. Moves at admission. */
-  admittedBytes = 0;
+  #admittedBytes = 0;
   /** Bytes the operating system has. Moves when a write is done; readers stop here. */
-  writtenBytes = 0;
+  #writtenBytes = 0;
   /** The offset after the newest admitted batch. */
-  nextOffset: number;
+  #nextOffset: number;
   /** The newest record's timestamp, and the last offset of the batch that holds it. */
-  maxTimestampMs = NO_TIMESTAMP;
+  #maxTimestampMs = NO_TIMESTAMP;
   #maxTimestampOffset: number;
   /** The first batch's timestamp, for rolling by time; NO_TIMESTAMP while empty. */
-  firstTimestampMs = NO_TIMESTAMP;
+  #firstTimestampMs = NO_TIMESTAMP;
   #bytesSinceIndexEntry = 0;
   readonly #fileSystem: FileSystem;
   #file: Promise<File> | undefined;
   #isRemoved = false;
   /** What `flushIndexes` has put into the files. */
   readonly #flushed: IndexedCounts;
+  /** Set when an index file was found missing: the next `flushIndexes` makes it, even if empty. */
+  #lacksFile = false;
 
   /** An empty segment; `indexes` that were read from its files are taken over by `resume`. */
   constructor(
@@ -75,16 +77,32 @@ export class Segment {
     this.#fileSystem = fileSystem;
     this.directory = directory;
     this.baseOffset = baseOffset;
-    this.nextOffset = baseOffset;
+    this.#nextOffset = baseOffset;
     this.indexes = indexes;
     this.#maxTimestampOffset = baseOffset;
     const { offsets, times, aborted } = indexes;
     this.#flushed = { offsets: offsets.count, times: times.count, aborted: aborted.length };
     const newest = times.last();
     if (newest !== undefined) {
-      this.maxTimestampMs = newest.timestampMs;
+      this.#maxTimestampMs = newest.timestampMs;
       this.#maxTimestampOffset = newest.offset;
     }
+  }
+
+  get admittedBytes(): number {
+    return this.#admittedBytes;
+  }
+
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  get nextOffset(): number {
+    return this.#nextOffset;
+  }
+
+  get maxTimestampMs(): number {
+    return this.#maxTimestampMs;
   }
 
   /** The name of one of the segment's files. */
@@ -130,19 +148,19 @@ export class Segment {
 
   /** False when the batch is for a new segment, by its size, its time, or the room in an index. */
   hasRoomFor(header: BatchHeader, config: LogConfig): boolean {
-    if (this.admittedBytes === 0) return true;
+    if (this.#admittedBytes === 0) return true;
     const { segmentBytes, segmentIndexBytes } = config;
     // What is appended to is not compacted, so it must not be for longer than a record may wait.
     const segmentMs = isCompacted(config)
       ? Math.min(config.segmentMs, config.maxCompactionLagMs)
       : config.segmentMs;
     const { offsets, times } = this.indexes;
-    const sizeBytes = this.admittedBytes + header.sizeBytes;
-    const lastOffset = this.nextOffset + header.lastOffset - header.baseOffset;
+    const sizeBytes = this.#admittedBytes + header.sizeBytes;
+    const lastOffset = this.#nextOffset + header.lastOffset - header.baseOffset;
     return (
       sizeBytes <= Math.min(segmentBytes, INT32_MAX) &&
       lastOffset - this.baseOffset <= INT32_MAX &&
-      header.maxTimestampMs - this.firstTimestampMs <= segmentMs &&
+      header.maxTimestampMs - this.#firstTimestampMs <= segmentMs &&
       (offsets.count + 1) * OffsetIndex.ENTRY_BYTES <= segmentIndexBytes &&
       (times.count + 1) * TimeIndex.ENTRY_BYTES <= segmentIndexBytes
     );
@@ -153,7 +171,7 @@ export class Segment {
    * Returns it as placed.
    */
   place(batch: Buffer, header: BatchHeader, indexIntervalBytes: number): BatchHeader {
-    const baseOffset = this.nextOffset;
+    const baseOffset = this.#nextOffset;
     placeBatch(batch, 0, { baseOffset, leaderEpoch: header.leaderEpoch });
     const lastOffset = baseOffset + header.lastOffset - header.baseOffset;
     const placed = { ...header, baseOffset, lastOffset };
@@ -166,20 +184,20 @@ export class Segment {
    * (`LogSegment.append`): an entry once more than `indexIntervalBytes` went by since the last.
    */
   admit(header: BatchHeader, indexIntervalBytes: number): void {
-    assert(header.baseOffset >= this.nextOffset, 'offsets rise within a segment');
-    if (this.firstTimestampMs === NO_TIMESTAMP) this.firstTimestampMs = header.maxTimestampMs;
-    if (header.maxTimestampMs > this.maxTimestampMs) {
-      this.maxTimestampMs = header.maxTimestampMs;
+    assert(header.baseOffset >= this.#nextOffset, 'offsets rise within a segment');
+    if (this.#firstTimestampMs === NO_TIMESTAMP) this.#firstTimestampMs = header.maxTimestampMs;
+    if (header.maxTimestampMs > this.#maxTimestampMs) {
+      this.#maxTimestampMs = header.maxTimestampMs;
       this.#maxTimestampOffset = header.lastOffset;
     }
     if (this.#bytesSinceIndexEntry > indexIntervalBytes) {
-      this.indexes.offsets.append(header.lastOffset, this.admittedBytes);
-      this.indexes.times.maybeAppend(this.maxTimestampMs, this.#maxTimestampOffset);
+      this.indexes.offsets.append(header.lastOffset, this.#admittedBytes);
+      this.indexes.times.maybeAppend(this.#maxTimestampMs, this.#maxTimestampOffset);
       this.#bytesSinceIndexEntry = 0;
     }
     this.#bytesSinceIndexEntry += header.sizeBytes;
-    this.admittedBytes += header.sizeBytes;
-    this.nextOffset = header.lastOffset + 1;
+    this.#admittedBytes += header.sizeBytes;
+    this.#nextOffset = header.lastOffset + 1;
   }
 
   /**
@@ -187,18 +205,24 @@ export class Segment {
    * index.
    */
   closeTimeIndex(): void {
-    if (this.maxTimestampMs === NO_TIMESTAMP) return;
-    this.indexes.times.maybeAppend(this.maxTimestampMs, this.#maxTimestampOffset);
+    if (this.#maxTimestampMs === NO_TIMESTAMP) return;
+    this.indexes.times.maybeAppend(this.#maxTimestampMs, this.#maxTimestampOffset);
+  }
+
+  /** The operating system has the file up to here: by default, all that was admitted. */
+  noteWritten(upToBytes = this.#admittedBytes): void {
+    this.#writtenBytes = upToBytes;
   }
 
   /**
    * Goes on at `sizeBytes`, where the batch at `nextOffset` will start: what stands before is
-   * believed.
+   * believed. `firstTimestampMs` is that of its first batch.
    */
-  resume(sizeBytes: number, nextOffset: number): void {
-    this.admittedBytes = sizeBytes;
-    this.writtenBytes = sizeBytes;
-    this.nextOffset = nextOffset;
+  resume(sizeBytes: number, nextOffset: number, firstTimestampMs = NO_TIMESTAMP): void {
+    this.#admittedBytes = sizeBytes;
+    this.#writtenBytes = sizeBytes;
+    this.#nextOffset = nextOffset;
+    this.#firstTimestampMs = firstTimestampMs;
   }
 
   /** Says that the index files hold all that the indexes do. */
@@ -208,11 +232,17 @@ export class Segment {
     Object.assign(this.#flushed, upTo);
   }
 
+  /** Says that `.index` or `.timeindex` is missing, and has to be made again. */
+  noteMissingIndex(): void {
+    this.#lacksFile = true;
+  }
+
   /** True when some index entries are in memory only. */
   get hasUnflushedIndexes(): boolean {
     const { offsets, times, aborted } = this.indexes;
     const flushed = this.#flushed;
     return (
+      this.#lacksFile ||
       flushed.offsets < offsets.count ||
       flushed.times < times.count ||
       flushed.aborted < aborted.length
@@ -220,8 +250,8 @@ export class Segment {
   }
 
   /**
-   * Appends the new index entries to their files and syncs them. Durable when it resolves. One call
-   * at a time.
+   * Appends the new index entries to their files and syncs them. Durable once the directory is
+   * synced too. One call at a time.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the next call writes the same entries again.
    */
@@ -243,9 +273,10 @@ export class Segment {
     // lost is not found in the log again, so it must never be seen cut short.
     if (upTo.aborted > from.aborted) {
       const bytes = encodeAbortedTransactions(aborted);
-      await replaceFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
+      await placeFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
     }
     Object.assign(this.#flushed, upTo);
+    this.#lacksFile = false;
   }
 
   /**

@@ -3,7 +3,7 @@ import { LogError } from '../../errors.ts';
 
 /** Packs the records of one batch into one block and back. */
 export interface BlockCodec {
-  /** @param level how hard to try, where the codec has levels; its default without. */
+  /** @param level default: the codec's own; ignored if it has no levels. */
   compress(records: Buffer, level?: number): Buffer;
   /**
    * @param sizeBytesMax of the result.
@@ -15,7 +15,7 @@ export interface BlockCodec {
 const require = createRequire(import.meta.url);
 
 /**
- * Loads the package that a codec needs, at its first use: who has no such batch loads nothing.
+ * Loads the package that a codec needs, at its first use.
  *
  * @throws LogError UNSUPPORTED_COMPRESSION_TYPE when it is not installed or not made for this
  *   platform.

@@ -24,9 +24,9 @@ function library(): typeof Lz4 {
  * 64 KB, no checksums but the header's, no content size. Any frame without a dictionary is read;
  * checksums in it are verified. There are no levels.
  *
- * What the library returns is memory outside of V8's, which Node frees when the event loop turns:
- * one call after the other without a turn keeps all results (measured: the process grew by 1.2 GB
- * over 9,000 blocks of 66 KB).
+ * The library returns memory outside V8's heap, which Node frees only when the event loop turns:
+ * calls in a row without a turn keep all their results (measured: the process grew by 1.2 GB over
+ * 9,000 blocks of 66 KB).
  */
 export const lz4: BlockCodec = {
   compress(records) {
@@ -75,5 +75,5 @@ function sizeBytesMaxOf(frame: Buffer): number {
     sizeBytes += isStored ? length : Math.min(blockBytesMax, length * EXPANSION_MAX);
     at += 4 + length + checksumBytes;
   }
-  throw new RangeError('an lz4 frame without an end'); // which the library would not miss
+  throw new RangeError('an lz4 frame without an end'); // the library would accept it
 }

@@ -63,7 +63,7 @@ function rawBlocksOf(block: Buffer): Buffer[] {
   return blocks;
 }
 
-/** What raw snappy says that it unpacks to: a varint in front of it. The library holds it to it. */
+/** The unpacked size that raw snappy claims in its leading varint. The library enforces it. */
 function claimedSize(raw: Buffer): number {
   let size = 0;
   for (let index = 0, factor = 1; index < 5; index++, factor *= 0x80) {

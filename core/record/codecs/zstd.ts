@@ -7,17 +7,17 @@ import { loadPackage, tooLarge, type BlockCodec } from './block-codec.ts';
 
 /** Kafka's default. */
 const LEVEL = 3;
-/** What a block is first thought to unpack to, as a multiple; then more, up to the limit. */
+/** The first guess of the unpacked size, as a multiple; then more, up to the limit. */
 const EXPANSION = 16;
 const EXPANSION_STEP = 8;
 const UNPACKED_BYTES_MIN = 64 * 1024;
 /** `ZSTD_error_dstSize_tooSmall`. */
 const TARGET_TOO_SMALL = -70;
 
-/** The Emscripten module of the package, with what is used of it. Pointers are numbers. */
+/** The parts we use of the package's Emscripten module. Pointers are numbers. */
 interface Zstd {
   HEAPU8: Uint8Array;
-  /** Emscripten's hook for making the instance oneself. */
+  /** Emscripten's hook for creating the instance yourself. */
   instantiateWasm: (imports: object, done: (instance: object) => void) => void;
   init(): void;
   _malloc(sizeBytes: number): number;
@@ -39,7 +39,7 @@ interface Zstd {
   _ZSTD_isError(result: number): number;
 }
 
-/** What is used of it: the types of Node leave it to those of browsers. */
+/** The parts we use; Node's types leave them to those of browsers. */
 interface WebAssemblyApi {
   readonly Module: new (bytes: Buffer) => object;
   readonly Instance: new (module: object, imports: object) => object;
@@ -81,7 +81,7 @@ export const zstdOfWasm: BlockCodec = {
 
   decompress(block, sizeBytesMax) {
     const zstd = library();
-    // The frames of Kafka do not say what they unpack to.
+    // Kafka's frames do not carry their unpacked size.
     let sizeBytes = Math.max(UNPACKED_BYTES_MIN, block.length * EXPANSION);
     for (;;) {
       const targetBytes = Math.min(sizeBytes, sizeBytesMax);
@@ -120,7 +120,7 @@ function transform(
   }
 }
 
-/** What Node has of zstd from 22.15 on; the types of Node 20 lack it. */
+/** Node's own zstd, from 22.15 on; the types of Node 20 lack it. */
 interface ZstdOfNode {
   readonly zstdCompressSync?: (
     records: Buffer,
@@ -132,8 +132,8 @@ interface ZstdOfNode {
 const { zstdCompressSync, constants } = zlib as unknown as ZstdOfNode;
 
 /**
- * Zstandard frames. Node compresses where it can, up to twice as fast (measured). It does not
- * decompress: it is slower at that, and takes a frame that was cut short for the whole of it.
+ * Zstandard frames. Node compresses where it can, up to twice as fast (measured). Decompression
+ * stays with the package: Node's is slower and accepts a frame that was cut short.
  */
 export const zstd: BlockCodec = {
   compress(records, level = LEVEL) {

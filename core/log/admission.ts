@@ -1,4 +1,4 @@
-import { LogError } from '../../errors.ts';
+import { LogError } from '../errors.ts';
 import {
   ATTRIBUTE,
   BATCH,
@@ -6,13 +6,13 @@ import {
   readBatchHeader,
   sealBatch,
   type BatchHeader,
-} from '../../record/batch.ts';
-import { compressionLevel } from '../../record/compression.ts';
-import { writeInt64 } from '../../int64.ts';
-import { NULL_POSITION, RecordCursor } from '../../record/record-cursor.ts';
-import type { RecordPlace } from '../../record/unpack.ts';
-import { repackBatch, unknownCodec } from '../../record/unpack.ts';
-import { isCompacted, type LogConfig } from '../log-config.ts';
+} from '../record/batch.ts';
+import { compressionLevel } from '../record/compression.ts';
+import { writeInt64 } from '../int64.ts';
+import { NULL_POSITION, RecordCursor } from '../record/record-cursor.ts';
+import type { RecordPlace } from '../record/unpack.ts';
+import { repackBatch, unknownCodec } from '../record/unpack.ts';
+import { isCompacted, type LogConfig } from './log-config.ts';
 
 /** What a batch is checked against. */
 export interface AdmissionRules {

@@ -1,0 +1,25 @@
+/**
+ * What streams, connect, job and cli need of core and users do not: the door beside `index.ts`.
+ * package.json does not export it, so no editor offers these names and each may change at any time.
+ */
+export { assert, present } from './assert.ts';
+export { placeOf } from './check/finding.ts';
+export { checkHandle } from './client/arguments.ts';
+export { sleep } from './clock.ts';
+export {
+  anything,
+  callback,
+  checkArgument,
+  checkOptions,
+  flag,
+  given,
+  instance,
+  integer,
+  oneOf,
+  show,
+  text,
+  type OptionCheck,
+  type OptionChecks,
+} from './options.ts';
+export { replaceFile } from './storage/atomic-file.ts';
+export { lockDirectory } from './storage/directory-lock.ts';

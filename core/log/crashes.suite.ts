@@ -1,0 +1,115 @@
+import { expect } from 'vitest';
+import { seededRandom } from '../random.ts';
+import { MemoryFileSystem } from '../storage/memory-fs.ts';
+import { changesNothing, type Operation } from '../storage/memory-operations.ts';
+import { LogHost } from './log-host.suite.ts';
+import { JOURNAL_SCRIPTS, SCRIPTS } from './simulation-scripts.suite.ts';
+import {
+  checkRecovered,
+  DIRECTORY,
+  Run,
+  type Expectation,
+  type Script,
+} from './simulation.suite.ts';
+
+export const ALL_SCRIPTS: readonly Script[] = [...SCRIPTS, ...JOURNAL_SCRIPTS];
+
+/** How much is tried of a script. */
+export interface CrashOptions {
+  readonly seed: number;
+  /** Outcomes of a power cut to try after each operation. */
+  readonly outcomes: number;
+}
+
+/** What a crash has left, and what has to be there. */
+interface Crash extends Expectation {
+  readonly name: string;
+  /** Makes the image: so few of them are in memory at a time. */
+  readonly image: () => MemoryFileSystem;
+}
+
+/** Collects what crashes would leave after each operation, while it goes on. */
+function crashAtEach(
+  fileSystem: MemoryFileSystem,
+  expected: () => Omit<Expectation, 'isKill'> & Partial<Expectation>,
+  outcomes: number,
+): Crash[] {
+  const crashes: Crash[] = [];
+  fileSystem.onOperation = ({ number, kind, path }: Operation): void => {
+    if (changesNothing(kind)) return;
+    const name = `after operation ${number} (${kind} ${path})`;
+    const then = fileSystem.kill(seededRandom(number));
+    const what = expected();
+    // What an earlier power cut took, no kill brings back.
+    const killed = () => then.kill(seededRandom(number));
+    crashes.push({ isKill: true, ...what, name: `killed ${name}`, image: killed });
+    for (let outcome = 1; outcome <= outcomes; outcome++) {
+      const seed = number * 1000 + outcome;
+      const cut = () => then.crash(seededRandom(seed));
+      crashes.push({ ...what, isKill: false, name: `power cut ${seed} ${name}`, image: cut });
+    }
+  };
+  return crashes;
+}
+
+/** Every crash that a run of a script may suffer, after each operation of the disk. */
+async function crashesOf(script: Script, { seed, outcomes }: CrashOptions): Promise<Crash[]> {
+  const fileSystem = new MemoryFileSystem({ random: seededRandom(seed) });
+  const run = new Run(fileSystem, script, seed);
+  const expected = () => ({ script, promised: run.promised(), attempts: run.attempts });
+  const crashes = crashAtEach(fileSystem, expected, outcomes);
+  await run.play();
+  if (script.isFaulty !== true) expect(run.codes).toEqual([]);
+  return crashes;
+}
+
+/** Crashes a run of a script after each operation of the disk; returns how often. */
+export async function crashEverywhere(script: Script, options: CrashOptions): Promise<number> {
+  const crashes = await crashesOf(script, options);
+  expect(crashes.length).toBeGreaterThan(40 * (options.outcomes + 1)); // or it tests little
+  await checkAll(crashes);
+  return crashes.length;
+}
+
+/**
+ * Crashes the opening of what one in `sample` of the crashes of a script has left, after each
+ * operation of the opening; returns how often.
+ */
+export async function crashOpenings(
+  script: Script,
+  { sample, ...options }: CrashOptions & { readonly sample: number },
+): Promise<number> {
+  const crashes = await crashesOf(script, options);
+  let count = 0;
+  for (let index = 0; index < crashes.length; index += sample) {
+    const { name, image: take, ...expected } = crashes[index]!;
+    const image = take();
+    const inner = crashAtEach(image, () => expected, 1);
+    const host = await LogHost.open({
+      fileSystem: image,
+      directory: DIRECTORY,
+      config: script.config,
+      hasJournal: script.hasJournal ?? false,
+    });
+    await host.checkpoint();
+    await host.abandon();
+    count += inner.length;
+    await checkAll(inner, `${name}, then `);
+  }
+  return count;
+}
+
+/** Checked at once, each in a file system of its own: most of the time they wait for its turns. */
+const CHECKS_AT_ONCE = 16;
+
+async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
+  for (let first = 0; first < crashes.length; first += CHECKS_AT_ONCE) {
+    const checks = crashes.slice(first, first + CHECKS_AT_ONCE).map(async (crash) => {
+      const { name, image, ...expected } = crash;
+      await checkRecovered(image(), expected).catch((cause: unknown) => {
+        throw new Error(`${outer}${name}: ${String(cause)}`, { cause });
+      });
+    });
+    await Promise.all(checks);
+  }
+}

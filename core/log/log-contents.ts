@@ -1,0 +1,120 @@
+import type { BatchHeader } from '../record/batch.ts';
+import { present } from '../assert.ts';
+import type { LogConfig } from './log-config.ts';
+import type { LoadedLog } from './load/load.ts';
+import { reloadLog } from './load/reload.ts';
+import type { PartitionLogOptions } from './partition-log-options.ts';
+import type { ProducerStates } from './producer-states.ts';
+import { ReadPositions } from './segment/read-positions.ts';
+import { closeAll, isRunOf, withInstead } from './segment/segment-list.ts';
+import { Segment } from './segment/segment.ts';
+
+/** What a log holds in memory: its segments and producers, up to what was appended last. */
+export class LogContents {
+  readonly positions = new ReadPositions();
+  readonly #options: PartitionLogOptions;
+  /** What batches are appended with. */
+  readonly #leaderEpoch: number;
+  #config: LogConfig;
+  /** By rising base offset; the last one is appended to. Changes on roll, removal and reload. */
+  #segments: Segment[];
+  /** Replaced by a reload. */
+  #producers: ProducerStates;
+  /** Moves when records are deleted. */
+  #logStartOffset: number;
+
+  constructor(options: PartitionLogOptions, loaded: LoadedLog, leaderEpoch: number) {
+    this.#options = options;
+    this.#leaderEpoch = leaderEpoch;
+    this.#config = options.config;
+    this.#segments = loaded.segments;
+    this.#producers = loaded.producers;
+    this.#logStartOffset = loaded.logStartOffset;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  get producers(): ProducerStates {
+    return this.#producers;
+  }
+
+  /** The first offset that can be read. */
+  get logStartOffset(): number {
+    return this.#logStartOffset;
+  }
+
+  /** The segment that is appended to. */
+  get active(): Segment {
+    return present(this.#segments.at(-1), 'a log has at least one segment');
+  }
+
+  /** The offset that the next batch gets. */
+  get nextOffset(): number {
+    return this.active.nextOffset;
+  }
+
+  setConfig(config: LogConfig): void {
+    this.#config = config;
+  }
+
+  /** Gives the batch its offsets, in its bytes too, and takes it in. Returns it as placed. */
+  place(batch: Buffer, header: BatchHeader): BatchHeader {
+    if (!this.active.hasRoomFor(header, this.#config)) this.roll();
+    const led = { ...header, leaderEpoch: this.#leaderEpoch };
+    return this.active.place(batch, led, this.#config.indexIntervalBytes);
+  }
+
+  /** Begins a segment for what comes next. */
+  roll(): void {
+    const { fileSystem, directory } = this.#options;
+    this.active.closeTimeIndex();
+    this.#segments.push(new Segment(fileSystem, directory, this.nextOffset));
+  }
+
+  startAt(offset: number): void {
+    this.#logStartOffset = offset;
+  }
+
+  /** Takes out the oldest segment, whose files were removed. */
+  dropOldest(): void {
+    this.positions.forget(this.#segments[0]!);
+    this.#segments = this.#segments.slice(1); // not in place: reads go through the old list
+  }
+
+  /** True while `some` stand one behind the other in the log. */
+  has(some: readonly Segment[]): boolean {
+    return isRunOf(this.#segments, some);
+  }
+
+  /** Puts a segment, whose files are there, in the place of those that it was made from. */
+  replace(old: readonly Segment[], cleaned: Segment): void {
+    this.#segments = withInstead(this.#segments, old, cleaned);
+    for (const segment of old) this.positions.forget(segment);
+  }
+
+  /**
+   * Loads the log again from its files, up to `highWatermark`.
+   *
+   * @throws LogError as `reloadLog`.
+   */
+  async reload(highWatermark: number, durableOffset: number): Promise<void> {
+    const before = this.#segments;
+    const loaded = await reloadLog(before, highWatermark, {
+      ...this.#options,
+      config: this.#config,
+      logStartOffset: this.#logStartOffset,
+      recoveryPoint: durableOffset,
+      nowMs: this.#options.clock.nowMs(),
+    });
+    this.#segments = loaded.segments;
+    this.#producers = loaded.producers;
+    this.positions.clear();
+    await closeAll(before); // a read may have opened one again
+  }
+}

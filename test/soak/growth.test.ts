@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { growthOf, type Sample } from './growth.ts';
+
+const grown = (samples: readonly Sample[]): string[] =>
+  growthOf(samples)
+    .filter(({ isTooMuch }) => isTooMuch)
+    .map(({ what }) => what);
+
+const MB = 1e6;
+/** A run in which a minute adds so much, beside what retention takes every five minutes. */
+function run(
+  minutes: number,
+  { heap = 0, descriptors = 0, disk = 0 }: { heap?: number; descriptors?: number; disk?: number },
+): Sample[] {
+  return Array.from({ length: minutes }, (_, index) => ({
+    minute: index + 1,
+    heapBytes: (30 + heap * index + (index % 2) * 0.4) * MB,
+    descriptors: 60 + Math.round(descriptors * index) + (index % 5) * 8,
+    diskBytes: (200 + disk * index + (index % 5) * 80 + (index % 3)) * MB,
+  }));
+}
+
+test('what swings and stays is flat, over minutes and an hour', () => {
+  expect(grown(run(8, {}))).toEqual([]);
+  expect(grown(run(60, {}))).toEqual([]);
+});
+
+test('what grows is named, also when it grows slowly for long', () => {
+  expect(grown(run(6, { heap: 5 }))).toEqual(['heap, MB']);
+  expect(grown(run(60, { heap: 0.3 }))).toEqual(['heap, MB']);
+  expect(grown(run(20, { descriptors: 4 }))).toEqual(['descriptors']);
+  expect(grown(run(60, { disk: 3 }))).toEqual(['disk, MB']);
+});
+
+test('what grows at first and then stays is flat', () => {
+  const samples = run(20, {}).map((sample, index) => ({
+    ...sample,
+    heapBytes: sample.heapBytes + Math.min(index, 8) * 4 * MB,
+  }));
+  expect(grown(samples)).toEqual([]);
+});

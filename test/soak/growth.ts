@@ -1,0 +1,78 @@
+/** What a process takes up at the end of a minute. */
+export interface Sample {
+  readonly minute: number;
+  /** After a collection. */
+  readonly heapBytes: number;
+  readonly descriptors: number;
+  readonly diskBytes: number;
+}
+
+/** How one of the numbers has changed over the second half of the samples. */
+export interface Growth {
+  readonly what: string;
+  /** The slope of the line that fits best. */
+  readonly perMinute: number;
+  /** In words. */
+  readonly limit: string;
+  readonly isTooMuch: boolean;
+}
+
+/** Retention takes old segments every five minutes: until then descriptors and disk rise. */
+const PERIOD = 5;
+
+/**
+ * What a minute may add, and the whole second half. The leak that made us look added 5 MB a minute;
+ * compiled functions and caches that fill up stay far below. Over an hour half a megabyte a minute
+ * would be 15 MB, so the sum has a bound as well. Of descriptors and disk the peaks of five minutes
+ * count, which differ by a segment or two.
+ */
+export const LIMITS = {
+  samplesMin: 4,
+  /** Fewer tell nothing of what retention takes: in the second half are at least two peaks. */
+  peaksMin: 4 * PERIOD,
+  heap: { perMinute: 0.5, sum: 5 },
+  descriptors: { perMinute: 1, sum: 10 },
+  disk: { perMinute: 5, sum: 50 },
+} as const;
+
+/** Fits a line through the second half of the samples; the first half is for warming up. */
+export function growthOf(samples: readonly Sample[]): Growth[] {
+  const first = Math.floor(samples.length / 2);
+  const of = (
+    what: string,
+    limit: { readonly perMinute: number; readonly sum: number },
+    numberOf: (sample: Sample) => number,
+    period = 1,
+  ): Growth => {
+    const peaks = samples.map(({ minute }, index): [number, number] => {
+      const recent = samples.slice(Math.max(0, index + 1 - period), index + 1);
+      return [minute, Math.max(...recent.map(numberOf))];
+    });
+    const half = peaks.slice(first);
+    const perMinute = slope(half);
+    const sum = perMinute * half.length;
+    return {
+      what,
+      perMinute,
+      limit: `at most ${limit.perMinute}, and ${limit.sum} in all`,
+      isTooMuch: perMinute > limit.perMinute || sum > limit.sum,
+    };
+  };
+  const heap = of('heap, MB', LIMITS.heap, ({ heapBytes }) => heapBytes / 1e6);
+  if (samples.length < LIMITS.peaksMin) return [heap];
+  return [
+    heap,
+    of('descriptors', LIMITS.descriptors, ({ descriptors }) => descriptors, PERIOD),
+    of('disk, MB', LIMITS.disk, ({ diskBytes }) => diskBytes / 1e6, PERIOD),
+  ];
+}
+
+/** Of the line with the least squares; 0 for fewer than two points. */
+function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(points.map(([at]) => at)), mean(points.map(([, value]) => value))];
+  const spread = points.reduce((sum, [at]) => sum + (at - x) ** 2, 0);
+  if (points.length < 2 || spread === 0) return 0;
+  return points.reduce((sum, [at, value]) => sum + (at - x) * (value - y), 0) / spread;
+}

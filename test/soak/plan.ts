@@ -1,0 +1,94 @@
+import type { Kind, Task } from './tasks.ts';
+
+/** Journals under their own seeds, beside each seed of the log: they take about a tenth as long. */
+const JOURNALS = 10;
+
+/** What to simulate, without an end: all kinds under a seed, then under the next one. */
+export function* simulations(firstSeed: number, scripts: number): Generator<Task> {
+  for (let seed = firstSeed; ; seed++) {
+    yield { kind: 'clients', seed };
+    for (let script = 0; script < scripts; script++) {
+      yield { kind: 'log', seed, script };
+      yield { kind: 'opening', seed, script };
+    }
+    for (let index = 0; index < JOURNALS; index++) {
+      yield { kind: 'journal', seed: seed * JOURNALS + index };
+    }
+  }
+}
+
+/** On one log at most, as in test/crash/clients.test.ts. */
+const KILLS_A_LOG = 30;
+
+/** So many kills in all. */
+export function* kills(firstSeed: number, wanted: number): Generator<Task> {
+  let left = wanted;
+  for (let seed = firstSeed; left > 0; seed++) {
+    // In equal shares: a few kills on a last log would show little.
+    const count = Math.ceil(left / Math.ceil(left / KILLS_A_LOG));
+    yield { kind: 'kills', seed, kills: count };
+    left -= count;
+  }
+}
+
+/** Done so far. */
+export class Tally {
+  readonly #kinds = new Map<
+    Kind,
+    { tasks: number; crashes: number; cpuMs: number; firstSeed: number; lastSeed: number }
+  >();
+  kills = 0;
+
+  get crashes(): number {
+    return [...this.#kinds.values()].reduce((sum, { crashes }) => sum + crashes, 0);
+  }
+
+  add({ kind, seed }: Task, crashes: number, cpuMs: number): void {
+    const sum = this.#kinds.get(kind) ?? {
+      ...{ tasks: 0, crashes: 0, cpuMs: 0, firstSeed: seed, lastSeed: seed },
+    };
+    sum.tasks++;
+    sum.crashes += crashes;
+    sum.cpuMs += cpuMs;
+    sum.firstSeed = Math.min(sum.firstSeed, seed);
+    sum.lastSeed = Math.max(sum.lastSeed, seed);
+    this.#kinds.set(kind, sum);
+  }
+
+  /** In one line. */
+  brief(): string {
+    return `${count(this.crashes)} simulated crashes, ${count(this.kills)} kills`;
+  }
+
+  /** A line a kind. */
+  table(): string[] {
+    const lines: string[] = [];
+    for (const [kind, { crashes, cpuMs, firstSeed, lastSeed }] of this.#kinds) {
+      const seeds = `seeds ${firstSeed} to ${lastSeed}`;
+      if (kind === 'kills') {
+        lines.push(
+          `  ${NAMES[kind].padEnd(NAME_COLUMNS)} ${count(this.kills).padStart(11)}  ${seeds}`,
+        );
+        continue;
+      }
+      const seconds = cpuMs / 1000;
+      const rate = `${Math.round(crashes / seconds)} per CPU second, of ${Math.round(seconds)}`;
+      const name = NAMES[kind].padEnd(NAME_COLUMNS);
+      lines.push(`  ${name} ${count(crashes).padStart(11)}  ${seeds}, ${rate}`);
+    }
+    return lines;
+  }
+}
+
+const NAMES: Readonly<Record<Kind, string>> = {
+  log: 'one log, after any operation',
+  opening: 'one log, while it opens',
+  journal: 'partitions that share a journal',
+  clients: 'clients of all kinds on a whole log',
+  kills: 'kills of real processes',
+};
+const NAME_COLUMNS = Math.max(...Object.values(NAMES).map(({ length }) => length));
+
+function count(value: number): string {
+  return value.toLocaleString('en');
+}

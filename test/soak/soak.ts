@@ -1,0 +1,209 @@
+/**
+ * Looks for what happens once in a million times: simulated crashes of a log and of all that works
+ * on it, under ever new seeds, each failure of the disk, each flipped byte, and clients that are
+ * killed a thousand times. Ends at the first failure and names the command that repeats it.
+ *
+ *     npm run soak -- --crashes 1000000 --kills 1000 --seed 1 --workers 2
+ *
+ * Simulations run in one process a core, kills in one more: their clients mostly wait. All run
+ * compiled JavaScript, which starts in a fraction of the time. SIGTERM and Ctrl-C end it with the
+ * counts so far.
+ */
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from '../tidy/source.ts';
+import { kills, simulations, Tally } from './plan.ts';
+import type { Task } from './tasks.ts';
+import type { Message } from './worker.ts';
+
+const PROGRESS_MS = 30_000;
+/** Inside of node_modules, where nothing else looks, and from where packages are found. */
+const COMPILED = join(ROOT, 'node_modules/.cache/millrace-soak');
+
+const wanted = readArguments();
+const tally = new Tally();
+const started = performance.now();
+/** Each the head of a process group, so that what it has started ends with it. */
+const children = new Set<ChildProcess>();
+const passed: string[] = [];
+let isOver = false;
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      crashes: { type: 'string', default: '1000000' },
+      kills: { type: 'string', default: '1000' },
+      seed: { type: 'string', default: '1' },
+      workers: { type: 'string', default: String(availableParallelism()) },
+      /** Leaves out what is run once: each failure of the disk, and each flipped byte. */
+      'only-seeds': { type: 'boolean', default: false },
+    },
+  });
+  const numbers = {
+    crashes: Number(values.crashes),
+    kills: Number(values.kills),
+    seed: Number(values.seed),
+    workers: Number(values.workers),
+  };
+  const isFine = (each: number): boolean => Number.isSafeInteger(each) && each >= 0;
+  if (!Object.values(numbers).every(isFine) || numbers.workers === 0) {
+    console.error(
+      'usage: npm run soak -- [--crashes NUMBER] [--kills NUMBER] [--seed NUMBER] ' +
+        '[--workers NUMBER] [--only-seeds]',
+    );
+    process.exit(2);
+  }
+  return { ...numbers, onlySeeds: values['only-seeds'] };
+}
+
+async function compile(): Promise<void> {
+  rmSync(COMPILED, { recursive: true, force: true });
+  mkdirSync(COMPILED, { recursive: true });
+  writeFileSync(join(COMPILED, 'package.json'), '{ "type": "module" }\n');
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const settings = ['--noEmit', 'false', '--noCheck', '--outDir', COMPILED];
+  await run('compile', process.execPath, [tsc, '--project', ROOT, ...settings]);
+}
+
+/** Runs a program to its end, which has to be a good one. */
+async function run(
+  name: string,
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const env = { ...process.env, ...environment };
+  const stdio = ['ignore', 'inherit', 'inherit'] as const;
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: [...stdio], detached: true });
+  children.add(child);
+  const how = await new Promise<string | number | null>((resolve) => {
+    child.on('error', (error) => resolve(error.message));
+    child.on('close', (code, signal) => resolve(signal ?? code));
+  });
+  children.delete(child);
+  if (how === 0) return;
+  const settings = Object.entries(environment).map(([key, value]) => `${key}=${value} `);
+  fail(`${name} ended with ${String(how)}`, `${settings.join('')}npx ${args.slice(1).join(' ')}`);
+}
+
+/** What is run once, and then simulations until there are enough crashes, on all cores. */
+async function simulateAll(): Promise<void> {
+  const once = wanted.onlySeeds ? [] : [...ONCE];
+  let tasks: Iterator<Task> | undefined;
+  await Promise.all(
+    Array.from({ length: wanted.workers }, async () => {
+      for (let next = once.shift(); next !== undefined; next = once.shift()) {
+        const { name, file, environment } = next;
+        await run(name, process.execPath, [VITEST, 'run', file, '--silent'], environment);
+        passed.push(name);
+      }
+      await using worker = await Worker.start();
+      tasks ??= simulations(wanted.seed, worker.scripts);
+      while (tally.crashes < wanted.crashes && !isOver) await worker.perform(tasks.next().value);
+    }),
+  );
+}
+
+const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
+const ONCE = [
+  {
+    name: 'each operation of the disk failed once',
+    file: 'test/simulation/failing-operations.test.ts',
+    environment: { FAULT_STRIDE: '1' },
+  },
+  {
+    name: 'each byte of a log was flipped',
+    file: 'test/simulation/flipped-bytes.test.ts',
+    environment: { FLIP_STRIDE: '1' },
+  },
+] as const;
+
+async function killAll(): Promise<void> {
+  if (wanted.kills === 0) return;
+  await using worker = await Worker.start();
+  for (const task of kills(wanted.seed, wanted.kills)) if (!isOver) await worker.perform(task);
+}
+
+/** A process that performs tasks. */
+class Worker {
+  readonly #child: ChildProcess;
+  #settle: (message: Message) => void = () => undefined;
+  #task: Task | undefined;
+  /** How many scripts the simulation of a log has. */
+  scripts = 0;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.on('message', (message: Message) => {
+      if (message.event === 'killed') tally.kills++;
+      else this.#settle(message);
+    });
+    child.on('exit', (code, signal) => {
+      children.delete(child);
+      if (this.#task === undefined) return;
+      fail(`a worker ended with ${String(signal ?? code)} at ${JSON.stringify(this.#task)}`);
+    });
+  }
+
+  static async start(): Promise<Worker> {
+    // Errors are made by the thousand and their stacks seldom read: the command that repeats a
+    // failure shows one.
+    const execArgv = ['--stack-trace-limit=0', '--max-semi-space-size=64'];
+    const env = { ...process.env, VERIFY: '1' };
+    const child = fork(join(COMPILED, 'test/soak/worker.js'), { execArgv, env, detached: true });
+    children.add(child);
+    const worker = new Worker(child);
+    const ready = await new Promise<Message>((resolve) => (worker.#settle = resolve));
+    if (ready.event === 'ready') worker.scripts = ready.scripts;
+    return worker;
+  }
+
+  async perform(task: Task): Promise<void> {
+    this.#task = task;
+    this.#child.send(task);
+    const message = await new Promise<Message>((resolve) => (this.#settle = resolve));
+    this.#task = undefined;
+    if (message.event === 'failed') fail(message.reason, message.command);
+    if (message.event === 'done') tally.add(task, message.crashes, message.cpuMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#child.disconnect();
+    return Promise.resolve();
+  }
+}
+
+function fail(reason: string, command?: string): void {
+  if (isOver) return;
+  console.error(`\nFAILED: ${reason}`);
+  if (command !== undefined) console.error(`To repeat it: ${command}`);
+  end('FAILED', 1);
+}
+
+/** Prints what was done, and ends the process and its children. */
+function end(how: string, code: number): void {
+  if (isOver) return;
+  isOver = true;
+  console.log(`\nsoak ${how}, after ${elapsed()}: ${tally.brief()}`);
+  for (const line of [...tally.table(), ...passed.map((name) => `  ${name}`)]) console.log(line);
+  for (const { pid } of children) if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  process.exitCode = code;
+  process.exit();
+}
+
+function elapsed(): string {
+  const seconds = Math.round((performance.now() - started) / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => end(`ended by ${signal}`, signal === 'SIGTERM' ? 143 : 130));
+}
+await compile();
+const progress = setInterval(() => console.log(`${elapsed()}  ${tally.brief()}`), PROGRESS_MS);
+await Promise.all([simulateAll(), killAll()]);
+clearInterval(progress);
+end('passed', 0);

@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ALL_SCRIPTS, crashEverywhere, crashOpenings } from '../../core/log/crashes.suite.ts';
+import { simulateJournal } from '../../core/log/journal-simulation.suite.ts';
+import { killClients } from '../crash/kill-clients.ts';
+import { simulate } from '../simulation/run.ts';
+
+/** What is repeated under ever new seeds. */
+export type Kind = 'log' | 'opening' | 'journal' | 'clients' | 'kills';
+
+/** A piece of work of some seconds, for one worker. */
+export interface Task {
+  readonly kind: Kind;
+  readonly seed: number;
+  /** Of `log` and `opening`: the index of the script. */
+  readonly script?: number;
+  /** Of `kills`. */
+  readonly kills?: number;
+}
+
+/** Outcomes of a power cut after each operation of a script. */
+const OUTCOMES = 20;
+/** Of how many of these crashes one is opened with a crash at each operation of the opening. */
+const SAMPLE = 100;
+const LIVES = 30;
+
+export const SCRIPT_COUNT = ALL_SCRIPTS.length;
+
+const LOG_OPTIONS = { outcomes: OUTCOMES, sample: SAMPLE };
+
+/** Does a piece of work; returns how many crashes it has simulated. `killed` hears of each kill. */
+export async function perform(task: Task, killed: () => void): Promise<number> {
+  const { seed } = task;
+  switch (task.kind) {
+    case 'log':
+      return crashEverywhere(ALL_SCRIPTS[task.script ?? 0]!, { seed, ...LOG_OPTIONS });
+    case 'opening':
+      return crashOpenings(ALL_SCRIPTS[task.script ?? 0]!, { seed, ...LOG_OPTIONS });
+    case 'journal':
+      return simulateJournal(seed);
+    case 'clients': {
+      const { world, anomalies } = await simulate(seed, LIVES);
+      if (anomalies.length > 0) throw new Error(JSON.stringify(anomalies));
+      return world.crashCount;
+    }
+    case 'kills': {
+      const directory = mkdtempSync(join(tmpdir(), 'millrace-soak-'));
+      await killClients({ directory, seed, kills: task.kills ?? 1, killed }).catch(
+        (cause: unknown) => {
+          throw new Error(`${String(cause)}; what is left is in ${directory}`, { cause });
+        },
+      );
+      rmSync(directory, { recursive: true });
+      return 0;
+    }
+  }
+}
+
+/** The command that runs the same again, by itself. */
+export function commandFor({ kind, seed, script, kills }: Task): string {
+  const name = ALL_SCRIPTS[script ?? 0]!.name;
+  switch (kind) {
+    case 'log':
+    case 'opening': {
+      const title = kind === 'log' ? `${name}: any crash` : `${name}: so does`;
+      const settings = `SIM_SEED=${seed} SIM_OUTCOMES=${OUTCOMES} SIM_SAMPLE=${SAMPLE}`;
+      return `${settings} npx vitest run core/log/simulation.test.ts -t '${title}'`;
+    }
+    case 'journal':
+      return `SIM_SEED=${seed} SIM_JOURNALS=1 npx vitest run core/log/journal-simulation.test.ts`;
+    case 'clients':
+      return (
+        `SIM_SEED=${seed} SIM_RUNS=1 SIM_LIVES=${LIVES} ` +
+        'npx vitest run test/simulation/simulation.test.ts'
+      );
+    case 'kills':
+      return `SEED=${seed} KILLS=${kills ?? 1} npx vitest run test/crash/clients.test.ts`;
+  }
+}
