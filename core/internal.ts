@@ -4,10 +4,12 @@
  */
 export { assert, present } from './assert.ts';
 export { placeOf } from './check/finding.ts';
+export { checkHandle } from './client/arguments.ts';
 export { sleep } from './clock.ts';
 export {
   anything,
   callback,
+  checkArgument,
   checkOptions,
   flag,
   given,

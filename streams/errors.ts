@@ -20,6 +20,13 @@ export interface StreamsErrorDetails {
   STATE_CORRUPT: { directory: string; reason: string };
   STATE_KEY_TOO_LONG: { store: string; sizeBytes: number; limitBytes: number };
   TOPOLOGY_INVALID: { reason: string };
+  UNEXPECTED_NULL: {
+    node: string;
+    topic: string;
+    partition: number;
+    offset: number;
+    field: string;
+  };
   UNKNOWN_STORE: { store: string; nearest?: string };
 }
 export type StreamsErrorCode = keyof StreamsErrorDetails;

@@ -5,22 +5,22 @@
  * @packageDocumentation
  */
 export { StreamsBuilder } from './dsl/streams-builder.ts';
-export {
-  KGroupedStream,
-  KStream,
-  KTable,
-  TimeWindowedStream,
-  type Adder,
-  type Joiner,
-  type Predicate,
-  type Reducer,
-  type SinkTopic,
-} from './dsl/kstream.ts';
+export { KGroupedStream, KStream, KTable, TimeWindowedStream } from './dsl/kstream.ts';
+export type {
+  Adder,
+  AsyncNotAllowed,
+  Joiner,
+  Predicate,
+  Reducer,
+  Synchronous,
+} from './dsl/functions.ts';
 export { GlobalKTable } from './dsl/global-ktable.ts';
 export type {
   GroupOptions,
   KeyOptions,
   NodeOptions,
+  OrNull,
+  SinkTopic,
   SourceOptions,
   StoreOptions,
   TableOptions,
@@ -30,7 +30,7 @@ export { StreamsApp, type StreamsState } from './runtime/app.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
-export type { KeyValue } from './operators/map.ts';
+export type { KeyValue } from './operators/results.ts';
 export type { Emit } from './operators/windowed-aggregate.ts';
 export {
   hoppingWindow,
@@ -41,7 +41,7 @@ export {
 } from './topology/windows.ts';
 export { StreamRecord } from './topology/stream-record.ts';
 export type { DropReason } from './topology/operator.ts';
-export type { TimestampExtractor } from './topology/node.ts';
+export type { NullHandling, TimestampExtractor } from './topology/node.ts';
 export type { ReadOnlyKeyValueStore } from './topology/store.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';

@@ -151,7 +151,8 @@ export function recordError(
   cause: unknown,
 ): Error {
   const name = topic?.name;
-  if (name === undefined || (typeof record === 'object' && record !== null)) return cause as Error;
+  const isRecord = typeof record === 'object' && record !== null && 'value' in record;
+  if (name === undefined || isRecord) return cause as Error;
   const details = { option: 'record', value: show(record), allowed: 'an object with a value' };
   const message = `a record for ${name} must be ${details.allowed}, not ${details.value}`;
   return new LogError('INVALID_OPTION', message, details, { cause });

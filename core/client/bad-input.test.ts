@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { outcomes, wrong } from '../../test/kit/outcomes.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
+import { msgpack } from '../serde/binary.ts';
 import { string } from '../serde/text.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { openLog } from './open-log.ts';
@@ -15,6 +16,8 @@ import { topic, topicPattern } from './topic.ts';
 
 const serdes = { key: string(), value: string() };
 const orders = topic('orders', { ...serdes, partitions: 2 });
+/** Its serde writes undefined as well. */
+const counts = topic('counts', { key: string(), value: msgpack<number>() });
 const place = { topic: 'orders', partition: 0 };
 
 const open = async () => {
@@ -155,6 +158,7 @@ test('[PRODUCER-12] [PRODUCER-9] sending: records', async () => {
       'no record': send(undefined),
       'a value as record': send('a'),
       'no value': send({ key: 'k' }),
+      'val for value': () => producer.send(counts, wrong({ key: 'k', val: 1 })),
       'a number as value': send({ value: 1 }),
       'a number as key': send({ key: 1, value: 'a' }),
       'partition: 2': send({ value: 'a', partition: 2 }),
@@ -169,8 +173,10 @@ test('[PRODUCER-12] [PRODUCER-9] sending: records', async () => {
     a value as record
       INVALID_OPTION: a record for orders must be an object with a value, not "a"
     no value
-      SERIALIZATION_FAILED: the value of a record for orders could not be written by string:
-        expected a string, got undefined
+      INVALID_OPTION: a record for orders must be an object with a value, not {"key":"k"}
+    val for value
+      INVALID_OPTION: a record for counts must be an object with a value, not
+        {"key":"k","val":1}
     a number as value
       SERIALIZATION_FAILED: the value of a record for orders could not be written by string:
         expected a string, got number

@@ -22,7 +22,10 @@ export interface LogOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
-  /** Gives up what leads to the broker: a connection, a port, the broker itself. */
+  /**
+   * Gives up what leads to the broker: a connection, a port, the broker itself. Default: there is
+   * nothing to give up.
+   */
   readonly close?: () => Promise<void>;
 }
 

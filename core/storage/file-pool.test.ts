@@ -131,7 +131,7 @@ test('[STORAGE-20] that failure is told after another opening, and by another na
   await unrelated.sync();
 });
 
-test('[STORAGE-23] a file without a descriptor follows its name, and survives its loss', async () => {
+test('[STORAGE-23] a file without a descriptor follows its name or survives it', async () => {
   const { disk, pool } = counted(1);
   const paths = ['/moved', '/removed', '/replaced', '/dir/below'];
   await pool.makeDirectory('/dir');

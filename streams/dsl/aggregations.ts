@@ -1,10 +1,12 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
+import { synchronous } from '../operators/results.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
 import type { Operator } from '../topology/operator.ts';
-import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
+import { checkFunctions } from './arguments.ts';
+import type { Adder, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
 
 /** A grouped stream before it is known what becomes of it. */
@@ -22,41 +24,50 @@ export interface TableParts<K, V> {
   readonly graph: TopologyGraph;
   readonly node: string;
   readonly store: string;
-  readonly keySerde: Serde<K>;
-  readonly valueSerde: Serde<V>;
+  readonly keySerde: Serde<NonNullable<K>>;
+  /** Null is not written by it: it deletes the row. */
+  readonly valueSerde: Serde<NonNullable<V>>;
   /** True when it has a row for each key and window. */
   readonly isWindowed: boolean;
 }
 
 /** What is done with the records of a key, and how its result is written unless told otherwise. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'> {
-  readonly value: Serde<A>;
+  readonly value: Serde<NonNullable<A>>;
 }
+
+/** What a function returns to delete a key's aggregate. */
+export type Nothing = null | undefined;
 
 export function counting<K, V>(): Aggregating<K, V, number> {
   return { kind: 'count', add: (count) => (count ?? 0) + 1, value: int64() };
 }
 
 export function reducing<K, V>(
-  reducer: (aggregate: V, value: V, record: StreamRecord<K, V>) => V,
+  reducer: Reducer<K, V, V | Nothing>,
   value: Serde<V>,
 ): Aggregating<K, V, V> {
+  checkFunctions('reduce', { reducer });
   return {
     kind: 'reduce',
     add: (known, record) =>
-      known === undefined ? record.value : reducer(known, record.value, record),
-    value,
+      known === undefined ? record.value : synchronous(reducer(known, record.value, record)),
+    value: value as Serde<NonNullable<V>>, // a grouped stream has no nulls
   };
 }
 
 export function aggregating<K, V, A>(
   initializer: () => A,
-  adder: (aggregate: A, record: StreamRecord<K, V>) => A,
+  adder: Adder<K, V, A, A | Nothing>,
 ): Aggregating<K, V, A> {
+  checkFunctions('aggregate', { initializer, adder });
   return {
     kind: 'aggregate',
-    add: (known, record) => adder(known === undefined ? initializer() : known, record),
-    value: msgpack<A>(),
+    add: (known, record) => {
+      const before = known === undefined ? synchronous(initializer()) : known;
+      return synchronous(adder(before, record));
+    },
+    value: msgpack(),
   };
 }
 
@@ -64,9 +75,10 @@ export function aggregating<K, V, A>(
 export function addAggregate<K, V, A>(
   parts: GroupedParts<K, V>,
   { kind, add, value }: Aggregating<K, V, A>,
-  options: StoreOptions<A>,
+  options: StoreOptions<NonNullable<A>>,
 ): TableParts<K, A> {
-  const { graph, key: keySerde } = parts;
+  const { graph } = parts;
+  const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
   const node = graph.nameFor(kind, options.name);
   const { store = node, value: valueSerde = value } = options;
   const spec = { name: store, key: keySerde, value: valueSerde, backing: 'changelog' } as const;
@@ -82,7 +94,7 @@ export function addWindowedAggregate<K, V, A>(
   parts: GroupedParts<K, V>,
   windows: TimeWindows,
   { kind, add, value }: Aggregating<K, V, A>,
-  options: WindowedOptions<A>,
+  options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
   const { graph, key } = parts;
   const node = graph.nameFor(`windowed-${kind}`, options.name);

@@ -12,7 +12,8 @@ const others = topic('others', { key: string(), value: int64() });
 /** The code that `build` throws with, on a new builder. */
 function refusal(build: (builder: StreamsBuilder, stream: KStream<string, number>) => unknown) {
   const builder = new StreamsBuilder();
-  return codeOf((async () => build(builder, builder.stream(numbers)))());
+  const stream = builder.stream(numbers, { nullKeys: 'fail' });
+  return codeOf((async () => build(builder, stream))());
 }
 
 describe('[STREAMS-1] names', () => {
@@ -158,7 +159,7 @@ describe('[STREAMS-3] a topology is refused', () => {
 
   test('as it was when it was built: what is added later is not in it', () => {
     const builder = new StreamsBuilder();
-    const stream = builder.stream(numbers);
+    const stream = builder.stream(numbers, { nullKeys: 'fail' });
     const topology = builder.build();
     count(stream, 'later');
     builder.globalTable(others);
@@ -176,7 +177,7 @@ describe('types', () => {
 
   test('[STREAMS-4] follow the records from the topic on', () => {
     const builder = new StreamsBuilder();
-    const stream = builder.stream(orders);
+    const stream = builder.stream(orders, { nullKeys: 'fail' });
     expectTypeOf(stream).toEqualTypeOf<KStream<string, Order>>();
     const totals = stream.mapValues(({ total }) => total);
     expectTypeOf(totals).toEqualTypeOf<KStream<string, number>>();
@@ -212,7 +213,7 @@ describe('types', () => {
 
   test('[STREAMS-4] that do not fit do not compile', () => {
     const builder = new StreamsBuilder();
-    const stream = builder.stream(orders);
+    const stream = builder.stream(orders, { nullKeys: 'fail' });
     const table = builder.table(others);
     const global = builder.globalTable(numbers);
     const keyedByNumber = topic('by-number', { key: int64(), value: json<Order>() });

@@ -1,15 +1,16 @@
 import { msgpack, type Serde, type Topic } from '../../core/index.ts';
-import { StreamsError } from '../errors.ts';
+import { checkArgument, checkHandle, instance } from '../../core/internal.ts';
 import { filter } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
 import { joinTable } from '../operators/join.ts';
-import { map, mapValues, selectKey, type KeyValue } from '../operators/map.ts';
+import { map, mapValues, selectKey } from '../operators/map.ts';
 import { pass, peek } from '../operators/peek.ts';
+import type { KeyValue } from '../operators/results.ts';
 import { branch, split } from '../operators/split.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
-import type { TimeWindows, Windowed } from '../topology/windows.ts';
+import { checkWindows, type TimeWindows, type Windowed } from '../topology/windows.ts';
 import {
   addAggregate,
   addWindowedAggregate,
@@ -18,52 +19,38 @@ import {
   reducing,
   type Aggregating,
   type GroupedParts,
+  type Nothing,
   type TableParts,
 } from './aggregations.ts';
-import type { GlobalKTable } from './global-ktable.ts';
+import { checkFunctions, checkMade, foreign, invalid } from './arguments.ts';
+import type { Adder, Joiner, Predicate, Reducer, Synchronous } from './functions.ts';
+import { GlobalKTable } from './global-ktable.ts';
 import {
   checkNodeOptions,
   type GroupOptions,
   type KeyOptions,
   type NodeOptions,
+  type SinkTopic,
   type StoreOptions,
   type WindowedOptions,
 } from './node-options.ts';
-
-/** Decides on a record. */
-export type Predicate<K, V> = (record: StreamRecord<K, V>) => boolean;
-/** Combines what there is with the value of one record more. */
-export type Reducer<K, V> = (aggregate: V, value: V, record: StreamRecord<K, V>) => V;
-/** Adds a record to what there is. */
-export type Adder<K, V, A> = (aggregate: A, record: StreamRecord<K, V>) => A;
-/** Makes one value of a record's, `left`, and a row's, `right`. */
-export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
 
 /** What is known of a stream besides its node. */
 interface StreamParts<K, V> {
   readonly graph: TopologyGraph;
   /** The node whose output this is. */
   readonly node: string;
-  /** Undefined where an operator has made something new. */
-  readonly keySerde: Serde<K> | undefined;
-  readonly valueSerde: Serde<V> | undefined;
+  /** Undefined where an operator has made something new. Null is never written by a serde. */
+  readonly keySerde: Serde<NonNullable<K>> | undefined;
+  readonly valueSerde: Serde<NonNullable<V>> | undefined;
   /** True when the key may no longer be the one that the records are partitioned by. */
   readonly isRekeyed: boolean;
-}
-
-/** A topic that keys and values of these types can be written to. */
-export interface SinkTopic<K, V> extends Pick<Topic<K, V>, 'name' | 'partitions' | 'config'> {
-  /** Writes the keys; the topic's own type may be wider. */
-  readonly key: Pick<Serde<K>, 'serialize'>;
-  /** Writes the values; the topic's own type may be wider. */
-  readonly value: Pick<Serde<V>, 'serialize'>;
 }
 
 /**
  * A stream of records. Each method adds a node to the topology and returns the stream behind it;
  * nothing runs before `StreamsApp.start`. Functions given here are synchronous and called once a
- * record. A record may have a null key or a null value, whatever its type says: topics can hold
- * them.
+ * record. Where a key or value may be null its type shows it: `KStream<string | null, Order>`.
  */
 export class KStream<K, V> {
   readonly #parts: StreamParts<K, V>;
@@ -75,6 +62,7 @@ export class KStream<K, V> {
 
   /** Keeps the records for which `predicate` is true. */
   filter(predicate: Predicate<K, V>, options: NodeOptions = {}): KStream<K, V> {
+    checkFunctions('filter', { predicate });
     return this.#add(filter(predicate), options, this.#serdes());
   }
 
@@ -83,15 +71,17 @@ export class KStream<K, V> {
     mapper: (record: StreamRecord<K, V>) => KeyValue<K2, V2>,
     options: NodeOptions = {},
   ): KStream<K2, V2> {
+    checkFunctions('map', { mapper });
     return this.#add(map(mapper), options, NO_SERDES);
   }
 
   /** Replaces the values; the keys, and so the partitions, stay. */
   mapValues<V2>(
-    mapper: (value: V, record: StreamRecord<K, V>) => V2,
+    mapper: (value: V, record: StreamRecord<K, V>) => V2 & Synchronous<V2>,
     options: NodeOptions = {},
   ): KStream<K, V2> {
-    return this.#add(mapValues(mapper), options, this.#keySerdeOnly());
+    checkFunctions('mapValues', { mapper });
+    return this.#add(mapValues<K, V, V2>(mapper), options, this.#keySerdeOnly());
   }
 
   /**
@@ -102,6 +92,7 @@ export class KStream<K, V> {
     mapper: (record: StreamRecord<K, V>) => Iterable<KeyValue<K2, V2>>,
     options: NodeOptions = {},
   ): KStream<K2, V2> {
+    checkFunctions('flatMap', { mapper });
     return this.#add(flatMap(mapper), options, NO_SERDES);
   }
 
@@ -110,26 +101,36 @@ export class KStream<K, V> {
     mapper: (value: V, record: StreamRecord<K, V>) => Iterable<V2>,
     options: NodeOptions = {},
   ): KStream<K, V2> {
+    checkFunctions('flatMapValues', { mapper });
     return this.#add(flatMapValues(mapper), options, this.#keySerdeOnly());
   }
 
   /** Replaces the keys. A grouping behind it repartitions. */
   selectKey<K2>(
-    selector: (record: StreamRecord<K, V>) => K2,
-    options: KeyOptions<K2> = {},
+    selector: (record: StreamRecord<K, V>) => K2 & Synchronous<K2>,
+    options: KeyOptions<NonNullable<K2>> = {},
   ): KStream<K2, V> {
+    checkFunctions('selectKey', { selector });
     const { key: keySerde, ...node } = options;
     const { valueSerde } = this.#parts;
-    return this.#add(selectKey(selector), node, { keySerde, valueSerde });
+    return this.#add(selectKey<K, V, K2>(selector), node, { keySerde, valueSerde });
   }
 
   /** Looks at each record and passes it on. After a crash it sees again what was not committed. */
-  peek(look: (record: StreamRecord<K, V>) => void, options: NodeOptions = {}): KStream<K, V> {
+  peek<R>(
+    look: (record: StreamRecord<K, V>) => R & Synchronous<R>,
+    options: NodeOptions = {},
+  ): KStream<K, V> {
+    checkFunctions('peek', { look });
     return this.#add(peek(look), options, this.#serdes());
   }
 
   /** The records of both streams, in no order between them. */
-  merge(other: KStream<K, V>, options: NodeOptions = {}): KStream<K, V> {
+  merge<K2 extends K | null, V2 extends V | null>(
+    other: KStream<K2, V2>,
+    options: NodeOptions = {},
+  ): KStream<K | K2, V | V2> {
+    checkMade('merge', 'other', other, KStream);
     checkNodeOptions('merge', options, ['name']);
     const { graph } = this.#parts;
     if (other.#parts.graph !== graph) throw foreign('merge');
@@ -143,7 +144,9 @@ export class KStream<K, V> {
       stores: [],
     });
     const isRekeyed = this.#parts.isRekeyed || other.#parts.isRekeyed;
-    return new KStream({ graph, node: name, ...this.#serdes(), isRekeyed });
+    return new KStream<unknown, unknown>({
+      ...{ graph, node: name, ...this.#serdes(), isRekeyed },
+    }) as KStream<K | K2, V | V2>;
   }
 
   /**
@@ -157,6 +160,8 @@ export class KStream<K, V> {
     rest: R = 'rest' as R,
     options: NodeOptions = {},
   ): Record<B | R, KStream<K, V>> {
+    checkArgument('split', 'branches', branches, instance);
+    checkFunctions('split', branches);
     checkNodeOptions('split', options, ['name']);
     const { graph, node, isRekeyed } = this.#parts;
     const entries = Object.entries<Predicate<K, V>>(branches);
@@ -182,21 +187,21 @@ export class KStream<K, V> {
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
-    key: (record: StreamRecord<K, V>) => KT | null | undefined,
-    joiner: Joiner<K, V, VT, VR>,
+    key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
+    joiner: Joiner<K, NonNullable<V>, VT, VR & Synchronous<VR>>,
     options: NodeOptions = {},
   ): KStream<K, VR> {
-    return this.#join(table, key, joiner as Joiner<K, V, VT | undefined, VR>, false, options);
+    return this.#join('join', table, key, joiner as AnyJoiner, options);
   }
 
   /** As `join`; records without a row are joined with undefined. */
   leftJoin<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
-    key: (record: StreamRecord<K, V>) => KT | null | undefined,
-    joiner: Joiner<K, V, VT | undefined, VR>,
+    key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
+    joiner: Joiner<K, NonNullable<V>, VT | undefined, VR & Synchronous<VR>>,
     options: NodeOptions = {},
   ): KStream<K, VR> {
-    return this.#join(table, key, joiner, true, options);
+    return this.#join('leftJoin', table, key, joiner as AnyJoiner, options);
   }
 
   /**
@@ -204,71 +209,83 @@ export class KStream<K, V> {
    * at the moment of processing; records without one are left out.
    */
   joinTable<VT, VR>(
-    table: KTable<K, VT>,
-    joiner: Joiner<K, V, VT, VR>,
+    table: KTable<NonNullable<K>, VT>,
+    joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
     options: NodeOptions = {},
   ): KStream<K, VR> {
-    return this.#joinTable(table, joiner as Joiner<K, V, VT | undefined, VR>, false, options);
+    return this.#joinTable('joinTable', table, joiner as AnyJoiner, options);
   }
 
   /** As `joinTable`; records without a row are joined with undefined. */
   leftJoinTable<VT, VR>(
-    table: KTable<K, VT>,
-    joiner: Joiner<K, V, VT | undefined, VR>,
+    table: KTable<NonNullable<K>, VT>,
+    joiner: Joiner<K, NonNullable<V>, NonNullable<VT> | undefined, VR & Synchronous<VR>>,
     options: NodeOptions = {},
   ): KStream<K, VR> {
-    return this.#joinTable(table, joiner, true, options);
+    return this.#joinTable('leftJoinTable', table, joiner as AnyJoiner, options);
   }
 
   /** Groups by another key. The records go through a repartition topic, so that equal keys meet. */
   groupBy<K2>(
-    selector: (record: StreamRecord<K, V>) => K2,
-    options: GroupOptions<K2, V> = {},
-  ): KGroupedStream<K2, V> {
+    selector: (record: StreamRecord<K, V>) => K2 & Synchronous<K2>,
+    options: GroupOptions<NonNullable<K2>, NonNullable<V>> = {},
+  ): KGroupedStream<NonNullable<K2>, NonNullable<V>> {
+    checkFunctions('groupBy', { selector });
     checkNodeOptions('groupBy', options, ['name', 'key', 'value', 'partitions']);
     const { name, ...grouping } = options;
-    return this.selectKey(selector, name === undefined ? {} : { name }).groupByKey(grouping);
+    return this.selectKey<K2>(selector, name === undefined ? {} : { name }).groupByKey(grouping);
   }
 
   /**
    * Groups by the key. Only where it may have changed do the records go through a repartition
-   * topic.
+   * topic. Records with a null key or value count for nothing but the dropped ones.
    */
-  groupByKey(options: Omit<GroupOptions<K, V>, 'name'> = {}): KGroupedStream<K, V> {
+  groupByKey(
+    options: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, 'name'> = {},
+  ): KGroupedStream<NonNullable<K>, NonNullable<V>> {
     checkNodeOptions('groupByKey', options, ['key', 'value', 'partitions']);
     const { graph, node, isRekeyed, keySerde, valueSerde } = this.#parts;
-    const { key = keySerde ?? msgpack<K>(), value = valueSerde ?? msgpack<V>() } = options;
+    const { key = keySerde ?? msgpack(), value = valueSerde ?? msgpack() } = options;
     const { partitions } = options;
     return new KGroupedStream({ graph, node, key, value, mustRepartition: isRekeyed, partitions });
   }
 
-  /** Writes the records to a topic, which is created as its handle says if there is none. */
-  to(topic: SinkTopic<K, V>, options: NodeOptions = {}): void {
+  /**
+   * Writes the records to a topic, which is created as its handle says if there is none. A topic
+   * takes null keys and values as they are.
+   */
+  to(topic: SinkTopic<NonNullable<K>, NonNullable<V>>, options: NodeOptions = {}): void {
+    checkHandle('to', topic);
     checkNodeOptions('to', options, ['name']);
     const { graph, node } = this.#parts;
     const name = graph.nameFor('sink', options.name);
     graph.add({ kind: 'sink', name, parents: [node], topic: topic as Topic<unknown, unknown> });
   }
 
-  #join<KT, VT, VR>(
-    table: GlobalKTable<KT, VT>,
-    key: (record: StreamRecord<K, V>) => KT | null | undefined,
-    joiner: Joiner<K, V, VT | undefined, VR>,
-    isLeft: boolean,
+  #join<KT, VR>(
+    method: 'join' | 'leftJoin',
+    table: GlobalKTable<KT, unknown>,
+    key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
+    joiner: AnyJoiner,
     options: NodeOptions,
   ): KStream<K, VR> {
+    checkMade(method, 'table', table, GlobalKTable);
+    checkFunctions(method, { key, joiner });
     const { store, graph } = table;
     if (graph !== this.#parts.graph) throw foreign('join');
-    const operator = joinTable<K, V, KT, VT, VR>({ store, isGlobal: true, key, joiner, isLeft });
+    const isLeft = method === 'leftJoin';
+    const operator = joinTable({ store, isGlobal: true, key, joiner, isLeft });
     return this.#add(operator, options, this.#keySerdeOnly());
   }
 
-  #joinTable<VT, VR>(
-    table: KTable<K, VT>,
-    joiner: Joiner<K, V, VT | undefined, VR>,
-    isLeft: boolean,
+  #joinTable<VR>(
+    method: 'joinTable' | 'leftJoinTable',
+    table: KTable<NonNullable<K>, unknown>,
+    joiner: AnyJoiner,
     options: NodeOptions,
   ): KStream<K, VR> {
+    checkMade(method, 'table', table, KTable);
+    checkFunctions(method, { joiner });
     const { store, graph, isWindowed } = table;
     if (graph !== this.#parts.graph) throw foreign('join');
     if (this.#parts.isRekeyed) {
@@ -279,9 +296,10 @@ export class KStream<K, V> {
     }
     if (isWindowed)
       throw invalid('a table of windows cannot be joined with: it has no row for a key');
-    const key = (record: StreamRecord<K, V>): K => record.key;
-    const operator = joinTable<K, V, K, VT, VR>({ store, isGlobal: false, key, joiner, isLeft });
-    return this.#add(operator, options, this.#keySerdeOnly(), [store]);
+    const key = (record: StreamRecord): unknown => record.key;
+    const isLeft = method === 'leftJoinTable';
+    const operator = joinTable({ store, isGlobal: false, key, joiner, isLeft });
+    return this.#add(operator as Operator<K, V, K, VR>, options, this.#keySerdeOnly(), [store]);
   }
 
   #add<K2, V2>(
@@ -303,7 +321,7 @@ export class KStream<K, V> {
     return { keySerde, valueSerde };
   }
 
-  #keySerdeOnly(): { keySerde: Serde<K> | undefined; valueSerde: undefined } {
+  #keySerdeOnly(): Pick<Serdes<K, V>, 'keySerde'> & { valueSerde: undefined } {
     return { keySerde: this.#parts.keySerde, valueSerde: undefined };
   }
 }
@@ -322,29 +340,49 @@ export class KGroupedStream<K, V> {
     return this.#table(counting(), options);
   }
 
-  /** Combines the values of each key, beginning with its first. */
-  reduce(reducer: Reducer<K, V>, options: StoreOptions<V> = {}): KTable<K, V> {
+  /** Combines the values of each key, beginning with its first. A null result deletes the row. */
+  reduce(reducer: Reducer<K, V>, options?: StoreOptions<NonNullable<V>>): KTable<K, V>;
+  reduce(
+    reducer: Reducer<K, V, V | Nothing>,
+    options?: StoreOptions<NonNullable<V>>,
+  ): KTable<K, V | null>;
+  reduce(
+    reducer: Reducer<K, V, V | Nothing>,
+    options: StoreOptions<NonNullable<V>> = {},
+  ): KTable<K, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
 
   /**
    * Makes one value of all records of a key: `adder` gets what there is, at first what
    * `initializer` makes. It may change that in place and return it, but must not keep it elsewhere.
+   * A null result deletes the row: the next record of the key begins again.
    */
   aggregate<A>(
-    initializer: () => A,
+    initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
-    options: StoreOptions<A> = {},
-  ): KTable<K, A> {
+    options?: StoreOptions<NonNullable<A>>,
+  ): KTable<K, A>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | Nothing>,
+    options?: StoreOptions<NonNullable<A>>,
+  ): KTable<K, A | null>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | Nothing>,
+    options: StoreOptions<NonNullable<A>> = {},
+  ): KTable<K, A | null> {
     return this.#table(aggregating(initializer, adder), options);
   }
 
   /** Keeps windows of time apart. */
   windowedBy(windows: TimeWindows): TimeWindowedStream<K, V> {
+    checkWindows('windowedBy', windows);
     return new TimeWindowedStream(this.#parts, windows);
   }
 
-  #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<A>): KTable<K, A> {
+  #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<NonNullable<A>>): KTable<K, A> {
     checkNodeOptions(what.kind, options, ['name', 'store', 'value']);
     return new KTable(addAggregate(this.#parts, what, options));
   }
@@ -366,27 +404,51 @@ export class TimeWindowedStream<K, V> {
     return this.#table(counting(), options);
   }
 
-  /** Combines the values of each key and window, beginning with the first. */
-  reduce(reducer: Reducer<K, V>, options: WindowedOptions<V> = {}): KTable<Windowed<K>, V> {
+  /** Combines the values of each key and window, beginning with the first; null as without. */
+  reduce(reducer: Reducer<K, V>, options?: WindowedOptions<NonNullable<V>>): KTable<Windowed<K>, V>;
+  reduce(
+    reducer: Reducer<K, V, V | Nothing>,
+    options?: WindowedOptions<NonNullable<V>>,
+  ): KTable<Windowed<K>, V | null>;
+  reduce(
+    reducer: Reducer<K, V, V | Nothing>,
+    options: WindowedOptions<NonNullable<V>> = {},
+  ): KTable<Windowed<K>, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
 
   /** Makes one value of all records of a key in a window; `adder` as without windows. */
   aggregate<A>(
-    initializer: () => A,
+    initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
-    options: WindowedOptions<A> = {},
-  ): KTable<Windowed<K>, A> {
+    options?: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | Nothing>,
+    options?: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A | null>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | Nothing>,
+    options: WindowedOptions<NonNullable<A>> = {},
+  ): KTable<Windowed<K>, A | null> {
     return this.#table(aggregating(initializer, adder), options);
   }
 
-  #table<A>(what: Aggregating<K, V, A>, options: WindowedOptions<A>): KTable<Windowed<K>, A> {
+  #table<A>(
+    what: Aggregating<K, V, A>,
+    options: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A> {
     checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
     return new KTable(addWindowedAggregate(this.#parts, this.#windows, what, options));
   }
 }
 
-/** The newest value of each key, in a store of the task. */
+/**
+ * The newest value of each key, in a store of the task. `V` is what its changes may be: with null
+ * where rows can be deleted.
+ */
 export class KTable<K, V> {
   readonly #parts: TableParts<K, V>;
 
@@ -421,17 +483,9 @@ export class KTable<K, V> {
   }
 }
 
-interface Serdes<K, V> {
-  readonly keySerde: Serde<K> | undefined;
-  readonly valueSerde: Serde<V> | undefined;
-}
+type Serdes<K, V> = Pick<StreamParts<K, V>, 'keySerde' | 'valueSerde'>;
+
+/** A joiner whose types were checked where it came in. */
+type AnyJoiner = Joiner<unknown, unknown, unknown, never>;
 
 const NO_SERDES = { keySerde: undefined, valueSerde: undefined };
-
-function foreign(operation: string): StreamsError {
-  return invalid(`${operation} needs both sides from one StreamsBuilder`);
-}
-
-function invalid(reason: string): StreamsError {
-  return new StreamsError('TOPOLOGY_INVALID', reason, { reason });
-}

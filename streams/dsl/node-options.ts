@@ -1,4 +1,4 @@
-import type { Serde } from '../../core/index.ts';
+import type { Serde, Topic } from '../../core/index.ts';
 import {
   callback,
   checkOptions,
@@ -10,7 +10,7 @@ import {
   type OptionChecks,
 } from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
-import type { TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
 
 /** What every operator can be told. */
 export interface NodeOptions {
@@ -52,17 +52,49 @@ export interface WindowedOptions<A> extends StoreOptions<A> {
   readonly emit?: Emit;
 }
 
-/** How a topic is read. */
-export interface SourceOptions<K, V> extends NodeOptions {
-  /** The event time of a record; default: its timestamp in the log. */
-  readonly timestamp?: TimestampExtractor<K, V>;
+/** The type of keys or values once it is decided what becomes of nulls. */
+export type OrNull<T, H extends NullHandling> = H extends 'pass' ? T | null : T;
+
+/** A topic that keys and values of these types can be written to. */
+export interface SinkTopic<K, V> extends Pick<Topic<K, V>, 'name' | 'partitions' | 'config'> {
+  /** Writes the keys; the topic's own type may be wider. */
+  readonly key: Pick<Serde<K>, 'serialize'>;
+  /** Writes the values; the topic's own type may be wider. */
+  readonly value: Pick<Serde<V>, 'serialize'>;
 }
 
-/** Where a table is kept. */
-export interface TableOptions extends NodeOptions {
+/** How a topic is read as a stream. */
+export interface SourceOptions<
+  K,
+  V,
+  NullKeys extends NullHandling = 'pass',
+  NullValues extends NullHandling = 'fail',
+> extends NodeOptions {
+  /** The event time of a record; default: its timestamp in the log. */
+  readonly timestamp?: TimestampExtractor<OrNull<K, NullKeys>, OrNull<V, NullValues>>;
+  /**
+   * What becomes of records without a key. `pass` (default): the functions behind get them, and see
+   * `K | null`. `skip`: they are left out and counted. `fail`: they end the application.
+   */
+  readonly nullKeys?: NullKeys;
+  /**
+   * What becomes of records whose value is null (tombstones). `pass`: the functions behind get
+   * them, and see `V | null`. `skip`: they are left out and counted. `fail` (default): they end the
+   * application, for neither should a function get what its type does not show, nor a record be
+   * lost.
+   */
+  readonly nullValues?: NullValues;
+}
+
+/** How a topic is read as a table, and where that is kept. */
+export interface TableOptions<K, V> extends NodeOptions {
+  /** The event time of a record; default: its timestamp in the log. A null value deletes. */
+  readonly timestamp?: TimestampExtractor<K | null, V | null>;
   /** Default: the name of the topic. */
   readonly store?: string;
 }
+
+const NULL_HANDLING = oneOf('pass', 'skip', 'fail');
 
 /** What each option may be, by name: the same name means the same everywhere. */
 const CHECKS = {
@@ -73,6 +105,8 @@ const CHECKS = {
   store: text,
   emit: oneOf('update', 'final'),
   timestamp: callback,
+  nullKeys: NULL_HANDLING,
+  nullValues: NULL_HANDLING,
 } as const satisfies Record<string, OptionCheck>;
 
 /**
@@ -85,6 +119,6 @@ export function checkNodeOptions<Options extends object>(
   options: Options,
   known: readonly (keyof Options & keyof typeof CHECKS)[],
 ): void {
-  const checks = Object.fromEntries(known.map((option) => [option, CHECKS[option]]));
+  const checks = Object.fromEntries<OptionCheck>(known.map((option) => [option, CHECKS[option]]));
   checkOptions(method, options, checks as OptionChecks<Options>);
 }

@@ -1,11 +1,18 @@
-import type { Topic } from '../../core/index.ts';
+import type { Serde, Topic } from '../../core/index.ts';
+import { checkHandle } from '../../core/internal.ts';
 import { tableSource } from '../operators/table-source.ts';
-import type { TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling, SourceNode, TimestampExtractor } from '../topology/node.ts';
 import type { Operator } from '../topology/operator.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
+import { checkFunctions } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KStream, KTable } from './kstream.ts';
-import { checkNodeOptions, type SourceOptions, type TableOptions } from './node-options.ts';
+import {
+  checkNodeOptions,
+  type OrNull,
+  type SourceOptions,
+  type TableOptions,
+} from './node-options.ts';
 
 /**
  * Builds a topology. Nothing runs before the topology is given to `StreamsApp` or
@@ -19,31 +26,50 @@ import { checkNodeOptions, type SourceOptions, type TableOptions } from './node-
 export class StreamsBuilder {
   readonly #graph = new TopologyGraph();
 
-  /** The records of a topic. Each topic can be read at one place of the topology. */
-  stream<K, V>(topic: Topic<K, V>, options: SourceOptions<K, V> = {}): KStream<K, V> {
-    checkNodeOptions('stream', options, ['name', 'timestamp']);
+  /**
+   * The records of a topic. Each topic can be read at one place of the topology. Keys may be null
+   * and values may not, unless `nullKeys` and `nullValues` say otherwise.
+   *
+   * @example
+   * builder.stream(users, { nullValues: 'pass' }).filter(({ value }) => value !== null);
+   */
+  stream<K, V, NullKeys extends NullHandling = 'pass', NullValues extends NullHandling = 'fail'>(
+    topic: Topic<K, V>,
+    options: SourceOptions<K, V, NullKeys, NullValues> = {},
+  ): KStream<OrNull<K, NullKeys>, OrNull<V, NullValues>> {
+    checkHandle('stream', topic);
+    checkNodeOptions('stream', options, ['name', 'timestamp', 'nullKeys', 'nullValues']);
+    const { name, timestamp, nullKeys = 'pass', nullValues = 'fail' } = options;
     const graph = this.#graph;
-    const node = this.#addSource(topic, graph.nameFor('source', options.name), options.timestamp);
-    const { key: keySerde, value: valueSerde } = topic;
+    const source = graph.nameFor('source', name);
+    const node = this.#addSource('stream', topic, source, { timestamp, nullKeys, nullValues });
+    const keySerde = topic.key as Serde<NonNullable<OrNull<K, NullKeys>>>;
+    const valueSerde = topic.value as Serde<NonNullable<OrNull<V, NullValues>>>;
     return new KStream({ graph, node, keySerde, valueSerde, isRekeyed: false });
   }
 
   /**
    * The newest value of each key of a topic; a null value deletes. The topic serves as changelog.
    */
-  table<K, V>(topic: Topic<K, V>, options: TableOptions & SourceOptions<K, V> = {}): KTable<K, V> {
+  table<K, V>(topic: Topic<K, V>, options: TableOptions<K, V> = {}): KTable<K, V | null> {
+    checkHandle('table', topic);
     checkNodeOptions('table', options, ['name', 'timestamp', 'store']);
     const graph = this.#graph;
     const { key, value } = topic;
-    const { store = topic.name } = options;
-    const source = this.#addSource(topic, graph.nameFor('source'), options.timestamp);
+    const { store = topic.name, timestamp } = options;
+    const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table knows what to do
+    const source = this.#addSource('table', topic, graph.nameFor('source'), {
+      timestamp,
+      ...nulls,
+    });
     const backing = { sourceTopic: topic.name };
     graph.addStore({ name: store, kind: 'keyValue', key, value, backing });
     const operator = tableSource<K, V>(store) as unknown as Operator;
     const node = graph.nameFor('table', options.name);
     graph.add({ kind: 'operator', name: node, parents: [source], operator, stores: [store] });
-    const serdes = { keySerde: key, valueSerde: value };
-    return new KTable({ graph, node, store, ...serdes, isWindowed: false });
+    const keySerde = key as Serde<NonNullable<K>>;
+    const valueSerde = value as Serde<NonNullable<V>>;
+    return new KTable({ graph, node, store, keySerde, valueSerde, isWindowed: false });
   }
 
   /**
@@ -53,8 +79,9 @@ export class StreamsBuilder {
    */
   globalTable<K, V>(
     topic: Topic<K, V>,
-    options: Pick<TableOptions, 'store'> = {},
+    options: Pick<TableOptions<K, V>, 'store'> = {},
   ): GlobalKTable<K, V> {
+    checkHandle('globalTable', topic);
     checkNodeOptions('globalTable', options, ['store']);
     const { store = topic.name } = options;
     const { name, key, value } = topic;
@@ -69,12 +96,26 @@ export class StreamsBuilder {
   }
 
   #addSource<K, V>(
+    method: string,
     topic: Topic<K, V>,
     name: string,
-    extractor: TimestampExtractor<K, V> | undefined,
+    { timestamp, ...nulls }: HowToRead,
   ): string {
-    const timestamp = extractor as TimestampExtractor<unknown, unknown> | undefined;
-    this.#graph.add({ kind: 'source', name, parents: [], topics: [topic], timestamp });
+    if (timestamp !== undefined) checkFunctions(method, { timestamp });
+    const extractor = timestamp as TimestampExtractor<unknown, unknown> | undefined;
+    const source = {
+      kind: 'source',
+      name,
+      parents: [],
+      topics: [topic],
+      timestamp: extractor,
+    } as const;
+    this.#graph.add({ ...source, ...nulls });
     return name;
   }
+}
+
+/** How the records of a source are read. */
+interface HowToRead extends Pick<SourceNode, 'nullKeys' | 'nullValues'> {
+  readonly timestamp: TimestampExtractor<never, never> | undefined;
 }

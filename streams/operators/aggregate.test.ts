@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { int64, json, string, topic } from '../../core/index.ts';
-import { drive, numbers, shown, sums } from '../../test/kit/drive.ts';
+import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 
@@ -57,9 +57,16 @@ test('[OP-11] aggregate begins with what the initializer makes, anew for each ke
 });
 
 test('[OP-11] null keys and null values are left out and counted', () => {
-  const { driver, pipe } = drive(numbers, sums, (stream) => stream.groupByKey().count().toStream());
+  const { driver, pipe } = driveNulls(numbers, sums, (stream) =>
+    stream.groupByKey().count().toStream(),
+  );
   expect(pipe([null, 1, 5], ['a', null, 6], [null, null, 7])).toEqual([]);
-  expect(driver.metrics().droppedRecords).toEqual({ late: 0, 'null-key': 2, 'null-value': 1 });
+  expect(driver.metrics().droppedRecords).toEqual({
+    late: 0,
+    'null-key': 2,
+    'null-value': 1,
+    unmatched: 0,
+  });
 });
 
 test('[OP-11] what a mapper made of nothing counts as null', () => {
@@ -98,6 +105,30 @@ describe('[OP-11] an aggregate that becomes null or undefined', () => {
     expect(shown(driver.outputTopic(sums).readAll())).toEqual(['a 1 @9', 'a null @9', 'a 5 @3']);
     expect(driver.keyValueStore('kept').get('a')).toBe(5);
   });
+});
+
+test('[OP-11] a null result is passed on also where the key has nothing', () => {
+  const { pipe } = drive(numbers, sums, (stream) =>
+    stream
+      .groupByKey()
+      .reduce((_, value) => (value === 0 ? null : value), { store: 'kept' })
+      .toStream()
+      .merge(
+        stream
+          .groupByKey()
+          .aggregate(
+            () => 0,
+            (sum, { value }) => (value === 0 ? null : sum + value),
+          )
+          .toStream()
+          .mapValues((sum) => (sum === null ? null : sum * 100)),
+      ),
+  );
+  expect(shown(pipe(['a', 0, 1], ['a', 0, 2], ['a', 7, 3]))).toEqual([
+    ...['a 0 @1', 'a null @1'], // the first value is not reduced
+    ...['a null @2', 'a null @2'],
+    ...['a 7 @3', 'a 700 @3'],
+  ]);
 });
 
 test('[OP-11] results have no headers, for no single record stands for them', () => {

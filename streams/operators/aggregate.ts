@@ -7,15 +7,18 @@ export interface Aggregation<K, V, A> {
   readonly kind: 'count' | 'reduce' | 'aggregate';
   /** The name of its store. */
   readonly store: string;
-  /** The value of a key with its first record, given what it had before: undefined at first. */
-  readonly add: (aggregate: A | undefined, record: StreamRecord<K, V>) => A;
+  /**
+   * The value of a key with one record more, given what it had before: undefined at first. Null or
+   * undefined delete it.
+   */
+  readonly add: (aggregate: A | undefined, record: StreamRecord<K, V>) => A | null | undefined;
 }
 
 /**
  * Keeps one value a key in a store and forwards it when it has changed: once for each commit,
  * however many records went into it [OP-11]. The time of a result is that of its newest record. An
- * aggregate that has become null or undefined is deleted, and its result is null. Records with a
- * null key or value are left out.
+ * aggregate that has become null or undefined is deleted, and its result is null, whether the key
+ * had one before or not. Records with a null key or value are left out.
  */
 export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<K, V, K, A> {
   const { add } = aggregation;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { drive, numbers, shown, sums } from '../../test/kit/drive.ts';
+import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 
 test('[OP-1] filter keeps the records that its predicate takes, unchanged and in order', () => {
   const { pipe } = drive(numbers, sums, (stream) => stream.filter(({ value }) => value % 2 === 0));
@@ -11,7 +11,7 @@ test('[OP-1] filter keeps the records that its predicate takes, unchanged and in
 
 test('[OP-1] filter shows null keys and values to its predicate', () => {
   const seen: unknown[] = [];
-  const { pipe } = drive(numbers, sums, (stream) =>
+  const { pipe } = driveNulls(numbers, sums, (stream) =>
     stream.filter(({ key, value }) => seen.push([key, value]) > 1),
   );
   expect(shown(pipe([null, 1, 0], ['a', null, 1]))).toEqual(['a null @1']);

@@ -1,5 +1,6 @@
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import { synchronous } from './results.ts';
 
 /**
  * Forwards the records for which `predicate` is true, unchanged and in order [OP-1].
@@ -14,7 +15,7 @@ export function filter<K, V>(
     changesKey: false,
     start: (forward) => ({
       process: (record) => {
-        if (predicate(record)) forward(record);
+        if (synchronous(predicate(record))) forward(record);
       },
     }),
   };

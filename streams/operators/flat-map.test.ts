@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { drive, numbers, shown, sums } from '../../test/kit/drive.ts';
+import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 
 const headers = [{ key: 'trace', value: Buffer.from('7') }];
 
@@ -15,8 +15,10 @@ test('[OP-5] flatMap makes none, one or many records of each, in the order of th
 });
 
 test('[OP-5] flatMapValues makes them with the same key', () => {
-  const { pipe } = drive(numbers, sums, (stream) =>
-    stream.flatMapValues((value, { key }) => (key === 'none' ? [] : [value, -value])),
+  const { pipe } = driveNulls(numbers, sums, (stream) =>
+    stream.flatMapValues((value, { key }) =>
+      key === 'none' || value === null ? [] : [value, -value],
+    ),
   );
   const out = pipe(['a', 2, 5], ['none', 1, 6], [null, 3, 7]);
   expect(shown(out)).toEqual(['a 2 @5', 'a -2 @5', 'null 3 @7', 'null -3 @7']);

@@ -1,6 +1,6 @@
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import type { KeyValue } from './map.ts';
+import { keyValue, several, synchronous, type KeyValue } from './results.ts';
 
 /** Makes any number of records of each one, in the order of the iterable [OP-5]. */
 export function flatMap<K, V, K2, V2>(
@@ -11,7 +11,10 @@ export function flatMap<K, V, K2, V2>(
     changesKey: true,
     start: (forward) => ({
       process: (record) => {
-        for (const { key, value } of mapper(record)) forward(record.withKeyValue(key, value));
+        for (const made of several(mapper(record))) {
+          const { key, value } = keyValue(made);
+          forward(record.withKeyValue(key, value));
+        }
       },
     }),
   };
@@ -26,7 +29,9 @@ export function flatMapValues<K, V, V2>(
     changesKey: false,
     start: (forward) => ({
       process: (record) => {
-        for (const value of mapper(record.value, record)) forward(record.withValue(value));
+        for (const value of several(mapper(record.value, record))) {
+          forward(record.withValue(synchronous(value)));
+        }
       },
     }),
   };

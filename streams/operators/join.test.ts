@@ -14,7 +14,7 @@ describe('[OP-9] with a global table', () => {
     const table = builder.globalTable(names);
     const key = ({ value }: { value: number }) => (value < 0 ? undefined : value % 10);
     const joiner = (left: number, right: string | undefined) => `${left}-${String(right)}`;
-    builder.stream(numbers)[kind](table, key, joiner).to(joined);
+    builder.stream(numbers, { nullValues: 'pass' })[kind](table, key, joiner).to(joined);
     return new TopologyTestDriver(builder.build());
   }
 
@@ -30,7 +30,11 @@ describe('[OP-9] with a global table', () => {
     const out = driver.outputTopic(joined).readAll();
     expect(shown(out)).toEqual(['a 13-three @5', 'null 23-three @4']);
     expect(out[0]?.headers).toEqual(headers);
-    expect(driver.metrics().droppedRecords).toMatchObject({ 'null-key': 0, 'null-value': 0 });
+    expect(driver.metrics().droppedRecords).toMatchObject({
+      'null-key': 0,
+      'null-value': 0,
+      unmatched: 1,
+    });
   });
 
   test('leftJoin joins records without a row with undefined', () => {

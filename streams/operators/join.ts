@@ -1,6 +1,7 @@
 import type { Operator } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import { synchronous } from './results.ts';
 
 /** How a stream meets a table. */
 export interface TableJoin<K, V, KT, VT, VR> {
@@ -18,7 +19,8 @@ export interface TableJoin<K, V, KT, VT, VR> {
 /**
  * Looks each record's key up in a table and forwards what the joiner makes of both [OP-9]. The
  * table is taken as it is when the record is processed: a later change of the table joins nothing
- * again. Null values, and keys that are missing or null in an inner join, are left out.
+ * again. Null values are left out, and in an inner join null keys and records without a row; all
+ * are counted.
  */
 export function joinTable<K, V, KT, VT, VR>(
   join: TableJoin<K, V, KT, VT, VR>,
@@ -38,13 +40,13 @@ export function joinTable<K, V, KT, VT, VR>(
             context.drop('null-value');
             return;
           }
-          const key = keyOf(record);
+          const key = synchronous(keyOf(record));
           const isNull = key === null || key === undefined;
           const right = isNull ? undefined : store.get(key);
           if (right !== undefined || isLeft) {
-            forward(record.withValue(joiner(record.value, right, record)));
-          } else if (isNull) {
-            context.drop('null-key');
+            forward(record.withValue(synchronous(joiner(record.value, right, record))));
+          } else {
+            context.drop(isNull ? 'null-key' : 'unmatched');
           }
         },
       };

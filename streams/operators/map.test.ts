@@ -1,6 +1,6 @@
 import { int64, string, topic } from '../../core/index.ts';
 import { expect, test } from 'vitest';
-import { drive, numbers, shown } from '../../test/kit/drive.ts';
+import { drive, driveNulls, numbers, shown } from '../../test/kit/drive.ts';
 
 const texts = topic('texts', { key: string(), value: string() });
 const headers = [{ key: 'trace', value: Buffer.from('7') }];
@@ -25,7 +25,7 @@ test('[OP-2] [OP-3] what a mapper makes of nothing is null', () => {
 });
 
 test('[OP-3] mapValues replaces the value, which may be null; key, time and headers stay', () => {
-  const { pipe } = drive(numbers, texts, (stream) =>
+  const { pipe } = driveNulls(numbers, texts, (stream) =>
     stream.mapValues((value, { key, timestampMs }) => `${key} ${String(value)} ${timestampMs}`),
   );
   const out = pipe(['a', 1, 7, headers], [null, null, 3]);
@@ -35,7 +35,9 @@ test('[OP-3] mapValues replaces the value, which may be null; key, time and head
 
 test('[OP-4] selectKey replaces the key; value, time and headers stay', () => {
   const keyed = topic('keyed', { key: int64(), value: int64() });
-  const { pipe } = drive(numbers, keyed, (stream) => stream.selectKey(({ value }) => value % 10));
+  const { pipe } = driveNulls(numbers, keyed, (stream) =>
+    stream.selectKey(({ value }) => (value ?? 0) % 10),
+  );
   const out = pipe(['a', 13, 7, headers], [null, 25, 3]);
   expect(shown(out)).toEqual(['3 13 @7', '5 25 @3']);
   expect(out[0]?.headers).toEqual(headers);

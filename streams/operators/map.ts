@@ -1,11 +1,6 @@
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-
-/** A key and a value, as `map` and `flatMap` return them. */
-export interface KeyValue<K, V> {
-  readonly key: K;
-  readonly value: V;
-}
+import { keyValue, synchronous, type KeyValue } from './results.ts';
 
 /**
  * Replaces key and value; time and headers stay [OP-2]. A later grouping goes through a repartition
@@ -19,7 +14,7 @@ export function map<K, V, K2, V2>(
     changesKey: true,
     start: (forward) => ({
       process: (record) => {
-        const { key, value } = mapper(record);
+        const { key, value } = keyValue(mapper(record));
         forward(record.withKeyValue(key, value));
       },
     }),
@@ -34,7 +29,7 @@ export function mapValues<K, V, V2>(
     kind: 'map-values',
     changesKey: false,
     start: (forward) => ({
-      process: (record) => forward(record.withValue(mapper(record.value, record))),
+      process: (record) => forward(record.withValue(synchronous(mapper(record.value, record)))),
     }),
   };
 }
@@ -47,7 +42,9 @@ export function selectKey<K, V, K2>(
     kind: 'select-key',
     changesKey: true,
     start: (forward) => ({
-      process: (record) => forward(record.withKeyValue(selector(record), record.value)),
+      process: (record) => {
+        forward(record.withKeyValue(synchronous(selector(record)), record.value));
+      },
     }),
   };
 }

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { drive, numbers, shown, sums } from '../../test/kit/drive.ts';
+import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 
 test('[OP-6] peek looks at each record before what follows, and passes it on unchanged', () => {
   const seen: string[] = [];
-  const { pipe } = drive(numbers, sums, (stream) =>
+  const { pipe } = driveNulls(numbers, sums, (stream) =>
     stream
       .peek(({ key, value, topic, partition, offset }) => {
         seen.push(`first ${key} ${String(value)} ${topic}-${partition}@${offset}`);

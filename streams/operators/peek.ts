@@ -1,17 +1,18 @@
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import { synchronous } from './results.ts';
 
 /**
  * Calls `look` with each record and forwards it unchanged [OP-6]. After a crash `look` sees again
  * what was not committed: it is for looking, not for effects that count.
  */
-export function peek<K, V>(look: (record: StreamRecord<K, V>) => void): Operator<K, V, K, V> {
+export function peek<K, V>(look: (record: StreamRecord<K, V>) => unknown): Operator<K, V, K, V> {
   return {
     kind: 'peek',
     changesKey: false,
     start: (forward) => ({
       process: (record) => {
-        look(record);
+        synchronous(look(record));
         forward(record);
       },
     }),

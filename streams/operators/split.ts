@@ -1,5 +1,6 @@
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import { synchronous } from './results.ts';
 
 /** A value on its way from `split` to the one branch that takes it. */
 export interface Routed<V> {
@@ -19,7 +20,7 @@ export function split<K, V>(
     changesKey: false,
     start: (forward) => ({
       process: (record) => {
-        const found = predicates.findIndex((predicate) => predicate(record));
+        const found = predicates.findIndex((predicate) => synchronous(predicate(record)));
         const branch = found < 0 ? predicates.length : found;
         forward(record.withValue({ branch, value: record.value }));
       },

@@ -95,6 +95,26 @@ describe('tumbling windows', () => {
     `);
   });
 
+  test('[OP-11] [OP-15] a null result is passed on also where the window has nothing', () => {
+    const counted = topic('counted', { key: windowedSerde(string(), 10), value: int64() });
+    const builder = new StreamsBuilder();
+    builder
+      .stream(numbers)
+      .groupByKey()
+      .windowedBy(windows)
+      .aggregate(
+        () => 0,
+        (sum, { value }) => (value === 0 ? undefined : sum + value),
+        { store: 'kept' },
+      )
+      .toStream()
+      .to(counted);
+    const driver = new TopologyTestDriver(builder.build());
+    for (const value of [0, 0, 5, 0]) driver.inputTopic(numbers).pipe({ key: 'a', value });
+    const results = driver.outputTopic(counted).readAll();
+    expect(results.map(({ value }) => value)).toEqual([null, null, 5, null]);
+  });
+
   test('[OP-13] with grace it is late when stream time has come to the end and the grace', () => {
     const table = windowTable(
       { windows: tumblingWindow({ sizeMs: 10, graceMs: 5 }), emit: 'final' },

@@ -10,6 +10,7 @@ import {
   runToEnd,
   until,
 } from '../../test/kit/app.ts';
+import { runChild } from '../../test/kit/child.ts';
 import { failureOf } from '../../test/kit/connect.ts';
 import { sums } from '../../test/kit/drive.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
@@ -252,7 +253,7 @@ describe('[STREAMS-12] the life of an application', () => {
     expect(metrics.at(-2)).toEqual(app.metrics());
     expect(app.metrics()).toMatchObject({
       processedRecords: 50,
-      droppedRecords: { late: 0, 'null-key': 0, 'null-value': 0 },
+      droppedRecords: { late: 0, 'null-key': 0, 'null-value': 0, unmatched: 0 },
       checkpoints: 1,
       tasks: [
         { taskId: '0_0', lag: 0 },
@@ -321,6 +322,53 @@ describe('[STREAMS-12] the life of an application', () => {
     const closing = app.close();
     expect(await codeOf(app.finish())).toBe('INVALID_STATE');
     await closing;
+  });
+});
+
+describe('[STREAMS-20] a function that throws', () => {
+  const failing = (): Topology => {
+    const builder = new StreamsBuilder();
+    builder.stream(input).peek(() => {
+      throw new RangeError('unlucky');
+    });
+    return builder.build();
+  };
+  const script = new URL('../../test/kit/unheard-app.ts', import.meta.url);
+
+  test('ends a program in which nobody listens with its error', async () => {
+    const { how } = await runChild(script, [temporaryDirectory()]);
+    expect(how).toMatch(/^1 /);
+    const reason = 'peek-0001 failed on numbers-0 at offset 0: unlucky';
+    expect(how).toContain(`millrace: application app has failed: ${reason}\n`);
+    expect(how).toContain(`StreamsError: ${reason}`); // the unhandled rejection, as Node shows it
+  });
+
+  test('is left to who listens to done', async () => {
+    const { how, output } = await runChild(script, [temporaryDirectory(), 'listen']);
+    expect(output).toBe('heard');
+    expect(how).toBe('0');
+  });
+
+  test('makes close reject where nobody else hears of it, and a second close not', async () => {
+    const log = await openTestLog();
+    const onStep = (step: CommitStep) => {
+      if (step === 'checkpoint-1-offsets') throw new TypeError('no checkpoint');
+    };
+    const app = makeApp(log, summing(), { onStep, checkpointIntervalMs: 1_000_000 });
+    await app.start();
+    expect(await failureOf(app.close())).toEqual(new TypeError('no checkpoint'));
+    expect(app.state).toBe('ERROR');
+    await app.close();
+  });
+
+  test.each(['done', 'finish'] as const)('is not told again by close: %s', async (by) => {
+    const log = await openTestLog();
+    await produce(log, input, ones(1));
+    const app = makeApp(log, failing());
+    await app.start();
+    const heard = failureOf(by === 'done' ? app.done : app.finish());
+    await app.close();
+    expect(StreamsError.is(await heard, 'PROCESSING_FAILED')).toBe(true);
   });
 });
 

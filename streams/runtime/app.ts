@@ -1,9 +1,10 @@
 import { Observable, ReplaySubject } from 'rxjs';
 import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
-import { sleep } from '../../core/internal.ts';
+import { checkArgument, sleep, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
-import type { Topology } from '../topology/topology.ts';
+import { checkTopology, type Topology } from '../topology/topology.ts';
+import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
 import {
   collectMetrics,
@@ -71,11 +72,13 @@ export class StreamsApp implements AsyncDisposable {
   #hasFinished = false;
   /** Changes by `setIdleTimeout`. */
   #idleTimeoutMs: number;
-  /** Settles when the application has ended; rejects with what ended it. */
-  #done: Promise<void> | undefined;
+  /** Undefined before `start`. */
+  #ending: Ending | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, topology: Topology, options: StreamsOptions) {
+    checkArgument('StreamsApp', 'log', log, logLike);
+    checkTopology('StreamsApp', topology);
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
@@ -119,9 +122,12 @@ export class StreamsApp implements AsyncDisposable {
     return collectMetrics(this.#runner?.tasks ?? [], this.#counts);
   }
 
-  /** Settles when the application has ended; rejects with the error that ended it. */
+  /**
+   * Settles when the application has ended; rejects with the error that ended it. Where nobody asks
+   * for it, that error is logged, and it is an unhandled rejection unless `close` hands it over.
+   */
   get done(): Promise<void> {
-    return this.#done ?? Promise.resolve();
+    return this.#ending?.hear() ?? Promise.resolve();
   }
 
   /**
@@ -134,9 +140,18 @@ export class StreamsApp implements AsyncDisposable {
   async start(): Promise<void> {
     if (this.state !== 'CREATED') throw this.#wrongState('start', 'make a new one');
     await new Promise<void>((resolve, reject) => {
-      this.#done = this.#run(resolve);
+      let isStarted = false;
+      const running = this.#run(() => {
+        isStarted = true;
+        resolve();
+      });
       // After `resolve` neither has an effect.
-      this.#done.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
+      running.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
+      const ending = new Ending(running, (error) => {
+        if (isStarted) this.#logUnheard(error);
+        else ending.hear().catch(ignore);
+      });
+      this.#ending = ending;
     });
   }
 
@@ -148,10 +163,11 @@ export class StreamsApp implements AsyncDisposable {
    * @throws StreamsError, LogError what ended the application instead.
    */
   async finish(): Promise<void> {
-    if (this.#done === undefined) throw this.#wrongState('finish', 'start it first');
+    if (this.#ending === undefined) throw this.#wrongState('finish', 'start it first');
+    const ended = this.#ending.hear();
     this.#isFinishing = true;
     this.#runner?.finish();
-    await this.#done;
+    await ended;
     if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
   }
 
@@ -161,7 +177,12 @@ export class StreamsApp implements AsyncDisposable {
     this.#runner?.setIdleTimeout(idleTimeoutMs);
   }
 
-  /** Commits what is processed and ends. Never rejects for an error that `done` reports. */
+  /**
+   * Commits what is processed and ends. Never rejects for an error that `start`, `done` or `finish`
+   * hands over.
+   *
+   * @throws StreamsError, LogError what ended the application, when nobody else hears of it.
+   */
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.state === 'CREATED') {
@@ -172,7 +193,7 @@ export class StreamsApp implements AsyncDisposable {
       this.#enter('PENDING_SHUTDOWN');
     }
     this.#runner?.stop();
-    await this.done.catch(() => undefined);
+    await this.#ending?.wait();
   }
 
   /** As `close`. */
@@ -270,6 +291,14 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
+  /** An application must not fail in silence. */
+  #logUnheard(error: unknown): void {
+    if (this.#isClosing) return; // `close` hands it over
+    const { applicationId, logger } = this.#settings;
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.error(`application ${applicationId} has failed: ${reason}`);
+  }
+
   #enter(state: StreamsState): void {
     this.#state = state;
     this.#states.next(state);
@@ -301,6 +330,17 @@ export class StreamsApp implements AsyncDisposable {
     const message = `${operation}: the application is ${state}; ${hint}`;
     return new StreamsError('INVALID_STATE', message, { operation, state });
   }
+}
+
+/** Accepts an open log, and no promise of one. */
+const logLike: OptionCheck = (value) => {
+  const { consumer, producer } = (value ?? {}) as Partial<Log>;
+  const isLog = typeof consumer === 'function' && typeof producer === 'function';
+  return isLog ? undefined : 'an open log, as `await openLog()` returns it';
+};
+
+function ignore(): void {
+  // `start` hands it over
 }
 
 function isRecoverable(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { DropReason } from '../topology/operator.ts';
+import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { Task } from './task.ts';
 
 /** What an application has done since its start, and where it stands. */
@@ -45,7 +45,7 @@ export function newCounts(): AppCounts {
     checkpoints: 0,
     lastCheckpointMs: 0,
     processedBefore: new Map(),
-    droppedBefore: { late: 0, 'null-key': 0, 'null-value': 0 },
+    droppedBefore: noneDropped(),
   };
 }
 

@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from '../../core/index.ts';
+import { stderrLogger, systemClock, type Clock, type Logger } from '../../core/index.ts';
 import {
   checkOptions,
   given,
@@ -62,6 +62,8 @@ export interface StreamsOptions {
   readonly onStep?: (step: CommitStep) => void;
   /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Hears of the error that ended the application where nobody else does. Default: stderr. */
+  readonly logger?: Logger;
 }
 
 /** Kafka's defaults where it has such a setting. */
@@ -80,6 +82,7 @@ export const STREAMS_DEFAULTS = {
   idleTimeoutMs: 1_000,
   transactionTimeoutMs: 60_000,
   clock: systemClock,
+  logger: stderrLogger,
 } as const satisfies Partial<StreamsOptions>;
 
 export type StreamsSettings = StreamsOptions &
@@ -100,6 +103,7 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   transactionTimeoutMs: integer(1),
   onStep: callback,
   clock: instance,
+  logger: instance,
 };
 
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */

@@ -15,6 +15,20 @@ export function processingFailed(node: string, record: StreamRecord, cause: unkn
   return new StreamsError('PROCESSING_FAILED', message, details, { cause });
 }
 
+/** UNEXPECTED_NULL with the place of the record, and what to do about it. */
+export function unexpectedNull(
+  node: string,
+  { topic, partition, offset }: StreamRecord,
+  field: 'key' | 'value',
+): StreamsError {
+  const option = field === 'key' ? 'nullKeys' : 'nullValues';
+  const message =
+    `the ${field} of ${topic}-${partition} at offset ${offset} is null, and ${node} takes none: ` +
+    `give builder.stream(${topic}) the option { ${option}: 'pass' } to hand nulls to its ` +
+    `functions, or { ${option}: 'skip' } to leave such records out`;
+  return new StreamsError('UNEXPECTED_NULL', message, { node, topic, partition, offset, field });
+}
+
 /** Where the bytes stand that are not what their serde reads. */
 export interface FieldPlace {
   readonly topic: string;

@@ -4,12 +4,12 @@ import {
   type PartitionRecords,
   type Serde,
 } from '../../core/index.ts';
-import type { TimestampExtractor } from '../topology/node.ts';
-import type { Forward } from '../topology/operator.ts';
+import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
+import type { DropReason, Forward } from '../topology/operator.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import type { TimedInput } from './operator-time.ts';
 import type { TaskInputPlan } from './plan.ts';
-import { deserializationFailed, processingFailed } from './record-failures.ts';
+import { deserializationFailed, processingFailed, unexpectedNull } from './record-failures.ts';
 import { decodeTimeMarker, RecordTime, UpstreamTime } from './stream-time.ts';
 
 /**
@@ -38,6 +38,9 @@ export class TaskInput implements TimedInput {
   readonly #key: Serde<unknown>;
   readonly #value: Serde<unknown>;
   readonly #timestamp: TimestampExtractor<unknown, unknown> | undefined;
+  readonly #nullKeys: NullHandling;
+  readonly #nullValues: NullHandling;
+  readonly #drop: (reason: DropReason) => void;
   readonly #queue: PartitionRecords[] = [];
   #hasHead = false;
   /**
@@ -46,15 +49,21 @@ export class TaskInput implements TimedInput {
    */
   #head: StreamRecord | undefined;
 
-  constructor(plan: TaskInputPlan, partition: number) {
+  /** `drop` counts the records that are left out because of a null. */
+  constructor(plan: TaskInputPlan, partition: number, drop: (reason: DropReason) => void) {
+    const { node } = plan;
+    const isSource = node.kind === 'source';
     this.topic = plan.topic.name;
     this.partition = partition;
-    this.node = plan.node.name;
+    this.node = node.name;
     this.time =
       plan.upstreamTasks === undefined ? new RecordTime() : new UpstreamTime(plan.upstreamTasks);
     this.#key = plan.topic.key;
     this.#value = plan.topic.value;
-    this.#timestamp = plan.node.kind === 'source' ? plan.node.timestamp : undefined;
+    this.#timestamp = isSource ? node.timestamp : undefined;
+    this.#nullKeys = isSource ? node.nullKeys : 'pass';
+    this.#nullValues = isSource ? node.nullValues : 'pass';
+    this.#drop = drop;
   }
 
   get isIdle(): boolean {
@@ -162,6 +171,7 @@ export class TaskInput implements TimedInput {
 
   /** The record with the event time that the user's function finds for it. */
   #timed(extract: TimestampExtractor<unknown, unknown>, logged: StreamRecord): StreamRecord {
+    if (this.#reasonToDrop(logged) !== undefined) return logged; // no function is to see it
     let timestampMs: number;
     try {
       timestampMs = extract(logged);
@@ -173,10 +183,32 @@ export class TaskInput implements TimedInput {
   }
 
   #pass(record: StreamRecord, timeRose: () => void): void {
+    const reason = this.#reasonToDrop(record);
+    if (reason !== undefined) {
+      this.#drop(reason);
+      return;
+    }
     const { timestampMs } = record;
     if (!(timestampMs >= 0)) throw this.#badTime(record, timestampMs);
     if (this.time instanceof RecordTime && this.time.observe(timestampMs)) timeRose();
     this.process(record);
+  }
+
+  /**
+   * Why a record is left out before anything else sees it, if so: it has a null that the functions
+   * behind the source are not made for.
+   *
+   * @throws StreamsError UNEXPECTED_NULL
+   */
+  #reasonToDrop(record: StreamRecord): DropReason | undefined {
+    const { key, value } = record;
+    if (key !== null && value !== null) return undefined;
+    if (key === null && this.#nullKeys === 'fail') throw unexpectedNull(this.node, record, 'key');
+    if (value === null && this.#nullValues === 'fail') {
+      throw unexpectedNull(this.node, record, 'value');
+    }
+    if (key === null && this.#nullKeys === 'skip') return 'null-key';
+    return value === null && this.#nullValues === 'skip' ? 'null-value' : undefined;
   }
 
   #badTime(record: StreamRecord, timestampMs: number): Error {

@@ -1,6 +1,6 @@
 import type { CommittedOffset, PartitionRecords } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
-import type { DropReason } from '../topology/operator.ts';
+import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TaskState } from '../state/task-state.ts';
@@ -51,7 +51,7 @@ export class Task {
   readonly #feed: Feed;
   readonly #downstreams: readonly Downstream[];
   #processed = 0;
-  readonly #dropped: Record<DropReason, number> = { late: 0, 'null-key': 0, 'null-value': 0 };
+  readonly #dropped = noneDropped();
   #committedCounts: TaskCounts;
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Undone by further input. */
@@ -70,7 +70,10 @@ export class Task {
     this.state = state;
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
-    this.inputs = task.inputs.map((input) => new TaskInput(input, partition));
+    const drop = (reason: DropReason): void => {
+      this.#dropped[reason]++;
+    };
+    this.inputs = task.inputs.map((input) => new TaskInput(input, partition, drop));
     this.#feed = new Feed(this.inputs, []);
     const graph = new ProcessorGraph({
       topology: plan.topology,
@@ -84,7 +87,7 @@ export class Task {
         windowStore: (name) => state.windowStore(name),
         globalStore: <K, V>(name: string) =>
           options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
-        drop: (reason) => this.#dropped[reason]++,
+        drop,
       },
     });
     this.#graph = graph;

@@ -81,7 +81,9 @@ export class KeySpace<K, V> {
     const before = entry?.value;
     const value = change(before);
     if (entry === undefined) {
-      if (value !== undefined) this.#noteChange(this.#add(key, id, value, timestampMs, 0));
+      // Also when there was nothing and is nothing: whether a deleted entry is still in memory must
+      // make no difference.
+      this.#noteChange(this.#add(key, id, value, timestampMs, 0));
       return;
     }
     // A key that was deleted begins anew: whether its entry is still here must make no difference.

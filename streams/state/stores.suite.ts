@@ -192,6 +192,27 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
+  test('[STATE-18] a deletion is a change, whatever is known of the key', async () => {
+    const { it, store } = await open();
+    const remove = () => {
+      store().update('a', 5, () => undefined);
+      const changed = [...store().changed()].map(({ key, value, timestampMs }) => {
+        return `"${key}" ${value} @${timestampMs}`;
+      });
+      return { changed, written: it.commit()['rows'] };
+    };
+    const change = ['"a" undefined @5'];
+    expect(remove()).toEqual({ changed: change, written: [] }); // never there
+    store().put('a', 1, 2);
+    it.commit();
+    expect(remove()).toEqual({ changed: change, written: change });
+    expect(remove()).toEqual({ changed: change, written: change }); // the deletion is in memory
+    it.checkpoint();
+    expect(remove()).toEqual({ changed: change, written: [] }); // and no longer
+    expect(store().size).toBe(0);
+    await it.close();
+  });
+
   test('[STATE-10] keeps no more clean entries than it may, and finds the others', async () => {
     const { it, store } = await open();
     for (let index = 0; index < 20; index++) store().put(`k${index}`, index, index);

@@ -43,6 +43,7 @@ export class TaskState {
   keyValueStore<K, V>(name: string): TaskKeyValueStore<K, V> {
     const store = this.stores.get(name);
     if (store instanceof TaskKeyValueStore) return store as TaskKeyValueStore<K, V>;
+    if (store !== undefined) throw wrongKind(store.spec, 'keyValue');
     throw unknownStore(name, this.stores.keys());
   }
 
@@ -50,6 +51,7 @@ export class TaskState {
   windowStore<K, V>(name: string): TaskWindowStore<K, V> {
     const store = this.stores.get(name);
     if (store instanceof TaskWindowStore) return store as TaskWindowStore<K, V>;
+    if (store !== undefined) throw wrongKind(store.spec, 'window');
     throw unknownStore(name, this.stores.keys());
   }
 
@@ -72,6 +74,14 @@ export class TaskState {
     return this.#environment.close();
   }
 }
+
+/** UNKNOWN_STORE for a store that is there, and of another kind. */
+function wrongKind({ name, kind }: StoreSpec, wanted: StoreSpec['kind']): StreamsError {
+  const message = `store ${name} is a ${KINDS[kind]}, and not a ${KINDS[wanted]}`;
+  return new StreamsError('UNKNOWN_STORE', message, { store: name });
+}
+
+const KINDS = { keyValue: 'key-value store', window: 'window store' } as const;
 
 /** UNKNOWN_STORE with the nearest name. */
 export function unknownStore(store: string, known: Iterable<string>): StreamsError {

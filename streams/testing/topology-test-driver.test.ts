@@ -171,9 +171,45 @@ describe('[STREAMS-8] the test driver', () => {
     expect(output.read()).toBeUndefined();
   });
 
-  test('reads an output as a table', () => {
+  test('says what kind a store is that it cannot show', () => {
+    const builder = new StreamsBuilder();
+    const windows = tumblingWindow({ sizeMs: 10 });
+    builder.stream(numbers).groupByKey().windowedBy(windows).count({ store: 'w' });
+    const driver = new TopologyTestDriver(builder.build());
+    expect(() => driver.keyValueStore('w')).toThrow(
+      expect.objectContaining({
+        code: 'UNKNOWN_STORE',
+        message: 'store w is a window store, and not a key-value store',
+      }),
+    );
+    expect(() => driver.keyValueStore('v')).toThrow('there is no store v; did you mean w?');
+  });
+
+  test.each([
+    [{ key: 'a', value: 'text' as never }, 'value', 'int64'],
+    [{ key: 5 as never, value: 1 }, 'key', 'string'],
+  ])('names topic and field of what cannot be written: %j', (record, field, serde) => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).to(sums);
+    const from = new TopologyTestDriver(builder.build()).inputTopic(numbers);
+    const message = `the ${field} of a record for numbers could not be written by ${serde}: `;
+    const details = { topic: 'numbers', field };
+    const code = 'SERIALIZATION_FAILED';
+    const parts = { code, details, message: expect.stringContaining(message) as string };
+    expect(() => from.pipe(record)).toThrow(expect.objectContaining(parts));
+  });
+
+  test.each([{ key: 'a', val: 1 }, undefined, 5])('[STREAMS-19] is given %j', (record) => {
+    const builder = new StreamsBuilder();
+    builder.stream(numbers).to(sums);
+    const from = new TopologyTestDriver(builder.build()).inputTopic(numbers);
+    const message = /^pipe to numbers: record must be an object with a value, and a key/;
+    expect(() => from.pipe(record as never)).toThrow(message);
+  });
+
+  test('reads an output as a table', () => {
+    const builder = new StreamsBuilder();
+    builder.stream(numbers, { nullValues: 'pass' }).to(sums);
     const driver = new TopologyTestDriver(builder.build());
     for (const [key, value] of [
       ['a', 1],

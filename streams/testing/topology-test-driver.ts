@@ -8,6 +8,7 @@ import {
   type Serde,
   type Topic,
 } from '../../core/index.ts';
+import { checkArgument, checkHandle } from '../../core/internal.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';
@@ -18,7 +19,7 @@ import { makePlan, type Plan } from '../runtime/plan.ts';
 import { Task } from '../runtime/task.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
-import type { Topology } from '../topology/topology.ts';
+import { checkTopology, type Topology } from '../topology/topology.ts';
 
 /** A record to pipe in. */
 export interface TestRecord<K, V> {
@@ -84,8 +85,9 @@ export class TopologyTestDriver {
   #nowMs = 0;
   #offset = 0;
 
-  /** @throws StreamsError as `StreamsApp.start`. */
+  /** @throws LogError INVALID_OPTION, StreamsError as `StreamsApp.start`. */
   constructor(topology: Topology) {
+    checkTopology('TopologyTestDriver', topology);
     const plan = makePlan(APPLICATION_ID, topology, () => 1);
     this.#plan = plan;
     for (const { store, topic } of topology.globalTables) {
@@ -111,11 +113,13 @@ export class TopologyTestDriver {
 
   /** @throws LogError UNKNOWN_TOPIC_OR_PARTITION for a topic that the topology does not read. */
   inputTopic<K, V>(topic: Topic<K, V>): TestInputTopic<K, V> {
+    checkHandle('inputTopic', topic);
     const { name } = topic;
     const task = this.#taskReading(name);
     const isGlobal = this.#plan.topology.globalTables.some((table) => table.topic.name === name);
     if (!isGlobal && task === undefined) throw notInTopology(name, 'reads');
     const pipe = (record: TestRecord<K, V>): void => {
+      checkRecord(name, record);
       this.#nowMs = record.timestampMs ?? this.#nowMs;
       const { key = null, value, headers = NO_HEADERS } = record;
       const written = write(topic, key, value, this.#nowMs, headers);
@@ -133,6 +137,7 @@ export class TopologyTestDriver {
 
   /** What comes out to a topic; a topic that the topology does not write to stays empty. */
   outputTopic<K, V>(topic: Topic<K, V>): TestOutputTopic<K, V> {
+    checkHandle('outputTopic', topic);
     const stored = this.#stored(topic.name);
     const decode = ({ key, value, timestampMs, headers }: StoredOutput): OutputRecord<K, V> => ({
       key: key === null ? null : deserializeBytes(topic.key, key),
@@ -263,19 +268,39 @@ export class TopologyTestDriver {
   }
 }
 
+/** A record without types may have anything, and a mistyped `value` would be a null. */
+function checkRecord(topic: string, record: unknown): void {
+  checkArgument(`pipe to ${topic}`, 'record', record, (given) => {
+    const isRecord = typeof given === 'object' && given !== null && 'value' in given;
+    return isRecord ? undefined : 'an object with a value, and a key if it has one';
+  });
+}
+
+/** @throws LogError SERIALIZATION_FAILED, as a producer does. */
 function write<K, V>(
-  topic: { readonly key: Serde<K>; readonly value: Serde<V> },
+  topic: { readonly name: string; readonly key: Serde<K>; readonly value: Serde<V> },
   key: K | null,
   value: V | null,
   timestampMs: number,
   headers: Headers,
 ): StoredOutput {
   return {
-    key: key === null ? null : serializeToBytes(topic.key, key),
-    value: value === null ? null : serializeToBytes(topic.value, value),
+    key: key === null ? null : serialize(topic.name, 'key', topic.key, key),
+    value: value === null ? null : serialize(topic.name, 'value', topic.value, value),
     timestampMs,
     headers,
   };
+}
+
+function serialize<T>(topic: string, field: 'key' | 'value', serde: Serde<T>, value: T): Buffer {
+  try {
+    return serializeToBytes(serde, value);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message =
+      `the ${field} of a record for ${topic} could not be written by ${serde.name}: ` + reason;
+    throw new LogError('SERIALIZATION_FAILED', message, { topic, field }, { cause });
+  }
 }
 
 /** Nothing reads a changelog here, but it must be writable. */

@@ -20,6 +20,12 @@ export interface TopicSpec<K = unknown, V = unknown> {
  */
 export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
 
+/**
+ * What becomes of records whose key, or value, is null: they are passed on, left out and counted,
+ * or an error that ends the application.
+ */
+export type NullHandling = 'pass' | 'skip' | 'fail';
+
 export type TopologyNode = SourceNode | OperatorNode | SinkNode | RepartitionNode;
 
 interface NodeCommon {
@@ -34,6 +40,8 @@ export interface SourceNode extends NodeCommon {
   readonly kind: 'source';
   readonly topics: readonly TopicSpec[];
   readonly timestamp: TimestampExtractor<unknown, unknown> | undefined;
+  readonly nullKeys: NullHandling;
+  readonly nullValues: NullHandling;
 }
 
 /** Does something to records. */

@@ -67,5 +67,13 @@ export interface OperatorContext {
   drop(reason: DropReason): void;
 }
 
-/** Why an operator leaves a record out. */
-export type DropReason = 'late' | 'null-key' | 'null-value';
+/**
+ * Why a record is left out: its windows have closed, its key or value is null, or an inner join has
+ * found no partner for it.
+ */
+export type DropReason = 'late' | 'null-key' | 'null-value' | 'unmatched';
+
+/** Counts of records that are left out, at their beginning. */
+export function noneDropped(): Record<DropReason, number> {
+  return { late: 0, 'null-key': 0, 'null-value': 0, unmatched: 0 };
+}

@@ -30,7 +30,8 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
   delete(key: K, timestampMs: number): void;
   /**
    * One lookup for reading and writing: replaces the value by what `change` makes of it (undefined
-   * where there is none), with the greater of both times. Undefined deletes.
+   * where there is none), with the greater of both times. Undefined deletes, and is a change also
+   * where there was nothing.
    */
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void;
   /** The entries that have changed since the last commit, in the order of their first change. */

@@ -1,3 +1,4 @@
+import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreSpec } from './store.ts';
@@ -24,6 +25,15 @@ export interface SubTopology {
   readonly sources: readonly (SourceNode | RepartitionNode)[];
   /** Names of the stores that its nodes use. */
   readonly stores: readonly string[];
+}
+
+/** @throws LogError INVALID_OPTION unless a builder has built it. */
+export function checkTopology(method: string, topology: Topology): void {
+  checkArgument(method, 'topology', topology, (value) => {
+    const { nodes, subTopologies } = (value ?? {}) as Partial<Topology>;
+    const isBuilt = Array.isArray(nodes) && Array.isArray(subTopologies);
+    return isBuilt ? undefined : 'a topology, as builder.build() returns it';
+  });
 }
 
 /** Topics and directories are named after stores. */

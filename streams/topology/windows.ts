@@ -1,5 +1,5 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
-import { checkOptions, integer, type OptionChecks } from '../../core/internal.ts';
+import { checkArgument, checkOptions, integer, type OptionChecks } from '../../core/internal.ts';
 
 /** A key within a window: [startMs, endMs). */
 export interface Windowed<K> {
@@ -56,6 +56,18 @@ export function hoppingWindow(options: {
     graceMs: integer(0),
   });
   return { sizeMs, advanceMs, graceMs };
+}
+
+/** @throws LogError INVALID_OPTION unless they are windows. */
+export function checkWindows(method: string, windows: TimeWindows): void {
+  checkArgument(method, 'windows', windows, (value) => {
+    const { sizeMs, advanceMs, graceMs } = (value ?? {}) as Partial<TimeWindows>;
+    const isWindows =
+      integer(1)(sizeMs) === undefined &&
+      integer(1, sizeMs)(advanceMs) === undefined &&
+      integer(0)(graceMs) === undefined;
+    return isWindows ? undefined : 'windows, as tumblingWindow() or hoppingWindow() makes them';
+  });
 }
 
 /** The options, all right. */

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 /** A job that copies `in.csv` (columns id and total) to `out`, with changes to its text. */
-export function writeJob(directory: string, changes: Readonly<Record<string, string>> = {}): void {
+function writeJob(directory: string, changes: Readonly<Record<string, string>> = {}): void {
   let text = `
     import { json, string, topic } from 'millrace';
     import { csv, fileSink, fileSource, jsonl, parquet } from 'millrace/connect';

@@ -1,23 +1,44 @@
 import { int64, string, topic, type Headers, type Topic } from '../../core/index.ts';
-import type { Emit, KStream, TimeWindows, Windowed } from '../../streams/index.ts';
+import type { Emit, KStream, TimeWindows, Topology, Windowed } from '../../streams/index.ts';
 import { StreamsBuilder, windowedSerde } from '../../streams/index.ts';
 import { TopologyTestDriver, type OutputRecord } from '../../streams/testing/index.ts';
 
 /** A record to pipe in: key, value, time, headers. */
 export type Row<K, V> = readonly [key: K | null, value: V | null, timeMs?: number, Headers?];
 
-/** Pipes rows through one operator, or several; returns what comes out. */
+interface Driven<K, V, K2, V2> {
+  readonly driver: TopologyTestDriver;
+  readonly pipe: (...rows: Row<K, V>[]) => OutputRecord<K2, V2>[];
+}
+
+/** Pipes rows through one operator, or several; returns what comes out. All rows have a key. */
 export function drive<K, V, K2, V2>(
   input: Topic<K, V>,
   output: Topic<K2, V2>,
-  build: (stream: KStream<K, V>, builder: StreamsBuilder) => KStream<K2, V2>,
-): {
-  readonly driver: TopologyTestDriver;
-  readonly pipe: (...rows: Row<K, V>[]) => OutputRecord<K2, V2>[];
-} {
+  build: (stream: KStream<K, V>, builder: StreamsBuilder) => KStream<K2 | null, V2 | null>,
+): Driven<K, V, K2, V2> {
   const builder = new StreamsBuilder();
-  build(builder.stream(input), builder).to(output);
-  const driver = new TopologyTestDriver(builder.build());
+  build(builder.stream<K, V, 'fail'>(input, { nullKeys: 'fail' }), builder).to(output);
+  return driven(builder.build(), input, output);
+}
+
+/** The same for rows whose keys and values may be null. */
+export function driveNulls<K, V, K2, V2>(
+  input: Topic<K, V>,
+  output: Topic<K2, V2>,
+  build: (stream: KStream<K | null, V | null>) => KStream<K2 | null, V2 | null>,
+): Driven<K, V, K2, V2> {
+  const builder = new StreamsBuilder();
+  build(builder.stream(input, { nullValues: 'pass' })).to(output);
+  return driven(builder.build(), input, output);
+}
+
+function driven<K, V, K2, V2>(
+  topology: Topology,
+  input: Topic<K, V>,
+  output: Topic<K2, V2>,
+): Driven<K, V, K2, V2> {
+  const driver = new TopologyTestDriver(topology);
   const from = driver.inputTopic(input);
   const to = driver.outputTopic(output);
   const pipe = (...rows: Row<K, V>[]): OutputRecord<K2, V2>[] => {
@@ -64,7 +85,7 @@ export function windowTable({ windows, emit }: WindowTableOptions, input: string
     value: int64(),
   });
   builder
-    .stream(numbers)
+    .stream(numbers, { nullValues: 'pass' })
     .groupByKey()
     .windowedBy(windows)
     .reduce((sum, value) => sum + value, { store: 'sums', emit })

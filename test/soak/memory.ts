@@ -40,8 +40,9 @@ const clicks = topic('clicks', { key: string(), value: json<Click>(), partitions
 const counts = topic('counts', { key: string(), value: int64(), partitions: 4, config });
 
 const directory = mkdtempSync(join(tmpdir(), 'millrace-soak-memory-'));
-let isOver = false;
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => (isOver = true));
+const over = new AbortController();
+const isOver = (): boolean => over.signal.aborted;
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => over.abort());
 
 function build(): ReturnType<StreamsBuilder['build']> {
   const builder = new StreamsBuilder();
@@ -62,7 +63,7 @@ async function write(log: Log): Promise<number> {
   const writer = await producer.writer(clicks);
   const startMs = performance.now();
   let written = 0;
-  while (!isOver) {
+  while (!isOver()) {
     const due = ((performance.now() - startMs) / 1000) * rate;
     for (; written < due; written++) {
       const page = `/page-${written % KEYS}`;
@@ -80,7 +81,7 @@ async function read(log: Log): Promise<number> {
   const consumer = log.consumer({ groupId: 'reader', isolationLevel: 'read_committed' });
   const reader = consumer.subscribe([counts]);
   let count = 0;
-  while (!isOver) count += (await reader.poll({ maxWaitMs: 500 })).length;
+  while (!isOver()) count += (await reader.poll({ maxWaitMs: 500 })).length;
   await reader.close();
   return count;
 }
@@ -116,16 +117,16 @@ await app.start();
 const work = Promise.all([write(log), read(log)]);
 console.log('minute  heap MB  descriptors  disk MB');
 const startMs = performance.now();
-for (let minute = 1; minute <= minuteCount && !isOver; minute++) {
+for (let minute = 1; minute <= minuteCount && !isOver(); minute++) {
   const dueMs = startMs + minute * 60_000;
-  while (performance.now() < dueMs && !isOver) await pause(200);
+  while (performance.now() < dueMs && !isOver()) await pause(200);
   const next = sample(minute);
   samples.push(next);
   const { heapBytes, descriptors, diskBytes } = next;
   const cells = [String(minute), mb(heapBytes), String(descriptors), mb(diskBytes)];
   console.log(cells.map((cell, index) => cell.padStart([6, 9, 13, 9][index]!)).join(''));
 }
-isOver = true;
+over.abort();
 const [written, results] = await work;
 await app.close();
 await log.close();

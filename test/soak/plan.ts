@@ -4,7 +4,7 @@ import type { Kind, Task } from './tasks.ts';
 const JOURNALS = 10;
 
 /** What to simulate, without an end: all kinds under a seed, then under the next one. */
-export function* simulations(firstSeed: number, scripts: number): Generator<Task> {
+export function* simulations(firstSeed: number, scripts: number): Generator<Task, never> {
   for (let seed = firstSeed; ; seed++) {
     yield { kind: 'clients', seed };
     for (let script = 0; script < scripts; script++) {

@@ -92,7 +92,7 @@ async function run(
 /** What is run once, and then simulations until there are enough crashes, on all cores. */
 async function simulateAll(): Promise<void> {
   const once = wanted.onlySeeds ? [] : [...ONCE];
-  let tasks: Iterator<Task> | undefined;
+  let tasks: Iterator<Task, never> | undefined;
   await Promise.all(
     Array.from({ length: wanted.workers }, async () => {
       for (let next = once.shift(); next !== undefined; next = once.shift()) {

@@ -5,7 +5,7 @@ import { callback as aFunction, checkArgument } from '../../options.ts';
 import { systemRandom, type Random } from '../../random.ts';
 import { compressionLevel } from '../../record/compression.ts';
 import type { BrokerApi, TopicPartition } from '../../protocol/broker-api.ts';
-import { checkHandle, checkIterable, recordError } from '../arguments.ts';
+import { checkHandle, checkIterable } from '../arguments.ts';
 import { Interceptors } from './producer-interceptor.ts';
 import type { ProducerMetrics } from './producer-metrics.ts';
 import {
@@ -301,7 +301,7 @@ export class Producer implements AsyncDisposable {
     try {
       write(writer, record, answer);
     } catch (cause) {
-      const error = asError(recordError(topic, record, cause));
+      const error = asError(cause);
       queueMicrotask(() => answer.reject(error));
     }
   }
@@ -330,7 +330,7 @@ export class Producer implements AsyncDisposable {
       if (this.#sender.isFull || this.#lastTurn !== undefined) endTurn = await this.#turn();
       write(writer, record, { resolve, reject });
     } catch (error) {
-      reject(asError(recordError(topic, record, error)));
+      reject(asError(error));
     } finally {
       this.#waitingCount--;
       endTurn();
@@ -439,10 +439,10 @@ interface Answer {
 /** Writes a record and promises its answer. Throws what is wrong with the record. */
 function write<K, V>(
   writer: TopicWriter<K, V>,
-  { key = null, value, timestampMs, headers, partition }: ProducerRecord<K, V>,
+  record: ProducerRecord<K, V>,
   { resolve, reject }: Answer,
 ): void {
-  const batch = writer.write(key, value, timestampMs, headers, partition);
+  const batch = writeRecord(writer, record);
   batch.awaitNewest((offset) => {
     const { topic, partition: chosen } = batch.queue;
     resolve({ topic, partition: chosen, offset });

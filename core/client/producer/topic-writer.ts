@@ -40,10 +40,17 @@ export function writeRecord<K, V>(
   // Reading the fields finds out what is no record: a check would cost every record.
   try {
     const { key = null, value, timestampMs, headers, partition } = record;
+    // Some serdes write undefined: a mistyped name must not pass for it.
+    if (value === undefined) checkValue(record);
     return writer.write(key, value, timestampMs, headers, partition);
   } catch (cause) {
     throw recordError(writer.topic, record, cause);
   }
+}
+
+/** @throws what `recordError` puts into words. */
+function checkValue(record: object): void {
+  if (!('value' in record)) throw new TypeError('the record has no value');
 }
 
 /**

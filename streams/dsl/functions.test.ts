@@ -1,0 +1,255 @@
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import { int64, json, LogError, string, topic } from '../../core/index.ts';
+import { driveNulls, numbers, sums } from '../../test/kit/drive.ts';
+import { StreamsError } from '../errors.ts';
+import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
+import { tumblingWindow, type Windowed } from '../topology/windows.ts';
+import type { KGroupedStream, KStream, KTable } from './kstream.ts';
+import { StreamsBuilder } from './streams-builder.ts';
+
+interface Order {
+  readonly total: number;
+}
+
+const orders = topic('orders', { key: string(), value: json<Order>() });
+const others = topic('others', { key: string(), value: int64() });
+const windows = tumblingWindow({ sizeMs: 10 });
+const zero = () => 0;
+const later = async () => 1;
+const laterKey = async () => 'a';
+
+test('[STREAMS-17] types show null where a key or value may be null, and nowhere else', () => {
+  const builder = new StreamsBuilder();
+  const read = <T>(value: T) => value;
+  expectTypeOf(builder.stream(orders)).toEqualTypeOf<KStream<string | null, Order>>();
+  const nulls = builder.stream(numbers, {
+    nullValues: 'pass',
+    timestamp: ({ value }) => read(value) ?? 0,
+  });
+  expectTypeOf(nulls).toEqualTypeOf<KStream<string | null, number | null>>();
+  const none = builder.stream(sums, { nullKeys: 'skip', nullValues: 'skip' });
+  expectTypeOf(none).toEqualTypeOf<KStream<string, number>>();
+  expectTypeOf(nulls.merge(none)).toEqualTypeOf<KStream<string | null, number | null>>();
+  expectTypeOf(none.merge(nulls)).toEqualTypeOf<KStream<string | null, number | null>>();
+  const grouped = nulls.groupByKey();
+  expectTypeOf(grouped).toEqualTypeOf<KGroupedStream<string, number>>();
+  expectTypeOf(nulls.groupBy(({ key }) => key)).toEqualTypeOf<KGroupedStream<string, number>>();
+  expectTypeOf(grouped.count().toStream()).toEqualTypeOf<KStream<string, number>>();
+  const table = builder.table(others);
+  expectTypeOf(table.toStream()).toEqualTypeOf<KStream<string, number | null>>();
+  const joined = nulls.joinTable(table, (left, right) => {
+    expectTypeOf(left).toEqualTypeOf<number>();
+    expectTypeOf(right).toEqualTypeOf<number>();
+    return left + right;
+  });
+  expectTypeOf(joined).toEqualTypeOf<KStream<string | null, number>>();
+  const deleting = grouped.aggregate(
+    () => ({ sum: 0 }),
+    ({ sum }, { value }) => (value === 0 ? null : { sum: sum + value }),
+  );
+  expectTypeOf(deleting).toEqualTypeOf<KTable<string, { sum: number } | null>>();
+  const reduced = grouped.reduce((sum, value) => (value === 0 ? undefined : sum + value));
+  expectTypeOf(reduced).toEqualTypeOf<KTable<string, number | null>>();
+  const windowed = grouped
+    .windowedBy(tumblingWindow({ sizeMs: 10 }))
+    .reduce((sum, value) => (value === 0 ? null : sum + value));
+  expectTypeOf(windowed).toEqualTypeOf<KTable<Windowed<string>, number | null>>();
+  nulls.to(topic('copy', { key: string(), value: int64() })); // a topic takes nulls as they are
+  const wrongly = (): void => {
+    // @ts-expect-error -- a key may be null
+    builder.stream(orders).filter(({ key }) => key.length > 1);
+    // @ts-expect-error -- a value may be null
+    nulls.mapValues((value) => value * 2);
+    // @ts-expect-error -- a row may have been deleted
+    table.toStream().mapValues((value) => value * 2);
+  };
+  expect(wrongly).toBeTypeOf('function');
+});
+
+test('[STREAMS-18] async functions do not compile', () => {
+  const builder = new StreamsBuilder();
+  const stream = builder.stream(orders);
+  const grouped = stream.groupByKey();
+  const windowed = grouped.windowedBy(windows);
+  const table = builder.table(others);
+  const global = builder.globalTable(numbers);
+  const laterTotal = async ({ total }: Order) => total;
+  const laterSum = async (sum: number) => sum + 1;
+  const wrongly = (): void => {
+    // @ts-expect-error -- it is async
+    stream.filter(async () => false);
+    // @ts-expect-error -- it is async
+    stream.map(async (record) => record);
+    // @ts-expect-error -- it is async
+    stream.mapValues(async ({ total }) => total);
+    // @ts-expect-error -- it is async
+    stream.mapValues(laterTotal);
+    // @ts-expect-error -- now and then a promise
+    stream.mapValues((order) => (order.total > 5 ? 5 : laterTotal(order)));
+    // @ts-expect-error -- it is async
+    stream.flatMap(async (record) => [record]);
+    // @ts-expect-error -- it is async
+    stream.flatMapValues(async (order) => [order]);
+    // @ts-expect-error -- it is async
+    stream.selectKey(async ({ value }) => value.total);
+    // @ts-expect-error -- it is async
+    stream.groupBy(async ({ value }) => value.total);
+    // @ts-expect-error -- it is async
+    stream.peek(async () => undefined);
+    // @ts-expect-error -- it is async
+    stream.split({ big: async () => true });
+    // @ts-expect-error -- it is async
+    stream.join(global, laterKey, zero);
+    // @ts-expect-error -- it is async
+    stream.leftJoin(global, ({ key }) => key, later);
+    // @ts-expect-error -- it is async
+    stream.joinTable(table, later);
+    // @ts-expect-error -- it is async
+    stream.leftJoinTable(table, later);
+    // @ts-expect-error -- it is async
+    grouped.reduce(async (order) => order);
+    // @ts-expect-error -- it is async
+    grouped.aggregate(later, later);
+    // @ts-expect-error -- it is async
+    grouped.aggregate(zero, laterSum);
+    // @ts-expect-error -- it is async
+    windowed.aggregate(zero, laterSum);
+    // @ts-expect-error -- it is async
+    windowed.reduce(async (order) => order);
+    // @ts-expect-error -- it is async
+    builder.stream(orders, { timestamp: later });
+  };
+  expect(wrongly).toBeTypeOf('function');
+  const fine = stream.mapValues((order): unknown => order); // which may be anything
+  expectTypeOf(fine).toEqualTypeOf<KStream<string | null, unknown>>();
+  expectTypeOf(stream.mapValues(() => 'a')).toEqualTypeOf<KStream<string | null, string>>();
+});
+
+/** What a program without types may give to a stream: whatever it likes. */
+type Untyped = Record<string, (...args: unknown[]) => Untyped>;
+
+function untyped(builder = new StreamsBuilder()): Untyped {
+  return builder.stream(numbers) as unknown as Untyped;
+}
+
+/** Code and message of what `call` throws. */
+function refusal(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof LogError || error instanceof StreamsError) {
+      return `${error.code}: ${error.message}`;
+    }
+    throw error;
+  }
+  return 'nothing thrown';
+}
+
+describe('[STREAMS-18] an async function', () => {
+  test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown]>([
+    ['filter', (s) => s['filter']!(later)],
+    ['map', (s) => s['map']!(later)],
+    ['mapValues', (s) => s['mapValues']!(later)],
+    ['flatMap', (s) => s['flatMap']!(later)],
+    ['flatMapValues', (s) => s['flatMapValues']!(async function* () {})],
+    ['selectKey', (s) => s['selectKey']!(later)],
+    ['groupBy', (s) => s['groupBy']!(later)],
+    ['peek', (s) => s['peek']!(later)],
+    ['split', (s) => s['split']!({ a: later })],
+    ['join', (s, b) => s['join']!(b.globalTable(others), later, zero)],
+    ['leftJoin', (s, b) => s['leftJoin']!(b.globalTable(others), zero, later)],
+    ['joinTable', (s, b) => s['joinTable']!(b.table(others), later)],
+    ['leftJoinTable', (s, b) => s['leftJoinTable']!(b.table(others), later)],
+    ['reduce', (s) => s['groupByKey']!()['reduce']!(later)],
+    ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, later)],
+    ['aggregate', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(later, zero)],
+    ['stream', (_, b) => b.stream(others, { timestamp: later as never })],
+  ])('is refused when the topology is built: %s', (method, build) => {
+    const builder = new StreamsBuilder();
+    const answer = refusal(() => build(untyped(builder), builder));
+    expect(answer).toMatch(new RegExp(`^TOPOLOGY_INVALID: ${method}: \\w+ is async`));
+  });
+
+  const promise = () => Promise.reject(new TypeError('nobody is to see this'));
+  test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown]>([
+    ['filter', (s) => s['filter']!(promise)],
+    ['map', (s) => s['map']!(promise)],
+    ['map to a promise', (s) => s['map']!(() => ({ key: 'a', value: promise() }))],
+    ['mapValues', (s) => s['mapValues']!(promise)],
+    ['flatMap', (s) => s['flatMap']!(promise)],
+    ['flatMapValues', (s) => s['flatMapValues']!(promise)],
+    ['flatMapValues to promises', (s) => s['flatMapValues']!(() => [promise()])],
+    ['selectKey', (s) => s['selectKey']!(promise)],
+    ['groupBy', (s) => s['groupBy']!(promise)['count']!()],
+    ['peek', (s) => s['peek']!(promise)],
+    ['split', (s) => s['split']!({ a: promise })],
+    ['join by', (s, b) => s['join']!(b.globalTable(others), promise, zero)],
+    ['leftJoin', (s, b) => s['leftJoin']!(b.globalTable(others), () => 'a', promise)],
+    ['leftJoinTable', (s, b) => s['leftJoinTable']!(b.table(others), promise)],
+    ['reduce', (s) => s['groupByKey']!()['reduce']!(promise)],
+    ['aggregate into', (s) => s['groupByKey']!()['aggregate']!(promise, zero)],
+    ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, promise)],
+    ['windows', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(zero, promise)],
+  ])('that does not look like one is refused at its first result: %s', (_, build) => {
+    const builder = new StreamsBuilder();
+    build(untyped(builder), builder);
+    const driver = new TopologyTestDriver(builder.build());
+    const from = driver.inputTopic(numbers);
+    const answer = refusal(() => from.pipeAll([1, 2].map((value) => ({ key: 'a', value }))));
+    expect(answer).toMatch(
+      /^PROCESSING_FAILED: [\w-]+ failed on numbers-0 at offset [01]: its fun/,
+    );
+    expect(answer).toContain('returned a promise');
+  });
+});
+
+describe('[STREAMS-19] what a program without types gets wrong', () => {
+  const allowed = (argument: string) => `${argument} must be `;
+  test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown, string]>([
+    ['no mapper', (s) => s['mapValues']!(), `mapValues: ${allowed('mapper')}a function`],
+    ['a text for a predicate', (s) => s['filter']!('x'), `filter: ${allowed('predicate')}a fun`],
+    ['no branches', (s) => s['split']!(), `split: ${allowed('branches')}an object`],
+    ['a branch without a function', (s) => s['split']!({ a: 1 }), `split: ${allowed('a')}a fun`],
+    ['no reducer', (s) => s['groupByKey']!()['reduce']!(), `reduce: ${allowed('reducer')}a`],
+    ['no adder', (s) => s['groupByKey']!()['aggregate']!(zero), `aggregate: ${allowed('adder')}a`],
+    ['no windows', (s) => s['groupByKey']!()['windowedBy']!(), `${allowed('windows')}windows, as`],
+    ['a topic by name', (_, b) => b.stream('t' as never), `stream: ${allowed('topic')}a topic, as`],
+    ['a table by name', (_, b) => b.table('t' as never), `table: ${allowed('topic')}a topic, as`],
+    ['a global one', (_, b) => b.globalTable('t' as never), `globalTable: ${allowed('topic')}a`],
+    ['a sink by name', (s) => s['to']!('t'), `to: ${allowed('topic')}a topic, as`],
+    ['nothing to merge', (s) => s['merge']!(), `merge: ${allowed('other')}a KStream`],
+    ['no table', (s) => s['joinTable']!(), `joinTable: ${allowed('table')}a KTable`],
+    ['no global table', (s) => s['join']!(), `join: ${allowed('table')}a GlobalKTable`],
+    [
+      'a builder to run',
+      (_, b) => new TopologyTestDriver(b as never),
+      'topology must be a topology, as builder',
+    ],
+  ])('is refused where it stands, with what to do: %s', (_, build, reason) => {
+    const builder = new StreamsBuilder();
+    const answer = refusal(() => build(untyped(builder), builder));
+    expect(answer).toMatch(/^INVALID_OPTION: /);
+    expect(answer).toContain(reason);
+  });
+
+  test.each<[string, unknown, string]>([
+    ['an array', ['a', 1], 'returned ["a",1] without key and value'],
+    ['a mistyped name', { key: 'a', val: 1 }, 'returned {"key":"a","val":1} without value'],
+    ['nothing', undefined, 'returned undefined without key and value'],
+    ['a number', 5, 'returned 5 without key and value'],
+  ])('map returns %s', (_, made, reason) => {
+    const { pipe } = driveNulls(numbers, sums, (stream) => stream.map(() => made as never));
+    const answer = refusal(() => pipe(['a', 1, 0]));
+    expect(answer).toMatch(/^PROCESSING_FAILED: map-0001 failed on numbers-0 at offset 0: its fun/);
+    expect(answer).toContain(reason);
+    expect(answer).toContain('it has to return { key, value }');
+  });
+
+  test.each([[5], [null]])('flatMapValues returns %s', (made) => {
+    const { pipe } = driveNulls(numbers, sums, (stream) =>
+      stream.flatMapValues(() => made as never),
+    );
+    const answer = refusal(() => pipe(['a', 1, 0]));
+    expect(answer).toContain(`its function returned ${made}; it has to return a list`);
+  });
+});
