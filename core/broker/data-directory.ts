@@ -17,7 +17,6 @@ const NODE_ID = 1;
 export const META_FILE = 'meta.properties';
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
 
-/** A data directory that this process has to itself. */
 /** Failures that already tell what to do about the directory. */
 const AS_IT_IS: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'DIRECTORY_UNUSABLE',
@@ -25,6 +24,7 @@ const AS_IT_IS: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'TOO_MANY_OPEN_FILES',
 ]);
 
+/** A data directory that this process has to itself. */
 export interface DataDirectory {
   readonly clusterId: string;
   readonly nodeId: number;
