@@ -5,7 +5,7 @@ import { crc32c } from '../record/crc32c.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 
-/** What is recorded of one partition. */
+/** The record of one partition. */
 interface AbortedEntry extends TopicPartition {
   readonly known: KnownAborted;
 }

@@ -20,7 +20,7 @@ export const HIGH_WATERMARK_FILE = 'replication-offset-checkpoint';
 export const CLEANED_FILE = 'cleaner-offset-checkpoint';
 export const ABORTED_FILE = 'txnindex-checkpoint';
 
-/** What is written down of a partition outside of its directory. */
+/** What the checkpoint files record of a partition. */
 interface Checkpointed extends TopicPartition {
   readonly log: {
     readonly recoveryPoint: number;

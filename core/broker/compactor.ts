@@ -39,7 +39,7 @@ export class Compactor {
     await checkpoints.writeCleaned(() => this.#topics.partitions());
   }
 
-  /** Makes `compactDue` return soon; what is half done is done again by the next process. */
+  /** Makes `compactDue` return soon; the next process repeats unfinished work. */
   stop(): void {
     this.#stopped.abort(new LogError('CLOSED', 'the log is closed', { what: 'the log' }));
   }

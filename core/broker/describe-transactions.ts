@@ -21,7 +21,7 @@ export function listingOf(transaction: Readonly<Transaction>): TransactionListin
   return { transactionalId, producerId, state };
 }
 
-/** True when a transactional id is asked for (Kafka: `TransactionStateManager`). */
+/** True if a request asks for this transactional id (Kafka: `TransactionStateManager`). */
 export function isListed(
   transaction: Readonly<Transaction>,
   { states, producerIds, durationMs }: ListTransactionsRequest,

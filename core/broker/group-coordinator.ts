@@ -165,7 +165,7 @@ export class GroupCoordinator {
   }
 
   /**
-   * A group by its id; undefined for one that is only known by what it has committed.
+   * A group by its id; undefined for one known only by its committed offsets.
    *
    * @throws LogError GROUP_ID_NOT_FOUND
    */

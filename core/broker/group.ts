@@ -62,7 +62,7 @@ const NO_ASSIGNMENT = new Uint8Array(0);
  * One consumer group: the classic rebalance protocol (Kafka: `ClassicGroup`,
  * `GroupMetadataManager`).
  *
- * Empty -> PreparingRebalance (all members join anew) -> CompletingRebalance (the leader assigns)
+ * Empty -> PreparingRebalance (all members join again) -> CompletingRebalance (the leader assigns)
  * -> Stable, and back to PreparingRebalance whenever a member comes, goes or changes its mind.
  */
 export class Group {
@@ -77,7 +77,7 @@ export class Group {
   #protocol = '';
   #leaderId = '';
   generation = 0;
-  /** Ends the wait for members that do not join anew. */
+  /** Ends the wait for members that do not join again. */
   #rebalance: Timer | undefined;
 
   constructor(groupId: string, clock: Clock, events: GroupEvents) {
@@ -98,7 +98,7 @@ export class Group {
     return this.#protocolType;
   }
 
-  /** Joins or joins anew; resolves when the generation has all its members. */
+  /** Joins or rejoins; resolves when the generation has all its members. */
   join(request: JoinGroupRequest, newMemberId: () => string): Promise<JoinGroupResponse> {
     const { memberId, protocols, protocolType } = request;
     this.#checkProtocols(protocols, protocolType);
@@ -120,7 +120,7 @@ export class Group {
     });
     this.#protocolType = protocolType;
     member.session?.cancel(); // while it waits here it is alive
-    member.joining?.reject(this.#rebalancing()); // it asks anew: who asked before is gone
+    member.joining?.reject(this.#rebalancing()); // the member retries: its earlier request is void
     return new Promise((resolve, reject) => {
       member.joining = { resolve, reject };
       this.#prepareRebalance();
@@ -149,7 +149,7 @@ export class Group {
     }
   }
 
-  /** @throws LogError REBALANCE_IN_PROGRESS: join anew. UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION */
+  /** @throws LogError REBALANCE_IN_PROGRESS: join again. UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION */
   heartbeat(request: GroupMember): void {
     const member = this.#checked(request);
     this.#touch(member);
@@ -232,7 +232,7 @@ export class Group {
    */
   restore({ protocolType, generation, protocol, leaderId, members }: GroupValue): void {
     assert(this.#members.size === 0, 'a group is restored before anybody joins');
-    this.generation = generation; // goes on, so that a member of before is not one of after
+    this.generation = generation; // continues, so that earlier members are not taken for later ones
     const staying = members.filter(({ groupInstanceId }) => groupInstanceId !== null);
     if (staying.length === 0) return;
     for (const kept of staying) {
@@ -285,7 +285,7 @@ export class Group {
     return member;
   }
 
-  /** Gives a static member's place to who has come back under its id; the former is fenced. */
+  /** Gives the seat of a static member to the one that returned under its id; fences the former. */
   #replace(former: Member, memberId: string): Member {
     former.session?.cancel();
     const { groupInstanceId: instanceId = '' } = former;
@@ -293,7 +293,7 @@ export class Group {
     former.joining?.reject(fenced);
     former.syncing?.reject(fenced);
     const member = { ...former, memberId, joining: undefined, syncing: undefined };
-    // In its place among the members, so that all goes on as if it had never been away.
+    // At its index among the members, as if it had never been away.
     const members = [...this.#members.values()];
     this.#members.clear();
     for (const each of members) {
@@ -305,7 +305,7 @@ export class Group {
     return member;
   }
 
-  /** True when a member that came back wants what it wanted, so that nothing has to move. */
+  /** True if a member that returned wants the same topics as before, so that nothing moves. */
   #keepsSeat(member: Member, { protocols }: JoinGroupRequest): boolean {
     if (this.#state !== 'Stable') return false;
     const [before, now] = [this.#metadataOf(member), this.#metadataOf({ protocols })];
@@ -375,7 +375,7 @@ export class Group {
   }
 
   /**
-   * Goes on without the members that did not join anew in time. Static ones keep their place, and
+   * Continues without the members that did not rejoin in time. Static ones keep their place, and
    * get their share, until their session ends.
    */
   #dropAbsent(): void {
@@ -448,7 +448,7 @@ export class Group {
     );
   }
 
-  /** The member is alive: its session starts anew. */
+  /** The member is alive: its session starts over. */
   #touch(member: Member): void {
     member.session?.cancel();
     member.session = this.#clock.setBackgroundTimer(member.sessionTimeoutMs, () => {

@@ -47,7 +47,7 @@ export function recordRequests(environment: RecordEnvironment): RequestHandlers<
           checkNotInternal(topic);
           const { log } = topics.partition({ topic, partition });
           const upTo = offset === -1 ? log.highWatermark : offset;
-          // A log must not end before it begins: what is deleted is durable first.
+          // A log must not end before it begins: records become durable before they are deleted.
           await log.sync(Math.min(upTo, log.highWatermark));
           return { logStartOffset: await log.deleteRecords(upTo) };
         }),

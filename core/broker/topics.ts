@@ -48,7 +48,7 @@ export interface Topic {
 }
 
 export interface TopicsOptions {
-  /** Forgets, durably, what is kept of a topic elsewhere. Called when its records are gone. */
+  /** Durably forgets what other files keep of a topic. Called when its records are gone. */
   readonly deleted: (topic: string) => Promise<void>;
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
@@ -233,7 +233,7 @@ export class Topics {
     });
   }
 
-  /** Removes what is left of a topic, if anything is. Until then its name cannot be used again. */
+  /** Removes the left-overs of a topic, if any. Until then its name cannot be used again. */
   async #finishDeletion(name: string): Promise<void> {
     const topic = this.#leftOver.get(name);
     if (topic === undefined) return;

@@ -108,7 +108,7 @@ export class TransactionCoordinator {
     return this.#transactions.values();
   }
 
-  /** Ends waits for room on the disk; what is decided is finished at the next opening. */
+  /** Ends waits for room on the disk; the next opening finishes decided transactions. */
   stop(): void {
     this.#markers.stop();
   }
@@ -122,7 +122,7 @@ export class TransactionCoordinator {
 
   /**
    * Gives a producer its id. A transactional id gets the same producer id again with a higher
-   * epoch, which fences whoever used it before; what that one had open is aborted first.
+   * epoch, which fences the producer that used it before; its open transaction is aborted first.
    *
    * @throws LogError INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED, KAFKA_STORAGE_ERROR, DISK_FULL
    * @throws LogError CONCURRENT_TRANSACTIONS while the markers of the last transaction wait for
@@ -358,7 +358,7 @@ export class TransactionCoordinator {
     return identityOf(transaction);
   }
 
-  /** Sees to it that nothing is open any more: aborts, or finishes what is decided. */
+  /** Leaves nothing open: aborts the transaction, or finishes it if it is decided. */
   async #abortOrFinish(transaction: Transaction, epochs: EpochStep): Promise<void> {
     if (transaction.state === 'Ongoing') await this.#end(transaction, 'ABORT', epochs);
     else if (decisionOf(transaction) !== undefined) await this.#complete(transaction);

@@ -68,7 +68,7 @@ export class TransactionMarkers {
 
   /**
    * Answers as `change` does, or with `late` once the markers of the transaction have waited too
-   * long for room. The change itself goes on.
+   * long for room. The change itself continues.
    */
   answerInTime<R>(
     transaction: Transaction,

@@ -89,7 +89,7 @@ export function transactionRequests(
   };
 }
 
-/** Why a partition was not added to a transaction with others, one of which there is not. */
+/** Why a partition was not added to a transaction: another one of the request does not exist. */
 function notAdded(topics: Topics, { topic, partition }: TopicPartition): Promise<PartitionError> {
   return foundOf({ topic, partition }, {}, () => {
     topics.partition({ topic, partition });

@@ -25,7 +25,7 @@ export interface BrokerRequests
 export type RequestName = keyof BrokerRequests;
 /** What a request carries. */
 export type RequestOf<Name extends RequestName> = BrokerRequests[Name]['request'];
-/** What is answered to it. */
+/** The answer. */
 export type ResponseOf<Name extends RequestName> = BrokerRequests[Name]['response'];
 
 /**

@@ -1,7 +1,7 @@
 import type { LogErrorData } from '../errors.ts';
 import type { Exchange } from './exchange.ts';
 
-/** What there is, and who has it. */
+/** Brokers, topics, and which broker has what. */
 export interface ClusterRequests {
   /** The brokers, and the topics that were asked for, with partitions and settings. */
   metadata: Exchange<MetadataRequest, MetadataResponse>;

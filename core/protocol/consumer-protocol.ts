@@ -14,7 +14,7 @@ export const CONSUMER_PROTOCOL = 'consumer';
 /** What a member wants and has; the bytes that it hands in when it joins. */
 export interface MemberSubscription {
   readonly topics: readonly string[];
-  /** What it has and has not given up (version 1, KIP-429). */
+  /** Partitions that it has and has not given up (version 1, KIP-429). */
   readonly ownedPartitions: readonly TopicPartition[];
   /** The generation in which it got them; -1 for none (version 2, KIP-792). */
   readonly generation: number;

@@ -38,9 +38,9 @@ export interface GroupMember {
 
 export interface JoinGroupRequest {
   readonly groupId: string;
-  /** Empty at the first call; the answer carries the id to go on with. */
+  /** Empty at the first call; the answer carries the id for later calls. */
   readonly memberId: string;
-  /** Keeps the seat over a restart: who joins with it anew takes the seat of who had it. */
+  /** Keeps the seat over a restart: a member that joins with it takes the seat of the former. */
   readonly groupInstanceId?: string;
   readonly clientId: string;
   readonly sessionTimeoutMs: number;

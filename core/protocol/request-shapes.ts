@@ -12,7 +12,7 @@ const bytesOnly: OptionCheck = (given) =>
 const textOnly: OptionCheck = (given) => (typeof given === 'string' ? undefined : 'a string');
 const numberOnly: OptionCheck = (given) => (typeof given === 'number' ? undefined : 'a number');
 
-/** What is left of a time may be a fraction, and less than nothing. */
+/** A remaining time may be a fraction, and negative. */
 const wait: OptionCheck = (given) =>
   Number.isFinite(given) && (given as number) <= INT32_MAX
     ? undefined
@@ -39,7 +39,7 @@ const offset = value(integer(-1));
 const isolationLevel = value(oneOf('read_uncommitted', 'read_committed'));
 const producerId = value(integer(-1));
 const producerEpoch = value(integer(-1, INT16_MAX));
-/** What is no partition of the topic is UNKNOWN_TOPIC_OR_PARTITION, in its place of the answer. */
+/** An unknown partition is UNKNOWN_TOPIC_OR_PARTITION, in its item of the answer. */
 const partition = int32;
 const topic = name;
 const place = fields<TopicPartition>({ topic, partition });

@@ -8,7 +8,7 @@ export interface Misfit {
   readonly allowed: string;
 }
 
-/** Finds what is wrong with a value, which stands at `field`; undefined when nothing is. */
+/** Returns what is wrong with the value of `field`, or undefined if nothing is. */
 export type Shape = (value: unknown, field: string) => Misfit | undefined;
 
 /** A value that `check` accepts. */

@@ -81,7 +81,7 @@ export class StructWriter {
     return this;
   }
 
-  /** What was written, in memory of its own. */
+  /** A copy of what was written. */
   end(): Buffer {
     return this.#bytes.subarray(0, this.#position);
   }
@@ -105,7 +105,7 @@ export class StructReader {
     this.#bytes = bytes;
   }
 
-  /** True while there is something behind what was read. */
+  /** True while unread bytes are left. */
   get hasMore(): boolean {
     return this.#position < this.#bytes.length;
   }

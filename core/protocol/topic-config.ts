@@ -104,8 +104,8 @@ export function toLogConfig(config: TopicConfig): LogConfig {
 }
 
 /**
- * Checks the settings that somebody wants a topic to have: each by itself, and what they are
- * together. Only those that are asked for: what a topic has already must always open.
+ * Checks the requested settings of a topic, each alone and all together. Existing settings are not
+ * checked: a topic must always open.
  *
  * @throws LogError INVALID_CONFIG
  */

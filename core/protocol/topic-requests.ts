@@ -74,13 +74,13 @@ export interface ConfigEntry {
   /** Whether the topic sets it itself, be it to the default. */
   readonly source: 'DYNAMIC_TOPIC_CONFIG' | 'DEFAULT_CONFIG';
   readonly isDefault: boolean;
-  /** What it does, in one line. */
+  /** A description of one line. */
   readonly documentation: string;
-  /** What it may be, in words: `an integer, 0 or more`. */
+  /** The allowed values, in words: `an integer, 0 or more`. */
   readonly validValues: string;
 }
 
-/** One change of one setting; APPEND and SUBTRACT are for lists, of which there is one. */
+/** One change of one setting; APPEND and SUBTRACT are for the one setting that is a list. */
 export interface ConfigChange {
   /** Kafka's name: `retention.ms`. */
   readonly name: string;

@@ -91,7 +91,7 @@ type SessionState =
 export class ProducerSession {
   readonly #options: ProducerSessionOptions;
   #state: SessionState = { kind: 'uninitialized' };
-  /** Set while the broker is asked for an identity. */
+  /** Set while a request for an identity is under way. */
   #initializing: Promise<void> | undefined;
 
   constructor(options: ProducerSessionOptions) {

@@ -5,7 +5,7 @@ export interface SendScheduleOptions {
   readonly lingerMs: number;
   readonly retryBackoffMs: number;
   readonly retryBackoffMaxMs: number;
-  /** Sends what is ready; never throws. */
+  /** Sends ready batches; never throws. */
   readonly send: () => void;
 }
 

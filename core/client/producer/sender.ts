@@ -265,7 +265,7 @@ export class Sender {
     for (const queue of this.#ready) {
       if (transaction?.joining.has(queue) === true) continue;
       if (queue.requestCount >= maxInFlight) continue;
-      // An open batch goes when nothing of its partition is under way; else it goes on filling.
+      // An open batch is sent if nothing of its partition is in flight; otherwise it keeps filling.
       if (queue.full.length === 0 && queue.requestCount === 0) queue.seal();
       const { length: count } = batches;
       const countMax = count + queue.batchCountMax(identity);
@@ -410,7 +410,7 @@ export class Sender {
     for (const { reject } of batch.waiters) reject(error);
   }
 
-  /** Fails what has waited in `queue` for too long. */
+  /** Fails the batches of `queue` that have waited for too long. */
   #failLate(queue: PartitionQueue, cause: LogError): void {
     if (queue.open !== undefined && this.#timeout.isOver(queue.open)) queue.seal();
     for (const batch of this.#timeout.takeFrom(queue.full))
