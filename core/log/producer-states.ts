@@ -7,10 +7,10 @@ import type { AbortedTransaction } from './segment/transaction-index.ts';
 /** Batches remembered per producer, to recognise a repeat (Kafka: `ProducerStateEntry`). */
 const BATCHES_RETAINED = 5;
 /**
- * The same limit while they are not durable. Kafka's clients have five batches in flight, ours five
- * requests of up to 100 (`core/client/producer/accumulator.ts`). If a write in the middle of them
- * fails, and the disk has no room to reload the log, the producer resends all of them, even those
- * that are in the log.
+ * The number remembered while they are not durable. Kafka's clients have five batches in flight,
+ * ours five requests of up to 100 (`core/client/producer/accumulator.ts`). If a write in the middle
+ * of them fails, and the disk has no room to reload the log, the producer resends all of them, even
+ * those that are in the log.
  */
 const UNSYNCED_RETAINED = 512;
 const NO_OFFSET = -1;
@@ -171,7 +171,10 @@ export class ProducerStates {
     return { producerId, firstOffset, lastOffset, lastStableOffset };
   }
 
-  /** Readers of `[0, highWatermark)` know the outcome of every transaction below this offset. */
+  /**
+   * Below this offset, readers that see the log up to `highWatermark` know every transaction's
+   * outcome.
+   */
   lastStableOffset(highWatermark: number): number {
     let stable = Math.min(highWatermark, this.#firstOpenOffset() ?? highWatermark);
     for (const { firstOffset, markerOffset } of this.#ended) {

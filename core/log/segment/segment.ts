@@ -286,7 +286,7 @@ export class Segment {
       from.times * TimeIndex.ENTRY_BYTES,
     );
     // Kafka creates this file only at the first abort. It is replaced, not appended to: recovery
-    // cannot tell a truncated list from a whole one, so it must never be seen cut short.
+    // does not search the log for entries that it has lost, so it must never be seen cut short.
     if (upTo.aborted > from.aborted) {
       const bytes = encodeAbortedTransactions(aborted);
       await placeFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
