@@ -12,7 +12,7 @@ import { REPAIR, type Finding } from './finding.ts';
 import type { ReadableFiles } from './left-overs.ts';
 import type { ProducerCheck } from './producer-check.ts';
 
-/** What has to be known of the partition. */
+/** The required facts about the partition. */
 interface AbortedCheckFacts {
   readonly fileSystem: ReadableFiles;
   readonly directory: string;
@@ -22,13 +22,13 @@ interface AbortedCheckFacts {
 }
 
 /**
- * Holds `.txnindex`, the list of aborted transactions, against the markers in the log. Opening
- * believes the list below the newest snapshot, and a reader of committed data believes it always.
+ * Compares `.txnindex`, the list of aborted transactions, with the markers in the log. Recovery
+ * trusts the list below the newest snapshot, and readers of committed data always trust it.
  */
 export class AbortedCheck {
   readonly #facts: AbortedCheckFacts;
   readonly #producers: ProducerCheck;
-  /** By the base offset of the segment; undefined for a file that is no list. */
+  /** By the base offset of the segment; undefined if the file is damaged. */
   readonly #lists = new Map<number, AbortedTransaction[] | undefined>();
 
   constructor(facts: AbortedCheckFacts, producers: ProducerCheck) {
@@ -48,13 +48,13 @@ export class AbortedCheck {
     this.#lists.set(baseOffset, decodeAbortedTransactions(await read));
   }
 
-  /** The listed transactions whose marker lies in [from, upTo), by rising offset of the marker. */
+  /** The listed transactions whose marker is in [from, upTo), by rising marker offset. */
   within(from: number, upTo: number): AbortedTransaction[] {
     const listed = [...this.#lists.values()].flatMap((list) => list ?? []);
     return listed.filter(({ lastOffset }) => lastOffset >= from && lastOffset < upTo);
   }
 
-  /** Compares the list of a segment that has been read up to `nextOffset`. */
+  /** Checks the list of a segment that has been read up to `nextOffset`. */
   endSegment(baseOffset: number, nextOffset: number): Finding[] {
     const file = join(this.#facts.directory, offsetName(baseOffset) + TRANSACTION_INDEX_SUFFIX);
     const isListed = this.#lists.has(baseOffset);
@@ -93,11 +93,11 @@ export class AbortedCheck {
   #isTrue(entry: AbortedTransaction, baseOffset: number, nextOffset: number): boolean {
     const { producerId, firstOffset, lastOffset, lastStableOffset } = entry;
     if (lastOffset < baseOffset) return false;
-    // The tail that it came from is gone; opening forgets it.
+    // The tail that it came from is gone; recovery drops the entry.
     if (lastOffset >= nextOffset) return lastOffset >= this.#facts.recoveryPoint;
     if (lastStableOffset < 0 || lastStableOffset > lastOffset + 1) return false;
     const told = this.#producers.aborted.get(lastOffset);
-    // Compaction takes the records of aborted transactions first, and their markers later.
+    // Compaction removes the records of aborted transactions first, and their markers later.
     if (isCompacted(this.#facts.config)) {
       return (
         told === undefined || (told.producerId === producerId && told.firstOffset >= firstOffset)
@@ -110,7 +110,7 @@ export class AbortedCheck {
     }
     if (told.producerId !== producerId) return false;
     if (told.firstOffset !== firstOffset && firstOffset >= knownFrom) return false;
-    // Of a transaction that began before the first record, nothing is known.
+    // The log tells nothing about a transaction that began before the first record.
     if (knownFrom > 0) return lastStableOffset <= told.lastStableOffset;
     return told.lastStableOffset === lastStableOffset;
   }

@@ -16,13 +16,13 @@ export interface SoundBatch {
   readonly kind: 'batch';
   readonly start: number;
   readonly end: number;
-  /** Holds the batch from `at` on. */
+  /** Contains the batch from `at` on. */
   readonly source: Buffer;
   readonly at: number;
   readonly header: BatchHeader;
 }
 
-/** Bytes that are no batch, up to the next sound one or the end of the file. */
+/** Bytes that are no batch, up to the next sound batch or the end of the file. */
 export interface Damage {
   readonly kind: 'damage';
   readonly start: number;
@@ -32,23 +32,23 @@ export interface Damage {
 
 export type Stretch = SoundBatch | Damage;
 
-/** The offsets that a batch behind damage may start with. */
+/** The possible base offsets of a batch after damage. */
 export interface OffsetRange {
   readonly from: number;
   readonly upTo: number;
 }
 
-/** Read at once: several batches of the default size, and cheap to hold. */
+/** Bytes per read: several batches of the default size, and cheap to hold. */
 const CHUNK_BYTES = 1024 * 1024;
 const MAGIC = 2;
 
 /**
- * Goes through the file of a segment, up to `sizeBytes`, and past damage: behind a bad batch it
- * looks for the next sound one, first where the bad one says that it ends, then byte by byte.
- * Holds a chunk of the file at a time, or one batch where that is larger.
+ * Walks through the file of a segment, up to `sizeBytes`, and past damage: after a bad batch it
+ * searches for the next sound one, first at the end that the bad one claims, then byte by byte.
+ * Holds a chunk of the file in memory, or one batch if that is larger.
  *
- * @param plausible the offsets to look for behind damage: bytes of a value may look like a batch.
- * @param from where a batch starts.
+ * @param plausible the base offsets to accept after damage: bytes of a value may look like a batch.
+ * @param from the start of a batch.
  */
 export async function* walkStretches(
   file: File,
@@ -77,12 +77,12 @@ export async function* walkStretches(
   }
 }
 
-/** The batch at `start`, or what is wrong with it. */
+/** The batch at `start`, or its fault. */
 async function soundBatchAt(window: Window, start: number): Promise<SoundBatch | BatchFault> {
   const head = await window.bytes(start, BATCH_OVERHEAD);
   if (head.length < BATCH_OVERHEAD) return 'header cut short';
   const claimed = batchSizeBytes(head, 0);
-  // A length that leaves the file is a fault of its own: nothing has to be read to see it.
+  // A length that exceeds the file is a fault in itself: no read is necessary to see it.
   const isInside = claimed >= BATCH_OVERHEAD && claimed <= window.sizeBytes - start;
   const source = isInside ? await window.bytes(start, claimed) : head;
   const fault = checkBatch(source, 0, source.length);
@@ -91,7 +91,7 @@ async function soundBatchAt(window: Window, start: number): Promise<SoundBatch |
   return { kind: 'batch', start, end: start + claimed, source, at: 0, header };
 }
 
-/** Where the next sound batch stands, or the end of the file. */
+/** The position of the next sound batch, or the end of the file. */
 async function nextSound(window: Window, start: number, range: OffsetRange): Promise<number> {
   const head = await window.bytes(start, BATCH_OVERHEAD);
   const claimedEnd = head.length < BATCH_OVERHEAD ? start : start + batchSizeBytes(head, 0);
@@ -141,7 +141,7 @@ class Window {
     const end = Math.min(position + count, this.sizeBytes);
     if (position < this.#start || end > this.#start + this.#chunk.length) {
       const wanted = Math.min(Math.max(count, CHUNK_BYTES), this.sizeBytes - position);
-      const chunk = Buffer.allocUnsafeSlow(Math.max(0, wanted)); // what was handed out stays
+      const chunk = Buffer.allocUnsafeSlow(Math.max(0, wanted)); // callers keep the old chunk
       this.#chunk = chunk.subarray(0, await this.#file.read(chunk, position));
       this.#start = position;
     }

@@ -28,19 +28,19 @@ import { errnoOf } from '../storage/node-fs.ts';
 import { REPAIR, type Finding } from './finding.ts';
 import { checkJournal } from './journal-check.ts';
 
-/** A partition's directory that is there. */
+/** An existing directory of a partition. */
 export interface FoundPartition extends RecordPlace {
   readonly directory: string;
 }
 
-/** A data directory as the files at its root tell it. Nothing is changed by reading it. */
+/** The state of a data directory according to the files at its root. */
 export interface DataRoot {
   readonly directory: string;
-  /** The process that has it open, if one has. */
+  /** The process that has it open, if any. */
   readonly ownerPid: number | undefined;
-  /** The last process that had it open has closed it. */
+  /** True if the last process that had it open closed it. */
   readonly isClean: boolean;
-  /** The one partition that was asked for, or undefined for all. */
+  /** The one requested partition, or undefined for all. */
   readonly only: string | undefined;
   readonly listed: readonly ListedTopic[];
   readonly hasList: boolean;
@@ -49,16 +49,16 @@ export interface DataRoot {
   readonly logStarts: Checkpoint;
   readonly highWatermarks: Checkpoint;
   readonly cleanedOffsets: Checkpoint;
-  /** The first producer id that is free, or undefined where no file says. */
+  /** The first free producer id, or undefined if no file has it. */
   readonly nextProducerId: number | undefined;
-  /** What the next opening will bring back. */
+  /** The bytes that the next opening will restore. */
   readonly journal: JournalPlan;
   readonly findings: readonly Finding[];
 }
 
 const NONE = { plan: { files: [], redos: [], missing: undefined }, findings: [] } as const;
 
-/** What the loss of a file at the root means, and what is done without it. */
+/** The consequences of a lost file at the root. */
 const LOSSES: Readonly<Record<string, string>> = {
   [TOPIC_LIST_FILE]:
     'The log does not open. Without the file, topics are found by their directories, and their ' +
@@ -77,10 +77,11 @@ const LOSSES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads the root of a data directory, or of the one that a partition's directory stands in.
+ * Reads the root of a data directory, or of the one that contains a partition's directory. Changes
+ * nothing.
  *
  * @param isOurs this process holds the lock.
- * @throws LogError DIRECTORY_UNUSABLE when there is no log.
+ * @throws LogError DIRECTORY_UNUSABLE if there is no log.
  */
 export async function readRoot(
   fileSystem: FileSystem,
@@ -110,7 +111,7 @@ export async function readRoot(
     );
   try {
     const hasList = await has(TOPIC_LIST_FILE);
-    // The list first: what a live log adds meanwhile is in no list yet.
+    // Read the list first: topics that a live log adds meanwhile are in no list yet.
     const listed = await orFinding(TOPIC_LIST_FILE, [], () => readTopicList(fileSystem, directory));
     const recoveryPoints = await checkpoint(RECOVERY_POINT_FILE);
     const logStarts = await checkpoint(LOG_START_FILE);
@@ -125,7 +126,7 @@ export async function readRoot(
     if (hasMeta) findings.push(...(await checkMeta(fileSystem, directory)));
     if (await has(ABORTED_FILE)) findings.push(...(await checkAborted(fileSystem, directory)));
     const nextProducerId = await readProducerIds(fileSystem, directory, findings);
-    // The journal of a live log is still being written; what it says is in the files.
+    // The journal of a live log is still being written; its bytes are also in the files.
     const journal =
       ownerPid === undefined ? await checkJournal(fileSystem, directory, listed) : NONE;
     findings.push(...journal.findings);
@@ -137,7 +138,7 @@ export async function readRoot(
   }
 }
 
-/** Finds the data directory, and who has it open. */
+/** Finds the data directory and the process that has it open. */
 async function enter(
   fileSystem: FileSystem,
   asked: string,
@@ -149,7 +150,7 @@ async function enter(
   const isOne = await isPartitionDirectory(fileSystem, asked);
   const directory = isOne ? dirname(asked) : asked;
   const only = isOne ? basename(asked) : undefined;
-  await fileSystem.list(directory); // one that may be entered, but not read, says so here
+  await fileSystem.list(directory); // fails if the directory may be entered but not read
   const ownerPid = isOurs ? undefined : await lockHolder(fileSystem, directory);
   return { directory, only, ownerPid };
 }

@@ -35,23 +35,23 @@ import { settledView, type ReadableFiles } from './left-overs.ts';
 import { PartitionCheck, type CheckedPartition } from './partition-check.ts';
 import { decoderOf } from './record-check.ts';
 
-/** A partition and what was found in it. */
+/** A partition and its findings. */
 export interface FoundIn extends CheckedPartition, FoundPartition {}
 
 export interface DirectoryCheckOptions {
   readonly files: ReadableFiles;
   readonly nowMs: number;
-  /** Called as each partition has been read. */
+  /** Called after each partition. */
   readonly onPartition?: (partition: FoundIn) => void;
 }
 
-/** What a whole data directory has wrong, apart from what is inside of its partitions. */
+/** The findings of a data directory outside its partitions. */
 export interface CheckedDirectory {
   readonly partitions: readonly FoundIn[];
   readonly findings: readonly Finding[];
 }
 
-/** Reads all partitions of a directory and holds the files at its root against them. */
+/** Reads all partitions of a directory and compares the files at its root with them. */
 export async function checkDirectory(
   root: DataRoot,
   options: DirectoryCheckOptions,
@@ -64,7 +64,7 @@ export async function checkDirectory(
     partitions.push(found);
     options.onPartition?.(found);
   }
-  // What a live log says of itself is true a moment later, and not of what was read a moment ago.
+  // The files at the root of a live log may be newer than the partitions that were just read.
   if (root.ownerPid === undefined) {
     if (root.only === undefined) findings.push(...checkList(root));
     findings.push(...checkOffsets(root, partitions), ...checkProducerIds(root, partitions));
@@ -73,8 +73,8 @@ export async function checkDirectory(
 }
 
 /**
- * Checks a partition; undefined when its topic was deleted meanwhile, by the process that has the
- * log open: then its files went one by one while they were read.
+ * Checks a partition. Returns undefined if the process that has the log open deleted the topic
+ * meanwhile: then its files vanished one by one during the check.
  */
 async function checkUnlessDeleted(
   root: DataRoot,
@@ -95,7 +95,7 @@ async function checkUnlessDeleted(
   return found;
 }
 
-/** Whether the list, which is changed before any file is removed, has the topic no longer. */
+/** Whether the topic is gone from the list, which changes before any file is removed. */
 async function isDeleted(
   root: DataRoot,
   { topic, directory }: FoundPartition,
@@ -135,7 +135,7 @@ async function checkPartition(
     decode: decoderOf(topic),
   });
   const found = await check.run();
-  // A live log is still at work on them.
+  // A live log still works on them.
   const findings = isLive ? [...found.findings] : [...notes, ...found.findings];
   if (listed !== undefined) {
     findings.push(...(await checkMetadata(disk, directory, listed.topicId)));
@@ -143,7 +143,9 @@ async function checkPartition(
   return { ...found, ...partition, findings };
 }
 
-/** The settings of a topic; unknown ones are reported elsewhere, and the default here. */
+/**
+ * The settings of a topic. Replaces unknown ones, which are reported elsewhere, by the defaults.
+ */
 function configOf(topic: string, listed: ListedTopic | undefined): LogConfig {
   if (listed !== undefined) return toLogConfig(knownConfig(listed.config));
   return isInternal(topic) ? toLogConfig(INTERNAL_TOPIC_CONFIG) : LOG_CONFIG_DEFAULTS;
@@ -170,7 +172,7 @@ async function checkMetadata(
   const file = join(directory, PARTITION_METADATA_FILE);
   const expected = partitionMetadata(topicId);
   const content = await readIfThere(files, file);
-  // An end of the line was written once, and is as good.
+  // Earlier versions wrote a line end, which is just as valid.
   if (content?.replace(/\n$/, '') === expected.toString()) return [];
   const what = content === undefined ? 'it is missing' : `it does not name topic id ${topicId}`;
   const meaning = `No record is touched; only Kafka reads it. It is to be made again: ${REPAIR}`;
@@ -187,7 +189,7 @@ async function readIfThere(files: ReadableFiles, path: string): Promise<string |
   }
 }
 
-/** Holds the list of topics against the directories that are there. */
+/** Compares the list of topics with the existing directories. */
 function checkList(root: DataRoot): Finding[] {
   const { listed, directory, partitions, hasList } = root;
   if (!hasList || listed.length === 0) return []; // Kafka has no such list
@@ -229,14 +231,14 @@ function checkList(root: DataRoot): Finding[] {
   );
 }
 
-/** True when records of a listed topic were durable, or it was there at a clean end. */
+/** True if records of a listed topic were durable, or the topic existed at a clean end. */
 function isRecorded(root: DataRoot, topic: ListedTopic): boolean {
   if (topic.isDeleted === true) return false;
   const keys = Array.from({ length: topic.partitions }, (_, at) => partitionKey(topic.name, at));
   return root.isClean || keys.some((key) => (root.recoveryPoints.get(key) ?? 0) > 0);
 }
 
-/** Partitions of a topic that is there in part. */
+/** Findings for a topic with only some of its partitions. */
 function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
   const findings: Finding[] = [];
   for (let partition = 0; partition < topic.partitions; partition++) {
@@ -244,7 +246,7 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
       (found) => found.topic === topic.name && found.partition === partition,
     );
     const recoveryPoint = root.recoveryPoints.get(partitionKey(topic.name, partition)) ?? 0;
-    if (isThere || (recoveryPoint === 0 && !root.isClean)) continue; // opening makes it
+    if (isThere || (recoveryPoint === 0 && !root.isClean)) continue; // the opening creates it
     const directory = join(root.directory, partitionDirectory(topic.name, partition));
     const epochs = encodeLeaderEpochs(FIRST_LEADER_EPOCHS);
     const mends: Mend[] = [
@@ -268,10 +270,10 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
   return findings;
 }
 
-/** Holds the checkpoints against the logs. */
+/** Compares the checkpoints with the logs. */
 function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[] {
   const findings: Finding[] = [];
-  // Of one partition's directory the others are not known.
+  // If only one partition was requested, the others are unknown.
   const isAll = root.only === undefined;
   const check = (name: string, recorded: ReadonlyMap<string, number>, fix: Fix): void => {
     const file = join(root.directory, name);
@@ -288,7 +290,7 @@ function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[]
     });
     const known = new Set(partitions.map(({ topic, partition }) => partitionKey(topic, partition)));
     for (const key of recorded.keys()) {
-      // A crash may leave the entries of a topic that was being deleted.
+      // A crash may leave entries of a half-deleted topic.
       if (!known.has(key) && root.isClean && isAll)
         wrong.push(`${key}, which it has, is not there`);
     }
@@ -299,7 +301,7 @@ function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[]
     findings.push({ severity: 'problem', file, what, meaning, mends: isAll ? mends : [] });
   };
   if (root.recoveryPoints.size > 0) {
-    // After a crash the log may well reach further than the checkpoint.
+    // After a crash the log may reach further than the checkpoint.
     check(RECOVERY_POINT_FILE, root.recoveryPoints, ({ nextOffset }, offset) =>
       root.isClean ? nextOffset : Math.min(offset ?? 0, nextOffset),
     );
@@ -318,10 +320,10 @@ function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[]
   return findings;
 }
 
-/** Files that name a partition only where there is something to say. */
+/** Files that list a partition only if it has a value. */
 const ONLY_ABOVE_0: ReadonlySet<string> = new Set([LOG_START_FILE, CLEANED_FILE]);
 
-/** What a checkpoint has to say of a partition. */
+/** The checks of a checkpoint's entry for a partition. */
 type Fix = (found: FoundIn, offset: number | undefined, key: string) => number;
 
 const MEANINGS: Readonly<Record<string, string>> = {

@@ -10,17 +10,17 @@ import {
 import { BATCH } from '../record/batch.ts';
 import { REPAIR, type Finding } from './finding.ts';
 
-/** What is known of a partition's epochs before its batches are looked at. */
+/** The facts about a partition's epochs that are known before its batches are read. */
 interface EpochFacts {
   readonly directory: string;
-  /** What `leader-epoch-checkpoint` says, or what is wrong with it. */
+  /** The epochs in `leader-epoch-checkpoint`, or its fault. */
   readonly leaderEpochs: readonly LeaderEpoch[] | 'missing' | 'damaged';
-  /** As recorded; 0 where nothing is. */
+  /** As recorded; default 0. */
   readonly logStartOffset: number;
   readonly isClean: boolean;
 }
 
-/** The epoch of a batch, and where it stands. */
+/** The epoch of a batch, and its position. */
 interface BatchEpoch {
   readonly epoch: number;
   readonly file: string;
@@ -28,22 +28,22 @@ interface BatchEpoch {
   readonly offset: number;
 }
 
-/** Kept of batches that differ from the file; of more than that, the file is wrong. */
+/** The most differing batches to remember; if there are more, the file is wrong. */
 const OTHERS_MAX = 1000;
 const EPOCH_BYTES = 4;
 
 /**
- * Holds the leader epochs of a partition's batches, which are not under the checksum, against
- * `leader-epoch-checkpoint`. They rise; so the one of the two is believed that makes sense.
+ * Compares the leader epochs of a partition's batches, which no checksum covers, with
+ * `leader-epoch-checkpoint`. Epochs rise, so the check trusts whichever of the two makes sense.
  */
 export class EpochCheck {
   readonly #facts: EpochFacts;
   readonly #recorded: readonly LeaderEpoch[];
   #count = 0;
   #otherCount = 0;
-  /** The first that have another epoch than the file says. */
+  /** The first batches whose epoch differs from the file. */
   readonly #others: BatchEpoch[] = [];
-  /** Where batches begin to have another epoch than the one before. */
+  /** The batches whose epoch differs from that of the previous one. */
   readonly #changes: LeaderEpoch[] = [];
   #isRising = true;
 
@@ -61,19 +61,19 @@ export class EpochCheck {
       this.#changes.push({ epoch, startOffset: offset });
     }
     const expected = epochAt(this.#recorded, offset);
-    // Of what stands below the first record, the file does not tell any more.
+    // The file no longer covers batches below the first record.
     if (epoch === expected) return;
     if (expected === undefined && epoch <= (this.#recorded[0]?.epoch ?? -1)) return;
     this.#otherCount++;
     if (this.#others.length < OTHERS_MAX) this.#others.push(batch);
   }
 
-  /** The epoch that a batch at `offset` has to have. */
+  /** The required epoch of a batch at `offset`. */
   epochAt(offset: number): number {
     return epochAt(this.#recorded, offset) ?? this.#changes.at(-1)?.epoch ?? 0;
   }
 
-  /** What was altered, in a partition whose segments hold [firstOffset, nextOffset). */
+  /** The alterations in a partition whose segments hold [firstOffset, nextOffset). */
   finish(firstOffset: number, nextOffset: number): Finding[] {
     const { leaderEpochs, logStartOffset } = this.#facts;
     const startOffset = Math.max(firstOffset, logStartOffset);
@@ -99,13 +99,13 @@ export class EpochCheck {
       const { epoch, offset } = this.#others[0]!;
       return `it does not say that epoch ${epoch} leads at offset ${offset}, as the batches do`;
     }
-    // A crash may leave the log with other ends than the file has; opening puts it right.
+    // After a crash, log and file may differ in their ends; the opening corrects the file.
     if (!isClean || first === undefined) return undefined;
     if (first.startOffset > startOffset) return `it does not say who leads at ${startOffset}`;
     return last!.startOffset > nextOffset ? `it reaches behind offset ${nextOffset}` : undefined;
   }
 
-  /** What the batches say; one that stands out between others is taken for altered. */
+  /** The epochs according to the batches; counts a single deviating batch as altered. */
   #fromBatches(startOffset: number, nextOffset: number): LeaderEpoch[] {
     let least = Infinity;
     const epochs: LeaderEpoch[] = [];
@@ -116,7 +116,7 @@ export class EpochCheck {
     }
     const newest = this.#recorded.at(-1);
     const isLater = newest !== undefined && newest.epoch > (epochs.at(-1)?.epoch ?? -1);
-    // Who led last may have written nothing.
+    // The last leader may have written nothing.
     if (isLater && (this.#count === 0 || newest.startOffset >= nextOffset)) epochs.push(newest);
     const [first = FIRST_LEADER_EPOCHS[0]!, ...rest] = epochs;
     const all = [{ ...first, startOffset: Math.min(first.startOffset, startOffset) }, ...rest];

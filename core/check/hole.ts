@@ -9,7 +9,7 @@ import {
 } from '../record/batch.ts';
 import { encodeMarker } from '../record/control.ts';
 
-/** The marker of an aborted transaction that is known to have stood among lost records. */
+/** The marker of an aborted transaction that is known to be among the lost records. */
 export interface LostMarker {
   readonly offset: number;
   readonly producerId: number;
@@ -19,10 +19,10 @@ export interface LostMarker {
 const DELTA_MAX = 0x7fff_ffff;
 
 /**
- * What stands in the place of the records from `from` up to `upTo` that are lost: batches without
- * records, such as compaction leaves. So offsets stay dense, no offset is given a second time, and
- * every reader of the format steps over it. ABORT markers that are known to have been there are put
- * back: without its marker, readers would take all that follows of a producer for aborted.
+ * The replacement for the lost records from `from` up to `upTo`: batches without records, such as
+ * compaction leaves. So offsets stay dense, no offset is assigned twice, and every reader of the
+ * format skips it. Restores ABORT markers that are known to have been there: without its marker,
+ * readers would take all later records of a producer for aborted.
  */
 export function hole(
   from: number,

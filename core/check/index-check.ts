@@ -3,36 +3,36 @@ import { OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX } from '../log/segment/file-name
 import { OffsetIndex, TimeIndex } from '../log/segment/sparse-index.ts';
 import type { BatchHeader } from '../record/batch.ts';
 
-/** The first entry of an index file that is wrong. */
+/** The first wrong entry of an index file. */
 export interface IndexFault {
   readonly suffix: string;
   readonly positionBytes: number;
   readonly what: string;
 }
 
-/** An index without the zeros that Kafka makes room with, and which a killed broker leaves. */
+/** An index without the zeros that Kafka preallocates and a killed broker leaves. */
 function withoutRoom(bytes: Buffer, entryBytes: number): Buffer {
   let end = bytes.length;
   while (end > entryBytes && bytes[end - 1] === 0) end--;
-  // The zeros at the end of an entry are its own.
+  // Zeros at the end of an entry belong to it.
   const length = Math.ceil(end / entryBytes) * entryBytes;
   const isEmpty =
     length === entryBytes && bytes.length > length && !bytes.subarray(0, length).some(Boolean);
   return isEmpty ? bytes.subarray(0, 0) : bytes.subarray(0, Math.min(length, bytes.length));
 }
 
-/** What has been read of the log when the entries are counted. */
+/** The part of the log that was read before the entries are counted. */
 interface Scanned {
-  /** The file ends with half an entry only because it is being written. */
+  /** True if the file ends with half an entry only because it is being written. */
   readonly mayGrow: boolean;
 }
 
-/** Walks along an index file while the batches that it points to go by. */
+/** Follows an index file while the check reads the batches that it points to. */
 class Entries {
   readonly #bytes: Buffer;
   readonly #entryBytes: number;
   readonly #suffix: string;
-  /** Where the next entry stands. */
+  /** The position of the next entry. */
   at = 0;
   fault: IndexFault | undefined;
 
@@ -50,7 +50,7 @@ class Entries {
     return this.at + this.#entryBytes > this.#bytes.length;
   }
 
-  /** Goes to the next entry; says so if this one is wrong. */
+  /** Moves to the next entry; records a fault if this one is wrong. */
   next(what?: string): void {
     if (what !== undefined) this.note(what);
     this.at += this.#entryBytes;
@@ -68,8 +68,8 @@ class Entries {
 }
 
 /**
- * Holds the offset index and the time index of one segment against its batches, as they come by:
- * each entry has to name a batch and say of it what is true (Kafka: `DumpLogSegments`).
+ * Compares the offset index and the time index of one segment with its batches as they are read:
+ * each entry must name a batch and describe it correctly (Kafka: `DumpLogSegments`).
  */
 export class IndexCheck {
   readonly #baseOffset: number;
@@ -78,7 +78,7 @@ export class IndexCheck {
   #maxTimestampMs = -1;
   #entryTimestampMs = -Infinity;
 
-  /** @param files the content of the index files that are there. */
+  /** @param files the content of the existing index files. */
   constructor(
     baseOffset: number,
     files: { readonly offsets: Buffer | undefined; readonly times: Buffer | undefined },
@@ -90,14 +90,14 @@ export class IndexCheck {
     this.#times = times && new Entries(times, TimeIndex.ENTRY_BYTES, TIME_INDEX_SUFFIX);
   }
 
-  /** A batch of the segment, in order. */
+  /** Checks the entries for a batch of the segment; call it in order. */
   batch(header: BatchHeader, position: number): void {
     if (this.#offsets !== undefined) this.#checkOffsets(this.#offsets, header, position);
     if (this.#times !== undefined) this.#checkTimes(this.#times, header);
     this.#maxTimestampMs = Math.max(this.#maxTimestampMs, header.maxTimestampMs);
   }
 
-  /** Bytes that cannot be read: what points there is neither right nor wrong. */
+  /** Skips unreadable bytes: entries that point there are neither right nor wrong. */
   damage(endPosition: number, nextOffset: number): void {
     const [offsets, times] = [this.#offsets, this.#times];
     while (offsets !== undefined && !offsets.isAtEnd) {
@@ -112,7 +112,7 @@ export class IndexCheck {
     }
   }
 
-  /** What is wrong, when all batches have gone by. */
+  /** The faults, after all batches were read. */
   faults(scanned: Scanned): IndexFault[] {
     const faults = [this.#offsets?.finish(scanned), this.#times?.finish(scanned)];
     return faults.filter((fault) => fault !== undefined);
@@ -123,7 +123,7 @@ export class IndexCheck {
     return this.#maxTimestampMs;
   }
 
-  /** The newest time that the index knows, or -Infinity. */
+  /** The newest time in the index, or -Infinity. */
   get indexedTimestampMs(): number {
     return this.#entryTimestampMs;
   }

@@ -9,7 +9,7 @@ import type { File, FileSystem } from '../storage/file-system.ts';
 import { REPAIR, type Finding } from './finding.ts';
 import type { ReadableFiles } from './left-overs.ts';
 
-/** What the journal keeps, and whether the next opening can bring it back. */
+/** The content of the journal, and whether the next opening can restore it. */
 export async function checkJournal(
   fileSystem: FileSystem,
   directory: string,
@@ -27,7 +27,7 @@ export async function checkJournal(
   return { plan, findings: [{ severity: 'problem', file, what: reason, meaning, mends }] };
 }
 
-/** The topics as an opening finds them: in the list, or by their directories. */
+/** The topics that an opening finds: in the list, or by their directories. */
 async function topicIds(
   fileSystem: FileSystem,
   directory: string,
@@ -48,7 +48,7 @@ async function topicIds(
   return ids;
 }
 
-/** The files as they will be when the next opening has brought back what the journal keeps. */
+/** The files as they will be after the next opening has restored the journal's bytes. */
 export function withJournal(files: ReadableFiles, redos: readonly Redo[]): ReadableFiles {
   if (redos.length === 0) return files;
   const byPath = new Map(redos.map((redo) => [redo.path, redo]));
@@ -77,7 +77,7 @@ export function withJournal(files: ReadableFiles, redos: readonly Redo[]): Reada
   };
 }
 
-/** A file for reading, with bytes of the journal in their places. */
+/** A readable file, overlaid with bytes of the journal. */
 class RedoneFile implements File {
   readonly path: string;
   readonly #file: File;
@@ -118,13 +118,13 @@ class RedoneFile implements File {
   }
 }
 
-/** Where the file will end, at least: behind the last entry, since they rise without a gap. */
+/** The least end of the file: after the last entry, because entries rise without a gap. */
 function endOf({ entries }: Redo): number {
   const { position, bytes } = present(entries.at(-1), 'a redo has entries');
   return position + bytes.length;
 }
 
-/** Puts the bytes of the journal over `target`, which stands at `start` in the file. */
+/** Overlays `target`, which starts at `start` in the file, with the journal's bytes. */
 function putOver(target: Buffer, start: number, { entries }: Redo): void {
   for (const { position, bytes } of entries) {
     const from = Math.max(position, start);

@@ -13,14 +13,14 @@ import type { FileSystem } from '../storage/file-system.ts';
 import { walkStretches } from './batch-walk.ts';
 import type { Finding } from './finding.ts';
 
-/** What a check needs of a disk. */
+/** The operations of the disk that a check needs. */
 export type ReadableFiles = Pick<FileSystem, 'list' | 'open' | 'readFile' | 'stat'>;
 
-/** A partition as an opening will find it. */
+/** A partition as the next opening will find it. */
 interface SettledView {
-  /** Shows the directory as it will be when a swap that has begun is finished. */
+  /** Shows the directory as it will be after a started swap is finished. */
   readonly files: ReadableFiles;
-  /** Says of each kind of file that an opening removes or renames what it is. */
+  /** Describes each kind of file that an opening removes or renames. */
   readonly notes: readonly Finding[];
   readonly hasSwap: boolean;
 }
@@ -34,7 +34,7 @@ const KINDS: readonly (readonly [what: string, suffixes: readonly string[]])[] =
   ['of segments that were removed', [DELETED_SUFFIX]],
 ];
 
-/** Looks past what a compaction, a deletion or a crash has left. Changes nothing. */
+/** Hides the left-overs of a compaction, a deletion or a crash. Changes nothing. */
 export async function settledView(
   fileSystem: ReadableFiles,
   directory: string,
@@ -42,7 +42,7 @@ export async function settledView(
   const names = await namesIn(fileSystem, directory);
   const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
   const notes: Finding[] = [];
-  /** Of what is seen under another name than it has: that name, or undefined for what is not. */
+  /** Maps each file that is shown under another name to its own name; undefined if it is hidden. */
   const realNames = new Map<string, string | undefined>();
   for (const base of swapped) {
     const file = join(directory, offsetName(base) + LOG_SUFFIX + SWAP_SUFFIX);
@@ -113,7 +113,7 @@ export async function soundEnd(
     const anything = () => ({ from: 0, upTo: Infinity });
     for await (const stretch of walkStretches(file, await file.sizeBytes(), anything)) {
       if (stretch.kind !== 'batch') continue;
-      const { lastOffset } = stretch.header; // under no checksum
+      const { lastOffset } = stretch.header; // no checksum covers it
       if (lastOffset < limit) endOffset = lastOffset + 1;
     }
     return endOffset;

@@ -22,7 +22,7 @@ import type { ReadableFiles } from './left-overs.ts';
 import { readRoot, type DataRoot, type FoundPartition } from './data-root.ts';
 import { OFFSETS_TOPIC, partsAt } from './record-check.ts';
 
-/** A partition as its files show it at one moment. */
+/** A snapshot of a partition, from its files. */
 export interface PartitionView {
   readonly topic: string;
   readonly partition: number;
@@ -31,11 +31,11 @@ export interface PartitionView {
   /** The offset after the last record. */
   readonly nextOffset: number;
   readonly segments: number;
-  /** Of the segments' batches. */
+  /** Bytes of the segments' batches. */
   readonly bytes: number;
 }
 
-/** A topic as its files show it at one moment. */
+/** A snapshot of a topic, from its files. */
 export interface TopicView {
   readonly topic: string;
   /** Settings that are not the defaults, in Kafka's names. */
@@ -43,41 +43,41 @@ export interface TopicView {
   readonly partitions: readonly PartitionView[];
 }
 
-/** A record as it stands in the log, whatever became of its transaction. */
+/** A record in the log, whatever the outcome of its transaction. */
 export interface RecordView {
   readonly offset: number;
   readonly timestampMs: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Headers;
-  /** For the record that ends a transaction: how. */
+  /** The outcome, for a record that ends a transaction. */
   readonly marker?: MarkerType;
 }
 
-/** How far a group has read a partition. */
+/** The progress of a group in a partition. */
 export interface GroupView {
   readonly groupId: string;
   readonly topic: string;
   readonly partition: number;
   /** The next offset that the group reads. */
   readonly offset: number;
-  /** Offsets from there to the end, markers and gaps too; undefined when the partition is gone. */
+  /** Offsets from there to the end, markers and gaps too; undefined if the partition is gone. */
   readonly lag: number | undefined;
 }
 
-/** Looks into a data directory without opening the log. Made by `viewLog`. */
+/** Reads a data directory without opening the log. Created by `viewLog`. */
 export class LogView {
   readonly #files: ReadableFiles;
   readonly #root: DataRoot;
 
-  /** @internal `viewLog` makes them. */
+  /** @internal `viewLog` calls it. */
   constructor(files: ReadableFiles, root: DataRoot) {
     this.#files = files;
     this.#root = root;
   }
 
   /**
-   * The topics by name, with where their partitions begin and end.
+   * The topics by name, with the first and next offsets of their partitions.
    *
    * @throws LogError KAFKA_STORAGE_ERROR
    */
@@ -95,7 +95,7 @@ export class LogView {
   }
 
   /**
-   * The records of a partition from an offset on, up to the end of what is whole now.
+   * The records of a partition from an offset on, up to the last batch that is whole now.
    *
    * @throws LogError UNKNOWN_TOPIC_OR_PARTITION, CORRUPT_BATCH, UNSUPPORTED_COMPRESSION_TYPE,
    *   KAFKA_STORAGE_ERROR
@@ -122,7 +122,7 @@ export class LogView {
   }
 
   /**
-   * What groups have committed; what is committed in a transaction that is open does not count yet.
+   * The committed offsets of groups, without those in open transactions.
    *
    * @throws LogError as `records`
    */
@@ -150,7 +150,7 @@ export class LogView {
     found: FoundPartition,
     committed: Map<string, Omit<GroupView, 'lag'>>,
   ): Promise<void> {
-    /** Of open transactions, by producer. */
+    /** Offsets of open transactions, by producer. */
     const pending = new Map<number, (() => void)[]>();
     for await (const cursor of this.#cursors(found)) {
       const { isControl, isTransactional, producerId } = cursor.header;
@@ -214,7 +214,7 @@ export class LogView {
       const anything = () => ({ from: 0, upTo: Infinity });
       for await (const stretch of walkStretches(file, sizeBytes, anything, position)) {
         if (stretch.kind === 'damage') {
-          if (isLast && stretch.end === sizeBytes) return; // it is being written, or a crash cut it
+          if (isLast && stretch.end === sizeBytes) return; // a write in progress, or a torn tail
           throw damaged(path, stretch.start, stretch.reason);
         }
         if (stretch.header.lastOffset < from) continue;
@@ -259,7 +259,7 @@ export class LogView {
     }
   }
 
-  /** Where to start looking for an offset: where the index says, if a batch stands there. */
+  /** The position to search from: the one in the index if a batch starts there. */
   async #positionOf(found: FoundPartition, base: number, offset: number): Promise<number> {
     const stem = join(found.directory, offsetName(base));
     const bytes = await this.#files.readFile(stem + OFFSET_INDEX_SUFFIX).catch(absent);
@@ -302,11 +302,11 @@ export class LogView {
 }
 
 /**
- * Looks into a data directory: topics, records, committed offsets. Takes no lock and changes
- * nothing, so it works while a process has the log open; it sees what is whole in the files, also
- * of transactions that are open or aborted.
+ * Reads a data directory: topics, records, committed offsets. Takes no lock and changes nothing, so
+ * it works while a process has the log open; it shows all whole batches in the files, even those of
+ * open or aborted transactions.
  *
- * @throws LogError DIRECTORY_UNUSABLE when there is no log, CORRUPT_FILE when its list of topics or
+ * @throws LogError DIRECTORY_UNUSABLE if there is no log, CORRUPT_FILE if its list of topics or
  *   checkpoints are damaged.
  */
 export async function viewLog(

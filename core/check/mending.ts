@@ -15,19 +15,19 @@ import type { Edit, Mend } from './finding.ts';
 
 const COPY_BYTES = 4 * 1024 * 1024;
 
-/** All that is to be done about one file. */
+/** All repairs of one file. */
 export interface FileMend {
   readonly file: string;
-  /** Moved away as a whole, or replaced by what stands in `content`. */
+  /** The file is moved away, or replaced by `content`. */
   readonly isRemoved: boolean;
   readonly content: Buffer | undefined;
-  /** By rising place; they do not overlap. */
+  /** By rising position; they do not overlap. */
   readonly edits: readonly Edit[];
-  /** For a segment whose indexes are made again: the bytes between two entries. */
+  /** For a segment whose indexes are rebuilt: the bytes between two entries. */
   readonly intervalBytes: number | undefined;
 }
 
-/** The mends by file, each once. */
+/** Groups the mends by file and drops duplicates. */
 export function gatherMends(mends: readonly Mend[]): FileMend[] {
   const files = [...new Set(mends.map(({ file }) => file))];
   return files.map((file) => {
@@ -36,7 +36,7 @@ export function gatherMends(mends: readonly Mend[]): FileMend[] {
       .flatMap((mend) => (mend.kind === 'edit' ? [mend.edit] : []))
       .sort((a, b) => a.start - b.start || a.end - b.end);
     const edits: Edit[] = [];
-    // Of two that overlap the first goes; what is left of the other is found the next time.
+    // If two overlap, the first is done; the next check finds the rest of the other.
     for (const edit of sorted) if (edit.start >= (edits.at(-1)?.end ?? 0)) edits.push(edit);
     return {
       file,
@@ -49,9 +49,9 @@ export function gatherMends(mends: readonly Mend[]): FileMend[] {
 }
 
 /**
- * Does what is to be done about one file. What it takes away is kept elsewhere by then. Durable
- * when it resolves; a crash in between leaves something that is found and mended the next time: the
- * old file or the new one, and indexes that are missing, but never indexes of another file.
+ * Repairs one file, after the bytes that it removes were copied elsewhere. Durable when it
+ * resolves. After a crash in between, the next repair finds and mends the rest: the old file or the
+ * new one, and missing indexes, but never indexes of another file.
  */
 export async function mendFile(fileSystem: FileSystem, mend: FileMend): Promise<void> {
   const { file, content, edits, intervalBytes } = mend;
@@ -67,7 +67,7 @@ export async function mendFile(fileSystem: FileSystem, mend: FileMend): Promise<
   if (intervalBytes !== undefined) await reindex(fileSystem, file, intervalBytes);
 }
 
-/** The index files of a segment that can be made again from it at any time. */
+/** The index files of a segment that can be rebuilt from it at any time. */
 export function indexesOf(logFile: string): string[] {
   const stem = logFile.slice(0, -LOG_SUFFIX.length);
   return [stem + OFFSET_INDEX_SUFFIX, stem + TIME_INDEX_SUFFIX];
@@ -84,7 +84,7 @@ export async function removeFiles(
   await fileSystem.syncDirectory(directory);
 }
 
-/** Replaces a file by a copy of it with the edits made. */
+/** Replaces a file by an edited copy. */
 async function rewrite(
   fileSystem: FileSystem,
   path: string,
@@ -116,7 +116,7 @@ async function rewrite(
   await fileSystem.syncDirectory(dirname(path));
 }
 
-/** Copies a stretch of a file to `position` of another; returns the position behind it. */
+/** Copies a stretch of a file to `position` of another; returns the position after it. */
 export async function copyBytes(
   source: File,
   { start, end }: { readonly start: number; readonly end: number },
@@ -127,7 +127,7 @@ export async function copyBytes(
   let to = position;
   for (let from = start; from < end;) {
     const length = await source.read(buffer.subarray(0, end - from), from);
-    if (length === 0) break; // it is shorter than it was, and there is nothing to lose
+    if (length === 0) break; // the file has shrunk: nothing to lose
     await target.write([buffer.subarray(0, length)], to);
     from += length;
     to += length;
@@ -135,7 +135,7 @@ export async function copyBytes(
   return to;
 }
 
-/** Makes the two sparse indexes of a segment from its batches, and writes them. */
+/** Builds the two sparse indexes of a segment from its batches, and writes them. */
 async function reindex(fileSystem: FileSystem, path: string, intervalBytes: number): Promise<void> {
   const directory = dirname(path);
   const baseOffset = offsetOfName(path.slice(directory.length + 1), LOG_SUFFIX);
@@ -147,7 +147,7 @@ async function reindex(fileSystem: FileSystem, path: string, intervalBytes: numb
   try {
     const plausible = () => ({ from: segment.nextOffset, upTo: Infinity });
     for await (const stretch of walkStretches(file, await file.sizeBytes(), plausible)) {
-      // What could not be mended is not indexed; opening finds it, and says so.
+      // Unrepaired bytes are not indexed; the next opening finds and reports them.
       if (stretch.kind === 'damage' || stretch.header.baseOffset < segment.nextOffset) break;
       segment.admit(stretch.header, intervalBytes);
     }

@@ -26,30 +26,30 @@ import type { ReadableFiles } from './left-overs.ts';
 import { ProducerCheck } from './producer-check.ts';
 import { checkRecords } from './record-check.ts';
 
-/** What is known of a partition before its files are looked at. */
+/** The facts about a partition that are known before its files are read. */
 export interface PartitionFacts {
   readonly fileSystem: ReadableFiles;
   readonly directory: string;
   readonly place: RecordPlace;
   readonly config: LogConfig;
-  /** As recorded; 0 where nothing is. */
+  /** As recorded; default 0. */
   readonly recoveryPoint: number;
-  /** As recorded beside the recovery point, from which it only differs after a crash or damage. */
+  /** As recorded beside the recovery point; they differ only after a crash or damage. */
   readonly recordedHighWatermark: number;
-  /** The last process closed the log: everything has to be there. */
+  /** True if the last process closed the log: then nothing may be missing. */
   readonly isClean: boolean;
-  /** What `leader-epoch-checkpoint` says, or what is wrong with it. */
+  /** The epochs in `leader-epoch-checkpoint`, or its fault. */
   readonly leaderEpochs: readonly LeaderEpoch[] | 'missing' | 'damaged';
-  /** As recorded; 0 where nothing is. */
+  /** As recorded; default 0. */
   readonly logStartOffset: number;
-  /** Another process is writing: what stands at the end may be half of what it will be. */
+  /** True if another process is writing: then the last bytes may be incomplete. */
   readonly isLive: boolean;
   readonly nowMs: number;
-  /** Reads a record of an internal topic; throws a RangeError for one that is not of its schema. */
+  /** Reads a record of an internal topic; throws a RangeError if it does not fit its schema. */
   readonly decode?: ((cursor: RecordCursor) => void) | undefined;
 }
 
-/** What a partition holds. */
+/** The content of a partition. */
 export interface PartitionCounts {
   segments: number;
   batches: number;
@@ -61,12 +61,12 @@ export interface CheckedPartition {
   readonly counts: Readonly<PartitionCounts>;
   readonly findings: readonly Finding[];
   readonly firstOffset: number;
-  /** The offset after the last batch that was found, or after what is lost behind it. */
+  /** The offset after the last batch, or after the records that are lost behind it. */
   readonly nextOffset: number;
   readonly highestProducerId: number;
 }
 
-/** One segment while it is read. */
+/** The state of reading one segment. */
 interface SegmentWalk {
   readonly path: string;
   readonly baseOffset: number;
@@ -74,14 +74,14 @@ interface SegmentWalk {
   readonly limit: number;
   readonly sizeBytes: number;
   readonly indexes: IndexCheck;
-  /** Edits have been found: what the index files have wrong besides does not matter any more. */
+  /** True once the segment needs edits: other faults of its index files no longer matter. */
   isEdited: boolean;
 }
 
 /** Offsets in an index are 32-bit numbers, relative to the segment's. */
 const SEGMENT_OFFSETS_MAX = 0x8000_0000;
 
-/** Reads one partition from end to end and says what is wrong with it. Changes nothing. */
+/** Reads a whole partition and reports its faults. Changes nothing. */
 export class PartitionCheck {
   readonly #facts: PartitionFacts;
   readonly #isCompacted: boolean;
@@ -91,10 +91,10 @@ export class PartitionCheck {
   #names: ReadonlySet<string> = new Set();
   #producers!: ProducerCheck;
   #aborted!: AbortedCheck;
-  /** By offset; undefined for a damaged one. Those that the scan has passed are taken out. */
+  /** By offset; undefined for a damaged one. The scan removes each one as it passes it. */
   #snapshots = new Map<number, ProducerState[] | undefined>();
   #snapshotEnd = -1;
-  /** The offset that the next batch is to have. */
+  /** The expected offset of the next batch. */
   #nextOffset = 0;
   readonly #epochs: EpochCheck;
   #firstOffset = 0;
@@ -107,7 +107,7 @@ export class PartitionCheck {
     this.#cursor = new RecordCursor(facts.place);
   }
 
-  /** @throws LogError KAFKA_STORAGE_ERROR when a file cannot be read. */
+  /** @throws LogError KAFKA_STORAGE_ERROR if a file cannot be read. */
   async run(): Promise<CheckedPartition> {
     const { fileSystem, directory, place, nowMs } = this.#facts;
     try {
@@ -167,7 +167,8 @@ export class PartitionCheck {
       this.#add({ file: path, offset: baseOffset, what, meaning });
     }
     if (baseOffset < this.#nextOffset || this.#isCompacted) this.#nextOffset = baseOffset;
-    // The index is read first, so that what another process adds meanwhile is missing there only.
+    // Read the index first, so that entries which another process adds meanwhile are only missing
+    // there.
     const indexes = await this.#readIndexes(baseOffset);
     const { fileSystem } = this.#facts;
     const file = await fileSystem.open(path, 'read').catch((cause: unknown) => {
@@ -204,7 +205,7 @@ export class PartitionCheck {
     return new IndexCheck(baseOffset, { offsets, times: await read(TIME_INDEX_SUFFIX) });
   }
 
-  /** The content of a file, or undefined when another process has removed it. */
+  /** The content of a file, or undefined if another process has removed it. */
   async #readFile(path: string): Promise<Buffer | undefined> {
     return this.#facts.fileSystem.readFile(path).catch((cause: unknown) => {
       if (this.#facts.isLive && errnoOf(cause) === 'ENOENT') return undefined;
@@ -235,7 +236,7 @@ export class PartitionCheck {
     }
   }
 
-  /** The offset at which sound batches go on. */
+  /** The offset at which sound batches continue. */
   #baseBehind(walk: SegmentWalk, next: Stretch | undefined): number | undefined {
     const { limit } = walk;
     if (next?.kind === 'batch') {
@@ -248,8 +249,8 @@ export class PartitionCheck {
   }
 
   /**
-   * The header of a batch with the offset that it has to have; undefined for a batch that is not
-   * where it belongs. Its offset is not under the checksum, but its neighbours tell.
+   * The header of a batch with its correct offset, or undefined if the batch is misplaced. No
+   * checksum covers its offset, but its neighbours determine it.
    */
   #place(
     walk: SegmentWalk,
@@ -291,14 +292,14 @@ export class PartitionCheck {
     return undefined;
   }
 
-  /** The offsets of a segment end before this, whatever a batch in it says. */
+  /** The offsets of a segment end before this, whatever its batches claim. */
   #offsetEnd({ baseOffset, limit }: SegmentWalk): number {
     const { isClean, recoveryPoint, recordedHighWatermark } = this.#facts;
     const isEnd = limit === Infinity && isClean && recordedHighWatermark === recoveryPoint;
     return Math.min(limit, isEnd ? recoveryPoint : baseOffset + SEGMENT_OFFSETS_MAX);
   }
 
-  /** Offsets are missing at `position`: what had them is gone without a trace. */
+  /** Reports missing offsets at `position`: their batches are gone without a trace. */
   #gap(walk: SegmentWalk, position: number, upTo: number): void {
     const from = this.#nextOffset;
     const what = `the records at offsets ${from} to ${upTo - 1} are missing`;
@@ -310,7 +311,7 @@ export class PartitionCheck {
     this.#edit(walk, { ...place, what, meaning }, { start: position, end: position, replacement });
   }
 
-  /** Bytes that hold no batch; sound ones go on at `behind`, if that is known. */
+  /** Reports bytes that are no batch; sound ones continue at `behind`, if known. */
   #damage(
     walk: SegmentWalk,
     { start, end, reason }: Omit<Damage, 'kind' | 'reason'> & { readonly reason: string },
@@ -342,7 +343,7 @@ export class PartitionCheck {
     walk.indexes.damage(end, this.#nextOffset);
   }
 
-  /** Up to where the log must reach: what the checkpoint says, if something else says so too. */
+  /** The least end of the log: that in the checkpoint, if another source confirms it. */
   get #durableEnd(): number {
     const { recoveryPoint, recordedHighWatermark } = this.#facts;
     const isSure = recordedHighWatermark === recoveryPoint || this.#snapshotEnd >= recoveryPoint;
@@ -350,7 +351,7 @@ export class PartitionCheck {
     return isSure && isPossible ? recoveryPoint : 0;
   }
 
-  /** Goes on behind lost records. Returns what is to stand in their place. */
+  /** Skips lost records. Returns their replacement. */
   #lose(upTo: number): Buffer {
     const markers = this.#aborted.within(this.#nextOffset, upTo);
     const leaderEpoch = this.#epochs.epochAt(this.#nextOffset);
@@ -365,7 +366,7 @@ export class PartitionCheck {
     return batches;
   }
 
-  /** What is wrong inside of a batch, or undefined. */
+  /** The fault inside a batch, or undefined. */
   #checkBatch(stretch: SoundBatch, header: BatchHeader): string | undefined {
     const { decode } = this.#facts;
     const expected = { header, isCompacted: this.#isCompacted, decode };
@@ -375,7 +376,7 @@ export class PartitionCheck {
     return undefined;
   }
 
-  /** Lets the producers know of a sound batch. */
+  /** Passes a sound batch to the producer check. */
   #follow(walk: SegmentWalk, { source, at, start }: SoundBatch, header: BatchHeader): void {
     if (isHole(header)) this.#producers.forget(header.lastOffset + 1);
     if (header.producerId < 0) return;
@@ -400,7 +401,7 @@ export class PartitionCheck {
     });
   }
 
-  /** Holds the snapshots up to `offset` against what the log has said so far. */
+  /** Compares the snapshots up to `offset` with the log so far. */
   #passSnapshots(offset: number): void {
     for (const [at, states] of this.#snapshots) {
       if (at > offset) return;
@@ -451,7 +452,7 @@ export class PartitionCheck {
   #finish(): void {
     this.#passSnapshots(this.#nextOffset);
     for (const at of this.#snapshots.keys()) {
-      if (!this.#facts.isClean) continue; // a crash took what it stood for; opening removes it
+      if (!this.#facts.isClean) continue; // a crash took its batches; the opening removes it
       const file = join(this.#facts.directory, offsetName(at) + SNAPSHOT_SUFFIX);
       this.#snapshotFault(file, at, `it stands above the end of the log, ${this.#nextOffset}`);
     }
@@ -470,7 +471,7 @@ export class PartitionCheck {
   ): void {
     const mends: Mend[] = [{ kind: 'edit', file: walk.path, edit }];
     if (edit.replacement.length !== edit.end - edit.start) {
-      walk.isEdited = true; // what follows moves
+      walk.isEdited = true; // later bytes move
       mends.push(this.#reindex(walk));
     }
     this.#findings.push({ severity: 'problem', ...problem, mends });

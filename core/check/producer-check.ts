@@ -9,15 +9,15 @@ import type { RecordPlace } from '../record/unpack.ts';
 
 export interface ProducerCheckOptions {
   readonly place: RecordPlace;
-  /** Compaction takes batches out of the middle: then sequences have gaps. */
+  /** Compaction removes batches from the middle: then sequences have gaps. */
   readonly isCompacted: boolean;
   readonly nowMs: number;
 }
 
 /**
- * Follows the producers of a partition batch by batch, as an opening does, and says where their
- * sequences or transactions make no sense. What the log alone tells is held against snapshots and
- * the lists of aborted transactions.
+ * Follows the producers of a partition batch by batch, as an opening does, and reports sequences
+ * and transactions that make no sense. Compares snapshots and the lists of aborted transactions
+ * with the log.
  */
 export class ProducerCheck {
   readonly #options: ProducerCheckOptions;
@@ -26,7 +26,7 @@ export class ProducerCheck {
   readonly aborted = new Map<number, AbortedTransaction>();
   /** ABORT markers of transactions whose records are gone: the offset, and the producer. */
   readonly lateAborts = new Map<number, number>();
-  /** The log from here on is all there is to go by: what came before is gone or lost. */
+  /** The known part of the log starts here: everything before is gone or lost. */
   #knownFrom: number;
   #highestId = -1;
 
@@ -41,7 +41,7 @@ export class ProducerCheck {
     return this.#highestId;
   }
 
-  /** From here on every producer's history is known. */
+  /** Every producer's history is known from here on. */
   get knownFrom(): number {
     return this.#knownFrom;
   }
@@ -50,13 +50,13 @@ export class ProducerCheck {
     return this.#states.get(producerId)?.epoch ?? 0;
   }
 
-  /** Records are lost up to `nextOffset`: whatever producers did there is unknown. */
+  /** Skips lost records up to `nextOffset`: the producers' batches there are unknown. */
   forget(nextOffset: number): void {
     this.#states = new ProducerStates(this.#options.place);
     this.#knownFrom = nextOffset;
   }
 
-  /** A batch of data. Returns what makes no sense about it. */
+  /** Checks a data batch. Returns its fault. */
   data(header: BatchHeader): string | undefined {
     this.#highestId = Math.max(this.#highestId, header.producerId);
     const fault = this.#faultOf(header);
@@ -64,13 +64,13 @@ export class ProducerCheck {
     return fault;
   }
 
-  /** A control batch, on whose record `cursor` stands. */
+  /** Checks a control batch whose record is at `cursor`. */
   marker(cursor: RecordCursor): void {
     const { header } = cursor;
     const { producerId, producerEpoch, baseOffset } = header;
     const type = markerTypeAt(cursor);
     this.#highestId = Math.max(this.#highestId, producerId);
-    // A late marker of a producer that was replaced ends nothing; Kafka's logs may hold one.
+    // A late marker of a fenced producer ends nothing; Kafka's logs may hold one.
     if (type === undefined || producerEpoch < (this.#states.get(producerId)?.epoch ?? 0)) return;
     const { nowMs } = this.#options;
     const aborted = this.#states.end(header, type, coordinatorEpochAt(cursor), nowMs);
@@ -79,7 +79,7 @@ export class ProducerCheck {
     else if (type === 'ABORT') this.lateAborts.set(baseOffset, producerId);
   }
 
-  /** What a snapshot taken here says otherwise than the log, or undefined. */
+  /** The difference between a snapshot taken here and the log, or undefined. */
   compare(snapshot: readonly ProducerState[]): string | undefined {
     const kept = new Map(snapshot.map((state) => [state.producerId, state]));
     for (const [producerId, firstOffset] of this.#states.openTransactions()) {
@@ -97,7 +97,7 @@ export class ProducerCheck {
 
   #faultOfUnknown({ batches }: ProducerState): string | undefined {
     const last = batches.at(-1);
-    // It may have written before the log's first record; behind it, the log would know.
+    // It may have written before the log's first record; later batches would be in the log.
     if (last === undefined || last.lastOffset < this.#knownFrom) return undefined;
     return this.#options.isCompacted ? undefined : `offset ${last.lastOffset}, the log nothing`;
   }
@@ -106,7 +106,7 @@ export class ProducerCheck {
     const state = this.#states.get(header.producerId);
     if (header.baseSequence === NO_SEQUENCE || state === undefined) return undefined;
     if (this.#options.isCompacted) return undefined;
-    // Its batches may be gone, and only a marker left: then any sequence may come.
+    // Its batches may be gone, with only a marker left: then any sequence is allowed.
     if (state.batches.length === 0 && header.producerEpoch === state.epoch) return undefined;
     try {
       const repeated = this.#states.check(header);
@@ -122,7 +122,7 @@ export class ProducerCheck {
     const [kept, last] = [entry.batches.at(-1), found.batches.at(-1)];
     const since = entry.transactionFirstOffset;
     const isWithin = (offset: number): boolean => offset < 0 || offset >= this.#knownFrom;
-    // What stood before the first record, or was compacted away, the log cannot tell.
+    // The log does not show batches before its first record, or those compacted away.
     const isTold = !this.#options.isCompacted && isWithin(kept?.lastOffset ?? -1);
     const pairs = [
       ['epoch', entry.epoch, found.epoch, !this.#options.isCompacted || entry.epoch < found.epoch],

@@ -10,24 +10,23 @@ import type { BatchHeader } from '../record/batch.ts';
 import { markerTypeAt } from '../record/control.ts';
 import { NULL_POSITION, type RecordCursor } from '../record/record-cursor.ts';
 
-/** What the records of a batch are held against. */
+/** The facts that the records of a batch are checked against. */
 export interface ExpectedRecords {
-  /** The batch's header, with the offset that it has to have. */
+  /** The batch's header, with its correct offset. */
   readonly header: BatchHeader;
-  /** Compaction takes records out of the middle. */
+  /** Compaction removes records from the middle. */
   readonly isCompacted: boolean;
-  /** Throws a RangeError for a record that is not of the schema of its internal topic. */
+  /** Throws a RangeError if a record does not fit the schema of its internal topic. */
   readonly decode: ((cursor: RecordCursor) => void) | undefined;
 }
 
-/** A batch that cannot be looked into. */
+/** A batch that cannot be decoded. */
 export interface Unreadable {
   readonly codec: string;
 }
 
 /**
- * Reads every record of a batch whose checksum is right. Returns what cannot be about them, or
- * undefined.
+ * Reads every record of a batch whose checksum is right. Returns the fault in them, or undefined.
  */
 export function checkRecords(
   { source, at }: { readonly source: Buffer; readonly at: number },
@@ -72,15 +71,15 @@ export const OFFSETS_TOPIC = '__consumer_offsets';
 const TRANSACTIONS_TOPIC = '__transaction_state';
 
 /**
- * What reads the records of an internal topic, and throws a RangeError for one that is not of its
- * schema; undefined for the topics of users, whose records may be anything.
+ * The function that reads the records of an internal topic and throws a RangeError if one does not
+ * fit its schema; undefined for users' topics, whose records may be anything.
  */
 export function decoderOf(topic: string): ((cursor: RecordCursor) => void) | undefined {
   if (topic === OFFSETS_TOPIC) return decodeGroupRecord;
   return topic === TRANSACTIONS_TOPIC ? decodeTransactionRecord : undefined;
 }
 
-/** Key and value of the record that `cursor` stands on. */
+/** Key and value of the record at `cursor`. */
 export function partsAt(cursor: RecordCursor): { key: Buffer | null; value: Buffer | null } {
   const { source, keyStart, keyEnd, valueStart, valueEnd } = cursor;
   return {

@@ -18,22 +18,22 @@ import { gatherMends, mendFile, removeFiles, type FileMend } from './mending.ts'
 import { setAside } from './set-aside.ts';
 import { toProblem } from './verify.ts';
 
-/** What a repair is going to do. */
+/** The plan of a repair. */
 export interface RepairPlan {
-  /** One line for each file: what is done to it. */
+  /** One line per file: its repair. */
   readonly steps: readonly string[];
-  /** What is mended by that. */
+  /** The problems that this repairs. */
   readonly problems: readonly Problem[];
-  /** What nothing can be done about. */
+  /** The problems that cannot be repaired. */
   readonly others: readonly Problem[];
 }
 
-/** What a repair has done. */
+/** The result of a repair. */
 export interface Repair {
   readonly isDone: boolean;
-  /** Where the bytes are that were taken away, with a manifest; none if nothing was. */
+  /** The directory with the removed bytes and a manifest; none if nothing was removed. */
   readonly keptIn: readonly string[];
-  /** The problems that are left. */
+  /** The remaining problems. */
   readonly problems: readonly Problem[];
 }
 
@@ -44,7 +44,9 @@ export interface RepairOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
-  /** Called with what is going to be done, if anything is; nothing is done unless it says true. */
+  /**
+   * Called with the plan, if there is anything to do; the repair proceeds only if it returns true.
+   */
   readonly confirm: (plan: RepairPlan) => boolean | Promise<boolean>;
 }
 
@@ -55,18 +57,18 @@ const CHECKS: OptionChecks<RepairOptions> = {
   confirm: callback,
 };
 
-/** Mending one thing may bring another to light; a third time it would be a circle. */
+/** One repair may reveal another problem; a third round would mean a loop. */
 const ROUNDS_MAX = 3;
 
 /**
- * Mends what `verifyLog` finds, as far as that can be: makes indexes and checkpoints again, and
- * puts an empty batch in the place of records that cannot be read. The records around them stay,
- * with their offsets, and no offset is given a second time. (Kafka would cut the log there, and
- * fetch the rest from a replica.) All bytes that go are kept in `repair.<n>` beside the partitions.
+ * Repairs the problems that `verifyLog` finds, as far as possible: rebuilds indexes and
+ * checkpoints, and replaces unreadable records by an empty batch. The records around them stay,
+ * with their offsets, and no offset is assigned twice. (Kafka would truncate the log there and
+ * fetch the rest from a replica.) All removed bytes are kept in `repair.<n>` beside the partitions.
  *
- * Durable when it resolves. After a crash in between it can be called again.
+ * Durable when it resolves. After a crash in between, call it again.
  *
- * @throws LogError LOG_LOCKED while a process has the log open, DIRECTORY_UNUSABLE when there is
+ * @throws LogError LOG_LOCKED while a process has the log open, DIRECTORY_UNUSABLE if there is
  *   none: nothing was changed. KAFKA_STORAGE_ERROR, DISK_FULL: some of it may be done.
  */
 export async function repairLog(directory: string, options: RepairOptions): Promise<Repair> {
@@ -84,12 +86,12 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
       const mends = gatherMends(findings.flatMap((finding) => finding.mends));
       const left = { keptIn, problems: findings.map(toProblem) };
       if (mends.length === 0 || round > ROUNDS_MAX) return { isDone: mends.length === 0, ...left };
-      // The first plan is what was agreed to; what it brings to light belongs to it.
+      // The caller approved the first plan; the problems that it reveals belong to it.
       isAgreed ||= await options.confirm(planOf(root, findings, mends));
       if (!isAgreed) return { isDone: false, ...left };
       const isRedone = hasJournal && (await finishJournal(fileSystem, asked));
       hasJournal = false;
-      // The files are others now.
+      // The files have changed.
       if (isRedone || (await finishSwaps(fileSystem, asked))) continue;
       keptIn.push(await setAside(fileSystem, root, mends));
       for (const mend of mends) await mendFile(fileSystem, mend);
@@ -103,19 +105,19 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
 }
 
 /**
- * Brings back what the journal keeps, as an opening does, where that can be. Before a file is
- * mended: the journal names places in files. False if there is nothing to bring back.
+ * Restores the journal's bytes, as an opening does, if that is possible. Runs before any file is
+ * mended, because the journal names file positions. Returns false if there is nothing to restore.
  */
 async function finishJournal(fileSystem: FileSystem, asked: string): Promise<boolean> {
   const { directory, journal } = await readRoot(fileSystem, asked, true);
   const { files, redos, missing } = journal;
   await redoAll(fileSystem, redos);
-  // Otherwise it is moved away, for whoever has a copy of what is missing.
+  // Otherwise it is moved away, in case the user has a copy of the missing bytes.
   if (missing === undefined) await removeFiles(fileSystem, directory, files);
   return redos.length > 0;
 }
 
-/** Puts what compactions have made in its place, as an opening does; false if there is none. */
+/** Finishes the swaps of compactions, as an opening does; false if there are none. */
 async function finishSwaps(fileSystem: FileSystem, asked: string): Promise<boolean> {
   const { partitions } = await readRoot(fileSystem, asked, true);
   let hasSwap = false;

@@ -3,7 +3,7 @@ import { replaceFile } from '../storage/atomic-file.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import { copyBytes, indexesOf, type FileMend } from './mending.ts';
 
-/** A stretch of a file that a repair takes away, and where it is kept. */
+/** A stretch of a file that a repair removes, and the file with its copy. */
 interface Kept {
   /** Relative to the data directory. */
   readonly file: string;
@@ -16,9 +16,9 @@ interface Kept {
 const MANIFEST_FILE = 'manifest.json';
 
 /**
- * Copies all bytes that the mends will take away into a new directory, `repair.<n>` at the root of
- * the data directory, with a manifest that says what came from where. Durable when it resolves, and
- * before that nothing has changed. (The name has no dash: it can be no partition's.)
+ * Copies all bytes that the mends will remove into a new directory, `repair.<n>` at the root of the
+ * data directory, with a manifest of their origins. Durable when it resolves; nothing else has
+ * changed by then. (The name has no dash, so it cannot be a partition's.)
  */
 export async function setAside(
   fileSystem: FileSystem,

@@ -8,7 +8,7 @@ import { readRoot } from './data-root.ts';
 import { checkDirectory, type FoundIn } from './directory-check.ts';
 import type { Finding, Problem } from './finding.ts';
 
-/** What one partition holds, and what is wrong with it. */
+/** The content of one partition, and its faults. */
 export interface VerifiedPartition {
   readonly topic: string;
   readonly partition: number;
@@ -16,23 +16,23 @@ export interface VerifiedPartition {
   readonly batches: number;
   /** Markers of transactions count too. */
   readonly records: number;
-  /** Of the segments' batches; indexes not counted. */
+  /** Bytes of the segments' batches, without indexes. */
   readonly bytes: number;
-  /** The first offset that a segment begins with. */
+  /** The base offset of the first segment. */
   readonly firstOffset: number;
   /** The offset after the last record. */
   readonly nextOffset: number;
   readonly problems: readonly Problem[];
 }
 
-/** What `verifyLog` found. */
+/** The result of `verifyLog`. */
 export interface Verification {
   readonly partitions: readonly VerifiedPartition[];
-  /** Those of the files at the root; each partition has its own. */
+  /** The findings in the files at the root; each partition has its own. */
   readonly problems: readonly Problem[];
-  /** All problems together; notes do not count. */
+  /** The number of all problems, without notes. */
   readonly problemCount: number;
-  /** The process that had the log open meanwhile: what it was just writing was left out. */
+  /** The process that had the log open meanwhile; its unfinished writes were left out. */
   readonly ownerPid?: number;
 }
 
@@ -41,7 +41,7 @@ export interface VerifyOptions {
   readonly fileSystem?: FileSystem;
   /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Called with each partition when it has been read. Default: none. */
+  /** Called with each partition after it was read. Default: none. */
   readonly onPartition?: (partition: VerifiedPartition) => void;
 }
 
@@ -52,13 +52,13 @@ const CHECKS: OptionChecks<VerifyOptions> = {
 };
 
 /**
- * Reads a whole data directory, or one partition's directory, and says what is wrong with it: every
+ * Reads a whole data directory, or one partition's directory, and reports its faults: checks every
  * batch and record, producer sequence and transaction, index, snapshot and checkpoint. Changes
- * nothing and takes no lock; while another process writes, what is not whole yet at the end is left
- * out. Needs memory for a chunk of a segment and its indexes.
+ * nothing and takes no lock; while another process writes, skips incomplete bytes at the end. Needs
+ * memory for a chunk of a segment and its indexes.
  *
- * @throws LogError DIRECTORY_UNUSABLE when there is no log, KAFKA_STORAGE_ERROR when a file cannot
- *   be read, UNKNOWN_OPTION
+ * @throws LogError DIRECTORY_UNUSABLE if there is no log, KAFKA_STORAGE_ERROR if a file cannot be
+ *   read, UNKNOWN_OPTION
  */
 export async function verifyLog(
   directory: string,
@@ -88,7 +88,7 @@ function toVerified({ topic, partition, counts, ...found }: FoundIn): VerifiedPa
   return { topic, partition, ...counts, firstOffset, nextOffset, problems };
 }
 
-/** What others see of a finding. */
+/** The public part of a finding. */
 export function toProblem(finding: Finding): Problem {
   const { severity, file, positionBytes, offset, what, meaning } = finding;
   return {

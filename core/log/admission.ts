@@ -14,23 +14,23 @@ import type { RecordPlace } from '../record/unpack.ts';
 import { repackBatch, unknownCodec } from '../record/unpack.ts';
 import { isCompacted, type LogConfig } from './log-config.ts';
 
-/** What a batch is checked against. */
+/** The settings that a batch is checked against. */
 export interface AdmissionRules {
   readonly place: RecordPlace;
   readonly config: LogConfig;
   readonly nowMs: number;
 }
 
-/** A batch as it goes into the log. */
+/** A batch in the form in which the log stores it. */
 export interface AdmittedBatch {
   readonly batch: Buffer;
   readonly header: BatchHeader;
 }
 
 /**
- * Checks a batch that a client wants to append, as far as the batch itself goes (Kafka:
- * `LogValidator`), stamps it where the topic wants the append time, and packs it anew where the
- * topic wants another codec.
+ * Checks a client's batch on its own, regardless of the log's state (Kafka: `LogValidator`). Stamps
+ * it if the topic asks for the append time, and recompresses it if the topic asks for another
+ * codec.
  *
  * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
  *   UNSUPPORTED_COMPRESSION_TYPE
@@ -115,7 +115,7 @@ function invalidRecord(place: RecordPlace, reason: string): LogError {
   return new LogError('INVALID_RECORD', message, { topic, partition, reason });
 }
 
-/** Marks the batch as stamped by the broker: readers take `maxTimestamp` for all its records. */
+/** Marks the batch as stamped by the broker: readers give all its records `maxTimestamp`. */
 function stampAppendTime(batch: Buffer, nowMs: number): BatchHeader {
   const attributes = batch.readInt16BE(BATCH.attributes) | ATTRIBUTE.logAppendTime;
   batch.writeInt16BE(attributes, BATCH.attributes);

@@ -10,10 +10,10 @@ import { closeAll } from './segment/segment-list.ts';
 import type { Segment } from './segment/segment.ts';
 
 /**
- * From which offset on the batches of a partition bear which leader epoch (Kafka:
- * `LeaderEpochFileCache`, `leader-epoch-checkpoint`). Here there is one broker and no election, so
- * an epoch only comes with a directory that a Kafka broker left. It has to go on then: epochs never
- * go back within a log.
+ * The leader epochs of a partition's batches and the offset where each begins (Kafka:
+ * `LeaderEpochFileCache`, `leader-epoch-checkpoint`). There is only one broker here and no
+ * election, so epochs come only with a directory that a Kafka broker wrote. They must continue
+ * then: epochs never decrease within a log.
  */
 export interface LeaderEpoch {
   readonly epoch: number;
@@ -23,7 +23,7 @@ export interface LeaderEpoch {
 /** Those of a log, by rising epoch and offset. */
 export type LeaderEpochs = readonly LeaderEpoch[];
 
-/** Of a partition that is made here. */
+/** The epoch of a partition created here. */
 export const FIRST_LEADER_EPOCHS: readonly LeaderEpoch[] = [{ epoch: 0, startOffset: 0 }];
 
 const VERSION = '0';
@@ -33,7 +33,9 @@ export function encodeLeaderEpochs(epochs: readonly LeaderEpoch[]): Buffer {
   return Buffer.from([VERSION, String(epochs.length), ...lines, ''].join('\n'));
 }
 
-/** The epochs in a file, both numbers rising; undefined for a damaged one. Kafka makes it empty. */
+/**
+ * The epochs in a file, both numbers rising; undefined if it is damaged. Kafka creates it empty.
+ */
 export function decodeLeaderEpochs(content: Buffer): LeaderEpoch[] | undefined {
   if (content.length === 0) return [];
   const [version, count, ...lines] = content.toString('utf8').split('\n');
@@ -62,9 +64,9 @@ export function epochAt(epochs: readonly LeaderEpoch[], offset: number): number 
 }
 
 /**
- * Where the batches of an epoch end in a log that ends at `endOffset`, or else those of the newest
- * epoch before it that the log knows; undefined for an epoch that is still to come (Kafka:
- * `LeaderEpochFileCache.endOffsetFor`). A reader that is further has read what the log has lost.
+ * The end of the batches of an epoch in a log that ends at `endOffset`, or of the newest known epoch
+ * before it; undefined for a future epoch (Kafka: `LeaderEpochFileCache.endOffsetFor`). A reader
+ * beyond that has read records that the log has lost.
  */
 export function endOfEpoch(
   epochs: LeaderEpochs,
@@ -78,8 +80,8 @@ export function endOfEpoch(
 }
 
 /**
- * The epochs as a log has them that holds [startOffset, nextOffset). The newest epoch stays, also
- * when all its batches were lost: others may have them still, under this epoch.
+ * The epochs of a log that holds [startOffset, nextOffset). The newest epoch stays even if all its
+ * batches were lost: others may still have them, under this epoch.
  */
 export function withinLog(
   epochs: readonly LeaderEpoch[],
@@ -97,7 +99,7 @@ export function withinLog(
   return [{ epoch: known[first]!.epoch, startOffset }, ...known.slice(first + 1)];
 }
 
-/** The epochs of a partition as its file has them, or why there are none. */
+/** The epochs in a partition's file, or the reason why there are none. */
 export async function readLeaderEpochs(
   fileSystem: Pick<FileSystem, 'readFile'>,
   directory: string,
@@ -112,9 +114,9 @@ export async function readLeaderEpochs(
 }
 
 /**
- * Returns the epochs of the log; appends are to bear the newest. Puts the file right where the log
- * begins or ends elsewhere by now (Kafka does so at each opening too), and adds what it lacks of
- * the batches, which is all of it where the file is missing. Durable when it resolves.
+ * Returns the epochs of the log; appends use the newest. Corrects the file if the log now begins or ends
+ * elsewhere (Kafka does so at each opening too), and adds the epochs of batches that it lacks: all
+ * of them if the file is missing. Durable when it resolves.
  *
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CORRUPT_BATCH: the segments are closed.
  */
@@ -144,7 +146,7 @@ export async function settleLeaderEpochs(
   }
 }
 
-/** The epochs of the batches that begin in [from, upTo), as far as they rise. */
+/** The epochs of the batches that begin in [from, upTo), skipping any that does not rise. */
 async function epochsIn(
   segments: readonly Segment[],
   from: number,
@@ -163,13 +165,13 @@ async function epochsIn(
         }
       }
     } finally {
-      await closeAll([segment]); // of many segments few are read or written soon
+      await closeAll([segment]); // few of many segments are used soon
     }
   }
   return epochs;
 }
 
-/** Two stretches of a history as one; where they disagree, the second is right. */
+/** Joins two stretches of a history; if they disagree, the second is right. */
 function joined(before: readonly LeaderEpoch[], then: readonly LeaderEpoch[]): LeaderEpoch[] {
   const [first, ...rest] = then;
   if (first === undefined) return [...before];

@@ -26,15 +26,15 @@ export interface LogConfig extends CompressionLevels {
   readonly messageTimestampBeforeMaxMs: number;
   /** Whose timestamp a record has: the producer's, `CreateTime` (default), or the broker's. */
   readonly messageTimestampType: 'CreateTime' | 'LogAppendTime';
-  /** How much of a log has to be new since the last compaction before the next; default 0.5. */
+  /** The share of a log that must be new before the next compaction; default 0.5. */
   readonly minCleanableDirtyRatio: number;
-  /** A record is at least so old before compaction may take it; default 0. */
+  /** The least age of a record before compaction may remove it; default 0. */
   readonly minCompactionLagMs: number;
-  /** Oldest segments go while the log is larger; default -1, no limit. */
+  /** The oldest segments are removed while the log is larger; default -1, no limit. */
   readonly retentionBytes: number;
   /**
-   * Segments go when their newest record is older. Default -1, no limit. Kafka: 7 days; here the
-   * log is often the only copy, and history that is loaded into it would be gone within minutes.
+   * Segments are removed once their newest record is older. Default -1, no limit. Kafka: 7 days;
+   * here the log is often the only copy, and history loaded into it would be gone within minutes.
    */
   readonly retentionMs: number;
   /** The size at which a new segment begins; default 1 GiB. */
@@ -68,8 +68,8 @@ export const LOG_CONFIG_DEFAULTS: LogConfig = {
   minCleanableDirtyRatio: 0.5,
   minCompactionLagMs: 0,
   retentionBytes: -1,
-  // Kafka: 7 days. Here the log is often the only copy, and people load history into it, which by
-  // Kafka's default would be gone within minutes: nothing is deleted that nobody asked to delete.
+  // Kafka: 7 days. Here the log is often the only copy, and users load history into it, which
+  // Kafka's default would remove within minutes: nothing is deleted unless someone asked for it.
   retentionMs: -1,
   segmentBytes: 1024 * MIB,
   segmentIndexBytes: 10 * MIB,

@@ -11,7 +11,7 @@ import { closeAll, isRunOf, knownAborted, withInstead } from './segment/segment-
 import { Segment } from './segment/segment.ts';
 import type { KnownAborted } from './segment/transaction-index.ts';
 
-/** What a log holds in memory: its segments and producers, up to what was appended last. */
+/** The in-memory state of a log: its segments and producers, up to the last append. */
 export class LogContents {
   readonly positions = new ReadPositions();
   /** As the log had them when it was opened: no epoch begins while it is open. */
@@ -54,12 +54,12 @@ export class LogContents {
     return this.#logStartOffset;
   }
 
-  /** What an opening may believe without a look: the end of the last checkpoint. */
+  /** Recovery trusts everything below without reading it: the end of the last checkpoint. */
   get recoveryPoint(): number {
     return this.#recoveryPoint;
   }
 
-  /** What an opening may hold the `.txnindex` files against, as far as the recovery point. */
+  /** Digests against which recovery checks the `.txnindex` files, up to the recovery point. */
   get knownAborted(): KnownAborted {
     return knownAborted(this.#segments, this.#recoveryPoint);
   }
@@ -78,14 +78,14 @@ export class LogContents {
     this.#config = config;
   }
 
-  /** Gives the batch its offsets, in its bytes too, and takes it in. Returns it as placed. */
+  /** Assigns offsets to the batch, in its bytes too, and adds it. Returns it with its offsets. */
   place(batch: Buffer, header: BatchHeader): BatchHeader {
     if (!this.active.hasRoomFor(header, this.#config)) this.roll();
     const led = { ...header, leaderEpoch: newestEpoch(this) };
     return this.active.place(batch, led, this.#config.indexIntervalBytes);
   }
 
-  /** Begins a segment for what comes next. */
+  /** Begins a segment for the next batch. */
   roll(): void {
     const { fileSystem, directory } = this.#options;
     this.active.closeTimeIndex();
@@ -100,25 +100,25 @@ export class LogContents {
     this.#logStartOffset = offset;
   }
 
-  /** Takes out the oldest segment, whose files were removed. */
+  /** Drops the oldest segment, whose files were removed. */
   dropOldest(): void {
     this.positions.forget(this.#segments[0]!);
-    this.#segments = this.#segments.slice(1); // not in place: reads go through the old list
+    this.#segments = this.#segments.slice(1); // a new list: running reads use the old one
   }
 
-  /** True while `some` stand one behind the other in the log. */
+  /** True if `some` are consecutive segments of the log. */
   has(some: readonly Segment[]): boolean {
     return isRunOf(this.#segments, some);
   }
 
-  /** Puts a segment, whose files are there, in the place of those that it was made from. */
+  /** Replaces the segments that `segment`, whose files exist, was made from. */
   replace(old: readonly Segment[], cleaned: Segment): void {
     this.#segments = withInstead(this.#segments, old, cleaned);
     for (const segment of old) this.positions.forget(segment);
   }
 
   /**
-   * Loads the log again from its files, up to `highWatermark`.
+   * Reloads the log from its files, up to `highWatermark`.
    *
    * @throws LogError as `reloadLog`.
    */

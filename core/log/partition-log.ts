@@ -32,9 +32,9 @@ import type { SearchRange, TimestampedOffset } from './segment/timestamp-search.
 import type { AbortedTransaction, KnownAborted } from './segment/transaction-index.ts';
 
 /**
- * The log of one partition: append, read, sync, delete. Appending decides offset, sequence and
- * transaction state at once, in the order of the calls; the bytes follow through `Durability`. So
- * `nextOffset` runs ahead of `highWatermark`, which is where readers stop.
+ * The log of one partition: append, read, sync, delete. An append fixes offset, sequence and
+ * transaction state at once, in the order of the calls; `Durability` writes the bytes later. So
+ * `nextOffset` runs ahead of `highWatermark`, where readers stop.
  */
 export class PartitionLog {
   readonly place: RecordPlace;
@@ -42,7 +42,7 @@ export class PartitionLog {
   readonly #options: PartitionLogOptions;
   readonly #contents: LogContents;
   readonly #durability: Durability;
-  /** What the last `checkpoint` covered. */
+  /** The end of the last `checkpoint`. */
   #checkpointed = -1;
 
   private constructor(options: PartitionLogOptions, contents: LogContents) {
@@ -55,7 +55,7 @@ export class PartitionLog {
   }
 
   /**
-   * Opens the partition in `directory`, which exists. Returns it with what was cut from its end.
+   * Opens the partition in `directory`, which exists. Returns it and the torn tail that was cut.
    *
    * @throws LogError CORRUPT_BATCH, KAFKA_STORAGE_ERROR, DISK_FULL
    */
@@ -87,27 +87,27 @@ export class PartitionLog {
     return this.#contents.nextOffset;
   }
 
-  /** What is below can be read: the operating system has it. */
+  /** Everything below can be read: the operating system has it. */
   get highWatermark(): number {
     return this.#durability.writtenOffset;
   }
 
-  /** Below this, every transaction has ended: where readers of committed data stop. */
+  /** Below this, every transaction has ended; readers of committed data stop here. */
   get lastStableOffset(): number {
     return this.producers.lastStableOffset(this.highWatermark);
   }
 
-  /** What is below survives a power cut. */
+  /** Everything below survives a power cut. */
   get durableOffset(): number {
     return this.#durability.durableOffset;
   }
 
-  /** What an opening may believe without a look: the end of the last checkpoint. */
+  /** Recovery trusts everything below without reading it: the end of the last checkpoint. */
   get recoveryPoint(): number {
     return this.#contents.recoveryPoint;
   }
 
-  /** What an opening may hold the `.txnindex` files against, as far as the recovery point. */
+  /** Digests against which recovery checks the `.txnindex` files, up to the recovery point. */
   get knownAborted(): KnownAborted {
     return this.#contents.knownAborted;
   }
@@ -120,12 +120,12 @@ export class PartitionLog {
     return this.#contents.producers;
   }
 
-  /** Why nothing can be appended, if so. */
+  /** The reason why appends fail, or undefined if they do not. */
   get failure(): LogError | undefined {
     return this.#durability.failure;
   }
 
-  /** Whether it can be written; `full`, for one, until something could be written again. */
+  /** Whether the log can be written; `full`, for example, until a write succeeds again. */
   get state(): DurabilityState {
     return this.#durability.state;
   }
@@ -139,13 +139,14 @@ export class PartitionLog {
   }
 
   /**
-   * Gives the batch its offsets and hands it to the writer. Takes `batch` over: its offset and
-   * epoch fields are set in place. A batch that repeats one of the producer's last five is not
-   * appended again; its old offsets are returned.
+   * Assigns offsets to the batch and hands it to the writer. Takes ownership of `batch`: sets its
+   * offset and epoch fields in place. Does not append a repeat of one of the producer's last five
+   * batches; returns the old offsets instead.
    *
    * @throws LogError MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP,
    *   UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH,
-   *   INVALID_TXN_STATE; DISK_FULL, KAFKA_STORAGE_ERROR while it cannot write: not in the log.
+   *   INVALID_TXN_STATE; DISK_FULL, KAFKA_STORAGE_ERROR while it cannot write: the batch is not in
+   *   the log.
    */
   append(batch: Buffer): Appended {
     this.#durability.checkWritable();
@@ -161,7 +162,7 @@ export class PartitionLog {
   }
 
   /**
-   * True when the producer had this epoch here, or a later one: the marker that raised it is there.
+   * True if the producer has reached this epoch here: the marker that raised it is in the log.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED while the log cannot be written.
    */
@@ -171,7 +172,7 @@ export class PartitionLog {
   }
 
   /**
-   * Ends the transaction that the marker's producer has open here, if it has one.
+   * Ends the open transaction of the marker's producer here, if there is one.
    *
    * @throws LogError INVALID_PRODUCER_EPOCH for a marker older than the producer's epoch.
    */
@@ -206,8 +207,8 @@ export class PartitionLog {
   }
 
   /**
-   * Reads whole batches from the one that holds `offset` on, below `endOffset` (the high watermark
-   * or the last stable offset). Empty when there is nothing yet.
+   * Reads whole batches, starting with the one that holds `offset`, below `endOffset` (the high
+   * watermark or the last stable offset). Empty if there is nothing yet.
    *
    * @throws LogError OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, KAFKA_STORAGE_ERROR
    */
@@ -224,24 +225,24 @@ export class PartitionLog {
     });
   }
 
-  /** The aborted transactions that a reader of committed data meets in [from, upTo). */
+  /** The aborted transactions with data in [from, upTo), for readers of committed data. */
   abortedTransactions(from: number, upTo: number): AbortedTransaction[] {
     return abortedIn(this.#contents.segments, from, upTo);
   }
 
-  /** The first record stamped `timestampMs` or later, or undefined when there is none. */
+  /** The first record stamped `timestampMs` or later, or undefined if there is none. */
   findTimestamp(timestampMs: number): Promise<TimestampedOffset | undefined> {
     return findTimestamp(this.#contents.segments, timestampMs, this.#readable);
   }
 
-  /** The newest timestamp in the log and where it stands, or undefined for an empty log. */
+  /** The newest timestamp in the log and its offset, or undefined for an empty log. */
   findMaxTimestamp(): Promise<TimestampedOffset | undefined> {
     return findNewest(this.#contents.segments, this.#readable);
   }
 
   /**
-   * Makes everything below `offset` unreadable and removes the segments that lie wholly below it.
-   * The caller keeps the new start offset (`log-start-offset-checkpoint`).
+   * Makes everything below `offset` unreadable and removes the segments wholly below it. The caller
+   * stores the new start offset (`log-start-offset-checkpoint`).
    *
    * @throws LogError OFFSET_OUT_OF_RANGE above the high watermark: nothing changed.
    */
@@ -272,8 +273,8 @@ export class PartitionLog {
   }
 
   /**
-   * Makes the log durable up to here, with its indexes and producers, so that the next opening
-   * starts from here. Returns the offset to keep as recovery point.
+   * Makes the whole log durable, with its indexes and producers, so that the next opening starts
+   * from here. Returns the offset to store as recovery point.
    *
    * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CLOSED
    */
@@ -311,7 +312,7 @@ export class PartitionLog {
     });
   }
 
-  /** Gives up the files without making anything durable: the partition is to be deleted. */
+  /** Closes the files and makes nothing durable: the partition is about to be deleted. */
   async abandon(): Promise<void> {
     this.#durability.startClosing(true);
     await this.compaction.idle();
@@ -323,7 +324,7 @@ export class PartitionLog {
       const duplicate = this.producers.check(header);
       if (duplicate !== undefined) {
         const written = this.#durability.written(duplicate.lastOffset + 1);
-        written.catch(() => undefined); // as with a round, nobody has to care
+        written.catch(() => undefined); // as with a round, no caller must await it
         return { ...duplicate, written };
       }
     }
@@ -338,10 +339,10 @@ export class PartitionLog {
     return { baseOffset, lastOffset, written };
   }
 
-  /** Lets the log begin at `offset`; the files of what is wholly below go after a delay. */
+  /** Moves the start of the log to `offset`; removes the files of segments below after a delay. */
   async #startAt(offset: number, turn: Turn): Promise<void> {
     const contents = this.#contents;
-    // Without a file that says where the log ends, it would begin at 0 again.
+    // Without a file that marks its end, the log would start at 0 again.
     if (segmentIndexOf(contents.segments, offset) > 0) await turn.begin(contents.active);
     contents.startAt(offset);
     this.#options.advanced();
@@ -353,13 +354,13 @@ export class PartitionLog {
     }
   }
 
-  /** As `CompactedFiles.replace`: a failure halfway has the log loaded again, which goes on. */
+  /** As `CompactedFiles.replace`: after a failure halfway, the log reloads and continues. */
   #replace(old: readonly Segment[], cleaned: Segment): Promise<boolean> {
     return this.#durability.alone(async (turn) => {
       const contents = this.#contents;
       if (this.failure !== undefined || !contents.has(old)) return false;
-      // The journal may have frames of the old ones. They are not redone while another segment
-      // follows, so that one has to be there before these change (`reloadLog` leaves it there).
+      // The journal may have frames of the old segments. It does not redo them if another segment
+      // follows, so create that one before these change (`reloadLog` keeps it).
       await turn.begin(contents.active);
       await commitSwap(this.#removal(turn), old, cleaned);
       try {

@@ -16,8 +16,8 @@ import type { ProducerBatch, ProducerState } from './producer-states.ts';
  *     0 producerId i64 | 8 epoch i16 | 10 lastSequence i32 | 14 lastOffset i64 | 22 offsetDelta i32
  *     26 timestamp i64 | 34 coordinatorEpoch i32 | 38 currentTxnFirstOffset i64, -1 for none
  *
- * Only the last batch of a producer is kept, so after a restart a repeat of an older one is out of
- * order instead of recognised; a producer whose process lives on has no reason to send it.
+ * It holds only the last batch of a producer, so after a restart a repeat of an older one is out of
+ * order instead of recognised; a producer that survived has no reason to send it.
  */
 const VERSION = 1;
 const HEADER_BYTES = 10;
@@ -25,12 +25,12 @@ const ENTRY_BYTES = 46;
 const CRC_POSITION = 2;
 const CRC_START = 6;
 
-/** The newest may stand above the recorded recovery point; then the one before it counts. */
+/** The newest may be above the recorded recovery point; then the one before it counts. */
 const SNAPSHOTS_KEPT = 2;
 
 /**
- * Writes the snapshot for `offset` and removes those that are not needed any more. Not durable
- * before the directory is synced: until then the one before it is.
+ * Writes the snapshot for `offset` and removes obsolete ones. Not durable before the directory is
+ * synced; until then the previous one is.
  *
  * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
  */
@@ -74,7 +74,9 @@ export function encodeSnapshot(states: Iterable<ProducerState>): Buffer {
   return bytes;
 }
 
-/** The states of a snapshot, or undefined when the file is damaged: the log is read instead. */
+/**
+ * The states of a snapshot, or undefined if the file is damaged: recovery reads the log instead.
+ */
 export function decodeSnapshot(bytes: Buffer): ProducerState[] | undefined {
   if (bytes.length < HEADER_BYTES || bytes.readInt16BE(0) !== VERSION) return undefined;
   const count = bytes.readInt32BE(6);
@@ -91,7 +93,7 @@ function decodeEntry(bytes: Buffer, at: number): ProducerState {
   const offsetDelta = bytes.readInt32BE(at + 22);
   const batches: ProducerBatch[] = [];
   if (lastSequence >= 0) {
-    // Sequences wrap at 2^31, so the first one is counted back the same way.
+    // Sequences wrap at 2^31, so counting back to the first one wraps too.
     const firstSequence = addSequence(lastSequence, 0x8000_0000 - offsetDelta);
     batches.push({ firstSequence, lastSequence, baseOffset: lastOffset - offsetDelta, lastOffset });
   }

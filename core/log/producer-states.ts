@@ -4,12 +4,12 @@ import type { MarkerType } from '../record/control.ts';
 import type { RecordPlace } from '../record/unpack.ts';
 import type { AbortedTransaction } from './segment/transaction-index.ts';
 
-/** Batches remembered a producer, to answer a repeated one (Kafka: `ProducerStateEntry`). */
+/** Batches remembered per producer, to recognise a repeat (Kafka: `ProducerStateEntry`). */
 const BATCHES_RETAINED = 5;
 /**
- * And so many while they are not durable. Kafka's clients have five batches under way, ours five
- * requests of up to 100 (`core/client/producer/accumulator.ts`). If a write fails in the middle of
- * them, and the disk has no room to load the log again, the producer resends all of them, also
+ * The number remembered while they are not durable. Kafka's clients have five batches in flight,
+ * ours five requests of up to 100 (`core/client/producer/accumulator.ts`). If a write in the middle
+ * of them fails, and the disk has no room to reload the log, the producer resends all of them, even
  * those that are in the log.
  */
 const UNSYNCED_RETAINED = 512;
@@ -26,41 +26,41 @@ export interface ProducerBatch {
   readonly lastOffset: number;
 }
 
-/** What a partition knows of one producer id. Changes at each of its batches and markers. */
+/** The state of one producer id in a partition. Changes with each of its batches and markers. */
 export interface ProducerState {
   readonly producerId: number;
   epoch: number;
   /**
-   * The newest batches of this epoch, oldest first: five, and more while those are not durable;
-   * empty after a marker.
+   * The newest batches of this epoch, oldest first: five, or more while they are not durable; empty
+   * after a marker.
    */
   batches: ProducerBatch[];
   /** The first offset of its open transaction, or -1. */
   transactionFirstOffset: number;
   coordinatorEpoch: number;
   /**
-   * When its last batch was appended, by the broker's clock. Kafka keeps the newest record's
-   * timestamp instead, by which the producer of a history would be forgotten at once.
+   * Time of its last append, by the broker's clock. Kafka uses the newest record's timestamp
+   * instead, which would expire the producer of historical data at once.
    */
   lastAppendMs: number;
 }
 
-/** A transaction whose marker is in the log but perhaps not readable yet. */
+/** A transaction whose marker is in the log but may not be readable yet. */
 interface EndedTransaction {
   readonly firstOffset: number;
   readonly markerOffset: number;
 }
 
 /**
- * The producers of one partition: which sequence each may send next, which batches it may have sent
- * twice, which transactions are open and how far data is stable (Kafka: `ProducerStateManager`,
- * `ProducerAppendInfo`). Runs ahead of the disk: it stands at the end of what has been admitted.
+ * The producers of one partition: their next sequences, batches that they may repeat, open
+ * transactions, and the last stable offset (Kafka: `ProducerStateManager`, `ProducerAppendInfo`).
+ * Runs ahead of the disk: covers all admitted batches.
  */
 export class ProducerStates {
   readonly #place: RecordPlace;
   readonly #states = new Map<number, ProducerState>();
   /**
-   * Open transactions: producer id to first offset. Small, so the minimum is looked for each time.
+   * Open transactions: producer id to first offset. Small, so each search for the minimum is cheap.
    */
   readonly #open = new Map<number, number>();
   /** Ended, but the marker is above the high watermark: `settle` removes them. */
@@ -78,7 +78,7 @@ export class ProducerStates {
     return this.#states.values();
   }
 
-  /** Takes over a state from a snapshot. */
+  /** Adopts a state from a snapshot. */
   restore(state: ProducerState): void {
     this.#states.set(state.producerId, state);
     if (state.transactionFirstOffset !== NO_OFFSET) {
@@ -87,7 +87,7 @@ export class ProducerStates {
   }
 
   /**
-   * Checks a batch of a producer with an id before it is given an offset. Returns the batch that it
+   * Checks a batch of a producer with an id before it gets an offset. Returns the batch that it
    * repeats, or undefined for a new one.
    *
    * @throws LogError INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE:
@@ -118,9 +118,9 @@ export class ProducerStates {
   }
 
   /**
-   * Records a batch of data that `check` let pass and that now has its offsets.
+   * Records a data batch that passed `check` and now has its offsets.
    *
-   * @param durableOffset below which what the log holds is never sent again.
+   * @param durableOffset producers never resend batches that the log holds below it.
    */
   append(header: BatchHeader, nowMs: number, durableOffset = 0): void {
     const state = this.#stateFor(header.producerId, header.producerEpoch);
@@ -141,7 +141,7 @@ export class ProducerStates {
   }
 
   /**
-   * Records a marker that now has its offset. Returns the aborted transaction for the index, if it
+   * Records a marker that now has its offset. Returns the aborted transaction for the index if it
    * aborted one that had data here.
    *
    * @throws LogError INVALID_PRODUCER_EPOCH for a marker older than the producer's epoch.
@@ -172,12 +172,13 @@ export class ProducerStates {
   }
 
   /**
-   * Up to here every transaction's outcome can be read, given what of the log can be read at all.
+   * Below this offset, readers that see the log up to `highWatermark` know every transaction's
+   * outcome.
    */
   lastStableOffset(highWatermark: number): number {
     let stable = Math.min(highWatermark, this.#firstOpenOffset() ?? highWatermark);
     for (const { firstOffset, markerOffset } of this.#ended) {
-      // Below it the marker is readable; a log that was just opened has many of those.
+      // A marker below it is readable; a log that was just opened has many of those.
       if (markerOffset >= highWatermark) stable = Math.min(stable, firstOffset);
     }
     return stable;
@@ -189,12 +190,12 @@ export class ProducerStates {
     this.#ended = this.#ended.filter(({ markerOffset }) => markerOffset >= highWatermark);
   }
 
-  /** The open transactions: producer id and first offset. */
+  /** The open transactions: producer ids and first offsets. */
   openTransactions(): ReadonlyMap<number, number> {
     return this.#open;
   }
 
-  /** Forgets producers without an open transaction that have not written for a day. */
+  /** Forgets producers without an open transaction that have written nothing for a day. */
   expire(nowMs: number): void {
     const beforeMs = nowMs - PRODUCER_EXPIRATION_MS;
     for (const state of this.#states.values()) {
@@ -254,11 +255,11 @@ export class ProducerStates {
 function expectedSequence(header: BatchHeader, state: ProducerState): number {
   const last = state.batches.at(-1);
   const isNewEpoch = header.producerEpoch > state.epoch;
-  // A marker that raised the epoch leaves it without a sequence: the next batch starts at 0 too.
+  // After a marker that raised the epoch there is no sequence: the next batch starts at 0 too.
   return isNewEpoch || last === undefined ? 0 : addSequence(last.lastSequence, 1);
 }
 
-/** The batch that this one is once more. */
+/** The earlier batch that this one repeats. */
 function repeatedBy(header: BatchHeader, state: ProducerState): ProducerBatch | undefined {
   if (header.producerEpoch !== state.epoch) return undefined;
   return state.batches.find(

@@ -1,18 +1,18 @@
 import type { LogConfig } from './log-config.ts';
 import type { Segment } from './segment/segment.ts';
 
-/** What decides how much of a log is old. */
+/** The inputs of the retention decision. */
 export interface RetentionLimits {
   readonly config: Pick<LogConfig, 'retentionBytes' | 'retentionMs'>;
   readonly nowMs: number;
-  /** Segments that reach above it stay. */
+  /** Segments that end above it stay. */
   readonly highWatermark: number;
 }
 
 /**
- * The offset from which on retention keeps everything, or undefined when it keeps all there is.
- * Segments go from the oldest on, while the log without one is still at least `retentionBytes`
- * large, or its newest record is older than `retentionMs`.
+ * The first offset that retention keeps, or undefined if it keeps everything. Removes segments from
+ * the oldest on, while the log without one is still at least `retentionBytes` large, or the
+ * segment's newest record is older than `retentionMs`.
  */
 export function retainedFrom(
   segments: readonly Segment[],

@@ -2,17 +2,17 @@ import { dirname } from 'node:path';
 import { storageFailure } from './failure.ts';
 import type { FileSystem } from './file-system.ts';
 
-/** Ends the name of a file that is being written; what a crash leaves of it is worth nothing. */
+/** Suffix of a file that is being written; a crash leaves only worthless remains of it. */
 export const TEMPORARY_SUFFIX = '.tmp';
 
 /**
- * Replaces `path` by `content` such that, whatever happens, a reader finds the old or the new
- * content whole: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
+ * Replaces `path` by `content` atomically, so that a reader always finds the whole old or the whole
+ * new content: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
  * Durable when it resolves. One writer of a path at a time.
  *
  * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
- * @throws LogError KAFKA_STORAGE_ERROR also when the sync of the directory failed: the new content
- *   is seen, and a power cut may bring back the old one.
+ * @throws LogError KAFKA_STORAGE_ERROR also if the sync of the directory failed: readers see the
+ *   new content, and a power cut may bring back the old one.
  */
 export async function replaceFile(
   fileSystem: FileSystem,
@@ -24,7 +24,7 @@ export async function replaceFile(
 }
 
 /**
- * As `replaceFile`, but not durable before the directory is synced: until then a power cut may
+ * As `replaceFile`, but not durable before the directory is synced; until then a power cut may
  * bring back the old content.
  *
  * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.

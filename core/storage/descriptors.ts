@@ -1,29 +1,29 @@
 import { assert } from '../assert.ts';
 import { errnoOf } from './node-fs.ts';
 
-/** Who has a descriptor and may have to give it up. */
+/** A holder of a descriptor that may have to give it up. */
 export interface Resident {
-  /** True when giving it up takes a sync. */
+  /** True if giving it up requires a sync. */
   readonly isDirty: boolean;
   /** Gives it up. Never rejects. */
   giveUp(): Promise<void>;
 }
 
 /**
- * A number of descriptors that open files and single calls share. Whoever takes one gets a free
- * one, or that of a resident at rest: the one that has rested longest, but one that costs no sync
- * first; or else the next one that is given.
+ * A limited number of descriptors, shared by open files and single calls. A caller gets a free one,
+ * or else that of an idle resident: the longest idle one, but first one that needs no sync; or else
+ * the next one that is returned.
  */
 export class Descriptors {
   #freeCount: number;
-  /** Taken, and not at rest. */
+  /** Taken, and not idle. */
   #busyCount = 0;
-  /** Calls that the system refused, and that wait for a descriptor of this pool to come free. */
+  /** Calls that the system refused and that wait for a free descriptor of this pool. */
   #refusedCount = 0;
-  /** Those at rest, the longest first. */
+  /** The idle residents, the longest idle first. */
   readonly #clean = new Set<Resident>();
   readonly #dirty = new Set<Resident>();
-  /** Each call hands a descriptor over. */
+  /** Each call passes on a descriptor. */
   readonly #waiting: (() => void)[] = [];
 
   constructor(count: number) {
@@ -31,7 +31,7 @@ export class Descriptors {
     this.#freeCount = count;
   }
 
-  /** Resolves when the caller has one; it goes back with `give`, or with `giveUp` of a resident. */
+  /** Resolves once the caller has one. `give`, or `giveUp` of a resident, returns it. */
   async take(): Promise<void> {
     if (this.#freeCount > 0) {
       this.#freeCount--;
@@ -53,7 +53,7 @@ export class Descriptors {
     this.#freeCount++;
   }
 
-  /** Runs a call that needs a descriptor until it ends. */
+  /** Runs a call that needs a descriptor for its duration. */
   async lend<R>(call: () => Promise<R>): Promise<R> {
     await this.take();
     try {
@@ -64,8 +64,8 @@ export class Descriptors {
   }
 
   /**
-   * Repeats a call that the system refused for want of a descriptor, after one of this pool has
-   * been closed: the process has fewer than the pool was told. Fails when none can come free.
+   * Repeats a call that the system refused because it had no descriptor, after one of this pool was
+   * closed: the process has fewer than the pool was told. Fails if none can come free.
    */
   async retry<R>(call: () => Promise<R>, { mayWait = true } = {}): Promise<R> {
     for (;;) {
@@ -77,12 +77,12 @@ export class Descriptors {
     }
   }
 
-  /** The resident is in use, or gone: it keeps its descriptor. */
+  /** Marks the resident as in use, or gone: it keeps its descriptor. */
   keep(resident: Resident): void {
     if (this.#clean.delete(resident) || this.#dirty.delete(resident)) this.#busyCount++;
   }
 
-  /** The resident rests: whoever needs a descriptor may have this one. */
+  /** Marks the resident as idle: any caller may take its descriptor. */
   rest(resident: Resident): void {
     const next = this.#waiting.shift();
     if (next !== undefined) {
@@ -93,13 +93,15 @@ export class Descriptors {
     (resident.isDirty ? this.#dirty : this.#clean).add(resident);
   }
 
-  /** Closes the descriptor of a resident, or waits for one to come free; false if none will. */
+  /**
+   * Closes the descriptor of a resident, or waits for a free one. Returns false if none will come.
+   */
   async #closeOne(mayWait: boolean): Promise<boolean> {
     const resident = this.#nextToLeave();
     if (resident !== undefined) {
       await resident.giveUp();
     } else {
-      // But for this call: those that were refused too wait for each other in vain.
+      // Not counting this call: calls that were refused too would wait for each other forever.
       const isAlone = this.#busyCount - 1 - this.#refusedCount <= 0;
       if (isAlone || !mayWait) return false;
       this.#refusedCount++;
@@ -116,7 +118,7 @@ export class Descriptors {
     });
   }
 
-  /** Takes the resident that is to leave from those that rest. */
+  /** Removes from the idle residents the one to evict. */
   #nextToLeave(): Resident | undefined {
     const [resident] = this.#clean.size > 0 ? this.#clean : this.#dirty;
     if (resident !== undefined) this.keep(resident);
@@ -124,7 +126,7 @@ export class Descriptors {
   }
 }
 
-/** True for what the system says when a process, or the machine, has too many files open. */
+/** True for the error codes of too many open files in the process or on the machine. */
 export function isOutOfDescriptors(cause: unknown): boolean {
   const errno = errnoOf(cause);
   return errno === 'EMFILE' || errno === 'ENFILE';

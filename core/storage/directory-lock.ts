@@ -7,28 +7,31 @@ import { errnoOf } from './node-fs.ts';
 
 export const LOCK_FILE = '.lock';
 const TAKEOVER_FILE = '.lock.takeover';
-/** What `createExclusive` writes before it links the name: pid, thread, number. */
+/** The temporary file of `createExclusive`, before it links the name: pid, thread, number. */
 const UNLINKED_FILE = /^\.lock(?:\.takeover)?\.(\d+)-\d+-\d+$/;
 /** Pids are positive 32-bit numbers; `kill` takes 0 and -1 for many processes at once. */
 const PID_MAX = 0x7fff_ffff;
 
-/** Who holds a data directory, as it stands in the lock file. */
+/** The owner of a data directory, as stored in the lock file. */
 interface LockOwner {
   readonly pid: number;
-  /** Tells a process from a later one with the same pid; empty where the system does not say. */
+  /**
+   * Distinguishes a process from a later one with the same pid; empty if the system has no such
+   * value.
+   */
   readonly startedAt: string;
-  /** Tells two openings by one process apart. */
+  /** Distinguishes two openings by one process. */
   readonly token: string;
 }
 
 /**
- * Takes a data directory for this process: two writers would destroy it. The lock file names its
- * owner; the lock of a process that is gone is taken over. Returns the function that gives it back.
+ * Locks a data directory for this process: two writers would destroy it. The lock file names its
+ * owner; a lock whose process is gone is taken over. Returns the function that releases the lock.
  *
- * Processes are told apart by pid, so every process that may open the directory must share one pid
+ * Processes are identified by pid, so all processes that may open the directory must share one pid
  * namespace: not two containers on one volume.
  *
- * @param token that no other opening uses.
+ * @param token unique to this opening.
  * @throws LogError LOG_LOCKED with the owner's pid; KAFKA_STORAGE_ERROR, DISK_FULL
  */
 export async function lockDirectory(
@@ -41,7 +44,7 @@ export async function lockDirectory(
   const content = Buffer.from(JSON.stringify(me));
   try {
     await createIfAbsent(fileSystem, lock, content);
-    // Whoever took the lock last has it; those before, and those who came too late, see that here.
+    // The last process to take the lock has it; earlier ones and late ones find out here.
     while (!(await isOwn(fileSystem, lock, { directory, token }))) {
       await takeOver(fileSystem, directory, content);
       await createIfAbsent(fileSystem, lock, content);
@@ -49,7 +52,7 @@ export async function lockDirectory(
     await removeLeftOvers(fileSystem, directory);
   } catch (cause) {
     for (const path of [join(directory, TAKEOVER_FILE), lock]) {
-      await giveBack(fileSystem, path, token).catch(() => undefined); // `cause` says enough
+      await giveBack(fileSystem, path, token).catch(() => undefined); // `cause` is enough
     }
     throw storageFailure(lock, 'create', cause);
   }
@@ -61,8 +64,8 @@ export async function lockDirectory(
 }
 
 /**
- * The pid of the process that has the directory, or undefined when nobody has it. For those who
- * only look: it may be another one a moment later.
+ * The pid of the process that has the directory, or undefined if none has. For information only: it
+ * may be another one a moment later.
  */
 export async function lockHolder(
   fileSystem: FileSystem,
@@ -78,11 +81,11 @@ async function giveBack(fileSystem: FileSystem, path: string, token: string): Pr
 }
 
 /**
- * Replaces a lock whose owner is gone. Whoever creates the takeover file may do so; the rename ends
- * both files at once.
+ * Replaces a lock whose owner is gone. The process that creates the takeover file may do so; the
+ * rename replaces the lock and removes the takeover file at once.
  *
- * A takeover that died half-way is cleared away, and that may hit the file of another who has just
- * begun one; then the rename moves a file that is not ours, or none. So it may not have worked.
+ * Removes a takeover that died half-way. That may hit the file of another process that has just
+ * begun one; then the rename moves another's file, or none. So this may fail to take the lock.
  */
 async function takeOver(fileSystem: FileSystem, directory: string, content: Buffer): Promise<void> {
   const lock = join(directory, LOCK_FILE);
@@ -95,7 +98,7 @@ async function takeOver(fileSystem: FileSystem, directory: string, content: Buff
   }
   const found = await fileSystem.readFile(lock).catch(ignoreAbsence);
   const owner = found && parseOwner(found);
-  // Gone or in use by now: a rename would hit somebody who has just taken it.
+  // Gone or in use by now: a rename would hit a process that has just taken it.
   if (found === undefined || (owner !== undefined && isAlive(owner, fileSystem))) {
     await fileSystem.remove(takeover).catch(ignoreAbsence);
   } else {
@@ -104,15 +107,15 @@ async function takeOver(fileSystem: FileSystem, directory: string, content: Buff
 }
 
 /**
- * Removes what openings have left that died between two steps. Only the owner of the lock calls
- * this: a rival that is alive keeps its files, and gives up when it sees the lock.
+ * Removes the files of openings that died between two steps. Only the owner of the lock calls this:
+ * a live rival keeps its files, and gives up when it sees the lock.
  */
 async function removeLeftOvers(fileSystem: FileSystem, directory: string): Promise<void> {
   for (const { name, isDirectory } of await fileSystem.list(directory)) {
     const unlinked = UNLINKED_FILE.exec(name);
     if (isDirectory || (unlinked === null && name !== TAKEOVER_FILE)) continue;
     const path = join(directory, name);
-    // One that died while it wrote its name down has only the name of the file to go by.
+    // If an opening died while writing its owner, only the file's name identifies it.
     const pid = unlinked === null ? undefined : Number(unlinked[1]);
     const owner = (await readOwner(fileSystem, path)) ?? ownerOf(pid);
     if (owner !== undefined && isAlive(owner, fileSystem)) continue;
@@ -124,7 +127,7 @@ function ownerOf(pid: number | undefined): LockOwner | undefined {
   return pid !== undefined && isPid(pid) ? { pid, startedAt: '', token: '' } : undefined;
 }
 
-/** @throws LogError LOG_LOCKED when it is somebody else's who is alive. */
+/** @throws LogError LOG_LOCKED if another live process owns it. */
 async function isOwn(
   fileSystem: FileSystem,
   lock: string,
@@ -150,7 +153,7 @@ async function createIfAbsent(
   }
 }
 
-/** The owner in a lock file; undefined for none. */
+/** The owner in a lock file; undefined if there is no file. */
 async function readOwner(fileSystem: FileSystem, path: string): Promise<LockOwner | undefined> {
   const content = await fileSystem.readFile(path).catch(ignoreAbsence);
   return content && parseOwner(content);
@@ -178,15 +181,15 @@ function isAlive({ pid, startedAt }: LockOwner, fileSystem: FileSystem): boolean
   try {
     process.kill(pid, 0);
   } catch (cause) {
-    if (errnoOf(cause) === 'ESRCH') return false; // EPERM: alive, but somebody else's
+    if (errnoOf(cause) === 'ESRCH') return false; // EPERM: alive, but another user's
   }
   if (isZombie(pid)) return false;
   return startedAt === '' || startOf(pid, fileSystem) === startedAt;
 }
 
 /**
- * Whether a process has ended and only waits for its parent to take note, which some never do. Its
- * first thread ends first: while another is left, it may still be inside of a write.
+ * Whether a process has ended and only waits for its parent to reap it, which some never do. Its
+ * first thread ends first: while another is left, it may still be in the middle of a write.
  */
 function isZombie(pid: number): boolean {
   const fields = statOf(pid);
@@ -194,7 +197,7 @@ function isZombie(pid: number): boolean {
   return (state === 'Z' || state === 'X') && threadCount <= 1;
 }
 
-/** When a process started, in a form that only this system's processes share; empty if unknown. */
+/** The start time of a process, comparable only on this system; empty if unknown. */
 function startOf(pid: number, { incarnation }: FileSystem): string {
   if (incarnation !== undefined) return `simulated:${incarnation}`;
   try {
@@ -202,15 +205,15 @@ function startOf(pid: number, { incarnation }: FileSystem): string {
     const startTime = statOf(pid)?.[19];
     return startTime === undefined ? '' : `${boot}:${startTime}`;
   } catch {
-    return ''; // not Linux: the pid alone has to do
+    return ''; // not Linux: the pid alone must do
   }
 }
 
-/** The fields of /proc/<pid>/stat from the state on; undefined where there is none. */
+/** The fields of /proc/<pid>/stat from the state on; undefined if there is none. */
 function statOf(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command may hold spaces and parentheses; the fields after its last one are plain.
+    // The command may contain spaces and parentheses; the fields after its last one are plain.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined; // not Linux, or the process is gone

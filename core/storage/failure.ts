@@ -3,16 +3,16 @@ import { isOutOfDescriptors } from './descriptors.ts';
 import { errnoOf } from './node-fs.ts';
 import { openFilesLimit } from './open-files-limit.ts';
 
-/** What was being done when the file system failed; part of the message. */
+/** The operation that failed; part of the message. */
 export type StorageOperation =
   'open' | 'read' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'list' | 'create';
 
 /**
- * A failure of the file system as a coded error: DISK_FULL where making room helps,
- * TOO_MANY_OPEN_FILES where nothing was tried for want of a descriptor, and KAFKA_STORAGE_ERROR for
- * the rest, with what the operating system said. A failed sync is never
- * DISK_FULL: a file system that finds room only when it writes back has lost what the sync covered,
- * and to try again would say that it is there (docs/decisions/0001-no-second-fsync.md).
+ * Turns a failure of the file system into a coded error: DISK_FULL if freeing space helps,
+ * TOO_MANY_OPEN_FILES if nothing was attempted because no descriptor was free, and
+ * KAFKA_STORAGE_ERROR for the rest, with the operating system's message. A failed sync is never
+ * DISK_FULL: a file system that finds no room only at write-back has lost the bytes that the sync
+ * covered, and a retry would report them as safe (docs/decisions/0001-no-second-fsync.md).
  */
 export function storageFailure(
   file: string,

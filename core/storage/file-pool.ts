@@ -6,17 +6,17 @@ import type { DirectoryEntry, File, FileStat, FileSystem, OpenMode } from './fil
 import { systemError } from './memory-operations.ts';
 
 /**
- * A file system whose open files share `openFilesMax` descriptors. The file that was used least
- * recently gives its descriptor up, and gets another one when it is used again. Calls that need a
- * descriptor for a moment, such as the sync of a directory, wait for one too.
+ * A file system whose open files share `openFilesMax` descriptors. The least recently used file
+ * gives up its descriptor, and gets another one at its next use. Calls that need a descriptor for a
+ * moment, such as the sync of a directory, wait for one too.
  *
- * - A file with written bytes is synced before its descriptor goes: Linux reports a failed
- *   write-back once, to those who have the file open, and may forget it when nobody has. If that
- *   sync fails, the next `sync()` of the file fails (docs/decisions/0001-no-second-fsync.md).
- * - A file stays with its content when its name is moved or removed through this file system: it is
- *   opened again by its new name, and keeps its descriptor, uncounted, when it has none.
- * - When the system has no descriptor left (EMFILE, ENFILE), an idle file gives one up for the
- *   call, which fails only when there is none.
+ * - A file with written bytes is synced before its descriptor is closed: Linux reports a failed
+ *   write-back once, to those that have the file open, and may forget it if none has. If that sync
+ *   fails, the next `sync()` of the file fails (docs/decisions/0001-no-second-fsync.md).
+ * - A file keeps its content if its name is moved or removed through this file system: it is
+ *   reopened by its new name, or keeps its descriptor, uncounted, if it has no name.
+ * - If the system has no descriptor left (EMFILE, ENFILE), an idle file gives one up for the call,
+ *   which fails only if there is none.
  */
 export function pooledFiles(
   fileSystem: FileSystem,
@@ -29,7 +29,7 @@ class FilePool implements FileSystem {
   readonly incarnation?: string;
   readonly #inner: FileSystem;
   readonly #descriptors: Descriptors;
-  /** By path: contents with open files, or with bytes or failures that no sync has told of. */
+  /** By path: contents with open files, unsynced bytes, or unreported failures. */
   readonly #contents = new Map<string, Content>();
   #contentCount = 0;
 
@@ -126,7 +126,7 @@ class FilePool implements FileSystem {
     return content;
   }
 
-  /** The contents that are known at `path` and below it. */
+  /** The known contents at `path` and below it. */
   #contentsIn(path: string): Content[] {
     const exact = this.#contents.get(path);
     if (exact !== undefined) return [exact];
@@ -149,24 +149,24 @@ class FilePool implements FileSystem {
   }
 }
 
-/** What stands in one file, whatever its name is and however often it is open. */
+/** The content of one file, whatever its name and however often it is open. */
 class Content {
   /** Its name now. Changes with a rename, while `names` is held. */
   path: string;
-  /** Tells in which order the names of several contents are held. */
+  /** The order in which to hold the names of several contents. */
   readonly number: number;
-  /** Opening by name and changing names take turns. */
+  /** Serialises opening by name and changes of names. */
   readonly names = new Exclusive();
   readonly files = new Set<PooledFile>();
-  /** Set when its name was removed, or given to another content. */
+  /** Set once its name was removed, or given to another content. */
   isGone = false;
-  /** Open files, and those that are being opened. */
+  /** Open files, and files being opened. */
   users = 0;
-  /** Set when a sync failed that nobody had asked for; cleared when a `sync` has told of it. */
+  /** Set by a failed sync of the pool's own; cleared once a `sync` call has reported it. */
   failure: { readonly cause: unknown } | undefined;
-  /** Counts what changed the content. */
+  /** Counts changes of the content. */
   #changes = 0;
-  /** Up to which of them a sync has succeeded; -1 before the first one. */
+  /** The last change that a successful sync covers; -1 before the first one. */
   #synced = -1;
 
   constructor(path: string, number: number) {
@@ -178,12 +178,12 @@ class Content {
     return this.#changes > Math.max(0, this.#synced);
   }
 
-  /** True when a sync of this pool has covered all of it. */
+  /** True if a sync of this pool has covered all of it. */
   get isSynced(): boolean {
     return this.#synced === this.#changes;
   }
 
-  /** True when it must be remembered, although nobody has it open. */
+  /** True if it must be remembered even while no file has it open. */
   get isUnsettled(): boolean {
     return this.isDirty || this.failure !== undefined;
   }
@@ -198,7 +198,7 @@ class Content {
     this.#synced = Math.max(this.#synced, covered);
   }
 
-  /** Throws the failure that nobody has heard of yet. */
+  /** Throws the unreported failure, if any. */
   tellFailure(): void {
     const { failure } = this;
     this.failure = undefined;
@@ -206,14 +206,14 @@ class Content {
   }
 }
 
-/** What a file needs of its pool. */
+/** The parts of its pool that a file needs. */
 interface PooledFileHost {
   readonly descriptors: Descriptors;
   readonly open: (path: string, mode: OpenMode) => Promise<File>;
   readonly closed: () => void;
 }
 
-/** An open file that has a descriptor while it is in use, and may lose it when it is not. */
+/** An open file that has a descriptor while in use, and may lose it while idle. */
 class PooledFile implements File, Resident {
   readonly path: string;
   readonly #mode: OpenMode;
@@ -221,16 +221,16 @@ class PooledFile implements File, Resident {
   readonly #host: PooledFileHost;
   /** Set while it has a descriptor. */
   #file: File | undefined;
-  /** Set while a descriptor is got or given up. */
+  /** Set while it gets or gives up a descriptor. */
   #changing: Promise<void> | undefined;
-  /** Its descriptor counts. */
+  /** True if its descriptor counts. */
   #isCounted = false;
-  /** Its descriptor stays: the name leads elsewhere, or is about to. */
+  /** True if its descriptor must stay: the name means another file, or is about to. */
   #isPinned = false;
-  /** Calls under way. */
+  /** Running calls. */
   #callCount = 0;
   #isClosed = false;
-  /** Called when no call is under way any more, by a `close` that waits. */
+  /** Set by a waiting `close`; called once no call runs any more. */
   #idle: (() => void) | undefined;
 
   constructor(path: string, mode: OpenMode, content: Content, host: PooledFileHost) {
@@ -244,7 +244,7 @@ class PooledFile implements File, Resident {
     return this.#content.isDirty;
   }
 
-  /** Opens it for the first time; false when the content has lost its name meanwhile. */
+  /** Opens it for the first time. Returns false if the content has lost its name meanwhile. */
   async begin(): Promise<boolean> {
     const isOpen = await this.#takeAndOpen(this.#mode);
     this.#rest();
@@ -264,7 +264,7 @@ class PooledFile implements File, Resident {
     this.#content.tellFailure();
     if (this.#file === undefined && this.#changing === undefined && this.#content.isSynced) return;
     await this.#use((file) => this.#content.sync(file));
-    this.#content.tellFailure(); // it may have lost what this sync was to cover
+    this.#content.tellFailure(); // it may have lost the bytes of this sync
   }
 
   truncate(sizeBytes: number): Promise<void> {
@@ -292,19 +292,19 @@ class PooledFile implements File, Resident {
     }
   }
 
-  /** Closes the descriptor, after a sync where something was written. Never rejects. */
+  /** Closes the descriptor, after a sync if anything was written. Never rejects. */
   giveUp(): Promise<void> {
     const file = this.#file;
     assert(file !== undefined && this.#callCount === 0, 'an idle file gives up its descriptor');
     this.#file = undefined;
-    this.#isCounted = false; // whoever asked for it has it
+    this.#isCounted = false; // the caller that asked for it has it
     this.#changing = this.#syncAndClose(file).finally(() => {
       this.#changing = undefined;
     });
     return this.#changing;
   }
 
-  /** Gets a descriptor that stays and does not count; `names` of the content is held. */
+  /** Gets a descriptor that stays and does not count; the caller holds the content's `names`. */
   async pin(): Promise<void> {
     this.#isPinned = true;
     this.#host.descriptors.keep(this);
@@ -330,7 +330,7 @@ class PooledFile implements File, Resident {
     } catch (cause) {
       content.failure ??= { cause };
     }
-    await file.close().catch(() => undefined); // what was written is synced, or its loss is known
+    await file.close().catch(() => undefined); // the bytes are synced, or their loss is known
   }
 
   async #change(change: (file: File) => Promise<void>): Promise<void> {
@@ -359,7 +359,7 @@ class PooledFile implements File, Resident {
     }
   }
 
-  /** Gets a descriptor again; calls that come meanwhile share it. */
+  /** Gets a descriptor again; concurrent calls share it. */
   async #reopen(): Promise<File> {
     while (this.#file === undefined) {
       this.#changing ??= this.#takeAndOpen(this.#reopenMode)
@@ -372,7 +372,7 @@ class PooledFile implements File, Resident {
     return this.#file;
   }
 
-  /** What the first opening has made is not made once more: by now its name may be another's. */
+  /** Never create the file again after the first opening: its name may now be another's. */
   get #reopenMode(): OpenMode {
     return this.#mode === 'create' ? 'write' : this.#mode;
   }
@@ -396,7 +396,7 @@ class PooledFile implements File, Resident {
     return this.#file !== undefined;
   }
 
-  /** Puts it among those that may lose their descriptor. */
+  /** Marks it as idle, so that it may lose its descriptor. */
   #rest(): void {
     const isIdle = this.#callCount === 0 && !this.#isClosed && !this.#isPinned;
     if (isIdle && this.#file !== undefined && this.#isCounted) this.#host.descriptors.rest(this);
@@ -413,7 +413,7 @@ class PooledFile implements File, Resident {
   }
 }
 
-/** Runs `task` while the names of `contents` stay as they are. */
+/** Runs `task` and keeps the names of `contents` unchanged meanwhile. */
 function exclusively(contents: readonly Content[], task: () => Promise<void>): Promise<void> {
   const ordered = contents.toSorted((a, b) => a.number - b.number);
   return ordered.reduceRight(
@@ -424,7 +424,7 @@ function exclusively(contents: readonly Content[], task: () => Promise<void>): P
   )();
 }
 
-/** Runs what takes the names of `contents` away: their open files keep their descriptors. */
+/** Runs a task that removes the names of `contents`: their open files keep their descriptors. */
 async function keepingOpen(contents: readonly Content[], task: () => Promise<void>): Promise<void> {
   const files = contents.flatMap((content) => [...content.files]);
   try {

@@ -1,44 +1,44 @@
 /**
- * The only door to the disk. Two implementations: `nodeFileSystem` (the machine's) and
- * `MemoryFileSystem` (crashes and faults at will); one shared suite holds them to this page.
+ * The only access to the disk. Two implementations: `nodeFileSystem` (the machine's) and
+ * `MemoryFileSystem` (crashes and faults on demand); one shared suite holds them to this page.
  *
- * Failures are Node's: an Error whose `code` is ENOENT, EEXIST, EACCES, ENOSPC, EIO ... Whoever
- * calls knows what it was doing and turns them into a coded error of its own (`storageFailure`).
+ * Failures are Node's: an Error whose `code` is ENOENT, EEXIST, EACCES, ENOSPC, EIO ... The caller
+ * knows which operation failed and turns them into a coded error of its own (`storageFailure`).
  */
 export interface FileSystem {
   /**
-   * Tells a simulated machine from itself before a crash: a process that held a lock then is gone,
-   * although its pid is alive. Absent on a real machine.
+   * Distinguishes a simulated machine from itself before a crash: a process that held a lock then
+   * is gone, although its pid is alive. Absent on a real machine.
    */
   readonly incarnation?: string;
   /**
    * Opens a file. `read`: must exist. `write`: reading and writing, must exist. `create`: reading
-   * and writing, made when absent; the new name is durable only after `syncDirectory`.
+   * and writing, created if absent; the new name is durable only after `syncDirectory`.
    */
   open(path: string, mode: OpenMode): Promise<File>;
   /** The whole content. */
   readFile(path: string): Promise<Buffer>;
   /**
-   * Creates a file with `content`; fails with EEXIST when the name is taken. Nobody sees the name
-   * before the content is there. Not synced.
+   * Creates a file with `content`; fails with EEXIST if the name is taken. The name appears only
+   * with the whole content. Not synced.
    */
   createExclusive(path: string, content: Uint8Array): Promise<void>;
-  /** What stands in a directory, in no particular order. */
+  /** The entries of a directory, in no particular order. */
   list(directory: string): Promise<DirectoryEntry[]>;
-  /** Size and time of a file or directory, or undefined when there is none. */
+  /** Size and time of a file or directory, or undefined if there is none. */
   stat(path: string): Promise<FileStat | undefined>;
-  /** Creates a directory and those above it; no error when it exists. */
+  /** Creates a directory and its parents; no error if it exists. */
   makeDirectory(path: string): Promise<void>;
   /**
    * Renames a file or directory; replaces an existing file atomically. Durable after
    * `syncDirectory`.
    */
   rename(from: string, to: string): Promise<void>;
-  /** Removes a file. Fails with ENOENT when there is none. */
+  /** Removes a file. Fails with ENOENT if there is none. */
   remove(path: string): Promise<void>;
-  /** Removes a directory and all in it. No error when there is none. */
+  /** Removes a directory and all in it. No error if there is none. */
   removeDirectory(path: string): Promise<void>;
-  /** Makes the names in a directory durable: what was created, renamed and removed in it. */
+  /** Makes the names in a directory durable: all that was created, renamed and removed in it. */
   syncDirectory(path: string): Promise<void>;
 }
 
@@ -62,8 +62,8 @@ export interface FileStat {
 export interface File {
   readonly path: string;
   /**
-   * Writes all of `buffers`, one after the other, from `position` on. Resolves when the operating
-   * system has them. When it fails, any part of them may have been written.
+   * Writes all of `buffers`, in order, from `position` on. Resolves when the operating system has
+   * them. If it fails, any part of them may have been written.
    */
   write(buffers: readonly Uint8Array[], position: number): Promise<void>;
   /**
@@ -72,14 +72,14 @@ export interface File {
    */
   read(target: Buffer, position: number): Promise<number>;
   /**
-   * Makes the content durable (fdatasync: the size with it, not the name). Never repeat a failed
+   * Makes the content durable (fdatasync: including the size, not the name). Never repeat a failed
    * one.
    */
   sync(): Promise<void>;
-  /** Cuts or zero-extends the file. */
+  /** Truncates or zero-extends the file. */
   truncate(sizeBytes: number): Promise<void>;
-  /** The size as the operating system has it. */
+  /** The size according to the operating system. */
   sizeBytes(): Promise<number>;
-  /** Gives the file back. Makes nothing durable. */
+  /** Closes the file. Makes nothing durable. */
   close(): Promise<void>;
 }

@@ -1,26 +1,26 @@
 import type { Random } from '../random.ts';
 
-/** What a disk writes whole or not at all. */
+/** The unit that a disk writes whole or not at all. */
 const SECTOR_BYTES = 512;
 
-/** A change of a file that no sync has made durable. */
+/** An unsynced change of a file. */
 type Change =
   | { readonly number: number; readonly kind: 'write'; position: number; bytes: Buffer }
   | { readonly number: number; readonly kind: 'truncate'; sizeBytes: number };
 
 /**
- * The bytes of a file twice over: as programs see them (the page cache), and as they stand on the
- * disk, with the changes in between that a power cut may lose, keep or tear.
+ * Two versions of a file's bytes: as programs see them (the page cache), and as stored on the disk,
+ * with the changes in between that a power cut may lose, keep or tear.
  */
 export class MemoryContent {
   readonly isDirectory = false;
-  /** When it was written or truncated last. */
+  /** The time of the last write or truncation. */
   modifiedMs: number;
   readonly #current: Bytes;
   #durable: Bytes;
-  /** What the current bytes have and the durable ones lack, in order. */
+  /** The changes in the current bytes that the durable ones lack, in order. */
   #changes: Change[] = [];
-  /** Of the newest change. */
+  /** The number of the newest change. */
   #number = 0;
 
   constructor(modifiedMs: number, bytes = new Bytes()) {
@@ -46,7 +46,7 @@ export class MemoryContent {
     this.#change({ number: ++this.#number, kind: 'truncate', sizeBytes }, nowMs);
   }
 
-  /** Begins a sync: returns what to end it with. Changes from here on are not covered. */
+  /** Begins a sync, which covers no later changes. Returns the function that ends it. */
   beginSync(): number {
     return this.#number;
   }
@@ -56,14 +56,14 @@ export class MemoryContent {
   }
 
   /**
-   * A sync that failed: some of what it covered has reached the disk. The rest never will, because
+   * Fails a sync: some of the bytes that it covered reach the disk. The rest never will, because
    * the kernel has marked its pages clean; a later sync reports success without it.
    */
   failSync(covered: number, random: Random): void {
     this.#durable = survivors(this.#durable, this.#take(covered), random);
   }
 
-  /** What a power cut leaves. */
+  /** The content after a power cut. */
   afterCrash(random: Random): MemoryContent {
     return new MemoryContent(this.modifiedMs, survivors(this.#durable, this.#changes, random));
   }
@@ -93,7 +93,7 @@ function apply(change: Change, bytes: Bytes): void {
   else bytes.resize(change.sizeBytes);
 }
 
-/** How much of what was not synced survives a crash. */
+/** The share of unsynced changes that survives a crash. */
 export const SURVIVALS = ['none', 'all', 'prefix', 'any'] as const;
 
 export function pick<T>(random: Random, choices: readonly [T, ...T[]]): T {
@@ -101,16 +101,16 @@ export function pick<T>(random: Random, choices: readonly [T, ...T[]]): T {
 }
 
 /**
- * One outcome of a crash. Each sector shows the file as it was at some moment since the last sync,
- * whatever its neighbours show; so does the size. Hence a later write may be there without an
- * earlier one, whose place then holds zeros or what was there before.
+ * One outcome of a crash. Each sector shows the file at some moment since the last sync,
+ * independently of its neighbours; so does the size. Hence a later write may survive without an
+ * earlier one, whose range then holds zeros or the old bytes.
  */
 function survivors(durable: Bytes, changes: readonly Change[], random: Random): Bytes {
   const image = durable.copy();
   if (changes.length === 0) return image;
   const survival = pick(random, SURVIVALS);
   const prefix = Math.floor(random.next() * changes.length);
-  const truth = durable.copy(); // as the file was after each change
+  const truth = durable.copy(); // the file after each change
   let { sizeBytes } = durable;
   for (const [index, change] of changes.entries()) {
     const start = change.kind === 'write' ? change.position : change.sizeBytes;
@@ -120,14 +120,14 @@ function survivors(durable: Bytes, changes: readonly Change[], random: Random): 
     for (let sector = Math.floor(start / SECTOR_BYTES); sector * SECTOR_BYTES < end; sector++) {
       if (random.next() < kept) image.copySector(truth, sector);
     }
-    // The size is written apart from the data: it may be there first, and then there are zeros.
+    // The size is written separately from the data: it may arrive first, and then there are zeros.
     if (random.next() < kept) ({ sizeBytes } = truth);
   }
   image.resize(sizeBytes);
   return image;
 }
 
-/** How likely each sector of a change is to survive. */
+/** The chance of each sector of a change to survive. */
 function keptShare(
   survival: (typeof SURVIVALS)[number],
   index: number,
@@ -147,7 +147,7 @@ function keptShare(
   }
 }
 
-/** Bytes that grow at their end; what was never written reads as zero. */
+/** Bytes that grow at their end; unwritten ones read as zero. */
 class Bytes {
   /** Zero from `sizeBytes` on. */
   #buffer = Buffer.alloc(0);

@@ -3,7 +3,7 @@ import type { Random } from '../random.ts';
 
 export type MemoryNode = MemoryContent | MemoryDirectory;
 
-/** One name set or, without a node, taken away. */
+/** One name set or, without a node, removed. */
 interface NameEdit {
   readonly directory: MemoryDirectory;
   readonly name: string;
@@ -12,26 +12,27 @@ interface NameEdit {
 
 /** A change of names that survives a crash whole or not at all; a rename edits two. */
 interface NameChange {
-  /** Counts up over the whole file system. */
+  /** Counts up across the whole file system. */
   readonly number: number;
   readonly edits: readonly NameEdit[];
 }
 
 /**
- * The names in a directory twice over: as programs see them and as they stand on the disk, with the
- * changes in between that a power cut may lose.
+ * Two versions of the names in a directory: as programs see them and as stored on the disk, with
+ * the changes in between that a power cut may lose.
  */
 export class MemoryDirectory {
   readonly isDirectory = true;
   readonly entries = new Map<string, MemoryNode>();
   #durable = new Map<string, MemoryNode>();
   /**
-   * What the entries have and the durable ones lack, in order. A rename stands in both directories.
+   * The changes in the entries that the durable ones lack, in order. A rename is in both
+   * directories.
    */
   #changes: NameChange[] = [];
   static #number = 0;
 
-  /** Sets or takes away names, in one or two directories, as one change. */
+  /** Sets or removes names, in one or two directories, as one change. */
   static change(edits: readonly NameEdit[]): void {
     const change = { number: ++MemoryDirectory.#number, edits };
     for (const directory of new Set(edits.map((edit) => edit.directory))) {
@@ -40,7 +41,7 @@ export class MemoryDirectory {
     }
   }
 
-  /** Begins a sync: returns what to end it with. Changes from here on are not covered. */
+  /** Begins a sync, which covers no later changes. Returns the function that ends it. */
   beginSync(): number {
     return MemoryDirectory.#number;
   }
@@ -50,12 +51,13 @@ export class MemoryDirectory {
     this.#changes = this.#changes.filter(({ number }) => number > covered);
     for (const change of done) {
       edit(change, this, this.#durable);
-      // A journal commits a rename whole and in order: the other directory is durable up to it too.
+      // A journal commits a rename whole and in order: so the other directory is durable up to it
+      // too.
       for (const { directory } of change.edits) directory.endSync(change.number);
     }
   }
 
-  /** As `MemoryContent.failSync`: what is lost now is lost for later syncs too. */
+  /** As `MemoryContent.failSync`: changes lost now are lost for later syncs too. */
   failSync(covered: number, random: Random): void {
     const failed = this.#changes.filter(({ number }) => number <= covered);
     const survives = survivorsOf(failed, random);
@@ -67,7 +69,7 @@ export class MemoryDirectory {
     }
   }
 
-  /** What a power cut leaves of a tree. */
+  /** A tree after a power cut. */
   static afterCrash(root: MemoryDirectory, random: Random): MemoryDirectory {
     const directories = [...reachable(root)];
     const changes = new Set(directories.flatMap((directory) => directory.#changes));
@@ -92,7 +94,7 @@ export class MemoryDirectory {
     return copyOf(root) as MemoryDirectory;
   }
 
-  /** The tree again, with all that is not durable in it. */
+  /** A copy of the tree, including all that is not durable. */
   static copy(root: MemoryDirectory): MemoryDirectory {
     const copies = new Map<MemoryNode, MemoryNode>();
     const changes = new Map<NameChange, NameChange>();
@@ -127,8 +129,8 @@ export class MemoryDirectory {
   }
 
   /**
-   * The directories in here and below that a crash may show: those of now, of the disk, and in
-   * between.
+   * The directories in and below this one that a crash may show: the current ones, those on the
+   * disk, and those in between.
    */
   *mayHold(): Generator<MemoryDirectory> {
     const children = [...this.#durable.values(), ...this.entries.values()];

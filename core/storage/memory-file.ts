@@ -2,7 +2,7 @@ import type { File } from './file-system.ts';
 import type { MemoryContent } from './memory-content.ts';
 import { systemError, type Operations, type OperationKind } from './memory-operations.ts';
 
-/** What an open file needs of its file system. */
+/** The parts of its file system that an open file needs. */
 export interface MemoryFileHost {
   readonly operations: Operations;
   nowMs(): number;
@@ -11,10 +11,7 @@ export interface MemoryFileHost {
   closed(): void;
 }
 
-/**
- * An open file of a `MemoryFileSystem`. It stays with its content when the name is moved or
- * removed.
- */
+/** An open file of a `MemoryFileSystem`. It keeps its content if the name is moved or removed. */
 export class MemoryFile implements File {
   readonly path: string;
   readonly #content: MemoryContent;
@@ -89,7 +86,7 @@ export class MemoryFile implements File {
     };
     await this.#host.operations.wait();
     this.#check('close');
-    // As on Linux: the descriptor is gone even when closing fails.
+    // As on Linux: the descriptor is gone even if closing fails.
     this.#host.operations.run({ kind: 'close', path: this.path }, release, release);
   }
 

@@ -7,41 +7,41 @@ import { MemoryFile } from './memory-file.ts';
 import { Operations, systemError, type Fault, type Operation } from './memory-operations.ts';
 
 export interface MemoryFileSystemOptions {
-  /** Decides how long operations take and what a crash leaves. Default: a fixed seed. */
+  /** Decides how long operations take and what survives a crash. Default: a fixed seed. */
   readonly random?: Random;
   /** For `FileStat.modifiedMs`. Default: the machine's. */
   readonly clock?: Pick<Clock, 'nowMs'>;
   /**
-   * What all files together may hold: a write beyond it is cut short with ENOSPC. Default: no
+   * The most bytes in all files together: a write beyond it is cut short with ENOSPC. Default: no
    * limit.
    */
   readonly capacityBytes?: number;
   /**
-   * Called when an operation has taken effect or failed, before its caller knows. Here a test
-   * calls `crash()` or `kill()` for what a failure at this very moment would leave. Default: none.
+   * Called when an operation has taken effect or failed, before its caller knows. A test can call
+   * `crash()` or `kill()` here for the state after a failure at this very moment. Default: none.
    */
   readonly onOperation?: (operation: Operation) => void;
 }
 
 /**
- * A file system in memory that is as unkind as disks are allowed to be: the test bed of everything
- * that has to survive.
+ * A file system in memory that is as unkind as disks are allowed to be, for tests of all code that
+ * must survive crashes.
  *
- * - **Crashes.** What was synced is kept apart from what was not. `crash()` is a power cut: each
- *   write since the last sync of its file is lost, kept, or torn between sectors of 512 bytes, in
- *   any order, and a file whose size got further than its bytes has zeros there; each name that was
- *   made, moved or removed since the last `syncDirectory` is the old or the new one. `kill()` is
+ * - **Crashes.** It separates synced from unsynced changes. `crash()` is a power cut: each write
+ *   since the last sync of its file is lost, kept, or torn between sectors of 512 bytes, in any
+ *   order, and a file whose size got further than its bytes has zeros there; each name that was
+ *   created, moved or removed since the last `syncDirectory` is the old or the new one. `kill()` is
  *   the death of the process: everything written stays. Both return a new file system and leave
  *   this one running, so one run can be crashed after each of its operations.
- * - **Faults.** `fail()` makes chosen operations fail. A sync that fails loses what it covered for
- *   good, although reads still show it and the next sync succeeds, as on Linux.
+ * - **Faults.** `fail()` makes chosen operations fail. A failed sync loses the bytes that it
+ *   covered for good, although reads still show them and the next sync succeeds, as on Linux.
  * - **A full disk.** `capacityBytes`; raise it, or remove files, to make room.
  *
- * Operations take one to three turns of the event loop (`setImmediate`) and happen at the end of
- * that, so calls that overlap may overtake each other. Their lengths and all outcomes come from one
- * `Random`: the same calls under the same seed end the same way.
+ * Operations take one to three turns of the event loop (`setImmediate`) and take effect at the end,
+ * so concurrent calls may overtake each other. Their durations and all outcomes come from one
+ * `Random`: the same calls with the same seed have the same outcome.
  *
- * Not modelled: links, permissions, and the room that names take. Paths start at `/`.
+ * Not modelled: links, permissions, and the space that names take. Paths start at `/`.
  *
  * @example
  * const fileSystem = new MemoryFileSystem({ random: seededRandom(7) });
@@ -54,7 +54,7 @@ export class MemoryFileSystem implements FileSystem {
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #operations: Operations;
   #root = new MemoryDirectory();
-  /** Crashes and kills that led here. */
+  /** The number of crashes and kills before this file system. */
   #generation = 0;
   #openFileCount = 0;
 
@@ -65,12 +65,12 @@ export class MemoryFileSystem implements FileSystem {
     this.onOperation = options.onOperation;
   }
 
-  /** Tells the machine from itself before a crash: a lock of then is stale now. */
+  /** Distinguishes the machine from itself before a crash: locks from before are stale now. */
   get incarnation(): string {
     return String(this.#generation);
   }
 
-  /** As in `MemoryFileSystemOptions`; a file system that a crash left has none at first. */
+  /** As in `MemoryFileSystemOptions`; a file system after a crash has none at first. */
   get onOperation(): ((operation: Operation) => void) | undefined {
     return this.#operations.done;
   }
@@ -79,12 +79,12 @@ export class MemoryFileSystem implements FileSystem {
     this.#operations.done = done;
   }
 
-  /** Operations so far, failed ones too. */
+  /** Operations so far, including failed ones. */
   get operationCount(): number {
     return this.#operations.count;
   }
 
-  /** Files that were opened and not closed yet. */
+  /** Open files. */
   get openFileCount(): number {
     return this.#openFileCount;
   }
@@ -108,10 +108,10 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   /**
-   * What a power cut at this moment may leave, as a new file system in which everything is durable.
-   * Each call is another outcome.
+   * Returns a possible state after a power cut at this moment, as a new file system in which
+   * everything is durable. Each call is another outcome.
    *
-   * @param random decides the outcome, and goes on in the new file system. Default: that of this
+   * @param random decides the outcome, and is then the new file system's. Default: that of this
    *   one.
    */
   crash(random = this.#operations.random): MemoryFileSystem {
@@ -119,8 +119,8 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   /**
-   * What the death of the process at this moment leaves, as a new file system. What was not synced
-   * is there, and a later `crash()` may still take it.
+   * Returns the state after the death of the process at this moment, as a new file system. Unsynced
+   * changes are there, and a later `crash()` may still take them.
    */
   kill(random = this.#operations.random): MemoryFileSystem {
     return this.#next(MemoryDirectory.copy(this.#root), random);
@@ -298,7 +298,7 @@ export class MemoryFileSystem implements FileSystem {
     return Math.max(0, this.capacityBytes - this.usedBytes);
   }
 
-  /** Sets a name to a node, or takes it away. */
+  /** Sets a name to a node, or removes it. */
   #name(path: string, node: MemoryNode | undefined, syscall: string): void {
     MemoryDirectory.change([{ ...this.#placeOf(path, syscall), node }]);
   }
@@ -335,11 +335,11 @@ export class MemoryFileSystem implements FileSystem {
   }
 }
 
-/** The parts of the paths that came last: simulations ask for the same few again and again. */
+/** The parts of recent paths: simulations use the same few repeatedly. */
 const knownNames = new Map<string, readonly string[]>();
 const KNOWN_NAMES_MAX = 1000;
 
-/** The parts of a path; what goes above the root stays there. */
+/** The parts of a path; `..` at the root stays there. */
 function namesOf(path: string): readonly string[] {
   let names = knownNames.get(path);
   if (names !== undefined) return names;

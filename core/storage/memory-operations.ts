@@ -1,6 +1,6 @@
 import type { Random } from '../random.ts';
 
-/** `create` is an open that makes the file; the others are named for the calls. */
+/** `create` is an open that creates the file; the others are named after the calls. */
 export type OperationKind =
   | 'open'
   | 'create'
@@ -18,7 +18,7 @@ export type OperationKind =
   | 'removeDirectory'
   | 'syncDirectory';
 
-/** Reads, opens and the like: a crash behind such an operation is one before it. */
+/** Reads, opens and the like: a crash after such an operation equals one before it. */
 export function changesNothing(kind: OperationKind): boolean {
   return CHANGE_NOTHING.has(kind);
 }
@@ -40,27 +40,29 @@ export interface Operation {
   readonly path: string;
   /** The new path of a rename. */
   readonly to?: string;
-  /** What a write was to write, or the size that a truncation was to make. */
+  /** The bytes requested by a write, or the size requested by a truncation. */
   readonly sizeBytes?: number;
 }
 
-/** A failure to come. */
+/** A planned failure. */
 export interface Fault {
-  /** What fails: the operation with this number, or those for which the function says true. */
+  /**
+   * The operation to fail: the one with this number, or those for which the function returns true.
+   */
   readonly at: number | ((operation: Operation) => boolean);
   /** The `code` of the error, such as EIO, ENOSPC or EACCES. */
   readonly code: string;
   /** How many operations fail; default 1. */
   readonly times?: number;
-  /** How many bytes a failing write writes all the same; default 0. */
+  /** How many bytes a failing write still writes; default 0. */
   readonly writtenBytes?: number;
 }
 
-/** Counts operations, lets them take their time, and makes some of them fail. */
+/** Counts operations, delays them, and makes some of them fail. */
 export class Operations {
   readonly random: Random;
   count = 0;
-  /** Called behind each operation. */
+  /** Called after each operation. */
   done: ((operation: Operation) => void) | undefined;
   readonly #faults = new Set<{ readonly fault: Fault; left: number }>();
 
@@ -76,7 +78,7 @@ export class Operations {
     };
   }
 
-  /** Takes one to three turns of the event loop: long enough for others to begin or to overtake. */
+  /** Waits one to three turns of the event loop: long enough for others to begin or to overtake. */
   wait(): Promise<void> {
     let turns = 1 + Math.floor(this.random.next() * 3);
     return new Promise((resolve) => {
@@ -89,8 +91,8 @@ export class Operations {
   }
 
   /**
-   * Runs `effect`, the whole of an operation, without a pause, or `failing` where a fault was set.
-   * An `effect` that throws is an operation too.
+   * Runs `effect`, the whole operation, without a pause, or `failing` if a fault is due. An
+   * `effect` that throws is an operation too.
    */
   run<T>(request: Omit<Operation, 'number'>, effect: () => T, failing?: (fault: Fault) => void): T {
     const operation = { number: ++this.count, ...request };
@@ -116,7 +118,7 @@ export class Operations {
   }
 }
 
-/** What Node's errors of these codes say. */
+/** The messages of Node's errors with these codes. */
 const TEXTS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EBADF: 'bad file descriptor',

@@ -17,7 +17,7 @@ const fdatasync = promisify(fs.fdatasync);
 const ftruncate = promisify(fs.ftruncate);
 const fstat = promisify(fs.fstat);
 
-/** How file systems without hard links, such as FAT, refuse one. */
+/** The errors with which file systems without hard links, such as FAT, refuse one. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP']);
 let temporaryCount = 0;
 
@@ -28,7 +28,7 @@ export const nodeFileSystem: FileSystem = {
   },
   readFile: (path) => fs.promises.readFile(path),
   async createExclusive(path, content) {
-    // A link appears at once with all that is in the file; creating and then writing does not.
+    // A link appears together with the whole content; a file created and then written does not.
     const temporary = `${path}.${process.pid}-${threadId}-${++temporaryCount}`;
     await fs.promises.writeFile(temporary, content);
     try {
@@ -64,8 +64,8 @@ export const nodeFileSystem: FileSystem = {
 };
 
 /**
- * Makes a directory and those above it. Not by Node's `recursive`, which goes round in a circle for
- * ever where the directory above exists and takes no new names, as in /proc.
+ * Creates a directory and its parents. Avoids Node's `recursive`, which loops forever if the parent
+ * exists and accepts no new names, as in /proc.
  */
 async function makeDirectory(path: string): Promise<void> {
   try {
@@ -78,16 +78,16 @@ async function makeDirectory(path: string): Promise<void> {
       await makeDirectory(path);
       return;
     }
-    // What the system says of one that exists differs: EEXIST, EISDIR, EROFS, EPERM of a drive.
+    // The error for an existing directory varies: EEXIST, EISDIR, EROFS, EPERM for a drive.
     const found = await fs.promises.stat(path).catch(() => undefined);
     if (found?.isDirectory() !== true) throw cause;
   }
 }
 
 /**
- * The calls with a callback cost half of those of a FileHandle, and this is the hot path. As there,
- * closing waits for what is under way: the system gives the descriptor to the next file at once,
- * and a late write would go there.
+ * The callback API costs half as much as a FileHandle, and this is the hot path. As there, closing
+ * waits for running calls: the system gives the descriptor to the next file at once, and a late
+ * write would go there.
  */
 class NodeFile implements File {
   readonly path: string;
@@ -148,10 +148,10 @@ class NodeFile implements File {
   }
 }
 
-/** IOV_MAX of Linux and macOS: the kernel refuses a vector of more. */
+/** IOV_MAX of Linux and macOS: the kernel refuses a longer vector. */
 const BUFFERS_PER_WRITE_MAX = 1024;
 
-/** A write may be short without being an error; what is left goes into the next one. */
+/** A write may be short without an error; the next one writes the rest. */
 function writeAll(
   descriptor: number,
   buffers: readonly Uint8Array[],

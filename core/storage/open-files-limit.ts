@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 
-/** Where the system does not say: the least that a system in use today grants. */
+/** Used if the limit is unknown: the least that a system in use today grants. */
 const LIMIT_DEFAULT = 256;
 
 /**
- * How many descriptors this process may have open (`ulimit -n`). Node.js raises its soft limit to
- * the hard one when it starts.
+ * The number of descriptors that this process may have open (`ulimit -n`). Node.js raises its soft
+ * limit to the hard one when it starts.
  */
 export function openFilesLimit(): number {
   try {
@@ -14,6 +14,6 @@ export function openFilesLimit(): number {
     if (limit === 'unlimited') return Number.MAX_SAFE_INTEGER;
     return limit === undefined ? LIMIT_DEFAULT : Number(limit);
   } catch {
-    return LIMIT_DEFAULT; // no Linux, or not even a descriptor for this file
+    return LIMIT_DEFAULT; // not Linux, or not even a descriptor for this file
   }
 }

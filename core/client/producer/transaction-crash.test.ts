@@ -26,6 +26,9 @@ interface Moment {
   readonly disk: MemoryFileSystem;
 }
 
+/** Each test takes some seconds on an idle machine. */
+const TIMEOUT_MS = 120_000;
+
 const open = (fileSystem: MemoryFileSystem, seed: number) =>
   openLog('/data', { fileSystem, random: seededRandom(seed), logger: silentLogger });
 
@@ -132,11 +135,19 @@ async function checkEverywhere(
   }
 }
 
-test.each([1])('[TXN-1] a power cut after any operation, seed %i', async (seed) => {
-  let cut = 0;
-  await checkEverywhere(seed, (disk) => disk.crash(seededRandom(seed * 1000 + cut++)));
-});
+test.each([1])(
+  '[TXN-1] a power cut after any operation, seed %i',
+  async (seed) => {
+    let cut = 0;
+    await checkEverywhere(seed, (disk) => disk.crash(seededRandom(seed * 1000 + cut++)));
+  },
+  TIMEOUT_MS,
+);
 
-test.each([2])('[TXN-1] kill -9 after any operation, then a power cut, seed %i', async (seed) => {
-  await checkEverywhere(seed, (disk) => disk.kill(seededRandom(seed)));
-});
+test.each([2])(
+  '[TXN-1] kill -9 after any operation, then a power cut, seed %i',
+  async (seed) => {
+    await checkEverywhere(seed, (disk) => disk.kill(seededRandom(seed)));
+  },
+  TIMEOUT_MS,
+);

@@ -21,14 +21,14 @@ import type { OffsetMap } from './offset-map.ts';
 import type { ProducerState } from '../producer-states.ts';
 import type { AbortedTransaction } from '../segment/transaction-index.ts';
 
-/** What decides which records stay. */
+/** Decides which records stay. */
 export interface CleaningRules {
   readonly place: RecordPlace;
   readonly config: LogConfig;
   readonly nowMs: number;
   readonly map: OffsetMap;
   readonly transactions: CleanedTransactions;
-  /** What has to be found again of each producer when the log is read from its start. */
+  /** What a reader of the whole log must still find of each producer. */
   readonly producers: ReadonlyMap<number, LastOfProducer>;
 }
 
@@ -40,7 +40,7 @@ export function lastOf({ batches, epoch }: ProducerState): LastOfProducer {
   return last === undefined ? { epoch } : { lastOffset: last.lastOffset };
 }
 
-/** What is left of a batch. */
+/** The rest of a batch after cleaning. */
 export type Cleaned =
   | { readonly kind: 'same' }
   | { readonly kind: 'gone' }
@@ -49,20 +49,19 @@ export type Cleaned =
 const SAME: Cleaned = { kind: 'same' };
 const GONE: Cleaned = { kind: 'gone' };
 
-/** Bytes of a record that may grow when its timestamp is written anew: length and timestamp. */
+/** The fields of a record that may grow when its timestamp is rewritten: length and timestamp. */
 const RECORD_GROWTH_MAX = 5 + 8;
 
 /**
- * Takes out of batches what compaction removes (Kafka: `Cleaner.cleanInto`,
- * `MemoryRecords.filterTo`). What stays of a batch keeps its first and last offset, its producer
- * fields and its codec; offsets within it get gaps.
+ * Removes compacted records from batches (Kafka: `Cleaner.cleanInto`, `MemoryRecords.filterTo`). A
+ * batch keeps its first and last offset, its producer fields and its codec; its offsets get gaps.
  */
 export class BatchCleaner {
-  /** Entries for `.txnindex` of the markers that were met since they were last taken. */
+  /** Entries for `.txnindex` of the markers seen since the last take. */
   #aborted: AbortedTransaction[] = [];
   readonly #rules: CleaningRules;
   readonly #cursor: RecordCursor;
-  /** Start and end of the records to keep in the batch at hand, neighbours in one. */
+  /** Start and end of the records to keep in the current batch; adjacent ones are merged. */
   #runs: number[] = [];
 
   constructor(rules: CleaningRules) {
@@ -80,7 +79,7 @@ export class BatchCleaner {
    * Cleans the batch at `position` of `source`, which `checkBatch` found sound. Call it for each
    * batch of the log in order.
    *
-   * @param isLast something has to stay, because the file is to reach this far.
+   * @param isLast keeps at least an empty batch, so that the file reaches this offset.
    * @throws LogError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE
    */
   clean(source: Buffer, position: number, header: BatchHeader, isLast: boolean): Cleaned {
@@ -89,12 +88,12 @@ export class BatchCleaner {
       : this.#cleanData(source, position, header, isLast);
   }
 
-  /** A marker that nobody needs gets a date at the first look, and goes when that is past. */
+  /** An unneeded marker gets a deletion date on the first pass and goes after that date. */
   #cleanMarker(source: Buffer, position: number, header: BatchHeader, isLast: boolean): Cleaned {
     const { transactions, nowMs } = this.#rules;
     const cursor = this.#cursor;
     cursor.open(source, position);
-    // An empty one is what Kafka has left of it, for its producer's sake.
+    // Kafka leaves an empty one to preserve its producer's state.
     const isEmpty = !cursor.next();
     const type = isEmpty ? undefined : markerTypeAt(cursor);
     const { isUnneeded, aborted } = transactions.endedBy(header, type);
@@ -127,7 +126,7 @@ export class BatchCleaner {
     return { kind: 'changed', bytes: this.#sealed(bytes, header, kept) };
   }
 
-  /** Notes in `#runs` which records of the batch stay. */
+  /** Collects in `#runs` the records of the batch that stay. */
   #chooseRecords(source: Buffer, position: number, horizonMs: number | undefined): Kept {
     const { map, nowMs } = this.#rules;
     const cursor = this.#cursor;
@@ -161,7 +160,7 @@ export class BatchCleaner {
     return isControl && last.epoch === producerEpoch;
   }
 
-  /** The records of `#runs` behind the header of their batch, not compressed. */
+  /** The batch header followed by the records of `#runs`, uncompressed. */
   #withoutTheRest(source: Buffer, position: number): Buffer {
     const { source: records } = this.#cursor;
     const parts = [source.subarray(position, position + BATCH_OVERHEAD)];
@@ -172,8 +171,8 @@ export class BatchCleaner {
   }
 
   /**
-   * The same with the date from which on tombstones and markers may go, which stands in the place
-   * of the base timestamp (KIP-534), so each record tells its time as the distance from there.
+   * The same with the date after which tombstones and markers may go. It replaces the base
+   * timestamp (KIP-534), so each record's timestamp is relative to it.
    */
   #withHorizon(source: Buffer, position: number, header: BatchHeader): Buffer {
     const { nowMs, config } = this.#rules;
@@ -190,7 +189,7 @@ export class BatchCleaner {
         const length = readVarlong(records, at);
         const body = at + varlongSizeAt(records, at);
         at = body + length;
-        const time = body + 1; // behind the attributes
+        const time = body + 1; // after the attributes
         const rest = time + varlongSizeAt(records, time);
         const deltaMs = readVarlong(records, time) + header.baseTimestampMs - horizonMs;
         const timestampMs = header.isLogAppendTime ? header.maxTimestampMs - horizonMs : deltaMs;
@@ -218,7 +217,7 @@ export class BatchCleaner {
     return sum;
   }
 
-  /** Compresses what stays and sets the fields that have changed. */
+  /** Compresses the remaining records and sets the changed fields. */
   #sealed(bytes: Buffer, header: BatchHeader, kept: Kept): Buffer {
     const { codec = 'none', isLogAppendTime } = header;
     let batch = bytes;
@@ -236,7 +235,7 @@ export class BatchCleaner {
   }
 }
 
-/** What a batch keeps. */
+/** The part of a batch that stays. */
 interface Kept {
   readonly count: number;
   readonly maxTimestampMs: number;
@@ -251,7 +250,7 @@ function horizonOf(source: Buffer, position: number, header: BatchHeader): numbe
   return (attributes & ATTRIBUTE.deleteHorizon) === 0 ? undefined : header.baseTimestampMs;
 }
 
-/** A batch without records: it says that its producer has come this far. */
+/** A batch without records: it preserves its producer's last sequence. */
 function empty(source: Buffer, position: number, header: BatchHeader): Buffer {
   const bytes = Buffer.from(source.subarray(position, position + BATCH_OVERHEAD));
   const attributes = bytes.readInt16BE(BATCH.attributes) & ~(CODEC_MASK | ATTRIBUTE.deleteHorizon);
@@ -263,7 +262,7 @@ function empty(source: Buffer, position: number, header: BatchHeader): Buffer {
   return bytes;
 }
 
-/** The number at `at`: the cursor has found the record sound. */
+/** The number at `at`; the cursor has already validated the record. */
 function readVarlong(source: Buffer, at: number): number {
   let byte = source[at++]!;
   const isNegative = (byte & 1) === 1;

@@ -2,38 +2,38 @@ import type { BatchHeader } from '../../record/batch.ts';
 import type { MarkerType } from '../../record/control.ts';
 import type { AbortedTransaction } from '../segment/transaction-index.ts';
 
-/** A transaction whose marker is still to come. */
+/** A transaction whose marker has not been read yet. */
 interface Ongoing {
   readonly transaction: AbortedTransaction;
-  /** A batch of it has been seen. */
+  /** One of its batches was read. */
   hasData: boolean;
 }
 
-/** What is to become of a marker. */
+/** The fate of a marker. */
 export interface MarkerFate {
-  /** No batch of its transaction is left: it may go when its time is over. */
+  /** No batch of its transaction is left: it may go once its retention is over. */
   readonly isUnneeded: boolean;
-  /** The entry of `.txnindex` that is still needed, because readers may meet the data. */
+  /** The `.txnindex` entry to keep, because readers may still meet the data. */
   readonly aborted?: AbortedTransaction | undefined;
 }
 
 /**
- * Follows the transactions of a log from its start on, batch by batch, and says what each batch
- * means to compaction (Kafka: `CleanedTransactionMetadata`).
+ * Follows the transactions of a log from its start, batch by batch, and decides how compaction
+ * treats each batch (Kafka: `CleanedTransactionMetadata`).
  */
 export class CleanedTransactions {
-  /** By first offset; those behind `#next` have not begun yet. */
+  /** By first offset; those from `#next` on have not begun yet. */
   readonly #aborted: readonly AbortedTransaction[];
   #next = 0;
   readonly #ongoingAborted = new Map<number, Ongoing>();
   readonly #ongoingCommitted = new Set<number>();
 
-  /** @param aborted all aborted transactions with data in what is read. */
+  /** @param aborted all aborted transactions with data in the segments to read. */
   constructor(aborted: readonly AbortedTransaction[]) {
     this.#aborted = [...aborted].sort((a, b) => a.firstOffset - b.firstOffset);
   }
 
-  /** Takes note of a batch of data; true when it belongs to an aborted transaction. */
+  /** Records a data batch. Returns true if it belongs to an aborted transaction. */
   isAborted({ isTransactional, producerId, lastOffset }: BatchHeader): boolean {
     this.#beginUpTo(lastOffset);
     if (!isTransactional) return false;
@@ -43,7 +43,7 @@ export class CleanedTransactions {
     return ongoing !== undefined;
   }
 
-  /** Takes note of a marker; `type` is undefined for control records that end no transaction. */
+  /** Records a marker; `type` is undefined for control records that end no transaction. */
   endedBy({ producerId, lastOffset }: BatchHeader, type: MarkerType | undefined): MarkerFate {
     this.#beginUpTo(lastOffset);
     if (type === undefined) return { isUnneeded: false };

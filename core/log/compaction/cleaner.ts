@@ -22,25 +22,25 @@ import type { OffsetMap } from './offset-map.ts';
 import { Segment } from '../segment/segment.ts';
 import { encodeAbortedTransactions } from '../segment/transaction-index.ts';
 
-/** Read at once, and about what is done in one turn of the event loop: some milliseconds. */
+/** Bytes per read, and per turn of the event loop: a few milliseconds of work. */
 const READ_BYTES = 512 * 1024;
-/** Written at once. */
+/** Bytes per write. */
 const WRITE_BYTES = 1024 * 1024;
 
 export interface CleanerOptions {
   readonly fileSystem: FileSystem;
   readonly place: RecordPlace;
   readonly config: LogConfig;
-  /** Throws when the cleaning is to stop. Called again and again. */
+  /** Throws to stop the cleaning. Called repeatedly. */
   readonly checkGoesOn: () => void;
-  /** No segment gets larger; by default what positions in an index can say. */
+  /** The largest segment; default: the largest position that an index can hold. */
   readonly sizeBytesMax?: number;
 }
 
 /**
- * Fills `map` with the newest offset of each key from `fromOffset` on, through the segments in
- * order, until they end or the map is full; `map.latestOffset` says how far it came. Records of
- * aborted transactions do not count.
+ * Fills `map` with the newest offset of each key from `fromOffset` on, segment by segment, until
+ * they end or the map is full; `map.latestOffset` is the last offset covered. Skips records of
+ * aborted transactions.
  */
 export async function fillOffsetMap(
   segments: readonly Segment[],
@@ -80,7 +80,7 @@ function putKeys(cursor: RecordCursor, fromOffset: number, map: OffsetMap): void
 }
 
 /**
- * Neighbours that one segment can replace: together they keep to the limits of one (Kafka:
+ * Groups adjacent segments that together fit the limits of one segment (Kafka:
  * `Cleaner.groupSegmentsBySize`). Offsets in an index are 32-bit numbers, relative to the first.
  */
 export function groupSegments(
@@ -123,12 +123,13 @@ const TIME_ENTRY_BYTES = 12;
 const INT32_MAX = 0x7fff_ffff;
 
 /**
- * Writes what is left of `group` as one segment with `.cleaned` behind the names of its files.
- * Their content is durable when it resolves, their names are not. It reaches exactly as far as the
- * group, by an empty batch where need be: so a swap that a crash interrupts knows what it replaces.
+ * Writes the remaining batches of `group` as one segment whose file names end in `.cleaned`. When
+ * it resolves, their content is durable, but their names are not. The segment ends at exactly the
+ * same offset as the group, with an empty batch if necessary, so that recovery of an interrupted
+ * swap knows which segments it replaces.
  *
  * @throws LogError CORRUPT_BATCH, CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE, DISK_FULL,
- *   KAFKA_STORAGE_ERROR: the old segments stand.
+ *   KAFKA_STORAGE_ERROR: the old segments remain.
  */
 export async function writeCleaned(
   group: readonly Segment[],
@@ -166,17 +167,17 @@ export async function writeCleaned(
   return cleaned;
 }
 
-/** The file of batches of a segment that is being made. */
+/** The log file of a segment in the making. */
 class CleanedFile {
   readonly #segment: Segment;
   readonly #options: CleanerOptions;
   #file: File | undefined;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
-  /** By how much batches may still grow. */
+  /** The bytes by which batches may still grow. */
   #spareBytes: number;
 
-  /** @param sourceBytes of what it is made from: if all of that stays as it is, it has room. */
+  /** @param sourceBytes of the source segments: reserved, so that they fit unchanged. */
   constructor(segment: Segment, options: CleanerOptions, sourceBytes: number) {
     this.#segment = segment;
     this.#options = options;
@@ -194,8 +195,8 @@ class CleanedFile {
   }
 
   /**
-   * Takes what cleaning left of the batch `chunk[start, end)`. A batch can grow, by a date or a
-   * block that compresses worse; where there is no room for that, it stays as it is this time.
+   * Adds the cleaned form of the batch `chunk[start, end)`. A batch can grow, by a date or a block
+   * that compresses worse; if there is no room for that, this pass leaves it unchanged.
    */
   take(chunk: Buffer, start: number, end: number, cleaned: Cleaned): void {
     const sizeBytes = end - start;
@@ -221,7 +222,7 @@ class CleanedFile {
     }
   }
 
-  /** Writes what was taken, once it is more than `limitBytes`. */
+  /** Writes the collected batches if they exceed `limitBytes`. */
   async flush(limitBytes: number): Promise<void> {
     if (this.#pendingBytes <= limitBytes) return;
     const file = present(this.#file, 'the file is open');
@@ -258,7 +259,7 @@ async function writeIndexes(
     [OFFSET_INDEX_SUFFIX, offsets.encode(0)],
     [TIME_INDEX_SUFFIX, times.encode(0)],
   ]);
-  // Also when nothing is left for it: it is to replace the old one.
+  // Even an empty index is written: it replaces the old one.
   if (hadAborted || aborted.length > 0) {
     files.set(TRANSACTION_INDEX_SUFFIX, encodeAbortedTransactions(aborted));
   }
@@ -279,14 +280,14 @@ async function writeIndexes(
   cleaned.noteFlushed();
 }
 
-/** The batches of a sealed segment from position `from` on, whole and checked, some at a time. */
+/** Yields the batches of a sealed segment from position `from` on, whole and checked, in runs. */
 async function* batchesOf(
   segment: Segment,
   from: number,
   { fileSystem, checkGoesOn }: CleanerOptions,
 ): AsyncGenerator<Buffer> {
   const { logPath } = segment;
-  // A file of its own: that of the segment may be closed under a reader that takes so long.
+  // Opens its own file: the segment's may be closed before such a long read ends.
   const file = await fileSystem.open(logPath, 'read').catch((cause: unknown) => {
     throw storageFailure(logPath, 'open', cause);
   });
@@ -311,7 +312,7 @@ async function* batchesOf(
   }
 }
 
-/** True for a failure that another attempt meets again: the log itself is at fault. */
+/** True for a failure that a retry would meet again, because the log itself is damaged. */
 export function isFaultOfLog(error: unknown): boolean {
   return (
     LogError.is(error, 'CORRUPT_BATCH') ||

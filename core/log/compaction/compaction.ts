@@ -22,7 +22,7 @@ import type { Segment } from '../segment/segment.ts';
 import { abortedIn } from '../segment/segment-list.ts';
 import { namesIn, removeUnfinished } from './swap.ts';
 
-/** The log that is compacted, as it stands at each moment. */
+/** A live view of the log to compact. */
 interface CompactedLog {
   readonly place: RecordPlace;
   readonly config: LogConfig;
@@ -30,67 +30,69 @@ interface CompactedLog {
   readonly logStartOffset: number;
   readonly lastStableOffset: number;
   readonly durableOffset: number;
-  /** Why nothing can be appended, if so. */
+  /** The reason why appends fail, or undefined if they do not. */
   readonly failure: LogError | undefined;
 }
 
-/** Its files, and how some of them give way to others. */
+/** Its files, and the operation that replaces some of them. */
 interface CompactedFiles {
   readonly fileSystem: FileSystem;
   readonly directory: string;
   readonly clock: Clock;
-  /** As `cleaner-offset-checkpoint` has it. */
+  /** The value in `cleaner-offset-checkpoint`. */
   readonly cleanedOffset?: number;
   readonly segments: () => readonly Segment[];
   /**
-   * Puts a segment, whose files are `.cleaned`, in the place of those that it was made from; false
-   * when they are not all there any more. Durable when it resolves.
+   * Replaces the segments that a `.cleaned` one was made from. Returns false if they are not all
+   * there any more. Durable when it resolves.
    *
-   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the log has the old ones, or the new one.
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the log has either the old segments or the new
+   *   one.
    */
   readonly replace: (old: readonly Segment[], cleaned: Segment) => Promise<boolean>;
 }
 
-/** How much of a log waits for compaction. */
+/** The part of a log that waits for compaction. */
 export interface Cleanable {
   /** Bytes that were compacted before. */
   readonly cleanBytes: number;
   /** Bytes that can be compacted now, for the first time. */
   readonly dirtyBytes: number;
-  /** `dirtyBytes` of both. */
+  /** `dirtyBytes` as a share of both. */
   readonly dirtyRatio: number;
-  /** By the topic's settings it is time. */
+  /** True if the topic's settings call for compaction now. */
   readonly isDue: boolean;
 }
 
 export interface CompactOptions {
-  /** Records from here on are left alone. What an opening would read again has to be among them. */
+  /**
+   * Compaction leaves records from here on alone. Must include all that recovery would read again.
+   */
   readonly upTo: number;
-  /** Memory for the keys of one pass. */
+  /** Memory limit for the keys of one pass. */
   readonly dedupeBufferBytes: number;
   readonly signal?: AbortSignal;
 }
 
-/** What a compaction did. */
+/** The result of a compaction. */
 export interface Compacted {
   readonly passes: number;
   readonly readBytes: number;
   readonly writtenBytes: number;
-  /** Where the part begins that is not compacted. */
+  /** The first offset that is not compacted. */
   readonly cleanedOffset: number;
 }
 
 /**
- * Keeps of a log the newest record of each key (Kafka: `LogCleaner`, `Cleaner`). Beside appends and
- * reads: only segments that are not appended to any more are looked at, and each group of them is
- * replaced at once.
+ * Keeps only the newest record of each key (Kafka: `LogCleaner`, `Cleaner`). Runs beside appends
+ * and reads: it reads only sealed segments and replaces each group of them atomically.
  */
 export class Compaction {
   readonly #log: CompactedLog;
   readonly #files: CompactedFiles;
-  /** Everything below was compacted once. Moves when a pass is through. */
+  /** Everything below was compacted once. Moves at the end of a pass. */
   #cleanedOffset: number;
-  /** Set by what another attempt would meet again. */
+  /** Set by a failure that a retry would meet again. */
   #fault: unknown;
   #running: Promise<unknown> = Promise.resolve();
 
@@ -98,7 +100,7 @@ export class Compaction {
     this.#log = log;
     this.#files = files;
     const { cleanedOffset = 0 } = files;
-    // A log that was cut or begun anew since: what is in it now was not seen.
+    // The log was truncated or restarted since: its present content was never compacted.
     const isOfThisLog = cleanedOffset <= (files.segments().at(-1)?.nextOffset ?? 0);
     this.#cleanedOffset = isOfThisLog ? cleanedOffset : 0;
   }
@@ -108,12 +110,12 @@ export class Compaction {
     return Math.max(this.#cleanedOffset, this.#log.logStartOffset);
   }
 
-  /** True when the log was found damaged: it is not compacted any more. */
+  /** True after damage was found: the log is no longer compacted. */
   get isGivenUp(): boolean {
     return this.#fault !== undefined;
   }
 
-  /** What could be compacted below `upTo`; undefined for a log that is not. */
+  /** The compactable part below `upTo`, or undefined if the log is not compacted. */
   async measure(upTo: number): Promise<Cleanable | undefined> {
     const { config, failure } = this.#log;
     if (!isCompacted(config) || failure !== undefined || this.isGivenUp) return undefined;
@@ -130,12 +132,13 @@ export class Compaction {
   }
 
   /**
-   * Compacts all that can be. What was replaced is durable when it resolves. One call at a time
-   * does anything; undefined when there was nothing to do.
+   * Compacts all that it can. The replacements are durable when it resolves. Concurrent calls run
+   * one after the other. Returns undefined if there was nothing to do.
    *
-   * @throws LogError CORRUPT_BATCH, CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE: the log is not
-   *   compacted any more.
-   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED: the log holds all that it has to.
+   * @throws LogError CORRUPT_BATCH, CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE: the log is no
+   *   longer compacted.
+   * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED: the log has lost nothing that it must
+   *   keep.
    */
   run(options: CompactOptions): Promise<Compacted | undefined> {
     const result = this.#running.then(() => this.#run(options));
@@ -143,7 +146,7 @@ export class Compaction {
     return result;
   }
 
-  /** Resolves when nothing is being compacted. */
+  /** Resolves when no compaction runs. */
   async idle(): Promise<void> {
     await this.#running;
   }
@@ -166,7 +169,7 @@ export class Compaction {
         await this.#removeLeftOvers();
         const options = { fileSystem, place, config, checkGoesOn };
         const pass = await this.#pass([...clean, ...dirty], dedupeBufferBytes, options);
-        if (pass === undefined) break; // the log has changed under it: the next turn sees to it
+        if (pass === undefined) break; // the log has changed meanwhile: the next call retries
         sum = {
           passes: sum.passes + 1,
           readBytes: sum.readBytes + pass.readBytes,
@@ -176,7 +179,7 @@ export class Compaction {
       }
     } catch (error) {
       if (isFaultOfLog(error)) this.#fault = error;
-      // A full disk is not to stay so. What cannot be removed now is so by the next attempt.
+      // Free the space on a full disk. The next attempt removes whatever cannot be removed now.
       if (this.#log.failure === undefined) {
         await this.#removeLeftOvers().catch(() => undefined);
       }
@@ -186,7 +189,7 @@ export class Compaction {
     return sum.passes === 0 ? undefined : sum;
   }
 
-  /** One filling of the map, and all segments up to where it came. */
+  /** One pass: fills the map once and cleans all segments that it covers. */
   async #pass(
     segments: readonly Segment[],
     dedupeBufferBytes: number,
@@ -224,8 +227,8 @@ export class Compaction {
   }
 
   /**
-   * The segments that were compacted before, and those that can be now. Not among them: the one
-   * that is appended to, what is not durable, open transactions, and records that are too young.
+   * The segments that were compacted before, and those that can be now. Excludes the active
+   * segment, unsynced batches, open transactions, and records that are too young.
    */
   #divide(upTo: number): { readonly clean: Segment[]; readonly dirty: Segment[] } {
     const { config, lastStableOffset, durableOffset } = this.#log;
@@ -241,7 +244,7 @@ export class Compaction {
     return { clean, dirty };
   }
 
-  /** What an attempt that failed has left must not get in among the files of this one. */
+  /** Left-overs of a failed attempt must not mix with the files of this one. */
   async #removeLeftOvers(): Promise<void> {
     const { fileSystem, directory } = this.#files;
     try {

@@ -1,15 +1,15 @@
-/** What an entry takes besides its key: offset, hash, end of the key, two slots. */
+/** Bytes of an entry besides its key: offset, hash, end of the key, two slots. */
 const ENTRY_BYTES = 8 + 4 + 4 + 2 * 4;
 const ENTRIES_MIN = 1024;
 const NO_ENTRY = 0;
 
 /**
- * The newest offset of each key: what compaction goes by. Keys are kept as they are, in one buffer,
- * so two keys are never taken for one; Kafka keeps a hash of 16 bytes instead
- * (`SkimpyOffsetMap`), which costs as much as a key of that length.
+ * The newest offset of each key, by which compaction decides. Stores whole keys in one buffer, so
+ * that two keys are never confused; Kafka stores a 16-byte hash instead (`SkimpyOffsetMap`), which
+ * costs as much as a key of that length.
  */
 export class OffsetMap {
-  /** Every record up to it is in the map. Moved by who fills it. */
+  /** The map covers every record up to here. The code that fills the map moves it. */
   latestOffset = -1;
   readonly #limitBytes: number;
   #count = 0;
@@ -17,10 +17,10 @@ export class OffsetMap {
   #keyEnds = new Uint32Array(ENTRIES_MIN);
   #hashes = new Int32Array(ENTRIES_MIN);
   #offsets = new Float64Array(ENTRIES_MIN);
-  /** Twice as many as there is room for entries; the number of an entry plus one, or NO_ENTRY. */
+  /** Twice as many slots as entries fit; each holds an entry's number plus one, or NO_ENTRY. */
   #slots = new Int32Array(2 * ENTRIES_MIN);
 
-  /** @param limitBytes of keys and entries together; `isFull` says when they are reached. */
+  /** @param limitBytes of keys and entries together; `isFull` turns true there. */
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
   }
@@ -29,12 +29,12 @@ export class OffsetMap {
     return this.#count;
   }
 
-  /** True when no more keys should be put. One that is put all the same is in the map. */
+  /** True if no more keys should be put. A key put despite that is still stored. */
   get isFull(): boolean {
     return this.#count * ENTRY_BYTES + this.#endOf(this.#count - 1) >= this.#limitBytes;
   }
 
-  /** Says that the key `source[start, end)` stands at `offset`, which is above all before. */
+  /** Records that the key `source[start, end)` is at `offset`, which exceeds all earlier ones. */
   put(source: Buffer, start: number, end: number, offset: number): void {
     const hash = hashOf(source, start, end);
     let slot = this.#slotOf(hash, source, start, end);
@@ -57,7 +57,7 @@ export class OffsetMap {
     this.#slots[slot] = ++this.#count;
   }
 
-  /** The newest offset of the key `source[start, end)`, or -1 when it is not in the map. */
+  /** The newest offset of the key `source[start, end)`, or -1 if it is not in the map. */
   get(source: Buffer, start: number, end: number): number {
     const entry = this.#slots[this.#slotOf(hashOf(source, start, end), source, start, end)]!;
     return entry === NO_ENTRY ? -1 : this.#offsets[entry - 1]!;

@@ -18,8 +18,8 @@ import { markRemoved, removeLater, type RemovalOptions } from '../segment/segmen
 import type { Segment } from '../segment/segment.ts';
 
 /*
- * How a cleaned segment takes the place of those that it was made from (Kafka:
- * `LocalLog.replaceSegments`). A crash behind any step leaves the old segments or the new one:
+ * How a cleaned segment replaces its source segments (Kafka: `LocalLog.replaceSegments`). A crash
+ * after any step leaves either the old segments or the new one:
  *
  *   1. its files are written as `.cleaned` and synced;             the next opening removes them
  *   2. the indexes become `.swap`; the directory is synced;        the next opening removes them
@@ -28,11 +28,11 @@ import type { Segment } from '../segment/segment.ts';
  *      is synced;                                      the next opening does 4 and 5 once more
  *   5. the log gets its name; the directory is synced.
  *
- * So `.log.swap` stands as long as anything is left to do, and tells what: its last batch is the
- * last one of the segments that it replaces.
+ * So `.log.swap` exists until all steps are done, and defines them: its last batch is the last one
+ * of the segments that it replaces.
  */
 
-/** Read at once of a file of which only headers count. */
+/** Bytes per read of a file if only batch headers matter. */
 const HEADER_BYTES = 16 * 1024;
 
 interface Place {
@@ -55,7 +55,7 @@ export async function commitSwap(
   old: readonly Segment[],
   cleaned: Segment,
 ): Promise<void> {
-  for (const segment of old) await segment.file(); // so that it is open, under whatever name
+  for (const segment of old) await segment.file(); // open it before it is renamed
   for (const suffixes of [INDEX_SUFFIXES, [LOG_SUFFIX]]) {
     for (const suffix of suffixes) {
       const path = cleaned.path(suffix);
@@ -67,9 +67,9 @@ export async function commitSwap(
 }
 
 /**
- * Steps 4 and 5. Reads of `old` that have begun go on; the files go after `delayMs`.
+ * Steps 4 and 5. Running reads of `old` can continue; the files are removed after `delayMs`.
  *
- * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the log has to be loaded anew.
+ * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: the log has to be reloaded.
  */
 export async function finishSwap(
   options: OpenLogPlace & RemovalOptions,
@@ -77,7 +77,7 @@ export async function finishSwap(
   cleaned: Segment,
 ): Promise<void> {
   const { fileSystem } = options;
-  // From here on their names lead elsewhere: a read finds them open, or not at all.
+  // From here on their names mean other files: a read uses the open file or fails.
   for (const segment of old) segment.noteRemoved();
   for (const segment of old) await markRemoved(segment, fileSystem);
   await takeName(options, cleaned.baseOffset);
@@ -85,12 +85,12 @@ export async function finishSwap(
 }
 
 /**
- * Brings the files of a partition to where they count, before it is loaded: what was being cleaned
- * is removed, a swap that has begun is finished.
+ * Prepares the files of a partition for loading: removes unfinished cleaning output and finishes a
+ * swap that has begun.
  *
  * @param endOf the offset after the last batch of a segment's file, which is at most `limit`; the
  *   default refuses a damaged one.
- * @throws LogError CORRUPT_BATCH, and whatever the file system says.
+ * @throws LogError CORRUPT_BATCH, and the file system's own errors.
  */
 export async function settleSwaps(
   { fileSystem, directory }: Place,
@@ -100,13 +100,13 @@ export async function settleSwaps(
   let names = await namesIn(fileSystem, directory);
   const swapped = offsetsOf(names, LOG_SUFFIX + SWAP_SUFFIX);
   await removeUnfinished(fileSystem, directory, names);
-  // The process before may have died between step 3 and its sync: a power cut must not take the new
-  // name when it takes the old ones.
+  // The last process may have died between step 3 and its sync: a power cut that takes the old
+  // names must not take the new name too.
   if (swapped.length > 0) await place.syncNames();
   for (const base of swapped) {
     const later = offsetsOf(names, LOG_SUFFIX).filter((offset) => offset > base);
-    // Behind the newest segment nothing is replaced; its renaming has another reason, and its end
-    // may be torn.
+    // A swap past the newest segment replaces nothing: it was renamed for another reason, and its
+    // end may be torn.
     const path = join(directory, offsetName(base) + LOG_SUFFIX + SWAP_SUFFIX);
     const newest = later.at(-1);
     const endOffset = newest === undefined ? base : await endOf(fileSystem, path, newest);
@@ -123,8 +123,8 @@ export async function settleSwaps(
 }
 
 /**
- * Removes what earlier attempts have left, so that nothing of it is taken for a part of the next.
- * Not durable before the directory is synced.
+ * Removes the left-overs of earlier attempts, so that they do not pass for parts of the next. Not
+ * durable before the directory is synced.
  */
 export async function removeUnfinished(
   fileSystem: FileSystem,
@@ -154,7 +154,7 @@ export function offsetsOf(names: Iterable<string>, suffix: string): number[] {
   return offsets.filter((offset) => offset !== undefined).sort((a, b) => a - b);
 }
 
-/** Gives the swapped files of a segment their names: the log comes last. */
+/** Renames the swapped files of a segment to their final names, the log last. */
 async function takeName(
   { fileSystem, directory, syncNames }: OpenLogPlace,
   base: number,
@@ -170,8 +170,8 @@ async function takeName(
 }
 
 /**
- * The offset after the last batch of a segment's file, which is whole: it was synced. Offsets are
- * under no checksum: one above `limit` would have segments removed that nothing replaces.
+ * The offset after the last batch of a segment's file, which is whole, because it was synced. No
+ * checksum covers offsets: one above `limit` would remove segments that nothing replaces.
  */
 async function endOfWhole(fileSystem: FileSystem, path: string, limit: number): Promise<number> {
   const file = await fileSystem.open(path, 'read');
@@ -190,7 +190,7 @@ async function endOfWhole(fileSystem: FileSystem, path: string, limit: number): 
         endOffset = batchLastOffset(bytes, at) + 1;
         if (endOffset > limit) throw damaged(path, position + at);
       }
-      const isCut = fault === 'batch cut short'; // the last of the run, whose header is there
+      const isCut = fault === 'batch cut short'; // the last of the run: its header is complete
       if (fault !== undefined) throw damaged(path, position + (isCut ? last : at));
     }
     return endOffset;

@@ -25,8 +25,8 @@ import { Unsynced } from './unsynced.ts';
 import { WriteRounds, type Round } from './write-rounds.ts';
 
 /**
- * What a task may do that has the files for itself. It does not wait for a reload, which waits for
- * it: while one is due, these calls fail.
+ * The operations of a task that has exclusive use of the files. It does not wait for a reload,
+ * which waits for the task: while a reload is due, these calls fail.
  */
 export interface Turn {
   /** As `Durability.flush`. */
@@ -38,28 +38,28 @@ export interface Turn {
    */
   readonly syncNames: () => Promise<void>;
   /**
-   * Begins an empty segment on the disk. Durable when it resolves, with all that stands before it.
+   * Creates an empty segment on the disk. When it resolves, it and all before it are durable.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
    */
   readonly begin: (segment: Segment) => Promise<void>;
-  /** Forgets a segment that is to be removed: nothing of it has to be durable. */
+  /** Forgets a segment about to be removed: none of it has to be durable. */
   readonly forget: (segment: Segment) => void;
-  /** Files were changed halfway: the log is loaded again behind this task. */
+  /** Reports a half-done change of the files: the log is reloaded after this task. */
   readonly reload: (failure: Failure) => void;
 }
 
 /**
- * Brings what is appended to the disk, and knows how far that has come and what a failure means.
- * It alone writes and syncs the files of a log that is open, and alone changes its state
- * (docs/internals/durability.md). Three things happen at a time, each at most once:
+ * Writes appended batches to the disk, tracks how far they got, and handles failures. It alone
+ * writes and syncs the files of an open log and changes its state (docs/internals/durability.md).
+ * Three things happen at a time, each at most once:
  *
- * - *a write*: while it runs the next batches gather, and one call writes them all;
- * - *a sync*: it covers all that was written before it began, so many callers share it. Where there
- *   is little to sync the journal may do it for many partitions at once: that is durable too, but
+ * - *a write*: while it runs, the next batches gather, and one call writes them all;
+ * - *a sync*: it covers all that was written before it began, so many callers share it. If there is
+ *   little to sync, the journal may do it for many partitions at once: that is durable too, but
  *   only a sync of the files themselves is *flushed*;
- * - *a turn*: a checkpoint, a removal, a swap, or the reload behind a failed write, which has the
- *   names in the directory for itself and runs when no write and no sync does.
+ * - *a turn*: a checkpoint, a removal, a swap, or the reload after a failed write. It has exclusive
+ *   use of the names in the directory and runs while no write and no sync does.
  */
 export class Durability implements JournalSource {
   readonly #options: PartitionLogOptions;
@@ -67,7 +67,7 @@ export class Durability implements JournalSource {
   readonly #rounds = new WriteRounds();
   readonly #turns = new Exclusive();
   readonly #turn: Turn;
-  /** Changed by `#apply` alone. */
+  /** Only `#apply` changes it. */
   #state: State = OPEN;
   /** Replaced by a reload. */
   #unsynced: Unsynced;
@@ -79,9 +79,11 @@ export class Durability implements JournalSource {
   #flushedOffset: number;
   /** Set while rounds are written. */
   #writing: Promise<void> | undefined;
-  /** Set while a sync runs, of the files or of the journal. Gives its failure, never rejects. */
+  /**
+   * Set while a sync of the files or the journal runs. Resolves with its failure; never rejects.
+   */
   #syncing: Promise<Failure | undefined> | undefined;
-  /** Set from the failure on until the log is loaded again, or cannot be. Never rejects. */
+  /** Set from a failure until the reload has succeeded or failed. Never rejects. */
   #reloading: Promise<void> | undefined;
 
   constructor(options: PartitionLogOptions, contents: LogContents) {
@@ -110,19 +112,19 @@ export class Durability implements JournalSource {
     return this.#writtenOffset;
   }
 
-  /** What is below survives a power cut. */
+  /** Everything below survives a power cut. */
   get durableOffset(): number {
     return this.#durableOffset;
   }
 
-  /** Why nothing can be appended, if so. */
+  /** The reason why appends fail, or undefined if they do not. */
   get failure(): LogError | undefined {
     const state = this.#state;
     const isEnding = state.kind === 'closing' || state.kind === 'closed';
     return isEnding ? state.cause : obstacleIn(state);
   }
 
-  /** Why nothing can be read, if so. */
+  /** The reason why reads fail, or undefined if they do not. */
   get readFailure(): LogError | undefined {
     const state = this.#state;
     const isGone = state.kind === 'closed' || (state.kind === 'closing' && state.isAbandoned);
@@ -134,8 +136,8 @@ export class Durability implements JournalSource {
   }
 
   /**
-   * Checks that a batch can be appended. If there was no room even to load the log again after a
-   * failed write, this begins another attempt.
+   * Checks that a batch can be appended. Retries the reload if, after a failed write, there was no
+   * room even for that.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR, CLOSED
    */
@@ -147,8 +149,8 @@ export class Durability implements JournalSource {
   }
 
   /**
-   * Takes a batch that `segment` has admitted. The promise is shared by a whole round: it resolves
-   * when the operating system has its batches, and rejects when none of them is in the log.
+   * Queues a batch that `segment` has admitted. All batches of a round share the promise: it
+   * resolves when the operating system has them, and rejects if none of them is in the log.
    */
   write(segment: Segment, bytes: Buffer, header: BatchHeader): Promise<void> {
     assert(this.failure === undefined, 'no write after a failure');
@@ -172,8 +174,8 @@ export class Durability implements JournalSource {
   /**
    * Resolves when everything below `offset` is on stable storage. Many callers share one sync.
    *
-   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CLOSED: what was not durable before may be
-   *   lost.
+   * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CLOSED: batches that were not durable before
+   *   may be lost.
    */
   async sync(offset: number): Promise<void> {
     while (this.#durableOffset < offset) {
@@ -183,7 +185,7 @@ export class Durability implements JournalSource {
   }
 
   /**
-   * The same without the help of the journal: in the partition's own files.
+   * The same without the journal: in the partition's own files.
    *
    * @throws LogError as `sync`.
    */
@@ -194,21 +196,21 @@ export class Durability implements JournalSource {
     }
   }
 
-  /** Runs `task` when no other one does: a change of the files besides writing and syncing. */
+  /** Runs `task`, which changes files other than by writes and syncs, once no other task runs. */
   alone<R>(task: (turn: Turn) => Promise<R>): Promise<R> {
     return this.#turns.run(() => task(this.#turn));
   }
 
-  /** From here on nothing is appended, nor read if the log is abandoned. */
+  /** Fails every later append, and every later read if the log is abandoned. */
   startClosing(isAbandoned: boolean): void {
     const cause = closed(this.#options.place);
     this.#apply({ kind: 'closing', cause, isAbandoned });
   }
 
   /**
-   * Ends what has begun, runs `last`, and gives the files back.
+   * Waits for running operations, runs `last`, and closes the files.
    *
-   * @throws LogError what stands in the way of `last`, which then did not run, or its failure.
+   * @throws LogError the failure of `last`, or the reason why it did not run.
    */
   async close<R>(last: (turn: Turn) => Promise<R>): Promise<R> {
     let syncCause = closed(this.#options.place);
@@ -225,7 +227,7 @@ export class Durability implements JournalSource {
     }
   }
 
-  /** Ends what has begun and gives the files back as they are. */
+  /** Waits for running operations and closes the files as they are. */
   async abandon(): Promise<void> {
     await this.#quiet();
     await this.#giveBack(closed(this.#options.place));
@@ -233,11 +235,11 @@ export class Durability implements JournalSource {
 
   async #giveBack(syncCause: LogError): Promise<void> {
     this.#apply({ kind: 'closed', syncCause });
-    await this.#lanesIdle(); // a sync that has begun since
+    await this.#lanesIdle(); // a sync may have begun since
     await closeAll(this.#contents.segments);
   }
 
-  /** Resolves when nothing touches the files any more but reads that have begun. */
+  /** Resolves when nothing but running reads touches the files. */
   async #quiet(): Promise<void> {
     do {
       await this.#turns.idle(); // the reload has one
@@ -254,7 +256,7 @@ export class Durability implements JournalSource {
     }
   }
 
-  /** The only place where the state changes, and what follows from that. */
+  /** The only code that changes the state; also does what follows from the change. */
   #apply(event: StateEvent): void {
     const before = this.#health;
     this.#state = after(this.#state, event);
@@ -264,9 +266,9 @@ export class Durability implements JournalSource {
     if (now.kind === 'reloading' && before.kind !== now.kind) this.#reloading = this.#reload();
   }
 
-  /** Writes round after round until none waits. Never rejects: a failure goes to the rounds. */
+  /** Writes rounds until none waits. Never rejects: the rounds get the failure. */
   async #writeRounds(): Promise<void> {
-    // Let the caller finish: what it appends in this turn of the event loop joins the round.
+    // Let the caller finish: all that it appends in this turn of the event loop joins the round.
     await Promise.resolve();
     while (isWritable(this.#health)) {
       const round = this.#rounds.next();
@@ -301,8 +303,8 @@ export class Durability implements JournalSource {
   }
 
   /**
-   * Makes durable what stands before a segment that is begun. So a power cut tears the end of the
-   * last segment and nothing else: recovery may believe all before it, and finds no gap.
+   * Makes everything before a new segment durable. So a power cut tears only the end of the last
+   * segment: recovery may trust all before it, and finds no gap.
    */
   async #syncBefore(segment: Segment): Promise<void> {
     for (;;) {
@@ -313,7 +315,7 @@ export class Durability implements JournalSource {
     }
   }
 
-  /** Begins a sync, or takes the one that runs. */
+  /** Begins a sync, or joins the running one. */
   #startSync(by: 'journal' | 'files'): Promise<Failure | undefined> {
     this.#syncing ??= (by === 'journal' ? this.#syncByJournal() : this.#syncFiles()).finally(() => {
       this.#syncing = undefined;
@@ -321,7 +323,7 @@ export class Durability implements JournalSource {
     return this.#syncing;
   }
 
-  /** By way of the journal, if that takes it. */
+  /** Syncs through the journal if that accepts the bytes. */
   async #syncByJournal(): Promise<Failure | undefined> {
     const { journal: shared, directory } = this.#options;
     const bytes = this.#unsynced.takeForJournal();
@@ -343,19 +345,19 @@ export class Durability implements JournalSource {
   }
 
   async #syncFiles(): Promise<Failure | undefined> {
-    if (this.#deathCause() !== undefined) return undefined; // it failed meanwhile: no second sync
+    if (this.#deathCause() !== undefined) return undefined; // it failed meanwhile: never sync again
     const covered = this.#writtenOffset;
     const { segments, areNamed } = this.#unsynced.take();
     const syncs = segments.map((segment) => syncSegment(segment));
     if (!areNamed) syncs.push(this.#syncDirectory());
-    // All of them end before anybody hears of a failure: the files may then be closed.
+    // Wait for all of them before reporting a failure: the files may be closed right after.
     const failures = (await Promise.all(syncs)).filter((failure) => failure !== undefined);
     const failure = failures.find(({ kind }) => kind === 'sync') ?? failures[0];
     if (failure !== undefined) {
       this.#apply({ kind: 'failed', failure });
       return failure;
     }
-    // One beside this, of names, may have failed and lost what this one was to cover.
+    // A concurrent sync of names may have failed and lost what this one was to cover.
     if (this.#deathCause() !== undefined) return undefined;
     this.#durableOffset = Math.max(this.#durableOffset, covered);
     this.#flushedOffset = Math.max(this.#flushedOffset, covered);
@@ -374,13 +376,13 @@ export class Durability implements JournalSource {
 
   /** As `Turn.syncNames`. */
   async #syncNames(): Promise<void> {
-    this.#checkNotDead(); // no second sync
+    this.#checkNotDead(); // never sync again after a failure
     const failure = await this.#syncDirectory();
     if (failure !== undefined) {
       this.#apply({ kind: 'failed', failure });
       throw failure.error;
     }
-    this.#checkNotDead(); // one beside this may have lost the same names
+    this.#checkNotDead(); // a concurrent sync may have lost the same names
   }
 
   #checkNotDead(): void {
@@ -388,13 +390,13 @@ export class Durability implements JournalSource {
     if (cause !== undefined) throw cause;
   }
 
-  /** Why no sync is believed any more, if so. */
+  /** The reason why no sync can be trusted any more, or undefined if it can. */
   #deathCause(): LogError | undefined {
     const health = this.#health;
     return health.kind === 'dead' ? health.cause : undefined;
   }
 
-  /** One sync, of this caller's own or shared; or the wait for the end of a reload. */
+  /** Waits for one sync, its own or a shared one, or for the end of a reload. */
   async #syncOnce(by: 'journal' | 'files'): Promise<void> {
     const health = this.#health;
     if (health.kind === 'reloading') {
@@ -429,7 +431,7 @@ export class Durability implements JournalSource {
       await this.#lanesIdle();
       const outcome = this.#health.kind === 'reloading' ? await this.#load() : undefined;
       this.#reloading = undefined;
-      if (outcome !== undefined) this.#apply(outcome); // if not, a sync has failed meanwhile
+      if (outcome !== undefined) this.#apply(outcome); // otherwise a sync has failed meanwhile
     });
   }
 
@@ -446,7 +448,7 @@ export class Durability implements JournalSource {
   }
 }
 
-/** Opening the file is not a part of the sync: a failure there leaves what was written. */
+/** Opening the file is not part of the sync: if it fails, the written bytes are not lost. */
 async function syncSegment(segment: Segment): Promise<Failure | undefined> {
   const { logPath } = segment;
   const file = await segment.file().catch((cause: unknown) => writeFailure(logPath, 'open', cause));

@@ -3,17 +3,17 @@ import { isOutOfDescriptors } from '../../storage/descriptors.ts';
 import { storageFailure, type StorageOperation } from '../../storage/failure.ts';
 
 /**
- * What a failed operation means for the log. Decided where the operation was made, which alone
- * knows what it was:
+ * What a failed operation means for the log. The caller of the operation decides, because it alone
+ * knows what it attempted:
  *
- * - `write`: it did not happen, or only in part. What it left is cut off, and the log goes on.
- * - `full`: the same for want of room, or of a file descriptor. It may succeed later.
- * - `sync`: what it was to make durable may be lost, whatever a later sync answers. The log ends
- *   (docs/decisions/0001-no-second-fsync.md).
+ * - `write`: it did not happen, or only in part. The log truncates the remains and continues.
+ * - `full`: the same because disk space or file descriptors ran out. It may succeed later.
+ * - `sync`: the bytes it was to make durable may be lost, whatever a later sync returns. The log
+ *   ends (docs/decisions/0001-no-second-fsync.md).
  */
 export interface Failure {
   readonly kind: 'write' | 'full' | 'sync';
-  /** What callers get. */
+  /** The error that callers get. */
   readonly error: LogError;
 }
 
@@ -28,7 +28,7 @@ export function writeFailure(
   return { kind: mayPass ? 'full' : 'write', error };
 }
 
-/** A failure of a sync, of a file or of a directory. Without a descriptor nothing was tried. */
+/** A failed sync of a file or directory. Without a descriptor, no sync was attempted. */
 export function syncFailure(path: string, cause: unknown): Failure {
   const isUntried = isOutOfDescriptors(cause) || LogError.is(cause, 'TOO_MANY_OPEN_FILES');
   if (isUntried) return writeFailure(path, 'open', cause);

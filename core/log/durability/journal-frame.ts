@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { readInt64, writeInt64 } from '../../int64.ts';
 
 /*
- * What one write of the journal holds, all big-endian:
+ * The content of one journal write, all big-endian:
  *
  *   4 bytes  magic
  *   4 bytes  CRC-32 of all that follows
@@ -17,11 +17,11 @@ const CRC_FROM = 8;
 const HEADER_BYTES = 20;
 const ENTRY_HEADER_BYTES = 20;
 
-/** Bytes that belong into the log file of a segment. */
+/** Bytes of a segment's log file. */
 export interface JournalEntry {
   /** The name of the partition's directory. */
   readonly directory: string;
-  /** Tells the topic from a later one of the same name. */
+  /** Distinguishes the topic from a later one of the same name. */
   readonly topicId: string;
   readonly baseOffset: number;
   readonly position: number;
@@ -35,7 +35,7 @@ export interface Frame {
   readonly entries: readonly JournalEntry[];
 }
 
-/** How long the frame of some entries is. */
+/** The size of a frame with these entries. */
 export function frameSizeBytes(entries: readonly JournalEntry[]): number {
   const sizes = entries.map(({ directory, topicId, bytes }) => {
     const textBytes = Buffer.byteLength(directory) + Buffer.byteLength(topicId);
@@ -44,7 +44,7 @@ export function frameSizeBytes(entries: readonly JournalEntry[]): number {
   return sizes.reduce((sum, size) => sum + size, HEADER_BYTES);
 }
 
-/** A frame as a list of buffers, the bytes of the entries being taken as they are. */
+/** A frame as a list of buffers; the bytes of the entries are not copied. */
 export function encodeFrame(
   { generation, index }: Pick<Frame, 'generation' | 'index'>,
   entries: readonly JournalEntry[],
@@ -63,7 +63,7 @@ export function encodeFrame(
   return [header, ...buffers];
 }
 
-/** The frame that begins at `position`, or undefined when no whole one does. */
+/** The frame that begins at `position`, or undefined if no whole one does. */
 export function decodeFrame(source: Buffer, position: number): Frame | undefined {
   if (position + HEADER_BYTES > source.length) return undefined;
   if (source.readUInt32BE(position) !== MAGIC) return undefined;

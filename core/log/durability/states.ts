@@ -6,12 +6,12 @@ import type { Failure } from './failure.ts';
  * Whether a log can be written (docs/internals/durability.md draws the transitions):
  *
  * - `open`: it can.
- * - `reloading`: a write has failed. What it left is cut off, and the log is loaded again, because
- *   offsets and sequences had run ahead. Appends fail meanwhile; syncs of what was written wait.
- * - `full`: there was no room. If it is loaded, appends are tried, and the first that succeeds
- *   opens it. If not, there was no room even for the loading: the next append has that tried again.
- * - `dead`: a sync has failed, or the loading. Nothing is acknowledged until the log is opened by
- *   the next process, or at least the next `PartitionLog`.
+ * - `reloading`: a write has failed. Its remains are truncated and the log is reloaded, because
+ *   offsets and sequences had run ahead. Meanwhile appends fail and syncs of written batches wait.
+ * - `full`: there was no room. If the log is loaded, appends are tried, and the first success opens
+ *   it. If not, even the reload ran out of space: the next append retries it.
+ * - `dead`: a sync or the reload has failed. Nothing is acknowledged until the next process, or at
+ *   least the next `PartitionLog`, opens the log.
  */
 export type Health =
   | { readonly kind: 'open' }
@@ -20,9 +20,9 @@ export type Health =
   | { readonly kind: 'dead'; readonly cause: LogError };
 
 /**
- * - `closing`: no append is taken any more. What was taken still goes to the disk, so the health
- *   changes as before.
- * - `closed`: the files are given back.
+ * - `closing`: new appends fail. Accepted ones still go to the disk, so the health changes as
+ *   before.
+ * - `closed`: the files are closed.
  */
 export type State =
   | Health
@@ -30,25 +30,25 @@ export type State =
       readonly kind: 'closing';
       readonly cause: LogError;
       readonly health: Health;
-      /** Nothing is made durable at the end, and nothing is read any more. */
+      /** Closing makes nothing durable, and reads fail. */
       readonly isAbandoned: boolean;
     }
   | {
       readonly kind: 'closed';
       readonly cause: LogError;
-      /** What a sync of anything fails with that is not durable. */
+      /** The error of every sync of batches that are not durable. */
       readonly syncCause: LogError;
     };
 
 export type DurabilityState = State['kind'];
 
-/** What happens to a log, as far as it changes the state. */
+/** The events that change the state of a log. */
 export type StateEvent =
   /** An operation on the files has failed. */
   | { readonly kind: 'failed'; readonly failure: Failure }
   /** A write has succeeded. */
   | { readonly kind: 'written' }
-  /** Somebody wanted to append, and could not. */
+  /** An append was refused. */
   | { readonly kind: 'refused' }
   | { readonly kind: 'reloaded' }
   | { readonly kind: 'reload failed'; readonly failure: Failure }
@@ -57,7 +57,7 @@ export type StateEvent =
 
 export const OPEN: Health = { kind: 'open' };
 
-/** All that can change the state. Returns the same object when nothing does. */
+/** The only transition function. Returns the same object if nothing changes. */
 export function after(state: State, event: StateEvent): State {
   switch (state.kind) {
     case 'closed':
@@ -69,7 +69,7 @@ export function after(state: State, event: StateEvent): State {
       if (event.kind === 'closing') {
         return { ...state, isAbandoned: state.isAbandoned || event.isAbandoned };
       }
-      if (event.kind === 'refused') return state; // a log that ends is not loaded again for it
+      if (event.kind === 'refused') return state; // a closing log does not reload for it
       const health = healthAfter(state.health, event);
       return health === state.health ? state : { ...state, health };
     }
@@ -111,13 +111,13 @@ function healthAfter(health: Health, event: StateEvent): Health {
 
 function afterFailure(health: Health, { kind, error: cause }: Failure): Health {
   if (health.kind === 'dead') return health;
-  // After it not even what was written can be relied on: it outweighs all other failures.
+  // After it, not even written batches are reliable: it outweighs all other failures.
   if (kind === 'sync') return { kind: 'dead', cause };
   if (!isWritable(health)) return health;
   return { kind: 'reloading', cause, isFull: kind === 'full' };
 }
 
-/** True when batches are written and syncs begun. */
+/** True if batches may be written and syncs begun. */
 export function isWritable(health: Health): boolean {
   return health.kind === 'open' || (health.kind === 'full' && health.isLoaded);
 }
@@ -128,7 +128,7 @@ export function healthOf(state: State): Health {
   return state;
 }
 
-/** Why nothing can be written, if so. */
+/** The reason why writes fail, or undefined if they do not. */
 export function obstacleIn(health: Health): LogError | undefined {
   return health.kind === 'open' || isWritable(health) ? undefined : health.cause;
 }

@@ -7,30 +7,30 @@ import { storageFailure } from '../../storage/failure.ts';
 import type { File, FileSystem } from '../../storage/file-system.ts';
 import { encodeFrame, frameSizeBytes, type JournalEntry } from './journal-frame.ts';
 
-/** One is written while the partitions in the other are brought to where they do not need it. */
+/** One file is written while the partitions in the other are synced. */
 export const JOURNAL_FILES = ['sync-journal-0', 'sync-journal-1'] as const;
-/** After a power cut at most two files of this size are written once more. */
+/** Recovery from a power cut rewrites at most two files of this size. */
 const FILE_BYTES = 16 * 1024 * 1024;
 /**
- * Fewer partitions than this are synced themselves, one beside the other: that takes as long and
- * needs no second write.
+ * Fewer partitions than this are synced directly, in parallel: that takes as long and needs no
+ * second write.
  */
 const GROUP_MIN = 4;
 
 /** A partition that has bytes in the journal. */
 export interface JournalSource {
   /**
-   * Makes its own files durable up to an offset: for that the journal is not needed any more.
+   * Makes its own files durable up to an offset, which then no longer needs the journal.
    *
-   * @throws LogError CLOSED when its topic was deleted; any other when the disk failed.
+   * @throws LogError CLOSED when its topic was deleted; any other code if the disk failed.
    */
   flush(offset: number): Promise<void>;
 }
 
-/** What a partition wants to be durable: all that it has written since its last sync. */
+/** The bytes that a partition needs durable: all that it has written since its last sync. */
 export interface SyncRequest {
   readonly entry: JournalEntry;
-  /** The offset behind the bytes. */
+  /** The offset after the bytes. */
   readonly nextOffset: number;
   readonly source: JournalSource;
   /** Makes the partition's own file durable instead. Never rejects. */
@@ -47,19 +47,19 @@ export interface SyncJournalOptions {
   /** The data directory. */
   readonly directory: string;
   readonly logger: Logger;
-  /** From how many partitions on one sync of the journal replaces theirs; default 4. */
+  /** The fewest partitions for which one sync of the journal replaces theirs; default 4. */
   readonly groupMin?: number;
   /** Default 16 MiB. */
   readonly fileBytes?: number;
 }
 
 /**
- * One sync for many partitions. What they have written since their last sync is written once more,
- * into one file, and that is synced; their own files follow when it is full, or at a checkpoint.
- * After a power cut `redoJournal` brings back what they have lost
+ * One sync for many partitions. Writes all that they have written since their last sync a second
+ * time, into one file, and syncs that; their own files are synced when it is full, or at a
+ * checkpoint. After a power cut `redoJournal` restores what they have lost
  * (docs/decisions/0003-sync-journal.md).
  *
- * Group commit: while one group is made durable the next one gathers, so the more partitions wait,
+ * Group commit: while one group is made durable, the next one gathers, so the more partitions wait,
  * the more share a sync.
  */
 export class SyncJournal {
@@ -68,7 +68,7 @@ export class SyncJournal {
   #working: Promise<void> | undefined;
   #active: JournalFile;
   #other: JournalFile;
-  /** Set by a failed sync: from then on every partition is synced itself. */
+  /** Set by a failed sync: from then on every partition is synced directly. */
   #isGivenUp = false;
   readonly #retiring = new Exclusive();
 
@@ -81,8 +81,8 @@ export class SyncJournal {
   }
 
   /**
-   * Resolves with true when the journal has the bytes on stable storage, and with false when
-   * `syncFile` was called instead and has ended.
+   * Resolves with true once the journal has the bytes on stable storage, or with false once
+   * `syncFile`, called instead, has ended.
    */
   sync(request: SyncRequest): Promise<boolean> {
     return new Promise((done) => {
@@ -92,7 +92,7 @@ export class SyncJournal {
   }
 
   /**
-   * Ends the journal. Its files go when every partition was made durable without it; otherwise
+   * Ends the journal. Removes its files if every partition was made durable without it; otherwise
    * (`isNeeded`) they wait for the next opening.
    *
    * @throws LogError KAFKA_STORAGE_ERROR: files that are still there do no harm.
@@ -114,7 +114,7 @@ export class SyncJournal {
   }
 
   async #work(): Promise<void> {
-    await Promise.resolve(); // what is asked for in this turn is one group
+    await Promise.resolve(); // all requests of this turn form one group
     while (this.#waiting.length > 0) {
       const group = this.#waiting;
       this.#waiting = [];
@@ -125,7 +125,7 @@ export class SyncJournal {
     this.#working = undefined;
   }
 
-  /** False when the journal cannot take the group: it has no room, or the disk fails. */
+  /** Returns false if the journal cannot take the group: it has no room, or the disk fails. */
   async #write(group: readonly Waiting[]): Promise<boolean> {
     if (this.#isGivenUp) return false;
     const requests = group.map(({ request }) => request);
@@ -145,7 +145,7 @@ export class SyncJournal {
       if (isOutOfDescriptors(cause)) return false; // nothing was lost
       this.#isGivenUp = true;
       this.#warn('synced', cause);
-      // What was synced before may share a block of the disk with what has failed.
+      // Bytes synced earlier may share a disk block with those that failed.
       for (const each of [this.#other, file]) void this.#retire(each);
       return false;
     }
@@ -153,7 +153,7 @@ export class SyncJournal {
     return true;
   }
 
-  /** Goes on in the other file, unless a partition still needs what that holds. */
+  /** Switches to the other file, unless a partition still needs its content. */
   #turn(): void {
     const [full, next] = [this.#active, this.#other];
     if (next.isNeeded) {
@@ -188,7 +188,7 @@ class JournalFile {
   #generation = 0;
   #frameCount = 0;
   #sizeBytes = 0;
-  /** Who has bytes in it, and up to where. */
+  /** The partitions with bytes in it, and up to which offset. */
   readonly #sources = new Map<JournalSource, number>();
 
   constructor(options: SyncJournalOptions, name: string) {
@@ -204,7 +204,7 @@ class JournalFile {
     return this.#file !== undefined;
   }
 
-  /** True while a partition has bytes in it that its own file may not have durably. */
+  /** True while the file holds bytes that the partition's own file may not have durably. */
   get isNeeded(): boolean {
     return this.#sources.size > 0;
   }
@@ -213,20 +213,20 @@ class JournalFile {
     return this.#sizeBytes + frameBytes(requests) <= fileBytes;
   }
 
-  /** Begins anew: frames of another generation are written over what it holds. */
+  /** Restarts the file: frames of a new generation overwrite its content. */
   begin(generation: number): void {
     this.#generation = generation;
     this.#frameCount = 0;
     this.#sizeBytes = 0;
   }
 
-  /** Writes a frame behind the last one. */
+  /** Writes a frame after the last one. */
   async write(requests: readonly SyncRequest[]): Promise<void> {
     this.#file ??= await this.#options.fileSystem.open(this.path, 'create');
     await this.#file.write(this.#encode(requests), this.#sizeBytes);
   }
 
-  /** Makes what was written durable, and the first time its name too. */
+  /** Makes the written frames durable, and the first time the file's name too. */
   async sync(): Promise<void> {
     await this.#file?.sync();
     if (this.#isNamed) return;
@@ -235,21 +235,21 @@ class JournalFile {
     this.#isNamed = true;
   }
 
-  /** Says that the frame of these requests is durable. */
+  /** Records that the frame of these requests is durable. */
   note(requests: readonly SyncRequest[]): void {
     this.#sizeBytes += frameBytes(requests);
     this.#frameCount++;
     for (const { source, nextOffset } of requests) this.#sources.set(source, nextOffset);
   }
 
-  /** Makes every partition durable that has bytes in it. */
+  /** Makes every partition durable that has bytes in the file. */
   async retire(): Promise<void> {
     for (const [source, offset] of this.#sources) {
       try {
         await source.flush(offset);
       } catch (cause) {
-        // Of a failed partition this may be all that has the bytes. One that is closed while the
-        // log goes on is of a deleted topic.
+        // Keep the bytes of a failed partition: this may be the only copy. A partition closed while
+        // the log runs belongs to a deleted topic.
         if (!LogError.is(cause, 'CLOSED')) continue;
       }
       this.#sources.delete(source);

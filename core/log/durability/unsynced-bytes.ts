@@ -1,13 +1,13 @@
 import type { JournalEntry } from './journal-frame.ts';
 import type { Segment } from '../segment/segment.ts';
 
-/** A partition with more than this to sync is synced itself. */
+/** A partition with more unsynced bytes than this is synced directly. */
 const BYTES_MAX = 32 * 1024;
 const FIRST_BYTES = 1024;
 
 /**
- * A copy of what was written to one segment since the last sync, as long as it is little enough for
- * the journal. Nothing is known at first: only behind a sync of the file itself does it begin.
+ * A copy of the bytes written to one segment since the last sync, as long as they are few enough
+ * for the journal. Knows nothing at first: it starts after a sync of the file itself.
  */
 export class UnsyncedBytes {
   #segment: Segment | undefined;
@@ -16,20 +16,20 @@ export class UnsyncedBytes {
   #bytes: Buffer = NOTHING;
   #isTooMuch = true;
 
-  /** Says that everything before was synced, or is being synced. */
+  /** Records that everything before was synced, or is being synced. */
   restart(): void {
     this.#segment = undefined;
     this.#sizeBytes = 0;
     this.#isTooMuch = false;
   }
 
-  /** What is unsynced is not known here any more, until the next `restart`. */
+  /** Forgets which bytes are unsynced, until the next `restart`. */
   lose(): void {
     this.#isTooMuch = true;
     this.#bytes = NOTHING;
   }
 
-  /** Takes in what was written at `position`. */
+  /** Adds the bytes written at `position`. */
   add(segment: Segment, position: number, batches: readonly Buffer[]): void {
     if (this.#isTooMuch) return;
     const sizeBytes = batches.reduce((sum, { length }) => sum + length, this.#sizeBytes);
@@ -46,12 +46,12 @@ export class UnsyncedBytes {
     for (const batch of batches) this.#sizeBytes += batch.copy(this.#bytes, this.#sizeBytes);
   }
 
-  /** What there is, for the journal; undefined when it is too much, or not known. */
+  /** Takes the bytes for the journal; undefined if they are too many, or unknown. */
   take(): Pick<JournalEntry, 'baseOffset' | 'position' | 'bytes'> | undefined {
     if (this.#isTooMuch || this.#segment === undefined) return undefined;
     const bytes = this.#bytes.subarray(0, this.#sizeBytes);
     const taken = { baseOffset: this.#segment.baseOffset, position: this.#position, bytes };
-    this.#bytes = NOTHING; // whoever took it has it
+    this.#bytes = NOTHING; // the caller owns them now
     this.restart();
     return taken;
   }

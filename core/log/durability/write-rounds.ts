@@ -2,7 +2,7 @@ import type { LogError } from '../../errors.ts';
 import type { BatchHeader } from '../../record/batch.ts';
 import type { Segment } from '../segment/segment.ts';
 
-/** Batches that one write brings to the disk: they succeed or fail together. */
+/** Batches in one write: they succeed or fail together. */
 export class Round {
   readonly segment: Segment;
   readonly batches: Buffer[] = [];
@@ -19,7 +19,8 @@ export class Round {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // Whoever cares waits on `done` itself; a round that nobody waits on must not end the process.
+    // Callers that care await `done` itself; a failed round that nobody awaits must not end the
+    // process.
     this.done.catch(() => undefined);
   }
 
@@ -39,14 +40,14 @@ export class Round {
   }
 }
 
-/** What waits to be written, in order: while one round is written, the next one gathers. */
+/** Queues batches to write, in order: while one round is written, the next one gathers. */
 export class WriteRounds {
-  /** The last one takes what comes. */
+  /** The last one takes new batches. */
   #waiting: Round[] = [];
-  /** The one that was taken out to be written. */
+  /** The round taken out to be written. */
   #current: Round | undefined;
 
-  /** Adds a batch. The promise is shared by its round. */
+  /** Adds a batch. All batches of its round share the promise. */
   add(segment: Segment, bytes: Buffer, header: BatchHeader): Promise<void> {
     let round = this.#waiting.at(-1);
     if (round?.segment !== segment) {
@@ -57,13 +58,13 @@ export class WriteRounds {
     return round.done;
   }
 
-  /** Takes the next one out; undefined when none waits. */
+  /** Takes the next round out; undefined if none waits. */
   next(): Round | undefined {
     this.#current = this.#waiting.shift();
     return this.#current;
   }
 
-  /** The one that was taken out is written, or failed with `error`. */
+  /** Ends the round that was taken out: it is written, or failed with `error`. */
   end(error?: LogError): void {
     const round = this.#current;
     this.#current = undefined;
@@ -71,14 +72,14 @@ export class WriteRounds {
     else round?.reject(error);
   }
 
-  /** The first that reaches `offset`. */
+  /** The first round that reaches `offset`. */
   find(offset: number): Round | undefined {
     const reaches = ({ nextOffset }: Round) => nextOffset >= offset;
     const current = this.#current;
     return current !== undefined && reaches(current) ? current : this.#waiting.find(reaches);
   }
 
-  /** Gives up those that wait: they build on offsets that will not be. */
+  /** Fails the waiting rounds: they build on offsets that will never exist. */
   rejectWaiting(error: LogError): void {
     for (const round of this.#waiting.splice(0)) round.reject(error);
   }

@@ -8,7 +8,7 @@ import { emptyIndexes, Segment } from '../segment/segment.ts';
 import type { IndexCondition } from '../segment/sparse-index.ts';
 import type { AbortedTransaction, KnownAborted } from '../segment/transaction-index.ts';
 
-/** What is known of a partition before its files are looked at. */
+/** The facts about a partition that are known before its files are read. */
 export interface LoadOptions {
   readonly fileSystem: FileSystem;
   readonly directory: string;
@@ -20,34 +20,34 @@ export interface LoadOptions {
   /** Records below were deleted (`log-start-offset-checkpoint`). */
   readonly logStartOffset: number;
   /**
-   * What the `.txnindex` files were at the recovery point; without it, or where they differ, they
-   * are made again from the log.
+   * Digests of the `.txnindex` files at the recovery point; without them, or if they differ, the
+   * files are rebuilt from the log.
    */
   readonly knownAborted?: KnownAborted | undefined;
-  /** This process has written the files, and no sync of them has failed. */
+  /** True if this process has written the files and no sync of them has failed. */
   readonly isOwn?: boolean;
 }
 
-/** What is known of a segment before its file is looked at. */
+/** The facts about a segment that are known before its file is read. */
 export interface SegmentFiles {
   readonly baseOffset: number;
   /** The names in the directory. */
   readonly names: ReadonlySet<string>;
-  /** Its aborted transactions, but for those that the scan finds. */
+  /** Its aborted transactions, except those that the scan finds. */
   readonly aborted: readonly AbortedTransaction[];
 }
 
 export interface LoadedSegment {
   readonly segment: Segment;
-  /** Its index files hold something that its indexes do not. */
+  /** True if its index files hold entries that its indexes do not. */
   readonly hasStaleIndexes: boolean;
-  /** Why the scan stopped before the end of the file, and how many bytes it left. */
+  /** The reason why the scan stopped before the end of the file, and the bytes that are left. */
   readonly fault?: { readonly reason: ScanFault; readonly behindBytes: number };
 }
 
 /**
- * Loads a segment wholly below the scan: its size and its index files are believed, if they fit
- * together. Changes nothing on the disk.
+ * Loads a segment wholly below the scan: trusts its size and its index files if they agree. Changes
+ * nothing on the disk.
  *
  * @throws LogError CORRUPT_BATCH
  */
@@ -71,10 +71,10 @@ export async function loadSealed(
 }
 
 /**
- * Loads a segment that reaches into the scan: it is read from the last index entry below `scanFrom`
- * on, or from its beginning where the indexes are not sound. Changes nothing on the disk.
+ * Loads a segment that reaches into the scan: reads it from the last index entry below `scanFrom`,
+ * or from its beginning if the indexes are unsound. Changes nothing on the disk.
  *
- * @throws LogError CORRUPT_BATCH when the file is shorter than the directory says.
+ * @throws LogError CORRUPT_BATCH if the file is shorter than the directory says.
  */
 export async function loadScanned(
   options: LoadOptions,
@@ -95,14 +95,14 @@ export async function loadScanned(
 }
 
 interface ReadIndexes {
-  /** With what could be taken of the indexes; where it ends is not said yet. */
+  /** A segment with the usable index entries; its end is not set yet. */
   readonly segment: Segment;
   readonly sizeBytes: number;
   readonly offsets: IndexCondition;
   readonly times: IndexCondition;
 }
 
-/** Takes the entries of the index files that point below `endOffset`; an absent file has none. */
+/** Loads the entries of the index files that point below `endOffset`; an absent file has none. */
 async function readIndexes(
   options: LoadOptions,
   files: SegmentFiles,
@@ -126,19 +126,19 @@ function withoutIndexes(options: LoadOptions, { baseOffset, aborted }: SegmentFi
   return new Segment(options.fileSystem, options.directory, baseOffset, indexes);
 }
 
-/** Whether the indexes of a sealed segment are whole, as far as that can be told. */
+/** Whether the indexes of a sealed segment are complete, as far as that can be checked. */
 function areWhole(
   { segment, offsets, times, sizeBytes }: ReadIndexes,
   { names }: SegmentFiles,
   { config }: LoadOptions,
 ): boolean {
-  // Behind the last entry lies at most an interval and the batch that made it full.
+  // After the last entry comes at most an interval and the batch that filled it.
   const behindBytes = sizeBytes - (segment.indexes.offsets.last()?.position ?? 0);
   const isShort = behindBytes > config.indexIntervalBytes + config.maxMessageBytes;
   return hasFiles(segment, names) && offsets === 'whole' && times === 'whole' && !isShort;
 }
 
-/** Whether the two files are there that can always be made again from the log. */
+/** Whether the two files exist that can always be rebuilt from the log. */
 function hasFiles(segment: Segment, names: ReadonlySet<string>): boolean {
   return [OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX].every((suffix) =>
     names.has(segment.name(suffix)),
@@ -149,7 +149,7 @@ function noteMissing(segment: Segment, { names }: SegmentFiles): void {
   if (!hasFiles(segment, names)) segment.noteMissingIndex();
 }
 
-/** Whether the last time entry is what the log has there. */
+/** Whether the last time entry agrees with the log. */
 async function knowsNewestTime(segment: Segment): Promise<boolean> {
   const { offsets, times } = segment.indexes;
   const newest = times.last();
@@ -159,20 +159,18 @@ async function knowsNewestTime(segment: Segment): Promise<boolean> {
   return header?.lastOffset === newest.offset && header.maxTimestampMs === newest.timestampMs;
 }
 
-/**
- * Lets the segment go on from its last index entry; false when that is not what the log has there.
- */
+/** Resumes the segment at its last index entry. Returns false if that disagrees with the log. */
 async function leadsOn({ segment, sizeBytes }: ReadIndexes): Promise<boolean> {
   const { offsets, times } = segment.indexes;
   const last = offsets.last();
-  if (last !== undefined && times.count === 0) return false; // no offset is indexed without a time
-  segment.noteWritten(sizeBytes); // what may be read
+  if (last !== undefined && times.count === 0) return false; // each offset entry has a time entry
+  segment.noteWritten(sizeBytes); // allow reads up to here
   if (times.count > 0 && !(await knowsNewestTime(segment))) return false;
   if (last === undefined) {
     segment.resume(0, segment.baseOffset);
     return true;
   }
-  // The entry names the last offset of its batch: reading starts with that batch.
+  // The entry has the last offset of its batch: reading starts with that batch.
   const header = await findHeader(segment, -Infinity, last.position);
   if (header?.lastOffset !== last.offset) return false;
   const first = await findHeader(segment, -Infinity, 0);
@@ -180,7 +178,7 @@ async function leadsOn({ segment, sizeBytes }: ReadIndexes): Promise<boolean> {
   return true;
 }
 
-/** Closes the file of `segment` behind `work`: of many segments few are read or written soon. */
+/** Closes the file of `segment` after `work`: few of many segments are used soon. */
 async function closing<R>(segment: Segment, work: (segment: Segment) => Promise<R>): Promise<R> {
   try {
     return await work(segment);

@@ -35,7 +35,7 @@ import {
   type AbortedTransaction,
 } from '../segment/transaction-index.ts';
 
-/** Bytes at the end of the log that no sync had covered and that a crash left torn. */
+/** Unsynced bytes at the end of the log that a crash left torn. */
 export interface TornTail {
   readonly file: string;
   readonly positionBytes: number;
@@ -43,7 +43,7 @@ export interface TornTail {
   readonly reason: ScanFault;
 }
 
-/** A partition as its files tell it. */
+/** The state of a partition according to its files. */
 export interface LoadedLog {
   /** At least one, by rising base offset; the last one is appended to. */
   readonly segments: Segment[];
@@ -53,14 +53,14 @@ export interface LoadedLog {
 }
 
 /**
- * Opens what is on the disk (Kafka: `LogLoader`). Indexes and snapshots are taken over where they
- * stand below the recovery point and are sound; from there on the batches themselves are read,
- * which is the tail after a crash and next to nothing after a clean end. Kafka drops everything
- * behind the first bad batch, because its replicas have it; here only the torn end of the last
- * segment is cut. A bad batch anywhere else is an error: a segment is begun when all before it is
- * durable (`Durability`), so no crash leaves one.
+ * Loads a partition from the disk (Kafka: `LogLoader`). Below the recovery point it trusts indexes
+ * and snapshots if they are sound; from there on it reads the batches themselves: the tail after a
+ * crash, almost nothing after a clean end. Kafka drops everything after the first bad batch,
+ * because its replicas have it; here only the torn end of the last segment is cut. A bad batch
+ * anywhere else is an error: a segment is begun only after all before it is durable (`Durability`),
+ * so no crash leaves one.
  *
- * @throws LogError CORRUPT_BATCH: nothing was changed on the disk, but swaps were finished.
+ * @throws LogError CORRUPT_BATCH: nothing was changed on the disk except that swaps were finished.
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL: no record was removed.
  */
 export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
@@ -81,7 +81,7 @@ export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
   }
 }
 
-/** What the files say, and what has to be done to them before the log goes on. */
+/** The state in the files, and the changes they need before the log can continue. */
 interface ReadLog extends LoadedLog {
   readonly repairs: readonly (() => Promise<void>)[];
 }
@@ -138,7 +138,7 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
   }
   producers.settle(nextOffset);
   if (nextOffset < logStartOffset) {
-    // What was not durable when it was deleted is gone, and so is the rest: it was deleted too.
+    // A crash took the records that were not yet durable; all the others were deleted as well.
     const removed = segments.splice(
       0,
       segments.length,
@@ -156,8 +156,8 @@ async function loadSegment(
   scan: ScanOptions & { readonly scanFrom: number },
 ): Promise<LoadedSegment> {
   if (endOffset === undefined) return loadScanned(options, files, scan);
-  // One that ends right at the recovery point was perhaps still appended to at the checkpoint, and
-  // the time entry that closed it is lost: its end is read.
+  // If a segment ends right at the recovery point, it may still have been active at the checkpoint,
+  // and its closing time entry is lost: read its end.
   const isSealed = endOffset < scan.scanFrom;
   const loaded = isSealed
     ? await loadSealed(options, files, { ...scan, endOffset })
@@ -170,17 +170,17 @@ async function loadSegment(
   return loaded;
 }
 
-/** The aborted transactions of each segment, and which files do not say so. */
+/** The aborted transactions of each segment, and the files that disagree. */
 interface ReadAborted {
   readonly aborted: ReadonlyMap<number, readonly AbortedTransaction[]>;
   readonly rebuilt: ReadonlySet<number>;
 }
 
 /**
- * Reads the lists of aborted transactions. The format has no checksum, so those of what is not
- * scanned anyway, below `producersFrom`, are held against the digests that were recorded with the
- * recovery point. What does not match is made again from the log: a list that was damaged or lost,
- * but also one that Kafka, or a compaction before a crash, has written since.
+ * Reads the lists of aborted transactions. The format has no checksum, so the lists below
+ * `producersFrom`, which the scan does not reach, are compared with the digests recorded with the
+ * recovery point. A list that differs is rebuilt from the log: it was damaged or lost, or Kafka, or
+ * a compaction before a crash, has written it since.
  */
 async function readAborted(
   options: LoadOptions,
@@ -223,9 +223,9 @@ function fileOf(base: number): string {
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Restores the producers from the newest sound snapshot and returns its offset: from there on the
- * log itself has to be read, without one from `firstOffset`. Not believed are damaged snapshots,
- * and those above the recovery point, which may stand for batches that a power cut took.
+ * Restores the producers from the newest sound snapshot and returns its offset, from which the log
+ * itself must be read; without one, that is `firstOffset`. Ignores damaged snapshots and those
+ * above the recovery point, which may cover batches that a power cut took.
  */
 async function loadSnapshot(
   { fileSystem, directory, recoveryPoint }: LoadOptions,
@@ -249,7 +249,7 @@ function tornTailOf(segment: Segment, fault: NonNullable<LoadedSegment['fault']>
   return { file: segment.logPath, positionBytes: segment.admittedBytes, removedBytes, reason };
 }
 
-/** Cuts a torn tail away, durably, before anything is appended in its place. */
+/** Truncates a torn tail, durably, before anything is appended in its place. */
 async function cut(segment: Segment): Promise<void> {
   const file = await segment.file();
   await file.truncate(segment.writtenBytes);
@@ -258,15 +258,15 @@ async function cut(segment: Segment): Promise<void> {
   });
 }
 
-/** Written again at once. */
+/** Bytes per rewrite. */
 const COPY_BYTES = 4 * 1024 * 1024;
 
 /**
- * Writes what stands above the recovery point once more, as it is, for the next sync to cover; and
- * the name of the file too, when no checkpoint has seen it. The process before may have died of a
- * failed sync: the cache, which has just been read, then shows what the disk does not have, and
- * counts it as written (docs/decisions/0001-no-second-fsync.md). Only the last segment can need it:
- * another is begun when all before it is durable.
+ * Rewrites the bytes above the recovery point unchanged, so that the next sync covers them; also
+ * the file's name if no checkpoint has covered it. The last process may have died of a failed sync:
+ * the page cache, which was just read, then shows bytes that the disk does not have, and counts
+ * them as written (docs/decisions/0001-no-second-fsync.md). Only the last segment can need this:
+ * the next one is begun only after all before it is durable.
  */
 async function writeAgain(
   fileSystem: FileSystem,
@@ -289,7 +289,9 @@ async function writeAgain(
   await fileSystem.rename(swap, segment.logPath);
 }
 
-/** Removes all files of segments, durably: coming back later they would stand among new ones. */
+/**
+ * Removes all files of segments, durably: if they came back later, they would mix with new ones.
+ */
 async function removeSegments(
   { fileSystem, directory }: LoadOptions,
   segments: readonly Segment[],
@@ -301,8 +303,8 @@ async function removeSegments(
 }
 
 /**
- * Removes what nobody will read again: files marked as deleted, indexes without a segment, what was
- * being written when a process ended, and snapshots that were not believed.
+ * Removes files that nobody will read again: those marked as deleted, indexes without a segment,
+ * unfinished files of an earlier process, and rejected snapshots.
  */
 async function removeLeftOvers(
   { fileSystem, directory, recoveryPoint }: LoadOptions,
@@ -321,7 +323,7 @@ async function removeLeftOvers(
   }
 }
 
-/** Removes a file, which may go meanwhile: by the timer that was to remove it. */
+/** Removes a file. A timer that was set to remove it may do so at the same time. */
 export async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
   await fileSystem.remove(path).catch((cause: unknown) => {
     if (errnoOf(cause) !== 'ENOENT') throw cause;

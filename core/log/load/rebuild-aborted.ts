@@ -12,11 +12,11 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads from the log which transactions were aborted, by the base offset of the segment that holds
- * the marker: what `.txnindex` should say below `upTo`. From the first segment on, because a
- * transaction may begin in any one before that of its marker; where it begins below the first
- * record, the entry begins with what is left of it. Changes nothing on the disk.
+ * the marker: the right content of `.txnindex` below `upTo`. Starts at the first segment, because a
+ * transaction may begin in any one before that of its marker; if it begins below the first record,
+ * its entry begins at the first remaining batch. Changes nothing on the disk.
  *
- * @throws LogError CORRUPT_BATCH where a batch cannot be read: then nobody can say.
+ * @throws LogError CORRUPT_BATCH if a batch cannot be read: the answer is then unknown.
  */
 export async function abortedInLog(
   options: LoadOptions,
@@ -45,7 +45,7 @@ export async function abortedInLog(
             break;
           }
           nextOffset = header.lastOffset + 1;
-          // Markers were lost there: what had begun before ends nowhere that can be told.
+          // Markers were lost there: the end of earlier transactions is unknown.
           if (isHole(header)) producers = new ProducerStates(place);
           if (header.producerId < 0) continue;
           if (!header.isControl) {

@@ -13,27 +13,27 @@ import { decodeFrame, type Frame, type JournalEntry } from '../durability/journa
 import { namesIn, offsetsOf } from '../compaction/swap.ts';
 import { JOURNAL_FILES } from '../durability/sync-journal.ts';
 
-/** What has to be written to one segment. */
+/** The bytes to write to one segment. */
 export interface Redo {
   readonly path: string;
   readonly entries: readonly JournalEntry[];
 }
 
-/** What the journal of an earlier process asks for. */
+/** The changes that the journal of an earlier process requires. */
 export interface JournalPlan {
-  /** The journal's files that are there. */
+  /** The existing files of the journal. */
   readonly files: readonly string[];
-  /** By partition, where that has what was durable before. */
+  /** By partition, for partitions that have all that was durable before. */
   readonly redos: readonly Redo[];
-  /** The first partition that has not: what comes behind is of no use there. */
+  /** The first partition that lacks some of it: later bytes are useless there. */
   readonly missing: { readonly file: string; readonly reason: string } | undefined;
 }
 
 /**
- * Reads the journal and what it is about. Changes nothing.
+ * Reads the journal and the segments that it refers to. Changes nothing.
  *
- * Only the last segment of a partition can have lost anything: another one is begun when all before
- * it is durable.
+ * Only the last segment of a partition can have lost anything: the next one is begun only after all
+ * before it is durable.
  *
  * @param topicIdOf the id of a topic that exists.
  */
@@ -67,12 +67,12 @@ export async function planRedo(
 }
 
 /**
- * Brings back what the journal of an earlier process has kept: writes its bytes to the ends of the
- * partitions, where a power cut may have taken them, and removes it. Before any partition is
- * opened. Durable when it resolves; done again after a crash, it changes nothing.
+ * Restores the bytes in the journal of an earlier process: writes them to the ends of the
+ * partitions, where a power cut may have taken them, and removes the journal. Call it before any
+ * partition is opened. Durable when it resolves; repeated after a crash, it changes nothing.
  *
  * @param topicIdOf as for `planRedo`.
- * @throws LogError CORRUPT_FILE when a partition has not even what was durable before.
+ * @throws LogError CORRUPT_FILE if a partition has lost bytes that were durable before.
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
  */
 export async function redoJournal(
@@ -85,14 +85,14 @@ export async function redoJournal(
     if (missing !== undefined) throw damaged(missing);
     await redoAll(fileSystem, redos);
     for (const file of files) await fileSystem.remove(file);
-    // Also when there are none: whoever removed them may have died before this.
+    // Sync even if there are none: a process that removed them may have died before its sync.
     await fileSystem.syncDirectory(directory);
   } catch (cause) {
     throw storageFailure(directory, 'open', cause);
   }
 }
 
-/** What stands in the files, oldest first. */
+/** The entries in the files, oldest first. */
 async function readJournal(
   fileSystem: FileSystem,
   files: readonly string[],
@@ -105,7 +105,7 @@ async function readJournal(
   return frames.flatMap(({ entries }) => entries);
 }
 
-/** The frames of one generation; behind them stands what an earlier one, or a crash, has left. */
+/** The frames of one generation; remains of an earlier one, or of a crash, may follow. */
 function readFrames(source: Buffer): Frame[] {
   const frames: Frame[] = [];
   for (let position = 0; ;) {
@@ -152,7 +152,7 @@ async function missingIn(
   return undefined;
 }
 
-/** Writes what is to be written. Durable when it resolves; the journal stays. */
+/** Writes the planned bytes. Durable when it resolves; the journal stays. */
 export async function redoAll(fileSystem: FileSystem, redos: readonly Redo[]): Promise<void> {
   for (const redo of redos) await redoPartition(fileSystem, redo);
 }

@@ -6,8 +6,8 @@ import type { LoadOptions } from './load-segment.ts';
 import { loadLog, removeIfThere, type LoadedLog } from './load.ts';
 
 /**
- * Loads a log again that this process has written, after cutting off what a failed write may have
- * left above `highWatermark`. Closes the files of `segments`.
+ * Reloads a log that this process has written, after truncating the remains of a failed write above
+ * `highWatermark`. Closes the files of `segments`.
  *
  * @throws LogError as `loadLog`.
  */
@@ -22,13 +22,13 @@ export async function reloadLog(
 }
 
 /**
- * Cuts off what a failed write may have left above `highWatermark`. The cut of a file is durable
- * with the next sync, which comes before another segment is begun (`Durability`).
+ * Truncates the remains of a failed write above `highWatermark`. A truncation becomes durable with
+ * the next sync, which comes before another segment is begun (`Durability`).
  *
- * A segment begun by a batch that was not written goes, durably, when it starts at an offset that
- * is not reached yet. One that starts right at the high watermark stays, empty: the one before it
- * may have been compacted meanwhile, and as the last segment it would get the journal's frames of
- * what it was before written over it (`redoJournal`).
+ * A segment begun by a batch that was not written is removed, durably, if it starts above the high
+ * watermark. One that starts right at it stays, empty: the one before it may have been compacted
+ * meanwhile, and if that became the last segment, `redoJournal` would overwrite it with frames of
+ * its old content.
  */
 async function cutUnwritten(
   fileSystem: FileSystem,

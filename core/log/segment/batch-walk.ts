@@ -1,35 +1,34 @@
 import { BATCH_OVERHEAD, batchSizeBytes, checkBatch, type BatchFault } from '../../record/batch.ts';
 
-/** Batches that stand back to back in a file. */
+/** Consecutive batches of a file. */
 export interface BatchRun {
   /** The batches, from their first byte on; fresh memory, so records may stay views of it. */
   readonly bytes: Buffer;
-  /** Where the first one stands in the file. */
+  /** The file position of the first one. */
   readonly position: number;
-  /** What is wrong right behind the last one: the walk ends there. */
+  /** The fault right after the last one, where the walk ends. */
   readonly fault: BatchFault | undefined;
 }
 
 export interface WalkOptions {
-  /** Reads `count` bytes at `position`; fewer only where the file has no more. */
+  /** Reads `count` bytes at `position`; fewer only at the end of the file. */
   readonly read: (position: number, count: number) => Promise<Buffer>;
-  /** Where a batch starts. */
+  /** The start of a batch. */
   readonly from: number;
-  /** Where the file ends. */
+  /** The end of the file. */
   readonly to: number;
-  /** Read at once; a larger batch is read by itself. */
+  /** Bytes per read; a larger batch is read separately. */
   readonly chunkBytes: number;
   /**
-   * Only headers are wanted: nothing is checked but lengths, and of the last batch of a run
-   * perhaps no more than its header is there.
+   * Reads headers only: checks nothing but lengths, and the last batch of a run may consist of no
+   * more than its header.
    */
   readonly isHeadersOnly?: boolean;
 }
 
 /**
- * Goes from batch to batch through a file, as everything does that reads a log from one end to
- * another. Gives them in runs, so that nobody waits for a promise at each: the batches of a run are
- * `batchSizeBytes` apart.
+ * Walks through the batches of a file; all code that reads a whole log uses it. Yields runs, so
+ * that callers need no promise per batch: the batches of a run are `batchSizeBytes` apart.
  */
 export async function* walkBatches(options: WalkOptions): AsyncGenerator<BatchRun> {
   const { read, from, to, chunkBytes, isHeadersOnly = false } = options;
@@ -54,14 +53,14 @@ export async function* walkBatches(options: WalkOptions): AsyncGenerator<BatchRu
 }
 
 interface Found {
-  /** Of the bytes that hold the batches of the run. */
+  /** The number of bytes in the batches of the run. */
   readonly length: number;
-  /** Where the next batch starts, from the start of the chunk. */
+  /** The start of the next batch, relative to the chunk. */
   readonly nextAt: number;
   readonly fault: BatchFault | undefined;
 }
 
-/** The whole, sound batches at the start of a chunk; `leftBytes` are left of the file. */
+/** The whole, sound batches at the start of a chunk; `leftBytes` of the file are left. */
 function batchesIn(chunk: Buffer, leftBytes: number, isLast: boolean): Found {
   let at = 0;
   while (at < chunk.length) {
@@ -76,7 +75,7 @@ function batchesIn(chunk: Buffer, leftBytes: number, isLast: boolean): Found {
   return { length: at, nextAt: at, fault: undefined };
 }
 
-/** The batches in a chunk whose headers are in it. */
+/** The batches whose headers are in the chunk. */
 function headersIn(chunk: Buffer, leftBytes: number, isLast: boolean): Found {
   let at = 0;
   while (at + BATCH_OVERHEAD <= chunk.length) {
@@ -93,7 +92,7 @@ function found(chunk: Buffer, nextAt: number, fault: BatchFault | undefined): Fo
   return { length: Math.min(nextAt, chunk.length), nextAt, fault };
 }
 
-/** Whether a batch whose header is in the chunk says that it ends behind the file. */
+/** Whether the length of a batch whose header is in the chunk exceeds the file. */
 function reachesBehind(chunk: Buffer, at: number, leftBytes: number): boolean {
   return chunk.length - at >= BATCH_OVERHEAD && at + batchSizeBytes(chunk, at) > leftBytes;
 }

@@ -14,13 +14,13 @@ export const INDEX_SUFFIXES = [
 /** The files of one segment. */
 export const SEGMENT_SUFFIXES = [LOG_SUFFIX, ...INDEX_SUFFIXES] as const;
 export const SNAPSHOT_SUFFIX = '.snapshot';
-/** Added to a name until the file is removed. */
+/** Appended to a name until the file is removed. */
 export const DELETED_SUFFIX = '.deleted';
-/** Added to the names of a segment's files while compaction writes them: they count for nothing. */
+/** Appended to a segment's file names while compaction writes them: recovery removes such files. */
 export const CLEANED_SUFFIX = '.cleaned';
-/** Added to the name of a segment's file while it is renamed: it is to have its own name again. */
+/** Appended to a segment file's name during a swap: recovery restores the name. */
 export const SWAP_SUFFIX = '.swap';
-/** Added to the name of a partition's directory until it is removed. */
+/** Appended to the name of a partition's directory until it is removed. */
 export const DELETE_DIRECTORY_SUFFIX = '-delete';
 
 export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint';

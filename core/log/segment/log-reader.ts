@@ -14,41 +14,41 @@ import { storageFailure } from '../../storage/failure.ts';
 import { walkBatches, type BatchRun } from './batch-walk.ts';
 import type { Segment } from './segment.ts';
 
-/** Whole batches as they stand in the log. */
+/** Whole batches, as stored in the log. */
 export interface ReadResult {
-  /** Empty when nothing is readable at the offset yet. */
+  /** Empty if nothing is readable at the offset yet. */
   readonly bytes: Buffer;
-  /** The offset after the last batch, or the asked one when there are none. */
+  /** The offset after the last batch, or the requested one if there are none. */
   readonly nextOffset: number;
-  /** Where the batch at `nextOffset` will start. */
+  /** The position where the batch at `nextOffset` will start. */
   readonly nextPosition: number;
 }
 
-/** What to read: from the batch that holds `offset`, starting the search at `position`. */
+/** Reads from the batch that holds `offset`; the search starts at `position`. */
 export interface ReadRequest {
   readonly offset: number;
   readonly position: number;
-  /** The last offset of the batch at `position`, where an index says so: it is checked. */
+  /** The last offset of the batch at `position` according to an index; the read verifies it. */
   readonly lastOffset?: number | undefined;
   /** Batches from here on are not readable. */
   readonly endOffset: number;
-  /** The first batch comes even when it is larger (KIP-74). */
+  /** The first batch is returned even if it is larger (KIP-74). */
   readonly maxBytes: number;
 }
 
-/** Enough for the header of a batch that is larger than what was read. */
+/** Enough for the header of a batch that is larger than the bytes read. */
 const READ_BYTES_MIN = 16 * 1024;
 
 /**
  * Reads whole, checked batches of one segment. The bytes are fresh memory: records may stay views
  * of them.
  *
- * @throws LogError CORRUPT_BATCH with file and position for bytes that are no sound batch.
+ * @throws LogError CORRUPT_BATCH with file and position if the bytes are no sound batch.
  */
 export async function readSegment(segment: Segment, request: ReadRequest): Promise<ReadResult> {
-  const end = segment.writtenBytes; // fixed now: what is written meanwhile is the next read's
+  const end = segment.writtenBytes; // fixed now: later writes are for the next read
   let { position } = request;
-  // Without an index entry a place is that behind an earlier read.
+  // Without an index entry, the position is the end of an earlier read.
   let from = position === 0 ? segment.baseOffset : -Infinity;
   if (position > 0 && request.lastOffset === undefined) from = request.offset;
   let want = Math.max(request.maxBytes, READ_BYTES_MIN);
@@ -64,25 +64,25 @@ export async function readSegment(segment: Segment, request: ReadRequest): Promi
     if (isWhole || (rest === 0 && position + skipped === end)) {
       return wholeBatches(segment, chunk, { ...request, position, start: skipped });
     }
-    // The batch is larger than the chunk, or starts in its last bytes: read from its start, all of
-    // it.
+    // The batch is larger than the chunk, or starts in its last bytes: read all of it, from its
+    // start.
     position += skipped;
     want = Math.max(want, rest >= LOG_OVERHEAD ? batchSizeBytes(chunk, skipped) : READ_BYTES_MIN);
     if (rest === end - position) throw corrupt(segment, position, 'batch cut short');
     from = -Infinity;
-    request = { ...request, lastOffset: undefined }; // what the index said was right
+    request = { ...request, lastOffset: undefined }; // the index was right
   }
 }
 
-/** True when an index led to a place where another batch stands than it says, or none. */
+/** True if an index led to a position without the batch that it names. */
 function isMisled(chunk: Buffer, { lastOffset }: ReadRequest): boolean {
   if (lastOffset === undefined) return false;
   return chunk.length < BATCH_OVERHEAD || batchLastOffset(chunk, 0) !== lastOffset;
 }
 
 /**
- * The header of the first batch at or behind `position` that reaches `offset`, unchecked; undefined
- * when there is none, or no batch at `position`.
+ * The header of the first batch from `position` on that reaches `offset`, unchecked; undefined if
+ * there is none, or no batch at `position`.
  */
 export async function findHeader(
   segment: Segment,
@@ -97,14 +97,14 @@ export async function findHeader(
   return undefined;
 }
 
-/** The batches of a segment from `from` on, of which only headers count; they are not checked. */
+/** The batches of a segment from `from` on, for callers that need only headers; unchecked. */
 export function walkHeaders(segment: Segment, from: number): AsyncGenerator<BatchRun> {
   const read = (position: number, count: number) => readChunk(segment, position, count);
   const to = segment.writtenBytes;
   return walkBatches({ read, from, to, chunkBytes: READ_BYTES_MIN, isHeadersOnly: true });
 }
 
-/** Reads `count` bytes at `position`; fewer are damage, because the log has written them. */
+/** Reads `count` bytes at `position`; fewer mean damage, because the log has written them. */
 export async function readChunk(
   segment: Segment,
   position: number,
@@ -120,8 +120,8 @@ export async function readChunk(
 }
 
 /**
- * The place in `chunk`, which starts at `position`, of the first batch that reaches `offset`. The
- * first one in it begins at offset `from` or later.
+ * The position in `chunk`, which starts at `position`, of the first batch that reaches `offset`.
+ * The first one in it begins at offset `from` or later.
  */
 function skipBelow(
   segment: Segment,
@@ -145,7 +145,7 @@ function skipBelow(
     skipped = at;
     at += size;
   }
-  // No batch has the offset: compaction took it, or the one before says too early an end.
+  // No batch has the offset: compaction removed it, or the previous batch's end is too low.
   if (!hasOffset && skipped >= 0 && offset < segment.nextOffset) {
     const fault = checkBatch(chunk, skipped, chunk.length);
     if (fault !== undefined) throw corrupt(segment, position + skipped, fault);
@@ -154,8 +154,8 @@ function skipBelow(
 }
 
 /**
- * The base offset stands outside of a batch's checksum: that it fits between the batch before and
- * the end of the segment is all that can be told of it.
+ * The checksum of a batch does not cover its base offset: the only possible check is that it fits
+ * between the previous batch and the end of the segment.
  */
 function checkOffsets(
   segment: Segment,
@@ -168,7 +168,7 @@ function checkOffsets(
   throw corrupt(segment, position + at, 'offsets do not rise');
 }
 
-/** The whole batches in `chunk` from `start` on, up to the limits. The first one is whole. */
+/** The whole batches in `chunk` from `start` on, up to the limits. The first one must be whole. */
 function wholeBatches(
   segment: Segment,
   chunk: Buffer,
@@ -178,7 +178,7 @@ function wholeBatches(
   let at = start;
   let nextOffset = request.offset;
   while (chunk.length - at >= BATCH_OVERHEAD) {
-    // Also of the one behind the last: where it begins says whether the last is right.
+    // Also check the one after the last: its base offset shows whether the last is right.
     checkOffsets(segment, chunk, { at, position, from: at > start ? nextOffset : -Infinity });
     const size = batchSizeBytes(chunk, at);
     if (at > start && (at - start + size > maxBytes || size > chunk.length - at)) break;
@@ -191,7 +191,7 @@ function wholeBatches(
   return { bytes: chunk.subarray(start, at), nextOffset, nextPosition: position + at };
 }
 
-/** CORRUPT_BATCH for a place in a segment. */
+/** CORRUPT_BATCH at a position of a segment. */
 export function corrupt(segment: Segment, positionBytes: number, reason: string): LogError {
   const file = segment.logPath;
   return new LogError(
@@ -202,7 +202,7 @@ export function corrupt(segment: Segment, positionBytes: number, reason: string)
   );
 }
 
-/** OFFSET_OUT_OF_RANGE for an offset that the log does not have, or no longer has. */
+/** OFFSET_OUT_OF_RANGE for an offset that the log does not have yet, or no longer has. */
 export function outOfRange(
   log: {
     readonly place: RecordPlace;

@@ -1,6 +1,6 @@
 import type { Segment } from './segment.ts';
 
-/** Readers mostly go on where they stopped; this many places are remembered. */
+/** Readers mostly continue where they stopped; this many positions are remembered. */
 const POSITIONS_MAX = 64;
 
 interface Place {
@@ -8,7 +8,7 @@ interface Place {
   readonly position: number;
 }
 
-/** Where batches start that are likely to be read next: saves the search through the index. */
+/** Positions of batches that are likely to be read next: saves the search in the index. */
 export class ReadPositions {
   readonly #places = new Map<number, Place>();
 

@@ -8,16 +8,16 @@ import {
   type KnownAborted,
 } from './transaction-index.ts';
 
-/** What a fetch gets. */
+/** The result of a fetch. */
 export interface LogRead {
-  /** Whole batches; the first may begin before the asked offset. */
+  /** Whole batches; the first may begin before the requested offset. */
   readonly bytes: Buffer;
   readonly nextOffset: number;
 }
 
 /**
  * The index in `segments` of the one that holds `offset`, or that follows a gap around it; 0 for an
- * offset before them.
+ * offset before all.
  */
 export function segmentIndexOf(segments: readonly Segment[], offset: number): number {
   let [low, high] = [0, segments.length - 1];
@@ -29,7 +29,7 @@ export function segmentIndexOf(segments: readonly Segment[], offset: number): nu
   return low;
 }
 
-/** Reads from the batch that holds `offset` on, which may stand behind a gap in a later segment. */
+/** Reads from the batch that holds `offset`, or, in a gap, from the next one. */
 export async function readSegments(
   segments: readonly Segment[],
   positions: ReadPositions,
@@ -51,13 +51,13 @@ export async function readSegments(
   return { bytes: EMPTY, nextOffset: offset };
 }
 
-/** True when `some` stand one behind the other in `segments`. */
+/** True if `some` are consecutive in `segments`. */
 export function isRunOf(segments: readonly Segment[], some: readonly Segment[]): boolean {
   const first = segments.indexOf(some[0]!);
   return first >= 0 && some.every((segment, index) => segments[first + index] === segment);
 }
 
-/** The list with one segment in the place of some; a new one, because reads go through the old. */
+/** The list with one segment instead of some; a new list, because running reads use the old one. */
 export function withInstead(
   segments: readonly Segment[],
   old: readonly Segment[],
@@ -66,7 +66,7 @@ export function withInstead(
   return segments.toSpliced(segments.indexOf(old[0]!), old.length, replacement);
 }
 
-/** The aborted transactions that a reader of committed data meets in [from, upTo). */
+/** The aborted transactions with data in [from, upTo), for readers of committed data. */
 export function abortedIn(
   segments: readonly Segment[],
   from: number,
@@ -75,7 +75,7 @@ export function abortedIn(
   return abortedWithin(segments.slice(segmentIndexOf(segments, from)), from, upTo);
 }
 
-/** What an opening may hold the `.txnindex` files against, up to `upTo`. */
+/** Digests against which recovery checks the `.txnindex` files, up to `upTo`. */
 export function knownAborted(segments: readonly Segment[], upTo: number): KnownAborted {
   const known = new Map<number, AbortedDigest>();
   for (const segment of segments) {
@@ -86,7 +86,7 @@ export function knownAborted(segments: readonly Segment[], upTo: number): KnownA
 }
 
 /**
- * Writes down what indexes have in memory only. Durable once the directory is synced.
+ * Writes the index entries that are only in memory. Durable once the directory is synced.
  *
  * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: call again.
  */
@@ -94,7 +94,7 @@ export async function flushAll(segments: readonly Segment[]): Promise<void> {
   for (const segment of segments) if (segment.hasUnflushedIndexes) await segment.flushIndexes();
 }
 
-/** A failure to close loses nothing: what is to be durable was synced. */
+/** A failure to close loses nothing: everything that must be durable was synced. */
 export async function closeAll(segments: readonly Segment[]): Promise<void> {
   await Promise.allSettled(segments.map((segment) => segment.close()));
 }

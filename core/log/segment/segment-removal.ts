@@ -15,8 +15,8 @@ export interface RemovalOptions {
 
 /**
  * Marks the files of a segment as deleted, durably, and removes them after `delayMs`, so that a
- * read that has begun can end. A process that stops in between leaves `.deleted` files, which the
- * next opening removes. Segments go from the oldest on, so that what is left is the end of the log.
+ * running read can end. A process that stops in between leaves `.deleted` files, which the next
+ * opening removes. Segments are removed oldest first, so that the end of the log remains.
  *
  * @throws LogError KAFKA_STORAGE_ERROR: call again.
  */
@@ -28,10 +28,10 @@ export async function removeSegment(segment: Segment, options: RemovalOptions): 
 
 /** Marks the files of a segment as deleted; not durable before the directory is synced. */
 export async function markRemoved(segment: Segment, fileSystem: FileSystem): Promise<void> {
-  await segment.file(); // a read that comes late finds it open, under whatever name
+  await segment.file(); // a late read needs it open, because the name changes
   segment.noteRemoved();
   try {
-    // The log goes last: an index without a log is a left-over, a log without an index costs a
+    // The log comes last: an index without a log is a left-over, a log without an index costs a
     // scan.
     for (const suffix of SEGMENT_SUFFIXES.toReversed()) {
       const path = segment.path(suffix);
@@ -43,14 +43,14 @@ export async function markRemoved(segment: Segment, fileSystem: FileSystem): Pro
   }
 }
 
-/** Closes and removes, after the delay, what `markRemoved` has marked. */
+/** Closes and removes, after the delay, the files that `markRemoved` has marked. */
 export function removeLater(
   segment: Segment,
   { fileSystem, clock, delayMs }: RemovalOptions,
 ): void {
   const paths = SEGMENT_SUFFIXES.map((suffix) => segment.path(suffix) + DELETED_SUFFIX);
   clock.setBackgroundTimer(delayMs, () => {
-    // Left-overs are removed at the next opening, so a failure here loses nothing but room.
+    // The next opening removes left-overs, so a failure here only wastes disk space.
     void segment
       .close()
       .catch(() => undefined)

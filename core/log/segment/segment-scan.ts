@@ -14,26 +14,26 @@ import { readChunk } from './log-reader.ts';
 import { INT32_MAX, type Segment } from './segment.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
 
-/** Why a scan stopped before the end of the file. */
+/** The reason why a scan stopped before the end of the file. */
 export type ScanFault = BatchFault | 'offsets do not rise';
 
-/** What a scan feeds besides the segment itself. */
+/** The state that a scan updates besides the segment itself. */
 export interface ScanOptions {
   readonly place: RecordPlace;
   readonly indexIntervalBytes: number;
   readonly producers: ProducerStates;
-  /** The log was durable up to there, and nothing is missing right below. */
+  /** The log was durable up to here, and nothing is missing right below. */
   readonly recoveryPoint: number;
   /** The producers know everything below. */
   readonly producersFrom: number;
   readonly nowMs: number;
 }
 
-/** Read at once while scanning: several batches of the default size, and cheap to hold. */
+/** Bytes per read while scanning: several batches of the default size, and cheap to hold. */
 const SCAN_BYTES = 4 * 1024 * 1024;
 
 /**
- * Reads the batches of `segment` from where it stands (`admittedBytes`) to the end of its file,
+ * Reads the batches of `segment` from its current end (`admittedBytes`) to the end of its file,
  * checks each, and feeds indexes and producers. Stops at the first bad one: `segment` then ends
  * just before it.
  */
@@ -68,21 +68,21 @@ export async function scanSegment(
   return undefined;
 }
 
-/** Whether a batch may come next, for all that is known: offsets stand outside of the checksum. */
+/** Whether the offsets of a batch are plausible as the next ones: no checksum covers them. */
 function isInOrder(
   { baseOffset, lastOffset }: BatchHeader,
   segment: Segment,
   recoveryPoint: number,
 ): boolean {
   const { nextOffset } = segment;
-  // Something was there below the recovery point, and compaction does not come so far.
+  // Below the recovery point there was something, and compaction does not reach this far.
   const leavesOut = nextOffset < recoveryPoint && nextOffset < baseOffset;
   const isAcross = leavesOut && lastOffset >= recoveryPoint;
   const isBeyond = lastOffset - segment.baseOffset > INT32_MAX;
   return baseOffset >= nextOffset && !isAcross && !isBeyond;
 }
 
-/** Whether the batch behind, a sound one, begins within this one: then this one is wrong. */
+/** Whether the next batch, a sound one, begins within this one: then this one is wrong. */
 function reachesNext(chunk: Buffer, at: number, { sizeBytes, lastOffset }: BatchHeader): boolean {
   const next = at + sizeBytes;
   if (checkBatch(chunk, next, chunk.length) !== undefined) return false;
@@ -99,8 +99,8 @@ function endTransaction(segment: Segment, cursor: RecordCursor, options: ScanOpt
 }
 
 /**
- * Lets `producers` know of the control record that `cursor` stands on. Returns the transaction that
- * it has aborted, if it did.
+ * Passes the control record at `cursor` to `producers`. Returns the transaction that it aborted, if
+ * any.
  */
 export function abortedBy(
   cursor: RecordCursor,
@@ -110,7 +110,7 @@ export function abortedBy(
   const type = markerTypeAt(cursor);
   if (type === undefined) return undefined;
   const { producerId, producerEpoch } = cursor.header;
-  // A late marker of a producer that was replaced ends nothing; Kafka's logs may hold one.
+  // A late marker of a fenced producer ends nothing; Kafka's logs may hold one.
   if (producerEpoch < (producers.get(producerId)?.epoch ?? producerEpoch)) return undefined;
   return producers.end(cursor.header, type, coordinatorEpochAt(cursor), nowMs);
 }

@@ -24,7 +24,7 @@ import {
 /** Relative offsets and positions are 32-bit numbers in the indexes. */
 export const INT32_MAX = 0x7fff_ffff;
 
-/** The three lookup structures over a segment. */
+/** The three indexes of a segment. */
 export interface SegmentIndexes {
   readonly offsets: OffsetIndex;
   readonly times: TimeIndex;
@@ -36,7 +36,7 @@ export function emptyIndexes(baseOffset: number): SegmentIndexes {
   return { offsets: new OffsetIndex(baseOffset), times: new TimeIndex(baseOffset), aborted: [] };
 }
 
-/** How much of the three indexes stands in their files. */
+/** How much of the three indexes is in their files. */
 interface IndexedCounts {
   offsets: number;
   times: number;
@@ -45,16 +45,16 @@ interface IndexedCounts {
 
 /**
  * One segment: its file of batches and the three indexes over it. Batches are first *admitted*
- * (offset and position are fixed, the indexes know them), later *written* (whoever wrote them calls
- * `noteWritten`); readers see what is written.
+ * (offset and position are fixed, the indexes contain them), later *written* (the writer calls
+ * `noteWritten`); readers see only written ones.
  */
 export class Segment {
   readonly baseOffset: number;
   readonly directory: string;
   readonly indexes: SegmentIndexes;
-  /** Bytes given to batches. Moves at admission. */
+  /** Bytes assigned to batches. Moves at admission. */
   #admittedBytes = 0;
-  /** Bytes the operating system has. Moves when a write is done; readers stop here. */
+  /** Bytes that the operating system has. Moves after each write; readers stop here. */
   #writtenBytes = 0;
   /** The offset after the newest admitted batch. */
   #nextOffset: number;
@@ -67,14 +67,14 @@ export class Segment {
   readonly #fileSystem: FileSystem;
   #file: Promise<File> | undefined;
   #isRemoved = false;
-  /** What `flushIndexes` has put into the files. */
+  /** The entries that `flushIndexes` has put into the files. */
   readonly #flushed: IndexedCounts;
-  /** Of the entries below some offset, which were so many: they only grow in number. */
+  /** Cached digest of the entries below an offset, with their count: they only grow in number. */
   #digest: AbortedDigest | undefined;
-  /** Set when an index file was found missing: the next `flushIndexes` makes it, even if empty. */
+  /** Set if an index file is missing: the next `flushIndexes` creates it, even if empty. */
   #lacksFile = false;
 
-  /** An empty segment; `indexes` that were read from its files are taken over by `resume`. */
+  /** An empty segment; `resume` adopts `indexes` that were read from its files. */
   constructor(
     fileSystem: FileSystem,
     directory: string,
@@ -126,7 +126,7 @@ export class Segment {
     return this.path(LOG_SUFFIX);
   }
 
-  /** Says that the file has lost its name: once closed it stays closed. */
+  /** Records that the file has lost its name: once closed, it stays closed. */
   noteRemoved(): void {
     this.#isRemoved = true;
   }
@@ -136,7 +136,7 @@ export class Segment {
   }
 
   /**
-   * The file of batches, opened at the first call and made when absent.
+   * The file of batches, opened at the first call and created if absent.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
    */
@@ -153,11 +153,12 @@ export class Segment {
     return this.#file;
   }
 
-  /** False when the batch is for a new segment, by its size, its time, or the room in an index. */
+  /** False if the batch needs a new segment because of its size, its time, or a full index. */
   hasRoomFor(header: BatchHeader, config: LogConfig): boolean {
     if (this.#admittedBytes === 0) return true;
     const { segmentBytes, segmentIndexBytes } = config;
-    // What is appended to is not compacted, so it must not be for longer than a record may wait.
+    // The active segment is not compacted, so it must not stay active longer than a record may
+    // wait.
     const segmentMs = isCompacted(config)
       ? Math.min(config.segmentMs, config.maxCompactionLagMs)
       : config.segmentMs;
@@ -174,8 +175,8 @@ export class Segment {
   }
 
   /**
-   * Gives a batch the next offsets, and the epoch of `header`, in its bytes too, and takes it in.
-   * Returns it as placed.
+   * Gives a batch the next offsets and the epoch of `header`, in its bytes too, and admits it.
+   * Returns its header with them.
    */
   place(batch: Buffer, header: BatchHeader, indexIntervalBytes: number): BatchHeader {
     const baseOffset = this.#nextOffset;
@@ -187,8 +188,8 @@ export class Segment {
   }
 
   /**
-   * Takes in a batch that goes to `admittedBytes`, and feeds the indexes by Kafka's rule
-   * (`LogSegment.append`): an entry once more than `indexIntervalBytes` went by since the last.
+   * Admits a batch at position `admittedBytes`, and feeds the indexes by Kafka's rule
+   * (`LogSegment.append`): one entry after more than `indexIntervalBytes` since the last.
    */
   admit(header: BatchHeader, indexIntervalBytes: number): void {
     assert(header.baseOffset >= this.#nextOffset, 'offsets rise within a segment');
@@ -208,22 +209,22 @@ export class Segment {
   }
 
   /**
-   * The last time entry, which Kafka adds on roll and close so that the newest time is in the
-   * index.
+   * Adds the last time entry, as Kafka does on roll and close, so that the index has the newest
+   * time.
    */
   closeTimeIndex(): void {
     if (this.#maxTimestampMs === NO_TIMESTAMP) return;
     this.indexes.times.maybeAppend(this.#maxTimestampMs, this.#maxTimestampOffset);
   }
 
-  /** The operating system has the file up to here: by default, all that was admitted. */
+  /** Records that the operating system has the file up to here; default: all admitted bytes. */
   noteWritten(upToBytes = this.#admittedBytes): void {
     this.#writtenBytes = upToBytes;
   }
 
   /**
-   * Goes on at `sizeBytes`, where the batch at `nextOffset` will start: what stands before is
-   * believed. `firstTimestampMs` is that of its first batch.
+   * Continues at `sizeBytes`, where the batch at `nextOffset` will start, and trusts all before it.
+   * `firstTimestampMs` is that of its first batch.
    */
   resume(sizeBytes: number, nextOffset: number, firstTimestampMs = NO_TIMESTAMP): void {
     this.#admittedBytes = sizeBytes;
@@ -232,7 +233,7 @@ export class Segment {
     this.#firstTimestampMs = firstTimestampMs;
   }
 
-  /** Says that the index files hold all that the indexes do. */
+  /** Records that the index files hold all entries of the indexes. */
   noteFlushed(): void {
     const { offsets, times, aborted } = this.indexes;
     const upTo = { offsets: offsets.count, times: times.count, aborted: aborted.length };
@@ -247,12 +248,12 @@ export class Segment {
     return this.#digest;
   }
 
-  /** Says that `.index` or `.timeindex` is missing, and has to be made again. */
+  /** Records that `.index` or `.timeindex` is missing and must be rebuilt. */
   noteMissingIndex(): void {
     this.#lacksFile = true;
   }
 
-  /** True when some index entries are in memory only. */
+  /** True if some index entries are only in memory. */
   get hasUnflushedIndexes(): boolean {
     const { offsets, times, aborted } = this.indexes;
     const flushed = this.#flushed;
@@ -284,8 +285,8 @@ export class Segment {
       times.encode(from.times),
       from.times * TimeIndex.ENTRY_BYTES,
     );
-    // Kafka makes this file at the first abort only. It is replaced, not appended to: what it has
-    // lost is not found in the log again, so it must never be seen cut short.
+    // Kafka creates this file only at the first abort. It is replaced, not appended to: recovery
+    // does not search the log for entries that it has lost, so it must never be seen cut short.
     if (upTo.aborted > from.aborted) {
       const bytes = encodeAbortedTransactions(aborted);
       await placeFile(this.#fileSystem, this.path(TRANSACTION_INDEX_SUFFIX), bytes);
@@ -295,8 +296,9 @@ export class Segment {
   }
 
   /**
-   * Takes out of the index files what the indexes do not have: after recovery found other entries.
-   * Needs no room but for aborted transactions; what the files lack, `flushIndexes` adds.
+   * Removes entries from the index files that the indexes do not have, after recovery found others.
+   * Needs disk space only for aborted transactions; `flushIndexes` adds the entries that the files
+   * lack.
    *
    * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR
    */
@@ -332,7 +334,7 @@ export class Segment {
     }
   }
 
-  /** Cuts an index file, durably: what is cut must not come back after more was indexed. */
+  /** Truncates an index file, durably: the old entries must not come back after new ones follow. */
   async #shorten(suffix: string, sizeBytes: number): Promise<void> {
     const path = this.path(suffix);
     try {

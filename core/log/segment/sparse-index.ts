@@ -21,7 +21,7 @@ class Column {
     return this.#values[index]!;
   }
 
-  /** How many leading values are at most `limit`; the values rise. */
+  /** The number of leading values that are at most `limit`; the values rise. */
   countUpTo(limit: number): number {
     let [low, high] = [0, this.count];
     while (low < high) {
@@ -33,13 +33,13 @@ class Column {
   }
 }
 
-/** What became of the entries of an index file when they were loaded. */
+/** The result of loading the entries of an index file. */
 export type IndexCondition =
-  /** All of them were taken. */
+  /** All entries were taken. */
   | 'whole'
-  /** Those that point into the log were taken; the others come from a tail that is gone. */
+  /** The entries that point into the log were taken; the others belong to a tail that is gone. */
   | 'beyond'
-  /** Some do not rise, or are cut short: what was taken may not be all there was. */
+  /** Some do not rise, or are cut short: entries may be missing. */
   | 'damaged';
 
 /**
@@ -48,8 +48,8 @@ export type IndexCondition =
  *     0 relativeOffset i32 | 4 position i32
  *
  * where the offset is the **last** one of a batch, relative to the segment's base, and the position
- * is where that batch starts (Kafka: `OffsetIndex`). Held in memory; the file is appended to when
- * the segment is sealed or checkpointed, and can always be made again from the log.
+ * is the start of that batch (Kafka: `OffsetIndex`). Held in memory; the file is appended to when
+ * the segment is sealed or checkpointed, and can always be rebuilt from the log.
  */
 export class OffsetIndex {
   static readonly ENTRY_BYTES = 8;
@@ -72,8 +72,8 @@ export class OffsetIndex {
   }
 
   /**
-   * A position at or before the batch that holds `offset`: where a scan for it starts. With it the
-   * last offset of the batch there, as the index has it; undefined for the start of the segment.
+   * A position at or before the batch that holds `offset`, where a scan for it starts; and the last
+   * offset of the batch there according to the index, or undefined at the start of the segment.
    */
   lookup(offset: number): { readonly position: number; readonly lastOffset: number | undefined } {
     const count = this.#isDistrusted ? 0 : this.#offsets.countUpTo(offset);
@@ -81,7 +81,7 @@ export class OffsetIndex {
     return { position: this.#positions.at(count - 1), lastOffset: this.#offsets.at(count - 1) };
   }
 
-  /** Finds nothing from now on: an entry was seen to be wrong, and the format has no checksum. */
+  /** Finds nothing from now on: an entry proved wrong, and the format has no checksum. */
   distrust(): void {
     this.#isDistrusted = true;
   }
@@ -93,7 +93,7 @@ export class OffsetIndex {
     return { offset: this.#offsets.at(count - 1), position: this.#positions.at(count - 1) };
   }
 
-  /** The entries from `first` on as they stand in the file. */
+  /** The entries from `first` on, as stored in the file. */
   encode(first: number): Buffer {
     const bytes = Buffer.alloc((this.count - first) * OffsetIndex.ENTRY_BYTES);
     for (let index = first; index < this.count; index++) {
@@ -105,9 +105,9 @@ export class OffsetIndex {
   }
 
   /**
-   * Takes over the entries of a file that point below `sizeBytes` and `endOffset`, up to the first
-   * that does not rise: what follows is damage, or the zeros of a preallocated file of Kafka's.
-   * A segment's first batch never has an entry, so positions begin above 0.
+   * Loads the entries of a file that point below `sizeBytes` and `endOffset`, up to the first that
+   * does not rise: the rest is damage, or the zeros of a file that Kafka preallocated. A segment's
+   * first batch never has an entry, so positions begin above 0.
    */
   load(bytes: Buffer, sizeBytes: number, endOffset: number): IndexCondition {
     let [previousOffset, previousPosition] = [this.#baseOffset - 1, 0];
@@ -161,8 +161,8 @@ export class TimeIndex {
   }
 
   /**
-   * The last entry below `timestampMs`: before the batch that it names no record is stamped that
-   * late. Undefined where the search has to start with the segment.
+   * The last entry below `timestampMs`: no record before its batch is stamped that late. Undefined
+   * if the search must start at the beginning of the segment.
    */
   lookup(timestampMs: number): TimeEntry | undefined {
     return this.#entryAt(this.#timestamps.countUpTo(timestampMs - 1) - 1);
@@ -182,9 +182,7 @@ export class TimeIndex {
     return bytes;
   }
 
-  /**
-   * As `OffsetIndex.load`. An entry of zeros may be one of 1970, but then it is soon made again.
-   */
+  /** As `OffsetIndex.load`. An entry of zeros may be one of 1970, but then it is rebuilt soon. */
   load(bytes: Buffer, endOffset: number): IndexCondition {
     let [previousTimestamp, previousOffset] = [-Infinity, this.#baseOffset - 1];
     const whole = bytes.length - (bytes.length % TimeIndex.ENTRY_BYTES);

@@ -14,10 +14,10 @@ export interface TimestampedOffset {
   readonly timestampMs: number;
 }
 
-/** Read at once while searching. */
+/** Bytes per read while searching. */
 const SEARCH_BYTES = 256 * 1024;
 
-/** Where to search: offsets from `from` on, below `upTo`. */
+/** The range to search: offsets from `from` on, below `upTo`. */
 export interface SearchRange {
   readonly from: number;
   readonly upTo: number;
@@ -25,8 +25,8 @@ export interface SearchRange {
 }
 
 /**
- * The first record in the range that is stamped `timestampMs` or later, or undefined. The time
- * index says where to begin; the batches from there on are read.
+ * The first record in the range that is stamped `timestampMs` or later, or undefined. Reads the
+ * batches from the position that the time index gives.
  */
 export async function findTimestamp(
   segments: readonly Segment[],
@@ -53,14 +53,14 @@ export async function findNewest(
   const byTime = segments.toSorted((a, b) => b.maxTimestampMs - a.maxTimestampMs);
   for (const segment of byTime) {
     if (segment.maxTimestampMs <= newestMs) break;
-    // Not there when it is a marker's, or was deleted, or is not written yet.
+    // Not found if it is a marker's, or was deleted, or is not written yet.
     const found = await findTimestamp([segment], segment.maxTimestampMs, range);
     newestMs = Math.max(newestMs, found?.timestampMs ?? (await newestIn(segment, range)));
   }
   return newestMs === NO_TIMESTAMP ? undefined : findTimestamp(segments, newestMs, range);
 }
 
-/** The newest timestamp of a segment's records in the range, by looking at them. */
+/** The newest timestamp of a segment's records in the range, by reading them. */
 async function newestIn(segment: Segment, range: SearchRange): Promise<number> {
   let newestMs = NO_TIMESTAMP;
   const cursor = new RecordCursor(range.place);
@@ -79,7 +79,7 @@ async function newestIn(segment: Segment, range: SearchRange): Promise<number> {
 
 /**
  * The offset before which no record of `segment` is stamped `timestampMs` or later, by the time
- * index; undefined when it says nothing, or something that the log does not.
+ * index; undefined if it has no such entry, or one that disagrees with the log.
  */
 async function startOf(segment: Segment, timestampMs: number): Promise<number | undefined> {
   const { offsets, times } = segment.indexes;
@@ -92,7 +92,7 @@ async function startOf(segment: Segment, timestampMs: number): Promise<number | 
   return isRight ? entry.offset : undefined;
 }
 
-/** The batches of a segment in a range, some at a time. */
+/** Yields the batches of a segment in a range, in runs. */
 async function* readRange(segment: Segment, { from, upTo }: SearchRange): AsyncGenerator<Buffer> {
   let offset = Math.max(from, segment.baseOffset);
   let start: { readonly position: number; readonly lastOffset?: number | undefined } =

@@ -1,7 +1,7 @@
 import { readInt64, writeInt64 } from '../../int64.ts';
 import { crc32c } from '../../record/crc32c.ts';
 
-/** A transaction that was aborted, as readers of committed data need it. */
+/** An aborted transaction, with what readers of committed data need. */
 export interface AbortedTransaction {
   readonly producerId: number;
   readonly firstOffset: number;
@@ -33,9 +33,7 @@ export function encodeAbortedTransactions(entries: readonly AbortedTransaction[]
   return bytes;
 }
 
-/**
- * The entries of a file, or undefined when it is not one of ours or Kafka's: then it is made again.
- */
+/** The entries of a file, or undefined if neither we nor Kafka wrote it: then it is rebuilt. */
 export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] | undefined {
   if (bytes.length % TRANSACTION_ENTRY_BYTES !== 0) return undefined;
   const entries: AbortedTransaction[] = [];
@@ -49,7 +47,7 @@ export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] |
     };
     const previous = entries.at(-1);
     if (entry.producerId < 0 || entry.firstOffset > entry.lastOffset) return undefined;
-    // With a higher one readers would not be told of those behind it.
+    // With a higher one, readers would miss the entries after it.
     if (entry.lastStableOffset > entry.lastOffset + 1) return undefined;
     if (previous !== undefined && previous.lastOffset >= entry.lastOffset) return undefined;
     entries.push(entry);
@@ -57,16 +55,16 @@ export function decodeAbortedTransactions(bytes: Buffer): AbortedTransaction[] |
   return entries;
 }
 
-/** What tells one list of aborted transactions from another. */
+/** Distinguishes one list of aborted transactions from another. */
 export interface AbortedDigest {
   readonly count: number;
-  /** CRC-32C of the entries as `.txnindex` has them. */
+  /** CRC-32C of the entries in the format of `.txnindex`. */
   readonly crc: number;
 }
 
-/** What the `.txnindex` files of a partition were when its recovery point was recorded. */
+/** The state of a partition's `.txnindex` files when its recovery point was recorded. */
 export interface KnownAborted {
-  /** The digests are of entries with a `lastOffset` below it. */
+  /** The digests cover entries with a `lastOffset` below it. */
   readonly upTo: number;
   /** By base offset; none for a segment without such entries. */
   readonly segments: ReadonlyMap<number, AbortedDigest>;
@@ -79,7 +77,7 @@ export function digestOf(entries: readonly AbortedTransaction[]): AbortedDigest 
   return { count: entries.length, crc: crc32c(bytes, 0, bytes.length) };
 }
 
-/** True when `entries`, of the segment at `baseOffset`, are those that were recorded. */
+/** True if `entries`, of the segment at `baseOffset`, match the recorded digest. */
 export function areKnown(
   known: KnownAborted,
   baseOffset: number,
@@ -90,7 +88,7 @@ export function areKnown(
   return found?.count === recorded?.count && found?.crc === recorded?.crc;
 }
 
-/** Where entries stand in memory: a segment. */
+/** A holder of entries in memory: a segment. */
 interface Indexed {
   readonly indexes: { readonly aborted: readonly AbortedTransaction[] };
 }
