@@ -185,7 +185,7 @@ export class KStream<K, V> {
   }
 
   /**
-   * Joins each record with a row of a global table, by any key. Records without a row are left out.
+   * Joins each record with a row of a global table, by any key. Records without a row are dropped.
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,

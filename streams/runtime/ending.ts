@@ -21,9 +21,7 @@ export class Ending {
     return this.#promise;
   }
 
-  /**
-   * Resolves when the application has ended; rejects with its error if that is not reported yet.
-   */
+  /** Resolves when the application has ended; rejects if its error is unreported. */
   async wait(): Promise<void> {
     try {
       await this.#promise;
