@@ -460,7 +460,7 @@ function windowTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-10] limits entries over all windows, dropping the oldest windows first', async () => {
+  test('[STATE-10] limits entries over all windows, dropping oldest windows first', async () => {
     const { it, store, add, content } = await open();
     for (const start of [0, 10, 20]) for (const key of ['a', 'b', 'c']) add(key, start, start + 1);
     it.commit();
