@@ -23,7 +23,7 @@ await log.producer({ transactionalId: 'demo' }).transaction((tx) => {
 
 const app = new StreamsApp(log, builder.build(), { applicationId: 'popular-pages' });
 await app.start();
-await app.finish(); // no more input: windows close; an app that goes on is ended by close()
+await app.finish(); // no more input: closes windows; end a continuous app with close()
 
 const results = log.consumer({ isolationLevel: 'read_committed' }).subscribe([popular]);
 for (const { key, value } of await results.poll()) console.log(key, value);

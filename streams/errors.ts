@@ -1,6 +1,6 @@
 /**
- * What each failure of a topology carries, and thereby the one list of its codes. docs/ERRORS.md is
- * checked against this table.
+ * The details of each failure of a topology, and the one list of its codes. A test checks
+ * docs/ERRORS.md against this table.
  */
 export interface StreamsErrorDetails {
   APPLICATION_RUNNING: { applicationId: string };
@@ -31,7 +31,7 @@ export interface StreamsErrorDetails {
 }
 export type StreamsErrorCode = keyof StreamsErrorDetails;
 
-/** Codes whose call may simply be repeated: the task went back to its last commit. */
+/** Codes whose call may be repeated: the task went back to its last commit. */
 const RETRIABLE: ReadonlySet<StreamsErrorCode> = new Set<StreamsErrorCode>(['COMMIT_FAILED']);
 
 /** A failure of a topology. Switch on `code`; `message` is for people. */

@@ -1,24 +1,24 @@
-/** A duration in milliseconds, for windows and settings: itself. */
+/** Returns a duration in milliseconds unchanged, for windows and settings. */
 export function milliseconds(count: number): number {
   return count;
 }
 
-/** So many seconds, in milliseconds. */
+/** Converts seconds to milliseconds. */
 export function seconds(count: number): number {
   return count * 1000;
 }
 
-/** So many minutes, in milliseconds. */
+/** Converts minutes to milliseconds. */
 export function minutes(count: number): number {
   return count * 60_000;
 }
 
-/** So many hours, in milliseconds. */
+/** Converts hours to milliseconds. */
 export function hours(count: number): number {
   return count * 3_600_000;
 }
 
-/** So many days, in milliseconds. */
+/** Converts days to milliseconds. */
 export function days(count: number): number {
   return count * 86_400_000;
 }

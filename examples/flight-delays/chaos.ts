@@ -4,16 +4,16 @@ import { seededRandom } from 'millrace';
 import type { JobProgress, JobSummary } from 'millrace/job';
 import { isDue, planKills, type Done, type Kill } from './kill-plan.ts';
 
-/** What a child process tells of the job that it runs. */
+/** What a child process reports of its job. */
 export type ChildMessage =
   | { readonly type: 'progress'; readonly progress: JobProgress; readonly peakRssMb: number }
-  /** A step of a sink's commit is about to be taken. */
+  /** A step of a sink's commit is about to run. */
   | { readonly type: 'step'; readonly step: string }
   | { readonly type: 'done'; readonly summary: JobSummary; readonly peakRssMb: number };
 
 /** Where a kill fell. */
 export interface Fall {
-  /** Of the flights, how many were read: from 0 to 1. */
+  /** The share of the flights read, from 0 to 1. */
   readonly read: number;
   readonly windows: number;
   readonly sinkCommits: number;
@@ -21,7 +21,7 @@ export interface Fall {
 
 export interface ChaosOptions {
   readonly kills: number;
-  /** Repeats the plan of the kills. */
+  /** The seed that repeats the kill plan. */
   readonly seed: number;
   readonly directory: string;
   readonly onProgress: (progress: JobProgress) => void;
@@ -35,8 +35,8 @@ export interface ChaosResult {
 }
 
 /**
- * Runs the job in a child process, kills it with SIGKILL again and again, wherever the plan says,
- * starts it again each time, and lets the last one run to its end.
+ * Runs the job in a child process, kills it with SIGKILL as planned, restarts it each time and lets
+ * the last process run to its end.
  */
 export async function runWithChaos(options: ChaosOptions): Promise<ChaosResult> {
   const plan = planKills(options.kills, seededRandom(options.seed));
@@ -51,12 +51,12 @@ export async function runWithChaos(options: ChaosOptions): Promise<ChaosResult> 
   }
 }
 
-/** Counts what the job has done over the lives of its process. */
+/** Counts what the job has done over all lives of its process. */
 class Tally {
   peakRssMb = 0;
   #read = 0;
   #sinkCommits = 0;
-  /** Committed in former lives: what else they wrote does not count. */
+  /** Committed in former lives; the rest of their writes does not count. */
   #windowsBefore = 0;
   /** Of this life. */
   #flights = 0;
@@ -65,7 +65,7 @@ class Tally {
 
   hear(message: ChildMessage): void {
     if (message.type === 'step') {
-      // Each step is told just before it is taken; this one has nothing left to do.
+      // Each step is reported just before it runs; this one has no work left.
       if (message.step !== 'sink-3-committed') return;
       this.#sinkCommits++;
       this.#committedWindows = this.#windows;
@@ -110,7 +110,7 @@ function runChild(
   const child = fork(main, ['--child', '--data', directory]);
   let summary: JobSummary | undefined;
   child.on('message', (message) => {
-    if (child.killed) return; // it was on its way: what counts is what was known at the kill
+    if (child.killed) return; // sent before the kill: only the state known at the kill counts
     const told = message as ChildMessage;
     tally.hear(told);
     if (told.type === 'progress') onProgress(told.progress);

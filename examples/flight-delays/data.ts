@@ -2,9 +2,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Where the data is: the npm package `vega-datasets` holds three million US flights of the first
- * half of 2001, sorted by date, and the airports they use. The package hides its files, so its main
- * module leads the way.
+ * The location of the data: the npm package `vega-datasets` holds three million US flights of the
+ * first half of 2001, sorted by date, and the airports they use. The package does not export its
+ * files, so we find them from its main module.
  */
 const folder = join(dirname(fileURLToPath(import.meta.resolve('vega-datasets'))), '../data');
 
@@ -33,8 +33,11 @@ export interface Airport {
   readonly longitude: string;
 }
 
-/** A flight counts as delayed from more than this on. */
+/** A flight counts as delayed if it is later than this. */
 export const DELAYED_MINUTES = 15;
 
-/** The windows that the job writes: chaos spreads its kills over them. The check counts its own. */
+/**
+ * The number of windows that the job writes: chaos spreads its kills over them. The check counts
+ * its own.
+ */
 export const WINDOWS = 621_218;

@@ -10,7 +10,7 @@ const flights = topic('flights', { key: string(), value: json<Flight>(), partiti
 const delaysByState = topic('delays-by-state', { key: string(), value: json<Delays>() });
 const delaysByAirport = topic('delays-by-airport', { key: string(), value: json<Delays>() });
 
-/** What is known of a window while it is open. */
+/** The aggregate of an open window. */
 interface Sums {
   count: number;
   sum: number;
@@ -47,8 +47,8 @@ function toDelays(window: Windowed<string>, sums: Sums): { key: string; value: D
 }
 
 /**
- * Flights of half a year, joined with their airports; how much they were delayed for each state and
- * day, and for each airport and three hours, a window beginning every hour. Final results only.
+ * Joins half a year of flights with their airports and computes the delays for each state and day,
+ * and for each airport and three hours, with a window starting every hour. Final results only.
  */
 export function flightDelays(output: string): Job {
   return defineJob({

@@ -5,16 +5,16 @@ import { WINDOWS } from './data.ts';
 const SINK_STEPS = ['sink-1-output', 'sink-2-offsets', 'sink-3-committed'] as const;
 export type SinkStep = (typeof SINK_STEPS)[number];
 
-/** When a process is killed: by what the job has done, not by the clock. */
+/** When to kill a process: by the job's progress, not by the clock. */
 export type Kill =
-  /** Before any result is written: after so many flights read in this life. */
+  /** Before any result is written: after this many flights read in this life. */
   | { readonly kind: 'read'; readonly flights: number }
-  /** After so many windows written in all, in the middle of work. */
+  /** After this many windows written in all, in the middle of work. */
   | { readonly kind: 'windows'; readonly windows: number }
-  /** After so many windows, at the next such step of a sink's commit. */
+  /** After this many windows, at the next such step of a sink's commit. */
   | { readonly kind: 'commit'; readonly windows: number; readonly step: SinkStep };
 
-/** What a job has done so far. */
+/** The progress of a job. */
 export interface Done {
   /** Flights read in this life of the process. */
   readonly flights: number;
@@ -25,14 +25,17 @@ export interface Done {
   readonly sinkCommits: number;
 }
 
-/** Of ten kills, so many fall before the sinks have written anything; fewer than half of any. */
+/**
+ * Of ten kills, this many fall before the sinks have written anything; of any number, fewer than
+ * half.
+ */
 const EARLY_SHARE = 0.3;
 /** Less than a source reads in a second, after which it commits. */
 const EARLY_FLIGHTS = 100_000;
 
 /**
- * Spreads kills over the work: some before the first result, the others over the windows, by turns
- * in the middle of work and in a commit of a sink.
+ * Spreads kills over the work: some before the first result, the others over the windows,
+ * alternating between the middle of work and a commit of a sink.
  */
 export function planKills(count: number, random: Random): Kill[] {
   const earlyCount = Math.floor(count * EARLY_SHARE);
@@ -50,10 +53,10 @@ export function planKills(count: number, random: Random): Kill[] {
 }
 
 /**
- * True when the kill is due. All but the early ones wait for the first commit of a sink, and for
- * this life of the process to have written something.
+ * True if the kill is due. All but the early ones wait for the first commit of a sink, and for this
+ * life of the process to have written something.
  *
- * @param step the step of a sink's commit that is about to be taken, if one is.
+ * @param step the step of a sink's commit that is about to run, if any.
  */
 export function isDue(kill: Kill, done: Done, step: string | undefined): boolean {
   if (kill.kind === 'read') return done.flights >= kill.flights;

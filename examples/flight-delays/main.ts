@@ -1,7 +1,7 @@
 /**
  * The demonstration: runs the job on three million flights, checks every window that it wrote
- * against plain loops over the same file, and prints the worst airports. With `--chaos 10` the job
- * is killed ten times on the way.
+ * against plain loops over the same file, and prints the worst airports. With `--chaos 10` it kills
+ * the job ten times on the way.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -37,12 +37,12 @@ async function demonstrate(): Promise<void> {
   const { json, data, chaos, seed } = flags;
   const display = json ? undefined : progressDisplay(process.stdout);
   const say = (text: string): void => display?.note(text);
-  process.stdout.on('error', () => undefined); // behind `| head -1` the job goes on to its end
+  process.stdout.on('error', () => undefined); // with `| head -1` the job still runs to its end
   clear(data);
   say(`flight-delays: log, state and results go to ${data}`);
   if (chaos > 0) say(`chaos: ${chaos} kills, --seed ${seed} repeats them`);
   const straight = startStraight();
-  straight.catch(() => undefined); // it is waited for below
+  straight.catch(() => undefined); // awaited below
   const { summary, falls, peakRssMb } = await run((progress) => display?.show(progress), say);
   display?.end();
   const worst = new WorstAirports();
@@ -67,7 +67,7 @@ async function demonstrate(): Promise<void> {
   }
 }
 
-/** Removes what an earlier run has left, and nothing else. */
+/** Removes the files of an earlier run, and nothing else. */
 function clear(directory: string): void {
   const foreign = readdirIfThere(directory).filter((name) => name !== 'log' && name !== 'out');
   if (foreign.length > 0) {
@@ -83,7 +83,7 @@ function readdirIfThere(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory) : [];
 }
 
-/** Errors of Millrace say what, where and what to do; of others the stack is needed. */
+/** Errors of Millrace say what, where and what to do; others need the stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const isKnown = 'code' in error || error instanceof TypeError;
@@ -123,7 +123,7 @@ function isAfterSinkCommit({ sinkCommits }: Fall): boolean {
   return sinkCommits > 0;
 }
 
-/** The job alone, for `chaos.ts`: goes on where the process before it was killed. */
+/** The job alone, for `chaos.ts`: continues where the previous process was killed. */
 async function runAsChild(): Promise<void> {
   const tell = (message: ChildMessage): void => void process.send?.(message);
   const summary = await runJob(flightDelays(join(flags.data, 'out')), {
@@ -149,7 +149,7 @@ function verdict(found: Verification, falls: readonly Fall[]): string {
   );
 }
 
-/** Flights that went through: this run's, or of all runs when some were killed. */
+/** Flights processed in this run, or in all runs if some were killed. */
 function flightsOf(summary: JobSummary, ofAllRuns: number | undefined): number {
   const source = summary.sources.find(({ name }) => name === 'flights-source');
   return ofAllRuns ?? source?.records ?? 0;

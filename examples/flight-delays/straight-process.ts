@@ -1,14 +1,11 @@
-/**
- * Computes the straight results in a process of its own, so that they cost the job neither time nor
- * memory.
- */
+/** Computes the straight results in a separate process, to take no time or memory from the job. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { computeStraight, type Straight } from './straight.ts';
 
 const file = fileURLToPath(import.meta.url);
 
-/** Starts the computation; the promise rejects when the process fails. */
+/** Starts the computation; the promise rejects if the process fails. */
 export function startStraight(): Promise<Straight> {
   const child = fork(file, ['--compute'], { serialization: 'advanced' });
   return new Promise((resolve, reject) => {
@@ -22,6 +19,6 @@ export function startStraight(): Promise<Straight> {
 
 if (process.argv[1] === file && process.argv.includes('--compute')) {
   const straight = await computeStraight();
-  // Without a parent there is nobody to tell.
+  // Without a parent there is no recipient.
   if (process.connected) process.send?.(straight, () => process.disconnect());
 }

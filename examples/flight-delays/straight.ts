@@ -1,6 +1,6 @@
 /**
- * The same results by plain loops over the Parquet file: what the job is checked against. Nothing
- * of Millrace is imported here, on purpose.
+ * The same results by plain loops over the Parquet file, to check the job against. On purpose it
+ * imports nothing of Millrace.
  */
 import { readFileSync } from 'node:fs';
 import { parquetMetadata, parquetRead } from 'hyparquet';
@@ -11,12 +11,12 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Before the first flight; a multiple of a day since 1970. */
 const FIRST_MS = Date.UTC(2000, 11, 31);
-/** Up to after the last flight, the end of June 2001. */
+/** After the last flight, the end of June 2001. */
 const DAYS = 190;
 
-/** The windows of all keys: numbers in arrays, for there are some million of them. */
+/** The windows of all keys: numbers in arrays, because there are some million of them. */
 export interface WindowTable {
-  /** Key to its row; rows are added as keys turn up. */
+  /** Key to its row; rows are added as keys appear. */
   readonly keys: Map<string, number>;
   readonly stepMs: number;
   readonly windowsPerKey: number;
@@ -30,11 +30,11 @@ export interface Straight {
   readonly rows: number;
   /** State and day. */
   readonly days: WindowTable;
-  /** Airport and hour: the window of three hours that begins with it. */
+  /** Airport and hour: the window of three hours that starts with it. */
   readonly hours: WindowTable;
 }
 
-/** The place of a window in the arrays; undefined for a key or a time that did not turn up. */
+/** The index of a window in the arrays; undefined for an unknown key or time. */
 export function slotOf(table: WindowTable, key: string, startMs: number): number | undefined {
   const row = table.keys.get(key);
   const column = (startMs - FIRST_MS) / table.stepMs;

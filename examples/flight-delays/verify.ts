@@ -5,18 +5,18 @@ import { slotOf, type Straight, type WindowTable } from './straight.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** What a comparison of the written windows with the straight computation found. */
+/** The result of comparing the written windows with the straight computation. */
 export interface Verification {
-  /** Windows that the straight computation has. */
+  /** Windows of the straight computation. */
   windows: number;
   missing: number;
   /** Windows written more than once. */
   duplicated: number;
-  /** Windows with other numbers, or that should not be there. */
+  /** Windows with other numbers, or that should not exist. */
   different: number;
 }
 
-/** Reads every line that the job has written and holds it against the straight computation. */
+/** Compares every line that the job has written with the straight computation. */
 export async function verify(
   directory: string,
   straight: Straight,

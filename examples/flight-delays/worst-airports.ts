@@ -1,8 +1,8 @@
 import type { Delays } from './results.ts';
 
 /**
- * What all windows of an airport come to. Each flight is in three of them, so means stay what they
- * are.
+ * The sums over all windows of an airport. Each flight is in three of them, which leaves means
+ * unchanged.
  */
 interface Totals {
   flights: number;
@@ -11,7 +11,7 @@ interface Totals {
   max: number;
 }
 
-/** Collects the windows of the airports and tells which airports were the worst. */
+/** Collects the windows of the airports and finds the worst airports. */
 export class WorstAirports {
   readonly #totals = new Map<string, Totals>();
 
@@ -52,7 +52,7 @@ export class WorstAirports {
   }
 }
 
-/** The first column to the left, the others to the right. */
+/** Aligns the first column left, the others right. */
 function align(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows

@@ -9,7 +9,7 @@ import { checkFunctions } from './arguments.ts';
 import type { Adder, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
 
-/** A grouped stream before it is known what becomes of it. */
+/** A grouped stream before its aggregation. */
 export interface GroupedParts<K, V> {
   readonly graph: TopologyGraph;
   readonly node: string;
@@ -19,24 +19,24 @@ export interface GroupedParts<K, V> {
   readonly partitions: number | undefined;
 }
 
-/** What is known of a table. */
+/** The parts of a table. */
 export interface TableParts<K, V> {
   readonly graph: TopologyGraph;
   readonly node: string;
   readonly store: string;
   readonly keySerde: Serde<NonNullable<K>>;
-  /** Null is not written by it: it deletes the row. */
+  /** Never writes null, which deletes the row. */
   readonly valueSerde: Serde<NonNullable<V>>;
-  /** True when it has a row for each key and window. */
+  /** True if it has a row for each key and window. */
   readonly isWindowed: boolean;
 }
 
-/** What is done with the records of a key, and how its result is written unless told otherwise. */
+/** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'> {
   readonly value: Serde<NonNullable<A>>;
 }
 
-/** What a function returns to delete a key's aggregate. */
+/** The result that deletes a key's aggregate. */
 export type Nothing = null | undefined;
 
 export function counting<K, V>(): Aggregating<K, V, number> {
@@ -71,7 +71,7 @@ export function aggregating<K, V, A>(
   };
 }
 
-/** Adds an aggregation to the topology, behind a repartition topic where keys have changed. */
+/** Adds an aggregation to the topology, behind a repartition topic if keys may have changed. */
 export function addAggregate<K, V, A>(
   parts: GroupedParts<K, V>,
   { kind, add, value }: Aggregating<K, V, A>,
@@ -108,7 +108,7 @@ export function addWindowedAggregate<K, V, A>(
   return { graph, node, store, keySerde, valueSerde, isWindowed: true };
 }
 
-/** The node to read the group's records from: a repartition node where keys have changed. */
+/** The node to read the group's records from: a repartition node if keys may have changed. */
 function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
   const { graph, node, key, value, mustRepartition, partitions } = parts;
   if (!mustRepartition) return node;

@@ -2,10 +2,10 @@ import { callback, checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 
 /**
- * Checks the functions that a method of the DSL was given: a program may run without the compiler.
+ * Checks the functions given to a method of the DSL: a program may run without the compiler.
  *
- * @throws LogError INVALID_OPTION for what is no function
- * @throws StreamsError TOPOLOGY_INVALID for an async one
+ * @throws LogError INVALID_OPTION if it is no function
+ * @throws StreamsError TOPOLOGY_INVALID if it is async
  */
 export function checkFunctions(method: string, functions: Readonly<Record<string, unknown>>): void {
   for (const [argument, given] of Object.entries(functions)) {
@@ -20,7 +20,7 @@ export function checkFunctions(method: string, functions: Readonly<Record<string
 }
 
 /**
- * Checks what has to be made by another method of the DSL, and not only be shaped like it.
+ * Checks that another method of the DSL made the value, rather than just its shape.
  *
  * @throws LogError INVALID_OPTION
  */
@@ -35,7 +35,7 @@ export function checkMade(
   );
 }
 
-/** TOPOLOGY_INVALID for two sides of different builders. */
+/** TOPOLOGY_INVALID for two sides from different builders. */
 export function foreign(operation: string): StreamsError {
   return invalid(`${operation} needs both sides from one StreamsBuilder`);
 }

@@ -54,7 +54,7 @@ test('[STREAMS-17] types show null where a key or value may be null, and nowhere
     .windowedBy(tumblingWindow({ sizeMs: 10 }))
     .reduce((sum, value) => (value === 0 ? null : sum + value));
   expectTypeOf(windowed).toEqualTypeOf<KTable<Windowed<string>, number | null>>();
-  nulls.to(topic('copy', { key: string(), value: int64() })); // a topic takes nulls as they are
+  nulls.to(topic('copy', { key: string(), value: int64() })); // a topic accepts nulls
   const wrongly = (): void => {
     // @ts-expect-error -- a key may be null
     builder.stream(orders).filter(({ key }) => key.length > 1);
@@ -84,7 +84,7 @@ test('[STREAMS-18] async functions do not compile', () => {
     stream.mapValues(async ({ total }) => total);
     // @ts-expect-error -- it is async
     stream.mapValues(laterTotal);
-    // @ts-expect-error -- now and then a promise
+    // @ts-expect-error -- sometimes a promise
     stream.mapValues((order) => (order.total > 5 ? 5 : laterTotal(order)));
     // @ts-expect-error -- it is async
     stream.flatMap(async (record) => [record]);
@@ -125,7 +125,7 @@ test('[STREAMS-18] async functions do not compile', () => {
   expectTypeOf(stream.mapValues(() => 'a')).toEqualTypeOf<KStream<string | null, string>>();
 });
 
-/** What a program without types may give to a stream: whatever it likes. */
+/** A stream as a program without types sees it: it accepts anything. */
 type Untyped = Record<string, (...args: unknown[]) => Untyped>;
 
 function untyped(builder = new StreamsBuilder()): Untyped {
@@ -190,7 +190,7 @@ describe('[STREAMS-18] an async function', () => {
     ['aggregate into', (s) => s['groupByKey']!()['aggregate']!(promise, zero)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, promise)],
     ['windows', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(zero, promise)],
-  ])('that does not look like one is refused at its first result: %s', (_, build) => {
+  ])('that only its result reveals is refused at its first result: %s', (_, build) => {
     const builder = new StreamsBuilder();
     build(untyped(builder), builder);
     const driver = new TopologyTestDriver(builder.build());
@@ -203,7 +203,7 @@ describe('[STREAMS-18] an async function', () => {
   });
 });
 
-describe('[STREAMS-19] what a program without types gets wrong', () => {
+describe('[STREAMS-19] mistakes of a program without types', () => {
   const allowed = (argument: string) => `${argument} must be `;
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown, string]>([
     ['no mapper', (s) => s['mapValues']!(), `mapValues: ${allowed('mapper')}a function`],
@@ -225,7 +225,7 @@ describe('[STREAMS-19] what a program without types gets wrong', () => {
       (_, b) => new TopologyTestDriver(b as never),
       'topology must be a topology, as builder',
     ],
-  ])('is refused where it stands, with what to do: %s', (_, build, reason) => {
+  ])('is refused at the call, with what to do: %s', (_, build, reason) => {
     const builder = new StreamsBuilder();
     const answer = refusal(() => build(untyped(builder), builder));
     expect(answer).toMatch(/^INVALID_OPTION: /);

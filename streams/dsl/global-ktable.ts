@@ -1,10 +1,10 @@
 import type { TopologyGraph } from '../topology/topology.ts';
 
-/** A table of which every task sees all: to join with by any key. */
+/** A table that every task sees completely, to join with by any key. */
 export class GlobalKTable<K, V> {
-  /** @internal What it is a part of. */
+  /** @internal The graph that it belongs to. */
   readonly graph: TopologyGraph;
-  /** The name that `StreamsApp.globalTable` knows it by. */
+  /** Its name in `StreamsApp.globalTable`. */
   readonly store: string;
   /** @internal For the types only. */
   declare readonly types?: { readonly key: K; readonly value: V };

@@ -17,7 +17,7 @@ function refusal(build: (builder: StreamsBuilder, stream: KStream<string, number
 }
 
 describe('[STREAMS-1] names', () => {
-  test('of nodes are made from kind and order, or given', () => {
+  test('of nodes come from kind and order, or from the user', () => {
     const builder = new StreamsBuilder();
     builder
       .stream(numbers)
@@ -37,7 +37,7 @@ describe('[STREAMS-1] names', () => {
     ['a store and a global table', (b, s) => [count(s, 'others'), b.globalTable(others)]],
     ['a global table and a store', (b, s) => [b.globalTable(others), count(s, 'others')]],
     ['a branch and the rest', (_, s) => s.split({ a: () => true }, 'a')],
-  ])('are taken once: %s', async (_, build) => {
+  ])('are unique: %s', async (_, build) => {
     expect(await refusal(build)).toContain('StreamsError: there is a');
   });
 
@@ -77,7 +77,7 @@ describe('[STREAMS-2] options of the DSL', () => {
     ['joinTable', (b, s) => s.joinTable(b.table(others), (a) => a, wrong)],
     ['toStream', (_, s) => s.groupByKey().count().toStream(wrong)],
     ['to', (_, s) => s.to(sums, wrong)],
-  ])('that are unknown are refused: %s', async (_, build) => {
+  ])('are refused if unknown: %s', async (_, build) => {
     expect(await refusal(build)).toBe('UNKNOWN_OPTION');
   });
 
@@ -87,7 +87,7 @@ describe('[STREAMS-2] options of the DSL', () => {
     ['key', (_, s) => s.groupBy(() => 1, { key: 'string' as never })],
     ['timestamp', (b) => b.stream(others, { timestamp: 5 as never })],
     ['name', (_, s) => s.filter(() => true, { name: '' })],
-  ])('that cannot be are refused: %s', async (_, build) => {
+  ])('are refused if invalid: %s', async (_, build) => {
     expect(await refusal(build)).toBe('INVALID_OPTION');
   });
 });
@@ -157,7 +157,7 @@ describe('[STREAMS-3] a topology is refused', () => {
     expect(answer).toContain(reason);
   });
 
-  test('as it was when it was built: what is added later is not in it', () => {
+  test('only as built: later additions do not change it', () => {
     const builder = new StreamsBuilder();
     const stream = builder.stream(numbers, { nullKeys: 'fail' });
     const topology = builder.build();
@@ -175,7 +175,7 @@ describe('types', () => {
   }
   const orders = topic('orders', { key: string(), value: json<Order>() });
 
-  test('[STREAMS-4] follow the records from the topic on', () => {
+  test('[STREAMS-4] follow the records from the topic', () => {
     const builder = new StreamsBuilder();
     const stream = builder.stream(orders, { nullKeys: 'fail' });
     expectTypeOf(stream).toEqualTypeOf<KStream<string, Order>>();
@@ -211,7 +211,7 @@ describe('types', () => {
     expectTypeOf(windows).toEqualTypeOf<KTable<Windowed<string>, { sum: number }>>();
   });
 
-  test('[STREAMS-4] that do not fit do not compile', () => {
+  test('[STREAMS-4] that do not match do not compile', () => {
     const builder = new StreamsBuilder();
     const stream = builder.stream(orders, { nullKeys: 'fail' });
     const table = builder.table(others);
@@ -236,16 +236,16 @@ describe('types', () => {
       stream.join(global, total, () => 1);
       // @ts-expect-error -- a reducer makes values of the same kind
       stream.groupByKey().reduce((order) => order.total);
-      // @ts-expect-error -- the serde must fit to what is aggregated
+      // @ts-expect-error -- the serde must match the aggregate
       stream.groupByKey().aggregate(zero, zero, { value: string() });
-      // @ts-expect-error -- the serde must fit to the new key
+      // @ts-expect-error -- the serde must match the new key
       stream.groupBy(total, { key: string() });
       // @ts-expect-error -- without windows there is nothing to wait for
       stream.groupByKey().count({ emit: 'final' });
     };
     expect(wrongly).toBeTypeOf('function');
     const wider: Serde<Order | undefined> = json();
-    stream.to(topic('wider', { key: string(), value: wider })); // a topic that takes more is fine
+    stream.to(topic('wider', { key: string(), value: wider })); // a topic of a wider type is fine
   });
 });
 

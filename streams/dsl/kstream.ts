@@ -35,22 +35,22 @@ import {
   type WindowedOptions,
 } from './node-options.ts';
 
-/** What is known of a stream besides its node. */
+/** The parts of a stream. */
 interface StreamParts<K, V> {
   readonly graph: TopologyGraph;
   /** The node whose output this is. */
   readonly node: string;
-  /** Undefined where an operator has made something new. Null is never written by a serde. */
+  /** Undefined if an operator has made new values. A serde never writes null. */
   readonly keySerde: Serde<NonNullable<K>> | undefined;
   readonly valueSerde: Serde<NonNullable<V>> | undefined;
-  /** True when the key may no longer be the one that the records are partitioned by. */
+  /** True if the records may no longer be partitioned by their key. */
   readonly isRekeyed: boolean;
 }
 
 /**
  * A stream of records. Each method adds a node to the topology and returns the stream behind it;
- * nothing runs before `StreamsApp.start`. Functions given here are synchronous and called once a
- * record. Where a key or value may be null its type shows it: `KStream<string | null, Order>`.
+ * nothing runs before `StreamsApp.start`. Functions are synchronous and called once per record. If
+ * a key or value may be null, its type shows it: `KStream<string | null, Order>`.
  */
 export class KStream<K, V> {
   readonly #parts: StreamParts<K, V>;
@@ -66,7 +66,7 @@ export class KStream<K, V> {
     return this.#add(filter(predicate), options, this.#serdes());
   }
 
-  /** Makes one record of each, with another key and value. A grouping behind it repartitions. */
+  /** Turns each record into one with another key and value. A later grouping repartitions. */
   map<K2, V2>(
     mapper: (record: StreamRecord<K, V>) => KeyValue<K2, V2>,
     options: NodeOptions = {},
@@ -75,7 +75,7 @@ export class KStream<K, V> {
     return this.#add(map(mapper), options, NO_SERDES);
   }
 
-  /** Replaces the values; the keys, and so the partitions, stay. */
+  /** Replaces the values; keys and partitions stay. */
   mapValues<V2>(
     mapper: (value: V, record: StreamRecord<K, V>) => V2 & Synchronous<V2>,
     options: NodeOptions = {},
@@ -85,8 +85,7 @@ export class KStream<K, V> {
   }
 
   /**
-   * Makes any number of records of each, with other keys and values. A grouping behind it
-   * repartitions.
+   * Turns each record into any number, with other keys and values. A later grouping repartitions.
    */
   flatMap<K2, V2>(
     mapper: (record: StreamRecord<K, V>) => Iterable<KeyValue<K2, V2>>,
@@ -96,7 +95,7 @@ export class KStream<K, V> {
     return this.#add(flatMap(mapper), options, NO_SERDES);
   }
 
-  /** Makes any number of records of each, with the same key. */
+  /** Turns each record into any number with the same key. */
   flatMapValues<V2>(
     mapper: (value: V, record: StreamRecord<K, V>) => Iterable<V2>,
     options: NodeOptions = {},
@@ -105,7 +104,7 @@ export class KStream<K, V> {
     return this.#add(flatMapValues(mapper), options, this.#keySerdeOnly());
   }
 
-  /** Replaces the keys. A grouping behind it repartitions. */
+  /** Replaces the keys. A later grouping repartitions. */
   selectKey<K2>(
     selector: (record: StreamRecord<K, V>) => K2 & Synchronous<K2>,
     options: KeyOptions<NonNullable<K2>> = {},
@@ -116,7 +115,10 @@ export class KStream<K, V> {
     return this.#add(selectKey<K, V, K2>(selector), node, { keySerde, valueSerde });
   }
 
-  /** Looks at each record and passes it on. After a crash it sees again what was not committed. */
+  /**
+   * Calls `look` with each record and forwards it. After a crash `look` sees uncommitted records
+   * again.
+   */
   peek<R>(
     look: (record: StreamRecord<K, V>) => R & Synchronous<R>,
     options: NodeOptions = {},
@@ -150,7 +152,7 @@ export class KStream<K, V> {
   }
 
   /**
-   * Divides the stream: each record goes to the first branch whose predicate is true, or to `rest`.
+   * Splits the stream: each record goes to the first branch whose predicate is true, or to `rest`.
    *
    * @example
    * const { late, onTime } = flights.split({ late: ({ value }) => value.delay > 15 }, 'onTime');
@@ -183,7 +185,7 @@ export class KStream<K, V> {
   }
 
   /**
-   * Joins each record with a row of a global table, by any key. Records without a row are left out.
+   * Joins each record with a row of a global table, by any key. Records without a row are dropped.
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
@@ -205,8 +207,8 @@ export class KStream<K, V> {
   }
 
   /**
-   * Joins each record with the row of its key in a table of as many partitions. The row is the one
-   * at the moment of processing; records without one are left out.
+   * Joins each record with the row of its key in a table with equally many partitions, as it is at
+   * processing. Records without a row are dropped.
    */
   joinTable<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
@@ -225,7 +227,7 @@ export class KStream<K, V> {
     return this.#joinTable('leftJoinTable', table, joiner as AnyJoiner, options);
   }
 
-  /** Groups by another key. The records go through a repartition topic, so that equal keys meet. */
+  /** Groups by another key, through a repartition topic, so that equal keys meet. */
   groupBy<K2>(
     selector: (record: StreamRecord<K, V>) => K2 & Synchronous<K2>,
     options: GroupOptions<NonNullable<K2>, NonNullable<V>> = {},
@@ -237,8 +239,8 @@ export class KStream<K, V> {
   }
 
   /**
-   * Groups by the key. Only where it may have changed do the records go through a repartition
-   * topic. Records with a null key or value count for nothing but the dropped ones.
+   * Groups by the key, through a repartition topic only if the key may have changed. Records with a
+   * null key or value are dropped and counted.
    */
   groupByKey(
     options: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, 'name'> = {},
@@ -251,8 +253,8 @@ export class KStream<K, V> {
   }
 
   /**
-   * Writes the records to a topic, which is created as its handle says if there is none. A topic
-   * takes null keys and values as they are.
+   * Writes the records to a topic, creating it by its handle if missing. Null keys and values are
+   * written as null.
    */
   to(topic: SinkTopic<NonNullable<K>, NonNullable<V>>, options: NodeOptions = {}): void {
     checkHandle('to', topic);
@@ -326,7 +328,7 @@ export class KStream<K, V> {
   }
 }
 
-/** A stream whose records of one key come together; aggregate it, or put it into windows first. */
+/** A stream grouped by key: aggregate it, or put it into windows first. */
 export class KGroupedStream<K, V> {
   readonly #parts: GroupedParts<K, V>;
 
@@ -335,12 +337,12 @@ export class KGroupedStream<K, V> {
     this.#parts = parts;
   }
 
-  /** How many records each key has had. */
+  /** Counts the records of each key. */
   count(options: StoreOptions<number> = {}): KTable<K, number> {
     return this.#table(counting(), options);
   }
 
-  /** Combines the values of each key, beginning with its first. A null result deletes the row. */
+  /** Combines the values of each key, starting with its first. A null result deletes the row. */
   reduce(reducer: Reducer<K, V>, options?: StoreOptions<NonNullable<V>>): KTable<K, V>;
   reduce(
     reducer: Reducer<K, V, V | Nothing>,
@@ -354,9 +356,9 @@ export class KGroupedStream<K, V> {
   }
 
   /**
-   * Makes one value of all records of a key: `adder` gets what there is, at first what
-   * `initializer` makes. It may change that in place and return it, but must not keep it elsewhere.
-   * A null result deletes the row: the next record of the key begins again.
+   * Combines all records of a key into one value: `adder` gets the current one, at first the result
+   * of `initializer`. It may change that in place and return it, but must not keep it elsewhere. A
+   * null result deletes the row: the next record of the key starts over.
    */
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
@@ -376,7 +378,7 @@ export class KGroupedStream<K, V> {
     return this.#table(aggregating(initializer, adder), options);
   }
 
-  /** Keeps windows of time apart. */
+  /** Aggregates each time window separately. */
   windowedBy(windows: TimeWindows): TimeWindowedStream<K, V> {
     checkWindows('windowedBy', windows);
     return new TimeWindowedStream(this.#parts, windows);
@@ -388,7 +390,7 @@ export class KGroupedStream<K, V> {
   }
 }
 
-/** A grouped stream in windows of time. */
+/** A grouped stream in time windows. */
 export class TimeWindowedStream<K, V> {
   readonly #parts: GroupedParts<K, V>;
   readonly #windows: TimeWindows;
@@ -399,12 +401,14 @@ export class TimeWindowedStream<K, V> {
     this.#windows = windows;
   }
 
-  /** How many records each key has in each window. */
+  /** Counts the records of each key and window. */
   count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number> {
     return this.#table(counting(), options);
   }
 
-  /** Combines the values of each key and window, beginning with the first; null as without. */
+  /**
+   * Combines the values of each key and window, starting with the first; null as without windows.
+   */
   reduce(reducer: Reducer<K, V>, options?: WindowedOptions<NonNullable<V>>): KTable<Windowed<K>, V>;
   reduce(
     reducer: Reducer<K, V, V | Nothing>,
@@ -417,7 +421,7 @@ export class TimeWindowedStream<K, V> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
 
-  /** Makes one value of all records of a key in a window; `adder` as without windows. */
+  /** Combines all records of a key in a window into one value; `adder` as without windows. */
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
@@ -446,8 +450,8 @@ export class TimeWindowedStream<K, V> {
 }
 
 /**
- * The newest value of each key, in a store of the task. `V` is what its changes may be: with null
- * where rows can be deleted.
+ * The newest value of each key, in a store of the task. `V` is the type of its changes, with null
+ * if rows can be deleted.
  */
 export class KTable<K, V> {
   readonly #parts: TableParts<K, V>;
@@ -457,7 +461,7 @@ export class KTable<K, V> {
     this.#parts = parts;
   }
 
-  /** @internal What it is a part of. */
+  /** @internal The graph that it belongs to. */
   get graph(): TopologyGraph {
     return this.#parts.graph;
   }
@@ -467,12 +471,12 @@ export class KTable<K, V> {
     return this.#parts.store;
   }
 
-  /** @internal True when it has a row for each key and window: then nothing can join it. */
+  /** @internal True if it has a row for each key and window: then nothing can join it. */
   get isWindowed(): boolean {
     return this.#parts.isWindowed;
   }
 
-  /** The changes of the table, as a stream; a null value is a row that was deleted. */
+  /** The changes of the table as a stream; a null value is a deleted row. */
   toStream(options: NodeOptions = {}): KStream<K, V> {
     checkNodeOptions('toStream', options, ['name']);
     const { graph, node: parent, keySerde, valueSerde } = this.#parts;
@@ -485,7 +489,7 @@ export class KTable<K, V> {
 
 type Serdes<K, V> = Pick<StreamParts<K, V>, 'keySerde' | 'valueSerde'>;
 
-/** A joiner whose types were checked where it came in. */
+/** A joiner whose types the public method has checked. */
 type AnyJoiner = Joiner<unknown, unknown, unknown, never>;
 
 const NO_SERDES = { keySerde: undefined, valueSerde: undefined };

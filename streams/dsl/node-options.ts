@@ -12,19 +12,19 @@ import {
 import type { Emit } from '../operators/windowed-aggregate.ts';
 import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
 
-/** What every operator can be told. */
+/** Options of every operator. */
 export interface NodeOptions {
   /** Names the node in descriptions and errors; default: its kind and a number. */
   readonly name?: string;
 }
 
-/** What an operator that makes new keys can be told. */
+/** Options of an operator that makes new keys. */
 export interface KeyOptions<K> extends NodeOptions {
-  /** Writes the new key; needed where no serde for it is known. Default: msgpack. */
+  /** Writes the new key, whose serde is otherwise unknown. Default: msgpack. */
   readonly key?: Serde<K>;
 }
 
-/** How a stream is grouped. */
+/** Options of a grouping. */
 export interface GroupOptions<K, V> extends KeyOptions<K> {
   /** Writes the value into the repartition topic. Default: the stream's, or msgpack. */
   readonly value?: Serde<V>;
@@ -32,30 +32,30 @@ export interface GroupOptions<K, V> extends KeyOptions<K> {
   readonly partitions?: number;
 }
 
-/** Where an aggregation keeps its values. */
+/** Options of an aggregation's store. */
 export interface StoreOptions<A> extends NodeOptions {
   /**
-   * Names the store, its changelog and its repartition topic. Default: numbered by their place in
-   * the topology; give a name, or a change of the topology loses the state.
+   * Names the store, its changelog and its repartition topic. Default: a number from the position
+   * in the topology. Set a name, or changing the topology loses the state.
    */
   readonly store?: string;
   /** Writes the values into changelog and checkpoint. Default: msgpack. */
   readonly value?: Serde<A>;
 }
 
-/** Where windows keep their values, and when their results are passed on. */
+/** Options of the store of a windowed aggregation, and when its results are forwarded. */
 export interface WindowedOptions<A> extends StoreOptions<A> {
   /**
-   * `update` (default): each commit passes on what has changed. `final`: one result a window, when
-   * it has closed.
+   * `update` (default): each commit forwards the changes. `final`: one result per window, when it
+   * has closed.
    */
   readonly emit?: Emit;
 }
 
-/** The type of keys or values once it is decided what becomes of nulls. */
+/** The type of keys or values under a null policy. */
 export type OrNull<T, H extends NullHandling> = H extends 'pass' ? T | null : T;
 
-/** A topic that keys and values of these types can be written to. */
+/** A topic that accepts keys and values of these types. */
 export interface SinkTopic<K, V> extends Pick<Topic<K, V>, 'name' | 'partitions' | 'config'> {
   /** Writes the keys; the topic's own type may be wider. */
   readonly key: Pick<Serde<K>, 'serialize'>;
@@ -63,7 +63,7 @@ export interface SinkTopic<K, V> extends Pick<Topic<K, V>, 'name' | 'partitions'
   readonly value: Pick<Serde<V>, 'serialize'>;
 }
 
-/** How a topic is read as a stream. */
+/** How to read a topic as a stream. */
 export interface SourceOptions<
   K,
   V,
@@ -73,20 +73,19 @@ export interface SourceOptions<
   /** The event time of a record; default: its timestamp in the log. */
   readonly timestamp?: TimestampExtractor<OrNull<K, NullKeys>, OrNull<V, NullValues>>;
   /**
-   * What becomes of records without a key. `pass` (default): the functions behind get them, and see
-   * `K | null`. `skip`: they are left out and counted. `fail`: they end the application.
+   * What happens to records without a key. `pass` (default): functions receive them and see `K |
+   * null`. `skip`: drops and counts them. `fail`: they end the application.
    */
   readonly nullKeys?: NullKeys;
   /**
-   * What becomes of records whose value is null (tombstones). `pass`: the functions behind get
-   * them, and see `V | null`. `skip`: they are left out and counted. `fail` (default): they end the
-   * application, for neither should a function get what its type does not show, nor a record be
-   * lost.
+   * What happens to records with a null value (tombstones). `pass`: functions receive them and see
+   * `V | null`. `skip`: drops and counts them. `fail` (default): they end the application, so that
+   * no function gets a null that its type hides, and no record is lost.
    */
   readonly nullValues?: NullValues;
 }
 
-/** How a topic is read as a table, and where that is kept. */
+/** How to read a topic as a table, and how to store that. */
 export interface TableOptions<K, V> extends NodeOptions {
   /** The event time of a record; default: its timestamp in the log. A null value deletes. */
   readonly timestamp?: TimestampExtractor<K | null, V | null>;
@@ -96,7 +95,7 @@ export interface TableOptions<K, V> extends NodeOptions {
 
 const NULL_HANDLING = oneOf('pass', 'skip', 'fail');
 
-/** What each option may be, by name: the same name means the same everywhere. */
+/** The check of each option by name: a name means the same everywhere. */
 const CHECKS = {
   name: text,
   key: instance,
@@ -110,7 +109,7 @@ const CHECKS = {
 } as const satisfies Record<string, OptionCheck>;
 
 /**
- * Checks the options of a method of the DSL: job files are run without a look at their types.
+ * Checks the options of a method of the DSL: job files run without type checks.
  *
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
  */

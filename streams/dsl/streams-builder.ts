@@ -15,8 +15,7 @@ import {
 } from './node-options.ts';
 
 /**
- * Builds a topology. Nothing runs before the topology is given to `StreamsApp` or
- * `TopologyTestDriver`.
+ * Builds a topology, which `StreamsApp` or `TopologyTestDriver` runs.
  *
  * @example
  * const builder = new StreamsBuilder();
@@ -27,8 +26,8 @@ export class StreamsBuilder {
   readonly #graph = new TopologyGraph();
 
   /**
-   * The records of a topic. Each topic can be read at one place of the topology. Keys may be null
-   * and values may not, unless `nullKeys` and `nullValues` say otherwise.
+   * The records of a topic. A topology can read each topic once. By default keys may be null and
+   * values may not; `nullKeys` and `nullValues` change that.
    *
    * @example
    * builder.stream(users, { nullValues: 'pass' }).filter(({ value }) => value !== null);
@@ -57,7 +56,7 @@ export class StreamsBuilder {
     const graph = this.#graph;
     const { key, value } = topic;
     const { store = topic.name, timestamp } = options;
-    const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table knows what to do
+    const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
     const source = this.#addSource('table', topic, graph.nameFor('source'), {
       timestamp,
       ...nulls,
@@ -73,9 +72,9 @@ export class StreamsBuilder {
   }
 
   /**
-   * The newest value of each key of a topic, whole in every task: small tables to join with by any
-   * key. Read to its end before the application runs, and kept up to date after, by no clock but
-   * its own.
+   * The newest value of each key of a topic, complete in every task: for small tables to join with
+   * by any key. The application reads it to its end before it runs and keeps it up to date
+   * afterwards, independently of stream time.
    */
   globalTable<K, V>(
     topic: Topic<K, V>,
@@ -115,7 +114,7 @@ export class StreamsBuilder {
   }
 }
 
-/** How the records of a source are read. */
+/** How to read the records of a source. */
 interface HowToRead extends Pick<SourceNode, 'nullKeys' | 'nullValues'> {
   readonly timestamp: TimestampExtractor<never, never> | undefined;
 }

@@ -16,7 +16,7 @@ test('[OP-11] count counts the records of each key; its time is that of the newe
   ]);
 });
 
-test('[OP-11] reduce begins with the first value and combines the others with it', () => {
+test('[OP-11] reduce starts with the first value and combines the others with it', () => {
   const calls: string[] = [];
   const { pipe } = drive(numbers, sums, (stream) =>
     stream
@@ -35,7 +35,7 @@ test('[OP-11] reduce begins with the first value and combines the others with it
   expect(calls).toEqual(['1+2@6', '3+4@7']);
 });
 
-test('[OP-11] aggregate begins with what the initializer makes, anew for each key', () => {
+test('[OP-11] aggregate starts each key with a new result of the initializer', () => {
   const { pipe } = drive(numbers, texts, (stream) =>
     stream
       .groupByKey()
@@ -56,7 +56,7 @@ test('[OP-11] aggregate begins with what the initializer makes, anew for each ke
   ]);
 });
 
-test('[OP-11] null keys and null values are left out and counted', () => {
+test('[OP-11] null keys and null values are dropped and counted', () => {
   const { driver, pipe } = driveNulls(numbers, sums, (stream) =>
     stream.groupByKey().count().toStream(),
   );
@@ -69,7 +69,7 @@ test('[OP-11] null keys and null values are left out and counted', () => {
   });
 });
 
-test('[OP-11] what a mapper made of nothing counts as null', () => {
+test('[OP-11] an undefined from a mapper counts as null', () => {
   const { driver, pipe } = drive(numbers, sums, (stream) =>
     stream
       .mapValues(() => undefined)
@@ -82,7 +82,7 @@ test('[OP-11] what a mapper made of nothing counts as null', () => {
 });
 
 describe('[OP-11] an aggregate that becomes null or undefined', () => {
-  test.each([[null], [undefined]])('is deleted, and passed on as null: %s', (nothing) => {
+  test.each([[null], [undefined]])('is deleted and forwarded as null: %s', (nothing) => {
     const builder = new StreamsBuilder();
     builder
       .stream(numbers)
@@ -107,7 +107,7 @@ describe('[OP-11] an aggregate that becomes null or undefined', () => {
   });
 });
 
-test('[OP-11] a null result is passed on also where the key has nothing', () => {
+test('[OP-11] a null result is forwarded even if the key has no value', () => {
   const { pipe } = drive(numbers, sums, (stream) =>
     stream
       .groupByKey()
@@ -131,7 +131,7 @@ test('[OP-11] a null result is passed on also where the key has nothing', () => 
   ]);
 });
 
-test('[OP-11] results have no headers, for no single record stands for them', () => {
+test('[OP-11] results have no headers, because no single record made them', () => {
   const { pipe } = drive(numbers, sums, (stream) => stream.groupByKey().count().toStream());
   const headers = [{ key: 'trace', value: Buffer.from('7') }];
   expect(pipe(['a', 1, 5, headers])[0]?.headers).toEqual([]);
@@ -154,7 +154,7 @@ test('[OP-11] keys that are objects are grouped by their content', () => {
 });
 
 describe('[OP-16] grouping', () => {
-  test('by another key brings equal keys together; null keys are left out', () => {
+  test('by another key brings equal keys together and drops null keys', () => {
     const { driver, pipe } = drive(numbers, sums, (stream) =>
       stream
         .groupBy(({ key, value }) => (value === 0 ? (null as unknown as string) : key.slice(0, 1)))
@@ -169,7 +169,7 @@ describe('[OP-16] grouping', () => {
     expect(driver.metrics().droppedRecords['null-key']).toBe(1);
   });
 
-  test('by the key goes through a repartition topic only where the key may have changed', () => {
+  test('by the key goes through a repartition topic only if the key may have changed', () => {
     const repartitions = (build: (builder: StreamsBuilder) => void) => {
       const builder = new StreamsBuilder();
       build(builder);
@@ -201,7 +201,7 @@ describe('[OP-16] grouping', () => {
     expect(repartitions((builder) => branches(builder).groupByKey().count())).toBe(1);
   });
 
-  test('values cross the repartition topic by the serde given, or the stream has', () => {
+  test('values cross the repartition topic in the given serde or that of the stream', () => {
     const { pipe } = drive(numbers, texts, (stream) =>
       stream
         .mapValues((value) => ({ value, square: value * value }))

@@ -7,18 +7,15 @@ export interface Aggregation<K, V, A> {
   readonly kind: 'count' | 'reduce' | 'aggregate';
   /** The name of its store. */
   readonly store: string;
-  /**
-   * The value of a key with one record more, given what it had before: undefined at first. Null or
-   * undefined delete it.
-   */
+  /** Adds a record to a key's current value, undefined at first. Null or undefined delete it. */
   readonly add: (aggregate: A | undefined, record: StreamRecord<K, V>) => A | null | undefined;
 }
 
 /**
- * Keeps one value a key in a store and forwards it when it has changed: once for each commit,
- * however many records went into it [OP-11]. The time of a result is that of its newest record. An
- * aggregate that has become null or undefined is deleted, and its result is null, whether the key
- * had one before or not. Records with a null key or value are left out.
+ * Keeps one value per key in a store and forwards it once per commit that changed it, however many
+ * records went into it [OP-11]. The time of a result is that of its newest record. An aggregate
+ * that becomes null or undefined is deleted, and its result is null, whether or not the key had one
+ * before. Records with a null key or value are dropped.
  */
 export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<K, V, K, A> {
   const { add } = aggregation;
@@ -27,7 +24,7 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
     changesKey: false,
     start(forward, context) {
       const store = context.keyValueStore<K, A>(aggregation.store);
-      let current: StreamRecord<K, V>; // the record that `change` adds: saves a closure a record
+      let current: StreamRecord<K, V>; // the record that `change` adds: saves a closure per record
       const change = (value: A | undefined) => add(value, current) ?? undefined;
       return {
         process: (record) => {
@@ -49,13 +46,13 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
   };
 }
 
-/** Why a record counts for no aggregate, if so. What a mapper made of nothing is as null. */
+/** Why a record is not aggregated, if so. An undefined from a mapper counts as null. */
 export function reasonToDrop({ key, value }: StreamRecord): DropReason | undefined {
   if (key === null || key === undefined) return 'null-key';
   return value === null || value === undefined ? 'null-value' : undefined;
 }
 
-/** A record that no single input record stands for. */
+/** A record that no single input record corresponds to. */
 export function resultRecord<K, V>(
   key: K,
   value: V,

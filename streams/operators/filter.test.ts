@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 
-test('[OP-1] filter keeps the records that its predicate takes, unchanged and in order', () => {
+test('[OP-1] filter keeps the records that its predicate accepts, unchanged and in order', () => {
   const { pipe } = drive(numbers, sums, (stream) => stream.filter(({ value }) => value % 2 === 0));
   const headers = [{ key: 'trace', value: Buffer.from('7') }];
   const out = pipe(['a', 1, 5], ['b', 2, 6, headers], ['a', 4, 3], ['c', 5, 9], ['c', 6, 9]);
@@ -9,7 +9,7 @@ test('[OP-1] filter keeps the records that its predicate takes, unchanged and in
   expect(out[0]?.headers).toEqual(headers);
 });
 
-test('[OP-1] filter shows null keys and values to its predicate', () => {
+test('[OP-1] filter passes null keys and values to its predicate', () => {
   const seen: unknown[] = [];
   const { pipe } = driveNulls(numbers, sums, (stream) =>
     stream.filter(({ key, value }) => seen.push([key, value]) > 1),

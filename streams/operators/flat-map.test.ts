@@ -3,7 +3,7 @@ import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts
 
 const headers = [{ key: 'trace', value: Buffer.from('7') }];
 
-test('[OP-5] flatMap makes none, one or many records of each, in the order of the iterable', () => {
+test('[OP-5] flatMap turns a record into none, one or many, in the order of the iterable', () => {
   const { pipe } = drive(numbers, sums, (stream) =>
     stream.flatMap(function* ({ key, value }) {
       for (let each = 1; each <= value; each++) yield { key: `${key}${each}`, value: each * 10 };
@@ -14,7 +14,7 @@ test('[OP-5] flatMap makes none, one or many records of each, in the order of th
   expect(out.map((record) => record.headers)).toEqual([headers, headers, []]);
 });
 
-test('[OP-5] flatMapValues makes them with the same key', () => {
+test('[OP-5] flatMapValues does so with the same key', () => {
   const { pipe } = driveNulls(numbers, sums, (stream) =>
     stream.flatMapValues((value, { key }) =>
       key === 'none' || value === null ? [] : [value, -value],

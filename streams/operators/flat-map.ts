@@ -2,7 +2,7 @@ import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { keyValue, several, synchronous, type KeyValue } from './results.ts';
 
-/** Makes any number of records of each one, in the order of the iterable [OP-5]. */
+/** Turns each record into any number, in the order of the iterable [OP-5]. */
 export function flatMap<K, V, K2, V2>(
   mapper: (record: StreamRecord<K, V>) => Iterable<KeyValue<K2, V2>>,
 ): Operator<K, V, K2, V2> {

@@ -18,7 +18,7 @@ describe('[OP-9] with a global table', () => {
     return new TopologyTestDriver(builder.build());
   }
 
-  test('join looks up any key, and leaves out records without a row', () => {
+  test('join looks up any key and drops records without a row', () => {
     const driver = driverOf('join');
     driver.inputTopic(names).pipe({ key: 3, value: 'three' });
     const headers = [{ key: 'trace', value: Buffer.from('7') }];
@@ -48,7 +48,7 @@ describe('[OP-9] with a global table', () => {
     ]);
   });
 
-  test('the row is the one of now: changes and deletes count for what comes after', () => {
+  test('the row is the current one: changes and deletes affect later records', () => {
     const driver = driverOf('leftJoin');
     const pipe = (value: string | null) => {
       driver.inputTopic(names).pipe({ key: 3, value });
@@ -62,21 +62,21 @@ describe('[OP-9] with a global table', () => {
     expect(values).toEqual(['3-old', '3-new', '3-undefined']);
   });
 
-  test.each(['join', 'leftJoin'] as const)('%s leaves out null values', (kind) => {
+  test.each(['join', 'leftJoin'] as const)('%s drops null values', (kind) => {
     const driver = driverOf(kind);
     driver.inputTopic(numbers).pipe({ key: 'a', value: null });
     expect(driver.outputTopic(joined).readAll()).toEqual([]);
     expect(driver.metrics().droppedRecords['null-value']).toBe(1);
   });
 
-  test('join counts what has no key to look up; leftJoin joins it', () => {
+  test('join counts records with no key to look up; leftJoin joins them', () => {
     const driver = driverOf('join');
     driver.inputTopic(numbers).pipe({ key: 'a', value: -1 });
     expect(driver.outputTopic(joined).readAll()).toEqual([]);
     expect(driver.metrics().droppedRecords['null-key']).toBe(1);
   });
 
-  test('keys that are objects are found by their content', () => {
+  test('object keys are found by their content', () => {
     interface Place {
       readonly x: number;
       readonly y: number;
@@ -97,7 +97,7 @@ describe('[OP-9] with a global table', () => {
     expect(shown(driver.outputTopic(joined).readAll())).toEqual(['a here @0']);
   });
 
-  test('two global tables can be made of one topic', () => {
+  test('two global tables can read one topic', () => {
     const builder = new StreamsBuilder();
     const [one, two] = [
       builder.globalTable(names, { store: 'one' }),
@@ -139,7 +139,7 @@ describe('[OP-9] with a table', () => {
     return { driver, row, record };
   }
 
-  test('joinTable joins with the row of the same key, and only the stream sets it off', () => {
+  test('joinTable joins with the row of the same key, triggered by the stream alone', () => {
     const { driver, row, record } = driverOf('joinTable');
     expect(record('a', 1)).toEqual([]);
     row('a', 'A');

@@ -3,7 +3,7 @@ import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
 
-/** How a stream meets a table. */
+/** How a stream joins a table. */
 export interface TableJoin<K, V, KT, VT, VR> {
   /** The name of the table's store. */
   readonly store: string;
@@ -12,15 +12,14 @@ export interface TableJoin<K, V, KT, VT, VR> {
   /** The key in the table; null or undefined for none. */
   readonly key: (record: StreamRecord<K, V>) => KT | null | undefined;
   readonly joiner: (left: V, right: VT, record: StreamRecord<K, V>) => VR;
-  /** Also call the joiner, with undefined, when the table has no such key. */
+  /** Also call the joiner, with undefined, if the table has no such key. */
   readonly isLeft: boolean;
 }
 
 /**
- * Looks each record's key up in a table and forwards what the joiner makes of both [OP-9]. The
- * table is taken as it is when the record is processed: a later change of the table joins nothing
- * again. Null values are left out, and in an inner join null keys and records without a row; all
- * are counted.
+ * Looks up each record's key in a table and forwards the joiner's result [OP-9]. It reads the table
+ * when the record is processed: a later change of the table joins nothing again. It drops and
+ * counts null values and, in an inner join, null keys and records without a row.
  */
 export function joinTable<K, V, KT, VT, VR>(
   join: TableJoin<K, V, KT, VT, VR>,

@@ -14,7 +14,7 @@ test('[OP-2] map replaces key and value; time, headers and order stay', () => {
   expect(out[0]?.headers).toEqual(headers);
 });
 
-test('[OP-2] [OP-3] what a mapper makes of nothing is null', () => {
+test('[OP-2] [OP-3] an undefined from a mapper is null', () => {
   const nothing = undefined as unknown as string;
   const mapped = drive(numbers, texts, (stream) =>
     stream.map(() => ({ key: nothing, value: nothing })),

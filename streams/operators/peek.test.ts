@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 
-test('[OP-6] peek looks at each record before what follows, and passes it on unchanged', () => {
+test('[OP-6] peek sees each record before the next operator and forwards it unchanged', () => {
   const seen: string[] = [];
   const { pipe } = driveNulls(numbers, sums, (stream) =>
     stream
@@ -22,7 +22,7 @@ test('[OP-6] peek looks at each record before what follows, and passes it on unc
   ]);
 });
 
-test('[OP-7] merge passes on the records of both streams as they come', () => {
+test('[OP-7] merge forwards the records of both streams as they come', () => {
   const { pipe } = drive(numbers, sums, (stream) => {
     const { even, odd } = stream.split({ even: ({ value }) => value % 2 === 0 }, 'odd');
     return even.mapValues((value) => value * 100).merge(odd);

@@ -3,8 +3,8 @@ import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
 
 /**
- * Calls `look` with each record and forwards it unchanged [OP-6]. After a crash `look` sees again
- * what was not committed: it is for looking, not for effects that count.
+ * Calls `look` with each record and forwards it unchanged [OP-6]. After a crash `look` sees
+ * uncommitted records again: use it to observe, not for effects that count.
  */
 export function peek<K, V>(look: (record: StreamRecord<K, V>) => unknown): Operator<K, V, K, V> {
   return {
@@ -19,7 +19,7 @@ export function peek<K, V>(look: (record: StreamRecord<K, V>) => unknown): Opera
   };
 }
 
-/** Forwards everything: where streams are merged, or a table is read as a stream [OP-7]. */
+/** Forwards everything: for merged streams, or a table read as a stream [OP-7]. */
 export function pass<K, V>(kind: string): Operator<K, V, K, V> {
   return { kind, changesKey: false, start: (forward) => ({ process: forward }) };
 }

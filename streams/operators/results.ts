@@ -1,8 +1,8 @@
 import { show } from '../../core/internal.ts';
 
 /*
- * What users' functions return, looked at where it comes in. What is thrown here becomes
- * PROCESSING_FAILED with the node and the place of the record.
+ * Checks the results of users' functions. Errors thrown here become PROCESSING_FAILED with the node
+ * and the record's position.
  */
 
 /** A key and a value, as `map` and `flatMap` return them. */
@@ -11,15 +11,17 @@ export interface KeyValue<K, V> {
   readonly value: V;
 }
 
-/** The result, unless it is a promise: then the function was async. Free for all but objects. */
+/**
+ * Returns the result; throws if it is a promise, so the function was async. Only objects cost time.
+ */
 export function synchronous<T>(result: T): T {
   if (typeof result === 'object' && result !== null && isPromise(result)) throw asyncResult(result);
   return result;
 }
 
-/** The result of a mapper that makes key and value. */
+/** Checks the result of a mapper that makes key and value. */
 export function keyValue<K, V>(result: KeyValue<K, V>): KeyValue<K, V> {
-  // Without types it may be anything, and a mistyped name would write null for a value.
+  // Without types it may be anything, and a misspelt name would write null as the value.
   const made = result as Partial<KeyValue<K, V>> | null | undefined;
   if (made?.key === undefined || made.value === undefined) checkFields(result);
   synchronous(result.key);
@@ -27,7 +29,7 @@ export function keyValue<K, V>(result: KeyValue<K, V>): KeyValue<K, V> {
   return result;
 }
 
-/** The result of a mapper that makes any number of records. */
+/** Checks the result of a mapper that makes any number of records. */
 export function several<T>(result: Iterable<T>): Iterable<T> {
   const made = result as Partial<Iterable<T>> | null | undefined;
   if (typeof made?.[Symbol.iterator] === 'function') return result;
@@ -53,7 +55,7 @@ function isPromise(value: object): value is PromiseLike<unknown> {
 }
 
 function asyncResult(promise: PromiseLike<unknown>): TypeError {
-  // What it rejects with would end the process before this error is seen.
+  // Its rejection would end the process before this error is seen.
   promise.then(undefined, () => undefined);
   return new TypeError(
     'its function returned a promise, and functions of a topology are synchronous; wait for what ' +

@@ -23,7 +23,7 @@ function out(name: string) {
   return topic(`out-${name}`, { key: string(), value: int64() });
 }
 
-test('[OP-8] split sends each record to the first branch that takes it, else to the rest', () => {
+test('[OP-8] split sends each record to the first branch that accepts it, else to the rest', () => {
   const { driver, names } = splitDriver();
   expect(names).toEqual(['small', 'even', 'rest']);
   const headers = [{ key: 'trace', value: Buffer.from('7') }];
@@ -40,7 +40,7 @@ test('[OP-8] split sends each record to the first branch that takes it, else to 
   expect(shown(driver.outputTopic(out('rest')).readAll())).toEqual(['c 13 @9']);
 });
 
-test('[OP-8] the rest may have another name, and may be left alone', () => {
+test('[OP-8] the rest may have another name and may stay unused', () => {
   const { driver, names } = splitDriver('odd');
   expect(names).toEqual(['small', 'even', 'odd']);
   driver.inputTopic(numbers).pipe({ key: 'c', value: 13 });

@@ -2,15 +2,15 @@ import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
 
-/** A value on its way from `split` to the one branch that takes it. */
+/** A value on its way from `split` to its branch. */
 export interface Routed<V> {
   readonly branch: number;
   readonly value: V;
 }
 
 /**
- * Sends each record to the branch of the first predicate that is true, or to the branch behind the
- * last one when none is [OP-8].
+ * Sends each record to the branch of the first predicate that is true, or to the extra branch after
+ * the last one if none is [OP-8].
  */
 export function split<K, V>(
   predicates: readonly ((record: StreamRecord<K, V>) => boolean)[],
@@ -28,7 +28,7 @@ export function split<K, V>(
   };
 }
 
-/** Takes what `split` sends to branch number `branch`. */
+/** Forwards what `split` sends to branch number `branch`. */
 export function branch<K, V>(branch: number): Operator<K, Routed<V>, K, V> {
   return {
     kind: 'branch',

@@ -15,11 +15,11 @@ function tableDriver() {
   return { driver, pipe, store };
 }
 
-test('[OP-10] a table keeps the newest value of each key and passes on each change', () => {
+test('[OP-10] a table keeps the newest value of each key and forwards each change', () => {
   const { pipe, store } = tableDriver();
   expect(pipe('a', 1, 5)).toEqual(['a 1 @5']);
   expect(pipe('b', 2, 6)).toEqual(['b 2 @6']);
-  expect(pipe('a', 3, 4)).toEqual(['a 3 @4']); // newest by place in the topic, not by time
+  expect(pipe('a', 3, 4)).toEqual(['a 3 @4']); // newest by offset, not by time
   expect([...store.entries()].sort()).toEqual([
     ['a', 3],
     ['b', 2],
@@ -38,7 +38,7 @@ test('[OP-10] a null value deletes the row', () => {
   expect(store.get('a')).toBe(7);
 });
 
-test('[OP-10] records without a key are left out and counted', () => {
+test('[OP-10] records without a key are dropped and counted', () => {
   const { driver, pipe, store } = tableDriver();
   expect(pipe(null, 1, 5)).toEqual([]);
   expect(store.size).toBe(0);

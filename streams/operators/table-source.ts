@@ -2,7 +2,7 @@ import type { Operator } from '../topology/operator.ts';
 
 /**
  * Keeps the newest value of each key of its topic in a store, and forwards each change [OP-10]. A
- * null value deletes; records without a key are left out.
+ * null value deletes; records without a key are dropped.
  */
 export function tableSource<K, V>(store: string): Operator<K, V, K, V> {
   return {

@@ -14,7 +14,7 @@ import {
 describe('tumbling windows', () => {
   const windows = tumblingWindow({ sizeMs: 10 });
 
-  test('[OP-12] [OP-15] keep a value for each key and window, passed on at each change', () => {
+  test('[OP-12] [OP-15] keep a value for each key and window and forward each change', () => {
     const table = windowTable(
       { windows, emit: 'update' },
       `a 1 0
@@ -41,7 +41,7 @@ describe('tumbling windows', () => {
     `);
   });
 
-  test('[OP-14] final: one result a window, when stream time has reached its end', () => {
+  test('[OP-14] final: one result per window, when stream time reaches its end', () => {
     const table = windowTable(
       { windows, emit: 'final' },
       `a 1 0
@@ -95,7 +95,7 @@ describe('tumbling windows', () => {
     `);
   });
 
-  test('[OP-11] [OP-15] a null result is passed on also where the window has nothing', () => {
+  test('[OP-11] [OP-15] a null result is forwarded even if the window has no value', () => {
     const counted = topic('counted', { key: windowedSerde(string(), 10), value: int64() });
     const builder = new StreamsBuilder();
     builder
@@ -115,7 +115,7 @@ describe('tumbling windows', () => {
     expect(results.map(({ value }) => value)).toEqual([null, null, 5, null]);
   });
 
-  test('[OP-13] with grace it is late when stream time has come to the end and the grace', () => {
+  test('[OP-13] with grace it is late once stream time reaches the end plus the grace', () => {
     const table = windowTable(
       { windows: tumblingWindow({ sizeMs: 10, graceMs: 5 }), emit: 'final' },
       `a 1 0
@@ -140,7 +140,7 @@ describe('tumbling windows', () => {
     `);
   });
 
-  test('[OP-13] with updates, too, a window that has closed takes nothing more', () => {
+  test('[OP-13] with updates, too, a closed window accepts no records', () => {
     const table = windowTable(
       { windows: tumblingWindow({ sizeMs: 10, graceMs: 5 }), emit: 'update' },
       `a 1 0
@@ -191,7 +191,7 @@ describe('tumbling windows', () => {
     `);
   });
 
-  test('[OP-11] null keys and values are left out, but move stream time as all do', () => {
+  test('[OP-11] null keys and values are dropped but still advance stream time', () => {
     const table = windowTable(
       { windows, emit: 'final' },
       `a 1 0
@@ -317,7 +317,7 @@ describe('[OP-17] event times', () => {
     },
   );
 
-  test('come from the record, or from what the user finds in it', () => {
+  test('come from the record or from a function', () => {
     const windows = tumblingWindow({ sizeMs: 10 });
     const builder = new StreamsBuilder();
     const out = topic('out', { key: windowedSerde(string(), 10), value: int64() });
@@ -335,7 +335,7 @@ describe('[OP-17] event times', () => {
   });
 });
 
-/** What a record adds to: every window that holds it, by trying them all. */
+/** Finds the windows that hold a record by trying them all. */
 function windowsOf({ sizeMs, advanceMs }: TimeWindows, timestampMs: number): number[] {
   const starts: number[] = [];
   for (let startMs = 0; startMs <= timestampMs; startMs += advanceMs) {
@@ -360,7 +360,7 @@ const records = fc.array(
   { maxLength: 40 },
 );
 
-test('[OP-12] [OP-13] [OP-14] final results are those of a straight computation, each once', () => {
+test('[OP-12] [OP-13] [OP-14] final results equal a straight computation, each once', () => {
   const property = fc.property(windowOptions, records, (options, input) => {
     const windows = hoppingWindow(options);
     const builder = new StreamsBuilder();
@@ -401,7 +401,7 @@ test('[OP-12] [OP-13] [OP-14] final results are those of a straight computation,
   fc.assert(property, { numRuns: 200 });
 });
 
-test('[OP-11] [OP-15] the end of input passes each result on once, whatever follows', () => {
+test('[OP-11] [OP-15] the end of input forwards each result once, whatever follows', () => {
   const builder = new StreamsBuilder();
   const windows = tumblingWindow({ sizeMs: 10 });
   const out = topic('out', { key: string(), value: int64() });

@@ -9,10 +9,7 @@ import {
 } from '../topology/windows.ts';
 import { reasonToDrop, resultRecord, type Aggregation } from './aggregate.ts';
 
-/**
- * When a window's result is passed on: whenever it has changed, or once, when the window has
- * closed.
- */
+/** When a window's result is forwarded: after each change, or once, when the window has closed. */
 export type Emit = 'update' | 'final';
 
 export interface WindowedAggregation<K, V, A> extends Aggregation<K, V, A> {
@@ -23,10 +20,10 @@ export interface WindowedAggregation<K, V, A> extends Aggregation<K, V, A> {
 /**
  * Keeps one value for each key and window [OP-12].
  *
- * A window closes when stream time reaches its end plus the grace; a record that comes later for it
- * is left out and counted as late [OP-13]. With `final` the result is forwarded then, once, windows
- * in the order of their starts [OP-14]; with `update` after each change, once for each commit
- * [OP-15]. The time of a result is that of its newest record.
+ * A window closes when stream time reaches its end plus the grace; a record that comes later is
+ * dropped and counted as late [OP-13]. With `final` the result is forwarded then, once, windows in
+ * the order of their starts [OP-14]; with `update` once per commit that changed it [OP-15]. The
+ * time of a result is that of its newest record.
  */
 export function windowedAggregate<K, V, A>(
   aggregation: WindowedAggregation<K, V, A>,
@@ -45,13 +42,13 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   readonly #forward: Forward<Windowed<K>, A>;
   readonly #context: OperatorContext;
   readonly #change: (value: A | undefined) => A | undefined;
-  /** The record that `#change` adds: saves a closure a record. */
+  /** The record that `#change` adds: saves a closure per record. */
   #current!: StreamRecord<K, V>;
   /** When the oldest open window closes. */
   deadlineMs: number;
-  /** With `update`: passes on what has changed since the last commit. */
+  /** With `update`: forwards the changes since the last commit. */
   readonly flush?: () => void;
-  /** With `final`: the next result is of a window that is still open. */
+  /** With `final`: the next result is that of a window still open. */
   readonly heldMs?: () => number;
 
   constructor(
@@ -120,8 +117,8 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   }
 
   /**
-   * The results of a window: with `final` all of them, for it has closed; with `update` those that
-   * no commit has passed on.
+   * The results of a window: all of them with `final`, because it has closed; with `update` those
+   * that no commit has forwarded.
    */
   #pass(windowStartMs: number): void {
     const store = this.#store;

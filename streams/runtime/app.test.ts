@@ -24,7 +24,7 @@ import type { StreamsMetrics } from './metrics.ts';
 
 const input = topic('numbers', { key: string(), value: int64(), partitions: 3 });
 
-/** Sums of each key, running. */
+/** Running sums of each key. */
 function summing(): Topology {
   const builder = new StreamsBuilder();
   builder
@@ -55,7 +55,7 @@ function expected(count: number): Map<string, number> {
 describe.each(['exactly_once', 'at_least_once'] as const)('[STREAMS-9] %s', (guarantee) => {
   const options = { processingGuarantee: guarantee };
 
-  test('processes what there is, and goes on where it stopped', async () => {
+  test('processes existing input and continues where it stopped', async () => {
     const log = await openTestLog();
     await produce(log, input, ones(1000));
     const first = await runToEnd(log, summing(), options);
@@ -67,7 +67,7 @@ describe.each(['exactly_once', 'at_least_once'] as const)('[STREAMS-9] %s', (gua
     expect(await newest(log)).toEqual(expected(1500));
   });
 
-  test('goes on after the log was closed and opened', async () => {
+  test('continues after the log is closed and reopened', async () => {
     const log = await openTestLog();
     await produce(log, input, ones(100));
     await runToEnd(log, summing(), options);
@@ -78,13 +78,13 @@ describe.each(['exactly_once', 'at_least_once'] as const)('[STREAMS-9] %s', (gua
     expect(await newest(again)).toEqual(expected(200));
   });
 
-  test('processes what comes while it runs, until it is closed, and commits that', async () => {
+  test('processes input that comes while it runs and commits it at close', async () => {
     const log = await openTestLog();
     const app = makeApp(log, summing(), options);
     await app.start();
     for (let round = 0; round < 5; round++) await produce(log, input, ones(100, round * 100));
     await until(() => app.metrics().processedRecords === 500);
-    await produce(log, input, ones(2000, 500)); // of which it may take any part
+    await produce(log, input, ones(2000, 500)); // it may process any part of these
     await app.close();
     const { processedRecords } = app.metrics();
     const total = [...(await newest(log)).values()].reduce<number>((a, b) => a + (b ?? 0), 0);
@@ -94,7 +94,7 @@ describe.each(['exactly_once', 'at_least_once'] as const)('[STREAMS-9] %s', (gua
   });
 });
 
-test('[STREAMS-9] exactly_once: one result a key and commit, and each sum once', async () => {
+test('[STREAMS-9] exactly_once: one result per key and commit, and each sum once', async () => {
   const log = await openTestLog();
   await produce(log, input, ones(20_000));
   await runToEnd(log, summing(), { commitIntervalMs: 5 });
@@ -114,13 +114,13 @@ test.each([1, 1_000_000])(
     const log = await openTestLog();
     const stateDir = temporaryDirectory();
     await produce(log, input, ones(1000));
-    // Of seven keys in three tasks one has three: more than twice what a tail may be.
+    // Of seven keys in three tasks one task has three: more than twice the allowed tail.
     const options = { stateDir, checkpointEntriesMax };
     await runToEnd(log, summing(), options);
     rmSync(stateDir, { recursive: true });
     await produce(log, input, ones(500, 1000));
     const onStep = () => {
-      throw new TypeError('no further than this'); // before there is a checkpoint of a commit
+      throw new TypeError('no further than this'); // before any commit has a checkpoint
     };
     const failing = makeApp(log, summing(), { ...options, onStep });
     await failing.start();
@@ -130,7 +130,7 @@ test.each([1, 1_000_000])(
   },
 );
 
-test('[STREAMS-10] a topic that the topology names is made as its handle says', async () => {
+test('[STREAMS-10] a missing topic is created as its handle says', async () => {
   const log = await openTestLog();
   const out = topic('sums', {
     key: string(),
@@ -169,7 +169,7 @@ test('[STREAMS-10] two sinks on one topic keep their serdes', async () => {
 });
 
 describe('[STREAMS-11] one application at a time', () => {
-  test('a second one of the same id is refused, and the first goes on', async () => {
+  test('a second one of the same id is refused and the first continues', async () => {
     const log = await openTestLog();
     const first = makeApp(log, summing());
     await first.start();
@@ -201,7 +201,7 @@ describe('[STREAMS-11] one application at a time', () => {
   });
 });
 
-test('[STREAMS-15] an application waits for transactions that may move it', async () => {
+test('[STREAMS-15] an application waits for transactions that may commit its offsets', async () => {
   const log = await openTestLog();
   await produce(
     log,
@@ -216,7 +216,7 @@ test('[STREAMS-15] an application waits for transactions that may move it', asyn
   const app = makeApp(log, summing());
   const starting = app.start();
   const admin = log.admin();
-  // It makes its topics, then looks where it stands.
+  // It creates its topics, then reads its committed offsets.
   await until(async () => (await admin.listTopics()).includes('app-sums-changelog'));
   await sleep(systemClock, 20);
   expect(app.state).toBe('RESTORING');
@@ -238,7 +238,7 @@ describe('[STREAMS-12] the life of an application', () => {
     return seen;
   };
 
-  test('is told by state$ and metrics$', async () => {
+  test('shows in state$ and metrics$', async () => {
     const log = await openTestLog();
     await produce(log, input, ones(50));
     const app = makeApp(log, summing());
@@ -265,7 +265,7 @@ describe('[STREAMS-12] the life of an application', () => {
     expect(collect(app.metrics$)).toEqual([app.metrics(), 'complete']);
   });
 
-  test('ends by close: PENDING_SHUTDOWN, NOT_RUNNING; a second close does nothing', async () => {
+  test('ends with close: PENDING_SHUTDOWN, NOT_RUNNING; a second close does nothing', async () => {
     const log = await openTestLog();
     const app = makeApp(log, summing());
     const states = collect<StreamsState>(app.state$);
@@ -275,7 +275,7 @@ describe('[STREAMS-12] the life of an application', () => {
     expect(states.slice(2)).toEqual(['RUNNING', 'PENDING_SHUTDOWN', 'NOT_RUNNING', 'complete']);
   });
 
-  test('begins once', async () => {
+  test('starts once', async () => {
     const log = await openTestLog();
     const app = makeApp(log, summing());
     const starting = app.start();
@@ -286,7 +286,7 @@ describe('[STREAMS-12] the life of an application', () => {
     expect(await codeOf(app.start())).toBe('INVALID_STATE');
   });
 
-  test('cannot be finished before it begins, nor begun after it was closed', async () => {
+  test('cannot be finished before its start, nor started after its close', async () => {
     const log = await openTestLog();
     const app = makeApp(log, summing());
     expect(await codeOf(app.finish())).toBe('INVALID_STATE');
@@ -296,7 +296,7 @@ describe('[STREAMS-12] the life of an application', () => {
     expect(await codeOf(app.start())).toBe('INVALID_STATE');
   });
 
-  test('may end while it begins', async () => {
+  test('may end while it starts', async () => {
     const log = await openTestLog();
     await produce(log, input, ones(100));
     for (const delayMs of [0, 1, 5, 10]) {
@@ -314,7 +314,7 @@ describe('[STREAMS-12] the life of an application', () => {
     expect(await newest(log)).toEqual(expected(100));
   });
 
-  test('a finish that a close overtakes is no finish', async () => {
+  test('finish rejects if close comes first', async () => {
     const log = await openTestLog();
     await produce(log, input, ones(100));
     const app = makeApp(log, summing(), { idleTimeoutMs: Infinity });
@@ -335,7 +335,7 @@ describe('[STREAMS-20] a function that throws', () => {
   };
   const script = new URL('../../test/kit/unheard-app.ts', import.meta.url);
 
-  test('ends a program in which nobody listens with its error', async () => {
+  test('ends a program without listeners, with its error', async () => {
     const { how } = await runChild(script, [temporaryDirectory()]);
     expect(how).toMatch(/^1 /);
     const reason = 'peek-0001 failed on numbers-0 at offset 0: unlucky';
@@ -343,13 +343,13 @@ describe('[STREAMS-20] a function that throws', () => {
     expect(how).toContain(`StreamsError: ${reason}`); // the unhandled rejection, as Node shows it
   });
 
-  test('is left to who listens to done', async () => {
+  test('is reported only by done if something listens to it', async () => {
     const { how, output } = await runChild(script, [temporaryDirectory(), 'listen']);
     expect(output).toBe('heard');
     expect(how).toBe('0');
   });
 
-  test('makes close reject where nobody else hears of it, and a second close not', async () => {
+  test('makes close reject if nothing else reports it, but only the first close', async () => {
     const log = await openTestLog();
     const onStep = (step: CommitStep) => {
       if (step === 'checkpoint-1-offsets') throw new TypeError('no checkpoint');
@@ -361,7 +361,7 @@ describe('[STREAMS-20] a function that throws', () => {
     await app.close();
   });
 
-  test.each(['done', 'finish'] as const)('is not told again by close: %s', async (by) => {
+  test.each(['done', 'finish'] as const)('is not reported again by close: %s', async (by) => {
     const log = await openTestLog();
     await produce(log, input, ones(1));
     const app = makeApp(log, failing());
@@ -372,7 +372,7 @@ describe('[STREAMS-20] a function that throws', () => {
   });
 });
 
-test('[STREAMS-13] a record that comes alone is through within a second', async () => {
+test('[STREAMS-13] a single record is processed within a second', async () => {
   const log = await openTestLog();
   const app = makeApp(log, summing(), { commitIntervalMs: 30_000 });
   await app.start();
@@ -384,7 +384,7 @@ test('[STREAMS-13] a record that comes alone is through within a second', async 
   }
 });
 
-test('[STREAMS-14] onStep hears of each step of commits and checkpoints, in order', async () => {
+test('[STREAMS-14] onStep gets each step of commits and checkpoints, in order', async () => {
   const log = await openTestLog();
   await produce(log, input, ones(10));
   const steps: CommitStep[] = [];

@@ -20,8 +20,8 @@ import { TaskRunner } from './task-runner.ts';
 import { topicHandle } from './topics.ts';
 
 /**
- * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; from
- * everywhere to ERROR. After a commit that failed it goes from RUNNING back to RESTORING.
+ * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; any
+ * state -> ERROR. After a failed commit RUNNING goes back to RESTORING.
  */
 export type StreamsState =
   'CREATED' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
@@ -29,9 +29,9 @@ export type StreamsState =
 const METRICS_MS = 1000;
 
 /**
- * Failures of a commit that going back to the last one mends, besides those that are retriable by
- * themselves. A producer is fenced here only when its transaction ran into its timeout, because the
- * process was stopped for so long: another application of this id would not have been started.
+ * Commit failures that restarting from the last commit repairs, besides the retriable ones. A
+ * producer is fenced here only if the process was stopped until its transaction timed out: a second
+ * application of this id cannot start.
  */
 const RECOVERABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'DELIVERY_TIMEOUT',
@@ -39,11 +39,13 @@ const RECOVERABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'PRODUCER_FENCED',
 ]);
 
-/** Kafka Streams' `task.timeout.ms`: how long failures that may pass are tried again. */
+/** Kafka Streams' `task.timeout.ms`: how long transient failures are retried. */
 const RETRY_MS = 300_000;
 const RETRY_PAUSE_MS = 1_000;
 
-/** The ids of the applications that run in this process, by broker: their state has one user. */
+/**
+ * The ids of the applications running in this process, by broker: a state directory has one user.
+ */
 const running = new WeakMap<BrokerApi, Set<string>>();
 
 /**
@@ -58,17 +60,17 @@ export class StreamsApp implements AsyncDisposable {
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
   #state: StreamsState = 'CREATED';
-  /** Shows the newest state also to who comes when all is over. */
+  /** Shows the newest state even to subscribers that come after the end. */
   readonly #states = new ReplaySubject<StreamsState>(1);
   readonly #counts: AppCounts = newCounts();
-  /** The attempt that runs, or ran last. */
+  /** The current attempt, or the last one. */
   #runner: TaskRunner | undefined;
   #globalTables: GlobalTables | undefined;
-  /** What ended the reading of global tables. */
+  /** The error that ended the reading of global tables. */
   #globalFailure: unknown;
   #isClosing = false;
   #isFinishing = false;
-  /** All input came to its end. */
+  /** Set once all input has ended. */
   #hasFinished = false;
   /** Changes by `setIdleTimeout`. */
   #idleTimeoutMs: number;
@@ -82,7 +84,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
-    stateDirectoryOf(log, this.#settings); // a missing one shows here, not when it starts
+    stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
     this.#enter('CREATED');
   }
@@ -91,12 +93,12 @@ export class StreamsApp implements AsyncDisposable {
     return this.#state;
   }
 
-  /** The state, and each change of it; completes when the application has ended. */
+  /** The current state, then each change; completes when the application has ended. */
   get state$(): Observable<StreamsState> {
     return this.#states.asObservable();
   }
 
-  /** Once a second, and once more at the end. */
+  /** Emits once a second and at the end. */
   get metrics$(): Observable<StreamsMetrics> {
     return new Observable((subscriber) => {
       const { clock } = this.#settings;
@@ -123,18 +125,19 @@ export class StreamsApp implements AsyncDisposable {
   }
 
   /**
-   * Settles when the application has ended; rejects with the error that ended it. Where nobody asks
-   * for it, that error is logged, and it is an unhandled rejection unless `close` hands it over.
+   * Settles when the application has ended; rejects with the error that ended it. If nobody reads
+   * this promise, the error is logged and becomes an unhandled rejection, unless `close` rejects
+   * with it.
    */
   get done(): Promise<void> {
     return this.#ending?.hear() ?? Promise.resolve();
   }
 
   /**
-   * Makes the internal topics, reads the state back and begins to process. Resolves when it runs.
+   * Creates the internal topics, restores the state and starts processing. Resolves when it runs.
    *
-   * @throws StreamsError INVALID_STATE on a second call, and when it is closed meanwhile;
-   *   APPLICATION_RUNNING when this process runs one of the same id on this log, COPARTITIONING,
+   * @throws StreamsError INVALID_STATE on a second call, or if it is closed meanwhile;
+   *   APPLICATION_RUNNING if this process runs one of the same id on this log, COPARTITIONING,
    *   STATE_AHEAD, STATE_CORRUPT
    */
   async start(): Promise<void> {
@@ -145,7 +148,7 @@ export class StreamsApp implements AsyncDisposable {
         isStarted = true;
         resolve();
       });
-      // After `resolve` neither has an effect.
+      // Neither has an effect after `resolve`.
       running.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
       const ending = new Ending(running, (error) => {
         if (isStarted) this.#logUnheard(error);
@@ -156,11 +159,11 @@ export class StreamsApp implements AsyncDisposable {
   }
 
   /**
-   * Says that no more input will come: everything that is in the topics is processed, the windows
-   * are closed, results committed, and the application ends. Resolves then.
+   * Declares that no more input will come: processes everything in the topics, closes the windows,
+   * commits the results and ends the application. Resolves then.
    *
-   * @throws StreamsError INVALID_STATE before `start`, and when it is closed before that.
-   * @throws StreamsError, LogError what ended the application instead.
+   * @throws StreamsError INVALID_STATE before `start`, or if it is closed first.
+   * @throws StreamsError, LogError the error that ended the application instead.
    */
   async finish(): Promise<void> {
     if (this.#ending === undefined) throw this.#wrongState('finish', 'start it first');
@@ -171,17 +174,18 @@ export class StreamsApp implements AsyncDisposable {
     if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
   }
 
-  /** Changes how long an empty input holds stream time back. */
+  /** Sets how long an empty input holds stream time back. */
   setIdleTimeout(idleTimeoutMs: number): void {
     this.#idleTimeoutMs = idleTimeoutMs;
     this.#runner?.setIdleTimeout(idleTimeoutMs);
   }
 
   /**
-   * Commits what is processed and ends. Never rejects for an error that `start`, `done` or `finish`
-   * hands over.
+   * Commits what is processed and ends. Never rejects with an error that `start`, `done` or
+   * `finish` reports.
    *
-   * @throws StreamsError, LogError what ended the application, when nobody else hears of it.
+   * @throws StreamsError, LogError the error that ended the application, if nothing else reports
+   *   it.
    */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -248,7 +252,7 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
-  /** Runs; after a failure that may pass, once more from the last commit. */
+  /** Runs attempts; after a transient failure the next one starts from the last commit. */
   async #runAttempts(plan: Plan, globalTables: GlobalTables, started: () => void): Promise<void> {
     const { clock } = this.#settings;
     let failingSinceMs: number | undefined;
@@ -269,7 +273,7 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
-  /** One attempt; returns whether all input came to its end. */
+  /** Runs one attempt; returns true if all input has ended. */
   async #runOnce(plan: Plan, globalTables: GlobalTables, started: () => void): Promise<boolean> {
     const settings = { ...this.#settings, idleTimeoutMs: this.#idleTimeoutMs };
     const counts = this.#counts;
@@ -291,9 +295,9 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
-  /** An application must not fail in silence. */
+  /** Keeps an application from failing silently. */
   #logUnheard(error: unknown): void {
-    if (this.#isClosing) return; // `close` hands it over
+    if (this.#isClosing) return; // `close` reports it
     const { applicationId, logger } = this.#settings;
     const reason = error instanceof Error ? error.message : String(error);
     logger.error(`application ${applicationId} has failed: ${reason}`);
@@ -332,7 +336,7 @@ export class StreamsApp implements AsyncDisposable {
   }
 }
 
-/** Accepts an open log, and no promise of one. */
+/** Accepts an open log, not a promise of one. */
 const logLike: OptionCheck = (value) => {
   const { consumer, producer } = (value ?? {}) as Partial<Log>;
   const isLog = typeof consumer === 'function' && typeof producer === 'function';
@@ -340,7 +344,7 @@ const logLike: OptionCheck = (value) => {
 };
 
 function ignore(): void {
-  // `start` hands it over
+  // `start` reports it
 }
 
 function isRecoverable(error: unknown): boolean {

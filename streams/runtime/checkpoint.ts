@@ -14,25 +14,25 @@ export interface CheckpointContext {
 }
 
 /**
- * Writes the committed state of the tasks to LMDB, a transaction a task, values in key order. Only
- * right after a commit, before anything else is processed.
+ * Writes the committed state of the tasks to LMDB, one transaction per task, values in key order.
+ * Call it right after a commit, before anything else is processed.
  *
- * @throws StreamsError COMMIT_FAILED when LMDB cannot write, for want of room: what is committed is
- *   in the changelogs, and the checkpoint of before stands.
+ * @throws StreamsError COMMIT_FAILED if LMDB cannot write, as on a full disk: the changelogs have
+ *   everything committed, and the previous checkpoint stays valid.
  */
 export async function checkpoint(context: CheckpointContext): Promise<void> {
   const { tasks, cacheEntriesMax, onStep } = context;
   for (const task of tasks) {
     if (task.state.stores.size === 0) continue;
 
-    // 1. Where the changelogs end: only this task writes to its partitions, and all of it is
-    //    committed. A crash up to step 2 leaves the checkpoint of before: a restart reads back a
-    //    longer tail.
+    // 1. The ends of the changelogs: only this task writes to its partitions, and all of it is
+    //    committed. A crash before step 2 leaves the previous checkpoint: a restart reads a longer
+    //    tail.
     onStep('checkpoint-1-offsets');
     const offsets = await changelogOffsets(context, task);
 
-    // 2. State and offsets in one LMDB transaction: a crash within it leaves the old one or the
-    //    new one.
+    // 2. State and offsets in one LMDB transaction: a crash within it leaves the old or the new
+    //    one.
     onStep('checkpoint-2-write');
     try {
       task.state.checkpoint(offsets, cacheEntriesMax);
@@ -40,7 +40,7 @@ export async function checkpoint(context: CheckpointContext): Promise<void> {
       throw checkpointFailed(context, task, cause);
     }
   }
-  // 3. A crash here has lost nothing.
+  // 3. A crash here loses nothing.
   onStep('checkpoint-3-done');
 }
 

@@ -1,10 +1,7 @@
 import type { CommittedOffset, Transaction } from '../../core/index.ts';
 import type { Task } from './task.ts';
 
-/**
- * The steps of a commit and of a checkpoint, as `onStep` hears of them: each just before it is
- * taken.
- */
+/** The steps of a commit and of a checkpoint; `onStep` is called just before each. */
 export type CommitStep =
   | 'commit-1-flush'
   | 'commit-2-changelog'
@@ -20,7 +17,7 @@ export type CommitStep =
 export interface CommitContext {
   readonly groupId: string;
   readonly tasks: readonly Task[];
-  /** Resolves when everything that was written is in the log. */
+  /** Resolves when all writes are in the log. */
   readonly flush: () => Promise<void>;
   /** The open transaction; undefined with at-least-once. */
   readonly transaction: Transaction | undefined;
@@ -31,40 +28,40 @@ export interface CommitContext {
 
 /**
  * Commits what the tasks have done since the last commit: outputs, changelogs and input offsets
- * together. Nothing may be processed meanwhile. With at-least-once the steps are the same, without
- * the transaction: a crash before the offsets are in processes the same records again.
+ * together. Process nothing meanwhile. With at-least-once the steps are the same without the
+ * transaction: after a crash before the offsets are written, the same records are processed again.
  *
- * Rejects with what went wrong: then the transaction is aborted, and the tasks' state has to be
- * thrown away and read back, for it is ahead of the last commit.
+ * Rejects if a step fails: the transaction is then aborted, and the tasks' state must be discarded
+ * and restored, because it is ahead of the last commit.
  */
 export async function commit(context: CommitContext): Promise<void> {
   const { groupId, tasks, flush, transaction, commitOffsets, onStep } = context;
 
-  // 1. Pass on what operators hold back. A crash here leaves an open transaction, which the next
-  //    start aborts: as if nothing had been read since the last commit. So it is up to step 5.
+  // 1. Forward what operators hold back. Up to step 5 a crash leaves an open transaction, which the
+  //    next start aborts, as if nothing had been read since the last commit.
   onStep('commit-1-flush');
   for (const task of tasks) task.flush();
 
-  // 2. One changelog record for each key that has changed.
+  // 2. One changelog record for each changed key.
   onStep('commit-2-changelog');
   for (const task of tasks) task.writeChangelog();
 
-  // 3. Everything is in the log, inside the transaction.
+  // 3. Wait until everything is in the log, inside the transaction.
   onStep('commit-3-produce');
   await flush();
 
-  // 4. The input offsets, with what decides lateness.
+  // 4. The input offsets, with the times that decide lateness.
   onStep('commit-4-offsets');
   const offsets = tasks.flatMap((task) => task.offsets());
   if (transaction !== undefined) await transaction.sendOffsets(offsets, groupId);
 
   // 5. The commit point. A crash within it leaves all or nothing (the coordinator's PrepareCommit
-  //    record); a crash after it has committed: the state is read back from the changelog.
+  //    record); after it the state is restored from the changelog.
   onStep('commit-5-end');
   if (transaction !== undefined) await transaction.commit();
   else await commitOffsets(offsets);
 
-  // 6. The uncommitted layer has become the committed one.
+  // 6. The uncommitted layer becomes the committed one.
   onStep('commit-6-move');
   for (const task of tasks) task.committed();
 }

@@ -49,7 +49,7 @@ function* rows(): Generator<[string, number, number]> {
 
 const options = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;
 
-/** Log and state at one moment, as a crash right then would leave them. */
+/** Log and state as a crash at one moment would leave them. */
 interface Moment {
   readonly operation: string;
   readonly disk: MemoryFileSystem;
@@ -63,9 +63,9 @@ const open = async (fileSystem: MemoryFileSystem): Promise<Log> => {
 };
 
 /**
- * Runs the topology and keeps what each n-th operation of the log's disk would leave. The state is
- * LMDB's, on the real disk, and is taken as it is at that moment: newer than a power cut would
- * leave it, at worst, so this also shows that it is never ahead of what the log has for good.
+ * Runs the topology and snapshots what a crash at each n-th operation of the log's disk would
+ * leave. The state is LMDB's on the real disk, copied at that moment: at worst newer than after a
+ * power cut, so this also shows that it is never ahead of the durable log.
  */
 async function crashOften(
   every: number,
@@ -90,7 +90,7 @@ async function crashOften(
   return moments;
 }
 
-/** The newest sum of each key, and how often each was seen. */
+/** The newest sum of each key, and how often each sum occurs. */
 async function readSums(log: Log): Promise<{ newest: Map<string, number>; seen: string[] }> {
   const records = await readTopic(log, sums, 'read_committed');
   return {

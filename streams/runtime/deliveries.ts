@@ -2,8 +2,8 @@ import type { LogError, TopicWriter } from '../../core/index.ts';
 import type { RecordWriter } from './outputs.ts';
 
 /**
- * Watches what is written outside of a transaction: there a batch that is refused has nobody else
- * to tell of it, and a commit of the input would count its records as written.
+ * Watches writes outside a transaction: nothing else reports a refused batch there, and a commit of
+ * the input would count its records as written.
  */
 export class Deliveries {
   #failure: LogError | undefined;
@@ -16,13 +16,13 @@ export class Deliveries {
       write: (key, value, timestampMs, headers, partition) => {
         const batch = writer.write(key, value, timestampMs, headers, partition);
         if (batch.watcher === this) return;
-        batch.watcher = this; // once a batch is enough: it fails as a whole
+        batch.watcher = this; // once per batch: it fails as a whole
         batch.awaitNewest(arrived, failed);
       },
     };
   }
 
-  /** @throws LogError what a batch failed with. */
+  /** @throws LogError the error of a failed batch. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }

@@ -1,27 +1,27 @@
 /**
- * How an application ends, and whether anybody hears of it. The promise is handled by nobody but
- * those who ask for it: an application that fails unheard fails as an unhandled rejection.
+ * How an application ends, and whether a caller learns of it. Nothing here handles the promise, so
+ * a failure that no caller asks for becomes an unhandled rejection.
  */
 export class Ending {
   readonly #promise: Promise<void>;
-  /** Set once somebody has asked for the promise, or was told what it rejected with. */
+  /** Set once a caller got the promise or its rejection. */
   #isHeard = false;
 
-  /** `unheard` gets what `running` rejects with while nobody listens. */
-  constructor(running: Promise<void>, unheard: (error: unknown) => void) {
+  /** `reportUnheard` receives the rejection of `running` if no caller has asked for the promise. */
+  constructor(running: Promise<void>, reportUnheard: (error: unknown) => void) {
     this.#promise = running.catch((error: unknown) => {
-      if (!this.#isHeard) unheard(error);
+      if (!this.#isHeard) reportUnheard(error);
       throw error;
     });
   }
 
-  /** Settles when the application has ended; whoever asks hears what ended it. */
+  /** Settles when the application has ended; marks its error as reported to the caller. */
   hear(): Promise<void> {
     this.#isHeard = true;
     return this.#promise;
   }
 
-  /** Resolves when the application has ended; rejects with what ended it if nobody else hears. */
+  /** Resolves when the application has ended; rejects if its error is unreported. */
   async wait(): Promise<void> {
     try {
       await this.#promise;

@@ -13,7 +13,7 @@ import { unknownStore } from '../state/task-state.ts';
 import { deserializationFailed } from './record-failures.ts';
 import { placeOf, topicHandle } from './topics.ts';
 
-/** The global tables of an application: read whole before it starts, and kept up to date after. */
+/** The global tables of an application: read completely before it starts, then kept up to date. */
 export class GlobalTables {
   readonly #log: Log;
   readonly #specs: readonly GlobalTableSpec[];
@@ -37,7 +37,7 @@ export class GlobalTables {
     return store;
   }
 
-  /** Reads the topics up to where they end now. */
+  /** Reads the topics up to their current end. */
   async load(): Promise<void> {
     if (this.#specs.length === 0) return;
     const { signal } = this.#stop;
@@ -68,7 +68,7 @@ export class GlobalTables {
     while (isBehind()) await this.#take(consumer);
   }
 
-  /** Goes on reading; `failed` hears of the error that ends it. */
+  /** Keeps reading; passes the error that ends it to `failed`. */
   follow(failed: (error: unknown) => void): void {
     const consumer = this.#consumer;
     if (consumer === undefined) return;
@@ -86,7 +86,7 @@ export class GlobalTables {
     await this.#consumer?.close();
   }
 
-  /** Each once, although several tables may be made of it. */
+  /** Each topic once, although several tables may read it. */
   #topics(): Iterable<Topic<unknown, unknown>> {
     return new Map(this.#specs.map(({ topic }) => [topic.name, topicHandle(topic)])).values();
   }
@@ -108,7 +108,7 @@ export class GlobalTables {
   }
 }
 
-/** One field of the record that the batch stands on. */
+/** One field of the batch's current record. */
 function read(
   { topic, partition, cursor }: PartitionRecords,
   field: 'key' | 'value',

@@ -1,39 +1,39 @@
 import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { Task } from './task.ts';
 
-/** What an application has done since its start, and where it stands. */
+/** What an application has done since its start, and its current state. */
 export interface StreamsMetrics {
   readonly processedRecords: number;
-  /** Records left out, by reason. */
+  /** Dropped records, by reason. */
   readonly droppedRecords: Readonly<Record<DropReason, number>>;
   readonly commits: number;
   /** How long the last commit took. */
   readonly lastCommitMs: number;
   /** How often committed state went into LMDB. */
   readonly checkpoints: number;
-  /** How long that took the last time. */
+  /** How long the last one took. */
   readonly lastCheckpointMs: number;
   readonly tasks: readonly TaskMetrics[];
 }
 
-/** What one task has done since its start, and where it stands. */
+/** What one task has done since its start, and its current state. */
 export interface TaskMetrics {
   /** Sub-topology and partition: `1_3`. */
   readonly taskId: string;
   readonly processedRecords: number;
-  /** Offsets that the task has not come past, as far as it knows: records, markers and gaps. */
+  /** Offsets that the task still has to pass, as far as it knows: records, markers and gaps. */
   readonly lag: number;
-  /** How far event time has come; -Infinity before the first record. */
+  /** The event time reached; -Infinity before the first record. */
   readonly streamTimeMs: number;
 }
 
-/** What the application counts besides its tasks. */
+/** Counts of the application that outlive its tasks. */
 export interface AppCounts {
   commits: number;
   lastCommitMs: number;
   checkpoints: number;
   lastCheckpointMs: number;
-  /** By task, what it had committed before it was last made: a failed commit makes all anew. */
+  /** By task id, what its predecessors committed: a failed commit replaces all tasks. */
   readonly processedBefore: Map<string, number>;
   readonly droppedBefore: Record<DropReason, number>;
 }
@@ -49,7 +49,7 @@ export function newCounts(): AppCounts {
   };
 }
 
-/** Counts what tasks have committed that are given up. */
+/** Keeps the committed counts of tasks about to be discarded. */
 export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
   const { processedBefore } = counts;
   for (const { id, committedCounts } of tasks) {

@@ -9,10 +9,10 @@ import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import type { NullHandling } from '../topology/node.ts';
 import type { Topology } from '../topology/topology.ts';
 
-/** What the functions of the topology were given. */
+/** The arguments of the topology's functions. */
 type Seen = (string | number | null)[];
 
-/** Doubles numbers, by the types that a source gives when nothing can be null. */
+/** Doubles numbers, with the types of a source without nulls. */
 function doubling(nullKeys: NullHandling, nullValues: NullHandling, seen: Seen = []): Topology {
   const builder = new StreamsBuilder();
   const timestamp = ({ value }: { readonly value: number | null }) => {
@@ -35,7 +35,7 @@ const rows = [
 ] as const;
 
 describe('[STREAMS-17] a null value at a source', () => {
-  test('is an error by default, which names the record and what to do', () => {
+  test('is an error by default that names the record and what to do', () => {
     const seen: Seen = [];
     const builder = new StreamsBuilder();
     builder
@@ -58,7 +58,7 @@ describe('[STREAMS-17] a null value at a source', () => {
     expect(seen).toEqual([1]);
   });
 
-  test('also where its bytes say null', () => {
+  test('also if its bytes decode to null', () => {
     const texts = topic('texts', { key: string(), value: json<{ n: number }>() });
     const builder = new StreamsBuilder();
     builder
@@ -94,7 +94,7 @@ describe('[STREAMS-17] a null value at a source', () => {
     expect(app.metrics()).toMatchObject({ processedRecords: 4, droppedRecords: dropped });
     expect(seen.includes(null)).toBe(nullKeys === 'pass' || nullValues === 'pass');
     const again = await runToEnd(log, doubling(nullKeys, nullValues));
-    expect(again.metrics().processedRecords).toBe(0); // those left out are done with
+    expect(again.metrics().processedRecords).toBe(0); // dropped records are committed
   });
 
   test.each<[NullHandling, NullHandling, number, string]>([
@@ -110,11 +110,11 @@ describe('[STREAMS-17] a null value at a source', () => {
       code: 'UNEXPECTED_NULL',
       details: { topic: 'numbers', partition: 0, offset: at, field },
     });
-    expect(await records(log)).toEqual([]); // nothing of the commit
+    expect(await records(log)).toEqual([]); // nothing was committed
   });
 });
 
-test('[STREAMS-17] input of which all is left out is done with all the same', async () => {
+test('[STREAMS-17] input is committed even if all of it is dropped', async () => {
   const log = await openTestLog();
   await produce(log, numbers, [['a', null, 1]]);
   await runToEnd(log, doubling('pass', 'skip'));
@@ -122,7 +122,7 @@ test('[STREAMS-17] input of which all is left out is done with all the same', as
   expect(again.metrics().droppedRecords['null-value']).toBe(0);
 });
 
-test('[STREAMS-17] a table shows deleted rows as null, and their time to its timestamp', () => {
+test('[STREAMS-17] a table passes deleted rows as null to its timestamp function', () => {
   const builder = new StreamsBuilder();
   builder
     .table(numbers, { timestamp: ({ value }) => (value === null ? 7 : value) })

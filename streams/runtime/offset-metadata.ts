@@ -1,13 +1,10 @@
-/**
- * What a commit keeps beside the offset of an input: enough to decide lateness as if nothing had
- * happened.
- */
+/** What a commit keeps beside an input's offset, so that a restart decides lateness as before. */
 export interface OffsetMetadata {
-  /** How far the input's time had come. */
+  /** The input's time at the commit. */
   readonly timeMs: number;
-  /** For a repartition topic: how far each upstream task was. */
+  /** For a repartition topic: the time of each upstream task. */
   readonly upstreams: readonly number[];
-  /** How far time had come for the operators with windows, by the names of their stores. */
+  /** The time of each operator with windows, by the name of its store. */
   readonly stores: ReadonlyMap<string, number>;
 }
 
@@ -17,8 +14,8 @@ const RADIX = 36;
 const NONE = '-';
 
 /**
- * As text, for Kafka's committed offsets carry a string of at most 4096 bytes: version, times in
- * base 36, and the upstream tasks as distances from the slowest. Enough for some 500 of them.
+ * As text, because Kafka's committed offsets carry a string of at most 4096 bytes: version, times
+ * in base 36, and the upstream tasks as distances from the slowest. Enough for some 500 of them.
  */
 export function encodeOffsetMetadata({ timeMs, upstreams, stores }: OffsetMetadata): string {
   const finite = upstreams.filter((each) => each !== -Infinity);
@@ -28,7 +25,7 @@ export function encodeOffsetMetadata({ timeMs, upstreams, stores }: OffsetMetada
   return [VERSION, text(timeMs), text(base), distances.join(), times.join()].join(';');
 }
 
-/** What was kept, or undefined for the commit of another program. */
+/** Parses it; undefined for the commit of another program. */
 export function decodeOffsetMetadata(metadata: string): OffsetMetadata | undefined {
   const [version, timeMs = NONE, base = '0', distances = '', times] = metadata.split(';');
   if (version !== VERSION || times === undefined) return undefined;

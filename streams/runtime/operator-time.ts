@@ -1,17 +1,17 @@
 import type { Processor } from '../topology/operator.ts';
 import type { InputTime } from './stream-time.ts';
 
-/** An input of a task, as far as time is concerned. */
+/** The time of a task's input. */
 export interface TimedInput {
   readonly time: InputTime;
-  /** It has been empty for so long that stream time no longer waits for it. */
+  /** Empty for so long that stream time no longer waits for it. */
   readonly isIdle: boolean;
 }
 
 /**
- * Where the records come from that reach a place of the topology: inputs of the task, and operators
- * that hold records back. Time at that place is the time of the slowest of them that is not idle;
- * when all are idle, nobody is waited for, and it is that of the one that has come furthest.
+ * The origins of the records at one point of the topology: inputs of the task, and operators that
+ * hold records back. Time at that point is that of the slowest origin that is not idle, or of the
+ * furthest if all are idle.
  */
 export class Feed {
   readonly #inputs: readonly TimedInput[];
@@ -28,14 +28,14 @@ export class Feed {
     return new Feed([...inputs], [...operators]);
   }
 
-  /** True when nothing is to be expected from any of them. */
+  /** True if no records are expected from any of them. */
   get isIdle(): boolean {
     for (const { isIdle } of this.#inputs) if (!isIdle) return false;
     for (const { feed } of this.#operators) if (!feed.isIdle) return false;
     return true;
   }
 
-  /** -Infinity while somebody is waited for who has had nothing yet. */
+  /** -Infinity while it waits for an origin without records so far. */
   timeMs(): number {
     let slowestMs = Infinity;
     let furthestMs = -Infinity;
@@ -53,17 +53,17 @@ export class Feed {
 }
 
 /**
- * How far event time is for one operator of a task, and for what follows it. An operator that holds
- * records back holds back time with them: else its results would be late for the windows behind it.
+ * The event time of one operator of a task, and of what follows it. An operator that holds records
+ * back also holds back time: otherwise its results would be late for the windows behind it.
  */
 export class OperatorTime {
   readonly feed: Feed;
-  /** The store that its windows are in; undefined for an operator without windows. */
+  /** The store of its windows; undefined for an operator without windows. */
   readonly store: string | undefined;
   readonly #processor: Processor<unknown, unknown>;
   /** At the operator. Never goes back. */
   timeMs = -Infinity;
-  /** Up to where the last flush has passed on everything. */
+  /** The time up to which the last flush has forwarded everything. */
   #flushedMs = -Infinity;
 
   constructor(processor: Processor<unknown, unknown>, feed: Feed, store: string | undefined) {
@@ -72,19 +72,19 @@ export class OperatorTime {
     this.store = store;
   }
 
-  /** Whether an operator needs one: it holds records back, or acts when time comes. */
+  /** True if the operator needs one: it holds records back, or acts on time. */
   static isNeededBy(processor: Processor<unknown, unknown>): boolean {
     return processor.flush !== undefined || processor.deadlineMs !== undefined;
   }
 
-  /** What follows need not be prepared for older records than this, but for those out of order. */
+  /** The time for what follows: no older records come, except those out of order. */
   get passedMs(): number {
     const processor = this.#processor;
     if (processor.heldMs !== undefined) return processor.heldMs();
     return processor.flush === undefined ? this.timeMs : this.#flushedMs;
   }
 
-  /** Takes over how far the feed has come; returns whether that was any further. */
+  /** Adopts the feed's time; returns true if that moved it. */
   rise(): boolean {
     const timeMs = this.feed.timeMs();
     if (timeMs <= this.timeMs) return false;
@@ -94,19 +94,19 @@ export class OperatorTime {
     return true;
   }
 
-  /** Passes on what is held back until a commit. */
+  /** Forwards what is held back until a commit. */
   flush(): void {
     this.rise();
     this.#processor.flush?.();
     this.#flushedMs = this.timeMs;
   }
 
-  /** Passes on everything, for nothing more will come; no flush is to follow. */
+  /** Forwards everything at the end of input; no flush may follow. */
   end(): void {
     this.rise();
     const processor = this.#processor;
-    // Not both: what a flush has passed on is still the change of this commit, and windows that
-    // close pass on their changes.
+    // Never both: closing a window forwards its changes of this commit, as a flush does, so a flush
+    // first would forward them twice.
     if (processor.endOfInput === undefined) processor.flush?.();
     else this.timeMs = Math.max(this.timeMs, processor.endOfInput());
     this.#flushedMs = this.timeMs;

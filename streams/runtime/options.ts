@@ -17,24 +17,24 @@ export interface StreamsOptions {
   /** Names the application: its group, its internal topics, its state. */
   readonly applicationId: string;
   /**
-   * `exactly_once` (default): outputs, state and input offsets change together, whatever happens.
+   * `exactly_once` (default): outputs, state and input offsets always change together.
    * `at_least_once`: after a crash the records since the last commit are processed again. Kafka:
    * `at_least_once` is the default.
    */
   readonly processingGuarantee?: 'exactly_once' | 'at_least_once';
   /**
-   * How often to commit while there is work; a commit comes earlier when the input has run dry.
-   * Default 100 ms, as in Kafka with `exactly_once`; there it is 30 s with `at_least_once`.
+   * How often to commit while there is work; an empty input makes a commit come earlier. Default
+   * 100 ms, as in Kafka with `exactly_once`; there it is 30 s with `at_least_once`.
    */
   readonly commitIntervalMs?: number;
   /**
-   * How often committed state goes into LMDB: what a restart reads back is at most this much.
-   * Default 3 s.
+   * How often committed state goes into LMDB. A restart reads back at most the changes of this
+   * time. Default 3 s.
    */
   readonly checkpointIntervalMs?: number;
   /**
-   * A checkpoint comes earlier when a task's changelogs have this many records since the last.
-   * Default 400,000.
+   * A checkpoint comes earlier if a task's changelogs have grown by this many records. Default
+   * 400,000.
    */
   readonly checkpointEntriesMax?: number;
   /** Clean entries that a store keeps in memory; default 200,000. */
@@ -46,35 +46,31 @@ export interface StreamsOptions {
    */
   readonly idleTimeoutMs?: number;
   /**
-   * Where the state is kept. Default: `streams/<applicationId>` in the log's directory; needed
-   * where the log has none.
+   * The directory of the state. Default: `streams/<applicationId>` in the log's directory; required
+   * if the log has none.
    */
   readonly stateDir?: string;
   /**
-   * How long a transaction may stay open until the broker aborts it; default 1 min. Kafka Streams:
+   * How long a transaction may stay open before the broker aborts it; default 1 min. Kafka Streams:
    * 10 s.
    */
   readonly transactionTimeoutMs?: number;
-  /**
-   * Hears of each step of a commit and a checkpoint, before it is taken; for tests and tracing.
-   * Default: none.
-   */
+  /** Called before each step of a commit or checkpoint; for tests and tracing. Default: none. */
   readonly onStep?: (step: CommitStep) => void;
   /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Hears of the error that ended the application where nobody else does. Default: stderr. */
+  /** Receives the error that ended the application if nothing else reports it. Default: stderr. */
   readonly logger?: Logger;
 }
 
-/** Kafka's defaults where it has such a setting. */
+/** Kafka's defaults if it has the setting. */
 export const STREAMS_DEFAULTS = {
   processingGuarantee: 'exactly_once',
-  // Kafka: 100 with exactly_once, 30 000 without; there an early commit costs round trips to
-  // brokers.
+  // Kafka: 100 with exactly_once, 30 000 without; an early commit costs it round trips to brokers.
   commitIntervalMs: 100,
   checkpointIntervalMs: 3_000,
-  // A restart reads them back, half a million in half a second. Keys that change again and again
-  // are written once a checkpoint, so a larger number is less work.
+  // A restart reads them back, half a million in half a second. A checkpoint writes a key once,
+  // however often it changed, so a larger number is less work.
   checkpointEntriesMax: 400_000,
   cacheEntriesMax: 200_000,
   // Kafka's max.task.idle.ms is 0. A second costs only latency, and keeps a task that is between

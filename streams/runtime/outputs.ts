@@ -11,7 +11,7 @@ export interface RecordWriter {
   ): unknown;
 }
 
-/** Where the tasks' records go. All topics of the topology are known before a task starts. */
+/** The writers of the tasks. All topics of the topology are known before a task starts. */
 export interface Outputs {
   /**
    * By the name of a sink or repartition node: two sinks may write to one topic with different

@@ -13,7 +13,7 @@ function plan(build: (builder: StreamsBuilder) => void, partitions: Record<strin
   return makePlan('app', builder.build(), (name, declared) => declared ?? partitions[name] ?? 1);
 }
 
-test('[STREAMS-5] a part has a task for each partition of its widest topic', () => {
+test('[STREAMS-5] a sub-topology has a task for each partition of its widest topic', () => {
   const { tasks } = plan(
     (builder) => builder.stream(numbers).merge(builder.stream(others)).to(sums),
     { numbers: 3, others: 1 },
@@ -25,7 +25,7 @@ test('[STREAMS-5] a part has a task for each partition of its widest topic', () 
   ]);
 });
 
-test('[STREAMS-5] a repartition topic has as many partitions as it has writers, or as told', () => {
+test('[STREAMS-5] a repartition topic has as many partitions as writers, or as specified', () => {
   const group = (partitions?: number) => (builder: StreamsBuilder) =>
     builder
       .stream(numbers)
@@ -43,11 +43,11 @@ test('[STREAMS-5] a repartition topic has as many partitions as it has writers, 
   expect(narrow.tasks[3]?.inputs[0]?.upstreamTasks).toBe(3);
 });
 
-describe('[STREAMS-6] topics that meet in a store need equally many partitions', () => {
+describe('[STREAMS-6] topics that share a store need equally many partitions', () => {
   const join = (builder: StreamsBuilder) =>
     builder.stream(numbers).joinTable(builder.table(others), (a) => a);
 
-  test('else the plan is refused', async () => {
+  test('otherwise the plan is refused', async () => {
     const make = async () => plan(join, { numbers: 3, others: 2 });
     expect(await codeOf(make())).toContain('numbers has 3');
     expect(plan(join, { numbers: 3, others: 3 }).tasks).toHaveLength(3);
@@ -79,7 +79,7 @@ describe('[STREAMS-7] a task ends after those that feed it', () => {
     expect(list).toEqual(['0_0: 1', '1_0: ']);
   });
 
-  test('but not where they feed each other', () => {
+  test('but not if they feed each other', () => {
     const list = upstreams((builder) => {
       builder.stream(others).to(numbers);
       builder.stream(numbers).to(others);

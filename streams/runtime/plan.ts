@@ -5,14 +5,14 @@ import type { StoreSpec } from '../topology/store.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { changelogTopic, INTERNAL_CONFIG, repartitionTopic } from './topics.ts';
 
-/** A topology with names and numbers: which tasks there are and what each reads and keeps. */
+/** A topology laid out over partitions: its tasks and what each reads and keeps. */
 export interface Plan {
   readonly applicationId: string;
   readonly topology: Topology;
-  /** In an order in which those that feed others come first. */
+  /** In topological order: feeders come first. */
   readonly tasks: readonly TaskPlan[];
   readonly repartitionTopics: readonly RepartitionTopic[];
-  /** The changelog topics to be made. */
+  /** The changelog topics to create. */
   readonly changelogs: readonly ChangelogTopic[];
 }
 
@@ -23,16 +23,16 @@ export interface TaskPlan {
   readonly partition: number;
   readonly inputs: readonly TaskInputPlan[];
   readonly stores: readonly StoreSpec[];
-  /** Sub-topologies whose tasks write what this one reads: it ends after they have. */
+  /** Sub-topologies whose tasks write what this one reads; it ends after them. */
   readonly upstreams: readonly number[];
 }
 
-/** A partition that a task reads; its number is the task's. */
+/** A partition that a task reads; both have the same number. */
 export interface TaskInputPlan {
   readonly topic: TopicSpec;
   /** The node that takes the records. */
   readonly node: SourceNode | RepartitionNode;
-  /** How many tasks write to it; undefined for a topic of the outside. */
+  /** How many tasks write to it; undefined for an external topic. */
   readonly upstreamTasks: number | undefined;
 }
 
@@ -49,11 +49,10 @@ export interface ChangelogTopic {
 
 /**
  * Lays a topology out over partitions: a sub-topology has as many tasks as its widest input has
- * partitions, and a repartition topic as many partitions as it has upstream tasks, unless told
- * otherwise.
+ * partitions, and a repartition topic by default as many partitions as it has upstream tasks.
  *
- * @param partitionsOf tells how many partitions a topic has, given what is declared.
- * @throws StreamsError COPARTITIONING when inputs that share a store differ in their partitions:
+ * @param partitionsOf returns a topic's number of partitions, given its declaration.
+ * @throws StreamsError COPARTITIONING if inputs that share a store differ in their partitions:
  *   equal keys would not meet.
  */
 export function makePlan(
@@ -128,7 +127,7 @@ function changelogSpec(applicationId: string, store: StoreSpec, partitions: numb
     partitions,
     config: {
       ...INTERNAL_CONFIG,
-      // Of windows whole segments go, when their windows have closed.
+      // Retention deletes whole segments once their windows have closed.
       cleanupPolicy: store.kind === 'window' ? 'delete' : 'compact',
     },
   };
@@ -150,22 +149,22 @@ function checkCopartitioning(
 }
 
 /**
- * The sub-topologies that feed this one, through repartition topics or the user's own, and not
- * back.
+ * The sub-topologies that feed this one, through repartition topics or the user's own, without
+ * cycles.
  */
 function upstreamsOf(topology: Topology, into: SubTopology): number[] {
   const { subTopologies } = topology;
   const feeds = (from: SubTopology, to: SubTopology): boolean =>
     from !== to && inputNames(to).some((name) => outputNames(topology, from).includes(name));
-  const fed = new Set([into]); // by it, at first or second hand
+  const fed = new Set([into]); // by it, directly or not
   for (const each of fed) {
     for (const next of subTopologies) if (feeds(each, next)) fed.add(next);
   }
-  // What feeds a topic of the user and is fed by it has no end before it.
+  // A sub-topology in a cycle through a user's topic cannot end first.
   return subTopologies.filter((from) => feeds(from, into) && !fed.has(from)).map(({ id }) => id);
 }
 
-/** What a sub-topology reads: topics, and repartition nodes by their names. */
+/** What a sub-topology reads: topics, and repartition nodes by name. */
 function inputNames({ sources }: SubTopology): string[] {
   return sources.flatMap((node) =>
     node.kind === 'source'
@@ -174,7 +173,7 @@ function inputNames({ sources }: SubTopology): string[] {
   );
 }
 
-/** What it writes. */
+/** What a sub-topology writes. */
 function outputNames(topology: Topology, subTopology: SubTopology): string[] {
   const sinks = topology.nodes.flatMap((node) =>
     node.kind === 'sink' && subTopology.nodes.includes(node.name)

@@ -6,29 +6,29 @@ import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
 import type { Outputs, RecordWriter } from './outputs.ts';
 import { processingFailed } from './record-failures.ts';
 
-/** What the processors of a task are wired to. */
+/** What the processors of a task use. */
 export interface GraphOptions {
   readonly topology: Topology;
   readonly subTopology: SubTopology;
   readonly outputs: Outputs;
-  /** Of a source or repartition node, by its name. */
+  /** By name of a source or repartition node. */
   readonly inputs: (node: string) => readonly TimedInput[];
   readonly context: Omit<OperatorContext, 'streamTimeMs'>;
 }
 
 /** The processors of one task, wired up: each calls the next directly. */
 export class ProcessorGraph {
-  /** Where the records of a source or repartition node come in, by node name. */
+  /** The entry for records of a source or repartition node, by node name. */
   readonly entries = new Map<string, Forward<unknown, unknown>>();
-  /** What the records come from that leave through a repartition node, by node name. */
+  /** The origin of the records that leave through a repartition node, by node name. */
   readonly exits = new Map<string, Feed>();
-  /** Those operators that time matters to: parents first. */
+  /** The operators that depend on time, parents first. */
   readonly times: OperatorTime[] = [];
   readonly #options: GraphOptions;
-  /** The nodes of the sub-topology: parents first. */
+  /** The nodes of the sub-topology, parents first. */
   readonly #nodes: readonly TopologyNode[];
 
-  /** Sets the operators of a sub-topology to work for one task. */
+  /** Creates the processors of a sub-topology for one task. */
   constructor(options: GraphOptions) {
     const { topology, subTopology } = options;
     this.#options = options;
@@ -36,31 +36,31 @@ export class ProcessorGraph {
     this.#connectTimes(this.#startAll());
   }
 
-  /** The inputs have come further: windows close. Returns whether any operator's time has risen. */
+  /** Closes windows after the inputs' time rose. Returns true if any operator's time has risen. */
   advance(): boolean {
     let hasRisen = false;
     for (const time of this.times) if (time.rise()) hasRisen = true;
     return hasRisen;
   }
 
-  /** Passes on what operators hold back until a commit. */
+  /** Forwards what operators hold back until a commit. */
   flush(): void {
     for (const time of this.times) time.flush();
   }
 
-  /** No more input will come: all windows close. */
+  /** Ends the input: closes all windows. */
   end(): void {
     for (const time of this.times) time.end();
   }
 
-  /** Starts the operators, the last ones first, so that each finds what it forwards to. */
+  /** Starts the operators in reverse, so that each finds what it forwards to. */
   #startAll(): Map<string, StartedOperator> {
     const started = new Map<string, StartedOperator>();
     const forwards = new Map<string, Forward<unknown, unknown>>();
     const { outputs } = this.#options;
     for (const node of [...this.#nodes].reverse()) {
       const forward = toAll(
-        // Once for each time it is a parent: a stream may be merged with itself.
+        // Once per edge: a stream may be merged with itself.
         this.#nodes.flatMap(({ name, parents }) =>
           parents.filter((parent) => parent === node.name).map(() => forwards.get(name)!),
         ),
@@ -78,9 +78,9 @@ export class ProcessorGraph {
     return started;
   }
 
-  /** Finds out for each operator what it has to wait for. */
+  /** Finds what each operator's time waits for. */
   #connectTimes(started: ReadonlyMap<string, StartedOperator>): void {
-    const feeds = new Map<string, Feed>(); // of what leaves a node
+    const feeds = new Map<string, Feed>(); // of a node's output
     for (const node of this.#nodes) {
       if (this.#isEntry(node)) {
         feeds.set(node.name, new Feed(this.#options.inputs(node.name), []));
@@ -101,7 +101,7 @@ export class ProcessorGraph {
   }
 }
 
-/** An operator at work. */
+/** A running operator. */
 class StartedOperator {
   readonly forward: Forward<unknown, unknown>;
   readonly #node: OperatorNode;
@@ -120,7 +120,7 @@ class StartedOperator {
     this.forward = guarded(node.name, this.#processor);
   }
 
-  /** Says where its records come from; returns its own time, if it has one. */
+  /** Sets the origin of its records; returns its own time, if it has one. */
   connect(feed: Feed): OperatorTime | undefined {
     this.#feed = feed;
     if (OperatorTime.isNeededBy(this.#processor)) {
@@ -142,7 +142,7 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
   };
 }
 
-/** Names the node and the record when a key or value cannot be written. */
+/** Adds the node and the record to the error if a key or value cannot be written. */
 function writeTo(writer: RecordWriter, node: string): Forward<unknown, unknown> {
   return (record) => {
     try {
@@ -153,7 +153,7 @@ function writeTo(writer: RecordWriter, node: string): Forward<unknown, unknown> 
   };
 }
 
-/** Names the node and the record in what a user's function throws. */
+/** Adds the node and the record to the error that a user's function throws. */
 function guarded(node: string, processor: Processor<unknown, unknown>): Forward<unknown, unknown> {
   return (record) => {
     try {

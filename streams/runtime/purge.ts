@@ -4,18 +4,16 @@ import { UpstreamTime } from './stream-time.ts';
 import type { Task } from './task.ts';
 import { changelogTopic } from './topics.ts';
 
-/**
- * A place in a window store's changelog below which only windows up to some start are spoken of.
- */
+/** An offset in a window store's changelog below which no window starts after `newestStartMs`. */
 interface Mark {
   readonly offset: number;
   readonly newestStartMs: number;
 }
 
 /**
- * Keeps the internal topics from growing for ever: what a repartition topic's reader has committed,
- * and what a changelog says of windows that have closed, is deleted (Kafka Streams does the first
- * by `repartition.purge.interval.ms`, the second by retention).
+ * Keeps the internal topics from growing for ever: deletes what a repartition topic's reader has
+ * committed, and a changelog's records of closed windows (Kafka Streams does the first by
+ * `repartition.purge.interval.ms`, the second by retention).
  */
 export class Purger {
   readonly #log: Log;
@@ -28,12 +26,12 @@ export class Purger {
     this.#applicationId = applicationId;
   }
 
-  /** Runs after a checkpoint, which has everything that is committed. */
+  /** Runs right after a checkpoint, which contains everything committed. */
   async run(tasks: readonly Task[]): Promise<void> {
     const partitions: { topic: string; partition: number; offset: number }[] = [];
     for (const task of tasks) {
       for (const { topic, partition, committedOffset: offset, time } of task.inputs) {
-        // Not what was processed: a restart begins at what was committed.
+        // Not the processed offset: a restart begins at the committed one.
         if (time instanceof UpstreamTime) partitions.push({ topic, partition, offset });
       }
       for (const [name, store] of task.state.stores) {

@@ -2,10 +2,7 @@ import { AssertionFailure, type Serde } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
-/**
- * PROCESSING_FAILED with the node and the place of the record; our own coded errors stay as they
- * are.
- */
+/** PROCESSING_FAILED with the node and the record's position; errors with a code pass unchanged. */
 export function processingFailed(node: string, record: StreamRecord, cause: unknown): Error {
   if (cause instanceof StreamsError || cause instanceof AssertionFailure) return cause;
   const { topic, partition, offset } = record;
@@ -15,7 +12,7 @@ export function processingFailed(node: string, record: StreamRecord, cause: unkn
   return new StreamsError('PROCESSING_FAILED', message, details, { cause });
 }
 
-/** UNEXPECTED_NULL with the place of the record, and what to do about it. */
+/** UNEXPECTED_NULL with the record's position and the remedy. */
 export function unexpectedNull(
   node: string,
   { topic, partition, offset }: StreamRecord,
@@ -29,7 +26,7 @@ export function unexpectedNull(
   return new StreamsError('UNEXPECTED_NULL', message, { node, topic, partition, offset, field });
 }
 
-/** Where the bytes stand that are not what their serde reads. */
+/** The position of bytes that their serde cannot read. */
 export interface FieldPlace {
   readonly topic: string;
   readonly partition: number;
@@ -37,7 +34,7 @@ export interface FieldPlace {
   readonly field: 'key' | 'value';
 }
 
-/** DESERIALIZATION_FAILED with the place of the record. */
+/** DESERIALIZATION_FAILED with the record's position. */
 export function deserializationFailed(
   { topic, partition, offset, field }: FieldPlace,
   serde: Serde<unknown>,

@@ -12,36 +12,31 @@ import { TaskWindowStore, type TaskStore } from '../state/stores.ts';
 import { deserializationFailed } from './record-failures.ts';
 import { placeOf } from './topics.ts';
 
-/** A store that is to be read back, and how far. */
+/** A store to restore, and how far. */
 export interface StoreRestore {
   readonly state: TaskState;
   readonly store: TaskStore;
   readonly topic: Topic<unknown, unknown>;
   readonly partition: number;
-  /**
-   * Where to stop: the end of the changelog, or for a table's own topic what has been processed.
-   */
+  /** Where to stop: the end of the changelog, or the committed offset of a table's own topic. */
   readonly endOffset: number | undefined;
-  /**
-   * How far event time had come for the store's windows: those that had closed by then are left
-   * out.
-   */
+  /** The event time reached for the store's windows: those closed by then are skipped. */
   readonly timeMs: number;
 }
 
 export interface RestoreOptions {
   /** Clean entries that a store keeps in memory. */
   readonly cacheEntriesMax: number;
-  /** How many changes may wait for a checkpoint while a store is read back. */
+  /** How many changes may wait for a checkpoint during a restore. */
   readonly tailMax: number;
 }
 
 /**
- * Reads back what the checkpoints of these stores lack: the committed tail of each changelog.
+ * Reads what the checkpoints of these stores lack: the committed tail of each changelog.
  *
- * @throws StreamsError STATE_AHEAD when a checkpoint stands for more than the changelog holds: the
- *   log has lost data, and results would silently differ.
- * @throws StreamsError DESERIALIZATION_FAILED when a store's serde cannot read what another has
+ * @throws StreamsError STATE_AHEAD if a checkpoint is ahead of its changelog: the log has lost
+ *   data, and results would silently differ.
+ * @throws StreamsError DESERIALIZATION_FAILED if a store's serde cannot read what another has
  *   written.
  */
 export async function restoreStores(
@@ -62,10 +57,10 @@ export async function restoreStores(
   for (const restore of restores) dropClosed(restore);
 }
 
-/** A store that is being read back. */
+/** A store during its restore. */
 interface StartedRestore extends StoreRestore {
   readonly end: number;
-  /** How far it has come. */
+  /** The next changelog offset. */
   offset: number;
 }
 
@@ -93,7 +88,7 @@ async function readBack(
         consumer.pause([batch]);
       }
       if (state.tailCount <= tailMax) continue;
-      // A long way back: what is read is committed, so it may go into a checkpoint at once.
+      // A long tail: all of it is committed, so it may go into a checkpoint at once.
       const siblings = restores.filter((each) => each.state === state);
       for (const sibling of siblings) dropClosed(sibling);
       const offsets = siblings.map(({ store, offset }) => [store.spec.name, offset] as const);
@@ -125,9 +120,7 @@ function restoreRecord({ store, topic, partition }: StoreRestore, cursor: Record
   }
 }
 
-/**
- * Windows whose result was passed on before the last commit: the checkpoint may be older than that.
- */
+/** Windows whose result was forwarded before the last commit: the checkpoint may be older. */
 function dropClosed({ store, timeMs }: StoreRestore): void {
   if (!(store instanceof TaskWindowStore)) return;
   const { windowLifeMs = 0 } = store.spec;
@@ -136,7 +129,7 @@ function dropClosed({ store, timeMs }: StoreRestore): void {
   }
 }
 
-/** Where a partition begins and ends for readers of committed data. */
+/** The start and end of a partition for readers of committed data. */
 export async function offsetsOf(
   log: Log,
   topic: string,

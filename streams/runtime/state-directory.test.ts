@@ -21,7 +21,7 @@ const shouting = () => {
   return builder.build();
 };
 
-test('[BROKER-2] a log without a directory needs stateDir, and runs an application', async () => {
+test('[BROKER-2] a log without a directory runs an application with stateDir', async () => {
   const embedded = await openTestLog();
   const log = new Log(throughPort(embedded.api), { logger: silentLogger });
   await produce(log, words, [['k', 'a', 1]]);
@@ -34,7 +34,7 @@ test('[BROKER-2] a log without a directory needs stateDir, and runs an applicati
   expect(readdirSync(stateDir)).not.toEqual([]);
 });
 
-test('[BROKER-2] the state of an embedded log lies in its directory', async () => {
+test('[BROKER-2] an embedded log keeps the state in its directory', async () => {
   const log = await openTestLog();
   await produce(log, words, [['k', 'a', 1]]);
   await runToEnd(log, shouting());

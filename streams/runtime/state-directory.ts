@@ -3,9 +3,9 @@ import { EmbeddedLog, LogError, type Log } from '../../core/index.ts';
 import type { StreamsSettings } from './options.ts';
 
 /**
- * Where the state of an application lies: in `stateDir`, or else in the directory of the log.
+ * The directory of an application's state: `stateDir`, or else one in the log's directory.
  *
- * @throws LogError INVALID_OPTION without `stateDir` where the log has no directory of its own.
+ * @throws LogError INVALID_OPTION without `stateDir` if the log has no directory of its own.
  */
 export function stateDirectoryOf(
   log: Log,

@@ -39,7 +39,7 @@ function counting(): Topology {
 interface Chunk {
   readonly partition: number;
   readonly steps: readonly number[];
-  /** The application is given time for it, or closed and started again behind it. */
+  /** Afterwards the application gets time to process it, or is restarted. */
   readonly then: 'go on' | 'wait' | 'restart';
 }
 
@@ -51,7 +51,7 @@ const chunks = fc.array(
   }),
   { minLength: 1, maxLength: 8 },
 );
-/** How far the partitions are apart at the start. */
+/** The distance in time between the partitions at the start. */
 const drifts = fc.tuple(fc.nat(5_000), fc.nat(5_000), fc.nat(5_000));
 
 test(`[STREAMS-16] no upstream task makes the records of another late, seed ${SEED}`, async () => {
@@ -69,14 +69,14 @@ async function checkNothingIsLate(parts: readonly Chunk[], starts: number[]): Pr
   const expected = new Map<string, number>();
   const late: number[] = [];
   let count = 0;
-  let processed = 0; // by applications that were closed
+  let processed = 0; // by closed applications
   const stateDir = temporaryDirectory();
   const start = async (): Promise<StreamsApp> => {
     const app = new StreamsApp(log, counting(), {
       applicationId: 'app',
       stateDir,
       commitIntervalMs: 1,
-      idleTimeoutMs: Infinity, // all of them will have more
+      idleTimeoutMs: Infinity, // all will get more input
     });
     await app.start();
     return app;
@@ -128,12 +128,12 @@ test('[STREAMS-16] time is that of the slowest that is not idle, and never goes 
   const time = new UpstreamTime(3);
   expect(time.observe(marker(0, 50))).toBe(false);
   expect(time.observe(marker(1, 70))).toBe(false);
-  expect(time.timeMs).toBe(-Infinity); // the third has said nothing yet
+  expect(time.timeMs).toBe(-Infinity); // no marker of the third yet
   expect(time.observe(marker(2, 60))).toBe(true);
   expect(time.timeMs).toBe(50);
   expect(time.observe(marker(0, 50, { isIdle: true }))).toBe(true);
   expect(time.timeMs).toBe(60);
-  expect(time.observe(marker(0, 55))).toBe(false); // comes back too late
+  expect(time.observe(marker(0, 55))).toBe(false); // behind: does not lower the time
   expect(time.timeMs).toBe(60);
   for (const upstream of [0, 1, 2]) time.observe(marker(upstream, 40, { isIdle: true }));
   expect(time.timeMs).toBe(70); // all idle: the furthest
@@ -144,7 +144,7 @@ test('[STREAMS-16] time is that of the slowest that is not idle, and never goes 
   expect(time.isEnded).toBe(true);
 });
 
-test('[STREAMS-16] a marker says what it was made of, and user headers are none', () => {
+test('[STREAMS-16] a marker decodes to its input, and user headers are no marker', () => {
   for (const timeMs of [-Infinity, 0, 1_704_067_200_000]) {
     const each = marker(7, timeMs, { isIdle: timeMs === 0, isEnded: timeMs > 0 });
     expect(decodeTimeMarker(encodeTimeMarker(each))).toEqual(each);

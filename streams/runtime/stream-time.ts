@@ -1,19 +1,19 @@
 import type { Header, Headers } from '../../core/index.ts';
 
 /**
- * How far event time has come, input by input.
+ * The event time reached by an input.
  *
  * A repartition topic mixes the records of several upstream tasks, which are not equally far. If
  * the newest record counted, a task that ran ahead would make the others' records late. So each
- * upstream task writes into the topic how far it is, and the reader's time is that of the slowest
- * that is not idle, or when all are idle that of the furthest (docs/decisions/0002-stream-time.md).
+ * upstream task writes its time into the topic, and the reader takes that of the slowest task that
+ * is not idle, or of the furthest if all are idle (docs/decisions/0002-stream-time.md).
  */
 export interface InputTime {
   /** -Infinity before the first record. Never goes back. */
   readonly timeMs: number;
 }
 
-/** The time of a topic of the outside: that of its newest record. */
+/** The time of an external topic: that of its newest record. */
 export class RecordTime implements InputTime {
   timeMs = -Infinity;
 
@@ -24,21 +24,19 @@ export class RecordTime implements InputTime {
   }
 }
 
-/** What an upstream task says of itself in a repartition topic. */
+/** What an upstream task reports in a repartition topic. */
 export interface TimeMarker {
-  /** Its partition, which is its number among the tasks that write to the topic. */
+  /** Its partition: its number among the tasks that write to the topic. */
   readonly upstream: number;
-  /**
-   * Nothing older than this follows, but for records that are out of order where they come from.
-   */
+  /** Nothing older follows, except records that were out of order in their source. */
   readonly timeMs: number;
-  /** It has had nothing to read for a while: do not wait for it. */
+  /** It has had no input for a while: do not wait for it. */
   readonly isIdle: boolean;
   /** Its input has ended. */
   readonly isEnded: boolean;
 }
 
-/** How far the upstream tasks of a repartition topic are, as this partition's markers have said. */
+/** How far the upstream tasks of a repartition topic are, according to this partition's markers. */
 export class UpstreamTime implements InputTime {
   timeMs = -Infinity;
   readonly #upstreams: { timeMs: number; isIdle: boolean; isEnded: boolean }[];
@@ -49,12 +47,12 @@ export class UpstreamTime implements InputTime {
     });
   }
 
-  /** True when all upstream tasks have come to the end of their input. */
+  /** True if all upstream tasks have reached the end of their input. */
   get isEnded(): boolean {
     return this.#upstreams.every(({ isEnded }) => isEnded);
   }
 
-  /** Takes a marker in; returns whether the time of the input has risen. */
+  /** Applies a marker; returns true if the time of the input has risen. */
   observe({ upstream, timeMs, isIdle, isEnded }: TimeMarker): boolean {
     const state = this.#upstreams[upstream];
     if (state === undefined) return false; // of a topology with more partitions than this one
@@ -62,9 +60,7 @@ export class UpstreamTime implements InputTime {
     return this.#recompute();
   }
 
-  /**
-   * What has to be kept to go on after a restart. Who is idle or has ended says so again by itself.
-   */
+  /** What a restart needs. Idle and ended tasks report that again themselves. */
   snapshot(): readonly number[] {
     return this.#upstreams.map(({ timeMs }) => timeMs);
   }
@@ -87,7 +83,7 @@ export class UpstreamTime implements InputTime {
     }
     let timeMs = slowestMs;
     if (slowestMs === Infinity) {
-      // Nobody is waited for. When all have ended it is the reader's end that closes the windows.
+      // Nothing to wait for. If all have ended, the reader's own end closes the windows.
       if (!isAnyIdle) return false;
       timeMs = furthestMs;
     }
@@ -112,7 +108,7 @@ export function encodeTimeMarker(marker: TimeMarker): Headers {
   return [{ key: MARKER_HEADER, value }];
 }
 
-/** The marker that a record without a key is, or undefined for a record of a user. */
+/** Parses a record without a key as a marker; undefined for a user's record. */
 export function decodeTimeMarker(headers: Headers): TimeMarker | undefined {
   const header: Header | undefined = headers[0];
   if (header?.key !== MARKER_HEADER || header.value?.length !== MARKER_BYTES) return undefined;

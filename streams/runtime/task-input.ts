@@ -13,8 +13,8 @@ import { deserializationFailed, processingFailed, unexpectedNull } from './recor
 import { decodeTimeMarker, RecordTime, UpstreamTime } from './stream-time.ts';
 
 /**
- * One partition that a task reads: what has been fetched of it, how far the task has come in it,
- * and how far event time has come in it.
+ * One partition that a task reads: its fetched records, the task's position and the event time
+ * reached.
  */
 export class TaskInput implements TimedInput {
   readonly topic: string;
@@ -22,17 +22,17 @@ export class TaskInput implements TimedInput {
   /** The node that takes its records. */
   readonly node: string;
   readonly time: RecordTime | UpstreamTime;
-  /** Takes the records; set when the processors stand. */
+  /** Takes the records; set once the processors are wired up. */
   process: Forward<unknown, unknown> = unconnected;
-  /** The next offset to process: what a commit commits. */
+  /** The next offset to process, which a commit commits. */
   position = 0;
-  /** What the last commit has committed: what is below is never read again. */
+  /** The last committed offset: nothing below is ever read again. */
   committedOffset = 0;
-  /** Where the log ended when it was last asked; -1 before that. */
+  /** The end offset at the last request; -1 before the first. */
   endOffset = -1;
-  /** It is not fetched for the moment: enough of it waits in memory for another input. */
+  /** Not fetched at present: enough of it waits in memory for another input. */
   isPaused = false;
-  /** When it was found empty, with nothing more in the log; undefined while there is something. */
+  /** When it was found empty, in memory and in the log; undefined while it has records. */
   #emptySinceMs: number | undefined;
   #isIdle = false;
   readonly #key: Serde<unknown>;
@@ -43,13 +43,10 @@ export class TaskInput implements TimedInput {
   readonly #drop: (reason: DropReason) => void;
   readonly #queue: PartitionRecords[] = [];
   #hasHead = false;
-  /**
-   * The record it stands on, where its time is not the log's: else it is built when it is
-   * processed.
-   */
+  /** The current record, if its time is not the log's; otherwise it is built when processed. */
   #head: StreamRecord | undefined;
 
-  /** `drop` counts the records that are left out because of a null. */
+  /** `drop` counts the records dropped because of a null. */
   constructor(plan: TaskInputPlan, partition: number, drop: (reason: DropReason) => void) {
     const { node } = plan;
     const isSource = node.kind === 'source';
@@ -70,14 +67,14 @@ export class TaskInput implements TimedInput {
     return this.#isIdle;
   }
 
-  /** Takes what was fetched. */
+  /** Queues fetched records. */
   add(records: PartitionRecords): void {
     this.#queue.push(records);
     this.endOffset = Math.max(this.endOffset, records.highWatermark);
     this.#wake();
   }
 
-  /** Notes whether there is nothing left to read, and for how long that has been so. */
+  /** Records whether nothing is left to read, and since when. */
   noteEmpty(nowMs: number, idleTimeoutMs: number): void {
     if (!this.isCaughtUp) {
       this.#wake();
@@ -96,14 +93,14 @@ export class TaskInput implements TimedInput {
     return this.#queue.length;
   }
 
-  /** True when everything that the log had, when it was last asked, has been processed. */
+  /** True if everything up to the last known end offset has been processed. */
   get isCaughtUp(): boolean {
     return this.#queue.length === 0 && this.endOffset >= 0 && this.position >= this.endOffset;
   }
 
   /**
-   * Stands on the next record, and returns false when there is none in memory. Markers are taken in
-   * on the way; `timeRose` is called when one moves the time of the input.
+   * Moves to the next record; returns false if none is in memory. Applies markers on the way and
+   * calls `timeRose` when one advances the input's time.
    */
   stand(timeRose: () => void): boolean {
     while (!this.#hasHead) {
@@ -129,7 +126,7 @@ export class TaskInput implements TimedInput {
     return true;
   }
 
-  /** Processes a record that no log has, for the test driver; returns whether it was no marker. */
+  /** Processes a record that is in no log, for the test driver; returns false for a marker. */
   inject(record: StreamRecord, timeRose: () => void): boolean {
     this.#wake();
     if (this.time instanceof UpstreamTime) {
@@ -144,14 +141,12 @@ export class TaskInput implements TimedInput {
     return true;
   }
 
-  /** The event time of the record it stands on. */
+  /** The event time of the current record. */
   get headTimestampMs(): number {
     return this.#head?.timestampMs ?? this.#queue[0]!.cursor.timestampMs;
   }
 
-  /**
-   * Processes the record it stands on; `timeRose` is called before, when the record moves the time.
-   */
+  /** Processes the current record; calls `timeRose` first if the record advances the time. */
   processHead(timeRose: () => void): void {
     const record = this.#head ?? this.#record();
     this.#pass(record, timeRose);
@@ -160,7 +155,7 @@ export class TaskInput implements TimedInput {
     this.position = record.offset + 1;
   }
 
-  /** The record that the cursor stands on. */
+  /** The record at the cursor. */
   #record(): StreamRecord {
     const { cursor } = this.#queue[0]!;
     const { offset, timestampMs, source, headers } = cursor;
@@ -169,9 +164,9 @@ export class TaskInput implements TimedInput {
     return new StreamRecord(key, value, timestampMs, headers, this.topic, this.partition, offset);
   }
 
-  /** The record with the event time that the user's function finds for it. */
+  /** The record with the event time that the user's function returns. */
   #timed(extract: TimestampExtractor<unknown, unknown>, logged: StreamRecord): StreamRecord {
-    if (this.#reasonToDrop(logged) !== undefined) return logged; // no function is to see it
+    if (this.#reasonToDrop(logged) !== undefined) return logged; // no function may see it
     let timestampMs: number;
     try {
       timestampMs = extract(logged);
@@ -195,8 +190,8 @@ export class TaskInput implements TimedInput {
   }
 
   /**
-   * Why a record is left out before anything else sees it, if so: it has a null that the functions
-   * behind the source are not made for.
+   * Why a record is dropped before anything else sees it, if so: it has a null that the functions
+   * behind the source do not accept.
    *
    * @throws StreamsError UNEXPECTED_NULL
    */

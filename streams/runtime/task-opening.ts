@@ -33,12 +33,12 @@ export interface TaskRunnerOptions {
   readonly counts: AppCounts;
 }
 
-/** What a runner works with. */
+/** The parts that a runner works with. */
 export interface RunnerParts {
   readonly tasks: readonly Task[];
   readonly producer: Producer;
   readonly consumer: Consumer;
-  /** With exactly-once; the first one. */
+  /** With exactly-once: the first transaction. */
   readonly transaction: Transaction | undefined;
   readonly deliveries: Deliveries;
 }
@@ -46,15 +46,15 @@ export interface RunnerParts {
 const KIB = 1024;
 /** Large enough to be worth a file write, small enough that a slice of work fills several. */
 const BATCH_BYTES = 128 * KIB;
-/** Batches of the outputs gather across slices; a commit does not wait for this. */
+/** Lets output batches fill across slices; a commit does not wait for it. */
 const LINGER_MS = 20;
-/** What is fetched of a partition at once: some milliseconds of work. */
+/** The size of one fetch from a partition: some milliseconds of work. */
 const FETCH_BYTES = 512 * KIB;
 
 /**
- * Fences the runner before, reads the state back and stands where the last commit was.
+ * Fences the previous runner, restores the state and continues from the last commit.
  *
- * @throws StreamsError, LogError what went wrong; nothing stays open then.
+ * @throws StreamsError, LogError with nothing left open.
  */
 export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts> {
   const { log, settings } = options;
@@ -74,7 +74,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     maxPartitionFetchBytes: FETCH_BYTES,
   });
   try {
-    // Before anything is read: what the runner before had open is aborted, so the log's end stands.
+    // Before any read: this aborts the previous runner's transaction, so the log's end is final.
     const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
     const deliveries = new Deliveries();
     const outputs = await openOutputs(options, producer, deliveries);
@@ -89,18 +89,18 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
   }
 }
 
-/** Gives everything back. What went wrong before counts, not what goes wrong here. */
+/** Closes everything. Errors here are ignored in favour of the one that came before. */
 export async function closeParts(parts: {
   readonly producer: Producer;
   readonly consumer: Consumer;
   readonly states: readonly TaskState[];
 }): Promise<void> {
   await parts.consumer.close();
-  await parts.producer.close().catch(() => undefined); // what counts is committed or aborted
+  await parts.producer.close().catch(() => undefined); // everything is committed or aborted
   for (const state of parts.states) await state.close();
 }
 
-/** Writers for all topics that the topology writes to; internal topics are made here. */
+/** Creates the internal topics and a writer for each topic that the topology writes to. */
 async function openOutputs(
   { plan, settings }: TaskRunnerOptions,
   producer: Producer,
@@ -124,7 +124,7 @@ async function openOutputs(
   };
 }
 
-/** The tasks' states, read back; each one stands in `states` as soon as it is open. */
+/** Restores the tasks' states; each one is in `states` as soon as it is open. */
 async function openStates(
   { log, plan, settings }: TaskRunnerOptions,
   committed: ReadonlyMap<string, CommittedOffset>,
@@ -140,7 +140,8 @@ async function openStates(
     states.push(state);
     restores.push(...restoresOf(applicationId, task, state, committed));
   }
-  // What a run leaves at its end is read back into memory: a checkpoint would only delay the start.
+  // The tail that a run leaves at its end is restored into memory; a checkpoint would only delay
+  // the start.
   const tailMax = checkpointEntriesMax * 2;
   await restoreStores(log, restores, { cacheEntriesMax, tailMax });
 }
@@ -205,9 +206,9 @@ async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void>
 }
 
 /**
- * Where the last commit was, by input. Not before the transactions that may yet commit some have
- * ended (KIP-447): ours has, for we have fenced the runner before, but with at-least-once, and in
- * other programs, there may be more.
+ * The committed offset of each input. Waits for transactions that may still commit offsets
+ * (KIP-447): fencing has ended ours, but with at-least-once, or in other programs, there may be
+ * more.
  *
  * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable
  */

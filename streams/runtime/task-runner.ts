@@ -7,18 +7,18 @@ import { closeParts, openParts, type RunnerParts, type TaskRunnerOptions } from 
 import type { Task } from './task.ts';
 import { placeOf } from './topics.ts';
 
-/** Records between two turns of the event loop: a few milliseconds. */
+/** Records processed per turn of the event loop: a few milliseconds of work. */
 const SLICE_RECORDS = 1000;
-/** How long to wait for input at most before looking around. */
+/** The longest wait for input before the runner checks everything else. */
 const POLL_MS = 100;
-/** A quiet stream spends at most a quarter of its time in commits. */
+/** Bounds commits to a quarter of the time of a quiet stream. */
 const EARLY_COMMIT_FACTOR = 3;
-/** Fetches of an input that wait for another one: enough to go on with when that has come. */
+/** Fetches kept of an input that waits for another one: enough to continue once that arrives. */
 const QUEUED_BATCHES_MAX = 2;
 
 /**
  * Runs the tasks of an application: reads, processes, commits. One runner is one attempt: after a
- * failed commit another one is made, which begins at the last commit.
+ * failed commit a new one starts from the last commit.
  */
 export class TaskRunner {
   readonly tasks: readonly Task[];
@@ -26,7 +26,7 @@ export class TaskRunner {
   readonly #parts: RunnerParts;
   readonly #byInput: ReadonlyMap<string, Task>;
   readonly #purger: Purger;
-  /** Always open with exactly-once, but for the time in which one is ended. */
+  /** With exactly-once always set, except while a commit replaces it. */
   #transaction: Transaction | undefined;
   #lastCommitMs: number;
   #lastCheckpointMs: number;
@@ -48,7 +48,7 @@ export class TaskRunner {
   }
 
   /**
-   * Fences the runner before, reads the state back and stands where the last commit was.
+   * Fences the previous runner, restores the state and continues from the last commit.
    *
    * @throws StreamsError, LogError
    */
@@ -62,27 +62,27 @@ export class TaskRunner {
   }
 
   /**
-   * No more input will come: `run` ends when everything is processed and all windows are closed.
+   * Declares the end of input: `run` ends when everything is processed and all windows are closed.
    */
   finish(): void {
     this.#isFinishing = true;
   }
 
-  /** Changes how long stream time waits for inputs that are empty. */
+  /** Sets how long stream time waits for empty inputs. */
   setIdleTimeout(idleTimeoutMs: number): void {
     for (const task of this.tasks) task.idleTimeoutMs = idleTimeoutMs;
   }
 
   /**
-   * Works until `stop` or `finish`; returns whether all input came to its end.
+   * Works until `stop` or `finish`; returns true if all input has ended.
    *
-   * @throws StreamsError, LogError what ended it; then `abandon`.
+   * @throws StreamsError, LogError the error that ended it; call `abandon` then.
    */
   async run(): Promise<boolean> {
     let hasFinished = false;
     for (const task of this.tasks) task.announce();
     while (!this.#isStopping && !hasFinished) {
-      // Taken before looking: what came in before `finish` was called is seen by this turn.
+      // Read first: this turn then sees all input that came before `finish` was called.
       const isFinishing = this.#isFinishing;
       const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
       for (const batch of batches) this.#byInput.get(placeOf(batch))?.add(batch);
@@ -100,7 +100,7 @@ export class TaskRunner {
     return hasFinished;
   }
 
-  /** Gives up: what was not committed is thrown away. */
+  /** Gives up and discards what is not committed. */
   async abandon(): Promise<void> {
     await this.#transaction?.abort().catch(() => undefined); // the next start aborts it
     await this.#close();
@@ -110,7 +110,7 @@ export class TaskRunner {
     return closeParts({ ...this.#parts, states: this.tasks.map(({ state }) => state) });
   }
 
-  /** Processes what is in memory, slice by slice, and commits in between when it is time. */
+  /** Processes what is in memory, slice by slice, and commits in between when due. */
   async #processAll(): Promise<number> {
     const { producer } = this.#parts;
     let total = 0;
@@ -128,7 +128,7 @@ export class TaskRunner {
     }
   }
 
-  /** Fetches no more of an input that waits for another one of its task: memory has an end. */
+  /** Stops fetching an input that waits for another one of its task, to bound memory. */
   #limitQueues(): void {
     const { consumer } = this.#parts;
     for (const { inputs } of this.tasks) {
@@ -144,15 +144,15 @@ export class TaskRunner {
   }
 
   /**
-   * Asks where the inputs end of which nothing is in memory, so that it is known which have run
-   * dry. Also while others are busy: an input that stays empty must not hold back the rest.
+   * Asks for the end offsets of inputs with nothing in memory, to learn which are empty. Also while
+   * others are busy: an input that stays empty must not hold back the rest.
    */
   async #lookAround(): Promise<void> {
     const asked = this.tasks.flatMap(({ inputs }) =>
       inputs.filter(({ queuedBatches }) => queuedBatches === 0),
     );
     const { partitions } = await this.#options.log.api.listOffsets({
-      isolationLevel: 'read_uncommitted', // an open transaction is input that is to come
+      isolationLevel: 'read_uncommitted', // an open transaction is input still to come
       partitions: asked.map(({ topic, partition }) => ({
         topic,
         partition,
@@ -167,15 +167,13 @@ export class TaskRunner {
     for (const task of this.tasks) task.noteEmpty(this.#lastLookMs);
   }
 
-  /**
-   * Ends the tasks that have nothing left to come; true when all have ended and that is committed.
-   */
+  /** Ends the tasks with no input left; true when all have ended and the end is committed. */
   async #endTasks(): Promise<boolean> {
     const open = this.tasks.filter(({ isEnded }) => !isEnded);
     if (open.length === 0) return true;
     const hasOpenUpstream = ({ plan }: Task): boolean =>
       open.some((other) => plan.upstreams.includes(other.plan.subTopology.id));
-    // Markers alone would not do: those of an earlier run may not have been read yet.
+    // Markers alone are not enough: those of an earlier run may still be unread.
     const ending = open.filter((task) => task.canEnd() && !hasOpenUpstream(task));
     if (ending.length === 0) return false;
     for (const task of ending) task.end();
@@ -185,7 +183,7 @@ export class TaskRunner {
 
   #waitMs(): number {
     if (this.tasks.some(({ hasQueued }) => hasQueued)) return 1; // an input keeps others waiting
-    if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) return 1; // nobody to come
+    if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) return 1; // no input left
     if (!this.tasks.some(({ needsCommit }) => needsCommit)) return POLL_MS;
     const sinceMs = this.#nowMs() - this.#lastCommitMs;
     return Math.max(1, Math.min(POLL_MS, this.#earlyCommitMs() - sinceMs));
@@ -262,5 +260,5 @@ async function commitOffsets(
 }
 
 function ignore(): void {
-  // nobody listens
+  // no listener
 }

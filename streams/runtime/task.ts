@@ -22,18 +22,18 @@ export interface TaskOptions {
   readonly idleTimeoutMs: number;
 }
 
-/** What a task has done since its start. */
+/** Counts of what a task has done since its start. */
 export interface TaskCounts {
   readonly processed: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
 }
 
-/** A repartition topic that a task writes to, and what the task has said there of itself. */
+/** A repartition topic that a task writes to, and the last marker the task wrote there. */
 interface Downstream {
   readonly node: string;
   readonly partitions: number;
   readonly feed: Feed;
-  /** Undefined before the first marker; each start says everything once more. */
+  /** Undefined before the first marker; each start writes all of them again. */
   last: TimeMarker | undefined;
 }
 
@@ -54,11 +54,11 @@ export class Task {
   readonly #dropped = noneDropped();
   #committedCounts: TaskCounts;
   #streamTimeMs = -Infinity;
-  /** Its input has ended and its windows are closed. Undone by further input. */
+  /** Its input has ended and its windows are closed. Further input resets it. */
   #isEnded = false;
-  /** Everything was passed on when it ended: the flush of the next commit would do it again. */
+  /** The end has forwarded everything; a flush in the next commit would forward it twice. */
   #isFlushed = false;
-  /** Set when something happened that a commit has to keep. */
+  /** Set by everything that a commit has to keep. */
   #isDirty = false;
   readonly #timeRose = (): void => this.#advance();
 
@@ -105,17 +105,17 @@ export class Task {
     this.#committedCounts = this.counts;
   }
 
-  /** What the task has done since its start, committed or not. */
+  /** Counts since the task's start, committed or not. */
   get counts(): TaskCounts {
     return { processed: this.#processed, dropped: { ...this.#dropped } };
   }
 
-  /** The same, up to the last commit. */
+  /** The same counts, up to the last commit. */
   get committedCounts(): TaskCounts {
     return this.#committedCounts;
   }
 
-  /** How far event time has come, by all inputs. For people to look at. */
+  /** The event time reached over all inputs. For metrics only. */
   get streamTimeMs(): number {
     this.#streamTimeMs = Math.max(this.#streamTimeMs, this.#feed.timeMs());
     return this.#streamTimeMs;
@@ -125,12 +125,12 @@ export class Task {
     return this.#isEnded;
   }
 
-  /** True when a commit would have something to keep, or something to say downstream. */
+  /** True if a commit would keep something or write a marker downstream. */
   get needsCommit(): boolean {
     return this.#isDirty || this.#downstreams.some((each) => this.#news(each) !== undefined);
   }
 
-  /** Goes on where the last commit was. */
+  /** Continues from the last commit. */
   restore(input: TaskInput, offset: number, metadata: string): void {
     input.position = offset;
     input.committedOffset = offset;
@@ -145,8 +145,8 @@ export class Task {
   }
 
   /**
-   * Says downstream that this task is at work, before anything else is: what an earlier run has
-   * said of it and has not been read, that it was idle or had ended, no longer counts then.
+   * Tells downstream that this task works, before it writes anything else. This overrides unread
+   * markers of an earlier run that called it idle or ended.
    */
   announce(): void {
     this.#writeMarkers();
@@ -157,8 +157,8 @@ export class Task {
     assert(input !== undefined, 'records come for an input of the task');
     const wasIdle = input.isIdle;
     input.add(records);
-    // Who was said to be idle is waited for again from here on, not from the next commit on, by
-    // which time the others may have told how far they are.
+    // Readers wait for this task again from now on. By the next commit the other tasks may already
+    // have advanced their time.
     if (wasIdle) this.#writeMarkers();
   }
 
@@ -167,9 +167,8 @@ export class Task {
   }
 
   /**
-   * Processes up to `max` records of those that were fetched, the oldest timestamp of all inputs
-   * first, and returns how many it did. With several inputs it waits for those that are known to
-   * have more.
+   * Processes up to `max` fetched records, oldest timestamp of all inputs first, and returns their
+   * number. With several inputs it waits for those that are known to have more.
    */
   process(max: number): number {
     const single = this.inputs.length === 1 ? this.inputs[0] : undefined;
@@ -183,14 +182,16 @@ export class Task {
     return count;
   }
 
-  /** Processes one record of `topic` that no log has: for the test driver. */
+  /** Processes one record of `topic` that is in no log: for the test driver. */
   inject(topic: string, record: StreamRecord): void {
     const input = this.inputs.find((each) => each.topic === topic);
     assert(input !== undefined, 'records come for an input of the task');
     if (input.inject(record, this.#timeRose)) this.#noteProcessed(1);
   }
 
-  /** Notes which inputs have run dry; after a while stream time no longer waits for them. */
+  /**
+   * Records which inputs are empty; after the idle timeout stream time no longer waits for them.
+   */
   noteEmpty(nowMs: number): void {
     let hasChanged = false;
     for (const input of this.inputs) {
@@ -201,19 +202,19 @@ export class Task {
     if (hasChanged) this.#advance();
   }
 
-  /** Passes on what operators hold back, and says downstream how far this task is. */
+  /** Forwards what operators hold back and tells downstream how far this task is. */
   flush(): void {
     if (!this.#isFlushed) this.#graph.flush();
     this.#isFlushed = false;
     this.#writeMarkers();
   }
 
-  /** Appends one changelog record for each key that has changed since the last commit. */
+  /** Appends one changelog record for each key changed since the last commit. */
   writeChangelog(): void {
     const { partition } = this.plan;
     for (const [name, store] of this.state.stores) {
       if (store.spec.backing !== 'changelog') {
-        this.state.tailCount += store.takeChanged(() => undefined); // its topic has it already
+        this.state.tailCount += store.takeChanged(() => undefined); // already in its topic
         continue;
       }
       const writer = this.#outputs.changelog(name);
@@ -224,7 +225,7 @@ export class Task {
     }
   }
 
-  /** What to commit: the next offset of each input, with what decides lateness. */
+  /** What to commit: the next offset of each input, and the times that decide lateness. */
   offsets(): CommittedOffset[] {
     const stores = new Map<string, number>();
     for (const { store, timeMs } of this.#graph.times) {
@@ -237,21 +238,21 @@ export class Task {
     });
   }
 
-  /** A commit has kept everything. */
+  /** Called after a successful commit. */
   committed(): void {
     this.#isDirty = false;
     this.#committedCounts = this.counts;
     for (const input of this.inputs) input.committedOffset = input.position;
   }
 
-  /** True when nothing is left to read and nothing more can come, as far as its inputs say. */
+  /** True if nothing is left to read and, according to its inputs, nothing more can come. */
   canEnd(): boolean {
     return this.inputs.every((input) => {
       return input.isCaughtUp && (!(input.time instanceof UpstreamTime) || input.time.isEnded);
     });
   }
 
-  /** No more input will come: closes all windows, and says so downstream. A commit follows. */
+  /** Ends the input: closes all windows and tells downstream. A commit follows. */
   end(): void {
     assert(this.canEnd(), 'a task ends when its input has');
     this.#graph.end();
@@ -266,12 +267,12 @@ export class Task {
     this.#isDirty = true;
   }
 
-  /** The input to go on with: the one whose next record is the oldest. */
+  /** The input to process next: the one with the oldest next record. */
   #oldest(): TaskInput | undefined {
     let oldest: TaskInput | undefined;
     for (const input of this.inputs) {
       if (!input.stand(this.#timeRose)) {
-        if (!input.isCaughtUp) return undefined; // more is to come: it may be older
+        if (!input.isCaughtUp) return undefined; // more will come, perhaps older
         continue;
       }
       if (oldest === undefined || input.headTimestampMs < oldest.headTimestampMs) oldest = input;
@@ -283,7 +284,7 @@ export class Task {
     if (this.#graph.advance()) this.#isDirty = true;
   }
 
-  /** What a downstream topic has to be told: undefined when it knows. */
+  /** The marker that a downstream topic needs; undefined if it is up to date. */
   #news({ feed, last }: Downstream): TimeMarker | undefined {
     const timeMs = Math.max(feed.timeMs(), last?.timeMs ?? -Infinity);
     const { isIdle } = feed;

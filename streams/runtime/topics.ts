@@ -3,17 +3,17 @@ import type { TopicSpec } from '../topology/node.ts';
 
 const MIB = 1024 * 1024;
 
-/** A changelog is appended to once a commit, so its batches may be larger than a client's. */
+/** Only commits append to a changelog, so its batches may be larger than a client's. */
 export const MESSAGE_BYTES_MAX = 16 * MIB;
 
-/** What the application's own topics are created with. */
+/** Settings of the application's internal topics. */
 export const INTERNAL_CONFIG: Partial<LogConfig> = {
-  // Kafka Streams' segment size for internal topics: what has been read is soon deleted.
+  // Kafka Streams' segment size for internal topics: data is deleted soon after it is read.
   segmentBytes: 50 * MIB,
   maxMessageBytes: MESSAGE_BYTES_MAX,
 };
 
-/** The handle of a topic that a topology names. */
+/** Opens a topic that a topology names. */
 export function topicHandle(spec: TopicSpec): Topic<unknown, unknown> {
   const { name, key, value, partitions, config } = spec;
   return topic(name, { key, value, config, ...(partitions !== undefined && { partitions }) });
@@ -27,7 +27,7 @@ export function repartitionTopic(applicationId: string, id: string): string {
   return `${applicationId}-${id}-repartition`;
 }
 
-/** A partition as a key of maps. */
+/** A partition as a map key. */
 export function placeOf(place: { readonly topic: string; readonly partition: number }): string {
   return `${place.topic}-${place.partition}`;
 }

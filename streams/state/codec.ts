@@ -2,15 +2,15 @@ import { AssertionFailure, int64, NO_ROOM, type Serde } from '../../core/index.t
 import { StreamsError } from '../errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 
-/** One less than LMDB's longest key with pages of 4096 bytes: that one stands for the empty key. */
+/** One less than LMDB's longest key with pages of 4096 bytes: that one represents the empty key. */
 const KEY_BYTES_MAX = 1977;
 const INT64 = int64();
 const TIMESTAMP_BYTES = 8;
 const WINDOW_BYTES = 8;
-/** Inverted, the bytes of signed numbers are in the order of the numbers. */
+/** With this bit inverted, the bytes of signed numbers sort as the numbers do. */
 const SIGN_BIT = 0x80;
 
-/** A live entry of a store: one object a key, changed in place. */
+/** A live entry of a store: one object per key, changed in place. */
 export interface LiveEntry<K, V> {
   readonly key: K;
   /** Undefined in a store without windows. */
@@ -26,8 +26,8 @@ export interface LiveEntry<K, V> {
  *     key:   [windowStart i64, sign bit inverted: windows only] key
  *     value: timestamp i64 | value
  *
- * So a window's entries stand together, windows in the order of time. The two serdes write an entry
- * straight into a batch of the changelog.
+ * So a window's entries are adjacent, and windows are in order of time. The two serdes write an
+ * entry straight into a batch of the changelog.
  */
 export class StoreCodec<K, V> {
   readonly entryKey: Serde<LiveEntry<K, V>>;
@@ -64,12 +64,12 @@ export class StoreCodec<K, V> {
     };
   }
 
-  /** The key's bytes, which nothing overwrites. @throws StreamsError STATE_KEY_TOO_LONG */
+  /** The key's bytes, never overwritten. @throws StreamsError STATE_KEY_TOO_LONG */
   encodeKey(entry: LiveEntry<K, V>): Buffer {
     return this.#bytes(this.entryKey, entry, 'key');
   }
 
-  /** The value's bytes, which nothing overwrites. */
+  /** The value's bytes, never overwritten. */
   encodeValue(entry: LiveEntry<K, V>): Buffer {
     return this.#bytes(this.entryValue, entry, 'value');
   }
@@ -115,11 +115,11 @@ export class StoreCodec<K, V> {
 const BLOCK_BYTES = 64 * 1024;
 /** Kafka's largest record is 2^31-1 bytes; nothing useful comes near. */
 const BLOCK_BYTES_MAX = 0x4000_0000;
-/** What is encoded now; a checkpoint's keys and values stand in few blocks, one after the other. */
+/** The current block. A checkpoint's keys and values fill a few blocks, one after the other. */
 let block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
 let blockPosition = 0;
 
-/** A value's bytes in the block, without a copy; another block is begun when it is full. */
+/** Encodes a value into the block without a copy; starts a new block if it is full. */
 function blockBytes<T>(serde: Serde<T>, value: T): Buffer {
   for (;;) {
     const start = blockPosition;
@@ -147,7 +147,7 @@ export function decodeWindowStart(bytes: Buffer): number {
   return high * HIGH + bytes.readUInt32BE(4);
 }
 
-/** The time that stands before a value. */
+/** The time in front of a value. */
 export function decodeTimestamp(bytes: Buffer): number {
   return INT64.deserialize(bytes, 0, TIMESTAMP_BYTES);
 }

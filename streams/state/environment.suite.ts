@@ -6,16 +6,16 @@ import {
   type StoredRemoval,
 } from './environment.ts';
 
-/** Environments of one kind, each opened as often as a test likes. */
+/** Environments of one kind, which a test may reopen. */
 export interface EnvironmentKind {
   readonly name: string;
-  /** A new place for one. */
+  /** Makes a new location for one. */
   readonly place: () => EnvironmentPlace;
 }
 
-/** A place where an environment keeps what it is given. */
+/** The location of an environment's data. */
 export interface EnvironmentPlace {
-  /** Opens it, with these stores; close the one before first. */
+  /** Opens it with these stores; close the previous environment first. */
   readonly open: (stores: readonly string[]) => Promise<StateEnvironment>;
 }
 
@@ -26,7 +26,7 @@ const put = (key: string, value: string): StoredChange => ({
 });
 const remove = (key: string): StoredChange => ({ key: Buffer.from(key), value: undefined });
 
-/** What every StateEnvironment does. */
+/** The tests of every StateEnvironment. */
 export function environmentSuite({ name, place }: EnvironmentKind): void {
   describe(`a ${name} environment`, () => {
     const all = (environment: StateEnvironment, store: string, from = '', to?: string) =>
@@ -34,7 +34,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
         ({ key, value }) => `${key.toString()}=${value.toString()}`,
       );
 
-    test('[STATE-1] keeps what a checkpoint wrote and what it stands for', async () => {
+    test('[STATE-1] keeps the changes and the meta of a checkpoint', async () => {
       const { open } = place();
       let environment = await open(['s', 't']);
       expect(environment.readMeta()).toBeUndefined();
@@ -66,7 +66,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-1] hands out ranges by rising bytes of the keys, the end left out', async () => {
+    test('[STATE-1] returns ranges in byte order of the keys, without the end', async () => {
       const environment = await place().open(['s']);
       const keys = ['a', 'aa', 'b', 'ab', 'B', 'ä', '~'];
       environment.checkpoint(new Map([['s', keys.map((key) => put(key, key))]]), meta);
@@ -79,7 +79,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-1] removes ranges of keys, or all, before what follows them', async () => {
+    test('[STATE-1] removes ranges of keys, or all, before later changes', async () => {
       const environment = await place().open(['s', 't']);
       const rows = ['', 'a', 'b', 'ba', 'c'].map((key) => put(key, '1'));
       const changes = new Map([
@@ -100,7 +100,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-2] what was read stays as it was when more is read or written', async () => {
+    test('[STATE-2] results stay unchanged by later reads and writes', async () => {
       const environment = await place().open(['s']);
       environment.checkpoint(new Map([['s', [put('a', 'first'), put('b', 'other')]]]), meta);
       const a = environment.get('s', Buffer.from('a'));
@@ -112,7 +112,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-3] takes empty keys and values, and keys of the greatest length', async () => {
+    test('[STATE-3] accepts empty keys and values, and keys of the greatest length', async () => {
       const { open } = place();
       let environment = await open(['s']);
       const long = 'x'.repeat(1977);
@@ -129,7 +129,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-4] stores may have any name, and come and go with the topology', async () => {
+    test('[STATE-4] stores may have any name, and may change with the topology', async () => {
       const { open } = place();
       let environment = await open(['meta', 's']);
       const changes = new Map([
@@ -148,7 +148,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
-    test('[STATE-5] a checkpoint of another format is as none', async () => {
+    test('[STATE-5] a checkpoint of another format counts as missing', async () => {
       const environment = await place().open(['s']);
       environment.checkpoint(new Map([['s', [put('a', '1')]]]), { ...meta, formatVersion: 99 });
       expect(environment.readMeta()).toBeUndefined();

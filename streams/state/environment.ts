@@ -4,40 +4,42 @@ export interface StoredChange {
   readonly value: Buffer | undefined;
 }
 
-/** Removes the keys from `start` to before `end`; without an end, and from an empty start, all. */
+/**
+ * Removes the keys from `start` up to but not including `end`; all with an empty start and no end.
+ */
 export interface StoredRemoval {
   readonly start: Buffer;
   readonly end: Buffer | undefined;
 }
 
-/** What a checkpoint changes in one store, in the order in which it has to be done. */
+/** The changes of a checkpoint to one store, in the order to apply them. */
 export type StoreChanges = readonly (StoredChange | StoredRemoval)[];
 
 /**
- * The layout of keys and values (codec.ts). A checkpoint of another version is thrown away and the
- * state is read back from the changelog.
+ * The layout of keys and values (codec.ts). A checkpoint of another version is discarded and the
+ * state is restored from the changelog.
  */
 export const STATE_FORMAT_VERSION = 1;
 
-/** What a checkpoint knows besides the stores themselves. */
+/** What a checkpoint keeps besides the stores themselves. */
 export interface StateMeta {
   readonly formatVersion: number;
-  /** Store to the changelog offset that its content stands for: the next one to apply. */
+  /** By store, the changelog offset of its content: the next one to apply. */
   readonly changelogOffsets: Readonly<Record<string, number>>;
 }
 
 /**
- * Where the checkpoints of one task are kept. Only committed state comes here. Two implementations:
- * LMDB and memory; one shared suite holds them to this page.
+ * Keeps the checkpoints of one task, which contain only committed state. One shared suite tests
+ * both implementations, LMDB and memory.
  */
 export interface StateEnvironment {
-  /** What the last checkpoint said, or undefined where there was none of this format. */
+  /** The meta of the last checkpoint, or undefined if there is none of this format. */
   readMeta(): StateMeta | undefined;
   /** The value of a key, in memory of its own. */
   get(store: string, key: Buffer): Buffer | undefined;
   /**
-   * The entries from `start` to before `end`, in memory of their own, by rising key; only an empty
-   * key may stand anywhere.
+   * The entries from `start` up to but not including `end`, in memory of their own, in key order;
+   * only an empty key may be anywhere.
    */
   range(
     store: string,
@@ -45,12 +47,11 @@ export interface StateEnvironment {
     end: Buffer | undefined,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
   /**
-   * Writes changes, those of keys best by rising key, and what they stand for: all of it or
-   * nothing. It survives kill -9 when it returns; after a power cut an older checkpoint may stand,
-   * whole.
+   * Writes changes, preferably in key order, and their meta, atomically. Once it returns, the
+   * checkpoint survives kill -9; a power cut may leave an older checkpoint, intact.
    */
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void;
-  /** Removes everything: the state is to be rebuilt. */
+  /** Removes everything, before the state is rebuilt. */
   clear(): void;
   close(): Promise<void>;
 }

@@ -31,7 +31,7 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
     for (const { key, value } of this.#entries.values()) yield [key, value];
   }
 
-  /** Keys that are objects are found by their bytes. */
+  /** Finds keys that are objects by their bytes. */
   #idOf(key: K): unknown {
     if (typeof key !== 'object' || key === null) return key;
     return serializeToBytes(this.#key, key).toString('latin1');

@@ -4,27 +4,27 @@ import type { StateEnvironment, StoredChange } from './environment.ts';
 
 /** Changed since the last commit: the uncommitted layer. */
 const CHANGED = 1;
-/** Committed, not yet in a checkpoint: the layer between. */
+/** Committed, not yet in a checkpoint: the middle layer. */
 const PENDING = 2;
 /** The changelog or a checkpoint has a value for the key: deleting it needs a tombstone. */
 const KEPT = 4;
 
-/** An entry with what has to be done about it yet. */
+/** An entry with its pending work. */
 interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
   readonly key: K;
   value: V | undefined;
   timestampMs: number;
-  /** What the key is found by: itself, or its bytes as text for keys that are objects. */
+  /** The map key: the key itself, or its bytes as text if it is an object. */
   readonly id: unknown;
   /** Of CHANGED, PENDING and KEPT. */
   flags: number;
 }
 
 /**
- * The live entries of a store, or of one window of it, in three layers that share the objects: what
- * this transaction has changed, what is committed but not in a checkpoint, and a cache of the rest.
- * Values are objects, serialised once for each commit that changed them; a value may be changed in
- * place by the function given to `update`.
+ * The live entries of a store, or of one window of it, in three layers that share the objects: the
+ * changes of this transaction, committed changes not yet in a checkpoint, and a cache of the rest.
+ * A commit serialises each changed value once; the function given to `update` may change a value in
+ * place.
  */
 export class KeySpace<K, V> {
   readonly #name: string;
@@ -36,11 +36,9 @@ export class KeySpace<K, V> {
   #changed: Entry<K, V>[] = [];
   /** Entries with PENDING. Emptied by `takePending`. */
   #pending: Entry<K, V>[] = [];
-  /** False when the checkpoint has entries that are not here. */
+  /** False if the checkpoint has entries that are not here. */
   #isComplete: boolean;
-  /**
-   * Entries in memory that are deleted: they stay until changelog and checkpoint have heard of it.
-   */
+  /** Deleted entries in memory: they stay until changelog and checkpoint have the deletion. */
   #deletedCount = 0;
 
   constructor(options: {
@@ -48,9 +46,7 @@ export class KeySpace<K, V> {
     readonly codec: StoreCodec<K, V>;
     readonly environment: StateEnvironment;
     readonly windowStartMs?: number;
-    /**
-     * True when the checkpoint has nothing of this: then a missing entry need not be looked for.
-     */
+    /** True if the checkpoint has nothing of this: no need to look up a missing entry there. */
     readonly isNew: boolean;
   }) {
     this.#name = options.name;
@@ -81,18 +77,18 @@ export class KeySpace<K, V> {
     const before = entry?.value;
     const value = change(before);
     if (entry === undefined) {
-      // Also when there was nothing and is nothing: whether a deleted entry is still in memory must
-      // make no difference.
+      // Also if there was and is no value: the result must not depend on a deleted entry being
+      // still in memory.
       this.#noteChange(this.#add(key, id, value, timestampMs, 0));
       return;
     }
-    // A key that was deleted begins anew: whether its entry is still here must make no difference.
+    // A deleted key starts over, whether or not its entry is still in memory.
     if (before === undefined || timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
     this.#setValue(entry, value);
     this.#noteChange(entry);
   }
 
-  /** Sets a value with its time, whichever was there. */
+  /** Replaces the value and its time. */
   put(key: K, value: V | undefined, timestampMs: number): void {
     const id = this.#idOf(key);
     let entry = this.#entries.get(id) ?? this.#load(key, id);
@@ -105,11 +101,11 @@ export class KeySpace<K, V> {
     this.#noteChange(entry);
   }
 
-  /** Takes over a record of the changelog: committed, and not in the checkpoint. */
+  /** Applies a record of the changelog: committed, and not in the checkpoint. */
   restore(keyBytes: Buffer, value: V | undefined, timestampMs: number): void {
     const key = this.#codec.decodeKey(keyBytes);
     const id = this.#idOf(key);
-    // A view would keep all that was fetched with it in memory.
+    // A view would keep the whole fetched buffer in memory.
     const own = value instanceof Uint8Array ? (Buffer.from(value) as V & Buffer) : value;
     const entry = this.#entries.get(id) ?? this.#add(key, id, own, timestampMs, 0);
     this.#setValue(entry, own);
@@ -118,21 +114,20 @@ export class KeySpace<K, V> {
     entry.flags |= KEPT | PENDING;
   }
 
-  /** What has changed since the last commit. */
+  /** The entries changed since the last commit. */
   changed(): readonly StoreEntry<K, V>[] {
     return this.#changed;
   }
 
-  /** All that is not deleted; reads in what only the checkpoint has. */
+  /** All entries that are not deleted; loads those that only the checkpoint has. */
   *all(): Generator<StoreEntry<K, V>> {
     this.#loadAll();
     for (const entry of this.#entries.values()) if (entry.value !== undefined) yield entry;
   }
 
   /**
-   * Hands over what the changelog has to hear of, and returns how much that was: one entry for each
-   * key that has changed since the last call. From now on they are committed, as far as this store
-   * goes.
+   * Calls `visit` with each entry that the changelog needs and returns their number: one for each
+   * key changed since the last call. The store treats them as committed from now on.
    */
   takeChanged(visit: (entry: LiveEntry<K, V>) => void): number {
     const changed = this.#changed;
@@ -141,7 +136,7 @@ export class KeySpace<K, V> {
     for (const entry of changed) {
       entry.flags &= ~CHANGED;
       if (entry.value === undefined && (entry.flags & KEPT) === 0) {
-        this.#forget(entry); // made and deleted in between: nobody has to know
+        this.#forget(entry); // made and deleted in between: no record needed
         continue;
       }
       if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
@@ -153,8 +148,8 @@ export class KeySpace<K, V> {
   }
 
   /**
-   * Hands over what a checkpoint has to write, by rising key as far as keys compare as their bytes
-   * do.
+   * Returns the changes that a checkpoint has to write, in key order if keys compare as their
+   * bytes.
    */
   takePending(): StoredChange[] {
     const pending = this.#pending;

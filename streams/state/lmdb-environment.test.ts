@@ -19,7 +19,7 @@ const kind: EnvironmentKind = {
 environmentSuite(kind);
 storesSuite(kind);
 
-test('[STATE-1] a checkpoint that fails leaves the one before, whole', async () => {
+test('[STATE-1] a failed checkpoint leaves the previous one intact', async () => {
   const environment = await LmdbEnvironment.open(
     join(temporaryDirectory(), 'made', 'on', 'the', 'way'),
     ['s'],
@@ -63,7 +63,7 @@ describe('[STATE-6] a data file that is not whole', () => {
     ['cut', (content) => content.subarray(0, 8 * 4096)],
     ['nothing', () => Buffer.alloc(0)],
     ['something else', () => Buffer.from('hello')],
-  ])('is as none: %s', async (_, damage) => {
+  ])('counts as missing: %s', async (_, damage) => {
     const { directory, content } = await whole();
     writeFileSync(join(directory, 'data.mdb'), damage(content));
     const environment = await LmdbEnvironment.open(directory, ['s']);
@@ -76,7 +76,7 @@ describe('[STATE-6] a data file that is not whole', () => {
     await environment.close();
   });
 
-  test('stays where it is when it is whole', async () => {
+  test('is kept if it is whole', async () => {
     const { directory } = await whole();
     const environment = await LmdbEnvironment.open(directory, ['s']);
     expect(environment.readMeta()).toEqual(meta);
@@ -84,7 +84,7 @@ describe('[STATE-6] a data file that is not whole', () => {
     await environment.close();
   });
 
-  test('is reported with its directory when LMDB finds out', async () => {
+  test('is reported with its directory if LMDB detects it', async () => {
     const { directory, content } = await whole();
     writeFileSync(join(directory, 'data.mdb'), content.fill(0, 2 * 4096));
     const open = async () => {

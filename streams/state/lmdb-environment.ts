@@ -12,21 +12,21 @@ import {
 } from './environment.ts';
 import { isSoundHeader, HEADER_BYTES } from './lmdb-header.ts';
 
-/** No store can be called so. */
+/** No store can have this name. */
 const META_DATABASE = '$meta';
 const META_KEY = Buffer.from('meta');
 /**
- * LMDB has no empty keys. The empty key of a store stands under this one, which no other key can
- * be: it is as long as LMDB's keys can be, and those of stores are shorter.
+ * LMDB has no empty keys. This one represents the empty key of a store. No other key equals it: it
+ * has LMDB's greatest length, and those of stores are shorter.
  */
 const EMPTY_KEY = Buffer.alloc(1978);
 
 /**
- * Checkpoints in LMDB: one environment a task, a database each store, and one of what they stand
- * for beside them, so that state and changelog offset change in one transaction.
+ * Checkpoints in LMDB: one environment per task, one database per store and one for the meta, so
+ * that state and changelog offset change in one transaction.
  *
- * LMDB syncs behind each commit ("overlapping sync"): nothing is waited for, a process that is
- * killed loses nothing, and after a power cut the newest checkpoint that was synced stands.
+ * LMDB syncs after each commit ("overlapping sync"): nothing waits for it, a killed process loses
+ * nothing, and a power cut leaves the newest synced checkpoint.
  */
 export class LmdbEnvironment implements StateEnvironment {
   readonly #directory: string;
@@ -44,14 +44,14 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   /**
-   * Opens the environment in `directory`, making it where there is none, and where a power cut has
-   * left but a part of it: then everything is read back from the changelogs.
+   * Opens the environment in `directory`. If it is missing, or a power cut has left only a part of
+   * it, creates a new one: everything is then restored from the changelogs.
    *
-   * @throws StreamsError STATE_CORRUPT when LMDB cannot open what is there.
+   * @throws StreamsError STATE_CORRUPT if LMDB cannot open the existing files.
    */
   static async open(directory: string, storeNames: readonly string[]): Promise<LmdbEnvironment> {
     const names = [META_DATABASE, ...storeNames];
-    const maxDbs = names.length + 1; // and the root
+    const maxDbs = names.length + 1; // and the meta database
     let root: RootDatabase<Buffer, Buffer> | undefined;
     try {
       await removeRemains(directory);
@@ -75,8 +75,7 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   get(store: string, key: Buffer): Buffer | undefined {
-    // A copy: what `getBinaryFast` returns is overwritten by the next call, and a value may be a
-    // view.
+    // A copy: the next call overwrites the result of `getBinaryFast`, and a value may be a view.
     try {
       return this.#database(store).getBinary(key.length === 0 ? EMPTY_KEY : key);
     } catch (cause) {
@@ -100,7 +99,7 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
-    // Synchronous: of LMDB's ways to write, this is the one that rolls back when something throws.
+    // Synchronous: only this way of writing rolls back if something throws.
     this.#root.transactionSync(() => {
       for (const [store, changed] of changes) {
         const database = this.#database(store);
@@ -111,8 +110,8 @@ export class LmdbEnvironment implements StateEnvironment {
           }
           const { key: bytes, value } = change;
           const key = bytes.length === 0 ? EMPTY_KEY : bytes;
-          // Inside the transaction both calls are done when they return; the promises say nothing
-          // more.
+          // Inside the transaction both calls are complete when they return; the promises add
+          // nothing.
           if (value === undefined) void database.remove(key);
           else void database.put(key, value);
         }
@@ -142,15 +141,15 @@ const NO_BYTES = Buffer.alloc(0);
 
 function removeRange(database: Database<Buffer, Buffer>, { start, end }: StoredRemoval): void {
   if (end === undefined && start.length === 0) {
-    database.clearSync(); // gives the pages back without a look at them
+    database.clearSync(); // frees the pages without reading them
     return;
   }
   const bounds = end === undefined ? { start } : { start, end };
-  // Done when it returns, as in `checkpoint`. The next key overwrites this one.
+  // Complete when it returns, as in `checkpoint`. The next key overwrites this one.
   for (const key of database.getKeys(bounds)) void database.remove(Buffer.from(key));
 }
 
-/** Removes a file that LMDB would not survive reading: it has no checks of its own for that. */
+/** Removes a file that would crash LMDB, which does not check for that. */
 async function removeRemains(directory: string): Promise<void> {
   const path = join(directory, 'data.mdb');
   const { sizeBytes = 0 } = (await nodeFileSystem.stat(path)) ?? {};

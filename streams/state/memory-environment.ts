@@ -5,7 +5,7 @@ import {
   type StoreChanges,
 } from './environment.ts';
 
-/** Checkpoints in memory: for tests of topologies, which end with their process. */
+/** Checkpoints in memory: for tests of topologies, whose state ends with the process. */
 export class MemoryEnvironment implements StateEnvironment {
   readonly #stores = new Map<string, Map<string, Buffer>>();
   #meta: StateMeta | undefined;

@@ -25,7 +25,7 @@ const rows: StoreSpec<string, number> = {
 const windows: StoreSpec<string, number> = { ...rows, name: 'windows', kind: 'window' };
 const WINDOW_LIFE_MS = 10;
 
-/** A task's state with its changelogs: commits, checkpoints, and dies as a task does. */
+/** A task's state with its changelogs: commits, checkpoints and crashes as a task does. */
 class StateUnderTest {
   state!: TaskState;
   #environment!: StateEnvironment;
@@ -45,7 +45,7 @@ class StateUnderTest {
     return it;
   }
 
-  /** Writes the changelogs; returns what was written, store by store. */
+  /** Writes the changelogs; returns the written records by store. */
   commit(): Record<string, string[]> {
     const written: Record<string, string[]> = {};
     for (const [name, store] of this.state.stores) {
@@ -66,7 +66,7 @@ class StateUnderTest {
     this.state.checkpoint(Object.fromEntries(offsets), cacheEntriesMax);
   }
 
-  /** Dies, and comes back as a restart does: from the checkpoint and the rest of the changelogs. */
+  /** Crashes and restarts from the checkpoint and the rest of the changelogs. */
   async restart(closedMs = -Infinity): Promise<void> {
     await this.#environment.close();
     await this.#open();
@@ -98,7 +98,7 @@ function shown({ key, windowStartMs, value, timestampMs }: LiveEntry<unknown, un
   return `${JSON.stringify(key)}${window} ${JSON.stringify(value)} @${timestampMs}`;
 }
 
-/** What the stores of a task do, whatever environment is below them. */
+/** The tests of a task's stores on any environment. */
 export function storesSuite(kind: EnvironmentKind): void {
   describe(`a key-value store on a ${kind.name} environment`, () => keyValueTests(kind));
   describe(`a window store on a ${kind.name} environment`, () => windowTests(kind));
@@ -147,7 +147,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-8] what is made and deleted between two commits leaves no record', async () => {
+  test('[STATE-8] a key made and deleted between two commits leaves no record', async () => {
     const { it, store } = await open();
     store().put('a', 1, 1);
     store().delete('a', 2);
@@ -164,7 +164,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     ['in the committed layer', (it: StateUnderTest) => void it.commit()],
     ['in the checkpoint', (it: StateUnderTest) => committed(it).checkpoint()],
     ['in the checkpoint only', (it: StateUnderTest) => committed(it).checkpoint(0)],
-  ])('[STATE-9] a key that stands %s is deleted for good', async (_, settle) => {
+  ])('[STATE-9] a key %s is deleted for good', async (_, settle) => {
     const { it, store } = await open();
     store().put('a', 1, 1);
     settle(it);
@@ -181,7 +181,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-9] a deleted key begins anew, in value and in time', async () => {
+  test('[STATE-9] a deleted key starts over, in value and in time', async () => {
     const { it, store } = await open();
     store().put('a', 1, 9);
     it.commit();
@@ -192,7 +192,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-18] a deletion is a change, whatever is known of the key', async () => {
+  test('[STATE-18] a deletion is a change, whatever the state of the key', async () => {
     const { it, store } = await open();
     const remove = () => {
       store().update('a', 5, () => undefined);
@@ -213,7 +213,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-10] keeps no more clean entries than it may, and finds the others', async () => {
+  test('[STATE-10] keeps no more clean entries than allowed, and finds the others', async () => {
     const { it, store } = await open();
     for (let index = 0; index < 20; index++) store().put(`k${index}`, index, index);
     expect(store().size).toBe(20);
@@ -231,7 +231,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-11] comes back from the checkpoint and the changelog behind it', async () => {
+  test('[STATE-11] restores from the checkpoint and the rest of the changelog', async () => {
     const { it, store } = await open();
     store().put('a', 1, 1);
     store().put('b', 1, 1);
@@ -255,7 +255,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-11] a checkpoint stands for the changelog up to where it was written', async () => {
+  test('[STATE-11] a checkpoint covers the changelog up to its end at that moment', async () => {
     const { it, store } = await open();
     expect(it.state.changelogOffset('rows')).toBeUndefined();
     for (const length of [1, 2]) {
@@ -269,7 +269,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-11] comes back from the changelog alone', async () => {
+  test('[STATE-11] restores from the changelog alone', async () => {
     const { it, store } = await open();
     store().put('a', 1, 1);
     store().put('b', 1, 1);
@@ -282,7 +282,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-5] what a checkpoint of another format has is forgotten', async () => {
+  test('[STATE-5] a checkpoint of another format is discarded', async () => {
     const one = place();
     const environment = await one.open(['rows']);
     const stale = { key: Buffer.from('stale'), value: Buffer.alloc(16) };
@@ -298,7 +298,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-12] keys that are objects are found by their bytes', async () => {
+  test('[STATE-12] object keys are found by their bytes', async () => {
     interface Place {
       readonly x: number;
     }
@@ -318,7 +318,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-2] values that are views are not overwritten by later reads', async () => {
+  test('[STATE-2] later reads do not overwrite values that are views', async () => {
     const spec: StoreSpec<string, Uint8Array> = { ...rows, value: bytes() };
     const it = await StateUnderTest.open(place(), [spec]);
     const store = it.state.keyValueStore<string, Uint8Array>('rows');
@@ -332,7 +332,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-13] a table is read back from its own topic, whose values stand alone', async () => {
+  test('[STATE-13] a table restores from its own topic, whose values are bare', async () => {
     const spec: StoreSpec<string, number> = { ...rows, backing: { sourceTopic: 'numbers' } };
     const it = await StateUnderTest.open(place(), [spec]);
     const written = Buffer.alloc(8);
@@ -345,7 +345,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-14] what a serde cannot write is an error that names store and field', async () => {
+  test('[STATE-14] an error names store and field if a serde cannot write', async () => {
     const it = await StateUnderTest.open(place(), [rows]);
     const store = () => it.state.keyValueStore<string, number>('rows');
     const { codec } = it.state.keyValueStore('rows');
@@ -410,7 +410,7 @@ function windowTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-15] finds its windows again after a reopening, in order', async () => {
+  test('[STATE-15] finds its windows in order after a reopening', async () => {
     const { it, add, content } = await open();
     const starts = [0, 5, 300, 70_000, 2 ** 33, 1_700_000_000_000];
     for (const start of [...starts].reverse()) add('a', start, 1);
@@ -427,7 +427,7 @@ function windowTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-16] forgets a window whole, in memory at once, then in the checkpoint', async () => {
+  test('[STATE-16] drops a whole window, in memory at once, then in the checkpoint', async () => {
     const { it, store, add, content } = await open();
     for (const start of [0, 10, 20]) for (const key of ['a', 'b']) add(key, start, 1);
     it.commit();
@@ -436,7 +436,7 @@ function windowTests({ place }: EnvironmentKind): void {
     store().drop(0);
     store().drop(30); // there is none
     expect(content().map(([start]) => start)).toEqual([10, 20]);
-    expect(it.commit()).toEqual({ windows: [] }); // it hears nothing of closing
+    expect(it.commit()).toEqual({ windows: [] }); // closing leaves no record
     await it.restart(10);
     expect(content().map(([start]) => start)).toEqual([10, 20]);
     it.checkpoint();
@@ -445,7 +445,7 @@ function windowTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-16] a window that begins again after it was dropped begins empty', async () => {
+  test('[STATE-16] a dropped window starts empty', async () => {
     const { it, store, add, content } = await open();
     add('a', 0, 1);
     it.commit();
@@ -460,7 +460,7 @@ function windowTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
-  test('[STATE-10] keeps so many entries in all, those of the newest windows longest', async () => {
+  test('[STATE-10] limits entries over all windows, dropping oldest windows first', async () => {
     const { it, store, add, content } = await open();
     for (const start of [0, 10, 20]) for (const key of ['a', 'b', 'c']) add(key, start, start + 1);
     it.commit();
@@ -513,12 +513,11 @@ const steps = fc.array(
       arbitrary: fc.record({ kind: fc.constant('checkpoint'), cache: fc.constantFrom(0, 2, 99) }),
     },
   ),
-  // Most of what can go wrong takes a commit, a checkpoint and two restarts: short lists find
-  // little.
+  // Most failures take a commit, a checkpoint and two restarts: short lists find few.
   { minLength: 10, maxLength: 80, size: 'max' },
 );
 
-/** What the stores hold, as plain maps. */
+/** The content of the stores, as plain maps. */
 interface Model {
   readonly rows: Map<string, number>;
   readonly windows: Map<number, Map<string, number>>;
@@ -526,7 +525,7 @@ interface Model {
 }
 
 function propertyTests(kind: EnvironmentKind): void {
-  test(`[STATE-17] stores on a ${kind.name} environment are as maps, seed ${SEED}`, async () => {
+  test(`[STATE-17] stores on a ${kind.name} environment act like maps, seed ${SEED}`, async () => {
     const property = fc.asyncProperty(steps, async (list) => {
       const it = await StateUnderTest.open(kind.place(), [rows, windows]);
       let committed: Model = { rows: new Map(), windows: new Map(), closedMs: -Infinity };

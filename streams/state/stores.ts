@@ -3,21 +3,17 @@ import { decodeWindowStart, StoreCodec, windowBounds, type LiveEntry } from './c
 import type { StateEnvironment, StoreChanges, StoredChange, StoredRemoval } from './environment.ts';
 import { KeySpace } from './key-space.ts';
 
-/** What a task does with each of its stores, whatever their kind. */
+/** What a task does with a store of any kind. */
 export interface TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
-  /**
-   * Hands over, by calling `visit`, what the changelog has to hear of; returns how much that was.
-   */
+  /** Calls `visit` with each entry that the changelog needs; returns their number. */
   takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number;
-  /** Hands over what a checkpoint has to write. To be called right after a commit. */
+  /** Returns the changes that a checkpoint has to write. Call it right after a commit. */
   takePending(): StoreChanges;
-  /** Takes over a record of the topic that backs the store. */
+  /** Applies a record of the topic that backs the store. */
   restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void;
-  /**
-   * Drops clean entries until `count` are left in memory; of windows, those of the oldest first.
-   */
+  /** Drops clean entries until `count` are left in memory, those of the oldest windows first. */
   shrinkTo(count: number): void;
 }
 
@@ -97,13 +93,15 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly #windows = new Map<number, KeySpace<K, V>>();
   /** The starts of `#windows`, ascending. */
   #starts: number[] = [];
-  /** The window of the last update, most often that of the next one too; a map costs more. */
+  /** The window of the last update, most often also of the next one; a map lookup costs more. */
   #current: { readonly startMs: number; readonly space: KeySpace<K, V> } | undefined;
-  /** The newest window that ever held something since the task's start; -Infinity for none. */
+  /**
+   * The start of the newest window that held entries since the task's start; -Infinity for none.
+   */
   newestStartMs = -Infinity;
-  /** Windows of which a checkpoint may have entries. */
+  /** Windows with entries that may be in a checkpoint. */
   readonly #checkpointed = new Set<number>();
-  /** Windows that were dropped and that the next checkpoint removes. */
+  /** Dropped windows that the next checkpoint removes. */
   readonly #dropped = new Set<number>();
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
@@ -163,7 +161,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     this.#windows.delete(windowStartMs);
     this.#current = undefined;
     this.#starts = this.#starts.filter((start) => start !== windowStartMs);
-    // The changelog needs no word of it: whoever reads it back knows how far stream time had come.
+    // The changelog needs no record of it: a restore knows stream time and skips closed windows.
     if (this.#checkpointed.delete(windowStartMs)) this.#dropped.add(windowStartMs);
   }
 
@@ -224,9 +222,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return window;
   }
 
-  /**
-   * The windows that the checkpoint has, found by jumping from each one's first key to the next.
-   */
+  /** The windows in the checkpoint, found by jumping from each one's first key to the next. */
   *#storedWindows(): Generator<number> {
     let from = Buffer.alloc(0);
     for (;;) {

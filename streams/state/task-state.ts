@@ -4,25 +4,22 @@ import type { StoreSpec } from '../topology/store.ts';
 import { STATE_FORMAT_VERSION, type StateEnvironment, type StoreChanges } from './environment.ts';
 import { TaskKeyValueStore, TaskWindowStore, type TaskStore } from './stores.ts';
 
-/**
- * All stores of one task: one environment, and how far along its changelog each store's checkpoint
- * is.
- */
+/** All stores of one task: one environment, and the changelog offset of each store's checkpoint. */
 export class TaskState {
   readonly stores: ReadonlyMap<string, TaskStore>;
   /**
-   * Changes that are in the changelogs and in no checkpoint: what a restart would have to read
-   * back. Who writes or reads a changelog counts them.
+   * Changes that are in the changelogs but in no checkpoint, which a restart would read back.
+   * Writers and readers of a changelog count them.
    */
   tailCount = 0;
   readonly #environment: StateEnvironment;
-  /** Store to the changelog offset that its checkpoint stands for. Changes at each checkpoint. */
+  /** By store, the changelog offset of its checkpoint. Changes at each checkpoint. */
   #changelogOffsets: Readonly<Record<string, number>>;
 
   constructor(environment: StateEnvironment, specs: readonly StoreSpec[]) {
     this.#environment = environment;
     const meta = environment.readMeta();
-    if (meta === undefined) environment.clear(); // of another version, or nothing
+    if (meta === undefined) environment.clear(); // another version, or none
     this.#changelogOffsets = meta?.changelogOffsets ?? {};
     const stores = specs.map((spec): [string, TaskStore] => {
       const isNew = this.#changelogOffsets[spec.name] === undefined;
@@ -32,9 +29,7 @@ export class TaskState {
     this.stores = new Map(stores);
   }
 
-  /**
-   * The changelog offset to read a store back from; undefined when there is no checkpoint of it.
-   */
+  /** The changelog offset to restore a store from; undefined if it has no checkpoint. */
   changelogOffset(store: string): number | undefined {
     return this.#changelogOffsets[store];
   }
@@ -56,8 +51,8 @@ export class TaskState {
   }
 
   /**
-   * Writes everything committed to the environment, in one transaction with the changelog offsets
-   * that it stands for. Only right after a commit: the live values must be the committed ones.
+   * Writes everything committed and its changelog offsets to the environment, in one transaction.
+   * Call it right after a commit: the live values must be the committed ones.
    */
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
     const changes = new Map<string, StoreChanges>();
@@ -75,7 +70,7 @@ export class TaskState {
   }
 }
 
-/** UNKNOWN_STORE for a store that is there, and of another kind. */
+/** UNKNOWN_STORE for a store of another kind. */
 function wrongKind({ name, kind }: StoreSpec, wanted: StoreSpec['kind']): StreamsError {
   const message = `store ${name} is a ${KINDS[kind]}, and not a ${KINDS[wanted]}`;
   return new StreamsError('UNKNOWN_STORE', message, { store: name });

@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 /**
- * For tests of topologies: runs one without a log and without waiting.
+ * Tests topologies without a log and without waiting.
  *
  * @packageDocumentation
  */

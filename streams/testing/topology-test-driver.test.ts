@@ -9,7 +9,7 @@ import { hours, minutes, seconds } from '../time.ts';
 import { tumblingWindow, type Windowed } from '../topology/windows.ts';
 import { TopologyTestDriver } from './topology-test-driver.ts';
 
-/** Sums behind windows, by key again, in windows of another size. */
+/** Sums windowed counts by key in windows of another size. */
 function rollUp(
   table: KTable<Windowed<string>, number>,
   sizeMs: number,
@@ -35,7 +35,7 @@ describe('[OP-19] an operator that holds records back holds back time for what f
     ['without grace', 0],
     ['with grace', minutes(10)],
     ['with a long grace', hours(30)],
-  ])('final windows of windows lose nothing: %s', (_, graceMs) => {
+  ])('final windows behind windows lose nothing: %s', (_, graceMs) => {
     const builder = new StreamsBuilder();
     const hourly = builder
       .stream(numbers)
@@ -58,7 +58,7 @@ describe('[OP-19] an operator that holds records back holds back time for what f
     expect(driver.metrics().droppedRecords.late).toBe(0);
   });
 
-  test('also where no repartition topic is between them', () => {
+  test('also without a repartition topic in between', () => {
     const builder = new StreamsBuilder();
     const table = builder
       .stream(numbers)
@@ -93,7 +93,7 @@ describe('[OP-19] an operator that holds records back holds back time for what f
     expect(driver.metrics().droppedRecords.late).toBe(0);
   });
 
-  test('counts that are passed on at a commit are not late for the windows behind them', () => {
+  test('counts forwarded at a commit are not late for the windows behind them', () => {
     const builder = new StreamsBuilder();
     const table = builder
       .stream(numbers)
@@ -117,7 +117,7 @@ describe('[OP-19] an operator that holds records back holds back time for what f
 });
 
 describe('[STREAMS-8] the test driver', () => {
-  test('closes windows behind a repartition topic as stream time goes on', () => {
+  test('closes windows behind a repartition topic as stream time advances', () => {
     const builder = new StreamsBuilder();
     const table = builder
       .stream(topic('numbers', { key: string(), value: int64(), partitions: 4 }))
@@ -158,7 +158,7 @@ describe('[STREAMS-8] the test driver', () => {
     expect(driver.outputTopic(middle).readAll()).toHaveLength(3);
   });
 
-  test('takes the time of the record before where none is given', () => {
+  test('uses the time of the previous record by default', () => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).to(sums);
     const driver = new TopologyTestDriver(builder.build());
@@ -171,7 +171,7 @@ describe('[STREAMS-8] the test driver', () => {
     expect(output.read()).toBeUndefined();
   });
 
-  test('says what kind a store is that it cannot show', () => {
+  test('names the kind of a store that it cannot show', () => {
     const builder = new StreamsBuilder();
     const windows = tumblingWindow({ sizeMs: 10 });
     builder.stream(numbers).groupByKey().windowedBy(windows).count({ store: 'w' });
@@ -188,7 +188,7 @@ describe('[STREAMS-8] the test driver', () => {
   test.each([
     [{ key: 'a', value: 'text' as never }, 'value', 'int64'],
     [{ key: 5 as never, value: 1 }, 'key', 'string'],
-  ])('names topic and field of what cannot be written: %j', (record, field, serde) => {
+  ])('names topic and field if it cannot write a record: %j', (record, field, serde) => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).to(sums);
     const from = new TopologyTestDriver(builder.build()).inputTopic(numbers);
@@ -199,7 +199,7 @@ describe('[STREAMS-8] the test driver', () => {
     expect(() => from.pipe(record)).toThrow(expect.objectContaining(parts));
   });
 
-  test.each([{ key: 'a', val: 1 }, undefined, 5])('[STREAMS-19] is given %j', (record) => {
+  test.each([{ key: 'a', val: 1 }, undefined, 5])('[STREAMS-19] refuses %j', (record) => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).to(sums);
     const from = new TopologyTestDriver(builder.build()).inputTopic(numbers);
@@ -222,7 +222,7 @@ describe('[STREAMS-8] the test driver', () => {
     expect([...driver.outputTopic(sums).readTable()]).toEqual([['a', 3]]);
   });
 
-  test('names the node and the record when a function throws, or a value cannot be written', () => {
+  test('names the node and the record if a function throws or a value cannot be written', () => {
     const builder = new StreamsBuilder();
     builder
       .stream(numbers)
@@ -254,7 +254,7 @@ describe('[STREAMS-8] the test driver', () => {
     });
   });
 
-  test('finds out when a store cannot be written', () => {
+  test('fails if a store cannot be written', () => {
     const builder = new StreamsBuilder();
     builder
       .stream(numbers)
@@ -272,7 +272,7 @@ describe('[STREAMS-8] the test driver', () => {
     });
   });
 
-  test('refuses topics and stores that are not there, and names the nearest', async () => {
+  test('refuses missing topics and stores and names the nearest', async () => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).groupByKey().count({ store: 'counts' });
     const driver = new TopologyTestDriver(builder.build());

@@ -25,12 +25,12 @@ import { checkTopology, type Topology } from '../topology/topology.ts';
 export interface TestRecord<K, V> {
   readonly key?: K | null;
   readonly value: V | null;
-  /** Default: the time of the record before, at first 0. */
+  /** Default: the time of the previous record, at first 0. */
   readonly timestampMs?: number;
   readonly headers?: Headers;
 }
 
-/** A record that came out. */
+/** An output record. */
 export interface OutputRecord<K, V> {
   readonly key: K | null;
   readonly value: V | null;
@@ -38,21 +38,21 @@ export interface OutputRecord<K, V> {
   readonly headers: Headers;
 }
 
-/** Pipes records of one topic in. */
+/** Pipes records into one topic. */
 export interface TestInputTopic<K, V> {
-  /** Processes a record: when this returns, everything that follows from it has come out. */
+  /** Processes a record: when this returns, all its results are in the output topics. */
   pipe(record: TestRecord<K, V>): void;
-  /** Processes records, one after the other. */
+  /** Processes records one by one. */
   pipeAll(records: readonly TestRecord<K, V>[]): void;
 }
 
-/** Reads what has come out to one topic. */
+/** Reads the output of one topic. */
 export interface TestOutputTopic<K, V> {
-  /** The next record, or undefined when there is none. */
+  /** The next record, or undefined if there is none. */
   read(): OutputRecord<K, V> | undefined;
-  /** All records that have not been read. */
+  /** All unread records. */
   readAll(): OutputRecord<K, V>[];
-  /** The newest value of each key among those that have not been read; null deletes. */
+  /** The newest value of each key in the unread records; null deletes. */
   readTable(): Map<K | null, V>;
 }
 
@@ -66,9 +66,9 @@ interface StoredOutput {
 const APPLICATION_ID = 'test';
 
 /**
- * Runs a topology without a log and without waiting: one partition a topic, a commit after each
- * record, and no cache between (Kafka Streams: `TopologyTestDriver`). Keys and values pass through
- * their serdes, so a wrong serde shows.
+ * Runs a topology without a log and without waiting: one partition per topic, a commit after each
+ * record, and no cache in between (Kafka Streams: `TopologyTestDriver`). Keys and values pass
+ * through their serdes, so a wrong serde shows.
  *
  * @example
  * const driver = new TopologyTestDriver(builder.build());
@@ -80,7 +80,7 @@ export class TopologyTestDriver {
   readonly #tasks: readonly Task[];
   readonly #globalStores = new Map<string, GlobalStore<unknown, unknown>>();
   readonly #outputs = new Map<string, StoredOutput[]>();
-  /** Records for topics that the topology reads itself, to be processed next. */
+  /** Records for topics that the topology itself reads, to process next. */
   readonly #internal: { readonly topic: string; readonly output: StoredOutput }[] = [];
   #nowMs = 0;
   #offset = 0;
@@ -135,7 +135,7 @@ export class TopologyTestDriver {
     };
   }
 
-  /** What comes out to a topic; a topic that the topology does not write to stays empty. */
+  /** The output of a topic; empty if the topology does not write to it. */
   outputTopic<K, V>(topic: Topic<K, V>): TestOutputTopic<K, V> {
     checkHandle('outputTopic', topic);
     const stored = this.#stored(topic.name);
@@ -173,9 +173,7 @@ export class TopologyTestDriver {
     );
   }
 
-  /**
-   * No more input comes: windows close and pass their results on, as at the end of a bounded job.
-   */
+  /** Ends the input: windows close and forward their results, as at the end of a bounded job. */
   endOfInput(): void {
     let open = this.#tasks;
     while (open.length > 0) {
@@ -187,12 +185,12 @@ export class TopologyTestDriver {
     }
   }
 
-  /** What was processed and left out so far; nothing of it is a time. */
+  /** Counts of processed and dropped records so far; no times. */
   metrics(): StreamsMetrics {
     return collectMetrics(this.#tasks, newCounts());
   }
 
-  /** Lets everything run that the last record has set off. */
+  /** Processes everything that the last record caused. */
   #settle(): void {
     do {
       const next = this.#internal.shift();
@@ -206,7 +204,7 @@ export class TopologyTestDriver {
     } while (this.#internal.length > 0);
   }
 
-  /** A record of a topic that a task reads. */
+  /** Processes a record of a topic that a task reads. */
   #process(topic: string, { key, value, timestampMs, headers }: StoredOutput): void {
     const task = this.#taskReading(topic);
     const spec = task?.plan.inputs.find((input) => input.topic.name === topic)?.topic;
@@ -268,7 +266,7 @@ export class TopologyTestDriver {
   }
 }
 
-/** A record without types may have anything, and a mistyped `value` would be a null. */
+/** Checks the fields: without types, a misspelt `value` would be a null. */
 function checkRecord(topic: string, record: unknown): void {
   checkArgument(`pipe to ${topic}`, 'record', record, (given) => {
     const isRecord = typeof given === 'object' && given !== null && 'value' in given;
@@ -303,7 +301,7 @@ function serialize<T>(topic: string, field: 'key' | 'value', serde: Serde<T>, va
   }
 }
 
-/** Nothing reads a changelog here, but it must be writable. */
+/** Encodes changelog records, which nothing reads here, to show serde errors. */
 function changelogWriter(codec: StoreCodec<unknown, unknown> | undefined): RecordWriter {
   return {
     write: (key, value) => {

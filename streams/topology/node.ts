@@ -3,26 +3,26 @@ import type { Operator } from './operator.ts';
 import type { StoreSpec } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
-/** A topic to read from or write to, as far as a topology needs to know it. */
+/** What a topology needs to know of a topic. */
 export interface TopicSpec<K = unknown, V = unknown> {
   readonly name: string;
   readonly key: Serde<K>;
   readonly value: Serde<V>;
-  /** Undefined where the topic decides. */
+  /** Undefined if the topic decides. */
   readonly partitions: number | undefined;
-  /** What the topic is created with, if there is none. */
+  /** The settings to create a missing topic with. */
   readonly config: Partial<LogConfig>;
 }
 
 /**
- * Where the event time of a record comes from; the record's own timestamp unless told otherwise.
- * Whole milliseconds since 1970, not before: what comes from a log can go back into one.
+ * Returns the event time of a record, by default its own timestamp. Whole milliseconds since 1970,
+ * not before, so that a log accepts it.
  */
 export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
 
 /**
- * What becomes of records whose key, or value, is null: they are passed on, left out and counted,
- * or an error that ends the application.
+ * What happens to records with a null key or value: forwarded, dropped and counted, or an error
+ * that ends the application.
  */
 export type NullHandling = 'pass' | 'skip' | 'fail';
 
@@ -31,7 +31,7 @@ export type TopologyNode = SourceNode | OperatorNode | SinkNode | RepartitionNod
 interface NodeCommon {
   /** Unique within the topology; given by the user or made from kind and order. */
   readonly name: string;
-  /** Names of the nodes whose records come here. */
+  /** Names of the nodes that send records here. */
   readonly parents: readonly string[];
 }
 
@@ -59,7 +59,7 @@ export interface SinkNode extends NodeCommon {
 }
 
 /**
- * Writes to an internal topic by key and reads it again, so that equal keys meet in one task. Its
+ * Writes to an internal topic by key and reads it back, so that equal keys meet in one task. Its
  * parents and its children are in different sub-topologies.
  */
 export interface RepartitionNode extends NodeCommon {
@@ -71,7 +71,7 @@ export interface RepartitionNode extends NodeCommon {
   readonly partitions: number | undefined;
 }
 
-/** A table of which every task sees all. */
+/** A table that every task sees completely. */
 export interface GlobalTableSpec {
   readonly store: StoreSpec;
   readonly topic: TopicSpec;

@@ -1,40 +1,40 @@
 import type { Serde } from '../../core/index.ts';
 
-/** A store to read from. */
+/** A readable store. */
 export interface ReadOnlyKeyValueStore<K, V> {
   /** The name that the topology has given it. */
   readonly name: string;
   /**
-   * The value of a key, or undefined where there is none. The live one: it must not be changed, and
-   * may change with the next record.
+   * The value of a key, or undefined if there is none. It is live: do not change it, and expect it
+   * to change with the next record.
    */
   get(key: K): V | undefined;
-  /** All entries, in no particular order; the store must not be changed meanwhile. */
+  /** All entries, in no particular order; do not change the store meanwhile. */
   entries(): IterableIterator<readonly [K, V]>;
-  /** Entries, where the store knows without counting; else undefined. */
+  /** The number of entries, if known without counting; otherwise undefined. */
   readonly size: number | undefined;
 }
 
-/** An entry of a store, live: what stands here is the store's content. */
+/** A live entry: the store's own object. */
 export interface StoreEntry<K, V> {
   readonly key: K;
-  /** Undefined for an entry that was deleted. */
+  /** Undefined for a deleted entry. */
   readonly value: V | undefined;
   /** The time of the newest record that went into the value. */
   readonly timestampMs: number;
 }
 
-/** A store of a task: what this task has written is what it reads. */
+/** A store of a task, which reads its own writes. */
 export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
   put(key: K, value: V, timestampMs: number): void;
   delete(key: K, timestampMs: number): void;
   /**
-   * One lookup for reading and writing: replaces the value by what `change` makes of it (undefined
-   * where there is none), with the greater of both times. Undefined deletes, and is a change also
-   * where there was nothing.
+   * Reads and writes in one lookup: replaces the value (undefined if there is none) by the result
+   * of `change`, with the greater of both times. Undefined deletes, and counts as a change even if
+   * there was no value.
    */
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void;
-  /** The entries that have changed since the last commit, in the order of their first change. */
+  /** The entries changed since the last commit, in the order of their first change. */
   changed(): Iterable<StoreEntry<K, V>>;
 }
 
@@ -48,27 +48,24 @@ export interface WindowStore<K, V> {
     timestampMs: number,
     change: (value: V | undefined) => V | undefined,
   ): void;
-  /** The starts of all windows that hold something, ascending. */
+  /** The starts of all windows with entries, ascending. */
   windowStarts(): number[];
   /** The entries of one window. */
   window(windowStartMs: number): Iterable<StoreEntry<K, V>>;
-  /** The entries of one window that have changed since the last commit. */
+  /** The entries of one window changed since the last commit. */
   changed(windowStartMs: number): Iterable<StoreEntry<K, V>>;
-  /** Forgets a whole window: it has closed. */
+  /** Removes a whole window that has closed. */
   drop(windowStartMs: number): void;
 }
 
-/** What a store is, as the topology knows it. */
+/** The topology's description of a store. */
 export interface StoreSpec<K = unknown, V = unknown> {
   readonly name: string;
   readonly kind: 'keyValue' | 'window';
   readonly key: Serde<K>;
   readonly value: Serde<V>;
-  /** For windows: from its start on, a window lives until stream time is this much later. */
+  /** For windows: a window lives until stream time is this far past its start. */
   readonly windowLifeMs?: number;
-  /**
-   * Where the store can be read back from: a changelog topic of its own, or the topic that it is a
-   * copy of.
-   */
+  /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }

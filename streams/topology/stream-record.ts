@@ -2,7 +2,7 @@ import type { Headers } from '../../core/index.ts';
 
 /**
  * A record on its way through a topology. Immutable: operators that change something pass on a new
- * one. Topic, partition and offset are those of the record that was read.
+ * one. Topic, partition and offset are those of the input record.
  */
 export class StreamRecord<K = unknown, V = unknown> {
   readonly key: K;

@@ -15,14 +15,14 @@ function parts({ subTopologies }: Topology): string[] {
   });
 }
 
-test('[STREAMS-5] streams that do not touch each other run apart', () => {
+test('[STREAMS-5] unconnected streams run in different sub-topologies', () => {
   const builder = new StreamsBuilder();
   builder.stream(numbers, { name: 'a' }).to(sums, { name: 'x' });
   builder.stream(others, { name: 'b' }).to(sums, { name: 'y' });
   expect(parts(builder.build())).toEqual(['0: a -> x ()', '1: b -> y ()']);
 });
 
-test('[STREAMS-5] a repartition topic ends one part and begins another, which comes later', () => {
+test('[STREAMS-5] a repartition topic ends one sub-topology and starts a later one', () => {
   const builder = new StreamsBuilder();
   builder
     .stream(numbers, { name: 'a' })
@@ -37,7 +37,7 @@ test('[STREAMS-5] a repartition topic ends one part and begins another, which co
   ]);
 });
 
-test('[STREAMS-5] what shares a store runs together', () => {
+test('[STREAMS-5] nodes that share a store run together', () => {
   const builder = new StreamsBuilder();
   const table = builder.table(others, { name: 't' });
   builder.stream(numbers, { name: 'a' }).joinTable(table, (a) => a, { name: 'j' });

@@ -11,23 +11,23 @@ export interface Topology {
   readonly stores: ReadonlyMap<string, StoreSpec>;
   /** @internal */
   readonly globalTables: readonly GlobalTableSpec[];
-  /** In an order in which those that feed others come first. */
+  /** In topological order: feeders come first. */
   readonly subTopologies: readonly SubTopology[];
 }
 
-/** Nodes that one task runs: connected without a topic in between, or by a store. */
+/** Nodes that one task runs: connected directly or by a store. */
 export interface SubTopology {
   /** The first part of the ids of its tasks. */
   readonly id: number;
-  /** Names of its nodes; a repartition node is in two: it ends one and begins another. */
+  /** Names of its nodes; a repartition node is in two: it ends one and starts another. */
   readonly nodes: readonly string[];
-  /** @internal Where its records come in. */
+  /** @internal Its entries for records. */
   readonly sources: readonly (SourceNode | RepartitionNode)[];
   /** Names of the stores that its nodes use. */
   readonly stores: readonly string[];
 }
 
-/** @throws LogError INVALID_OPTION unless a builder has built it. */
+/** @throws LogError INVALID_OPTION unless a builder made it. */
 export function checkTopology(method: string, topology: Topology): void {
   checkArgument(method, 'topology', topology, (value) => {
     const { nodes, subTopologies } = (value ?? {}) as Partial<Topology>;
@@ -39,7 +39,7 @@ export function checkTopology(method: string, topology: Topology): void {
 /** Topics and directories are named after stores. */
 const STORE_NAME = /^[\w.-]{1,120}$/;
 
-/** Takes nodes in and checks what can be checked one by one; `build` checks the rest. */
+/** Collects nodes and checks each one; `build` checks the whole. */
 export class TopologyGraph {
   readonly #nodes = new Map<string, TopologyNode>();
   readonly #stores = new Map<string, StoreSpec>();
@@ -59,9 +59,7 @@ export class TopologyGraph {
     this.#nodes.set(node.name, node);
   }
 
-  /**
-   * @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic could be made of.
-   */
+  /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have. */
   addStore(store: StoreSpec): void {
     this.#checkStoreName(store.name);
     this.#stores.set(store.name, store);
@@ -74,7 +72,7 @@ export class TopologyGraph {
   }
 
   /**
-   * The finished topology, as it is now: what is added later is not in it.
+   * The finished topology: a snapshot without later additions.
    *
    * @throws StreamsError TOPOLOGY_INVALID
    */
@@ -101,7 +99,7 @@ export class TopologyGraph {
   }
 }
 
-/** One topic is read at one place: two sources would each need offsets of their own. */
+/** Only one source may read a topic: two would each need offsets of their own. */
 function checkTopics(nodes: readonly TopologyNode[]): void {
   const readBy = new Map<string, string>();
   for (const node of nodes) {
@@ -120,7 +118,7 @@ function checkTopics(nodes: readonly TopologyNode[]): void {
 }
 
 /**
- * Groups nodes that are connected directly or share a store. Repartition nodes end and begin
+ * Groups nodes that are connected directly or share a store. Repartition nodes end and start
  * groups.
  */
 function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
@@ -162,9 +160,9 @@ function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
 type Unnumbered = Omit<SubTopology, 'id'>;
 
 /**
- * Those that feed others first.
+ * Sorts sub-topologies so that feeders come first.
  *
- * @throws StreamsError TOPOLOGY_INVALID when a sub-topology would feed itself: its time would wait
+ * @throws StreamsError TOPOLOGY_INVALID if a sub-topology would feed itself: its time would wait
  *   for itself, and its windows would never close.
  */
 function inOrder(members: readonly Unnumbered[]): Unnumbered[] {

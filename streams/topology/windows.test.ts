@@ -32,7 +32,7 @@ describe('[OP-18] window options', () => {
     expect(await codeOf(make())).toBe(code);
   });
 
-  test('are otherwise kept, the grace being 0', () => {
+  test('are otherwise kept, with a default grace of 0', () => {
     expect(tumblingWindow({ sizeMs: 5 })).toEqual({ sizeMs: 5, advanceMs: 5, graceMs: 0 });
     const options = { sizeMs: 5, advanceMs: 2, graceMs: 9 };
     expect(hoppingWindow(options)).toEqual(options);
@@ -45,7 +45,7 @@ test('[OP-12] the first window of a record is the earliest that holds it', () =>
   expect(starts).toEqual([0, 0, 0, 0, 0, 3, 3, 6]);
 });
 
-test('[OP-19] the oldest open window ends behind stream time, with its grace', () => {
+test('[OP-19] the oldest open window, with its grace, ends after stream time', () => {
   const windows = { sizeMs: 10, advanceMs: 5, graceMs: 3 };
   for (let timeMs = 13; timeMs < 60; timeMs++) {
     const startMs = oldestOpenStart(windows, timeMs);
@@ -67,7 +67,7 @@ describe('[OP-20] windowedSerde', () => {
     expect(serde.name).toBe('windowed(string)');
   });
 
-  test('asks for room where there is too little, for the key or for the start', () => {
+  test('asks for more room if the key or the start does not fit', () => {
     const key = { key: 'abc', windowStartMs: 5, windowEndMs: 15 };
     expect(serde.serialize(key, Buffer.alloc(11), 0)).toBe(11);
     for (let size = 0; size < 11; size++) {
@@ -75,7 +75,7 @@ describe('[OP-20] windowedSerde', () => {
     }
   });
 
-  test('takes empty keys, and refuses what is too short to be one', () => {
+  test('accepts empty keys and refuses bytes too short for a key', () => {
     const empty = windowedSerde(bytes(), 10);
     const written = serializeToBytes(empty, {
       key: Buffer.alloc(0),

@@ -13,7 +13,7 @@ export interface TimeWindows {
   readonly sizeMs: number;
   /** Equal to `sizeMs` for tumbling windows. */
   readonly advanceMs: number;
-  /** How long after its end a window takes records that come late. */
+  /** How long after its end a window accepts late records. */
   readonly graceMs: number;
 }
 
@@ -35,8 +35,8 @@ export function tumblingWindow(options: {
 }
 
 /**
- * Windows that overlap: a record is in `sizeMs / advanceMs` of them, or in one more or less where
- * that is no whole number.
+ * Windows that overlap: a record is in `sizeMs / advanceMs` of them, or one more or less if that is
+ * no whole number.
  *
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless 0 < advanceMs <= sizeMs, in whole
  *   milliseconds.
@@ -70,7 +70,7 @@ export function checkWindows(method: string, windows: TimeWindows): void {
   });
 }
 
-/** The options, all right. */
+/** Returns the checked options. */
 function checkedWindow<Options extends { readonly sizeMs: number; readonly advanceMs?: number }>(
   what: string,
   options: Options,
@@ -96,10 +96,10 @@ export function firstWindowStart({ sizeMs, advanceMs }: TimeWindows, timestampMs
   return Math.max(last - (count - 1) * advanceMs, 0);
 }
 
-/** The start of the first window that is still open when time is `timeMs`. */
+/** The start of the first window still open at `timeMs`. */
 export function oldestOpenStart(windows: TimeWindows, timeMs: number): number {
   const { sizeMs, advanceMs, graceMs } = windows;
-  const closedMs = timeMs - sizeMs - graceMs; // what begins here, or before, has closed
+  const closedMs = timeMs - sizeMs - graceMs; // windows starting here or earlier have closed
   return (Math.floor(closedMs / advanceMs) + 1) * advanceMs;
 }
 
