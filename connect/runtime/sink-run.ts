@@ -23,33 +23,33 @@ export interface SinkRunOptions {
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
   readonly onStep: (step: string) => void;
-  /** Called when something was written or committed. */
+  /** Called after each write and commit. */
   readonly onProgress: () => void;
 }
 
-/** Where a partition stands. */
+/** How far a partition has been read. */
 interface Place {
   readonly topic: AnyTopic;
   readonly partition: number;
   /** The next offset to read. */
   position: number;
-  /** The end of the partition when it was last looked at. */
+  /** The end of the partition as of the last fetch. */
   endOffset: number;
-  /** When finishing: the offset to read up to. */
+  /** The offset to read up to after `finish`. */
   finalOffset: number;
 }
 
-/** How long to wait for records at most before looking around. */
+/** How long one poll waits for records before the loop checks for commits and stops. */
 const POLL_MS = 100;
-/** Records handed over at once: a few milliseconds of work between turns of the event loop. */
+/** Records per `put`: a few milliseconds of work between turns of the event loop. */
 const PUT_RECORDS = 2_000;
 
 /**
- * One run of a sink connector: reads committed records from where the output stands, hands them
- * over, and commits [CONNECT-SINK-1].
+ * One run of a sink connector: reads committed records from where the output ends, passes them to
+ * the sink, and commits [CONNECT-SINK-1].
  */
 export class SinkRun {
-  /** Handed to the sink by this run, and of these committed. */
+  /** Records that this run has passed to the sink, and those it has committed. */
   records = 0;
   committedRecords = 0;
   commits = 0;
@@ -58,9 +58,9 @@ export class SinkRun {
   #task: SinkTask | undefined;
   #places: readonly Place[] = [];
   #lastCommitMs = 0;
-  /** Set by `finish`: the run ends where the topics end at that moment. */
+  /** Set by `finish`: the run ends where the topics ended at that moment. */
   #isFinishing = false;
-  /** The final offsets are known. */
+  /** Set once the final offsets are known. */
   #knowsEnds = false;
 
   constructor(options: SinkRunOptions) {
@@ -71,22 +71,23 @@ export class SinkRun {
     });
   }
 
-  /** Offsets that wait to be read, as far as is known: records, markers and gaps. */
+  /** Offsets known but not yet read: records, markers and gaps. */
   get lag(): number {
     return this.#places.reduce((sum, { position, endOffset }) => {
       return sum + Math.max(0, endOffset - position);
     }, 0);
   }
 
-  /** No more input will come: `run` ends when what is there now is written. */
+  /** No more input will come: `run` ends once it has written what is there now. */
   finish(): void {
     this.#isFinishing = true;
   }
 
   /**
-   * Writes until the signal aborts, or until the end after `finish`; commits. True after `finish`.
+   * Writes until the signal aborts or, after `finish`, the end is reached; then commits. True after
+   * `finish`.
    *
-   * @throws ConnectError, LogError what went wrong: the output stands at the last commit.
+   * @throws ConnectError, LogError what went wrong: the output holds the last commit.
    */
   async run(): Promise<boolean> {
     const { clock, signal } = this.#options;
@@ -127,7 +128,7 @@ export class SinkRun {
     );
   }
 
-  /** Where to begin in each partition: behind what the output holds, or at the first record. */
+  /** Finds where to start in each partition: after the output's last record, or at the first. */
   async #findPlaces(
     topics: readonly SinkTopic[],
     ownOffsets: readonly SinkOffset[] | undefined,
@@ -151,7 +152,7 @@ export class SinkRun {
     return places;
   }
 
-  /** Hands over what one fetch brought of one partition. */
+  /** Passes the records that one fetch returned for one partition to the sink. */
   async #put(batch: PartitionRecords): Promise<void> {
     const { connector, onProgress } = this.#options;
     const task = present(this.#task, 'the sink is open');
@@ -203,14 +204,15 @@ export class SinkRun {
     const offsets = this.#places.map(({ topic: { name: topic }, partition, position: offset }) => {
       return { topic, partition, offset };
     });
-    // 1. The output is durable, and for a transactional sink the offsets with it.
+    // 1. The output becomes durable, with the offsets if the sink is transactional.
     onStep('sink-1-output');
     try {
       await task.commit(offsets, { isFinal });
     } catch (cause) {
       throw failureOf(connector.name, 'commit', cause);
     }
-    // 2. For the others the offsets follow: a crash in between writes the records again.
+    // 2. For other sinks the offsets follow: after a crash in between, the next run repeats
+    //    records.
     onStep('sink-2-offsets');
     if (task.committedOffsets === undefined) await commitOffsets(log, groupId, offsets);
 
@@ -221,7 +223,7 @@ export class SinkRun {
     onProgress();
   }
 
-  /** True when everything that was committed before `finish` was called has been written. */
+  /** True once everything committed before `finish` has been written. */
   async #isAtEnd(): Promise<boolean> {
     if (!this.#knowsEnds) {
       const { partitions } = await this.#options.log.api.listOffsets({
@@ -239,7 +241,7 @@ export class SinkRun {
     return this.#places.every(({ position, finalOffset }) => position >= finalOffset);
   }
 
-  /** Closes everything. With `isThrowing` there is a better error already. */
+  /** Closes everything. With `isThrowing`, a better error is already on its way. */
   async #close(isThrowing: boolean): Promise<void> {
     const closing = [this.#task?.close() ?? Promise.resolve(), this.#consumer.close()];
     const failed = (await Promise.allSettled(closing)).find(({ status }) => status === 'rejected');
