@@ -28,7 +28,7 @@ export interface SinkRunOptions {
 }
 
 /** How far a partition has been read. */
-interface Place {
+interface PartitionState {
   readonly topic: AnyTopic;
   readonly partition: number;
   /** The next offset to read. */
@@ -56,7 +56,7 @@ export class SinkRun {
   readonly #options: SinkRunOptions;
   readonly #consumer: Consumer;
   #task: SinkTask | undefined;
-  #places: readonly Place[] = [];
+  #states: readonly PartitionState[] = [];
   #lastCommitMs = 0;
   /** Set by `finish`: the run ends where the topics ended at that moment. */
   #isFinishing = false;
@@ -73,7 +73,7 @@ export class SinkRun {
 
   /** Offsets known but not yet read: records, markers and gaps. */
   get lag(): number {
-    return this.#places.reduce((sum, { position, endOffset }) => {
+    return this.#states.reduce((sum, { position, endOffset }) => {
       return sum + Math.max(0, endOffset - position);
     }, 0);
   }
@@ -122,21 +122,21 @@ export class SinkRun {
     } catch (cause) {
       throw failureOf(connector.name, 'open', cause);
     }
-    this.#places = await this.#findPlaces(topics, this.#task.committedOffsets);
+    this.#states = await this.#findStarts(topics, this.#task.committedOffsets);
     await this.#consumer.assign(
-      this.#places.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
+      this.#states.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
     );
   }
 
   /** Finds where to start in each partition: after the output's last record, or at the first. */
-  async #findPlaces(
+  async #findStarts(
     topics: readonly SinkTopic[],
     ownOffsets: readonly SinkOffset[] | undefined,
-  ): Promise<Place[]> {
+  ): Promise<PartitionState[]> {
     const { log, connector, groupId } = this.#options;
     const committed =
       ownOffsets ?? (await log.api.offsetFetch({ groupId, requireStable: false })).offsets;
-    const places: Place[] = [];
+    const states: PartitionState[] = [];
     for (const [index, { topic: name, partitions }] of topics.entries()) {
       const ranges = await log.admin().offsets(name);
       for (let partition = 0; partition < partitions; partition++) {
@@ -146,27 +146,27 @@ export class SinkRun {
         if (offset > endOffset)
           throw isAhead(connector, { topic: name, partition, offset }, endOffset);
         const topic = present(connector.topics[index], 'topics are in the order of the connector');
-        places.push({ topic, partition, position: offset, endOffset, finalOffset: Infinity });
+        states.push({ topic, partition, position: offset, endOffset, finalOffset: Infinity });
       }
     }
-    return places;
+    return states;
   }
 
   /** Passes the records that one fetch returned for one partition to the sink. */
   async #put(batch: PartitionRecords): Promise<void> {
     const { connector, onProgress } = this.#options;
     const task = present(this.#task, 'the sink is open');
-    const place = present(
-      this.#places.find(({ topic, partition }) => {
+    const state = present(
+      this.#states.find(({ topic, partition }) => {
         return partition === batch.partition && topic.name === batch.topic;
       }),
       'only assigned partitions are read',
     );
-    place.endOffset = Math.max(batch.highWatermark, batch.endOffset);
+    state.endOffset = Math.max(batch.highWatermark, batch.endOffset);
     for (let hasMore = true; hasMore;) {
       const records: ConsumerRecord[] = [];
       while (records.length < PUT_RECORDS && (hasMore = batch.next())) {
-        records.push(new ConsumerRecord(place.topic, batch.partition, batch.cursor));
+        records.push(new ConsumerRecord(state.topic, batch.partition, batch.cursor));
       }
       try {
         if (records.length > 0) await task.put(records);
@@ -175,7 +175,7 @@ export class SinkRun {
       }
       this.records += records.length;
       const last = records.at(-1);
-      place.position = hasMore && last !== undefined ? last.offset + 1 : batch.endOffset;
+      state.position = hasMore && last !== undefined ? last.offset + 1 : batch.endOffset;
       onProgress();
       await nextTurn();
       if (this.#isCommitDue()) await this.#commit(false);
@@ -201,7 +201,7 @@ export class SinkRun {
   async #commit(isFinal: boolean): Promise<void> {
     const { connector, groupId, onStep, onProgress, log, clock } = this.#options;
     const task = present(this.#task, 'the sink is open');
-    const offsets = this.#places.map(({ topic: { name: topic }, partition, position: offset }) => {
+    const offsets = this.#states.map(({ topic: { name: topic }, partition, position: offset }) => {
       return { topic, partition, offset };
     });
     // 1. The output becomes durable, with the offsets if the sink is transactional.
@@ -228,17 +228,17 @@ export class SinkRun {
     if (!this.#knowsEnds) {
       const { partitions } = await this.#options.log.api.listOffsets({
         isolationLevel: 'read_committed', // the last stable offset
-        partitions: this.#places.map(({ topic, partition }) => {
+        partitions: this.#states.map(({ topic, partition }) => {
           return { topic: topic.name, partition, spec: 'latest' as const };
         }),
       });
       for (const [index, { offset, error }] of partitions.entries()) {
         if (error !== undefined) throw LogError.fromData(error);
-        this.#places[index]!.finalOffset = offset;
+        this.#states[index]!.finalOffset = offset;
       }
       this.#knowsEnds = true;
     }
-    return this.#places.every(({ position, finalOffset }) => position >= finalOffset);
+    return this.#states.every(({ position, finalOffset }) => position >= finalOffset);
   }
 
   /** Closes everything. With `isThrowing`, a better error is already on its way. */
@@ -266,11 +266,11 @@ async function commitOffsets(
   if (failed !== undefined) throw LogError.fromData(failed);
 }
 
-function isAhead({ name }: SinkConnector, place: SinkOffset, endOffset: number): ConnectError {
-  const { topic, partition, offset } = place;
+function isAhead({ name }: SinkConnector, start: SinkOffset, endOffset: number): ConnectError {
+  const { topic, partition, offset } = start;
   const message =
     `the output of ${name} goes up to offset ${offset} of ${topic}-${partition}, which ends at ` +
     `${endOffset}: it was written from another log, or the log was set back; ` +
-    'have it written anew to another place';
-  return new ConnectError('OUTPUT_AHEAD', message, { ...place, endOffset });
+    'write it again to a new place';
+  return new ConnectError('OUTPUT_AHEAD', message, { ...start, endOffset });
 }
