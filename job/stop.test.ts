@@ -75,7 +75,7 @@ test('[JOB-9] a stop that takes too long fails and names what still runs', async
   expect(progress).toHaveLength(heard);
 });
 
-test('[JOB-9] after a failure the others get the same deadline; the failure is thrown', async () => {
+test('[JOB-9] after a failure the others get the same deadline, then it is thrown', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const { connector, answer } = deaf();
   const failing = source('failing', Promise.reject(new TypeError('no luck')));

@@ -144,7 +144,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     const badOffset = (): ConnectError => {
       const message =
         `the offset that is committed for ${path} was not written by ${format.name}(): ` +
-        'read it in the format of before, or give the source another name to begin anew';
+        'use the former format, or give the source another name to start over';
       const details = { connector, partition: path, offset: JSON.stringify(offset) };
       return new ConnectError('INVALID_SOURCE_OFFSET', message, details);
     };

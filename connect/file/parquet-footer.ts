@@ -31,7 +31,7 @@ export async function readFooter(file: File): Promise<Footer> {
   }
   let tail = Buffer.from(await readBytes(file, Math.max(0, sizeBytes - TAIL_BYTES), sizeBytes));
   if (sizeBytes < 12 || tail.toString('latin1', tail.length - 4) !== MAGIC) {
-    const reason = `it does not end with ${MAGIC}: it was cut short, so copy it anew`;
+    const reason = `it does not end with ${MAGIC}: it was cut short, so copy it again`;
     throw invalidParquet(path, sizeBytes, reason);
   }
   const metadataBytes = tail.readUInt32LE(tail.length - 8);

@@ -267,7 +267,7 @@ export class TextReader<Row> implements RowReader<Row> {
     if (this.#start === 0 || this.#start === this.#end || buffer[this.#start - 1] === LF) return;
     const isCrlf = buffer[this.#start] === CR && buffer[this.#start + 1] === LF;
     if (!isCrlf && buffer[this.#start] !== LF) {
-      const reason = `its last line had no line end, and now continues after byte ${known.position}`;
+      const reason = `its last line had no line end, but continues after byte ${known.position}`;
       throw fileChanged(this.#path, reason);
     }
     this.#start += isCrlf ? 2 : 1;
