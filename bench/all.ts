@@ -1,7 +1,7 @@
 /**
- * Runs all benchmarks, one after the other, and appends what they find to `results.ndjson` with the
+ * Runs all benchmarks, one after the other, and appends their results to `results.ndjson` with the
  * machine and the commit. Prints how each has changed since the last run on such a machine.
- * `--smoke` only shows that they still work, and keeps nothing.
+ * `--smoke` only checks that they still work, and stores nothing.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ function readResults(): Result[] {
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Result);
 }
 
-/** The commit that is measured; with a `+` when files differ from it. */
+/** The commit that is measured; with a `+` if files differ from it. */
 function currentCommit(): string {
   const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
   const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';

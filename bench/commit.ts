@@ -1,6 +1,6 @@
 /**
- * How long does a transaction take to commit, by the number of partitions that it has written to?
- * Beside it, the floor: as many files, written and synced by hand, four at a time.
+ * How long does a transaction take to commit, by the number of partitions it has written to? The
+ * floor writes and syncs as many files by hand, four at a time.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';

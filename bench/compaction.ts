@@ -1,8 +1,9 @@
 /**
- * How fast is a log compacted? JSON of some 100 bytes under keys of some 12, in batches of 16 KB
- * and segments of 4 MB: most of them replaced later, none of them, or compressed with lz4. All is
- * read twice, for the keys and for the records. The floor copies the same files once, checks
- * nothing, and syncs at the end. Rates are bytes of the log: 1 M/s is 1 MB/s.
+ * How fast is compaction? The log holds JSON of about 100 bytes under keys of about 12, in batches
+ * of 16 KB and segments of 4 MB: most records replaced later, none replaced, or compressed with
+ * lz4. Compaction reads everything twice, for the keys and for the records. The floor copies the
+ * same files once, checks nothing, and syncs at the end. Rates are bytes of the log: 1 M/s is 1
+ * MB/s.
  */
 import {
   closeSync,
@@ -19,9 +20,9 @@ import { benchSettings, compare, timed, type Contender, type Measured } from './
 
 const settings = benchSettings(1_000_000);
 const COPY_BYTES = 1024 * 1024;
-/** Several segments, also where all is compressed. */
+/** Yields several segments, even with compression. */
 const SEGMENT_BYTES = settings.records * 4;
-/** Housekeeping comes around a hundred times as often: the log is looked at after 150 ms. */
+/** Runs housekeeping a hundred times as often: it looks at the log after 150 ms. */
 const HASTY: Clock = {
   ...systemClock,
   setBackgroundTimer: (delayMs, callback) => systemClock.setTimer(delayMs / 100, callback),
@@ -82,7 +83,7 @@ function copy(directory: string): Promise<Measured> {
   });
 }
 
-/** Takes size and time from what the log says of it. */
+/** Takes size and time from the log's own report. */
 async function compact(directory: string): Promise<Measured> {
   let opened: Promise<Log> | undefined;
   const said = await new Promise<string>((resolve, reject) => {

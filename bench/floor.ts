@@ -1,7 +1,7 @@
 /**
- * The floor: what a loop written by hand costs for the same bytes with the same codec, one thread,
- * one file, nothing else: no offsets, no index, no transaction, no recovery. The other benchmarks
- * quote themselves as a multiple of it.
+ * The floor: the cost of a hand-written loop over the same bytes with the same codec. One thread,
+ * one file, and nothing else: no offsets, index, transaction or recovery. The other benchmarks
+ * report multiples of it.
  */
 import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,11 +10,11 @@ import { crc32c } from '@node-rs/crc32';
 /** Kafka's default `batch.size`. */
 export const BATCH_BYTES = 16_384;
 const HEADER_BYTES = 61;
-/** Lengths, deltas and counts around a value of some hundred bytes, as Kafka's record has them. */
+/** Lengths, deltas and counts around a value of about a hundred bytes, as in Kafka's record. */
 const RECORD_BYTES = 12;
 const READ_BYTES = 1024 * 1024;
 
-/** Writes values into batches: header with checksum, then the records, each behind its length. */
+/** Writes values into batches: header with checksum, then the records, each after its length. */
 export class FloorWriter {
   readonly #file: number;
   readonly #batch = Buffer.alloc(BATCH_BYTES);
@@ -54,7 +54,9 @@ export class FloorWriter {
   }
 }
 
-/** Reads a file of `FloorWriter` and checks each batch; tells `visit` where each value stands. */
+/**
+ * Reads a file of `FloorWriter`, checks each batch, and calls `visit` with each value's position.
+ */
 export function floorRead(
   directory: string,
   visit: (source: Buffer, start: number, end: number) => void,

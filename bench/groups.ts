@@ -1,4 +1,4 @@
-/** What does it cost that many groups read one topic at once? Records a second, of all groups. */
+/** What does it cost if many groups read one topic at once? Records per second, over all groups. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -3,19 +3,21 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-/** How a benchmark is run: `--records`, `--rounds`, `--results FILE`, `--commit ID`, `--smoke`. */
+/**
+ * The settings of a benchmark: `--records`, `--rounds`, `--results FILE`, `--commit ID`, `--smoke`.
+ */
 export interface BenchSettings {
   readonly records: number;
   readonly rounds: number;
   /** The file to append the results to. */
   readonly results: string | undefined;
-  /** What is measured, for the results. */
+  /** The commit being measured, for the results. */
   readonly commit: string | undefined;
-  /** Only shows that the benchmark still works. */
+  /** Only checks that the benchmark still works. */
   readonly isSmoke: boolean;
 }
 
-/** Reads the command line. A smoke run only shows that the benchmark still works. */
+/** Reads the command line. A smoke run only checks that the benchmark still works. */
 export function benchSettings(records: number): BenchSettings {
   const { values } = parseArgs({
     options: {
@@ -36,13 +38,13 @@ export function benchSettings(records: number): BenchSettings {
   };
 }
 
-/** One thing to measure: does the work for all records in a fresh directory. */
+/** One thing to measure: it does the work for all records in a fresh directory. */
 export interface Contender {
   readonly name: string;
   readonly run: (directory: string) => Promise<Measured>;
 }
 
-/** What was timed, by whoever did it: without preparation and cleaning up. */
+/** A contender's own timing, without preparation and cleanup. */
 export interface Measured {
   readonly records: number;
   readonly milliseconds: number;
@@ -61,9 +63,9 @@ interface Rates {
 }
 
 /**
- * Runs the contenders in turn, A B A B ..., so that a machine that changes its speed treats all
- * alike; one round to warm up is not counted. Prints medians and spread, and each as a multiple of
- * the first, which is the floor.
+ * Runs the contenders in turn, A B A B ..., so that a change in the machine's speed affects all of
+ * them; the first round is a warm-up and does not count. Prints medians and spread, and each as a
+ * multiple of the first, which is the floor.
  */
 export async function compare(
   title: string,
@@ -109,17 +111,17 @@ function report(
   keep(settings, { title, unit: 'per second', figures, notes });
 }
 
-/** What one benchmark has found. */
+/** The findings of one benchmark. */
 interface Found {
   readonly title: string;
   readonly unit: 'per second' | 'ms';
-  /** Each with one value a round. */
+  /** Each with one value per round. */
   readonly figures: readonly { readonly name: string; readonly values: readonly number[] }[];
-  /** Settings that are not those of the command line. */
+  /** Settings beyond those of the command line. */
   readonly notes?: Readonly<Record<string, unknown>>;
 }
 
-/** A line of the results file: what was found, by what, and where. */
+/** A line of the results file: the findings, the commit and the machine. */
 export interface Result extends Found {
   readonly at: string;
   readonly commit: string | undefined;
@@ -132,7 +134,7 @@ export interface Result extends Found {
   };
 }
 
-/** Appends to the results file, if one was asked for. */
+/** Appends to the results file, if one was given. */
 export function keep(settings: BenchSettings, found: Found): void {
   const { results, commit, records, rounds } = settings;
   if (results === undefined) return;
@@ -146,12 +148,12 @@ export function keep(settings: BenchSettings, found: Found): void {
   appendFileSync(results, `${JSON.stringify(line satisfies Result)}\n`);
 }
 
-/** Results are compared on machines of a kind, for as many records. */
+/** Results are comparable only on the same kind of machine, for the same number of records. */
 function kindOf({ title, records, machine: { node, cpu, cpus: count } }: Result): string {
   return JSON.stringify([title, records, node.split('.')[0], cpu, count]);
 }
 
-/** A line for each figure of `after`: how it has changed since the last of its kind in `before`. */
+/** One line per figure of `after`: how it changed since the last of its kind in `before`. */
 export function changesBetween(before: readonly Result[], after: readonly Result[]): string[] {
   const last = new Map(before.map((result) => [kindOf(result), result]));
   return after.flatMap((result) => {

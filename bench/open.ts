@@ -1,6 +1,6 @@
 /**
- * How long does opening a log take: after a crash, by its size, and by its number of partitions?
- * And how much memory does it hold then? A child process writes and kills itself; another opens.
+ * How long does opening a log take after a crash, by its size and by its number of partitions? And
+ * how much memory does it then hold? A child process writes and kills itself; another opens.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ if (role === '--write') await writeAndDie(Number(numbers[0]), Number(numbers[1])
 else if (role === '--open') await openAndTell();
 else await measureAll();
 
-/** Fills a topic until `sizeBytes` are written, and dies as a killed process does. */
+/** Fills a topic with `sizeBytes`, then dies as a killed process does. */
 async function writeAndDie(partitions: number, sizeBytes: number): Promise<void> {
   const log = await openLog(directory);
   const filled = topic('filled', { key: string(), value: bytes(), partitions });
@@ -81,7 +81,7 @@ async function measure(title: string, partitions: number, sizeBytes: number): Pr
 }
 
 async function measureAll(): Promise<void> {
-  const settings = benchSettings(10); // GiB; a smoke run takes little of both
+  const settings = benchSettings(10); // GiB; a smoke run uses little of both
   const { records, isSmoke } = settings;
   console.log('\nopening a log (time, resident memory)');
   const sizeBytes = isSmoke ? GIB / 100 : records * GIB;

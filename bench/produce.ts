@@ -51,7 +51,7 @@ const writer: Contender = {
   },
 };
 
-/** A promise a record: what many programs will do. */
+/** One promise per record, as many programs will do. */
 const send: Contender = {
   name: 'send, acks 1, 1000 at a time',
   run: async (directory) => {

@@ -1,9 +1,8 @@
 /**
- * How long is an application gone that was killed? A child process keeps a table of some hundred
- * megabytes and is killed by SIGKILL in the middle of its work; another one is started in its
- * place. From the start of its process to the first record that it processes, and to the first
- * commit; and where that time goes. `loaded` is Node and this project's TypeScript: half of it is
- * gone in a program that was compiled.
+ * How long is a killed application away? A child process keeps a table of some hundred megabytes
+ * and dies by SIGKILL in the middle of its work; another one takes its place. We measure from the
+ * start of its process to its first processed record and to its first commit, and where that time
+ * goes. `loaded` is Node and this project's TypeScript: a compiled program takes half of it.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,12 +23,12 @@ interface Row {
   readonly text: string;
 }
 
-/** Some 250 bytes each, of which both the checkpoint and the changelog keep all. */
+/** About 250 bytes each; both the checkpoint and the changelog keep all of them. */
 const TEXT = 'x'.repeat(220);
 const input = topic('rows', { key: string(), value: json<Row>(), partitions: 1 });
 const output = topic('versions', { key: string(), value: json<number>(), partitions: 1 });
 
-/** What a child says, with the milliseconds since its process was started. */
+/** A child's report, with the milliseconds since its process started. */
 interface Milestone {
   readonly what: 'loaded' | 'log open' | 'running' | 'first record' | 'first commit' | 'half way';
   readonly atMs: number;
@@ -38,7 +37,7 @@ interface Milestone {
 if (role === undefined) await measure();
 else await work(role === 'first');
 
-/** The child: fills the input if it is the first one, and then keeps the newest row of each key. */
+/** The child: fills the input if it is the first one, then keeps the newest row of each key. */
 async function work(isFirst: boolean): Promise<void> {
   const tell = (what: Milestone['what']): void => {
     const atMs = performance.timeOrigin + performance.now() - Number(process.env['RESTART_AT']);
@@ -51,7 +50,7 @@ async function work(isFirst: boolean): Promise<void> {
     const producer = log.producer({ acks: 1 });
     const writer = await producer.writer(input);
     for (let index = 0; index < settings.records; index++) {
-      // Each key once, and then a second time: the first child is killed among those.
+      // Each key once, then a second time, during which the first child is killed.
       writer.write(`key-${index}`, { version: 1, text: TEXT }, index);
       if (producer.isFull) await producer.room();
     }
@@ -141,20 +140,20 @@ function start(name: string, place: string): ChildProcess {
   });
 }
 
-/** What a child has said up to this, which it has said then. */
+/** Waits for a milestone and returns all that the child has reported up to it. */
 async function until(child: ChildProcess, what: Milestone['what']): Promise<Milestone[]> {
   const milestones: Milestone[] = [];
   const ended = once(child, 'exit').then(() => {
     throw new Error(`the child ended before '${what}'`);
   });
-  const said = new Promise<void>((resolve) => {
+  const reached = new Promise<void>((resolve) => {
     child.on('message', (message) => {
       const milestone = message as Milestone;
       milestones.push(milestone);
       if (milestone.what === what) resolve();
     });
   });
-  await Promise.race([said, ended]);
+  await Promise.race([reached, ended]);
   return milestones;
 }
 

@@ -1,7 +1,7 @@
 /**
- * What do the size of a value, the codec and `acks` do to producing and consuming? Values look like
- * JSON of events, so that codecs have something to do. Each row beside the hand-written loop over
- * the same bytes; MB are of values before compression.
+ * How do the size of a value, the codec and `acks` affect producing and consuming? Values look like
+ * JSON of events, so that codecs have something to do. Each row is compared with the hand-written
+ * loop over the same bytes; MB count values before compression.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -75,7 +75,7 @@ function measure(values: readonly Buffer[], count: number, acks: Acks, codec: Co
       for (let index = 0; index < count; index++) yield { value: values[index % values.length]! };
     }
     const producer = log.producer({ acks, compressionType: codec });
-    await producer.sendAll(lines, [{ value: values[0]! }]); // the topic is made
+    await producer.sendAll(lines, [{ value: values[0]! }]); // creates the topic
     const start = performance.now();
     await producer.sendAll(lines, records());
     await producer.flush();

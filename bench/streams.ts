@@ -1,6 +1,6 @@
 /**
- * What does a topology cost, exactly once with a commit every 100 ms, beside a loop that reads,
- * parses and writes the same bytes? A stateless map, and a count in windows of a minute over
+ * What does a topology cost, exactly once with a commit every 100 ms, compared with a loop that
+ * reads, parses and writes the same bytes? A stateless map, and a count in windows of a minute over
  * 100,000 keys.
  */
 import { int64, json, openLog, string, topic, type Log, type Topic } from 'millrace';
@@ -17,7 +17,7 @@ import { benchSettings, compare, timed, type Contender, type Measured } from './
 const settings = benchSettings(1_000_000);
 const { records } = settings;
 const KEYS = 100_000;
-/** Of event time: a window of a minute then has some 600,000 records. */
+/** In event time: a window of a minute then has some 600,000 records. */
 const RECORDS_PER_SECOND = 10_000;
 const START_MS = Date.UTC(2024, 0, 1);
 
@@ -28,7 +28,7 @@ interface Event {
   readonly text: string;
 }
 
-/** Some 90 bytes of JSON. The same numbers each time, without order. */
+/** About 90 bytes of JSON. The numbers are the same in every run, in no order. */
 function eventAt(index: number): Event {
   const key = `key-${(Math.imul(index, 0x9e3779b1) >>> 0) % KEYS}`;
   const at = START_MS + Math.floor((index * 1000) / RECORDS_PER_SECOND);

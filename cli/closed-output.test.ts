@@ -6,16 +6,16 @@ import { outputOf, prepare } from '../test/kit/copy-job.ts';
 
 const rows = Array.from({ length: 5_000 }, (_, index) => `${index},10`);
 
-/** A directory with a log that the job has run on. */
+/** A directory with the log of a finished job. */
 function prepareLog(): string {
   const directory = prepare(rows);
   expect(millrace(directory, 'run', 'job.ts', '--quiet')).toMatchObject({ code: 0 });
   return directory;
 }
 
-test('[CLI-10] when the reader has gone, a command that prints ends as Unix tools do', async () => {
+test('[CLI-10] a command that prints ends as Unix tools do if its reader is gone', async () => {
   const directory = prepareLog();
-  // More than a pipe holds: it is at work when its reader goes.
+  // More than a pipe holds: the command is still printing when its reader goes.
   const dump = startMillrace(directory, 'dump', 'rows');
   await new Promise((resolve) => dump.child.stdout?.once('data', resolve));
   dump.child.stdout?.destroy();
@@ -27,7 +27,7 @@ test('[CLI-10] when the reader has gone, a command that prints ends as Unix tool
   }
 }, 180_000);
 
-test('[CLI-10] a job whose output nobody reads goes on to its end', async () => {
+test('[CLI-10] a job runs to its end even if nobody reads its output', async () => {
   const directory = prepare(rows);
   const { child, ended, err } = startMillrace(directory, 'run', 'job.ts', '--json');
   await new Promise((resolve) => child.stdout?.once('data', resolve));
@@ -36,7 +36,7 @@ test('[CLI-10] a job whose output nobody reads goes on to its end', async () => 
   expect(outputOf(directory)).toHaveLength(5_000);
 }, 60_000);
 
-test('[CLI-10] nor is the progress of a job read', async () => {
+test('[CLI-10] a job runs to its end even if nobody reads its progress', async () => {
   const directory = prepare(rows);
   const { child, ended } = startMillrace(directory, 'run', 'job.ts');
   child.stdout?.destroy();
@@ -45,7 +45,7 @@ test('[CLI-10] nor is the progress of a job read', async () => {
   expect(outputOf(directory)).toHaveLength(5_000);
 }, 60_000);
 
-test('[CLI-10] repair goes on to its end', async () => {
+test('[CLI-10] repair runs to its end even if nobody reads its output', async () => {
   const directory = prepareLog();
   const { child, ended, err } = startMillrace(directory, 'repair', '--yes');
   child.stdout?.destroy();
@@ -54,7 +54,7 @@ test('[CLI-10] repair goes on to its end', async () => {
 
 // A device that is always full; only Linux has it.
 test.skipIf(!existsSync('/dev/full'))(
-  '[CLI-10] output that fails is complained about',
+  '[CLI-10] a failing output is reported once',
   () => {
     const directory = prepareLog();
     const full = openSync('/dev/full', 'w');

@@ -3,14 +3,14 @@ import { LogError } from '../core/index.ts';
 import { StreamsError } from '../streams/index.ts';
 
 /**
- * Prints one message for an error: what, where and what to do. Errors that we know say that
- * themselves; others are bugs, of the job or ours, and come with their stack.
+ * Prints one message for an error: what, where and what to do. The messages of our own errors say
+ * all that; other errors are bugs, the job's or ours, and are printed with their stack.
  */
 export function complain(error: unknown): void {
   process.stderr.write(`millrace: ${textOf(error)}\n`);
 }
 
-/** An error as a line of JSON holds it; `code` is null for one that we do not know. */
+/** An error as it appears in a line of JSON; `code` is null if it is not one of ours. */
 export function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { code: null, message: String(error) };
   const code = codeOf(error);
@@ -25,7 +25,7 @@ function textOf(error: unknown): string {
   if (code === undefined) return error.stack ?? error.message;
   const { message, cause } = error;
   const own = `${message} (${code})`;
-  // The stack of what a user's function threw tells where in the job it was.
+  // The stack of what a user's function threw shows where in the job it was.
   const isUsers = code === 'PROCESSING_FAILED' && cause instanceof Error;
   return isUsers ? `${own}\n${cause.stack ?? ''}` : own;
 }

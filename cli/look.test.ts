@@ -21,7 +21,7 @@ async function write(log: Log): Promise<void> {
   await log.producer().send(numbers, { key: 'n', value: 7, timestampMs: 0, headers });
 }
 
-test('[CLI-9] topics, dump and groups look into a log that is in use', async () => {
+test('[CLI-9] topics, dump and groups read a log that is in use', async () => {
   await using log = await openLog(temporaryDirectory());
   await write(log);
   const topics = millrace('.', 'topics', log.directory);
@@ -46,7 +46,7 @@ test('[CLI-9] topics, dump and groups look into a log that is in use', async () 
   ]);
 }, 60_000);
 
-test('[CLI-9] dump looks into ./data when it is given a topic only', async () => {
+test('[CLI-9] dump reads ./data if it gets only a topic', async () => {
   const cwd = temporaryDirectory();
   await using log = await openLog(join(cwd, 'data'));
   await write(log);
@@ -60,7 +60,7 @@ test('[CLI-9] dump looks into ./data when it is given a topic only', async () =>
   expect(millrace(cwd, 'dump')).toMatchObject({ code: 2 });
 }, 60_000);
 
-test('[CLI-9] a topic that does not exist: the others are named', async () => {
+test('[CLI-9] if a topic does not exist, the error names those that do', async () => {
   await using log = await openLog(temporaryDirectory());
   await write(log);
   const { code, err } = millrace('.', 'dump', log.directory, 'order');

@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { LogError, viewLog, type LogView, type RecordView } from '../core/index.ts';
 import { count, print, printJson } from './verify.ts';
 
-/** Prints the topics of a log, and where their partitions begin and end. */
+/** Prints the topics of a log, and the first and next offset of each partition. */
 export async function topicsCommand(directory: string, flags: { json?: boolean }): Promise<void> {
   const view = await viewLog(directory);
   for (const { topic, config, partitions } of await view.topics()) {
@@ -19,7 +19,7 @@ export async function topicsCommand(directory: string, flags: { json?: boolean }
   }
 }
 
-/** Prints what groups have committed, and how far behind the end that is. */
+/** Prints the committed offsets of groups, and how far they are behind the end. */
 export async function groupsCommand(directory: string, flags: { json?: boolean }): Promise<void> {
   const view = await viewLog(directory);
   for (const group of await view.groups()) {
@@ -37,11 +37,11 @@ export interface DumpFlags {
   readonly json?: boolean;
 }
 
-/** Where data is kept when no directory is named. */
+/** The data directory if none is given. */
 const DATA_DIRECTORY = './data';
 
 /**
- * Prints the records of a topic, or of one of its partitions. Of two arguments the first is the
+ * Prints the records of a topic, or of one of its partitions. With two arguments the first is the
  * directory; a single one is the topic.
  */
 export async function dumpCommand(
@@ -51,7 +51,7 @@ export async function dumpCommand(
   command: Command,
 ): Promise<void> {
   const place = second ?? first;
-  // A path where a topic would stand is a directory, with the topic forgotten.
+  // A path in place of the topic is a directory whose topic was forgotten.
   if (place === undefined || (second === undefined && /[/\\]/.test(place))) {
     command.error("error: missing required argument 'topic'");
   }
@@ -66,13 +66,13 @@ export async function dumpCommand(
   }
 }
 
-/** A count or an offset, as a flag gives it. */
+/** Parses a count or an offset from a flag. */
 export function wholeNumber(value: string): number {
   if (/^\d{1,15}$/.test(value)) return Number(value);
   throw new InvalidArgumentError('It must be a whole number, 0 or more.');
 }
 
-/** `orders` is a topic; `orders-1` one of its partitions, unless a topic has that very name. */
+/** `orders` is a topic; `orders-1` is one of its partitions, unless a topic has that very name. */
 async function placesOf(
   view: LogView,
   place: string,
@@ -107,7 +107,7 @@ function toBuffer(bytes: Uint8Array | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** What bytes say: JSON as what it stands for, text as text, and anything else as hexadecimal. */
+/** Decodes bytes: JSON to its value, text to a string, and anything else to hexadecimal. */
 function readable(bytes: Buffer | null): unknown {
   if (bytes === null) return null;
   const text = bytes.toString('utf8');
@@ -116,7 +116,7 @@ function readable(bytes: Buffer | null): unknown {
   try {
     return /^\s*[[{"]/.test(text) ? (JSON.parse(text) as unknown) : text;
   } catch {
-    return text; // it only begins like JSON
+    return text; // it only starts like JSON
   }
 }
 

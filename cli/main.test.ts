@@ -9,10 +9,10 @@ import { millrace, millraceAs, type Ended } from '../test/kit/command.ts';
 import { outputOf, prepare } from '../test/kit/copy-job.ts';
 import { temporaryDirectory } from '../test/kit/temporary-directory.ts';
 
-/** The number of the user nobody. */
+/** The user id of nobody. */
 const NOBODY = 65_534;
 
-/** One message, on one line, that holds all of this. */
+/** Expects one message, on one line, with all of these parts. */
 function expectComplaint({ code, out, err }: Ended, ...parts: readonly string[]): void {
   expect(code).toBe(1);
   expect(out).toBe('');
@@ -21,7 +21,7 @@ function expectComplaint({ code, out, err }: Ended, ...parts: readonly string[])
   for (const part of parts) expect(complaints[0]).toContain(part);
 }
 
-test('[CLI-1] run runs a job of a file and prints what it did', () => {
+test('[CLI-1] run runs the job in a file and prints a summary', () => {
   const directory = prepare();
   const ended = millrace(directory, 'run', 'job.ts');
   expect(ended).toMatchObject({
@@ -59,7 +59,7 @@ test('[CLI-2] a failing run with --json ends with the error as a line of JSON', 
   expect(JSON.parse(missing.out)).toMatchObject({ type: 'error', code: 'INVALID_OPTION' });
 });
 
-test('[CLI-3] what makes no sense ends with exit code 2 and a hint', () => {
+test('[CLI-3] a wrong command line ends with exit code 2 and a hint', () => {
   const directory = temporaryDirectory();
   expect(millrace(directory, 'rum')).toMatchObject({
     code: 2,
@@ -125,19 +125,19 @@ test('[CLI-4] a Parquet file that was cut short', () => {
   expectComplaint(millrace(directory, 'run', 'job.ts'), 'in.parquet', '100000', 'INVALID_PARQUET');
 });
 
-test('[CLI-4] a data directory that cannot be one', () => {
+test('[CLI-4] a data directory that is not a directory', () => {
   const directory = prepare();
   writeFileSync(join(directory, 'file'), '');
   const ended = millrace(directory, 'run', 'job.ts', '--data', 'file/below');
   expectComplaint(ended, 'file/below', 'choose another directory', 'DIRECTORY_UNUSABLE');
 });
 
-// No right is missing to root, so it becomes somebody else, who has to be able to read this
+// Root lacks no permission, so the child becomes another user, who must be able to read this
 // project.
 const user = process.getuid?.() === 0 ? NOBODY : undefined;
 const canRun = millraceAs(user, tmpdir(), ['--version']).code === 0;
 
-test.skipIf(!canRun)('[CLI-4] a data directory without rights', () => {
+test.skipIf(!canRun)('[CLI-4] a data directory without permission', () => {
   const directory = prepare();
   mkdirSync(join(directory, 'locked'), { mode: 0o500 });
   chmodSync(directory, 0o755);
@@ -146,7 +146,7 @@ test.skipIf(!canRun)('[CLI-4] a data directory without rights', () => {
 });
 
 test.skipIf(!canRun)(
-  '[CLI-4] looking into a directory without rights',
+  '[CLI-4] reading a directory without permission',
   () => {
     const directory = prepare();
     expect(millrace(directory, 'run', 'job.ts', '--data', 'closed')).toMatchObject({ code: 0 });
@@ -162,7 +162,7 @@ test.skipIf(!canRun)(
   60_000,
 );
 
-test('[CLI-4] a topic that exists with another number of partitions', async () => {
+test('[CLI-4] a topic that exists with a different number of partitions', async () => {
   const directory = prepare();
   {
     await using log = await openLog(join(directory, 'data'));
@@ -183,12 +183,12 @@ test('[CLI-4] a data directory in use by another process names that process', as
   expectComplaint(millrace(directory, 'run', 'job.ts'), `process ${process.pid}`, 'LOG_LOCKED');
 });
 
-test('[CLI-4] a topology that is async is refused', () => {
+test('[CLI-4] an async topology is refused', () => {
   const directory = prepare([], { 'topology: (builder)': 'topology: async (builder)' });
   expectComplaint(millrace(directory, 'run', 'job.ts'), 'topology', 'not async', 'INVALID_OPTION');
 });
 
-test('[CLI-5] an exception of the job itself shows where it was thrown', () => {
+test('[CLI-5] an exception in the code of a job shows where it was thrown', () => {
   const directory = prepare(['1,10'], {
     'builder.stream(rows)': "builder.stream(rows).filter(() => { throw new Error('mine'); })",
   });

@@ -10,8 +10,8 @@ import { runCommand, seconds } from './run.ts';
 import { printJson, verifyCommand } from './verify.ts';
 
 /**
- * 0: done. 1: what was asked for failed. 2: what was asked for makes no sense. 130, 143: stopped by
- * Ctrl-C, by SIGTERM. 141: nobody reads the output any more.
+ * 0: done. 1: the command failed. 2: the command line is wrong. 130, 143: stopped by Ctrl-C, by
+ * SIGTERM. 141: nobody reads the output any more.
  */
 const FAILED = 1;
 const USAGE_ERROR = 2;
@@ -91,12 +91,12 @@ try {
   else {
     complain(error);
     if (wantsJson()) printJson({ type: 'error', ...describeError(error) });
-    // Now, as after any exception: what a failed job has left running might go on for long.
+    // Exit now, as after any exception: parts of a failed job may keep running for a long time.
     process.exit(process.exitCode ?? FAILED);
   }
 }
 
-/** The command that ran was given `--json`. */
+/** True if the command that ran has `--json`. */
 function wantsJson(): boolean {
   const name = program.args[0];
   const command = program.commands.find((each) => each.name() === name);
@@ -104,7 +104,7 @@ function wantsJson(): boolean {
 }
 
 function versionOf(): string {
-  // Two levels up from cli/main.ts, and as many from dist/cli/main.js behind one more.
+  // One level up from cli/main.ts, two from dist/cli/main.js.
   for (const path of ['../package.json', '../../package.json']) {
     try {
       const text = readFileSync(new URL(path, import.meta.url), 'utf8');

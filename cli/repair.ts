@@ -9,7 +9,7 @@ export interface RepairFlags {
   readonly dryRun?: boolean;
 }
 
-/** Says what is wrong and what would be done about it, asks, and does it. */
+/** Prints the problems and the steps that would repair them, asks, and repairs. */
 export async function repairCommand(directory: string, flags: RepairFlags): Promise<void> {
   const confirm = async (plan: RepairPlan): Promise<boolean> => {
     for (const problem of [...plan.problems, ...plan.others]) printProblem(problem, false);
@@ -32,7 +32,7 @@ export async function repairCommand(directory: string, flags: RepairFlags): Prom
   if (left > 0) process.exitCode = 1;
 }
 
-/** Asks on the terminal; without one the answer is no. */
+/** Asks on the terminal; without a terminal the answer is no. */
 async function ask(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) {
     print(`${question}no: this is no terminal; --yes says yes`);

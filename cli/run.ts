@@ -23,17 +23,17 @@ export interface RunFlags {
   readonly stopTimeout: number;
 }
 
-/** As shells report a program that a signal has ended: 128 and the signal's number. */
+/** The exit codes that shells report after a signal: 128 plus its number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 type StopSignal = keyof typeof EXIT_CODES;
 
 /**
- * One Ctrl-C may arrive twice: from the terminal, and passed on by npx or tsx. So soon after the
- * first the same signal is no second wish.
+ * One Ctrl-C may arrive twice: from the terminal, and again from npx or tsx. Within this time the
+ * same signal does not count as a second one.
  */
 const SAME_SIGNAL_MS = 250;
 
-/** Runs the job of a file. */
+/** Runs the job in a file. */
 export async function runCommand(file: string, flags: RunFlags): Promise<void> {
   keepWorking();
   const job = await loadJob(file);
@@ -44,9 +44,9 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
     const nowMs = systemClock.monotonicMs();
     if (exitCode === EXIT_CODES[signal] && nowMs - stoppedMs < SAME_SIGNAL_MS) return;
     [exitCode, stoppedMs] = [EXIT_CODES[signal], nowMs];
-    if (stop.signal.aborted) process.exit(exitCode); // asked twice: now
-    const how = signal === 'SIGINT' ? 'Ctrl-C' : signal;
-    display.note(`millrace: stopping; what is processed is committed (${how} again: at once)`);
+    if (stop.signal.aborted) process.exit(exitCode); // asked twice: exit now
+    const key = signal === 'SIGINT' ? 'Ctrl-C' : signal;
+    display.note(`millrace: stopping; what is processed is committed (${key} again: at once)`);
     stop.abort();
   };
   const signals = Object.keys(EXIT_CODES) as StopSignal[];
@@ -71,16 +71,16 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
   }
 }
 
-/** A count of seconds, as a flag gives it. */
+/** Parses a number of seconds from a flag. */
 export function seconds(value: string): number {
   if (/^\d{1,6}(\.\d{1,3})?$/.test(value)) return Number(value);
   throw new InvalidArgumentError('It must be a number of seconds, such as 8 or 0.5.');
 }
 
 /**
- * Loads the default export of a job file. TypeScript is compiled on the way, by tsx.
+ * Loads the default export of a job file; tsx compiles TypeScript.
  *
- * @throws LogError INVALID_OPTION when there is no such file or no job in it.
+ * @throws LogError INVALID_OPTION if there is no such file or no job in it.
  */
 async function loadJob(file: string): Promise<Job> {
   const path = resolve(file);
@@ -119,7 +119,7 @@ function displayFor({ json = false, quiet = false }: RunFlags): ProgressDisplay 
   };
 }
 
-/** What the log has to say: the warnings and errors, above the progress. */
+/** A logger that shows warnings and errors above the progress. */
 function loggerTo(display: ProgressDisplay): Logger {
   const note = (message: string): void => display.note(`millrace: ${message}`);
   return { ...silentLogger, warn: note, error: note };

@@ -7,7 +7,7 @@ import { sleep } from '../core/internal.ts';
 import { startMillrace, type Running } from '../test/kit/command.ts';
 import { ENDLESS, outputOf, prepare } from '../test/kit/copy-job.ts';
 
-/** In `writeJob`, a source that never answers. */
+/** For `writeJob`: a source that never answers. */
 const DEAF = {
   'fileSource({': `{
     name: 'deaf', topics: [rows], isBounded: false,
@@ -19,7 +19,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(systemClock, 20);
 }
 
-/** Starts the job of a directory and waits until the rows of its file have been processed. */
+/** Starts the job in a directory and waits until it has processed the rows of its file. */
 async function startJob(directory: string, ...flags: readonly string[]): Promise<Running> {
   const running = startMillrace(directory, 'run', 'job.ts', '--json', ...flags);
   onTestFinished(() => void running.child.kill('SIGKILL'));
@@ -47,7 +47,7 @@ test.each([
   60_000,
 );
 
-test('[CLI-11] a stop that takes too long is cut off: what still ran is named', async () => {
+test('[CLI-11] a stop that takes too long is cut off and names what still runs', async () => {
   const directory = prepare(['1,10'], DEAF);
   const { child, out, err, ended } = await startJob(directory, '--stop-timeout', '0.5');
   child.kill('SIGTERM');
@@ -69,14 +69,14 @@ test('[CLI-6] a second signal ends a job at once, whatever its stop waits for', 
   expect(await ended).toBe(143);
 }, 60_000);
 
-test('[CLI-11] a failure ends a job whose other parts do not end', async () => {
+test('[CLI-11] a failure ends a job even if its other parts hang', async () => {
   const directory = prepare(['1'], DEAF);
   const { ended, err } = startMillrace(directory, 'run', 'job.ts', '--stop-timeout', '0.5');
   expect(await ended).toBe(1);
   expect(err()).toMatch(/^millrace: .*\(FIELD_COUNT\)$/m);
 }, 60_000);
 
-/** Mounts a small disk on `directory`; false where that is not permitted. */
+/** Mounts a small disk on `directory`; false if that is not permitted. */
 function mountSmallDisk(directory: string): boolean {
   mkdirSync(directory);
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', directory]);
@@ -85,7 +85,7 @@ function mountSmallDisk(directory: string): boolean {
   return true;
 }
 
-/** Leaves no room: what is freed meanwhile is taken as well. */
+/** Leaves no room, not even what is freed in the meantime. */
 function fill(disk: string): void {
   const of = `of=${join(disk, 'filler')}`;
   spawnSync('dd', ['if=/dev/zero', of, 'bs=4k', 'oflag=append', 'conv=notrunc']);
@@ -114,7 +114,8 @@ test.each([
     expect(await ended).toBe(code);
     expect(err()).toMatch(/still at work: .*source endless.*\(STOP_TIMEOUT\)\n$/);
 
-    // What was open is recoverable: with room again, the next run goes on behind the last commit.
+    // The open transaction is recoverable: with room again, the next run continues after the last
+    // commit.
     rmSync(join(disk, 'filler'));
     const next = startMillrace(directory, 'run', 'job.ts', '--json', '--data', 'disk/data');
     await until(() => /"name":"endless","records":[1-9]/.test(next.out()));

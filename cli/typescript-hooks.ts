@@ -1,9 +1,9 @@
 import type { LoadHook, ResolveHook } from 'node:module';
 
 /**
- * Module hooks of Node, in front of those of tsx: TypeScript is an ES module, whatever the nearest
- * package.json says. `npm init` writes `"type": "commonjs"`, and a job that were loaded that way
- * would get a copy of its own of all of Millrace.
+ * Node module hooks that run before tsx's: a TypeScript file is an ES module, whatever the nearest
+ * package.json says. `npm init` writes `"type": "commonjs"`, and a job loaded that way would get
+ * its own copy of all of Millrace.
  */
 export const resolve: ResolveHook = async (specifier, context, nextResolve) => {
   const resolved = await nextResolve(specifier, context);

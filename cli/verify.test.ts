@@ -34,14 +34,14 @@ function damage(directory: string): void {
   writeFileSync(path, bytes);
 }
 
-test('[CLI-7] verify says what is in a log, and OK', async () => {
+test('[CLI-7] verify prints what is in a log, then OK', async () => {
   const directory = await makeLog();
   const ended = millrace('verify', directory);
   expect(ended).toMatchObject({ code: 0, err: '' });
   expect(ended.out).toMatch(/^orders-0: 1 segments, 3 batches, 3 records, .*offsets 0 to 3\nOK\n$/);
 });
 
-test('[CLI-7] verify works beside the process that has the log open, and names it', async () => {
+test('[CLI-7] verify works while another process has the log open, and names it', async () => {
   const directory = await makeLog();
   await using log = await openLog(directory);
   const { code, out } = millrace('verify', log.directory);
@@ -67,7 +67,7 @@ test('[CLI-7] [CLI-8] a damaged log: verify, repair --dry-run, repair, verify', 
   ]);
 
   expect(millrace('repair', directory, '--dry-run')).toMatchObject({ code: 0, err: '' });
-  expect(millrace('repair', directory)).toMatchObject({ code: 1 }); // no terminal to ask on
+  expect(millrace('repair', directory)).toMatchObject({ code: 1 }); // no terminal to ask
   expect(readdirSync(directory)).not.toContain('repair.1');
   const { code, out } = millrace('repair', directory, '--yes');
   expect(code).toBe(0);

@@ -6,7 +6,7 @@ export interface VerifyFlags {
   readonly json?: boolean;
 }
 
-/** Reads a data directory and prints what is in it and what is wrong; changes nothing. */
+/** Reads a data directory and prints its contents and its problems; changes nothing. */
 export async function verifyCommand(directory: string, flags: VerifyFlags): Promise<void> {
   const isJson = flags.json === true;
   const onPartition = (partition: VerifiedPartition): void => {
@@ -28,13 +28,13 @@ export async function verifyCommand(directory: string, flags: VerifyFlags): Prom
   if (problemCount > 0) process.exitCode = 1;
 }
 
-/** The last line: `OK` or how many problems there are. */
+/** The last line: `OK` or the number of problems. */
 export function verdict(problemCount: number): string {
   if (problemCount === 0) return 'OK';
   return problemCount === 1 ? '1 problem' : `${count(problemCount)} problems`;
 }
 
-/** Prints a problem: where it is and what was found, then what that means. */
+/** Prints a problem: its place and what was found, then what that means. */
 export function printProblem(problem: Problem, isJson: boolean): void {
   if (isJson) {
     printJson({ type: 'problem', ...problem });

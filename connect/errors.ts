@@ -1,6 +1,6 @@
 /**
- * What each failure of a connector carries, and thereby the one list of its codes. docs/ERRORS.md
- * is checked against this table.
+ * The details of each connector failure, and the only list of codes. Tests check docs/ERRORS.md
+ * against this table.
  */
 export interface ConnectErrorDetails {
   ACCESS_DENIED: { path: string; operation: string };
@@ -39,17 +39,17 @@ export interface ConnectErrorDetails {
 }
 export type ConnectErrorCode = keyof ConnectErrorDetails;
 
-/** Codes whose connector may simply be run again: it goes on where its last commit was. */
+/** After these, simply run the connector again: it continues at its last commit. */
 const RETRIABLE: ReadonlySet<ConnectErrorCode> = new Set<ConnectErrorCode>(['DISK_FULL']);
 
 /** A failure of a connector. Switch on `code`; `message` is for people. */
 export class ConnectError<C extends ConnectErrorCode = ConnectErrorCode> extends Error {
-  /** Only a type: after `error instanceof ConnectError` the code is no `any`. */
+  /** A type only: after `error instanceof ConnectError` the code is not `any`. */
   declare static readonly [Symbol.hasInstance]: (value: unknown) => value is ConnectError;
   override readonly name = 'ConnectError';
   readonly code: C;
   readonly details: Readonly<ConnectErrorDetails[C]>;
-  /** True when the connector may be run again, unchanged. */
+  /** True if the connector may be run again, unchanged. */
   readonly retriable: boolean;
 
   constructor(code: C, message: string, details: ConnectErrorDetails[C], options?: ErrorOptions) {

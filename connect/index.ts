@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 /**
  * Connectors: move data into the log and out of it, each record once. Start with `fileSource` and
- * `SourceRunner`, or `fileSink` and `SinkRunner`; `connector.ts` says how to write one.
+ * `SourceRunner`, or `fileSink` and `SinkRunner`; `connector.ts` documents how to write one.
  *
  * @packageDocumentation
  */

@@ -3,7 +3,7 @@ import { callback, checkOptions, instance, show, type OptionChecks } from '../co
 import type { SinkConnector, SourceConnector } from '../connect/index.ts';
 import { StreamsBuilder, type StreamsOptions, type Topology } from '../streams/index.ts';
 
-/** What a job is: sources, what is done with their records, sinks. */
+/** A job: its sources, the topology that processes their records, and its sinks. */
 export interface JobDefinition {
   /** Names the job, its application and its state: a-z A-Z 0-9 . _ - */
   readonly name: string;
@@ -17,7 +17,7 @@ export interface JobDefinition {
 
 /** A checked definition: run it with `runJob`, or from the command line with `millrace run`. */
 export interface Job extends JobDefinition {
-  /** Tells a job from other exports of a file. */
+  /** Distinguishes a job from other exports of a file. */
   readonly isJob: true;
 }
 
@@ -33,7 +33,7 @@ const CHECKS: OptionChecks<JobDefinition> = {
 };
 
 /**
- * Defines a job: the default export of a file that `millrace run` is given. Nothing runs yet.
+ * Defines a job: the default export of a file for `millrace run`. Nothing runs yet.
  *
  * @example
  * export default defineJob({
@@ -52,7 +52,7 @@ export function defineJob(definition: JobDefinition): Job {
   return { ...definition, isJob: true };
 }
 
-/** @throws LogError INVALID_OPTION when it was not made by `defineJob`. */
+/** @throws LogError INVALID_OPTION if `defineJob` did not make it. */
 export function checkJob(job: unknown): asserts job is Job {
   if (typeof job === 'object' && job !== null && (job as Partial<Job>).isJob === true) return;
   const allowed = 'a job, as defineJob returns it';
@@ -64,15 +64,15 @@ export function checkJob(job: unknown): asserts job is Job {
 /**
  * Builds the topology of a job.
  *
- * @throws LogError INVALID_OPTION when the function is async: what it adds later would be lost.
+ * @throws LogError INVALID_OPTION if the function is async: what it adds later would be lost.
  */
 export function buildTopology({ topology }: Job): Topology {
   const builder = new StreamsBuilder();
-  // A function that returns a promise passes for one that returns nothing.
+  // To TypeScript, a function that returns a promise may stand in for one that returns nothing.
   const build: (builder: StreamsBuilder) => unknown = topology;
   const result = build(builder);
   if (result instanceof Promise) {
-    result.catch(() => undefined); // it is refused whatever becomes of it
+    result.catch(() => undefined); // we refuse it, however it settles
     const allowed = 'a function that is not async';
     const message = `defineJob: topology must be ${allowed}: what it adds later would be lost`;
     throw new LogError('INVALID_OPTION', message, { option: 'topology', value: 'async', allowed });
@@ -80,7 +80,7 @@ export function buildTopology({ topology }: Job): Topology {
   return builder.build();
 }
 
-/** Offsets and transactions go by the names of the connectors. */
+/** Checks for duplicate names: offsets and transactions are stored by connector name. */
 function checkNames(
   option: string,
   connectors: readonly { readonly name: string; readonly topics: readonly AnyTopic[] }[],

@@ -12,7 +12,7 @@ const source: StageReading = {
   isStopped: false,
 };
 
-/** What a display writes for readings of one source, a second apart. */
+/** What a display writes for one source's readings, a second apart. */
 function shown(isTTY: boolean, readings: readonly Partial<StageReading>[]): string[] {
   const written: string[] = [];
   const display = progressDisplay({ isTTY, columns: 100, write: (text) => written.push(text) });
@@ -26,7 +26,7 @@ function shown(isTTY: boolean, readings: readonly Partial<StageReading>[]): stri
   return written;
 }
 
-test('[JOB-8] a rate is taken over the last seconds, and what is left is estimated from it', () => {
+test('[JOB-8] the rate covers the last seconds, and the time left is estimated from it', () => {
   const meter = new StageMeter();
   meter.read(source, 0);
   expect(meter.read({ ...source, records: 500, fraction: 0.25 }, 1000)).toMatchObject({
@@ -42,7 +42,7 @@ test('[JOB-8] a rate is taken over the last seconds, and what is left is estimat
   expect(meter.read({ ...source, records: 500, isDone: true }, 11_000).etaMs).toBe(0);
 });
 
-test('[JOB-8] on a terminal each stage has a line that is rewritten in place', () => {
+test('[JOB-8] on a terminal each stage has one line, rewritten in place', () => {
   const [first, second] = shown(true, [{}, { records: 1500, fraction: 0.5 }]);
   expect(first).not.toContain('\u001b[1A');
   expect(second).toContain('\u001b[1A');
@@ -51,7 +51,7 @@ test('[JOB-8] on a terminal each stage has a line that is rewritten in place', (
   );
 });
 
-/** What stands on a terminal of this size after all that was written: its rows, from the top. */
+/** The rows of a terminal of this size after all these writes, from the top. */
 function screenOf(written: readonly string[], columns: number): string[] {
   const rows: string[][] = [[]];
   let [row, column] = [0, 0];
@@ -73,7 +73,7 @@ function screenOf(written: readonly string[], columns: number): string[] {
   return rows.map((cells) => cells.join('')).slice(0, -1);
 }
 
-test.each([60, 80, 110])('[JOB-10] %i columns: each stage stands there once', (columns) => {
+test.each([60, 80, 110])('[JOB-10] %i columns: each stage appears once', (columns) => {
   const written: string[] = [];
   const display = progressDisplay({ isTTY: true, columns, write: (text) => written.push(text) });
   const names = ['airports-source', 'flights-source', 'delays-by-airport-sink'];
@@ -97,7 +97,7 @@ test.each([60, 80, 110])('[JOB-10] %i columns: each stage stands there once', (c
   expect(screen).toHaveLength(columns === 60 ? 7 : 4);
 });
 
-test('[JOB-8] elsewhere a plain line comes every few seconds, and the last one at the end', () => {
+test('[JOB-8] elsewhere a plain line appears every few seconds, and once at the end', () => {
   const lines = shown(
     false,
     Array.from({ length: 8 }, (_, second) => ({ records: second * 100, fraction: second / 10 })),

@@ -4,7 +4,7 @@ import type { JobProgress } from './progress.ts';
 
 /** Where progress goes: a terminal, or anything that takes text. */
 export interface ProgressOutput {
-  /** As a stream of Node. */
+  /** As a Node stream. */
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
@@ -16,22 +16,23 @@ export interface ProgressDisplay {
   /** Shows how far the job has come. */
   show(progress: JobProgress): void;
   /**
-   * Writes a line that stays. On a terminal it stands above the progress; what others write there
-   * meanwhile is overwritten.
+   * Writes a line that stays. On a terminal it appears above the progress, which overwrites
+   * whatever others write there.
    */
   note(line: string): void;
-  /** Shows the last progress once more and leaves it standing. */
+  /** Shows the last progress once more and leaves it there. */
   end(): void;
 }
 
-/** Between two plain lines of a stage. */
+/** The time between two plain lines of a stage. */
 const PLAIN_INTERVAL_MS = 5_000;
 const COLUMNS = 80;
 const CURSOR_UP = (lines: number): string => `\u001b[${lines}A`;
 const CLEAR_BELOW = '\r\u001b[J';
 
 /**
- * On a terminal one line a stage, rewritten in place; elsewhere a plain line a stage now and then.
+ * On a terminal, one line per stage, rewritten in place; elsewhere, a plain line per stage every
+ * few seconds.
  */
 export function progressDisplay(output: ProgressOutput): ProgressDisplay {
   return output.isTTY === true ? new TerminalDisplay(output) : new PlainDisplay(output);
@@ -40,7 +41,7 @@ export function progressDisplay(output: ProgressOutput): ProgressDisplay {
 class TerminalDisplay implements ProgressDisplay {
   readonly #output: ProgressOutput;
   #last: JobProgress | undefined;
-  /** What stands above the cursor and is rewritten. */
+  /** The lines above the cursor, which the next progress overwrites. */
   #shown: readonly string[] = [];
 
   constructor(output: ProgressOutput) {
@@ -57,17 +58,17 @@ class TerminalDisplay implements ProgressDisplay {
   }
 
   end(): void {
-    this.#last = undefined; // it stands there already
+    this.#last = undefined; // it is there already
     this.#shown = [];
   }
 
-  /** Writes notes where the progress stood, and the progress below them. */
+  /** Writes notes in place of the old progress, and the progress below them. */
   #draw(notes: readonly string[]): void {
     const { columns = 0, rows = 0 } = this.#output;
-    const width = columns > 0 ? columns : COLUMNS; // 0 is what a terminal of unknown size says
+    const width = columns > 0 ? columns : COLUMNS; // a terminal of unknown size reports 0
     // The last column stays free: some terminals wrap as soon as it is filled.
     const lines = progressLines(this.#last?.stages ?? [], width - 1);
-    const shown = rows > 1 ? lines.slice(0, rows - 1) : lines; // what has scrolled away stays away
+    const shown = rows > 1 ? lines.slice(0, rows - 1) : lines; // the top is out of reach
     const up = this.#shown.reduce((sum, line) => sum + rowsOf(line, width), 0);
     const text = [...notes, ...shown.map(colour)].map((line) => `${line}\n`).join('');
     this.#output.write((up === 0 ? '' : CURSOR_UP(up)) + CLEAR_BELOW + text);
@@ -75,7 +76,7 @@ class TerminalDisplay implements ProgressDisplay {
   }
 }
 
-/** A terminal that was made narrower since has wrapped what stood there. */
+/** The rows of a line now: a terminal that has become narrower has wrapped it. */
 function rowsOf(line: string, width: number): number {
   return Math.max(1, Math.ceil(line.length / width));
 }
@@ -95,7 +96,7 @@ class PlainDisplay implements ProgressDisplay {
 
   show(progress: JobProgress): void {
     this.#last = progress;
-    // Nothing to tell of the very start; then a line a stage every few seconds.
+    // Nothing at the very start; then a line per stage every few seconds.
     if (progress.elapsedMs - Math.max(this.#shownMs, 0) < PLAIN_INTERVAL_MS) return;
     this.#print(progress);
   }

@@ -6,10 +6,10 @@ import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
 import type { RunJobSettings } from './run-options.ts';
 import type { Stop } from './stop.ts';
 
-/** What a run of a job did. */
+/** The result of a job's run. */
 export interface JobSummary {
   readonly job: string;
-  /** True when bounded input came to its end; false when the run was stopped before. */
+  /** True if bounded input ended; false if the run was stopped before. */
   readonly isComplete: boolean;
   readonly elapsedMs: number;
   readonly sources: readonly SourceResult[];
@@ -17,12 +17,12 @@ export interface JobSummary {
   readonly streams: StreamsMetrics;
 }
 
-/** What a source brought. */
+/** What a source has read. */
 export interface SourceResult {
   readonly name: string;
-  /** Records of this run. */
+  /** Records read by this run. */
   readonly records: number;
-  /** What has been read in all, by former runs too, in `unit`. */
+  /** Read in all, including by earlier runs, in `unit`. */
   readonly done: number;
   readonly unit: 'bytes' | 'rows';
 }
@@ -30,7 +30,7 @@ export interface SourceResult {
 /** How often progress is reported. */
 const PROGRESS_MS = 250;
 
-/** One run: sources, application and sinks side by side, and what ties their ends together. */
+/** One run: sources, application and sinks run side by side and end in that order. */
 export class JobRun {
   readonly #job: Job;
   readonly #settings: RunJobSettings;
@@ -41,14 +41,14 @@ export class JobRun {
   readonly #app: StreamsApp;
   readonly #meters = new Map<string, StageMeter>();
   readonly #startMs: number;
-  /** How the parts that have ended did so. */
+  /** How each part ended, for those that have. */
   readonly #ends = new Map<SourceRunner | SinkRunner | StreamsApp, 'done' | 'stopped'>();
   /** Stops all parts. */
   readonly #stop: Stop;
   #progressTimer: Timer | undefined;
-  /** The deadline of a stop has passed: nobody hears of the progress any more. */
+  /** Set once the deadline of a stop has passed: progress is no longer reported. */
   #isAbandoned = false;
-  /** The input came to its end, and all results are in the output. */
+  /** Set once the input has ended and all results are in the output. */
   #isComplete = false;
 
   constructor(job: Job, log: Log, settings: RunJobSettings, stop: Stop) {
@@ -67,8 +67,8 @@ export class JobRun {
       onStep,
       ...job.streams,
       applicationId: job.name,
-      // While a source may still bring something, a task that has nothing to do is waited for: else
-      // a slow source would make records late.
+      // While a source may still yield records, wait for a task without input: otherwise a slow
+      // source would make records late.
       ...(this.#isBounded && { idleTimeoutMs: Infinity }),
       clock,
     });
@@ -93,7 +93,7 @@ export class JobRun {
     }
   }
 
-  /** Reports no more progress, and returns the names of the parts that still run. */
+  /** Stops reporting progress and returns the names of the parts that still run. */
   abandon(): string[] {
     this.#isAbandoned = true;
     this.#progressTimer?.cancel();
@@ -102,16 +102,15 @@ export class JobRun {
       .map(({ kind, name }) => `${kind} ${name}`);
   }
 
-  /** Ends the application. What failed in it, `start` and `done` throw. */
+  /** Closes the application. `start` and `done` throw its failures. */
   async #closeApp(): Promise<void> {
     await this.#app.close().catch(ignore);
     if (!this.#ends.has(this.#app)) this.#ends.set(this.#app, 'stopped');
   }
 
-  /** Runs all parts; true when the input came to its end. The first failure ends all of them. */
+  /** Runs all parts; true if the input ended. The first failure ends all of them. */
   async #runParts(): Promise<boolean> {
-    // What global tables are made of comes first: a record joins with the whole table or not at
-    // all.
+    // The sources of global tables come first: a record joins with the whole table or not at all.
     const [forTables, others] = this.#divideSources();
     await this.#all(forTables.map((source) => this.#runPart(source)));
     if (this.#stop.signal.aborted) return false;
@@ -125,10 +124,10 @@ export class JobRun {
     return this.#isComplete;
   }
 
-  /** All input has been read: the topology comes to its end, then the sinks. */
+  /** Called after all input has been read: finishes the topology, then the sinks. */
   async #finish(): Promise<void> {
     if (!this.#isBounded || this.#stop.signal.aborted) return;
-    // What ends it instead, `done` of the application says.
+    // If it fails instead, `done` of the application throws.
     const isFinished = await this.#app.finish().then(
       () => true,
       () => false,
@@ -139,7 +138,7 @@ export class JobRun {
     this.#isComplete = summaries.every((summary) => summary.isFinished);
   }
 
-  /** The sources that only fill global tables, and the others. */
+  /** Separates the sources that only fill global tables from the others. */
   #divideSources(): [SourceRunner[], SourceRunner[]] {
     const tables = new Set(this.#topology.globalTables.map(({ topic }) => topic.name));
     const [forTables, others]: [SourceRunner[], SourceRunner[]] = [[], []];
@@ -151,7 +150,7 @@ export class JobRun {
     return [forTables, others];
   }
 
-  /** Runs a source or a sink; one that fails stops the others. */
+  /** Runs a source or a sink; a failure stops the others. */
   async #runPart(part: SourceRunner | SinkRunner): Promise<void> {
     try {
       const summary = await part.run();
@@ -164,7 +163,7 @@ export class JobRun {
     }
   }
 
-  /** Waits for all; the first failure is thrown when all have ended. */
+  /** Waits until all have ended, then throws the first failure. */
   async #all(parts: readonly Promise<unknown>[]): Promise<void> {
     const results = await Promise.allSettled(parts);
     const failed = results.find((result) => result.status === 'rejected');
@@ -213,7 +212,7 @@ export class JobRun {
     return [...sources, ...this.#topologyReadings(), ...sinks];
   }
 
-  /** A reading for each sub-topology: what is repartitioned goes through several of them. */
+  /** One reading per sub-topology: repartitioned records go through several of them. */
   #topologyReadings(): StageReading[] {
     const { subTopologies } = this.#topology;
     const { tasks } = this.#app.metrics();
@@ -258,5 +257,5 @@ export class JobRun {
 }
 
 function ignore(): void {
-  // nobody listens, or the run that is waited for says it too
+  // nobody listens, or the awaited run reports it too
 }

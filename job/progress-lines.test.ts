@@ -30,10 +30,10 @@ const stages: readonly StageProgress[] = [
   { ...stage, kind: 'sink', name: 'delays-by-airport-sink', records: 500, recordsPerSecond: 259 },
 ];
 
-/** Stages that stood still, as after a stop. */
+/** Stages that no longer move, as after a stop. */
 const stopped = stages.map((each) => ({ ...each, isStopped: !each.isDone }));
 
-test('[JOB-10] 110 columns: a line a stage, with a bar', () => {
+test('[JOB-10] 110 columns: one line per stage, with a bar', () => {
   expect(progressLines(stages, 109).join('\n')).toBe(
     `
 source   airports-source        [========================]     3,376 records        0/s  done
@@ -45,7 +45,7 @@ sink     delays-by-airport-sink                                  500 records    
   );
 });
 
-test('[JOB-10] 80 columns: a line a stage, with a percentage', () => {
+test('[JOB-10] 80 columns: one line per stage, with a percentage', () => {
   expect(progressLines(stopped, 79)).toEqual([
     'source   airports-source        100%     3,376 records        0/s  done',
     'source   flights-source          38% 1,150,000 records  300,000/s  stopped',
@@ -70,7 +70,7 @@ test('[JOB-10] 60 columns: a name has a line of its own', () => {
   ]);
 });
 
-test('[JOB-10] at every width no line is wider, and only what cannot fit is cut', () => {
+test('[JOB-10] no line exceeds any width, and only what cannot fit is cut', () => {
   for (let width = 1; width <= 200; width++) {
     const lines = progressLines(stages, width);
     expect(lines.length).toBeLessThanOrEqual(2 * stages.length);
@@ -81,7 +81,7 @@ test('[JOB-10] at every width no line is wider, and only what cannot fit is cut'
   }
 });
 
-test('[JOB-10] a wide name counts as wide, and one with control characters moves no cursor', () => {
+test('[JOB-10] a wide name counts as wide, and control characters do not move the cursor', () => {
   const odd = { ...stage, name: '\u822a\u73ed\u001b[2A\n' };
   expect(progressLines([odd], 79)).toEqual(['source   \u822a\u73ed?[2A? 0 records  0/s']);
   expect(progressLines([odd], 14)[0]).toBe('source   \u822a\u73ed…');

@@ -1,6 +1,6 @@
 import type { StageProgress } from './progress.ts';
 
-/** How the progress of a stage is arranged. */
+/** The layout of a stage's progress. */
 interface Layout {
   /** The name has a line of its own, above the figures. */
   readonly isStacked: boolean;
@@ -9,7 +9,7 @@ interface Layout {
   readonly hasRate: boolean;
 }
 
-/** From the widest to the narrowest; the first in which every line fits is taken. */
+/** From the widest to the narrowest; we take the first in which every line fits. */
 const LAYOUTS: readonly Layout[] = [
   { isStacked: false, barCells: 24, hasRate: true },
   { isStacked: false, barCells: 12, hasRate: true },
@@ -22,13 +22,13 @@ const LAYOUTS: readonly Layout[] = [
 
 const KIND_CELLS = 'topology'.length;
 const INDENT = '  ';
-/** Kept free for lag or time left, so that the layout does not change with each of their digits. */
+/** Reserved for lag or time left, so that the layout does not change with each of their digits. */
 const REST_CELLS = 'lag 999,999'.length;
 
 /**
- * The progress of the stages as lines of at most `width` cells, all columns in line. Where not all
- * fits, bars become shorter, then percentages, then each name gets a line of its own; only where
- * even that is too wide, lines are cut, which an ellipsis shows.
+ * The progress of the stages as lines of at most `width` cells, all columns in line. If they do not
+ * fit, bars become shorter, then percentages, then each name gets a line of its own; only if even
+ * that is too wide are lines cut, with an ellipsis.
  */
 export function progressLines(stages: readonly StageProgress[], width: number): string[] {
   for (const layout of LAYOUTS) {
@@ -39,7 +39,7 @@ export function progressLines(stages: readonly StageProgress[], width: number): 
   return narrowest.map(({ text }) => cut(text, width));
 }
 
-/** The progress of a stage where there is no terminal. */
+/** The progress of a stage without a terminal. */
 export function plainLine(stage: StageProgress): string {
   const { kind, name, fraction } = stage;
   const share = fraction === undefined ? '' : ` ${percent(fraction)}`;
@@ -49,7 +49,7 @@ export function plainLine(stage: StageProgress): string {
 
 interface Line {
   readonly text: string;
-  /** What it takes up, with what is kept free behind it. */
+  /** Its width, including the reserved cells. */
   readonly cells: number;
 }
 
@@ -97,7 +97,7 @@ function rate({ recordsPerSecond }: StageProgress): string {
   return `${number(Math.round(recordsPerSecond))}/s`;
 }
 
-/** How the stage ended, or what is left to do. */
+/** How the stage ended, or how much is left to do. */
 function rest({ isDone, isStopped, lag, etaMs }: StageProgress): string {
   if (isDone) return 'done';
   if (isStopped) return 'stopped';
@@ -120,7 +120,7 @@ function number(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-/** A name that does not move the cursor. */
+/** A name without characters that move the cursor. */
 function printable(name: string): string {
   return name.replace(/\p{C}/gu, '?');
 }
@@ -130,8 +130,8 @@ function widest(texts: readonly string[]): number {
 }
 
 /**
- * The cells that a text takes up. What may be wide, as Chinese is, counts as wide: better a column
- * too few than a line that wraps.
+ * The width of a text in cells. Characters that may be wide, such as Chinese, count as wide: a
+ * column too few is better than a line that wraps.
  */
 function cellsOf(text: string): number {
   let cells = 0;

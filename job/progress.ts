@@ -1,35 +1,35 @@
-/** How far one part of a job has come. */
+/** The progress of one part of a job. */
 export interface StageProgress {
   readonly kind: 'source' | 'topology' | 'sink';
   /**
-   * Of the connector, or of the job. A topology that repartitions has a stage for each of its
-   * sub-topologies, such as `job/0`: each of them reads all the records that reach it.
+   * The name of the connector or the job. A topology that repartitions has a stage for each
+   * sub-topology, such as `job/0`, which reads all the records that reach it.
    */
   readonly name: string;
-  /** Records that went through in this run. */
+  /** Records processed in this run. */
   readonly records: number;
   /** Records a second, over the last seconds. */
   readonly recordsPerSecond: number;
-  /** From 0 to 1, what former runs did included; undefined where the end is not known. */
+  /** From 0 to 1, including earlier runs; undefined if the end is unknown. */
   readonly fraction: number | undefined;
-  /** Offsets that wait in front of it, as far as it knows: records, markers and gaps. */
+  /** Offsets known but not yet read: records, markers and gaps. */
   readonly lag: number | undefined;
-  /** What is left at this rate, in milliseconds. */
+  /** The time left at this rate, in milliseconds. */
   readonly etaMs: number | undefined;
-  /** It came to its end: nothing is left to do. */
+  /** True once it has ended with nothing left to do. */
   readonly isDone: boolean;
-  /** It ended before that: the job was stopped, or failed. */
+  /** True if it ended early: the job was stopped, or failed. */
   readonly isStopped: boolean;
 }
 
-/** How far a job has come. */
+/** The progress of a job. */
 export interface JobProgress {
   readonly job: string;
   readonly elapsedMs: number;
   readonly stages: readonly StageProgress[];
 }
 
-/** What a stage can say of itself at a moment. */
+/** A stage's figures at one moment. */
 export interface StageReading {
   readonly kind: StageProgress['kind'];
   readonly name: string;
@@ -40,7 +40,7 @@ export interface StageReading {
   readonly isStopped: boolean;
 }
 
-/** Over how long a rate is taken. */
+/** The period over which a rate is measured. */
 const RATE_WINDOW_MS = 3_000;
 
 interface Sample {
@@ -49,7 +49,7 @@ interface Sample {
   readonly fraction: number;
 }
 
-/** Makes rates and estimates of successive readings of one stage. */
+/** Computes rates and estimates from successive readings of one stage. */
 export class StageMeter {
   readonly #samples: Sample[] = [];
 

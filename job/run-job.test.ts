@@ -91,7 +91,7 @@ test('[JOB-2] bounded input runs to its end: windows close, sinks commit', async
   ]);
 });
 
-test('[JOB-3] the next run goes on behind the last one; what is late is counted', async () => {
+test('[JOB-3] the next run continues after the last one and counts late records', async () => {
   const directory = temporaryDirectory();
   const run = () => runJob(countJob(directory), { directory: join(directory, 'log') });
   write(directory, '1.csv', ['a,0', 'a,1500']);
@@ -99,14 +99,14 @@ test('[JOB-3] the next run goes on behind the last one; what is late is counted'
   write(directory, '2.csv', ['a,1600', 'a,5000']);
   const summary = await run();
   expect(summary.sources).toMatchObject([{ records: 2 }]);
-  // Its window was closed by the end of the first run.
+  // The end of the first run closed its window.
   expect(summary.streams.droppedRecords.late).toBe(1);
   expect(output(directory)).toEqual(['{"a@0":1}', '{"a@1000":1}', '{"a@5000":1}']);
   expect(await run()).toMatchObject({ isComplete: true, sources: [{ records: 0 }] });
   expect(output(directory)).toHaveLength(3);
 });
 
-test('[JOB-4] a global table is whole before the first record is joined with it', async () => {
+test('[JOB-4] a global table is complete before the first record joins with it', async () => {
   const directory = temporaryDirectory();
   write(directory, '1.csv', ['k1999,0', 'k0,1']);
   const rows = Array.from({ length: 2000 }, (_, index) => `k${index},name ${index}`);
@@ -114,7 +114,7 @@ test('[JOB-4] a global table is whole before the first record is joined with it'
   const job = defineJob({
     name: 'named',
     sources: [
-      eventSource(directory), // named first, and yet it waits
+      eventSource(directory), // named first, yet it waits
       fileSource({
         path: join(directory, 'names.csv'),
         format: csv<{ key: string; name: string }>(),
@@ -139,7 +139,7 @@ test('[JOB-4] a global table is whole before the first record is joined with it'
   expect(output(directory)).toEqual(['{"name":"name 0"}', '{"name":"name 1999"}']);
 });
 
-/** A source that goes on for ever: a record every few milliseconds. */
+/** A source that never ends: a record every few milliseconds. */
 function endless(): SourceConnector {
   let next = 0;
   return {
@@ -165,7 +165,7 @@ function endless(): SourceConnector {
   };
 }
 
-test('[JOB-5] unbounded input runs until it is aborted, and goes on there', async () => {
+test('[JOB-5] unbounded input runs until aborted, and the next run continues there', async () => {
   const directory = temporaryDirectory();
   const job = { ...countJob(directory), sources: [endless()] };
   const run = async (): Promise<void> => {
@@ -188,7 +188,7 @@ test('[JOB-5] unbounded input runs until it is aborted, and goes on there', asyn
   expect(times.length).toBeGreaterThan(20);
 });
 
-test('[JOB-6] a part that fails ends the job with its error; the next run goes on', async () => {
+test('[JOB-6] a failing part ends the job with its error; the next run continues', async () => {
   const directory = temporaryDirectory();
   const run = () => runJob(countJob(directory), { directory: join(directory, 'log') });
   write(directory, '1.csv', ['a,0', 'a,20']);
@@ -199,7 +199,7 @@ test('[JOB-6] a part that fails ends the job with its error; the next run goes o
   expect(output(directory)).toEqual(['{"a@0":3}', '{"b@0":1}']);
 });
 
-test('[JOB-7] what defineJob is given is checked when it is called', () => {
+test('[JOB-7] defineJob checks its argument when it is called', () => {
   const directory = temporaryDirectory();
   const good = countJob(directory);
   const bad = (change: object): (() => Job) => {

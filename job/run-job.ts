@@ -5,16 +5,16 @@ import { runJobSettings, type RunJobOptions, type RunJobSettings } from './run-o
 import { Stop, withinDeadline } from './stop.ts';
 
 /**
- * Runs a job in this process. Bounded input runs to its end: the windows close, the sinks commit,
- * and the job is done. Otherwise it runs until the signal aborts.
+ * Runs a job in this process. With bounded input it runs to the end: the windows close, the sinks
+ * commit, and the job is done. Otherwise it runs until the signal aborts.
  *
- * Whatever happens to the process, the next run on the same directory goes on behind the last
+ * Whatever happens to the process, the next run on the same directory continues after the last
  * commit, and the output is as if nothing had happened: each record counts once.
  *
- * @throws LogError, StreamsError, ConnectError what ended the job; what was committed stands.
- * @throws LogError STOP_TIMEOUT when the job was told to stop and has not ended within
- *   `stopTimeoutMs`. What still runs cannot be cancelled, and holds the log open: end the process.
- *   A failure that comes first is thrown instead, after the same time.
+ * @throws LogError, StreamsError, ConnectError what ended the job; committed results remain.
+ * @throws LogError STOP_TIMEOUT if the job was told to stop and has not ended within
+ *   `stopTimeoutMs`. The parts that still run cannot be cancelled and hold the log open: end the
+ *   process. If a failure came first, that is thrown instead, after the same time.
  */
 export async function runJob(job: Job, options: RunJobOptions): Promise<JobSummary> {
   checkJob(job);
@@ -51,7 +51,7 @@ function stopTimeout(
   return new LogError('STOP_TIMEOUT', message, details, failure);
 }
 
-/** A job with its log: opened for one run, and closed after it. */
+/** A job with its log, which is open for one run. */
 class OpenedJob {
   readonly #job: Job;
   readonly #settings: RunJobSettings;
@@ -73,8 +73,8 @@ class OpenedJob {
       this.#run = new JobRun(this.#job, log, this.#settings, this.#stop);
       summary = await this.#run.run();
     } catch (error) {
-      this.#stop.fail(error); // from here on the deadline is for the log
-      // The job's own failure says more than what the log says at its end.
+      this.#stop.fail(error); // from here on the deadline applies to closing the log
+      // The job's own failure matters more than one from closing the log.
       await log.close().catch(ignore);
       throw error;
     }
@@ -82,7 +82,7 @@ class OpenedJob {
     return summary;
   }
 
-  /** Reports no more progress, and returns the names of the parts that still run. */
+  /** Stops reporting progress and returns the names of the parts that still run. */
   abandon(): string[] {
     const parts = this.#run?.abandon() ?? [];
     return parts.length === 0 ? ['the log'] : parts;
@@ -90,5 +90,5 @@ class OpenedJob {
 }
 
 function ignore(): void {
-  // a better error is on its way
+  // a better error is already on its way
 }

@@ -12,16 +12,19 @@ import {
 import type { JobProgress } from './progress.ts';
 
 export interface RunJobOptions {
-  /** The data directory: log, state and offsets. The same one lets a job go on where it stopped. */
+  /**
+   * The data directory: log, state and offsets. With the same directory a job continues where it
+   * stopped.
+   */
   readonly directory: string;
   /**
-   * Stops the job: what is processed is committed, and the next run goes on behind it. Default:
+   * Stops the job: it commits what it has processed, and the next run continues there. Default:
    * none.
    */
   readonly signal?: AbortSignal;
   /**
-   * How long a job may take to end after it was told to stop, or after a part of it failed.
-   * Default: 8,000. `Infinity` waits as long as it takes.
+   * How long a job may take to end after it is told to stop or a part of it fails. Default: 8,000.
+   * `Infinity` waits as long as it takes.
    */
   readonly stopTimeoutMs?: number;
   /** Called with the progress several times a second, and once at the end. Default: none. */
@@ -36,10 +39,10 @@ export interface RunJobOptions {
   readonly clock?: Clock;
 }
 
-/** What `RunJobOptions` default to. */
+/** The defaults of `RunJobOptions`. */
 export const JOB_DEFAULTS = {
-  // Docker kills a container ten seconds after it asked it to stop. A job that gives up before that
-  // can still say what it was waiting for.
+  // Docker kills a container ten seconds after asking it to stop. A job that gives up before that
+  // can still report what it was waiting for.
   stopTimeoutMs: 8_000,
   clock: systemClock,
 } as const satisfies Partial<RunJobOptions>;

@@ -28,7 +28,7 @@ function copyJob(...sources: readonly SourceConnector[]): Job {
   });
 }
 
-/** A source that does not answer, until it is told to. */
+/** A source that does not answer until told to. */
 function deaf(): { readonly connector: SourceConnector; readonly answer: () => void } {
   let answer = (): void => undefined;
   const answered = new Promise<undefined>((resolve) => {
@@ -50,7 +50,7 @@ async function opensAgain(directory: string): Promise<void> {
   }
 }
 
-test('[JOB-9] a stop that takes too long ends with the names of what still runs', async () => {
+test('[JOB-9] a stop that takes too long fails and names what still runs', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const { connector, answer } = deaf();
   const stop = new AbortController();
@@ -69,13 +69,13 @@ test('[JOB-9] a stop that takes too long ends with the names of what still runs'
     details: { job: 'copy', stopTimeoutMs: 200, running: ['source deaf'] },
   });
   const heard = progress.length;
-  // Should it answer after all, the job ends in order, and says nothing more.
+  // If it answers after all, the job ends cleanly and reports nothing more.
   answer();
   await opensAgain(directory);
   expect(progress).toHaveLength(heard);
 });
 
-test('[JOB-9] after a failure the other parts have as long; the failure is thrown', async () => {
+test('[JOB-9] after a failure the others get the same deadline, then it is thrown', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const { connector, answer } = deaf();
   const failing = source('failing', Promise.reject(new TypeError('no luck')));
@@ -88,14 +88,14 @@ test('[JOB-9] after a failure the other parts have as long; the failure is throw
   await opensAgain(directory);
 });
 
-test('[JOB-9] an end that nobody asked for has no deadline', async () => {
+test('[JOB-9] a job that ends by itself has no deadline', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const ended = source('ended', Promise.resolve(undefined), true);
   const summary = await runJob(copyJob(ended), { directory, stopTimeoutMs: 0 });
   expect(summary.isComplete).toBe(true);
 });
 
-test('[JOB-10] what was stopped is not called done', async () => {
+test('[JOB-10] a stopped stage is not called done', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const { connector, answer } = deaf();
   const stop = new AbortController();
@@ -114,7 +114,7 @@ test('[JOB-10] what was stopped is not called done', async () => {
   ]);
 });
 
-test('[JOB-11] what runJob is given is checked before anything is opened', async () => {
+test('[JOB-11] runJob checks its options before it opens anything', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const job = copyJob(deaf().connector);
   const bad = { directory, stopTimeout: 1 } as object as { directory: string };

@@ -1,17 +1,17 @@
 import type { Clock, Timer } from '../core/index.ts';
 
-/** How a job is told to stop: by its user, or by the first failure of one of its parts. */
+/** Stops a job, for its user or after the first failure of one of its parts. */
 export class Stop {
   readonly #controller = new AbortController();
   #failure: { readonly cause: unknown } | undefined;
   #isRequested = false;
 
-  /** Aborts when the job is to stop. */
+  /** Aborts when the job must stop. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** True when the user said stop, and no part had failed before. */
+  /** True if the user stopped the job before any part failed. */
   get isRequested(): boolean {
     return this.#isRequested;
   }
@@ -21,7 +21,7 @@ export class Stop {
     return this.#failure;
   }
 
-  /** Stops the job because its user wants it. */
+  /** Stops the job for its user. */
   request(): void {
     if (!this.signal.aborted) this.#isRequested = true;
     this.#controller.abort();
@@ -34,20 +34,20 @@ export class Stop {
   }
 }
 
-/** When waiting ends, and what is thrown then. */
+/** When to stop waiting, and what to throw then. */
 export interface Deadline {
-  /** The time runs from the moment at which this aborts. */
+  /** The time starts when this aborts. */
   readonly stopping: AbortSignal;
   /** `Infinity` for no deadline. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Makes what is thrown at the deadline. */
+  /** Makes the error to throw at the deadline. */
   readonly overdue: () => unknown;
 }
 
 /**
- * Settles as `work` does, but no later than the deadline. Work that is late goes on in the
- * background, and how it ends is of no interest any more.
+ * Settles as `work` does, but no later than the deadline. Late work continues in the background,
+ * and its result is ignored.
  */
 export function withinDeadline<T>(work: Promise<T>, deadline: Deadline): Promise<T> {
   const { stopping, timeoutMs, clock, overdue } = deadline;

@@ -1,13 +1,13 @@
 import { ConnectError } from '../errors.ts';
 import { placeText, type FilePlace, type TextParser, type TextPlace } from './text-reader.ts';
 
-/** Turns the text of one field into its value; throws to say why it cannot. */
+/** Turns the text of one field into its value; throws, with the reason, if it cannot. */
 export type FieldParser = (text: string) => unknown;
 
-/** How rows are made of fields. */
+/** How to make rows from fields. */
 export interface RowShape {
   readonly names: readonly string[];
-  /** By column; undefined where the text is the value. */
+  /** By column; undefined if the text is the value. */
   readonly parsers: readonly (FieldParser | undefined)[];
 }
 
@@ -21,9 +21,9 @@ const EMPTY_LINES = /^(?:\r?\n)*/;
 type Problem = NonNullable<TextPlace['problem']>;
 
 /**
- * Parses records as RFC 4180 has them: fields between delimiters, in quotes where they hold a
- * delimiter, a quote (written twice) or a line end. A quote inside a field that does not begin with
- * one is an ordinary character. Empty lines are skipped, but for files of one column.
+ * Parses records as in RFC 4180: fields between delimiters, in quotes if they hold a delimiter, a
+ * quote (written twice) or a line end. A quote inside a field that does not start with one is an
+ * ordinary character. Empty lines are skipped, except in files of one column.
  */
 export class CsvParser implements TextParser<object> {
   readonly skipped: RegExp | undefined;
@@ -45,7 +45,7 @@ export class CsvParser implements TextParser<object> {
     const fields = new Array<string>(count);
     let at = 0;
     let lines = 0;
-    // The next ones in the text, as far as they are known: nothing is looked for twice.
+    // The next ones in the text, if known: no character is searched twice.
     let quote = -1;
     let stop = -1;
     while (at < text.length && rows.length < limit) {
@@ -68,7 +68,7 @@ export class CsvParser implements TextParser<object> {
         }
       } else {
         const record = splitQuoted(text, at, isLast, this.#delimiter);
-        if (record === undefined) break; // goes on in the next chunk
+        if (record === undefined) break; // continues in the next chunk
         next = record.end;
         passed = countLines(text, at, next);
         problem = record.problem;
@@ -86,7 +86,7 @@ export class CsvParser implements TextParser<object> {
     return { at, lines };
   }
 
-  /** The row, or the problem with one of its fields. */
+  /** Returns the row, or the problem with one of its fields. */
   #row(fields: readonly string[]): Record<string, unknown> | Problem {
     const names = this.#names;
     const row: Record<string, unknown> = {};
@@ -109,7 +109,7 @@ export class CsvParser implements TextParser<object> {
   }
 }
 
-/** The fields of the first record of a text, whatever their number: the header. */
+/** Parses the header: the fields of the first record, however many there are. */
 export class CsvHeaderParser implements TextParser<readonly string[]> {
   readonly #delimiter: string;
 
@@ -131,9 +131,9 @@ export class CsvHeaderParser implements TextParser<readonly string[]> {
 }
 
 /**
- * Cuts a line without quotes, from `at` to `end`, into exactly as many fields as there is room for.
- * Takes the next delimiter in the text if it is known (or some place before `at`), and returns the
- * next one behind the line; -1 when the line has another number of fields.
+ * Splits a line without quotes, from `at` to `end`, into exactly as many fields as there is room
+ * for. Takes the position of the next delimiter if it is known (else any position before `at`) and
+ * returns that of the first delimiter after the line; -1 if the line has another number of fields.
  */
 function splitPlain(
   text: string,
@@ -157,12 +157,12 @@ function splitPlain(
 
 interface QuotedRecord {
   readonly fields: readonly string[];
-  /** Behind its line end. */
+  /** After its line end. */
   readonly end: number;
   readonly problem?: Problem;
 }
 
-/** Cuts a record that may have quotes; undefined when it does not end in the text. */
+/** Splits a record that may have quotes; undefined if it does not end in this text. */
 function splitQuoted(
   text: string,
   start: number,
@@ -205,7 +205,7 @@ function splitQuoted(
   }
 }
 
-/** The quote that ends the field which the one at `open` begins, or -1. */
+/** The quote that closes the one at `open`, or -1. */
 function closingQuote(text: string, open: number): number {
   for (let at = open + 1; ; at += 2) {
     at = text.indexOf('"', at);

@@ -24,7 +24,7 @@ test('[CONNECT-CSV-2] quotes hold delimiters, quotes and line ends, as in RFC 41
   ]);
 });
 
-test('[CONNECT-CSV-3] too few or too many fields: an error with place and counts', async () => {
+test('[CONNECT-CSV-3] too few or too many fields are an error with place and counts', async () => {
   for (const [row, actual] of [
     ['1,2', 2],
     ['1,2,3,4', 4],
@@ -39,7 +39,7 @@ test('[CONNECT-CSV-3] too few or too many fields: an error with place and counts
   }
 });
 
-test('[CONNECT-CSV-4] a quote misplaced or never closed: an error with its place', async () => {
+test('[CONNECT-CSV-4] a misplaced or unclosed quote is an error with its place', async () => {
   const stray = inputFile('a,b\n1,2\n"x"y,2\n');
   expect(await connectFailure(readRows(csv(), stray))).toMatchObject({
     code: 'INVALID_CSV',
@@ -54,7 +54,7 @@ test('[CONNECT-CSV-4] a quote misplaced or never closed: an error with its place
   });
 });
 
-test('[CONNECT-CSV-5] empty lines are skipped, but in a file of one column', async () => {
+test('[CONNECT-CSV-5] empty lines are skipped, except in a file of one column', async () => {
   expect(await readRows(csv(), inputFile('\na,b\n\n1,2\n\r\n\n'))).toEqual([{ a: '1', b: '2' }]);
   expect(await readRows(csv(), inputFile('\n\r\n'))).toEqual([]);
   const late = `${'\n'.repeat(600 * 1024)}a,b\n1,2\n`; // further than what is read at once
@@ -66,7 +66,7 @@ test('[CONNECT-CSV-5] empty lines are skipped, but in a file of one column', asy
   ]);
 });
 
-test('[CONNECT-CSV-6] delimiter and header can be given', async () => {
+test('[CONNECT-CSV-6] options set the delimiter and the header', async () => {
   const path = inputFile('1;"a;b"\n2;c\n');
   const format = csv({ delimiter: ';', header: ['id', 'text'] });
   expect(await readRows(format, path)).toEqual([
@@ -78,7 +78,7 @@ test('[CONNECT-CSV-6] delimiter and header can be given', async () => {
   ]);
 });
 
-test('[CONNECT-CSV-7] columns become numbers or what a function makes of them', async () => {
+test('[CONNECT-CSV-7] columns become numbers or the result of a function', async () => {
   interface Row {
     readonly id: string;
     readonly count: number;
@@ -108,7 +108,7 @@ test('[CONNECT-CSV-7] columns become numbers or what a function makes of them', 
   }
 });
 
-test('[CONNECT-CSV-8] a header without a wanted column, or with one twice', async () => {
+test('[CONNECT-CSV-8] a header that lacks or repeats a column is an error', async () => {
   const format = csv<{ a: string; n: number }>({ columns: { n: 'number' } });
   const path = inputFile('a,m\n1,2\n');
   expect(await connectFailure(readRows(format, path))).toMatchObject({
@@ -121,7 +121,7 @@ test('[CONNECT-CSV-8] a header without a wanted column, or with one twice', asyn
   expect(proto.code).toBe('INVALID_CSV');
 });
 
-test('[CONNECT-CSV-12] a header that is none: other line ends, other characters', async () => {
+test('[CONNECT-CSV-12] a header with other line ends or characters is an error', async () => {
   const mac = await connectFailure(readRows(csv(), inputFile('a,b\r1,2\r')));
   expect(mac).toMatchObject({ code: 'INVALID_CSV', details: { line: 1, positionBytes: 0 } });
   expect(mac.message).toMatch(/carriage returns without line feeds.*tr '\\r' '\\n'/);
@@ -132,7 +132,7 @@ test('[CONNECT-CSV-12] a header that is none: other line ends, other characters'
   expect(wide.message).toMatch(/UTF-16.*iconv/);
 });
 
-test('[CONNECT-CSV-10] numbers are put in quotes where the delimiter is part of them', () => {
+test('[CONNECT-CSV-10] numbers are quoted if they contain the delimiter', () => {
   for (const [delimiter, line] of [
     ['.', '"1.5".x'],
     ['-', '1.5-x'],
@@ -143,7 +143,7 @@ test('[CONNECT-CSV-10] numbers are put in quotes where the delimiter is part of 
   }
 });
 
-test('[CONNECT-CSV-9] columns that are not text have to be named to compile', () => {
+test('[CONNECT-CSV-9] it compiles only if all columns that are not text are named', () => {
   expectTypeOf(csv()).toExtend<SourceFormat<Record<string, string>>>();
   expectTypeOf(csv<{ code: 'a' | 'b' }>()).toExtend<SourceFormat<{ code: 'a' | 'b' }>>();
   interface Row {
@@ -171,7 +171,7 @@ const field = fc.oneof(
   fc.constantFrom('', '0', 'x'.repeat(5000)),
 );
 
-test('[CONNECT-CSV-10] what is written is read back, from any offset', async () => {
+test('[CONNECT-CSV-10] written rows are read back, from any offset', async () => {
   const table = fc.integer({ min: 1, max: 4 }).chain((width) =>
     fc.record({
       width: fc.constant(width),
@@ -199,7 +199,7 @@ test('[CONNECT-CSV-10] what is written is read back, from any offset', async () 
   );
 });
 
-test('[CONNECT-CSV-11] any text is read as by a simple parser', async () => {
+test('[CONNECT-CSV-11] any text is read as a simple parser reads it', async () => {
   const piece = fc.constantFrom('a', 'b', ',', '"', '""', '\n', '\r\n', '\r', ' ', '",', '\n"');
   await fc.assert(
     fc.asyncProperty(fc.array(piece, { maxLength: 30 }), async (pieces) => {

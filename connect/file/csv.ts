@@ -8,7 +8,7 @@ import { LINE_BYTES_MAX, TextReader, type TextReaderOptions } from './text-reade
 
 /**
  * How the text of a column becomes its value: `number` (an empty field is an error), `number?` (an
- * empty field is null), or a function, which throws when the text is none of its values.
+ * empty field is null), or a function, which throws if the text is not valid.
  */
 export type CsvColumn<Value> =
   | ([number] extends [Value] ? 'number' : never)
@@ -16,8 +16,8 @@ export type CsvColumn<Value> =
   | ((text: string) => Value);
 
 /**
- * The columns that are more than text, each with how it is read. Text as it stands is a `string`,
- * or may be one, as with `'LAX' | 'JFK'`.
+ * How to read the columns that are not plain text. A column is plain text if its type is `string`
+ * or narrower, such as `'LAX' | 'JFK'`.
  */
 export type CsvColumns<Row> = {
   readonly [
@@ -29,23 +29,23 @@ export type CsvColumns<Row> = {
   ]: CsvColumn<Row[Name]>;
 };
 
-/** The options of `csv`. Columns that are not text have to be named in `columns`. */
+/** The options of `csv`. `columns` must name every column that is not text. */
 export type CsvOptions<Row> = TextOptions & {
   /** One character. Default: a comma. */
   readonly delimiter?: string;
   /**
-   * Names the columns of files that do not do so themselves. Default: the first record of each file
-   * is its header. A sink writes these columns, in this order; default: those of its first row.
+   * Names the columns of files without a header. Default: the first record of each file is its
+   * header. A sink writes these columns, in this order; default: those of its first row.
    */
   readonly header?: readonly string[];
 } & (keyof CsvColumns<Row> extends never
     ? { readonly columns?: { readonly [Name in keyof Row]?: CsvColumn<Row[Name]> } }
     : { readonly columns: CsvColumns<Row> });
 
-/** CSV: to read such rows, and to write any object. */
+/** CSV: reads such rows, and writes any object. */
 export interface CsvFormat<Row> extends SourceFormat<Row>, SinkFormat<object> {}
 
-/** The options as the code below sees them, whatever the row type. */
+/** The options for any row type. */
 interface AnyCsvOptions extends TextOptions {
   readonly delimiter?: string;
   readonly header?: readonly string[];
@@ -66,10 +66,10 @@ const CHECKS: OptionChecks<AnyCsvOptions> = {
 };
 
 /**
- * CSV as RFC 4180 has it, in UTF-8. The first record of each file names the columns; a row is an
- * object with a property for each, text unless `columns` says otherwise.
+ * CSV as in RFC 4180, in UTF-8. The first record of each file names the columns; a row is an object
+ * with a property for each, text unless `columns` says otherwise.
  *
- * In a sink each file begins with a header. Null and undefined are empty fields, dates ISO 8601,
+ * In a sink each file starts with a header. Null and undefined are empty fields, dates ISO 8601,
  * and objects JSON; a row with a column that is not in the header is an error.
  *
  * @example
@@ -98,7 +98,7 @@ async function openCsv(input: InputFile, options: AnyCsvOptions): Promise<RowRea
   if (names === undefined) {
     const parser = new CsvHeaderParser(delimiter);
     const head = await readFirst(input, { parser, lineBytesMax, rowsMax: 1 });
-    // Nothing is there yet. A file of which something was read has shrunk: opening it says so.
+    // The file is still empty. If it was read before, it has shrunk, and opening it throws.
     if (head === undefined && offset === undefined) return NO_ROWS;
     names = head?.rows[0] ?? [];
     offset ??= head?.offset;
@@ -128,7 +128,7 @@ async function readFirst<Row>(input: InputFile, options: TextReaderOptions<Row>)
   const reader = await TextReader.open({ ...input, offset: undefined }, options);
   try {
     let first = await reader.next();
-    while (first?.rows.length === 0) first = await reader.next(); // nothing but empty lines
+    while (first?.rows.length === 0) first = await reader.next(); // only empty lines
     return first;
   } finally {
     await reader.close();
@@ -148,7 +148,7 @@ function checkNames(file: string, names: readonly string[]): void {
         "convert the file first, with tr '\\r' '\\n'";
     throw invalidCsv(reason)(place);
   }
-  // As a property it would set the row's prototype, and the column would be lost.
+  // As a property it would set the row's prototype and lose the column.
   if (names.includes('__proto__')) throw invalidCsv('__proto__ cannot be a column')(place);
 }
 
@@ -169,7 +169,7 @@ function parserOf(column: 'number' | 'number?' | FieldParser): FieldParser {
 
 function parseNumber(text: string): number {
   const value = Number(text);
-  // Infinity is none either: JSON would make it null.
+  // Nor is Infinity: JSON would turn it into null.
   if (!Number.isFinite(value) || text.trim() === '') {
     throw new TypeError(`${JSON.stringify(text)} is not a number`);
   }
@@ -181,13 +181,13 @@ class CsvEncoder implements RowEncoder<object> {
   columns: readonly string[] | undefined;
   readonly #delimiter: string;
   readonly #special: RegExp;
-  /** A number is never put in quotes, unless the delimiter is one of its characters. */
+  /** True if numbers never need quotes: no number contains the delimiter. */
   readonly #isNumberPlain: boolean;
 
   constructor(delimiter: string, columns: readonly string[] | undefined) {
     this.columns = columns;
     this.#delimiter = delimiter;
-    // A byte order mark at the start of a file would be no part of the text on the way back in.
+    // A byte order mark at the start of a file would be dropped when it is read back.
     this.#special = new RegExp(`["\\r\\n\\ufeff${delimiter.replace(/[\\\]^-]/, '\\$&')}]`);
     this.#isNumberPlain = !/[-+.\w]/.test(delimiter);
   }
@@ -210,7 +210,7 @@ class CsvEncoder implements RowEncoder<object> {
       throw new TypeError(`column ${unknown} is not in the header: ${columns.join(', ')}`);
     }
     const fields = columns.map((name) => this.#field(values[name]));
-    // An empty line would be skipped on the way back in.
+    // An empty line would be skipped when it is read back.
     return fields.length === 1 && fields[0] === '' ? '""' : fields.join(this.#delimiter);
   }
 

@@ -5,29 +5,29 @@ import { nodeFileSystem, type FileSystem } from '../../core/index.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure, notAFile, notStored } from './failure.ts';
 
-/** A file that was found, with the size that it had then. */
+/** A file, with its size when it was found. */
 export interface FoundFile {
   readonly path: string;
   readonly sizeBytes: number;
 }
 
 /**
- * The files that `path` names, by name: itself, or what it matches as a pattern (`flights/*.csv`,
- * `logs/**\/2024-*.jsonl`). Relative paths stay relative, and begin at the working directory;
- * absolute ones stay absolute: a file's name, by which its offset goes, is the same wherever the
- * program was started.
+ * Finds the files that `path` names, sorted by name: the file itself, or those that match it as a
+ * pattern (`flights/*.csv`, `logs/**\/2024-*.jsonl`). Relative paths stay relative to the working
+ * directory, and absolute ones stay absolute: a file's name, which is the key of its offset, is the
+ * same wherever the program was started.
  *
  * Patterns are matched on the machine's disk, whatever the file system.
  *
  * @throws ConnectError FILE_NOT_FOUND, NOT_A_FILE, NO_FILE_MATCHES; ACCESS_DENIED also for a
- *   directory on the way that cannot be looked into: what it holds would be left out unnoticed.
+ *   directory on the way that cannot be read: its files would silently be left out.
  */
 export async function findFiles(fileSystem: FileSystem, path: string): Promise<FoundFile[]> {
   const itself = await stat(fileSystem, path);
   if (itself !== undefined) return [itself];
   if (!isDynamicPattern(path)) throw fileFailure(path, 'open', absence());
   const names = await match(path);
-  // By code units, as everywhere: the same order on each machine.
+  // By code units, as everywhere: the order is the same on every machine.
   names.sort((a, b) => (a < b ? -1 : 1));
   const found: FoundFile[] = [];
   for (const name of names) {
@@ -45,7 +45,7 @@ async function stat(fileSystem: FileSystem, path: string): Promise<FoundFile | u
   let isStream = false;
   try {
     found = await fileSystem.stat(path);
-    // Of the size 0, it would be taken for an empty file; opening it could wait for ever.
+    // A pipe or device reports size 0, like an empty file; opening it could wait for ever.
     if (found?.sizeBytes === 0 && !found.isDirectory && fileSystem === nodeFileSystem) {
       isStream = !(await promises.stat(path)).isFile();
     }
@@ -58,7 +58,7 @@ async function stat(fileSystem: FileSystem, path: string): Promise<FoundFile | u
   return { path, sizeBytes: found.sizeBytes };
 }
 
-/** What a pattern matches; a directory that cannot be read is an error, not an empty one. */
+/** Finds what a pattern matches. A directory that cannot be read is an error, not an empty one. */
 async function match(pattern: string): Promise<string[]> {
   let failure: { readonly path: string; readonly cause: unknown } | undefined;
   const watched = ((...args: Parameters<typeof readdir>) => {

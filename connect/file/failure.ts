@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path';
 import { LogError } from '../../core/index.ts';
 import { ConnectError } from '../errors.ts';
 
-/** What was being done when the file system failed; part of the message. */
+/** The operation in which the file system failed; part of the message. */
 export type FileOperation =
   | 'open'
   | 'read'
@@ -15,7 +15,7 @@ export type FileOperation =
   | 'create'
   | 'unlock';
 
-/** A failure of the file system as a coded error: what, where, and what to do. */
+/** Turns a file system failure into a coded error: what, where, and what to do. */
 export function fileFailure(path: string, operation: FileOperation, cause: unknown): Error {
   if (cause instanceof ConnectError) return cause;
   switch (errnoOf(cause)) {
@@ -53,7 +53,7 @@ export function fileFailure(path: string, operation: FileOperation, cause: unkno
   }
 }
 
-/** NOT_A_FILE, with what to write instead. */
+/** NOT_A_FILE, with the pattern to write instead. */
 export function notAFile(path: string, cause?: unknown): ConnectError {
   const example = `${path.replace(/\/+$/, '')}/*.csv`;
   const message = `${path} is a directory; name its files, for example '${example}'`;
@@ -68,7 +68,7 @@ export function notStored(path: string): ConnectError {
   return new ConnectError('NOT_A_FILE', message, { path });
 }
 
-/** FILE_CHANGED: what a former run read of the file no longer holds. */
+/** FILE_CHANGED: the file no longer is what an earlier run read. */
 export function fileChanged(file: string, reason: string): ConnectError {
   const message =
     `${file} is not what was read before: ${reason}; ` +
@@ -76,7 +76,7 @@ export function fileChanged(file: string, reason: string): ConnectError {
   return new ConnectError('FILE_CHANGED', message, { file, reason });
 }
 
-/** Node's code of what went wrong, which core may have wrapped. */
+/** Node's error code, even if core has wrapped the error. */
 function errnoOf(error: unknown): string | undefined {
   if (error instanceof LogError) return errnoOf(error.cause);
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;

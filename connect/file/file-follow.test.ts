@@ -32,8 +32,8 @@ const rows = topic('rows', { key: string(), value: json<unknown>(), partitions: 
 const options = { topic: rows, key: () => null, follow: true } as const;
 
 /**
- * Follows `path` and yields what the source yields, as JSON. Each time that it begins to wait the
- * next step is taken, and after the last one it is stopped: no time passes.
+ * Follows `path` and yields the source's records as JSON. Each time the source starts to wait, it
+ * takes the next step, and after the last step it stops the source: no time passes.
  */
 async function follow(
   path: string,
@@ -69,7 +69,7 @@ async function follow(
   return values;
 }
 
-test('[CONNECT-FOLLOW-1] what is appended is read, and files that come later', async () => {
+test('[CONNECT-FOLLOW-1] appended lines and new files are read', async () => {
   const directory = temporaryDirectory();
   const [a, b] = [join(directory, 'a.log'), join(directory, 'b.log')];
   const values = await follow(join(directory, '*.log'), lines(), [
@@ -80,7 +80,7 @@ test('[CONNECT-FOLLOW-1] what is appended is read, and files that come later', a
       writeFileSync(a, 'a1\n');
       appendFileSync(b, 'b4\n');
     },
-    () => rmSync(a), // what was read may go
+    () => rmSync(a), // a file that was read may go
     () => appendFileSync(b, 'b5\n'),
   ]);
   expect(values).toEqual(['b1', 'b2', 'b3', 'a1', 'b4', 'b5']);
@@ -107,7 +107,7 @@ test('[CONNECT-FOLLOW-1] only files that have changed are opened again', async (
   expect(opened).toEqual([a, b, a]);
 });
 
-test('[CONNECT-FOLLOW-2] only what is whole is read, wherever the writer stops', async () => {
+test('[CONNECT-FOLLOW-2] only whole records are read, wherever the writer stops', async () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'é', '🚀', ',', '"', '\n', '\r\n') });
   const table = fc.record({
     cells: fc.array(fc.tuple(text, text), { maxLength: 12 }),
@@ -126,7 +126,7 @@ test('[CONNECT-FOLLOW-2] only what is whole is read, wherever the writer stops',
         [lines(), `1\n\n2\r\n${rest}`, rest.includes('\n') ? ['1', '', '2', '"x'] : ['1', '', '2']],
       ];
       for (const [format, content, expected] of forms) {
-        if (format.name === 'jsonl' && rest.includes('\n')) continue; // a whole line, and no JSON
+        if (format.name === 'jsonl' && rest.includes('\n')) continue; // a whole line, but not JSON
         const path = join(temporaryDirectory(), 'file');
         const bytes = Buffer.from(content);
         const places = [0, ...cuts.filter((cut) => cut < bytes.length), bytes.length];
@@ -196,7 +196,7 @@ const open = (fileSystem: MemoryFileSystem, seed: number): Promise<Log> =>
 const numbers = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => `line ${from + index}`);
 
-test('[CONNECT-FOLLOW-5] a run that waits stops at once, and commits what was read', async () => {
+test('[CONNECT-FOLLOW-5] a waiting run stops at once and commits what was read', async () => {
   const disk = new MemoryFileSystem({ random: seededRandom(1) });
   await using log = await open(disk, 1);
   const path = join(temporaryDirectory(), 'file');
@@ -219,7 +219,7 @@ test('[CONNECT-FOLLOW-5] a run that waits stops at once, and commits what was re
   expect(await readValues(log, rows, 'read_committed')).toEqual(numbers(0, 3));
 });
 
-/** Follows a file that is being written, piece by piece; a disk for each moment of the log. */
+/** Follows a file that grows piece by piece; yields a disk for each moment of the log. */
 async function followWhileWriting(
   path: string,
   seed: number,
@@ -264,7 +264,7 @@ test.each([
     expect(moments.length).toBeGreaterThan(30);
     for (const disk of moments) {
       const log = await open(disk, seed);
-      // Without `follow` it goes on at the same offsets, and ends.
+      // Without `follow` it continues at the same offsets, and ends.
       const rest = fileSource({ ...options, follow: false, path, format: lines() });
       await new SourceRunner(log, rest).run();
       const found = await readTopic(log, rows, 'read_committed');

@@ -20,7 +20,7 @@ import { jsonl } from './jsonl.ts';
 import { readManifest } from './manifest.ts';
 
 const numbers = topic('numbers', { key: string(), value: json<string>(), partitions: 2 });
-/** Two lines: every commit rolls, and most leave an open part. */
+/** Two lines, so every commit rolls and most leave an open part. */
 const PART_BYTES = 40;
 
 const open = (fileSystem: MemoryFileSystem, seed: number): Promise<Log> =>
@@ -42,7 +42,7 @@ async function produce(log: Log, round: number): Promise<void> {
   });
 }
 
-/** Runs the sink while records come in, up to a complete output. */
+/** Runs the sink while records arrive, until the output is complete. */
 async function work(disk: MemoryFileSystem, seed: number, rounds = 4): Promise<void> {
   const log = await open(disk, seed);
   await produce(log, 0);
@@ -59,7 +59,7 @@ async function work(disk: MemoryFileSystem, seed: number, rounds = 4): Promise<v
   await log.close();
 }
 
-/** What counts of the output, by partition; checks what the manifest says of it. */
+/** The output that counts, by partition; checks it against the manifest. */
 async function committedLines(disk: MemoryFileSystem): Promise<string[]> {
   const manifest = await readManifest(disk, '/out');
   const texts = ['', ''];
@@ -73,7 +73,7 @@ async function committedLines(disk: MemoryFileSystem): Promise<string[]> {
   return texts;
 }
 
-/** The output that the topic should have led to. */
+/** The output expected for the topic. */
 async function expectedLines(log: Log): Promise<string[]> {
   const texts = ['', ''];
   for (const { partition, value } of await readTopic(log, numbers, 'read_committed')) {
@@ -82,7 +82,7 @@ async function expectedLines(log: Log): Promise<string[]> {
   return texts;
 }
 
-/** Goes on after a crash, and holds the output against the topic: each record once, in order. */
+/** Continues after a crash and checks the output against the topic: each record once, in order. */
 async function checkRecovery(disk: MemoryFileSystem, seed: number): Promise<void> {
   const log = await open(disk, seed);
   const before = await committedLines(disk);
@@ -91,7 +91,7 @@ async function checkRecovery(disk: MemoryFileSystem, seed: number): Promise<void
   const expected = await expectedLines(log);
   expect(after).toEqual(expected);
   for (const [partition, text] of before.entries()) {
-    expect(expected[partition]?.startsWith(text)).toBe(true); // what counted once counts for good
+    expect(expected[partition]?.startsWith(text)).toBe(true); // committed output is never lost
   }
   const manifest = await readManifest(disk, '/out');
   expect(manifest?.complete).toBe(true);
@@ -105,7 +105,7 @@ async function checkRecovery(disk: MemoryFileSystem, seed: number): Promise<void
   await log.close();
 }
 
-/** A disk for each operation on the output, as a crash right behind it leaves it. */
+/** A disk for each operation on the output, as a crash right after it leaves it. */
 async function crashes(
   seed: number,
   crash: (disk: MemoryFileSystem) => MemoryFileSystem,
@@ -139,7 +139,7 @@ test('[CONNECT-FILES-1] kill after each operation on the output: each record onc
   for (const { disk } of moments) await checkRecovery(disk, 3);
 }, 60_000);
 
-test('[CONNECT-FILES-14] any operation on the output may fail', async () => {
+test('[CONNECT-FILES-14] the next run recovers from any failed operation', async () => {
   for (const code of ['ENOSPC', 'EIO']) {
     let failures = 0;
     for (let nth = 1; ; nth++) {
@@ -162,14 +162,14 @@ test('[CONNECT-FILES-14] any operation on the output may fail', async () => {
       } else {
         expect(error).toMatchObject({ message: 'resolved with undefined' });
       }
-      // The failed run's lock goes with its process.
+      // The failed run's lock ends with its process.
       await checkRecovery(disk.kill(), nth);
     }
     expect(failures).toBeGreaterThan(20);
   }
 }, 60_000);
 
-test('[CONNECT-FILES-15] a full disk ends the run; with room the next goes on', async () => {
+test('[CONNECT-FILES-15] a full disk ends the run; with room the next run continues', async () => {
   const disk = new MemoryFileSystem({ random: seededRandom(5) });
   const log = await open(disk, 5);
   await produce(log, 0);

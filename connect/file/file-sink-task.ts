@@ -19,16 +19,16 @@ export interface FileSinkTaskOptions {
   readonly context: SinkContext;
 }
 
-/** Handed to the file when this much has gathered. */
+/** Lines in memory go to the file when there are this many bytes. */
 const WAITING_BYTES_MAX = 1024 * 1024;
 
 /** The parts of one partition. */
 interface PartitionParts {
-  /** Sealed and committed: never touched again. */
+  /** Sealed and committed: never changed again. */
   readonly committed: ManifestPart[];
   /** Sealed since the last commit. */
   sealed: PartFile[];
-  /** What records are added to; undefined until the next one comes. */
+  /** The part that takes records; undefined until the next record comes. */
   open: PartFile | undefined;
 }
 
@@ -37,11 +37,11 @@ export class FileSinkTask implements SinkTask {
   readonly committedOffsets: readonly SinkOffset[];
   readonly #options: FileSinkTaskOptions;
   readonly #partitions = new Map<number, PartitionParts>();
-  /** As it stands in the directory; replaced by each commit. */
+  /** As the directory has it; replaced by each commit. */
   #manifest: Manifest;
-  /** A part file was begun since the last commit: its name has to be made durable. */
+  /** Set if a part file was started since the last commit: its name must be made durable. */
   #hasNewNames = false;
-  /** Nothing more is written after a failure: the next start looks at what is there. */
+  /** Set by a failure: nothing more is written, and the next start recovers the directory. */
   #hasFailed = false;
 
   constructor(options: FileSinkTaskOptions) {
@@ -74,8 +74,8 @@ export class FileSinkTask implements SinkTask {
 
   /**
    * Commits [CONNECT-FILES-1]. A crash before step 4 leaves bytes and files that the old manifest
-   * does not cover: the next start cuts them off and reads the records again. One after it leaves
-   * nothing to do.
+   * does not cover: the next start removes them and reads the records again. A crash after it
+   * leaves nothing to do.
    */
   async commit(
     offsets: readonly SinkOffset[],
@@ -95,7 +95,7 @@ export class FileSinkTask implements SinkTask {
       onStep('file-2-sync');
       await Promise.all(dirty.map((part) => part.sync()));
 
-      // A manifest must not name what a power cut can take away.
+      // A manifest must not name a file that a power cut can remove.
       onStep('file-3-names');
       if (this.#hasNewNames) await this.#syncNames();
 
@@ -107,7 +107,7 @@ export class FileSinkTask implements SinkTask {
       onStep('file-5-committed');
       this.#manifest = manifest;
       this.#hasNewNames = false;
-      for (const parts of this.#partitions.values()) await this.#settle(parts);
+      for (const parts of this.#partitions.values()) await this.#closeSealed(parts);
     } catch (cause) {
       this.#hasFailed = true;
       throw cause;
@@ -179,8 +179,8 @@ export class FileSinkTask implements SinkTask {
     }
   }
 
-  /** Lets go of what was sealed: it is committed now. */
-  async #settle(parts: PartitionParts): Promise<void> {
+  /** Closes the sealed parts, which are now committed. */
+  async #closeSealed(parts: PartitionParts): Promise<void> {
     const { sealed } = parts;
     parts.sealed = [];
     for (const part of sealed) {

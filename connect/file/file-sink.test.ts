@@ -59,7 +59,7 @@ function manifestOf(path: string): Manifest {
   return JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8')) as Manifest;
 }
 
-/** What counts of a partition's files, by the manifest; checks sizes and checksums on the way. */
+/** The bytes of a partition's files that count, by the manifest; checks sizes and checksums. */
 function committedText(path: string, partition: number): string {
   const parts = manifestOf(path).parts.filter((part) => part.partition === partition);
   const bytes = parts.map((part) => {
@@ -77,7 +77,7 @@ function snapshot(path: string): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(path, name), 'latin1')]));
 }
 
-test('[CONNECT-FILES-2] each partition has files of its own, its records in order', async () => {
+test('[CONNECT-FILES-2] each partition has its own files, with its records in order', async () => {
   await using log = await temporaryLog();
   await produce(log, 3);
   const path = join(temporaryDirectory(), 'deep/out');
@@ -94,7 +94,7 @@ test('[CONNECT-FILES-2] each partition has files of its own, its records in orde
   }
 });
 
-test('[CONNECT-FILES-3] the manifest says what counts, with checksums', async () => {
+test('[CONNECT-FILES-3] the manifest states which bytes count, with checksums', async () => {
   await using log = await temporaryLog();
   await produce(log, 3);
   const path = temporaryDirectory();
@@ -118,7 +118,7 @@ test('[CONNECT-FILES-3] the manifest says what counts, with checksums', async ()
   expect(committedText(path, 1).split('\n')).toHaveLength(4);
 });
 
-test('[CONNECT-FILES-4] a part is full at partBytes, wherever the commits are', async () => {
+test('[CONNECT-FILES-4] a part is full at partBytes, wherever the commits fall', async () => {
   await using log = await temporaryLog();
   await produce(log, 50);
   const outputs = [];
@@ -137,7 +137,7 @@ test('[CONNECT-FILES-4] a part is full at partBytes, wherever the commits are', 
   expect(outputs[2]).toEqual(outputs[0]);
 });
 
-test('[CONNECT-FILES-5] CSV parts begin with a header', async () => {
+test('[CONNECT-FILES-5] CSV parts start with a header', async () => {
   await using log = await temporaryLog();
   await produce(log, 2);
   const path = temporaryDirectory();
@@ -183,7 +183,7 @@ test('[CONNECT-FILES-6] undefined leaves a record out; odd rows are errors', asy
   });
 });
 
-test('[CONNECT-FILES-7] what no commit covers is cut off and written again', async () => {
+test('[CONNECT-FILES-7] uncommitted output is cut off and written again', async () => {
   await using log = await temporaryLog();
   await produce(log, 3);
   const path = temporaryDirectory();
@@ -207,7 +207,7 @@ test('[CONNECT-FILES-7] what no commit covers is cut off and written again', asy
   expect(readFileSync(join(path, 'part-0-00000.jsonl'), 'utf8')).toBe(expected.join(''));
 });
 
-test('[CONNECT-FILES-8] a complete output that is run again begins new files', async () => {
+test('[CONNECT-FILES-8] a complete output that runs again starts new files', async () => {
   await using log = await temporaryLog();
   await produce(log, 2);
   const path = temporaryDirectory();
@@ -228,7 +228,7 @@ test('[CONNECT-FILES-8] a complete output that is run again begins new files', a
   expect(after['part-0-00001.jsonl']).toContain('"minutes":2');
 });
 
-test('[CONNECT-FILES-9] a directory that holds something else is left as it is', async () => {
+test('[CONNECT-FILES-9] a directory with foreign files is left untouched', async () => {
   await using log = await temporaryLog();
   await produce(log, 1);
   const notes = temporaryDirectory();
@@ -241,13 +241,13 @@ test('[CONNECT-FILES-9] a directory that holds something else is left as it is',
   expect(Object.keys(snapshot(notes))).toEqual(['notes.txt', 'part-0-00000.jsonl']);
   const file = join(notes, 'notes.txt');
   expect((await connectFailure(finish(log, sinkTo(file)))).code).toBe('NOT_A_DIRECTORY');
-  // Hidden files are nobody's output.
+  // Hidden files do not count as output.
   const hidden = temporaryDirectory();
   writeFileSync(join(hidden, '.gitkeep'), '');
   await finish(log, sinkTo(hidden));
 });
 
-test('[CONNECT-FILES-10] the output of something else is left as it is', async () => {
+test('[CONNECT-FILES-10] the output of another sink is left untouched', async () => {
   await using log = await temporaryLog();
   await produce(log, 1);
   const path = temporaryDirectory();
@@ -270,7 +270,7 @@ test('[CONNECT-FILES-10] the output of something else is left as it is', async (
   expect(snapshot(path)).toEqual(before);
 });
 
-test('[CONNECT-FILES-11] one process, and one sink, writes to a directory', async () => {
+test('[CONNECT-FILES-11] only one process and one sink write to a directory', async () => {
   await using log = await temporaryLog();
   await produce(log, 1);
   const path = temporaryDirectory();
@@ -329,9 +329,9 @@ test('[CONNECT-FILES-12] missing and damaged files are errors that name them', a
 
 test('[CONNECT-FILES-13] wrong types do not compile, and wrong options are errors', () => {
   const path = 'out';
-  // @ts-expect-error -- a delay is no row of this format: value is missing
+  // @ts-expect-error -- a delay is not a row of this format: value is missing
   fileSink({ topic: delays, path, format: jsonl<{ key: string }>() });
-  // @ts-expect-error -- a number is no row of CSV
+  // @ts-expect-error -- a number is not a CSV row
   fileSink({ topic: delays, path, format: csv(), value: ({ offset }) => offset });
   expect(() => fileSink({ topic: delays, path, formt: jsonl() } as never)).toThrow(
     /did you mean format/,

@@ -21,18 +21,18 @@ import { openOutput } from './output-directory.ts';
 
 /** What `fileSink` writes, and where. */
 export interface FileSinkOptions<Row, K, V> {
-  /** Names the sink in the log, for ever. Default: `<topic>-sink`. */
+  /** Identifies the sink in the log, for ever. Default: `<topic>-sink`. */
   readonly name?: string;
   readonly topic: Topic<K, V>;
-  /** A directory of its own. It is made if need be. */
+  /** A directory of its own. The sink creates it if it is missing. */
   readonly path: string;
   readonly format: SinkFormat<Row>;
   /**
-   * The row of a record; undefined leaves the record out. Default: the record's value, where it is
+   * Makes a record's row; undefined leaves the record out. Default: the record's value, if it is
    * such a row.
    */
   readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
-  /** The size at which a file is full and another one begun. Default: 128 MiB. */
+  /** The size at which a file is full and the next one starts. Default: 128 MiB. */
   readonly partBytes?: number;
   /** Default: the machine's. */
   readonly fileSystem?: FileSystem;
@@ -52,11 +52,11 @@ const PART_BYTES = 128 * 1024 * 1024;
 
 /**
  * Writes a topic to files, each record once, whatever happens to the process or the machine. The
- * directory holds part files and `manifest.json`, which says how much of each part counts, up to
- * which offsets that is, and with `"complete": true` that the input had ended.
+ * directory holds part files and `manifest.json`, which states how many bytes of each part count,
+ * the offsets they reach and, with `"complete": true`, that the input has ended.
  *
- * Each part holds records of one partition in their order: what the files contain does not depend
- * on how partitions were interleaved, on crashes or on the time.
+ * Each part holds the records of one partition in order: the contents do not depend on the
+ * interleaving of partitions, on crashes or on time.
  *
  * @example
  * fileSink({ topic: delaysByAirport, path: 'out/delays', format: jsonl() })

@@ -11,7 +11,7 @@ import { ConnectError } from '../errors.ts';
 import { findFiles, type FoundFile } from './discovery.ts';
 import type { RowBatch, RowReader, SourceFormat } from './format.ts';
 
-/** `FileSourceOptions` with all that has a default but the functions. */
+/** `FileSourceOptions` with every default filled in, except for the functions. */
 export interface FileSourceTaskOptions<Row, K, V> {
   readonly name: string;
   readonly path: string;
@@ -26,23 +26,23 @@ export interface FileSourceTaskOptions<Row, K, V> {
 }
 
 /**
- * Reads files one after the other. With `follow` it then looks for files again, and opens those
- * that have another size than when it read them: each at the place where it stopped.
+ * Reads files one after the other. With `follow` it then lists the files again and opens those
+ * whose size has changed since, each where it stopped reading.
  */
 export class FileSourceTask<Row, K, V> implements SourceTask {
   readonly #options: FileSourceTaskOptions<Row, K, V>;
   readonly #context: SourceContext;
-  /** As they were found; replaced by each look. */
+  /** As they were found; replaced by each `#lookAgain`. */
   #files: readonly FoundFile[];
-  /** The file that is being read, or comes next. */
+  /** The file that is being read, or is next. */
   #index = 0;
   /** Open from the first poll of a file to its end. */
   #reader: RowReader<Row> | undefined;
-  /** Where this run stands in the files that it has read of. */
+  /** This run's offsets in the files that it has read from. */
   readonly #offsets = new Map<string, SourceOffset>();
-  /** The bytes of each file that were read, or its size when it was read to the end. */
+  /** The bytes read of each file, or its size once it was read to the end. */
   readonly #readBytes = new Map<string, number>();
-  /** With `follow`: the files were looked for. */
+  /** With `follow`: set once the files have been listed. */
   #hasLooked = false;
 
   constructor(
@@ -83,7 +83,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     await this.#reader?.close();
   }
 
-  /** The next rows of a file; undefined at its end. */
+  /** Reads the next rows of a file; undefined at its end. */
   async #next({ path, sizeBytes }: FoundFile): Promise<SourceBatch | undefined> {
     let reader = this.#reader;
     if (reader === undefined) {
@@ -104,7 +104,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     return undefined;
   }
 
-  /** Finds the files anew, after a while. False when there is nothing more to do. */
+  /** Lists the files again, after the interval. False if there is nothing more to do. */
   async #lookAgain(): Promise<boolean> {
     const { fileSystem, path, follow } = this.#options;
     if (!follow) return false;
@@ -121,7 +121,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     return true;
   }
 
-  /** Resolves when the interval is over or the signal aborts. */
+  /** Waits until the interval is over or the signal aborts. */
   #wait(): Promise<void> {
     const { clock, signal } = this.#context;
     return new Promise((resolve) => {
@@ -136,7 +136,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     });
   }
 
-  /** Undefined for a followed file that is gone. */
+  /** Opens a file; undefined if it is followed and gone. */
   async #open(path: string): Promise<RowReader<Row> | undefined> {
     const { name: connector, fileSystem, format, follow: isFollowed } = this.#options;
     const partition = { file: path };
@@ -144,7 +144,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     const badOffset = (): ConnectError => {
       const message =
         `the offset that is committed for ${path} was not written by ${format.name}(): ` +
-        'read it in the format of before, or give the source another name to begin anew';
+        'use the former format, or give the source another name to start over';
       const details = { connector, partition: path, offset: JSON.stringify(offset) };
       return new ConnectError('INVALID_SOURCE_OFFSET', message, details);
     };
@@ -186,14 +186,14 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   }
 }
 
-/** @throws TypeError for what is no time. */
+/** @throws TypeError if it is not a time. */
 function toMs(time: number | Date): number {
   const ms = typeof time === 'number' ? time : time.getTime();
   if (Number.isFinite(ms)) return ms;
   throw new TypeError(`${String(time)} is no point in time`);
 }
 
-/** True for a file that is not there yet, or not any more. */
+/** True if the file does not exist yet, or no longer. */
 function isAbsence(cause: unknown): boolean {
   return ConnectError.is(cause, 'FILE_NOT_FOUND') || ConnectError.is(cause, 'NO_FILE_MATCHES');
 }

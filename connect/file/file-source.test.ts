@@ -53,7 +53,7 @@ function directoryOf(files: Readonly<Record<string, string>>): string {
   return directory;
 }
 
-test('[CONNECT-INPUT-1] a row becomes a record by functions of it', async () => {
+test('[CONNECT-INPUT-1] functions turn a row into a record', async () => {
   await using log = await temporaryLog();
   const content = 'at,origin,delay\n2001-01-01,LAX,-3\n2001-01-02,JFK,12\n';
   const source = fileSource({
@@ -105,7 +105,7 @@ test('[CONNECT-INPUT-3] a file whose name looks like a pattern is that file', as
   expect(await committed(log)).toEqual(['itself']);
 });
 
-test('[CONNECT-INPUT-4] no file, no match, a directory: one error each', async () => {
+test('[CONNECT-INPUT-4] no file, no match and a directory are one error each', async () => {
   await using log = await temporaryLog();
   const directory = directoryOf({ 'a.txt': 'a' });
   const missing = join(directory, 'b.txt');
@@ -132,7 +132,7 @@ test('[CONNECT-INPUT-4] no file, no match, a directory: one error each', async (
   expect(await committed(log)).toEqual([]);
 });
 
-test('[CONNECT-INPUT-12] a pipe or a device is no empty file', async () => {
+test('[CONNECT-INPUT-12] a pipe or a device is not an empty file', async () => {
   await using log = await temporaryLog();
   for (const path of ['/dev/null', '/dev/zero']) {
     expect(await connectFailure(run(log, textSource(path)))).toMatchObject({
@@ -142,7 +142,7 @@ test('[CONNECT-INPUT-12] a pipe or a device is no empty file', async () => {
   }
 });
 
-test('[CONNECT-INPUT-13] the names of files do not depend on the working directory', async () => {
+test('[CONNECT-INPUT-13] file names do not depend on the working directory', async () => {
   await using log = await temporaryLog();
   const directory = directoryOf({ 'a.txt': 'a\n' });
   await run(log, textSource(`${directory}/*.txt`));
@@ -150,7 +150,7 @@ test('[CONNECT-INPUT-13] the names of files do not depend on the working directo
   expect(offsets.map(({ key }) => key?.[1])).toEqual([{ file: join(directory, 'a.txt') }]);
 });
 
-test('[CONNECT-INPUT-5] no right to a file is an error, not an empty input', async () => {
+test('[CONNECT-INPUT-5] an unreadable file is an error, not an empty input', async () => {
   await using log = await temporaryLog();
   const directory = directoryOf({ 'a.txt': 'a' });
   for (const call of ['stat', 'open', 'read'] as const) {
@@ -170,7 +170,7 @@ test('[CONNECT-INPUT-5] no right to a file is an error, not an empty input', asy
   expect(await committed(log)).toEqual([]);
 });
 
-test('[CONNECT-INPUT-6] what was added since is read by the next run', async () => {
+test('[CONNECT-INPUT-6] the next run reads what was added since', async () => {
   const directory = directoryOf({ 'a.txt': 'a1\n', 'c.txt': 'c1\n' });
   await using log = await temporaryLog();
   await run(log, textSource(`${directory}/*.txt`));
@@ -180,7 +180,7 @@ test('[CONNECT-INPUT-6] what was added since is read by the next run', async () 
   expect(await committed(log)).toEqual(['a1', 'c1', 'a2', 'b1']);
 });
 
-test('[CONNECT-INPUT-7] a file that was replaced is an error, not silence', async () => {
+test('[CONNECT-INPUT-7] a replaced file is an error, not silence', async () => {
   const directory = directoryOf({ 'a.txt': 'a1\na2\n' });
   const path = join(directory, 'a.txt');
   await using log = await temporaryLog();
@@ -205,7 +205,7 @@ test('[CONNECT-INPUT-8] an offset of another format is an error that says what t
     key: () => null,
     value: () => '',
   });
-  // It is no Parquet file either, which shows first.
+  // It is not a Parquet file either, and that error comes first.
   expect((await connectFailure(run(log, source))).code).toBe('INVALID_PARQUET');
   const { connectOffsets } = await import('../runtime/source-offsets.ts');
   const key = ['texts-source', { file: path }] as const;
@@ -216,7 +216,7 @@ test('[CONNECT-INPUT-8] an offset of another format is an error that says what t
   });
 });
 
-test('[CONNECT-INPUT-9] a function that throws is an error with the place of the row', async () => {
+test('[CONNECT-INPUT-9] if a function throws, the error has the place of the row', async () => {
   const rows = Array.from({ length: 9 }, (_, id) => `${JSON.stringify({ id })}\n`).join('\n');
   const path = join(directoryOf({ 'a.jsonl': rows }), 'a.jsonl');
   await using log = await temporaryLog();
@@ -265,9 +265,9 @@ test('[CONNECT-INPUT-10] progress is in bytes, over all files', async () => {
 
 test('[CONNECT-INPUT-11] wrong types do not compile, and wrong options are errors', () => {
   const path = 'x';
-  // @ts-expect-error -- the topic wants a string as key
+  // @ts-expect-error -- the topic needs a string as key
   fileSource({ path, format: lines(), topic: texts, key: () => 7 });
-  // @ts-expect-error -- a row is no value of the topic: value is missing
+  // @ts-expect-error -- a row is not a value of the topic: value is missing
   fileSource({ path, format: csv(), topic: flights, key: () => 'k' });
   const format = csv<{ a: string }>();
   // @ts-expect-error -- a row has no such column

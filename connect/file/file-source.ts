@@ -13,31 +13,33 @@ import { findFiles } from './discovery.ts';
 import { FileSourceTask } from './file-source-task.ts';
 import type { SourceFormat } from './format.ts';
 
-/** What `fileSource` reads, and what becomes of a row. */
+/** What `fileSource` reads, and how a row becomes a record. */
 export interface FileSourceOptions<Row, K, V> {
-  /** Names the source in the log, for ever: its offsets go by it. Default: `<topic>-source`. */
+  /**
+   * Identifies the source in the log, for ever: its offsets use this name. Default:
+   * `<topic>-source`.
+   */
   readonly name?: string;
   /**
-   * A file, or a pattern such as `flights/*.csv`: then its files are read one after the other, in
-   * the order of their names. A path is part of a file's identity: keep it.
+   * A file, or a pattern such as `flights/*.csv`, whose files are read one after the other, sorted
+   * by name. The path is part of a file's identity: do not change it.
    */
   readonly path: string;
   readonly format: SourceFormat<Row>;
   readonly topic: Topic<K, V>;
   /** The record's key, which decides its partition; null spreads the records. */
   readonly key: (row: Row) => NoInfer<K> | null;
-  /** The record's value. Default: the row, where it is such a value. */
+  /** The record's value. Default: the row, if it is such a value. */
   readonly value?: (row: Row) => NoInfer<V> | null;
-  /** Event time, a Date or milliseconds since 1970. Default: when the row is read. */
+  /** Event time, a Date or milliseconds since 1970. Default: the time at which the row is read. */
   readonly timestamp?: (row: Row) => number | Date;
   /**
-   * True: goes on with what is appended to the files and with new files, until it is stopped; files
-   * that are not there yet are waited for. Only whole lines are read. Files may grow and go; one
-   * that is cut short or replaced under its name is FILE_CHANGED. Not for `parquet()`. Default:
-   * false.
+   * True: keeps reading what is appended, and new files, until it is stopped; it waits for files
+   * that do not exist yet. It reads only whole lines. Files may grow and disappear; one that is cut
+   * short or replaced under its name is FILE_CHANGED. Not for `parquet()`. Default: false.
    */
   readonly follow?: boolean;
-  /** How long to wait with `follow` until the files are looked at again. Default: 1,000. */
+  /** With `follow`, how long to wait before looking at the files again. Default: 1,000. */
   readonly pollIntervalMs?: number;
   /** Opens and reads the files. Default: the machine's. */
   readonly fileSystem?: FileSystem;
@@ -57,13 +59,13 @@ const CHECKS: OptionChecks<FileSourceOptions<unknown, unknown, unknown>> = {
   fileSystem: instance,
 };
 
-// What Kafka's FileStreamSource waits before it looks again.
+// As long as Kafka's FileStreamSource waits before it looks again.
 const POLL_INTERVAL_MS = 1_000;
 
 /**
- * Reads files into a topic, each row once, whatever happens to the process. One pass over the files
- * that are there when it starts, up to the sizes that they have then; the next run reads what has
- * been added since. With `follow` it goes on instead. A file that was replaced or has shrunk is an
+ * Reads files into a topic, each row once, whatever happens to the process. It makes one pass over
+ * the files that exist when it starts, up to their sizes at that time; the next run reads what was
+ * added since. With `follow` it keeps reading instead. A file that was replaced or has shrunk is an
  * error (FILE_CHANGED).
  *
  * @example
@@ -93,8 +95,8 @@ export function fileSource<Row, K, V>(
     async open(context) {
       const task = { ...all, name, fileSystem, follow, pollIntervalMs };
       const files = follow ? [] : await findFiles(fileSystem, path);
-      // One task for all files: event time goes on from file to file, and two that were read side
-      // by side would make each other's records late.
+      // One task for all files: event time advances from file to file, and two files read side by
+      // side would make each other's records late.
       return [new FileSourceTask<Row, K, V>(files, task, context)];
     },
   };

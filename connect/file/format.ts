@@ -1,57 +1,55 @@
-/** What the file source and the file sink ask of a format. */
+/** What a format implements for the file source and the file sink. */
 import type { FileSystem } from '../../core/index.ts';
 import type { SourceOffset } from '../connector.ts';
 
-/** Some rows of a file, and the place behind them. */
+/** Some rows of a file, and the offset after them. */
 export interface RowBatch<Row> {
   readonly rows: readonly Row[];
-  /** Goes on behind these rows when given to `open`. */
+  /** `open` with this offset continues after these rows. */
   readonly offset: SourceOffset;
-  /**
-   * Bytes of the file that have been read, these rows included; an estimate where rows are packed.
-   */
+  /** Bytes read so far, including these rows; an estimate if rows are packed. */
   readonly doneBytes: number;
-  /** The line or, where there are no lines, the row at which `rows[index]` stands, from 1. */
+  /** The line of `rows[index]`, from 1; its row number if the format has no lines. */
   readonly lineOf: (index: number) => number;
 }
 
 /** Reads one file from front to back. */
 export interface RowReader<Row> {
-  /** The next rows, some thousand at a time; undefined at the end of the file. */
+  /** Reads the next rows, a few thousand at a time; undefined at the end of the file. */
   next(): Promise<RowBatch<Row> | undefined>;
-  /** Lets go of the file. Called once, also after a failure. */
+  /** Closes the file. Called once, even after a failure. */
   close(): Promise<void>;
 }
 
-/** A file that is to be read. */
+/** A file to read. */
 export interface InputFile {
   readonly fileSystem: FileSystem;
   /** As the user named it; part of every message. */
   readonly path: string;
-  /** Where the last run stopped; undefined at the beginning. */
+  /** Where the last run stopped; undefined for a new file. */
   readonly offset: SourceOffset | undefined;
   /**
-   * True when more may be appended: what stands at the end of the file without a line end is not
-   * whole yet, and is left for later.
+   * True if more may be appended: text after the last line end is not whole yet and is left for
+   * later.
    */
   readonly isFollowed: boolean;
   /** Makes the error for an offset that this format did not write. */
   readonly badOffset: () => Error;
 }
 
-/** A format that files are read in. */
+/** A format for reading files. */
 export interface SourceFormat<Row> {
   /** For messages: `csv`. */
   readonly name: string;
-  /** What a line of `lineOf` is called in messages. */
+  /** What messages call the result of `lineOf`. */
   readonly unit: 'line' | 'row';
-  /** True when files can be read that are still being appended to (`isFollowed`). */
+  /** True if it can read files that are still growing (`isFollowed`). */
   readonly canFollow: boolean;
   /**
-   * Opens a file and checks that it is still the one that `offset` was made from.
+   * Opens a file and checks that it is still the one that `offset` came from.
    *
    * @throws ConnectError FILE_NOT_FOUND, NOT_A_FILE, ACCESS_DENIED, STORAGE_FAILED, FILE_CHANGED,
-   *   INVALID_SOURCE_OFFSET, and what is wrong with the head of the file.
+   *   INVALID_SOURCE_OFFSET, and errors about the head of the file.
    */
   open(file: InputFile): Promise<RowReader<Row>>;
 }
@@ -59,28 +57,31 @@ export interface SourceFormat<Row> {
 /** Turns rows into lines of one output. */
 export interface RowEncoder<Row> {
   /**
-   * The columns, where the format has such: known from the start, from the first row, or from
-   * `columns` that a former run kept. Undefined before, and where there are none.
+   * The columns: known from the start, from the first row, or from the `columns` that an earlier
+   * run kept. Undefined until then, and if the format has none.
    */
   readonly columns: readonly string[] | undefined;
-  /** The first line of each file, without its end; undefined for none. Asked for after a row. */
+  /**
+   * The first line of each file, without its line end; undefined for none. Read only after a row
+   * was encoded.
+   */
   readonly header: string | undefined;
   /**
-   * One row as text, without its end.
+   * Turns one row into text, without a line end.
    *
-   * @throws Error why the row does not fit the format; the caller adds which it is.
+   * @throws Error why the row does not fit the format; the caller adds which row it is.
    */
   encode(row: Row): string;
 }
 
-/** A format that files are written in. */
+/** A format for writing files. */
 export interface SinkFormat<Row> {
-  /** In the manifest, and what part files end with: `csv`. */
+  /** Stored in the manifest, and the extension of part files: `csv`. */
   readonly name: string;
   /**
-   * Makes what turns the rows of one output into lines.
+   * Makes the encoder of one output.
    *
-   * @param columns that former runs wrote; undefined for a new output.
+   * @param columns that earlier runs wrote; undefined for a new output.
    */
   encoder(columns: readonly string[] | undefined): RowEncoder<Row>;
 }

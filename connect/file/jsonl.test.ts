@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { connectFailure, inputFile, readBatches, readRows } from '../../test/kit/connect.ts';
 import { jsonl } from './jsonl.ts';
 
-test('[CONNECT-JSONL-1] one JSON value a line; empty lines are skipped', async () => {
+test('[CONNECT-JSONL-1] one JSON value per line; empty lines are skipped', async () => {
   const path = inputFile('{"a":1}\r\n\n  \n[2,"é"]\nnull\n"x"\n7');
   const values = [{ a: 1 }, [2, 'é'], null, 'x', 7];
   expect(await readRows(jsonl(), path)).toEqual(values);
@@ -20,7 +20,7 @@ test('[CONNECT-JSONL-2] a line that is not JSON is an error with its place', asy
   }
 });
 
-test('[CONNECT-JSONL-3] any offset leads to the rest; lineOf names the line of a row', async () => {
+test('[CONNECT-JSONL-3] any offset yields the rest; lineOf gives the line of a row', async () => {
   const rows = Array.from({ length: 20_000 }, (_, id) => ({ id, text: 'é'.repeat(id % 40) }));
   const path = inputFile(rows.map((row) => `${JSON.stringify(row)}\n`).join('\n'));
   const batches = await readBatches(jsonl<(typeof rows)[number]>(), path);
@@ -34,7 +34,7 @@ test('[CONNECT-JSONL-3] any offset leads to the rest; lineOf names the line of a
   }
 });
 
-test('[CONNECT-JSONL-4] what has no JSON form is refused', () => {
+test('[CONNECT-JSONL-4] values without a JSON form are refused', () => {
   const encoder = jsonl().encoder(undefined);
   expect(encoder.encode({ a: new Date(0), b: undefined, c: Number.NaN })).toBe(
     '{"a":"1970-01-01T00:00:00.000Z","c":null}',

@@ -3,7 +3,7 @@ import type { SinkFormat, SourceFormat } from './format.ts';
 import { checkTextOptions, type TextOptions } from './text-options.ts';
 import { LINE_BYTES_MAX, placeText, TextReader, type TextParser } from './text-reader.ts';
 
-/** JSON lines, to read and to write. */
+/** JSON lines, for reading and writing. */
 export interface JsonlFormat<Row> extends SourceFormat<Row>, SinkFormat<Row> {}
 
 const PARSER: TextParser<unknown> = {
@@ -39,10 +39,10 @@ function invalidJson(cause: unknown) {
 }
 
 /**
- * JSON lines: one JSON value a line, in UTF-8. Empty lines are skipped. `Row` is taken on trust:
- * use a `validated` serde for what may be otherwise.
+ * JSON lines: one JSON value per line, in UTF-8. Empty lines are skipped. `Row` is not checked: use
+ * a `validated` serde if the data may differ.
  *
- * In a sink what JSON lacks is written as `JSON.stringify` does: a Date as text, NaN as null.
+ * A sink writes values that JSON lacks as `JSON.stringify` does: a Date as text, NaN as null.
  */
 export function jsonl<Row = unknown>(options: TextOptions = {}): JsonlFormat<Row> {
   checkTextOptions('jsonl', options);

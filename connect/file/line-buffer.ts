@@ -1,6 +1,4 @@
-/**
- * Large enough to make the writes few, small enough that a hundred partitions can have one each.
- */
+/** Large enough for few writes, small enough for a hundred partitions to have one each. */
 const BUFFER_BYTES = 64 * 1024;
 /** A UTF-8 character takes at most three bytes for each unit of a JavaScript string. */
 const BYTES_PER_CHAR_MAX = 3;
@@ -10,7 +8,7 @@ const LF = 10;
 export class LineBuffer {
   #sizeBytes = 0;
   #full: Buffer[] = [];
-  /** The one that is being filled, up to `#filledBytes`. */
+  /** The buffer being filled, up to `#filledBytes`. */
   #buffer: Buffer = EMPTY;
   #filledBytes = 0;
 
@@ -18,7 +16,7 @@ export class LineBuffer {
     return this.#sizeBytes;
   }
 
-  /** Appends a line and its end. */
+  /** Appends a line and its line end. */
   append(line: string): void {
     const neededBytes = line.length * BYTES_PER_CHAR_MAX + 1;
     if (neededBytes > this.#buffer.length - this.#filledBytes) {
@@ -31,7 +29,7 @@ export class LineBuffer {
     this.#sizeBytes += writtenBytes + 1;
   }
 
-  /** Hands out all bytes, in order, and is empty. */
+  /** Returns all bytes, in order, and leaves the buffer empty. */
   take(): readonly Buffer[] {
     this.#turn();
     const taken = this.#full;

@@ -18,7 +18,7 @@ test('[CONNECT-TEXT-1] lines end with LF or CRLF, the last one with the file', a
   expect(await read('\n')).toEqual(['']);
 });
 
-test('[CONNECT-TEXT-2] text is UTF-8, and a byte order mark is no part of it', async () => {
+test('[CONNECT-TEXT-2] text is UTF-8; a byte order mark is not part of it', async () => {
   const text = 'Zürich\n東京 🚀\nnaïve\u0000\n';
   expect(await readRows(lines(), inputFile(text))).toEqual(['Zürich', '東京 🚀', 'naïve\u0000']);
   expect(await readRows(lines(), inputFile(`\uFEFF${text}`))).toHaveLength(3);
@@ -27,7 +27,7 @@ test('[CONNECT-TEXT-2] text is UTF-8, and a byte order mark is no part of it', a
   expect(await readRows(lines(), inputFile('x\n\uFEFFy\n'))).toEqual(['x', '\uFEFFy']);
 });
 
-test('[CONNECT-TEXT-3] bytes that are not UTF-8 are an error with their place', async () => {
+test('[CONNECT-TEXT-3] invalid UTF-8 is an error with its place', async () => {
   const path = inputFile(Buffer.concat([Buffer.from('ä\nb\n'), Buffer.from([0x63, 0xfc, 0x0a])]));
   const { code, details } = await connectFailure(readRows(lines(), path));
   expect(code).toBe('NOT_UTF8');
@@ -61,7 +61,7 @@ test('[CONNECT-TEXT-4] long lines are read, up to lineBytesMax', async () => {
   expect(details).toEqual({ file: path, line: 2, positionBytes: 6, limitBytes: 300 * KIB });
 });
 
-test('[CONNECT-TEXT-5] any text, from any offset: the lines behind it, to the byte', async () => {
+test('[CONNECT-TEXT-5] any text, from any offset: the lines after it, to the byte', async () => {
   const line = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 40 }),
     fc.constantFrom('', '🚀'.repeat(9), 'é', '\r', 'plain text'),
@@ -70,7 +70,7 @@ test('[CONNECT-TEXT-5] any text, from any offset: the lines behind it, to the by
     all: fc.array(line, { maxLength: 40 }),
     end: fc.constantFrom('\n', '\r\n'),
     isEnded: fc.boolean(),
-    // Fillers move the chunk borders about.
+    // Fillers move the chunk borders.
     fillers: fc.integer({ min: 0, max: 3 }),
   });
   await fc.assert(
@@ -99,7 +99,7 @@ function referenceLines(content: string): string[] {
   return all;
 }
 
-test('[CONNECT-TEXT-6] a file that has grown is read from where it ended', async () => {
+test('[CONNECT-TEXT-6] a file that has grown is read from its former end', async () => {
   const path = inputFile('a\nb\n');
   const offset = (await readBatches(lines(), path)).at(-1)?.offset;
   expect(await readRows(lines(), path, offset)).toEqual([]);
@@ -108,7 +108,7 @@ test('[CONNECT-TEXT-6] a file that has grown is read from where it ended', async
   expect(batch?.rows).toEqual(['c', 'd']);
   expect(batch?.offset['line']).toBe(3);
 
-  // The line end of the last line, which was taken for a whole one, is no line of its own.
+  // The last line was read as whole; its line end, which came later, is not another line.
   for (const [added, rows] of [
     ['\n', []],
     ['\r\ne\n', ['e']],
@@ -118,7 +118,7 @@ test('[CONNECT-TEXT-6] a file that has grown is read from where it ended', async
   }
 });
 
-test('[CONNECT-TEXT-7] a file that was replaced or has shrunk is noticed', async () => {
+test('[CONNECT-TEXT-7] a file that was replaced or has shrunk is detected', async () => {
   const path = inputFile('a\nb\nc');
   const offset = (await readBatches(lines(), path)).at(-1)?.offset;
   const read = () => connectFailure(readRows(lines(), path, offset));
@@ -132,7 +132,7 @@ test('[CONNECT-TEXT-7] a file that was replaced or has shrunk is noticed', async
   expect((await read()).message).toMatch(/shrunk from 5 to 3 bytes.*put the old file back/);
 });
 
-test('[CONNECT-TEXT-8] lineOf names the line of each row of a batch', async () => {
+test('[CONNECT-TEXT-8] lineOf gives the line of each row of a batch', async () => {
   const [batch] = await readBatches(lines(), inputFile('a\n\nb\nc\n'));
   expect([0, 1, 2, 3].map((index) => batch?.lineOf(index))).toEqual([1, 2, 3, 4]);
 });

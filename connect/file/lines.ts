@@ -20,8 +20,8 @@ const PARSER: TextParser<string> = {
 };
 
 /**
- * Text, one row a line: UTF-8, lines ended by LF or CRLF, the last one also by the end of the file.
- * Empty lines are rows.
+ * Text, one row per line: UTF-8, lines end with LF or CRLF, the last one also with the file. Empty
+ * lines are rows.
  */
 export function lines(options: TextOptions = {}): SourceFormat<string> {
   checkTextOptions('lines', options);

@@ -4,12 +4,12 @@ import { replaceFile } from '../../core/internal.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure } from './failure.ts';
 
-/** The file in an output directory that says what in it counts. */
+/** The file that states which contents of an output directory count. */
 export const MANIFEST = 'manifest.json';
 
 /**
- * What part files are called, with their partition: nothing else in a directory is ever cut or
- * removed.
+ * Matches the names of part files and captures the partition: no other file in a directory is ever
+ * cut or removed.
  */
 export const PART_NAME: RegExp = /^part-(\d+)-\d{5,}\.\w+$/;
 
@@ -23,17 +23,17 @@ export interface ManifestPart {
   readonly firstOffset: number;
   readonly lastOffset: number;
   readonly records: number;
-  /** What counts of the file; bytes behind it are of no commit yet. */
+  /** How many bytes of the file count; later ones belong to no commit yet. */
   readonly sizeBytes: number;
   /** CRC-32 of these bytes, in hexadecimal. */
   readonly crc32: string;
-  /** True when nothing will be added to it. */
+  /** True if nothing will be added to it. */
   readonly isSealed: boolean;
 }
 
 /**
- * What an output directory holds, and how far the topic has been read for it. Replaced as a whole
- * by each commit: bytes and offsets change together [CONNECT-FILES-1].
+ * What an output directory holds, and how far the topic has been read. Each commit replaces it as a
+ * whole: bytes and offsets change together [CONNECT-FILES-1].
  */
 export interface Manifest {
   /** Raised when the meaning of a field changes. */
@@ -42,7 +42,7 @@ export interface Manifest {
   readonly format: string;
   /** For formats with columns, once they are known. */
   readonly columns?: readonly string[];
-  /** True when the input had ended: nothing more will come, unless the sink is run again. */
+  /** True if the input has ended: nothing more will come unless the sink runs again. */
   readonly complete: boolean;
   /** The **next** offset to read, by partition. */
   readonly offsets: Readonly<Record<string, number>>;
@@ -50,7 +50,7 @@ export interface Manifest {
 }
 
 /**
- * Reads the manifest of a directory; undefined when there is none.
+ * Reads the manifest of a directory; undefined if there is none.
  *
  * @throws ConnectError OUTPUT_DAMAGED, ACCESS_DENIED, STORAGE_FAILED
  */
@@ -78,8 +78,8 @@ export async function readManifest(
 }
 
 /**
- * Replaces the manifest: the commit point of the file sink. Durable when it resolves; when it
- * rejects, the old or the new one stands.
+ * Replaces the manifest: the commit point of the file sink. Durable when it resolves; if it
+ * rejects, either the old or the new one is in place.
  *
  * @throws ConnectError DISK_FULL, ACCESS_DENIED, STORAGE_FAILED
  */
@@ -105,7 +105,7 @@ export function damaged(file: string, reason: string, cause?: unknown): ConnectE
   return new ConnectError('OUTPUT_DAMAGED', message, { file, reason }, { cause });
 }
 
-/** Why a value is no manifest; undefined when it is one. */
+/** Why a value is not a manifest; undefined if it is one. */
 function faultOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is no object';
   const manifest = value as Partial<Record<keyof Manifest, unknown>>;
@@ -127,7 +127,7 @@ function faultOf(value: unknown): string | undefined {
   return faultOfParts(parts as readonly ManifestPart[]);
 }
 
-/** Why parts that are sound one by one do not go together. */
+/** Why parts that are each sound do not fit together. */
 function faultOfParts(parts: readonly ManifestPart[]): string | undefined {
   const next = new Map<number, number>();
   const open = new Set<number>();

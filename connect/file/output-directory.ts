@@ -14,20 +14,20 @@ import {
   type Manifest,
 } from './manifest.ts';
 
-/** What a sink is about to write, to be compared with what a directory holds. */
+/** What a sink is about to write, for comparison with what a directory holds. */
 export interface Output {
   readonly fileSystem: FileSystem;
   readonly directory: string;
   readonly topic: SinkTopic;
   readonly format: string;
-  /** The columns, where the options name them. */
+  /** The columns, if the options name them. */
   readonly columns: readonly string[] | undefined;
 }
 
-/** A directory that this process may write to, as the last commit left it. */
+/** A directory that this process has locked, as the last commit left it. */
 export interface OpenOutput {
   readonly manifest: Manifest;
-  /** Lets others write to it. */
+  /** Releases the lock. */
   readonly unlock: () => Promise<void>;
 }
 
@@ -39,19 +39,19 @@ export function partName(partition: number, number: number, extension: string): 
 const TEMPORARY = `${MANIFEST}.tmp`;
 
 /**
- * Takes an output directory, makes it where there is none, and brings it back to its last commit:
- * what the manifest does not cover is cut off.
+ * Locks an output directory, creates it if it is missing, and restores its last commit by removing
+ * what the manifest does not cover.
  *
  * @throws ConnectError NOT_A_DIRECTORY, OUTPUT_FOREIGN, OUTPUT_MISMATCH, OUTPUT_DAMAGED,
  *   OUTPUT_LOCKED: nothing was touched; ACCESS_DENIED, DISK_FULL, STORAGE_FAILED
  */
 export async function openOutput(output: Output): Promise<OpenOutput> {
   const { fileSystem, directory } = output;
-  await inspect(output); // before anything is made: what is not ours stays as it is
+  await inspect(output); // before we create anything: other files stay untouched
   await make(fileSystem, directory);
   const unlock = await lock(output);
   try {
-    const found = await inspect(output); // again: until here somebody else may have written
+    const found = await inspect(output); // again: before the lock, another process may have written
     if (found === undefined) {
       const manifest = emptyManifest(output);
       await writeManifest(fileSystem, directory, manifest);
@@ -60,7 +60,7 @@ export async function openOutput(output: Output): Promise<OpenOutput> {
     await recover(output, found);
     return { manifest: found, unlock };
   } catch (cause) {
-    await unlock().catch(() => undefined); // `cause` says enough
+    await unlock().catch(() => undefined); // `cause` matters more
     throw cause;
   }
 }
@@ -70,7 +70,7 @@ function emptyManifest({ topic, format }: Output): Manifest {
   return { version: 1, topic: { name, id }, format, complete: false, offsets: {}, parts: [] };
 }
 
-/** The directory's manifest; undefined when it is empty or missing. Touches nothing. */
+/** Reads the directory's manifest; undefined if it is empty or missing. Changes nothing. */
 async function inspect(output: Output): Promise<Manifest | undefined> {
   const { fileSystem, directory: path } = output;
   const names = await attempt(path, 'open', async () => {
@@ -94,7 +94,7 @@ async function inspect(output: Output): Promise<Manifest | undefined> {
   throw new ConnectError('OUTPUT_FOREIGN', message, { directory: path, entries: foreign });
 }
 
-/** @throws ConnectError OUTPUT_MISMATCH when the directory belongs to another output. */
+/** @throws ConnectError OUTPUT_MISMATCH if the directory belongs to another output. */
 function compare({ directory, topic, format, columns }: Output, manifest: Manifest): void {
   const fields: readonly (readonly [string, string, string])[] = [
     ['topic', topic.topic, manifest.topic.name],
@@ -118,7 +118,7 @@ async function make(fileSystem: FileSystem, directory: string): Promise<void> {
       missing.push(path);
     }
     await fileSystem.makeDirectory(directory);
-    // A power cut would take all of the output with a directory above it.
+    // A power cut could remove the whole output along with a directory above it.
     for (const path of missing) await fileSystem.syncDirectory(dirname(path));
   });
 }
@@ -138,7 +138,9 @@ async function lock({ fileSystem, directory }: Output): Promise<() => Promise<vo
   }
 }
 
-/** Cuts bytes and removes files that no commit covers. Again after a crash, it does the rest. */
+/**
+ * Cuts bytes and removes files that no commit covers. If it crashes, the next run does the rest.
+ */
 async function recover({ fileSystem, directory }: Output, { parts }: Manifest): Promise<void> {
   for (const { file, sizeBytes } of parts) {
     const path = join(directory, file);

@@ -1,7 +1,7 @@
 /**
- * Decodes the pages of one column chunk, with the parts that hyparquet's own reader is made of
- * (`hyparquet/src/*`, pinned in package.json). Its front door decodes a whole row group, and pushes
- * each value of a nullable column one by one: page by page the memory is bounded, and it takes two
+ * Decodes the pages of one column chunk with the parts of hyparquet's own reader
+ * (`hyparquet/src/*`, pinned in package.json). Its public API decodes a whole row group and pushes
+ * each value of a nullable column one by one; page by page, memory is bounded and it takes two
  * thirds of the time.
  */
 import { crc32 } from 'node:zlib';
@@ -19,7 +19,7 @@ import type {
 } from 'hyparquet';
 import { columnValues } from './parquet-values.ts';
 
-/** What hyparquet's functions are told of a column. */
+/** What hyparquet's functions need to know about a column. */
 type ColumnDecoder = Parameters<typeof convert>[1];
 
 export interface ColumnOptions {
@@ -29,7 +29,7 @@ export interface ColumnOptions {
   readonly timestamps: 'date' | 'ms';
 }
 
-/** Yields the values of a column chunk, page by page; null where there is none. */
+/** Yields the values of a column chunk, page by page; null for missing ones. */
 export function* decodePages(
   bytes: ArrayBuffer,
   metadata: ColumnMetaData,
@@ -92,7 +92,7 @@ function valuesOf(
   return values;
 }
 
-/** Puts nulls where the definition level (0 or 1 in a flat column) says that there is no value. */
+/** Puts a null wherever the definition level (0 or 1 in a flat column) marks a missing value. */
 function withNulls(
   values: DecodedArray,
   definitionLevels: readonly number[] | undefined,

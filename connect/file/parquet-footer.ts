@@ -4,19 +4,19 @@ import type { File } from '../../core/index.ts';
 import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';
 
-/** What a file is, by its footer. */
+/** What the footer says about a file. */
 export interface Footer {
   readonly metadata: FileMetaData;
   readonly sizeBytes: number;
   readonly check: number;
 }
 
-/** Most footers fit, so that they take one read. */
+/** Most footers fit, so one read is enough. */
 const TAIL_BYTES = 64 * 1024;
 const MAGIC = 'PAR1';
 
 /**
- * Reads the end of the file, where Parquet keeps what it holds:
+ * Reads the end of the file, where Parquet keeps the description of its contents:
  *
  *     PAR1 | column chunks ... | metadata | size of the metadata (4 bytes) | PAR1
  */
@@ -31,7 +31,7 @@ export async function readFooter(file: File): Promise<Footer> {
   }
   let tail = Buffer.from(await readBytes(file, Math.max(0, sizeBytes - TAIL_BYTES), sizeBytes));
   if (sizeBytes < 12 || tail.toString('latin1', tail.length - 4) !== MAGIC) {
-    const reason = `it does not end with ${MAGIC}: it was cut short, so copy it anew`;
+    const reason = `it does not end with ${MAGIC}: it was cut short, so copy it again`;
     throw invalidParquet(path, sizeBytes, reason);
   }
   const metadataBytes = tail.readUInt32LE(tail.length - 8);
@@ -54,14 +54,14 @@ export async function readFooter(file: File): Promise<Footer> {
   return { metadata, sizeBytes, check: crc32(footer) };
 }
 
-/** A footer has no checksum of its own, but says how many rows there are twice. */
+/** A footer has no checksum, but states the number of rows twice. */
 function checkRows({ num_rows: rows, row_groups: groups }: FileMetaData): void {
   const sum = groups.reduce((before, { num_rows: each }) => before + each, 0n);
   if (rows === sum) return;
   throw new TypeError(`it counts ${rows} rows, but ${sum} in its row groups`);
 }
 
-/** The bytes from `start` to `end`. @throws ConnectError FILE_CHANGED, STORAGE_FAILED */
+/** Reads the bytes from `start` to `end`. @throws ConnectError FILE_CHANGED, STORAGE_FAILED */
 export async function readBytes(file: File, start: number, end: number): Promise<ArrayBuffer> {
   const target = Buffer.allocUnsafeSlow(end - start);
   let readCount: number;

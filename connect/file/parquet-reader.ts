@@ -25,12 +25,12 @@ interface ReaderOptions {
   readonly timestamps?: 'date' | 'ms';
 }
 
-/** A place in a Parquet file, as it is committed. */
+/** A position in a Parquet file, as committed. */
 interface ParquetOffset {
   /** Rows before it. */
   readonly row: number;
   readonly sizeBytes: number;
-  /** CRC-32 of the footer, which says where everything in the file is: it tells files apart. */
+  /** CRC-32 of the footer, which locates everything in the file and so tells files apart. */
   readonly check: number;
 }
 
@@ -43,16 +43,16 @@ const COMPRESSORS: Compressors = {
   BROTLI: (input) => brotliDecompressSync(input),
 };
 
-/** A column of the row group that is being read. */
+/** A column of the current row group. */
 interface OpenColumn {
   readonly name: string;
   readonly pages: Iterator<DecodedArray, void>;
-  /** The page that rows are taken from, and the next value of it. */
+  /** The current page, and the index of its next value. */
   page: DecodedArray;
   at: number;
 }
 
-/** Reads a Parquet file row group by row group, only the bytes of the columns that are wanted. */
+/** Reads a Parquet file row group by row group, and only the bytes of the wanted columns. */
 export class ParquetReader implements RowReader<object> {
   readonly #file: File;
   readonly #path: string;
@@ -60,12 +60,12 @@ export class ParquetReader implements RowReader<object> {
   readonly #columns: readonly SchemaTree[];
   readonly #root: SchemaTree;
   readonly #timestamps: 'date' | 'ms';
-  /** Rows of the file before the next one to hand out. */
+  /** The number of rows before the next one to return. */
   #row: number;
-  /** The row group to open next, and the rows of the file up to its end once it is open. */
+  /** The row group to open next, and the number of rows up to the end of the open one. */
   #groupIndex = 0;
   #groupEnd = 0;
-  /** The columns of the group in which `#row` is; empty before the first one. */
+  /** The columns of the group that holds `#row`; empty before the first group. */
   #open: OpenColumn[] = [];
 
   private constructor(
@@ -130,7 +130,7 @@ export class ParquetReader implements RowReader<object> {
     return this.#file.close();
   }
 
-  /** Lets go of the row group that was read. */
+  /** Closes the row group that was read. */
   #endGroup(): void {
     for (const { name, page, at, pages } of this.#open) {
       if (at === page.length && pages.next().done === true) continue;
@@ -181,7 +181,7 @@ export class ParquetReader implements RowReader<object> {
     });
   }
 
-  /** Nested columns as hyparquet puts them together: all rows of the group at once. */
+  /** Reads a nested column as hyparquet assembles it: all rows of the group at once. */
   async #nestedPages(name: string, group: RowGroup): Promise<Iterator<DecodedArray, void>> {
     const { metadata, sizeBytes: byteLength } = this.#footer;
     const rowEnd = this.#groupEnd;
@@ -201,7 +201,7 @@ export class ParquetReader implements RowReader<object> {
     }
   }
 
-  /** Sees to it that a column has a value to take; true when it had to decode a page for that. */
+  /** Makes sure that a column has a next value; true if it had to decode a page for that. */
   #turnPage(column: OpenColumn): boolean {
     if (column.at < column.page.length) return false;
     try {
@@ -217,7 +217,10 @@ export class ParquetReader implements RowReader<object> {
     return true;
   }
 
-  /** The next rows, column by column: all rows get their properties in one order, so one shape. */
+  /**
+   * Takes the next rows, column by column: all rows get their properties in one order, so one
+   * shape.
+   */
   #take(count: number): Record<string, unknown>[] {
     const rows: Record<string, unknown>[] = [];
     for (let row = 0; row < count; row++) rows.push({});
@@ -256,7 +259,7 @@ function selectColumns(
 ): readonly SchemaTree[] {
   const names = children.map(({ element }) => element.name);
   if (wanted === undefined) {
-    // As a property it would set the row's prototype, and the column would be lost.
+    // As a property it would set the row's prototype and lose the column.
     if (!names.includes('__proto__')) return children;
     const message = `${file}: __proto__ cannot be a column of a row; name the others in columns`;
     throw new ConnectError('UNKNOWN_COLUMN', message, {

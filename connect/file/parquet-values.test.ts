@@ -18,7 +18,7 @@ async function valuesOf(path: string): Promise<unknown[]> {
   return (await readRows(parquet<{ v: unknown }>(), path)).map(({ v }) => v);
 }
 
-test('[CONNECT-PARQUET-11] decimals are numbers, or text where digits would be lost', async () => {
+test('[CONNECT-PARQUET-11] decimals are numbers, or text if digits would be lost', async () => {
   const few = [3n, -3n, 110n, 0n, 1234567n];
   const many = [12345678901234567890n, -12345678901234567890n, 5n];
   const kinds: readonly (readonly [Partial<SchemaElement>, number, readonly bigint[]])[] = [
@@ -50,7 +50,7 @@ test('[CONNECT-PARQUET-11] decimals are numbers, or text where digits would be l
   }
 });
 
-test('[CONNECT-PARQUET-12] text is UTF-8 to the letter; untyped bytes need not be', async () => {
+test('[CONNECT-PARQUET-12] text is strict UTF-8; untyped bytes need not be', async () => {
   const bytes = [Buffer.from('\ufeffä'), Buffer.from([0xff, 0xfe, 0x41])];
   const text = fileOf({ name: 'v', type: 'BYTE_ARRAY', converted_type: 'UTF8' }, [bytes[0]!]);
   expect(await valuesOf(text)).toEqual(['\ufeffä']);
@@ -77,7 +77,7 @@ test('[CONNECT-PARQUET-13] a column that would set the prototype of rows is refu
   ]);
 });
 
-test('[CONNECT-PARQUET-8] a page whose checksum is wrong', () => {
+test('[CONNECT-PARQUET-8] a page with a wrong checksum is an error', () => {
   const page = Buffer.from(Int32Array.of(1, 2, 3).buffer);
   const decode = (damage: number): unknown[] => {
     const writer = new ByteWriter();
@@ -110,10 +110,10 @@ test('[CONNECT-PARQUET-8] a page whose checksum is wrong', () => {
   expect(() => decode(1)).toThrow(/checksum/);
 });
 
-test('[CONNECT-PARQUET-8] a number of rows that does not fit what is there', async () => {
+test('[CONNECT-PARQUET-8] a wrong number of rows is an error', async () => {
   const columnData = [{ name: 'v', data: Array.from({ length: 1000 }, (_, row) => row % 7) }];
   const good = Buffer.from(parquetWriteBuffer({ columnData }));
-  // 1000 as the footer has it. It comes first for the file, and last for the row group.
+  // 1000 as the footer encodes it: first for the file, last for the row group.
   const count = Buffer.from([0xd0, 0x0f]);
   const start = good.length - 8 - good.readUInt32LE(good.length - 8);
   const ofFile = good.indexOf(count, start);

@@ -1,37 +1,37 @@
 /**
- * What the values of a Parquet column become. hyparquet chooses by type among parsers that can be
- * given; where it has none to give, the column is shown to it as another type, whose parser does
- * the work. For a dictionary that is once for each of its values.
+ * Decides what the values of a Parquet column become. hyparquet picks a parser by type, and some of
+ * them can be replaced; for a type whose parser cannot, we present the column as another type,
+ * whose parser does the work. For a dictionary this runs once per value in it.
  */
 import type { ParquetParsers, SchemaElement } from 'hyparquet';
 
-/** A column as hyparquet is to see it. */
+/** A column as we present it to hyparquet. */
 export interface ColumnValues {
   readonly element: SchemaElement;
   readonly parsers: Partial<ParquetParsers>;
 }
 
-/** How the values of a flat column are to be read. */
+/** How to read the values of a flat column. */
 export function columnValues(element: SchemaElement, timestamps: 'date' | 'ms'): ColumnValues {
   const parsers = { ...TEXT_PARSERS, ...timestampParsers(timestamps) };
   const { type, converted_type: old, logical_type: logical } = element;
   if (isInteger64(element)) {
-    // hyparquet leaves them as bigints, one made for each row.
+    // hyparquet leaves them as bigints and creates one for each row.
     return read(element, isUnsigned(element) ? unsignedNumber : exactNumber);
   }
   if (logical?.type === 'DECIMAL' || old === 'DECIMAL') {
-    // hyparquet multiplies by a power of ten: 3 * 0.1 is not 0.3, and digits are lost.
+    // hyparquet multiplies by a power of ten, which loses digits: 3 * 0.1 is not 0.3.
     const scale = logical?.type === 'DECIMAL' ? logical.scale : (element.scale ?? 0);
     return read(element, (value: bigint | number) => decimal(BigInt(value), scale));
   }
   if (type === 'BYTE_ARRAY' && old === undefined && logical === undefined) {
-    // Text to some writers, and anything to others.
+    // Some writers store text here, others anything.
     return { element, parsers: { ...parsers, stringFromBytes: textOrBytes } };
   }
   return { element, parsers };
 }
 
-/** Has `parse` called for each value, with bytes read as one integer. */
+/** Calls `parse` for each value, with its bytes read as one integer. */
 function read(element: SchemaElement, parse: (value: bigint) => unknown): ColumnValues {
   const { type = 'INT64', name, type_length: length } = element;
   const plain = {
@@ -62,12 +62,12 @@ function read(element: SchemaElement, parse: (value: bigint) => unknown): Column
 
 const TEXT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Text as it is: what is not UTF-8 is an error, not other text. */
+/** Strict text: invalid UTF-8 is an error, not replaced. */
 export const TEXT_PARSERS: Partial<ParquetParsers> = {
   stringFromBytes: (bytes) => TEXT.decode(bytes),
 };
 
-/** What makes timestamps of the units that Parquet has. */
+/** Parsers for timestamps, in each of Parquet's units. */
 export function timestampParsers(timestamps: 'date' | 'ms'): Partial<ParquetParsers> {
   const make = timestamps === 'ms' ? (ms: number) => ms : (ms: number) => new Date(ms);
   return {
@@ -79,7 +79,8 @@ export function timestampParsers(timestamps: 'date' | 'ms'): Partial<ParquetPars
 }
 
 /**
- * A value of a nested column: numbers for bigints where they are exact, null for what is not there.
+ * Converts a value of a nested column: bigints become numbers if those are exact, missing values
+ * null.
  */
 export function plainValue(value: unknown): unknown {
   if (value === undefined) return null;
@@ -110,10 +111,10 @@ function unsignedNumber(value: bigint): number | bigint {
   return exactNumber(BigInt.asUintN(64, value));
 }
 
-/** A power of ten that is exact, as is a quotient of two exact numbers: the nearest to it. */
+/** The largest exact power of ten: dividing two exact numbers yields the nearest number. */
 const SCALE_EXACT_MAX = 22;
 
-/** The number nearest to `unscaled / 10 ** scale`; as text where digits would be lost. */
+/** The number nearest to `unscaled / 10 ** scale`; text if digits would be lost. */
 function decimal(unscaled: bigint, scale: number): number | string {
   const number = Number(unscaled);
   if (Number.isSafeInteger(number) && scale >= 0 && scale <= SCALE_EXACT_MAX) {
@@ -136,7 +137,7 @@ function integerOf(bytes: Uint8Array): bigint {
   );
 }
 
-/** A string where the bytes are text, else the bytes themselves. */
+/** A string if the bytes are text, else the bytes themselves. */
 function textOrBytes(bytes: Uint8Array): string | Uint8Array {
   try {
     return TEXT.decode(bytes);

@@ -44,7 +44,7 @@ function mixedFile(codec?: 'SNAPPY' | 'GZIP' | 'BROTLI' | 'UNCOMPRESSED'): strin
   return inputFile(Buffer.from(bytes), 'mixed.parquet');
 }
 
-/** The rows as hyparquet reads them, with numbers for bigints. */
+/** The rows as hyparquet reads them, with bigints as numbers. */
 async function reference(path: string, rowEnd = Infinity): Promise<unknown[]> {
   const { buffer, byteOffset, length } = readFileSync(path);
   const file = buffer.slice(byteOffset, byteOffset + length);
@@ -62,7 +62,7 @@ test.each(['SNAPPY', 'GZIP', 'BROTLI', 'UNCOMPRESSED'] as const)(
   },
 );
 
-test('[CONNECT-PARQUET-2] a file by Polars, packed with zstd: three million flights', async () => {
+test('[CONNECT-PARQUET-2] a zstd file from Polars: three million flights', async () => {
   const packageFile = createRequire(import.meta.url).resolve('vega-datasets');
   const path = join(dirname(packageFile), '../data/flights-3m.parquet');
   const format = parquet<{ delay: number; date: Date; origin: string }>({
@@ -93,7 +93,7 @@ test('[CONNECT-PARQUET-2] a file by Polars, packed with zstd: three million flig
   expect(last?.doneBytes).toBe(13_493_022);
 });
 
-test('[CONNECT-PARQUET-3] any offset leads to the rows behind it', async () => {
+test('[CONNECT-PARQUET-3] any offset continues with the rows after it', async () => {
   const path = mixedFile();
   const batches = await readBatches(parquet(), path);
   expect(batches.length).toBeGreaterThan(7);
@@ -106,7 +106,7 @@ test('[CONNECT-PARQUET-3] any offset leads to the rows behind it', async () => {
   }
 });
 
-test('[CONNECT-PARQUET-4] 64-bit integers are numbers where they are exact', async () => {
+test('[CONNECT-PARQUET-4] 64-bit integers are numbers if those are exact', async () => {
   const values = [0n, -1n, 2n ** 53n - 1n, 2n ** 53n, -(2n ** 63n), 2n ** 63n - 1n];
   const write = (columns: ColumnSource[]) =>
     inputFile(Buffer.from(parquetWriteBuffer({ columnData: columns })));
@@ -176,7 +176,7 @@ test('[CONNECT-PARQUET-6] nested columns are objects and lists', async () => {
   expect(read).toEqual(rows.map(({ id, tags }) => ({ id, tags: tags?.map(Number) ?? null })));
 });
 
-test('[CONNECT-PARQUET-7] a file cut short, empty or of another format', async () => {
+test('[CONNECT-PARQUET-7] a file cut short, empty or of another format is an error', async () => {
   const whole = readFileSync(mixedFile());
   const cases: readonly (readonly [Buffer, RegExp])[] = [
     [Buffer.alloc(0), /\(0 bytes\) is no sound Parquet file: it is empty/],
@@ -218,7 +218,7 @@ test('[CONNECT-PARQUET-9] only the wanted columns are read', async () => {
   ).toMatchObject({ code: 'UNKNOWN_COLUMN', details: { file: path, column: 'smal' } });
 });
 
-test('[CONNECT-PARQUET-10] a file that was replaced is noticed by its footer', async () => {
+test('[CONNECT-PARQUET-10] the footer reveals that a file was replaced', async () => {
   const path = mixedFile('SNAPPY');
   const offset = (await readBatches(parquet(), path))[2]?.offset;
   writeFileSync(path, readFileSync(mixedFile('GZIP')));

@@ -19,13 +19,13 @@ const CHECKS: OptionChecks<ParquetOptions<object>> = {
 };
 
 /**
- * Parquet, in all its encodings and compressions but LZO. A row is an object with a property for
- * each column, null where there is no value. 64-bit integers become numbers where they are exact,
- * else bigints; decimals become numbers where all their digits fit, else text. `Row` is taken on
- * trust.
+ * Parquet, in all its encodings and compressions except LZO. A row is an object with a property for
+ * each column, null for a missing value. 64-bit integers become numbers if those are exact, else
+ * bigints; decimals become numbers if all their digits fit, else text. `Row` is not checked.
  *
- * Read page by page: memory holds one page of each column, and the packed bytes of one row group.
- * Nested columns are read a whole row group at once, and decimals in them are products of floats.
+ * It reads page by page: memory holds one page of each column and the packed bytes of one row
+ * group. It reads nested columns a whole row group at once, and decimals in them are products of
+ * floats.
  *
  * @example
  * parquet<{ date: Date; delay: number; origin: string }>({ columns: ['date', 'delay', 'origin'] })
@@ -35,9 +35,9 @@ export function parquet<Row extends object>(options: ParquetOptions<Row> = {}): 
   return {
     name: 'parquet',
     unit: 'row',
-    canFollow: false, // its end says what is in it
+    canFollow: false, // its contents are listed at its end
     async open(file) {
-      // Loaded when it is needed: it compiles a WebAssembly module.
+      // Loaded on first use, because it compiles a WebAssembly module.
       const { ParquetReader } = await import('./parquet-reader.ts');
       return (await ParquetReader.open(file, options)) as RowReader<Row>;
     },

@@ -6,7 +6,7 @@ import { fileFailure } from './failure.ts';
 import { LineBuffer } from './line-buffer.ts';
 import type { ManifestPart } from './manifest.ts';
 
-/** What makes a part file. */
+/** What identifies a part file. */
 export interface PartPlace {
   readonly fileSystem: FileSystem;
   readonly directory: string;
@@ -15,26 +15,26 @@ export interface PartPlace {
   readonly partition: number;
 }
 
-/** The file to which a partition's records are being written. */
+/** A file that takes the records of one partition. */
 export class PartFile {
   readonly #place: PartPlace;
   readonly #path: string;
   readonly #lines = new LineBuffer();
-  /** Open from the first write on. */
+  /** Opened by the first write. */
   #file: File | undefined;
   /** The range and number of its records; offsets are -1 before the first one. */
   #firstOffset: number;
   #lastOffset: number;
   #records: number;
-  /** What was written to the file, and the CRC-32 of it. */
+  /** The bytes written to the file, and their CRC-32. */
   #writtenBytes: number;
   #checksum: number;
-  /** True from the first record after a sync until the next one. */
+  /** True from the first record after a sync until the next sync. */
   #isDirty = false;
-  /** Set once, when the part is full or the input has ended. */
+  /** Set once, when the part is full or the input ends. */
   #isSealed = false;
 
-  /** @param part what a former run left; undefined for a new file. */
+  /** @param part what an earlier run left; undefined for a new file. */
   constructor(place: PartPlace, part?: ManifestPart) {
     this.#place = place;
     this.#path = join(place.directory, place.name);
@@ -45,27 +45,27 @@ export class PartFile {
     this.#checksum = Number.parseInt(part?.crc32 ?? '0', 16);
   }
 
-  /** With what is still in memory. */
+  /** Includes the bytes still in memory. */
   get sizeBytes(): number {
     return this.#writtenBytes + this.#lines.sizeBytes;
   }
 
-  /** In memory, for `write`. */
+  /** Bytes in memory, for `write`. */
   get waitingBytes(): number {
     return this.#lines.sizeBytes;
   }
 
-  /** True when it holds something that no sync has covered. */
+  /** True if it holds something that no sync has covered. */
   get isDirty(): boolean {
     return this.#isDirty;
   }
 
-  /** Nothing more comes. */
+  /** Marks the part as finished. */
   seal(): void {
     this.#isSealed = true;
   }
 
-  /** Adds a line that is no record. */
+  /** Adds a line that is not a record. */
   addHeader(line: string): void {
     assert(this.sizeBytes === 0, 'a header stands at the start of a file');
     this.#lines.append(line);
@@ -83,10 +83,10 @@ export class PartFile {
   }
 
   /**
-   * Hands what is in memory to the operating system.
+   * Hands the bytes in memory to the operating system.
    *
    * @throws ConnectError DISK_FULL, ACCESS_DENIED, STORAGE_FAILED: part of it may be in the file,
-   *   behind what counts.
+   *   after the bytes that count.
    */
   async write(): Promise<void> {
     const { sizeBytes } = this.#lines;
@@ -103,7 +103,7 @@ export class PartFile {
   }
 
   /**
-   * Makes what was written durable, but not the file's name. Throws as `write`; never repeat it.
+   * Makes the written bytes durable, but not the file's name. Throws as `write`; never retry it.
    */
   async sync(): Promise<void> {
     assert(this.#lines.sizeBytes === 0, 'a part is written before it is synced');
@@ -115,7 +115,7 @@ export class PartFile {
     this.#isDirty = false;
   }
 
-  /** What the manifest says of it. */
+  /** Its entry in the manifest. */
   describe(): ManifestPart {
     assert(!this.#isDirty, 'only what is durable is committed');
     return {

@@ -7,17 +7,17 @@ import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';
 import type { InputFile, RowBatch, RowReader } from './format.ts';
 
-/** Where parsing of a chunk has come to. */
+/** How far a chunk has been parsed. */
 export interface TextPlace {
-  /** In the chunk, in characters: behind the last whole record. */
+  /** The end of the last whole record in the chunk, in characters. */
   readonly at: number;
-  /** Line ends passed on the way there. */
+  /** Line ends before it. */
   readonly lines: number;
-  /** Set when the record at this place is wrong: makes the error. */
+  /** Set if the record at this position is wrong: makes the error. */
   readonly problem?: ((place: FilePlace) => ConnectError) | undefined;
 }
 
-/** A place in a text file, as errors name it. */
+/** A position in a text file, as errors name it. */
 export interface FilePlace {
   readonly file: string;
   /** From 1. */
@@ -25,55 +25,55 @@ export interface FilePlace {
   readonly positionBytes: number;
 }
 
-/** Cuts text into rows. Keeps nothing from call to call. */
+/** Splits text into rows. Keeps no state between calls. */
 export interface TextParser<Row> {
-  /** Matches what is passed over between records, such as empty lines; undefined for nothing. */
+  /** Matches text to skip between records, such as empty lines; undefined for none. */
   readonly skipped?: RegExp | undefined;
   /**
-   * Appends the rows of `text` to `rows`, `limit` at most, and says where it has come to. The text
-   * ends behind a line end, except at the end of the file (`isLast`), where every record is whole.
-   * A record that goes on in the next chunk is left.
+   * Appends at most `limit` rows of `text` to `rows`, and returns how far it got. The text ends
+   * after a line end, except at the end of the file (`isLast`), where every record is whole. A
+   * record that continues in the next chunk is left.
    */
   parse(text: string, isLast: boolean, rows: Row[], limit: number): TextPlace;
 }
 
 export interface TextReaderOptions<Row> {
   readonly parser: TextParser<Row>;
-  /** A record that is longer is an error: it would be read into memory whole. */
+  /** A longer record is an error, because it would have to fit into memory. */
   readonly lineBytesMax: number;
-  /** Rows of one batch at most. */
+  /** The most rows in one batch. */
   readonly rowsMax?: number;
 }
 
-/** For formats: what a record may take by default. Nothing in a log is as large. */
+/** The formats' default limit for one record. No record in a log is as large. */
 export const LINE_BYTES_MAX: number = 16 * 1024 * 1024;
 
-/** A place in a text file, as it is committed. */
+/** A position in a text file, as committed. */
 interface TextOffset {
   /** Bytes from the start of the file. */
   readonly position: number;
   /** Line ends before it. */
   readonly line: number;
-  /** The size that the file had: one that has shrunk was replaced. */
+  /** The size of the file at the time: a file that has shrunk was replaced. */
   readonly sizeBytes: number;
-  /** CRC-32 of the up to CHECK_BYTES before it: one where they differ was replaced. */
+  /** CRC-32 of up to CHECK_BYTES bytes before it: a file where they differ was replaced. */
   readonly check: number;
 }
 
-/** What is read at once: a few thousand rows, some milliseconds of work. */
+/** The size of one read: a few thousand rows, some milliseconds of work. */
 const CHUNK_BYTES = 256 * 1024;
-/** Enough to tell files apart that share a header, and read back in no time. */
+/** Enough to tell apart files that share a header, and fast to read back. */
 const CHECK_BYTES = 1024;
-/** Enough to know other kinds of file by. */
+/** Enough to recognise other kinds of file. */
 const HEAD_BYTES = 4;
 const EMPTY = Buffer.alloc(0);
 const LF = 10;
 const CR = 13;
 
 /**
- * Reads a text file chunk by chunk, from the size that it has when it is opened. Places are exact
- * in bytes whatever the text holds: chunks are cut behind line ends, which no UTF-8 character
- * contains, and are decoded as a whole, which is several times faster than line by line.
+ * Reads a text file chunk by chunk, up to its size when it was opened. Positions are exact in
+ * bytes, whatever the text holds: chunks end after line ends, which no UTF-8 character contains,
+ * and are decoded as a whole, which is several times faster than line by line.
  *
  *      #base            #start                    #end
  *        | <= CHECK_BYTES | not parsed yet          | not read yet ...   #sizeBytes
@@ -87,16 +87,16 @@ export class TextReader<Row> implements RowReader<Row> {
   readonly #sizeBytes: number;
   readonly #isFollowed: boolean;
   #buffer: Buffer = Buffer.allocUnsafeSlow(CHECK_BYTES + CHUNK_BYTES);
-  /** The place in the file at which the buffer begins; moves when the buffer is filled. */
+  /** Where the buffer starts in the file; moves when the buffer is filled. */
   #base: number;
-  /** In the buffer: what is before it has been parsed. */
+  /** In the buffer: everything before it has been parsed. */
   #start: number;
-  /** In the buffer: what is before it has been read from the file. */
+  /** In the buffer: everything before it has been read from the file. */
   #end = 0;
   /** Line ends before `#start`. */
   #lines: number;
-  /** What to do when it is not UTF-8; set when the start of the file is seen. */
-  #toDo: string = conversionOf(EMPTY);
+  /** The advice if it is not UTF-8; set when the start of the file is read. */
+  #advice: string = conversionOf(EMPTY);
 
   private constructor(
     file: File,
@@ -155,7 +155,7 @@ export class TextReader<Row> implements RowReader<Row> {
       }
       if (isAtEnd) {
         this.#checkRest();
-        return undefined; // what is there is not whole yet
+        return undefined; // the rest is not a whole record yet
       }
       await this.#fill();
     }
@@ -165,7 +165,7 @@ export class TextReader<Row> implements RowReader<Row> {
     return this.#file.close();
   }
 
-  /** Parses the bytes before `cut`; undefined when there is no whole record in them. */
+  /** Parses the bytes before `cut`; undefined if they hold no whole record. */
   #parse(cut: number, isLast: boolean): RowBatch<Row> | undefined {
     const { parser, rowsMax = Infinity } = this.#options;
     const firstLine = this.#lines + 1;
@@ -212,12 +212,12 @@ export class TextReader<Row> implements RowReader<Row> {
     return { text: bytes.toString('utf8'), isSingleByte: false };
   }
 
-  /** Reads more behind what is there. */
+  /** Reads more into the buffer. */
   async #fill(): Promise<void> {
     this.#checkRest();
     const leftBytes = this.#end - this.#start;
     const keptBytes = Math.min(this.#start, CHECK_BYTES) + leftBytes;
-    // Twice as much each time, so that a long record is not looked through again and again.
+    // Doubles each time, so that a long record is not scanned again and again.
     const wantedBytes = Math.min(
       Math.max(CHUNK_BYTES, leftBytes),
       this.#sizeBytes - this.#base - this.#end,
@@ -250,31 +250,31 @@ export class TextReader<Row> implements RowReader<Row> {
     }
   }
 
-  /** Reads what comes before the place to begin at, and a little behind it, and looks at both. */
+  /** Reads and checks the bytes before the starting position, and a few after it. */
   async #begin(known: TextOffset | undefined): Promise<void> {
     await this.#read(Math.min(this.#start + HEAD_BYTES, this.#sizeBytes - this.#base));
     const buffer = this.#buffer;
     if (known === undefined) {
-      this.#toDo = conversionOf(buffer.subarray(0, this.#end));
+      this.#advice = conversionOf(buffer.subarray(0, this.#end));
       if (this.#end >= 3 && buffer.readUIntBE(0, 3) === 0xefbbbf) this.#start = 3;
       return;
     }
     if (crc32(buffer.subarray(0, this.#start)) !== known.check) {
       throw fileChanged(this.#path, `it has other content before byte ${known.position}`);
     }
-    // A last line without a line end was a whole one when it was read. What follows now may be its
-    // line end, but no more of it.
+    // A last line without a line end was read as whole. Its line end may follow now, but not more
+    // text.
     if (this.#start === 0 || this.#start === this.#end || buffer[this.#start - 1] === LF) return;
     const isCrlf = buffer[this.#start] === CR && buffer[this.#start + 1] === LF;
     if (!isCrlf && buffer[this.#start] !== LF) {
-      const reason = `its last line had no line end, and now goes on behind byte ${known.position}`;
+      const reason = `its last line had no line end, but continues after byte ${known.position}`;
       throw fileChanged(this.#path, reason);
     }
     this.#start += isCrlf ? 2 : 1;
     this.#lines++;
   }
 
-  /** @throws ConnectError LINE_TOO_LONG when a whole record should be in the buffer by now. */
+  /** @throws ConnectError LINE_TOO_LONG if the buffer should hold a whole record by now. */
   #checkRest(): void {
     const { lineBytesMax } = this.#options;
     if (this.#end - this.#start >= lineBytesMax) throw this.#tooLong(lineBytesMax);
@@ -288,7 +288,7 @@ export class TextReader<Row> implements RowReader<Row> {
     return new ConnectError('LINE_TOO_LONG', message, { ...place, limitBytes });
   }
 
-  /** @param bytes that begin at `#start`. */
+  /** @param bytes that start at `#start`. */
   #notUtf8(bytes: Buffer): ConnectError {
     let start = 0;
     let line = this.#lines + 1;
@@ -299,7 +299,7 @@ export class TextReader<Row> implements RowReader<Row> {
     const place = { ...this.#place(), line };
     const positionBytes = place.positionBytes + start;
     const where = placeText({ ...place, positionBytes });
-    const message = `${where}: the text is not UTF-8; ${this.#toDo}`;
+    const message = `${where}: the text is not UTF-8; ${this.#advice}`;
     return new ConnectError('NOT_UTF8', message, { ...place, positionBytes });
   }
 
@@ -309,12 +309,12 @@ export class TextReader<Row> implements RowReader<Row> {
   }
 }
 
-/** A place as messages name it. */
+/** A position as messages name it. */
 export function placeText({ file, line, positionBytes }: FilePlace): string {
   return `${file}, line ${line} (byte ${positionBytes})`;
 }
 
-/** What to do about a file that is not UTF-8, by how it begins. */
+/** The advice for a file that is not UTF-8, by its first bytes. */
 function conversionOf(head: Buffer): string {
   const start = head.toString('latin1');
   const isUtf16 = start.startsWith('\xff\xfe') || start.startsWith('\xfe\xff');

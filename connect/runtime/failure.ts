@@ -1,7 +1,7 @@
 import { AssertionFailure, LogError } from '../../core/index.ts';
 import { ConnectError } from '../errors.ts';
 
-/** A coded error for what a connector threw: its own when it is one already. */
+/** Wraps what a connector threw in a coded error, unless it already is one. */
 export function failureOf(
   connector: string,
   operation: 'open' | 'poll' | 'put' | 'commit' | 'close',

@@ -1,6 +1,6 @@
 import { ConnectError } from '../errors.ts';
 
-/** The life of a runner: it runs once, until it has ended, failed, or been told to stop. */
+/** The life of a runner: it runs once, until it ends, fails or is told to stop. */
 export class RunOnce<Summary> {
   readonly #name: string;
   readonly #signal: AbortSignal | undefined;
@@ -13,20 +13,20 @@ export class RunOnce<Summary> {
     this.#signal = signal;
   }
 
-  /** Aborts when the run is to end. */
+  /** Aborts when the run must end. */
   get stopping(): AbortSignal {
     return this.#stopping.signal;
   }
 
-  /** The run, once it was begun. */
+  /** The run; undefined before it starts. */
   get running(): Promise<Summary> | undefined {
     return this.#running;
   }
 
   /**
-   * Begins the run.
+   * Starts the run.
    *
-   * @throws ConnectError INVALID_STATE when it was begun or stopped before, and what `work` throws.
+   * @throws ConnectError INVALID_STATE if it was started or stopped before, and what `work` throws.
    */
   run(work: () => Promise<Summary>): Promise<Summary> {
     if (this.#running !== undefined || this.#stopping.signal.aborted) {
@@ -39,7 +39,7 @@ export class RunOnce<Summary> {
     return this.#running;
   }
 
-  /** Ends the run. Resolves when it has ended; never rejects: `run` does. */
+  /** Ends the run. Resolves when it has ended; never rejects, because `run` does. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running?.catch(() => undefined);

@@ -23,44 +23,44 @@ export interface SinkRunOptions {
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
   readonly onStep: (step: string) => void;
-  /** Called when something was written or committed. */
+  /** Called after each write and commit. */
   readonly onProgress: () => void;
 }
 
-/** Where a partition stands. */
-interface Place {
+/** How far a partition has been read. */
+interface PartitionState {
   readonly topic: AnyTopic;
   readonly partition: number;
   /** The next offset to read. */
   position: number;
-  /** The end of the partition when it was last looked at. */
+  /** The end of the partition as of the last fetch. */
   endOffset: number;
-  /** When finishing: the offset to read up to. */
+  /** The offset to read up to after `finish`. */
   finalOffset: number;
 }
 
-/** How long to wait for records at most before looking around. */
+/** How long one poll waits for records before the loop checks for commits and stops. */
 const POLL_MS = 100;
-/** Records handed over at once: a few milliseconds of work between turns of the event loop. */
+/** Records per `put`: a few milliseconds of work between turns of the event loop. */
 const PUT_RECORDS = 2_000;
 
 /**
- * One run of a sink connector: reads committed records from where the output stands, hands them
- * over, and commits [CONNECT-SINK-1].
+ * One run of a sink connector: reads committed records from where the output ends, passes them to
+ * the sink, and commits [CONNECT-SINK-1].
  */
 export class SinkRun {
-  /** Handed to the sink by this run, and of these committed. */
+  /** Records that this run has passed to the sink, and those it has committed. */
   records = 0;
   committedRecords = 0;
   commits = 0;
   readonly #options: SinkRunOptions;
   readonly #consumer: Consumer;
   #task: SinkTask | undefined;
-  #places: readonly Place[] = [];
+  #states: readonly PartitionState[] = [];
   #lastCommitMs = 0;
-  /** Set by `finish`: the run ends where the topics end at that moment. */
+  /** Set by `finish`: the run ends where the topics ended at that moment. */
   #isFinishing = false;
-  /** The final offsets are known. */
+  /** Set once the final offsets are known. */
   #knowsEnds = false;
 
   constructor(options: SinkRunOptions) {
@@ -71,22 +71,23 @@ export class SinkRun {
     });
   }
 
-  /** Offsets that wait to be read, as far as is known: records, markers and gaps. */
+  /** Offsets known but not yet read: records, markers and gaps. */
   get lag(): number {
-    return this.#places.reduce((sum, { position, endOffset }) => {
+    return this.#states.reduce((sum, { position, endOffset }) => {
       return sum + Math.max(0, endOffset - position);
     }, 0);
   }
 
-  /** No more input will come: `run` ends when what is there now is written. */
+  /** No more input will come: `run` ends once it has written what is there now. */
   finish(): void {
     this.#isFinishing = true;
   }
 
   /**
-   * Writes until the signal aborts, or until the end after `finish`; commits. True after `finish`.
+   * Writes until the signal aborts or, after `finish`, the end is reached; then commits. True after
+   * `finish`.
    *
-   * @throws ConnectError, LogError what went wrong: the output stands at the last commit.
+   * @throws ConnectError, LogError what went wrong: the output holds the last commit.
    */
   async run(): Promise<boolean> {
     const { clock, signal } = this.#options;
@@ -121,21 +122,21 @@ export class SinkRun {
     } catch (cause) {
       throw failureOf(connector.name, 'open', cause);
     }
-    this.#places = await this.#findPlaces(topics, this.#task.committedOffsets);
+    this.#states = await this.#findStarts(topics, this.#task.committedOffsets);
     await this.#consumer.assign(
-      this.#places.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
+      this.#states.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
     );
   }
 
-  /** Where to begin in each partition: behind what the output holds, or at the first record. */
-  async #findPlaces(
+  /** Finds where to start in each partition: after the output's last record, or at the first. */
+  async #findStarts(
     topics: readonly SinkTopic[],
     ownOffsets: readonly SinkOffset[] | undefined,
-  ): Promise<Place[]> {
+  ): Promise<PartitionState[]> {
     const { log, connector, groupId } = this.#options;
     const committed =
       ownOffsets ?? (await log.api.offsetFetch({ groupId, requireStable: false })).offsets;
-    const places: Place[] = [];
+    const states: PartitionState[] = [];
     for (const [index, { topic: name, partitions }] of topics.entries()) {
       const ranges = await log.admin().offsets(name);
       for (let partition = 0; partition < partitions; partition++) {
@@ -145,27 +146,27 @@ export class SinkRun {
         if (offset > endOffset)
           throw isAhead(connector, { topic: name, partition, offset }, endOffset);
         const topic = present(connector.topics[index], 'topics are in the order of the connector');
-        places.push({ topic, partition, position: offset, endOffset, finalOffset: Infinity });
+        states.push({ topic, partition, position: offset, endOffset, finalOffset: Infinity });
       }
     }
-    return places;
+    return states;
   }
 
-  /** Hands over what one fetch brought of one partition. */
+  /** Passes the records that one fetch returned for one partition to the sink. */
   async #put(batch: PartitionRecords): Promise<void> {
     const { connector, onProgress } = this.#options;
     const task = present(this.#task, 'the sink is open');
-    const place = present(
-      this.#places.find(({ topic, partition }) => {
+    const state = present(
+      this.#states.find(({ topic, partition }) => {
         return partition === batch.partition && topic.name === batch.topic;
       }),
       'only assigned partitions are read',
     );
-    place.endOffset = Math.max(batch.highWatermark, batch.endOffset);
+    state.endOffset = Math.max(batch.highWatermark, batch.endOffset);
     for (let hasMore = true; hasMore;) {
       const records: ConsumerRecord[] = [];
       while (records.length < PUT_RECORDS && (hasMore = batch.next())) {
-        records.push(new ConsumerRecord(place.topic, batch.partition, batch.cursor));
+        records.push(new ConsumerRecord(state.topic, batch.partition, batch.cursor));
       }
       try {
         if (records.length > 0) await task.put(records);
@@ -174,7 +175,7 @@ export class SinkRun {
       }
       this.records += records.length;
       const last = records.at(-1);
-      place.position = hasMore && last !== undefined ? last.offset + 1 : batch.endOffset;
+      state.position = hasMore && last !== undefined ? last.offset + 1 : batch.endOffset;
       onProgress();
       await nextTurn();
       if (this.#isCommitDue()) await this.#commit(false);
@@ -200,17 +201,18 @@ export class SinkRun {
   async #commit(isFinal: boolean): Promise<void> {
     const { connector, groupId, onStep, onProgress, log, clock } = this.#options;
     const task = present(this.#task, 'the sink is open');
-    const offsets = this.#places.map(({ topic: { name: topic }, partition, position: offset }) => {
+    const offsets = this.#states.map(({ topic: { name: topic }, partition, position: offset }) => {
       return { topic, partition, offset };
     });
-    // 1. The output is durable, and for a transactional sink the offsets with it.
+    // 1. The output becomes durable, with the offsets if the sink is transactional.
     onStep('sink-1-output');
     try {
       await task.commit(offsets, { isFinal });
     } catch (cause) {
       throw failureOf(connector.name, 'commit', cause);
     }
-    // 2. For the others the offsets follow: a crash in between writes the records again.
+    // 2. For other sinks the offsets follow: after a crash in between, the next run repeats
+    //    records.
     onStep('sink-2-offsets');
     if (task.committedOffsets === undefined) await commitOffsets(log, groupId, offsets);
 
@@ -221,25 +223,25 @@ export class SinkRun {
     onProgress();
   }
 
-  /** True when everything that was committed before `finish` was called has been written. */
+  /** True once everything committed before `finish` has been written. */
   async #isAtEnd(): Promise<boolean> {
     if (!this.#knowsEnds) {
       const { partitions } = await this.#options.log.api.listOffsets({
         isolationLevel: 'read_committed', // the last stable offset
-        partitions: this.#places.map(({ topic, partition }) => {
+        partitions: this.#states.map(({ topic, partition }) => {
           return { topic: topic.name, partition, spec: 'latest' as const };
         }),
       });
       for (const [index, { offset, error }] of partitions.entries()) {
         if (error !== undefined) throw LogError.fromData(error);
-        this.#places[index]!.finalOffset = offset;
+        this.#states[index]!.finalOffset = offset;
       }
       this.#knowsEnds = true;
     }
-    return this.#places.every(({ position, finalOffset }) => position >= finalOffset);
+    return this.#states.every(({ position, finalOffset }) => position >= finalOffset);
   }
 
-  /** Closes everything. With `isThrowing` there is a better error already. */
+  /** Closes everything. With `isThrowing`, a better error is already on its way. */
   async #close(isThrowing: boolean): Promise<void> {
     const closing = [this.#task?.close() ?? Promise.resolve(), this.#consumer.close()];
     const failed = (await Promise.allSettled(closing)).find(({ status }) => status === 'rejected');
@@ -264,11 +266,11 @@ async function commitOffsets(
   if (failed !== undefined) throw LogError.fromData(failed);
 }
 
-function isAhead({ name }: SinkConnector, place: SinkOffset, endOffset: number): ConnectError {
-  const { topic, partition, offset } = place;
+function isAhead({ name }: SinkConnector, start: SinkOffset, endOffset: number): ConnectError {
+  const { topic, partition, offset } = start;
   const message =
     `the output of ${name} goes up to offset ${offset} of ${topic}-${partition}, which ends at ` +
     `${endOffset}: it was written from another log, or the log was set back; ` +
-    'have it written anew to another place';
-  return new ConnectError('OUTPUT_AHEAD', message, { ...place, endOffset });
+    'write it again to a new place';
+  return new ConnectError('OUTPUT_AHEAD', message, { ...start, endOffset });
 }

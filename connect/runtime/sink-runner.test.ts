@@ -9,17 +9,17 @@ import { SinkRunner } from './sink-runner.ts';
 
 const numbers = topic('numbers', { key: string(), value: json<number>(), partitions: 2 });
 
-/** What a sink in memory has got. */
+/** The contents of a sink in memory. */
 class Memory {
   readonly put: number[] = [];
   committed = 0;
   offsets: readonly SinkOffset[] | undefined;
   isFinal = false;
   isClosed = false;
-  /** Called before anything is done. */
+  /** Called before each call does anything. */
   onCall: (call: 'open' | 'put' | 'commit' | 'close') => void = () => undefined;
 
-  /** @param ownsOffsets keeps its offsets itself. */
+  /** @param ownsOffsets stores its own offsets. */
   connector(ownsOffsets = false): SinkConnector {
     return {
       name: 'memory',
@@ -67,7 +67,7 @@ async function produce(log: Log, from: number, count: number): Promise<void> {
 const upTo = (end: number) => Array.from({ length: end }, (_, value) => value);
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 
-test('[CONNECT-SINK-1] a sink without offsets goes on at those of its group', async () => {
+test('[CONNECT-SINK-1] a sink without offsets continues at those of its group', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 10);
   const memory = new Memory();
@@ -86,7 +86,7 @@ test('[CONNECT-SINK-1] a sink without offsets goes on at those of its group', as
   expect(offsets.map(({ offset }) => offset)).toEqual([7, 7]);
 });
 
-test('[CONNECT-SINK-2] a failed commit has the records put again', async () => {
+test('[CONNECT-SINK-2] after a failed commit the records are put again', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 6);
   const memory = new Memory();
@@ -104,7 +104,7 @@ test('[CONNECT-SINK-2] a failed commit has the records put again', async () => {
   expect(sorted(memory.put)).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
 });
 
-test('[CONNECT-SINK-3] a sink with offsets of its own begins there', async () => {
+test('[CONNECT-SINK-3] a sink with its own offsets starts there', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 10);
   const memory = new Memory();
@@ -117,7 +117,7 @@ test('[CONNECT-SINK-3] a sink with offsets of its own begins there', async () =>
   ]);
 });
 
-test('[CONNECT-SINK-4] an output that is ahead of the log is an error', async () => {
+test('[CONNECT-SINK-4] an output ahead of the log is an error', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 2);
   const memory = new Memory();
@@ -171,7 +171,7 @@ test('[CONNECT-SINK-6] finish writes what is there and is final; stop is not', a
   expect(memory).toMatchObject({ committed: 10, isFinal: false, isClosed: true });
 });
 
-test('[CONNECT-SINK-7] commits come by time, and by commitRecordsMax', async () => {
+test('[CONNECT-SINK-7] commits follow the interval, and commitRecordsMax', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 4);
   const clock = new ManualClock();
@@ -204,7 +204,7 @@ test('[CONNECT-SINK-8] a failure at any call ends the run and closes the sink', 
   }
 });
 
-test('[CONNECT-SINK-9] progress counts records and says how many wait', async () => {
+test('[CONNECT-SINK-9] progress counts records, and how many wait', async () => {
   await using log = await temporaryLog();
   await produce(log, 0, 6);
   const runner = new SinkRunner(log, new Memory().connector());
@@ -221,7 +221,7 @@ test('[CONNECT-SINK-9] progress counts records and says how many wait', async ()
   expect(isComplete).toBe(true);
 });
 
-test('[CONNECT-SINK-10] a runner runs once, and knows its options', async () => {
+test('[CONNECT-SINK-10] a runner runs once, and checks its options', async () => {
   await using log = await temporaryLog();
   const runner = new SinkRunner(log, new Memory().connector());
   await runner.finish();

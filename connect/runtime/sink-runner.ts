@@ -14,28 +14,30 @@ import { RunOnce } from './run-once.ts';
 import { SinkRun } from './sink-run.ts';
 
 export interface SinkRunnerOptions {
-  /** The group that keeps the offsets of sinks which do not do so. Default: `connect-<name>`. */
+  /**
+   * The group that keeps the offsets of sinks that do not store them. Default: `connect-<name>`.
+   */
   readonly groupId?: string;
   /**
-   * How long what was read may wait to be committed. Default 1 s. Kafka Connect: 60 s; here a
-   * commit is a few syncs of local files.
+   * How long records that were read may wait to be committed. Default 1 s. Kafka Connect: 60 s;
+   * here a commit is a few syncs of local files.
    */
   readonly commitIntervalMs?: number;
-  /** Commits earlier when this many records wait; default 1,000,000. */
+  /** Commits earlier if this many records wait; default 1,000,000. */
   readonly commitRecordsMax?: number;
   /** Stops the run, as `stop` does. Default: none. */
   readonly signal?: AbortSignal;
   /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Hears of each step of a commit, before it is taken; for tests and tracing. Default: none. */
+  /** Called before each step of a commit; for tests and tracing. Default: none. */
   readonly onStep?: (step: string) => void;
 }
 
-/** What `SinkRunnerOptions` default to. */
+/** The defaults of `SinkRunnerOptions`. */
 export const SINK_DEFAULTS = {
   // Kafka Connect: 60 000 (offset.flush.interval.ms). Here a commit is a few syncs of local files.
   commitIntervalMs: 1_000,
-  // What a crash has written again at most.
+  // The most records that are written again after a crash.
   commitRecordsMax: 1_000_000,
 } as const satisfies SinkRunnerOptions;
 
@@ -48,18 +50,18 @@ const CHECKS: OptionChecks<SinkRunnerOptions> = {
   onStep: callback,
 };
 
-/** How far a sink has come. */
+/** A sink's progress. */
 export interface SinkProgress {
-  /** Records handed to the sink by this run; what is not committed yet included. */
+  /** Records that this run has passed to the sink, committed or not. */
   readonly records: number;
   readonly committedRecords: number;
-  /** Offsets that wait to be read, as far as is known: records, markers and gaps. */
+  /** Offsets known but not yet read: records, markers and gaps. */
   readonly lag: number;
 }
 
-/** What a run has done. */
+/** The result of a run. */
 export interface SinkSummary {
-  /** Records that were committed by this run. */
+  /** Records that this run committed. */
   readonly records: number;
   readonly commits: number;
   readonly elapsedMs: number;
@@ -68,14 +70,12 @@ export interface SinkSummary {
 }
 
 /**
- * Runs one sink connector: how often each record is in the output says its `delivery`. A runner
- * runs once.
+ * Runs one sink connector, whose `delivery` says how often each record may be in the output. A
+ * runner runs once.
  *
  * @example
  * const sink = new SinkRunner(log, fileSink({ topic: delays, path: 'out', format: jsonl() }));
- * const running = sink.run();
- * ... // what writes to the topic comes to its end
- * await sink.finish();
+ * const running = sink.run(); ... // whatever writes to the topic ends await sink.finish();
  */
 export class SinkRunner implements AsyncDisposable {
   readonly connector: SinkConnector;
@@ -104,7 +104,7 @@ export class SinkRunner implements AsyncDisposable {
     this.#progress = new BehaviorSubject(this.progress);
   }
 
-  /** How far the run has come. */
+  /** The progress of the run. */
   get progress(): SinkProgress {
     const { records, committedRecords, lag } = this.#run;
     return { records, committedRecords, lag };
@@ -116,11 +116,11 @@ export class SinkRunner implements AsyncDisposable {
   }
 
   /**
-   * Goes on where the output stands. Resolves after `stop` or `finish`: everything that was read is
-   * in the output then.
+   * Continues where the output ends. Resolves after `stop` or `finish`; the output then holds
+   * everything that was read.
    *
-   * @throws ConnectError, LogError what ended the run: the output stands at its last commit.
-   * @throws ConnectError INVALID_STATE when it has been called before.
+   * @throws ConnectError, LogError what ended the run: the output holds its last commit.
+   * @throws ConnectError INVALID_STATE if it was called before.
    */
   run(): Promise<SinkSummary> {
     return this.#life.run(() => this.#start());
@@ -128,7 +128,7 @@ export class SinkRunner implements AsyncDisposable {
 
   /**
    * Writes what is committed in the topics at this moment, marks the output as complete, and ends
-   * the run. Runs the sink when `run` was not called.
+   * the run. Starts the sink if `run` was not called.
    *
    * @throws ConnectError, LogError as `run`.
    */
@@ -138,7 +138,8 @@ export class SinkRunner implements AsyncDisposable {
   }
 
   /**
-   * Commits what was read and ends the run. Resolves when that is done; never rejects: `run` does.
+   * Commits what was read and ends the run. Resolves when that is done; never rejects, because
+   * `run` does.
    */
   stop(): Promise<void> {
     return this.#life.stop();

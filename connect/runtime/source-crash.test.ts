@@ -19,7 +19,7 @@ const numbers = topic('numbers', { key: string(), value: json<number>(), partiti
 const PARTS = ['a', 'b'];
 const END = 12;
 
-/** Two tasks that each count to END, three numbers a batch. */
+/** Two tasks that each count to END, three numbers per batch. */
 const counter: SourceConnector = {
   name: 'counter',
   topics: [numbers],
@@ -49,7 +49,7 @@ async function work(disk: MemoryFileSystem, seed: number): Promise<void> {
   await log.close();
 }
 
-/** Goes on after a crash; then each number is in the topic once, and in order. */
+/** Continues after a crash; then each number must be in the topic once, and in order. */
 async function checkRecovery(disk: MemoryFileSystem, seed: number): Promise<void> {
   const log = await open(disk, seed);
   await new SourceRunner(log, counter, { commitRecordsMax: 5 }).run();

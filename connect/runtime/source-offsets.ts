@@ -2,9 +2,9 @@ import { json, topic, type Log, type Topic } from '../../core/index.ts';
 import type { SourceOffset, SourcePartition } from '../connector.ts';
 
 /**
- * Where sources keep how far they have read, in the form of Kafka Connect: key
- * `["flights-source",{"file":"2001.csv"}]`, value `{"position":4711}`. One record a partition and
- * commit, in the transaction of what was read.
+ * The topic in which sources keep their offsets, in Kafka Connect's format: key
+ * `["flights-source",{"file":"2001.csv"}]`, value `{"position":4711}`. One record per partition and
+ * commit, in the same transaction as the records.
  */
 export const connectOffsets: Topic<
   readonly [connector: string, partition: SourcePartition],
@@ -15,7 +15,7 @@ export const connectOffsets: Topic<
   config: { cleanupPolicy: 'compact' },
 });
 
-/** The key under which a partition's offsets are kept: the same whatever the order of its names. */
+/** The key of a partition's offsets; it does not depend on the order of the partition's names. */
 export function offsetKey(
   connector: string,
   partition: SourcePartition,
@@ -29,15 +29,15 @@ export function partitionText(partition: SourcePartition): string {
   return JSON.stringify(offsetKey('', partition)[1]);
 }
 
-/** How long one poll waits for what other connectors are about to commit. */
+/** How long one poll waits for other connectors' commits. */
 const POLL_MS = 100;
 
 /**
- * The last committed offsets of a connector, by `partitionText`. To be called when a predecessor
- * can commit no more. Transactions of other connectors that are open at this moment are waited for:
- * what this connector committed may stand behind them.
+ * The last committed offsets of a connector, by `partitionText`. Call it only once earlier runs can
+ * no longer commit. It waits for open transactions of other connectors: this connector's last
+ * commit may come after them.
  *
- * @throws LogError what reading the topic fails with.
+ * @throws LogError any failure to read the topic.
  */
 export async function readSourceOffsets(
   log: Log,

@@ -21,7 +21,7 @@ import { ConnectError } from '../errors.ts';
 import { failureOf } from './failure.ts';
 import { connectOffsets, offsetKey, partitionText, readSourceOffsets } from './source-offsets.ts';
 
-/** The steps of a source's commit, as `onStep` hears of them: each just before it is taken. */
+/** The steps of a source's commit; `onStep` is called just before each. */
 export type SourceStep =
   'source-1-flush' | 'source-2-offsets' | 'source-3-end' | 'source-4-committed';
 
@@ -35,7 +35,7 @@ export interface SourceRunOptions {
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
   readonly onStep: (step: SourceStep) => void;
-  /** Called when something was read or committed. */
+  /** Called after each batch and commit. */
   readonly onProgress: () => void;
 }
 
@@ -43,16 +43,16 @@ export interface SourceRunOptions {
 const BATCH_BYTES = 128 * 1024;
 /** Batches gather across polls; a commit does not wait for this. */
 const LINGER_MS = 20;
-/** What a commit, or waiting for room before it, may take; Kafka's transaction.timeout.ms. */
+/** How long a commit, or the wait for room before it, may take: Kafka's transaction.timeout.ms. */
 const COMMIT_MS_MAX = 60_000;
 
 /**
  * One run of a source connector: one transactional producer, and transactions that each hold
- * records together with the offsets behind them [CONNECT-SOURCE-1]. All tasks share the producer:
- * fencing its one id fences all tasks of a former run, however many those were.
+ * records and the offsets after them [CONNECT-SOURCE-1]. All tasks share the producer: fencing its
+ * one id fences all tasks of an earlier run, however many there were.
  */
 export class SourceRun {
-  /** Written by this run, and of these committed. */
+  /** Records that this run has written, and those it has committed. */
   records = 0;
   committedRecords = 0;
   commits = 0;
@@ -60,19 +60,21 @@ export class SourceRun {
   readonly #options: SourceRunOptions;
   readonly #producer: Producer;
   readonly #writers = new Map<AnyTopic, TopicWriter<unknown, unknown>>();
-  /** Open from the start and from each commit on; one without records costs the broker nothing. */
+  /**
+   * Replaced after each commit, so one is always open; without records it costs the broker nothing.
+   */
   #transaction: Transaction | undefined;
-  /** Of the partitions that moved since the last commit, by their text. */
+  /** The offsets that moved since the last commit, by partition text. */
   #offsets = new Map<string, { partition: SourcePartition; offset: SourceOffset }>();
-  /** Set while a commit is under way: nothing is written then. Never rejects. */
+  /** Set while a commit runs: nothing is written then. Never rejects. */
   #committing: Promise<void> | undefined;
-  /** Runs from the first batch after a commit: a source may stay silent after it. */
+  /** Set by the first batch after a commit, because the source may stay silent after it. */
   #commitTimer: Timer | undefined;
   /** What ended the run; set once, and everything stops. */
   #failure: { readonly cause: unknown } | undefined;
-  /** Aborts at the first failure, so that no task goes on waiting. */
+  /** Aborts at the first failure, so that no task keeps waiting. */
   readonly #failed = new AbortController();
-  /** For the tasks: stop, for whatever reason. */
+  /** Tells the tasks to stop, for whatever reason. */
   readonly #signal: AbortSignal;
 
   constructor(options: SourceRunOptions) {
@@ -87,8 +89,8 @@ export class SourceRun {
   }
 
   /**
-   * Reads until the tasks have ended or the signal aborts, and commits what was read. True when
-   * they have ended.
+   * Reads until the tasks end or the signal aborts, and commits what was read. True if the tasks
+   * ended.
    *
    * @throws ConnectError, LogError what went wrong: everything since the last commit is aborted.
    */
@@ -115,7 +117,7 @@ export class SourceRun {
     for (const topic of connector.topics) {
       this.#writers.set(topic, await this.#producer.writer(topic));
     }
-    // Aborts what a former run left open and fences it; from here on its offsets stand still.
+    // Fences an earlier run and aborts its open transaction; from here on its offsets cannot move.
     this.#transaction = await this.#producer.beginTransaction();
     const committed = await readSourceOffsets(log, name);
     const offset = (partition: SourcePartition) => committed.get(partitionText(partition));
@@ -126,7 +128,7 @@ export class SourceRun {
     }
   }
 
-  /** Moves one task's batches into the log. True when the task has ended. Never rejects. */
+  /** Moves one task's batches into the log. True if the task ended. Never rejects. */
   async #pump(task: SourceTask): Promise<boolean> {
     try {
       while (!this.#signal.aborted) {
@@ -136,7 +138,7 @@ export class SourceRun {
         if (batch === undefined) return !this.#signal.aborted;
         this.#write(batch);
         if (this.#producer.isFull) await this.#producer.room();
-        await nextTurn(); // lets the producer send, and everything else in the process run
+        await nextTurn(); // lets the producer send and the rest of the process run
         if (this.#isCommitDue()) await this.#commit();
       }
     } catch (cause) {
@@ -153,9 +155,9 @@ export class SourceRun {
     }
   }
 
-  /** Adds a batch to the open transaction: synchronously, so no commit falls in between. */
+  /** Adds a batch to the open transaction, synchronously, so that no commit can split it. */
   #write({ records, partition, offset, describe }: SourceBatch): void {
-    assert(this.#committing === undefined, 'nothing is written while a commit is under way');
+    assert(this.#committing === undefined, 'nothing is written during a commit');
     let topic: AnyTopic | undefined;
     let writer: TopicWriter<unknown, unknown> | undefined;
     let index = 0;
@@ -183,9 +185,7 @@ export class SourceRun {
     return this.records - this.committedRecords >= this.#options.commitRecordsMax;
   }
 
-  /**
-   * The commit that the timer asks for. Never rejects: a failure ends the run at the next batch.
-   */
+  /** Commits when the timer fires. Never rejects: a failure ends the run at the next batch. */
   async #commitInTime(): Promise<void> {
     try {
       await this.#commit();
@@ -194,7 +194,7 @@ export class SourceRun {
     }
   }
 
-  /** Commits what was written, or waits for the commit that is under way. */
+  /** Commits what was written, or waits for the running commit. */
   async #commit(): Promise<void> {
     if (this.#committing !== undefined) return this.#committing;
     this.#commitTimer?.cancel();
@@ -202,7 +202,7 @@ export class SourceRun {
     const committing = this.#commitTransaction();
     this.#committing = committing.then(
       () => undefined,
-      () => undefined, // whoever began the commit has the error
+      () => undefined, // whoever started the commit gets the error
     );
     try {
       await committing;
@@ -215,19 +215,19 @@ export class SourceRun {
     const { connector, onStep, onProgress } = this.#options;
     const transaction = present(this.#transaction, 'a run has a transaction');
     const { records } = this;
-    // 1. The records are in the log, inside the transaction. A crash here, and up to step 3, leaves
-    //    an open transaction: the next start aborts it, and reads from the last committed offset.
+    // 1. The records reach the log, inside the transaction. A crash from here up to step 3 leaves
+    //    an open transaction: the next start aborts it and reads from the last committed offset.
     onStep('source-1-flush');
     await this.#producer.flush();
 
-    // 2. Where each partition stands behind them.
+    // 2. The offset of each partition after these records.
     onStep('source-2-offsets');
     for (const { partition, offset } of this.#offsets.values()) {
       const key = offsetKey(connector.name, partition);
       transaction.send(connectOffsets, { key, value: offset });
     }
 
-    // 3. The commit point: all of it is durable and visible, or nothing.
+    // 3. The commit point: all of it becomes durable and visible, or nothing does.
     onStep('source-3-end');
     await transaction.commit();
 
@@ -248,7 +248,7 @@ export class SourceRun {
     if (this.#failure !== undefined) throw this.#failure.cause;
   }
 
-  /** Closes everything. With `isThrowing` there is a better error already. */
+  /** Closes everything. With `isThrowing`, a better error is already on its way. */
   async #close(isThrowing: boolean): Promise<void> {
     const closing = [...this.tasks.map((task) => task.close()), this.#producer.close()];
     const failed = (await Promise.allSettled(closing)).find(({ status }) => status === 'rejected');

@@ -28,7 +28,7 @@ const numbers = topic('numbers', { key: string(), value: json<number>(), partiti
 
 interface CounterOptions {
   readonly name?: string;
-  /** Counts up to here; 10 of them a batch. */
+  /** Counts up to here, 10 numbers per batch. */
   readonly end: number;
   /** Each is a partition and a task. */
   readonly partitions?: readonly string[];
@@ -72,7 +72,7 @@ async function temporaryLog(): Promise<Log> {
 const committed = (log: Log) => readValues(log, numbers, 'read_committed');
 const upTo = (end: number) => Array.from({ length: end }, (_, value) => value);
 
-test('[CONNECT-SOURCE-2] a run goes on at the committed offset', async () => {
+test('[CONNECT-SOURCE-2] a run continues at the committed offset', async () => {
   await using log = await temporaryLog();
   const first = await new SourceRunner(log, counter({ end: 25 })).run();
   expect(first).toMatchObject({ records: 25, commits: 1, isEnded: true });
@@ -82,7 +82,7 @@ test('[CONNECT-SOURCE-2] a run goes on at the committed offset', async () => {
   expect(await committed(log)).toEqual(upTo(31));
 });
 
-test('[CONNECT-SOURCE-4] offsets are kept as Kafka Connect keeps them', async () => {
+test('[CONNECT-SOURCE-4] offsets are stored as Kafka Connect stores them', async () => {
   await using log = await temporaryLog();
   await new SourceRunner(log, counter({ end: 5 })).run();
   const [record, ...more] = await readTopic(log, connectOffsets, 'read_committed');
@@ -91,13 +91,13 @@ test('[CONNECT-SOURCE-4] offsets are kept as Kafka Connect keeps them', async ()
   expect(more).toEqual([]);
   const [described] = await log.admin().describeTopics(['connect-offsets']);
   expect(described?.config).toMatchObject({ 'cleanup.policy': 'compact' });
-  // A tombstone makes the source begin anew, as in Kafka Connect.
+  // A tombstone makes the source start over, as in Kafka Connect.
   await log.producer().send(connectOffsets, { key: record!.key, value: null });
   await new SourceRunner(log, counter({ end: 2 })).run();
   expect(await committed(log)).toEqual([...upTo(5), 0, 1]);
 });
 
-test('[CONNECT-SOURCE-3] a new run fences the one before: that commits nothing more', async () => {
+test('[CONNECT-SOURCE-3] a new run fences the one before, which commits nothing more', async () => {
   await using log = await temporaryLog();
   let release: () => void = () => undefined;
   const waiting = new Promise<void>((resolve) => (release = resolve));
@@ -110,7 +110,7 @@ test('[CONNECT-SOURCE-3] a new run fences the one before: that commits nothing m
   expect(await committed(log)).toEqual(upTo(30));
 });
 
-test('[CONNECT-SOURCE-5] commits come by time, also while the source is silent', async () => {
+test('[CONNECT-SOURCE-5] commits follow the interval even if the source is silent', async () => {
   await using log = await temporaryLog();
   const clock = new ManualClock();
   const onPoll = (next: number, { signal }: SourceContext) => {
@@ -131,7 +131,7 @@ test('[CONNECT-SOURCE-5] commits come by time, also while the source is silent',
   expect(await running).toMatchObject({ records: 20, commits: 1, isEnded: false });
 });
 
-test('[CONNECT-SOURCE-6] commits come earlier when commitRecordsMax records wait', async () => {
+test('[CONNECT-SOURCE-6] a commit comes early if commitRecordsMax records wait', async () => {
   await using log = await temporaryLog();
   const options = { commitRecordsMax: 20, clock: new ManualClock() };
   const summary = await new SourceRunner(log, counter({ end: 95 }), options).run();
@@ -192,7 +192,7 @@ test('[CONNECT-SOURCE-9] tasks run side by side, each partition with its own off
   }
 });
 
-test('[CONNECT-SOURCE-10] a refused record is an error with where it came from', async () => {
+test('[CONNECT-SOURCE-10] a refused record is an error with its origin', async () => {
   await using log = await temporaryLog();
   const bad = (describe?: (index: number) => string): SourceConnector => ({
     ...counter({ end: 0 }),
@@ -222,7 +222,7 @@ test('[CONNECT-SOURCE-10] a refused record is an error with where it came from',
   expect(await committed(log)).toEqual([]);
 });
 
-test('[CONNECT-SOURCE-11] a topic that is not named, or has other partitions', async () => {
+test('[CONNECT-SOURCE-11] undeclared topics and other partition counts are errors', async () => {
   await using log = await temporaryLog();
   const undeclared = { ...counter({ end: 5 }), topics: [] };
   expect((await connectFailure(new SourceRunner(log, undeclared).run())).code).toBe(
@@ -233,7 +233,7 @@ test('[CONNECT-SOURCE-11] a topic that is not named, or has other partitions', a
   expect(LogError.is(failure, 'PARTITION_MISMATCH')).toBe(true);
 });
 
-test('[CONNECT-SOURCE-12] progress counts records and sums up the tasks', async () => {
+test('[CONNECT-SOURCE-12] progress counts records and adds up the tasks', async () => {
   await using log = await temporaryLog();
   const runner = new SourceRunner(log, counter({ end: 30, partitions: ['a', 'b'] }));
   expect(runner.progress).toMatchObject({ records: 0, done: 0, total: undefined });
@@ -256,7 +256,7 @@ test('[CONNECT-SOURCE-12] progress counts records and sums up the tasks', async 
   });
 });
 
-test('[CONNECT-SOURCE-13] a runner runs once, and knows its options', async () => {
+test('[CONNECT-SOURCE-13] a runner runs once, and checks its options', async () => {
   await using log = await temporaryLog();
   const runner = new SourceRunner(log, counter({ end: 1 }));
   await runner.run();
@@ -270,7 +270,7 @@ test('[CONNECT-SOURCE-13] a runner runs once, and knows its options', async () =
   );
 });
 
-test('[CONNECT-SOURCE-14] open transactions of others hide no offset', async () => {
+test('[CONNECT-SOURCE-14] open transactions of other connectors hide no offset', async () => {
   await using log = await temporaryLog();
   await using other = log.producer({ transactionalId: 'connect-other' });
   let open: Transaction | undefined;
@@ -281,7 +281,7 @@ test('[CONNECT-SOURCE-14] open transactions of others hide no offset', async () 
     await other.flush();
   };
   await new SourceRunner(log, counter({ end: 20, onPoll })).run();
-  // What the first run committed stands behind the open transaction.
+  // The first run's commit comes after the open transaction.
   let isDone = false;
   const again = new SourceRunner(log, counter({ end: 25 })).run().finally(() => (isDone = true));
   for (let turn = 0; turn < 100; turn++) await nextTurn();

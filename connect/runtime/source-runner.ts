@@ -17,26 +17,26 @@ export interface SourceRunnerOptions {
   /** Default: `connect-<name of the connector>`. */
   readonly transactionalId?: string;
   /**
-   * How long what was read may wait to become visible. Default 1 s. Kafka Connect commits at each
-   * poll; a commit that syncs makes that dear.
+   * How long records that were read may wait to become visible. Default 1 s. Kafka Connect commits
+   * at each poll; our commit syncs, which makes that expensive.
    */
   readonly commitIntervalMs?: number;
-  /** Commits earlier when this many records wait; default 100,000. */
+  /** Commits earlier if this many records wait; default 100,000. */
   readonly commitRecordsMax?: number;
   /** Stops the run, as `stop` does. Default: none. */
   readonly signal?: AbortSignal;
   /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Hears of each step of a commit, before it is taken; for tests and tracing. Default: none. */
+  /** Called before each step of a commit; for tests and tracing. Default: none. */
   readonly onStep?: (step: SourceStep) => void;
 }
 
-/** What `SourceRunnerOptions` default to. */
+/** The defaults of `SourceRunnerOptions`. */
 export const SOURCE_DEFAULTS = {
-  // Kafka Connect commits at each poll (transaction.boundary). One that syncs makes that dear, and
-  // a second is soon enough for an import.
+  // Kafka Connect commits at each poll (transaction.boundary). Our commit syncs, which makes that
+  // expensive, and a second is soon enough for an import.
   commitIntervalMs: 1_000,
-  // Whoever reads what is being imported is to have work before the second is over.
+  // Gives consumers of the import work before the second is over.
   commitRecordsMax: 100_000,
 } as const satisfies SourceRunnerOptions;
 
@@ -49,34 +49,34 @@ const CHECKS: OptionChecks<SourceRunnerOptions> = {
   onStep: callback,
 };
 
-/** How far a source has come. */
+/** A source's progress. */
 export interface SourceProgress {
-  /** Records written by this run; what is not committed yet included. */
+  /** Records that this run has written, committed or not. */
   readonly records: number;
   readonly committedRecords: number;
   /** What `done` and `total` count. */
   readonly unit: 'bytes' | 'rows';
-  /** Read of the source in all, by former runs too. */
+  /** Read so far, including by earlier runs. */
   readonly done: number;
-  /** Undefined where nobody knows. */
+  /** Undefined if unknown. */
   readonly total: number | undefined;
   /** What is being read now, such as a file. */
   readonly current: string | undefined;
 }
 
-/** What a run has done. */
+/** The result of a run. */
 export interface SourceSummary {
-  /** Records that were committed by this run. */
+  /** Records that this run committed. */
   readonly records: number;
   readonly commits: number;
   readonly elapsedMs: number;
-  /** True when a bounded source was read to its end; false when the run was stopped before. */
+  /** True if a bounded source was read to its end; false if the run was stopped before. */
   readonly isEnded: boolean;
 }
 
 /**
  * Runs one source connector: each record is in the log once, whatever happens [CONNECT-SOURCE-1]. A
- * runner runs once; one with the same name that is still running elsewhere is fenced.
+ * runner runs once; it fences a runner of the same name that still runs elsewhere.
  *
  * @example
  * const source = new SourceRunner(log, fileSource({ ... }));
@@ -101,7 +101,7 @@ export class SourceRunner implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** How far the run has come. */
+  /** The progress of the run. */
   get progress(): SourceProgress {
     return progressOf(this.#run);
   }
@@ -112,19 +112,20 @@ export class SourceRunner implements AsyncDisposable {
   }
 
   /**
-   * Goes on where the last commit was. Resolves when a bounded source has ended, or after `stop`;
-   * everything read is committed then, and survives a power cut.
+   * Continues at the last commit. Resolves when a bounded source ends, or after `stop`; everything
+   * read is then committed and survives a power cut.
    *
-   * @throws ConnectError, LogError what ended the run: what was not committed is not in the log,
-   *   and the next run reads it again.
-   * @throws ConnectError INVALID_STATE when it has been called before.
+   * @throws ConnectError, LogError what ended the run: uncommitted records are not in the log, and
+   *   the next run reads them again.
+   * @throws ConnectError INVALID_STATE if it was called before.
    */
   run(): Promise<SourceSummary> {
     return this.#life.run(() => this.#start());
   }
 
   /**
-   * Commits what was read and ends the run. Resolves when that is done; never rejects: `run` does.
+   * Commits what was read and ends the run. Resolves when that is done; never rejects, because
+   * `run` does.
    */
   stop(): Promise<void> {
     return this.#life.stop();
