@@ -8,8 +8,8 @@ const points = entryPoints();
 const program = openProgram();
 
 /**
- * What users can name: the exports of each entry point with the members of each. A change shows up
- * as a diff of the file in test/api/; `npm test -- -u` accepts it, and CHANGELOG.md tells users.
+ * The public names: the exports of each entry point with the members of each. A change shows up as
+ * a diff of the file in test/api/; `npm test -- -u` accepts it, and CHANGELOG.md tells users.
  */
 test.each(points)('the public names of $name', async ({ name, source }) => {
   await expect(publicNames(source)).toMatchFileSnapshot(`api/${name.replaceAll('/', '-')}.txt`);
@@ -72,7 +72,7 @@ function isOurs({ declarations = [], name }: ts.Symbol): boolean {
   return declarations.some((each) => !each.getSourceFile().fileName.includes('/node_modules/'));
 }
 
-/** `Symbol.asyncDispose` for what the checker calls `__@asyncDispose@12`. */
+/** Returns `Symbol.asyncDispose` for the checker's `__@asyncDispose@12`. */
 function shown(name: string): string {
   return name.replace(/^__@(\w+)@\d+$/, '[Symbol.$1]');
 }

@@ -13,7 +13,7 @@ const CHILD = new URL('./kit/connect-child.ts', import.meta.url);
 const FILES = 4;
 const ROWS_PER_FILE = 3000;
 
-/** A few lines a row, so that the file is cut into several chunks. */
+/** A few lines per row, so that the file is cut into several chunks. */
 function rowText(id: number): string {
   return `ä${id} "🚀"\r\n${'x'.repeat(700 + (id % 50))}`;
 }
@@ -30,7 +30,9 @@ function makeInput(directory: string): void {
   }
 }
 
-/** Runs the program to its end or its death; `killAfterMs` after it has begun to work, if given. */
+/**
+ * Runs the program until it ends or dies; kills it `killAfterMs` after its first work, if given.
+ */
 async function live(
   directory: string,
   args: readonly string[],
@@ -44,7 +46,7 @@ async function live(
   return 'done';
 }
 
-/** Holds topic and output against the input: each row once, and in order within its partition. */
+/** Compares topic and output with the input: each row once, and in order within its partition. */
 async function verify(directory: string): Promise<void> {
   const expected = Array.from({ length: FILES * ROWS_PER_FILE }, (_, id) => {
     return { id: String(id), text: rowText(id) };

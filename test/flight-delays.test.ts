@@ -16,7 +16,7 @@ function demonstrate(...flags: readonly string[]) {
   return spawnSync(process.execPath, [tsx, main, ...flags], options);
 }
 
-test('[JOB-1] three million flights, killed twice on their way, are all counted once', () => {
+test('[JOB-1] a job over three million flights counts each once, although killed twice', () => {
   const data = join(temporaryDirectory(), 'data');
   const flags = ['--json', '--chaos', '2', '--seed', '11', '--data', data];
   const { status, stdout, stderr } = demonstrate(...flags);
@@ -32,11 +32,11 @@ test('[JOB-1] three million flights, killed twice on their way, are all counted 
   });
 }, 180_000);
 
-test('[JOB-1] of any number of planned kills, at least half wait for a commit of a sink', () => {
+test('[JOB-1] at least half of any number of planned kills wait for a commit of a sink', () => {
   for (let count = 0; count <= 30; count++) {
     const plan = planKills(count, seededRandom(count));
     expect(plan).toHaveLength(count);
-    // However much is read and written: without a commit of a sink they are not due.
+    // However much is read and written, they are not due without a commit of a sink.
     const before = { flights: 3e6, newWindows: 1e6, windows: 1e6, sinkCommits: 0 };
     const steps = [undefined, 'sink-1-output', 'sink-2-offsets', 'sink-3-committed'];
     const canFall = (done: Done) => (kill: Kill) => steps.some((step) => isDue(kill, done, step));
@@ -45,7 +45,7 @@ test('[JOB-1] of any number of planned kills, at least half wait for a commit of
   }
 });
 
-test('the demonstration removes nothing that it has not made', () => {
+test('the demonstration removes only its own files', () => {
   const data = temporaryDirectory();
   mkdirSync(join(data, 'log'));
   writeFileSync(join(data, 'thesis.txt'), 'the only copy');
@@ -55,7 +55,7 @@ test('the demonstration removes nothing that it has not made', () => {
   expect(readdirSync(data).sort()).toEqual(['log', 'thesis.txt']);
 });
 
-test('a flag that does not exist is explained', () => {
+test('an unknown flag is explained', () => {
   const { status, stderr } = demonstrate('--caos', '3');
   expect(status).toBe(2);
   expect(stderr).toContain('--chaos KILLS');

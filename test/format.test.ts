@@ -64,7 +64,7 @@ test('fields follow each other without a gap', () => {
   }
 });
 
-test('the record batch is as the code has it', () => {
+test('the record batch table matches the code', () => {
   const written = table('baseOffset').map(({ name, at }) => [name, at]);
   expect(Object.fromEntries(written)).toEqual(BATCH);
 });
@@ -99,15 +99,15 @@ test('the page names every file of a log, and no other', async () => {
   const documented = [...page.matchAll(/^\| `([^`]+)` +\| (?:Kafka's|ours) /gm)].map(
     ([, name]) => name,
   );
-  // There for moments: while a file is replaced, a lock taken over, a segment removed.
+  // Exist only briefly: while a file is replaced, a lock taken over, a segment removed.
   const passing = ['<file>.tmp', '.lock.takeover', '<file>.deleted'];
-  passing.push('cleaner-offset-checkpoint'); // comes with the first compaction: compactor.test.ts
+  passing.push('cleaner-offset-checkpoint'); // created by the first compaction: compactor.test.ts
   expect(documented.filter((name) => name !== undefined && !passing.includes(name)).sort()).toEqual(
     [...names].sort(),
   );
 });
 
-/** Writes so that every kind of file comes to be. */
+/** Writes so that every kind of file exists. */
 async function writeSomeOfAll(log: Log): Promise<void> {
   const words = topic('words', { key: string(), value: string() });
   const producer = log.producer({ transactionalId: 'format' });

@@ -6,12 +6,12 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT } from './tidy/source.ts';
 
-/** One import: in which folder, what it says after `from`, and the rule that it breaks, if one. */
+/** One import: its folder, its text after `from`, and the rule that it breaks, if any. */
 interface Plant {
   readonly from: string;
   readonly imports: string;
   readonly rule?: string;
-  /** What the file's name ends in; default `.ts`. */
+  /** The extension of the file's name; default `.ts`. */
   readonly suffix?: string;
 }
 
@@ -42,7 +42,7 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'connect/file', imports: 'millrace', rule: 'packages-use-paths' },
   { from: 'cli', imports: 'millrace/job', rule: 'packages-use-paths' },
   { from: 'core/client', imports: '../testing/target.ts', rule: 'core-testing-is-for-tests' },
-  // The order inside core and streams: every layer with every one above it.
+  // The order inside core and streams: every layer imports every one above it.
   ...upwards('core', ['root', ...CORE_LAYERS]),
   ...['broker', 'check'].map((folder) => ({
     from: 'core/client',
@@ -71,7 +71,7 @@ const VIOLATIONS: readonly Plant[] = [
     rule: 'streams-testing-is-for-tests',
   },
   { from: 'job', imports: '../streams/testing/index.ts', rule: 'streams-testing-is-for-tests' },
-  // The disk, LMDB, and what users do not have installed.
+  // The disk, LMDB, and packages that users do not have installed.
   { from: 'core/log', imports: 'node:fs', rule: 'disk-only-in-storage' },
   { from: 'core', imports: 'fs', rule: 'disk-only-in-storage' },
   { from: 'streams/state', imports: 'node:fs/promises', rule: 'disk-only-in-storage' },
@@ -124,7 +124,7 @@ const ALLOWED: readonly Plant[] = [
 /** Two files that import each other, one of them for a type only. */
 const CIRCLE = ['core/log/circle-a.ts', 'core/log/circle-b.ts'] as const;
 
-/** In TypeScript an import may be for types only; it counts all the same. */
+/** TypeScript has imports for types only; they count too. */
 const forms = [
   (specifier: string) => `import '${specifier}';\n`,
   (specifier: string) => `import type { T } from '${specifier}';\nexport type U = T;\n`,
@@ -138,7 +138,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-test('each rule catches what is planted for it, and nothing else is caught', () => {
+test('each rule catches its planted violation and nothing else', () => {
   const expected = plantAll();
   const { violations } = cruise();
   const found = violations.map(({ rule, from }) => `${from}: ${rule.name}`);
@@ -181,7 +181,7 @@ function edge(packageName: string, from: string, to: string): Plant {
   };
 }
 
-/** Writes the plants into the directory; returns what is to be found. */
+/** Writes the plants into the directory; returns the expected findings. */
 function plantAll(): string[] {
   copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'));
   copyFileSync(join(ROOT, 'tsconfig.json'), join(directory, 'tsconfig.json'));
@@ -219,7 +219,7 @@ interface CruiseSummary {
   }[];
 }
 
-/** Runs what `npm run layers` runs, over the planted tree. */
+/** Runs the checks of `npm run layers` over the planted tree. */
 function cruise(): CruiseSummary {
   const program = join(ROOT, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
   const config = join(ROOT, '.dependency-cruiser.cjs');

@@ -43,7 +43,7 @@ import {
 const sources = readSources();
 const borders = entryPoints().map(({ source }) => source);
 
-/** The interfaces that users see, by the snapshots of the public names. */
+/** The interfaces that users see, from the snapshots of the public names. */
 const publicTypes = new Set(
   readdirSync(join(ROOT, 'test/api')).flatMap((name) => {
     return [...readText(`test/api/${name}`).matchAll(/^interface (\w+)$/gm)].map(
@@ -52,12 +52,12 @@ const publicTypes = new Set(
   }),
 );
 
-/** To end with options: there is a default for one of them. */
+/** The options follow; one of them has a default. */
 const DEFAULTS =
   'const S = 1000;\nexport const A_DEFAULTS = { a: 300 * S } as const satisfies OpenLogOptions;\n' +
   'export interface OpenLogOptions {\n';
 
-/** Each check, and what it must find something in: a path, and a text that breaks the rule. */
+/** Each check, and files that it must complain about: a path, and a text that breaks the rule. */
 const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [string, string])[] }> =
   {
     'lines have at most 100 columns': {
@@ -93,7 +93,7 @@ const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [stri
         ['core/a.ts', 'namespace A { f(); }'],
       ],
     },
-    'work that is put off names an issue': {
+    'postponed work names an issue': {
       check: checkOpenEnds,
       bad: [
         ['core/a.ts', '// TODO: later'],
@@ -115,7 +115,7 @@ const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [stri
       check: checkIndexFiles(borders),
       bad: [['core/log/index.ts', '']],
     },
-    'options tell their defaults': {
+    'options document their defaults': {
       check: checkOptionDocs(publicTypes),
       bad: [
         ['core/a.ts', 'export interface OpenLogOptions {\n/** How long. */ a?: number }'],
@@ -144,7 +144,7 @@ describe.each(Object.entries(CHECKS))('%s', (_, { check, bad }) => {
   });
 });
 
-test('the checks let pass what is allowed', () => {
+test('the checks accept what is allowed', () => {
   const allowed: readonly (readonly [string, string])[] = [
     ['core/a.ts', `// ${'x'.repeat(97)}`],
     ['core/a.ts', `function f() {\n${'a();\n'.repeat(68)}}`],
@@ -185,7 +185,7 @@ const RATCHETS: Record<string, { ratchet: Ratchet; bad: readonly (readonly [stri
         ['core/a.ts', 'class A { #a; b; #c; d; e; f; static g; private h; readonly i = 1; j }'],
       ],
     },
-    'no promise in a field takes part in a race': {
+    'no race uses a promise in a field': {
       ratchet: RACES_WITH_FIELDS,
       bad: [
         ['core/a.ts', 'await Promise.race([a, this.#end]);'],
@@ -197,7 +197,7 @@ const RATCHETS: Record<string, { ratchet: Ratchet; bad: readonly (readonly [stri
   };
 
 describe.each(Object.entries(RATCHETS))('%s', (_, { ratchet, bad }) => {
-  test('in this project, but for the entries, which only go down', () => {
+  test('in this project, except for the entries, which only go down', () => {
     expect(checkRatchet(ratchet, sources)).toEqual([]);
   });
 
@@ -206,7 +206,7 @@ describe.each(Object.entries(RATCHETS))('%s', (_, { ratchet, bad }) => {
   });
 });
 
-test('a ratchet holds its entries from above and from below', () => {
+test('a ratchet refuses numbers above its entries and far below them', () => {
   const measure = ({ text }: Source): [string, number][] => [['a', Number(text)]];
   const ratchet: Ratchet = { what: 'a', max: 8, slack: 2, measure, entries: { a: 20 } };
   const findings = (count: number) => checkRatchet(ratchet, [sourceOf('a.ts', String(count))]);
@@ -264,16 +264,16 @@ describe('docs/ERRORS.md lists the codes', () => {
     '',
   ].join('\n');
 
-  test('of every package, as errors.ts has them', () => {
+  test('of every package, as in errors.ts', () => {
     expect(tables.map(({ packageName }) => packageName)).toContain('millrace');
     expect(tables[0]?.codes.size).toBeGreaterThan(40);
     expect(checkErrorsPage(readText('docs/ERRORS.md'), tables)).toEqual([]);
   });
 
-  test('and of every package only those that something throws', () => {
+  test('and only codes that some code of the package throws', () => {
     const dead = tables.flatMap((each) => {
       const folder = folderOf(each.packageName);
-      // A job has no codes of its own: it throws those of the log.
+      // A job has no codes of its own: it throws the log's.
       const folders = folder === 'core' ? [folder, 'job'] : [folder];
       const isThrower = ({ path }: Source) =>
         folders.some((name) => path.startsWith(`${name}/`)) &&
@@ -286,7 +286,7 @@ describe('docs/ERRORS.md lists the codes', () => {
     expect(checkCodesAreThrown(table, half)).toEqual(['millrace: nothing throws DISK_FULL']);
   });
 
-  test('a page that says it all passes', () => {
+  test('a complete page passes', () => {
     expect(checkErrorsPage(good, [table])).toEqual([]);
   });
 
@@ -297,8 +297,11 @@ describe('docs/ERRORS.md lists the codes', () => {
     ['no "Not done"', good.replace('- **Not done:** nothing.\n', '')],
     ['no "To do"', good.replace('- **To do:** make room.\n', '')],
     ['another field', good.replace('`file`', '`path`')],
-    ['a retriable code that is not called so', good.replace('- **Retriable.**\n', '')],
-    ['a code called retriable', good.replace('It ended.\n', 'It ended.\n\n- **Retriable.**')],
+    ['a retriable code not marked as such', good.replace('- **Retriable.**\n', '')],
+    [
+      'a code wrongly marked retriable',
+      good.replace('It ended.\n', 'It ended.\n\n- **Retriable.**'),
+    ],
     ['a section without a table', `${good}\n## \`millrace/other\`\n`],
     ['a missing section', ''],
   ])('not %s', (_, page) => {
@@ -306,7 +309,7 @@ describe('docs/ERRORS.md lists the codes', () => {
   });
 });
 
-describe('docs/SPEC.md and the tests know the same rules', () => {
+describe('docs/SPEC.md and the tests have the same rules', () => {
   const spec = '## LOG\n\n- **[LOG-1]** One.\n- **[LOG-ROLL-2]** Two.\n\n## TXN\n';
   const titles = "test('[LOG-1] [LOG-ROLL-2] both', f);";
 
@@ -336,7 +339,7 @@ describe('docs/SPEC.md and the tests know the same rules', () => {
   });
 });
 
-describe('the pages name what exists', () => {
+describe('the pages name only what exists', () => {
   const tree = {
     exists: (path: string) => ['core', 'core/log.ts', 'docs/SPEC.md'].includes(path),
     source: (path: string) =>
@@ -360,7 +363,7 @@ describe('the pages name what exists', () => {
     expect(checkPage(name, readText(name), { exists, source })).toEqual([]);
   });
 
-  test('what exists passes', () => {
+  test('a page that names only what exists passes', () => {
     const page =
       'In `core/log.ts` [`Log.append`](../core/log.ts) calls ' +
       '[`Log.#roll`](../core/log.ts#L3); see ' +

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { ROOT, type Finding } from './source.ts';
 
-/** What came before was written under no rule. */
+/** Earlier commits were written before there was a rule. */
 const LAST_UNCHECKED = 'ab6133d';
 const SUBJECT_COLUMNS_MAX = 72;
 
-/** What is wrong with the subjects of commits, each with its id before it. */
+/** Complaints about the subjects of commits, each after the commit's id. */
 export function checkSubjects(commits: readonly string[]): Finding[] {
   return commits.flatMap((commit) => {
     const subject = commit.slice(commit.indexOf(' ') + 1);
@@ -15,8 +15,8 @@ export function checkSubjects(commits: readonly string[]): Finding[] {
 }
 
 /**
- * The commits to check, as `id subject`; undefined where git does not know them, as in a tarball or
- * a shallow clone.
+ * The commits to check, as `id subject`; undefined if git does not know them, as in a tarball or a
+ * shallow clone.
  */
 export function newCommits(): string[] | undefined {
   const range = `${LAST_UNCHECKED}..HEAD`;

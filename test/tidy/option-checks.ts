@@ -2,12 +2,12 @@ import ts from 'typescript';
 import { finding, nodesOf, type Finding, type Source } from './source.ts';
 import type { SourceCheck } from './source-checks.ts';
 
-/** What users give: options, and what stands around them. */
+/** Interfaces that users fill in: options, and those that contain them. */
 const OPTIONS = /(Options|Environment)$/;
 
 /**
- * Every option that users may leave out says what then holds: `Default 5 s`, `Default: none`. If
- * the file has a constant of defaults, what is told is what is used.
+ * The comment of every optional option gives its default: `Default 5 s`, `Default: none`. If the
+ * file has a constant of defaults, the two must agree.
  *
  * @param publicNames the interfaces that users see.
  */
@@ -55,7 +55,7 @@ function includesWord(text: string, word: string): boolean {
 const TIMES = { ms: 1, s: 1000, min: 60_000, h: 3_600_000, day: 86_400_000, days: 86_400_000 };
 const SIZES = { KiB: 1 << 10, MiB: 1 << 20, GiB: 2 ** 30 };
 
-/** How a comment may put a value. */
+/** The ways in which a comment may write a value. */
 function waysToSay(value: string): string[] {
   const number = Number(value);
   if (value === '' || Number.isNaN(number)) return [value];
@@ -75,8 +75,8 @@ function textAbove(member: ts.Node): string {
 }
 
 /**
- * The constants of defaults of a file, by the interface that they are of: `X_DEFAULTS` is typed as
- * one, or `satisfies` it. Only numbers, words and booleans are told.
+ * The constants of defaults of a file, by their interface: `X_DEFAULTS` has it as its type, or
+ * `satisfies` it. Only numbers, words and booleans count.
  */
 function defaultsIn(tree: ts.SourceFile): Map<string, Map<string, string>> {
   const found = new Map<string, Map<string, string>>();
@@ -124,7 +124,7 @@ function constantsIn(tree: ts.SourceFile): Map<string, Value> {
   return constants;
 }
 
-/** What an expression of literals and constants of the file amounts to; undefined for any other. */
+/** Evaluates an expression of literals and constants of the file; undefined for any other. */
 function valueOf(node: ts.Expression, constants: ReadonlyMap<string, Value>): Value | undefined {
   if (ts.isNumericLiteral(node)) return Number(node.text);
   if (ts.isStringLiteral(node)) return node.text;

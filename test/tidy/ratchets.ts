@@ -3,22 +3,22 @@ import ts from 'typescript';
 import { isShipped, isTest, nodesOf, type Finding, type Source } from './source.ts';
 
 /**
- * Rules that some places do not meet yet. Each place stands here with its number, which may only go
- * down: a larger one fails, a new one fails, and so does an entry that could be lower.
+ * Rules that some places do not meet yet. Each place has an entry with its number, which may only
+ * go down: a larger number fails, a new place fails, and so does an entry that could be lower.
  */
 export interface Ratchet {
-  /** What is counted, for messages. */
+  /** Names what is counted, for messages. */
   readonly what: string;
-  /** More of it needs an entry. */
+  /** A larger number needs an entry. */
   readonly max: number;
-  /** Names the place and the number; entries survive a move of the file where they name no path. */
+  /** Yields each place and its number; an entry survives a move of the file if it names no path. */
   readonly measure: (source: Source) => Iterable<readonly [place: string, count: number]>;
-  /** How much lower than its entry a number may be. */
+  /** How far a number may be below its entry. */
   readonly slack: number;
   readonly entries: Readonly<Record<string, number>>;
 }
 
-/** Holds the places to their entries. */
+/** Compares the places with their entries. */
 export function checkRatchet(
   { what, max, measure, slack, entries }: Ratchet,
   sources: readonly Source[],
@@ -45,18 +45,18 @@ export function checkRatchet(
 }
 
 /**
- * A file is one thing, and one of more than 500 lines mostly two. Where the parts would only be
+ * A file is one thing, and one of more than 500 lines is mostly two. If the parts can only be
  * understood together, they stay together, and the file has an entry.
  */
 export const LONG_FILES: Ratchet = {
   what: 'lines',
   max: 500,
-  slack: 20, // or every edit would be one of the entry
+  slack: 20, // or every edit would change the entry
   measure: ({ path, text }) => (isTest(path) ? [] : [[path, lineCount(text)]]),
   entries: {},
 };
 
-/** Tests are read one by one, not as a whole. */
+/** Tests are read one at a time, so their files may be longer. */
 export const LONG_TESTS: Ratchet = {
   ...LONG_FILES,
   max: 800,
@@ -68,7 +68,7 @@ function lineCount(text: string): number {
   return text.trimEnd().split('\n').length;
 }
 
-/** A class above eight changing fields is two classes: nobody sees all the states it can be in. */
+/** A class with more than eight changing fields has too many states to understand: split it. */
 export const CHANGING_FIELDS: Ratchet = {
   what: 'changing fields',
   max: 8,
@@ -97,8 +97,8 @@ export const CHANGING_FIELDS: Ratchet = {
 };
 
 /**
- * `Promise.race` adds a reaction to each promise that it is given, and only a promise that settles
- * lets go of it: one in a field outlives the race, and all races leak into it.
+ * `Promise.race` adds a reaction to each of its promises, and a promise releases it only when it
+ * settles. A promise in a field outlives the race, so it collects the reactions of all races.
  */
 export const RACES_WITH_FIELDS: Ratchet = {
   what: 'races with a field',
@@ -117,7 +117,7 @@ export const RACES_WITH_FIELDS: Ratchet = {
   entries: {},
 };
 
-/** Whether a field of `this`, or one of what is in it, is among the promises. */
+/** Whether the promises include a field of `this`, or one inside it. */
 function racesField(node: ts.Node): boolean {
   if (ts.isArrayLiteralExpression(node)) return node.elements.some(racesField);
   if (ts.isSpreadElement(node)) return racesField(node.expression);

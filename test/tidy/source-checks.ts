@@ -23,7 +23,7 @@ export const checkColumns: SourceCheck = ({ path, text }) =>
     return [`${path}:${index + 1}: ${line.length} columns, at most ${COLUMNS_MAX}`];
   });
 
-/** A function fits on a screen. One that only groups tests is as long as its tests. */
+/** A function fits on a screen, except one that only groups tests. */
 export const checkFunctionLength: SourceCheck = (source) => {
   const found: Finding[] = [];
   for (const node of nodesOf(source.tree)) {
@@ -50,8 +50,8 @@ function groupsTests(node: ts.Node): boolean {
 }
 
 /**
- * The title of a call that declares a test or a group of tests, with what stands before the first
- * `${}`; undefined for any other node, and for tests that are skipped.
+ * The title of a call that declares a test or a group of tests, up to the first `${}`; undefined
+ * for any other node, and for skipped tests.
  */
 export function titleOf(node: ts.Node): string | undefined {
   if (!ts.isCallExpression(node)) return undefined;
@@ -63,9 +63,7 @@ export function titleOf(node: ts.Node): string | undefined {
   return ts.isTemplateExpression(title) ? title.head.text : undefined;
 }
 
-/**
- * Something that is not to be written, what to write instead, and where it may stand all the same.
- */
+/** A banned construct, its replacement, and the paths where it is allowed. */
 interface Ban {
   readonly text: string;
   readonly instead: string;
@@ -93,7 +91,7 @@ const BANS: readonly Ban[] = [
     text: 'new Date()',
     instead: 'a Clock',
     matches: (node) => isNew(node, 'Date') && (node.arguments ?? []).length === 0,
-    // The results of a benchmark bear their date.
+    // The results of a benchmark have a date.
     isAllowed: (path) => path === 'core/clock.ts' || path.startsWith('bench/'),
   },
   {
@@ -126,7 +124,7 @@ const BANS: readonly Ban[] = [
     text: 'new Error',
     instead: 'a coded error of the package, or assert for a bug of ours',
     matches: (node) => isNew(node, 'Error'),
-    // A simulated disk fails as Node's does.
+    // A simulated disk fails with Node's errors.
     isAllowed: outsideShipped('core/storage/memory-operations.ts'),
   },
   {
@@ -150,7 +148,8 @@ const BANS: readonly Ban[] = [
 ];
 
 /**
- * Words and calls with a better one: time, chance and output are parameters, failures are coded.
+ * Words and calls with a better alternative: time, randomness and output are parameters, failures
+ * have codes.
  */
 export const checkBannedCode: SourceCheck = (source) => {
   const bans = BANS.filter(({ isAllowed }) => !isAllowed(source.path));
@@ -184,7 +183,7 @@ function isExplained(node: ts.Node): boolean {
   return /eslint-disable-next-line \S*no-explicit-any -- \S/.test(above);
 }
 
-/** Work that is put off names the issue that remembers it. */
+/** Postponed work names the issue that tracks it. */
 export const checkOpenEnds: SourceCheck = (source) => {
   const found: Finding[] = [];
   for (const { position, text } of commentsOf(source)) {
@@ -201,7 +200,7 @@ const FILE_NAME = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|suite|config))?\.ts$/;
 export const checkFileName: SourceCheck = ({ path }) =>
   FILE_NAME.test(basename(path)) ? [] : [`${path}: file names are kebab-case`];
 
-/** The borders of the packages, as package.json exports them: no other index.ts. */
+/** Only the entry points that package.json exports are named index.ts. */
 export function checkIndexFiles(entryPoints: readonly string[]): SourceCheck {
   return ({ path }) => {
     if (basename(path) !== 'index.ts' || entryPoints.includes(path)) return [];

@@ -14,7 +14,7 @@ export interface Source {
   readonly tree: ts.SourceFile;
 }
 
-/** What a check has against a place: `core/log/segment/segment.ts:12: ...`. */
+/** A complaint of a check, with its place: `core/log/segment/segment.ts:12: ...`. */
 export type Finding = string;
 
 export function sourceOf(path: string, text: string): Source {
@@ -28,12 +28,12 @@ export function readSources(): Source[] {
   return paths.sort().map((path) => sourceOf(path, readText(path)));
 }
 
-/** The text of a file, its path from the root. */
+/** The text of a file; the path is relative to the root. */
 export function readText(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 }
 
-/** Tests, the suites that several tests run, and what tests are made with. */
+/** True for tests, suites that several tests run, and test helpers. */
 export function isTest(path: string): boolean {
   return path.startsWith('test/') || /\.(test|suite)\.ts$/.test(path);
 }
@@ -56,7 +56,7 @@ export function finding(source: Source, position: number, message: string): Find
   return `${source.path}:${line + 1}: ${message}`;
 }
 
-/** The comments of a file with their places: what stands between its tokens. */
+/** The comments of a file with their positions: the text between its tokens. */
 export function commentsOf({ tree, text }: Source): { position: number; text: string }[] {
   const comments = new Map<number, string>();
   for (const token of tokensOf(tree, tree)) {
@@ -64,7 +64,7 @@ export function commentsOf({ tree, text }: Source): { position: number; text: st
       ...(ts.getLeadingCommentRanges(text, token.pos) ?? []),
       ...(ts.getTrailingCommentRanges(text, token.end) ?? []),
     ];
-    // At the start of a file one comment is in both.
+    // A comment at the start of a file is in both.
     for (const { pos, end } of ranges) comments.set(pos, text.slice(pos, end));
   }
   return [...comments].map(([position, comment]) => ({ position, text: comment }));
