@@ -17,7 +17,7 @@ export function* simulations(firstSeed: number, scripts: number): Generator<Task
   }
 }
 
-/** At most on one log, as in test/crash/clients.test.ts. */
+/** Kills on one log, at most; as in test/crash/clients.test.ts. */
 const KILLS_A_LOG = 30;
 
 /** Tasks with this many kills in all. */
