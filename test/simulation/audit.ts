@@ -28,7 +28,7 @@ interface Contents {
 interface Window {
   readonly start: number;
   readonly records: Records;
-  /** Sizes of its segments. */
+  /** The size of its segments. */
   readonly sizeBytes: number;
 }
 

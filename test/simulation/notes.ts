@@ -10,7 +10,7 @@ export interface Noted {
   offset?: number;
 }
 
-/** A list that grows when batches arrive. */
+/** The codecs that producers choose from. */
 export const CODECS_OF_PRODUCERS = ['none', 'none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 
 export type Isolation = 'read_committed' | 'read_uncommitted';

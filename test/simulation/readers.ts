@@ -82,7 +82,7 @@ export async function readInGroup(stage: Stage): Promise<void> {
   if (random.next() < 0.7) await consumer.close();
 }
 
-/** Commits the consumer's position, and notes the records below it. */
+/** Commits the consumer's positions, and notes them and what was acknowledged. */
 async function commit({ life }: Stage, consumer: Consumer, model: GroupModel): Promise<void> {
   const places = consumer.assignment;
   for (const place of places) model.committing(keyOf(place), consumer.position(place) ?? -1);
