@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { History, type OpenOperation } from '../../core/testing/index.ts';
 
-/** What a client does or sees. */
+/** An action or observation of a client. */
 export type JournalLine = {
-  /** Who it is, and which of its operations. */
+  /** The client, and the number of its operation. */
   readonly name: string;
   readonly id: number;
 } & (
@@ -19,17 +19,17 @@ export type JournalLine = {
     }
 );
 
-/** A kill may cut the last line of a life short, which then ends in `TORN` and is left out. */
+/** A kill may truncate the last line of a life, which then ends in `TORN` and is skipped. */
 export function readJournal(file: string): JournalLine[] {
   const lines = readFileSync(file, 'utf8').split('\n');
   const whole = lines.filter((line) => line !== '' && !line.endsWith(TORN));
   return whole.map((line) => JSON.parse(line) as JournalLine);
 }
 
-/** What each life begins the journal with. */
+/** The start of each life's part of the journal. */
 export const TORN = '#';
 
-/** The history that a journal tells. */
+/** Reads the history from a journal. */
 export function historyOf(journal: readonly JournalLine[]): History {
   const history = new History();
   const offsets = new Map<string, number>();

@@ -1,7 +1,7 @@
 /**
  * Clients that write, copy and read until they are killed, and keep a journal of what they do and
- * see: `clients-process.ts DIRECTORY LIFE [drain]`. With `drain` nothing new is written: what is
- * there is copied and read to its end.
+ * see: `clients-process.ts DIRECTORY LIFE [drain]`. With `drain` they write nothing new, and copy
+ * and read the existing records to the end.
  */
 import { openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,13 +24,13 @@ const random = seededRandom(life + 1);
 const journal = openSync(join(directory, 'journal.jsonl'), 'a');
 writeSync(journal, `${TORN}\n`);
 process.stdout.write('begun\n'); // from here on it may be killed
-/** At the end an empty poll means that there is no more, so it waits, for a seat too. */
+/** In `drain` an empty poll means the end, so the poll waits, even for an assignment. */
 const WAIT_MS = mode === 'drain' ? 5000 : 100;
 const PARTITIONS = 3;
 const input = topic('input', { key: string(), value: string(), partitions: PARTITIONS });
 const output = topic('output', { key: string(), value: string(), partitions: PARTITIONS });
 
-/** A write of this kind is in the system's memory at once: it survives SIGKILL. */
+/** A synchronous write reaches the system's memory at once, so it survives SIGKILL. */
 function note(line: JournalLine): void {
   writeSync(journal, `${JSON.stringify(line)}\n`);
 }
@@ -114,7 +114,7 @@ function nextOffsets(records: readonly ConsumerRecord[]) {
   return [...next.values()].map((place) => ({ ...place, metadata: '' }));
 }
 
-/** Reads both topics from the beginning on. */
+/** Reads both topics from the beginning. */
 async function readOn(log: Log, isDone: (read: number) => boolean): Promise<void> {
   const name = `${life}-reader`;
   const consumer: Consumer = log.consumer({ isolationLevel: 'read_committed' });

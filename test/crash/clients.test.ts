@@ -3,7 +3,7 @@ import { SEED } from '../kit/seed.ts';
 import { temporaryDirectory } from '../kit/temporary-directory.ts';
 import { killClients, KILLS_A_LOG } from './kill-clients.ts';
 
-/** How often the clients are killed; `npm run soak` does it a thousand times. */
+/** How often the clients are killed; `npm run soak` kills them a thousand times. */
 const KILLS = Number(process.env['KILLS'] ?? 30);
 
 test(

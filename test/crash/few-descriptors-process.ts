@@ -1,7 +1,7 @@
 /**
- * Writes to, and reads, more partitions than the process has descriptors:
- * `few-descriptors-process.ts DIRECTORY write|read PARTITIONS`. `write` prints `written` and goes
- * on until it is killed; `read` prints what it found, as JSON.
+ * Writes to and reads more partitions than the process has descriptors:
+ * `few-descriptors-process.ts DIRECTORY write|read PARTITIONS`. `write` prints `written` and
+ * continues until it is killed; `read` prints what it found, as JSON.
  */
 import { readdirSync } from 'node:fs';
 import { openLog, string, topic, type Log } from '../../core/index.ts';

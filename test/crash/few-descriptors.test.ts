@@ -40,7 +40,7 @@ test.skipIf(process.platform !== 'linux')(
     for (const name of acknowledged) expect([name, found[name]]).toEqual([name, PARTITIONS]);
     expect(found['moved open']).toBeUndefined();
     expect(descriptors).toBeLessThan(LIMIT);
-    // Files keep their descriptors until others need them: those of half the limit are in use.
+    // Files keep their descriptors until others need them, so half the limit is in use.
     expect(descriptors).toBeGreaterThan(LIMIT / 2);
   },
   120_000,

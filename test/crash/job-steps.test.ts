@@ -4,7 +4,7 @@ import { runChild } from '../kit/child.ts';
 import { temporaryDirectory } from '../kit/temporary-directory.ts';
 import { actualOutput, expectedOutput, writeInput } from './small-job.ts';
 
-/** Every numbered step of every commit and checkpoint of a job, as `onStep` hears of them. */
+/** Every numbered step of every commit and checkpoint of a job, as `onStep` gets them. */
 const STEPS = [
   'source-1-flush',
   'source-2-offsets',
@@ -44,8 +44,8 @@ for (const step of STEPS) {
     writeInput(directory);
     const first = await runProcess([directory, step, '1']);
     const second = await runProcess([directory, step, '2']);
-    expect(first).toBe('SIGKILL'); // else the step was never reached, and nothing was tested
-    expect(['SIGKILL', '0']).toContain(second); // what the first run left may have too few of them
+    expect(first).toBe('SIGKILL'); // otherwise the step was never reached, and nothing was tested
+    expect(['SIGKILL', '0']).toContain(second); // the rest of the job may have too few of them
     expect(await runProcess([directory])).toBe('0');
     expect(actualOutput(directory)).toEqual(expectedOutput());
   }, 60_000);

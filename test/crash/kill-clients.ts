@@ -5,9 +5,9 @@ import { checkHistory } from '../../core/testing/index.ts';
 import { runChild } from '../kit/child.ts';
 import { historyOf, readJournal, type JournalLine } from './clients-journal.ts';
 
-/** So many on one log; then another one is begun, since what is there is read in each life. */
+/** Kills per log; then a new log starts, since each life reads the whole log. */
 export const KILLS_A_LOG = 30;
-/** From before the log is open to some thousand records. */
+/** From before the log is open to some thousand records later. */
 const LIFE_MS_MAX = 800;
 
 export interface KillOptions {
@@ -15,13 +15,13 @@ export interface KillOptions {
   readonly directory: string;
   readonly seed: number;
   readonly kills: number;
-  /** Hears of each kill. */
+  /** Called at each kill. */
   readonly killed?: () => void;
 }
 
 /**
- * Runs clients of all kinds on one log, in one process after the other, each of which is killed.
- * Expects that nothing is lost, repeated or made up in the end.
+ * Runs clients of all kinds on one log, in successive processes that are all killed. Expects that
+ * in the end nothing is lost, repeated or made up.
  */
 export async function killClients({
   directory,
@@ -39,9 +39,9 @@ export async function killClients({
 
   const journal = readJournal(join(directory, 'journal.jsonl'));
   const history = historyOf(journal);
-  expect(history.operations.length).toBeGreaterThan(50); // else nothing was tested
+  expect(history.operations.length).toBeGreaterThan(50); // otherwise nothing was tested
   expect(checkHistory(history, { isComplete: true })).toEqual([]);
-  // What was read of the input at the end was copied, each record once.
+  // All input read at the end was copied, each record once.
   const reader = `${kills}-reader`;
   const read = valuesOf(journal, reader, 'input').map((value) => `copy of ${value}`);
   expect(valuesOf(journal, reader, 'output').sort()).toEqual(read.sort());

@@ -1,5 +1,5 @@
 /**
- * Runs the small job and kills itself, with SIGKILL, when a step comes up for the n-th time:
+ * Runs the small job and kills itself with SIGKILL when it reaches a step for the n-th time:
  * `small-job-process.ts DIRECTORY [STEP N]`.
  */
 import { join } from 'node:path';

@@ -45,8 +45,7 @@ export function writeInput(directory: string): void {
 }
 
 /**
- * The job that is killed again and again: a join, a repartition, two kinds of windows, final
- * results.
+ * The job that is killed repeatedly: a join, a repartition, two kinds of windows, final results.
  */
 export function smallJob(directory: string): Job {
   const columns = { at: 'number', amount: 'number' } as const;
@@ -72,7 +71,7 @@ export function smallJob(directory: string): Job {
       fileSink({ topic: byTown, path: join(directory, 'out-town'), format: jsonl() }),
       fileSink({ topic: byShop, path: join(directory, 'out-shop'), format: jsonl() }),
     ],
-    // Often, so that there are many commits and checkpoints to be killed in.
+    // Often, so that kills hit many commits and checkpoints.
     streams: { commitIntervalMs: 20, checkpointIntervalMs: 60 },
   });
 }
@@ -116,7 +115,7 @@ function topology(builder: StreamsBuilder): void {
     .to(byShop);
 }
 
-/** What the job has to write, by plain loops: the lines of both sinks, sorted. */
+/** The expected output, computed by plain loops: the lines of both sinks, sorted. */
 export function expectedOutput(): { readonly town: string; readonly shop: string } {
   const [town, shop] = [new Map<string, Total>(), new Map<string, Total>()];
   for (const { at, shop: name, amount } of allSales()) {
@@ -153,7 +152,7 @@ function addTo(
   totals.set(key, { place, windowStartMs, count: count + 1, sum: sum + amount });
 }
 
-/** A text that is equal only for equal windows: how many there are, and a hash over all, sorted. */
+/** A text that is equal only for equal windows: their number and a hash of all, sorted. */
 function digest(totals: readonly Total[]): string {
   const lines = totals
     .map(({ place, windowStartMs, count, sum }) => `${place} ${windowStartMs} ${count} ${sum}`)

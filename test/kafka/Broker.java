@@ -1,8 +1,8 @@
 import java.io.IOException;
 
 /**
- * A Kafka broker that does not outlive the test that started it: when that process ends, however it
- * ends, so does this one's stdin.
+ * A Kafka broker that does not outlive the test that started it: when the test's process ends, in
+ * any way, this one's stdin ends too.
  */
 public class Broker {
   public static void main(String[] args) {

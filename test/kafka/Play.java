@@ -56,8 +56,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Utils;
 
 /**
- * Does with Kafka's own code what the tests ask for: a step a line of JSON on stdin, an answer a
- * line on stdout. player.ts says what the steps are; those without one of `Step` need no broker.
+ * Performs steps of the tests with Kafka's own code: one step per line of JSON on stdin, one answer
+ * per line on stdout. player.ts defines the steps; those that are no `Step` need no broker.
  */
 public class Play {
   static final ObjectMapper JSON = new ObjectMapper();
@@ -74,7 +74,7 @@ public class Play {
   public static void main(String[] args) throws Exception {
     var play = new Play(args.length > 0 ? args[0] : "");
     var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    // Aside, so that the end of stdin is seen in the midst of a step.
+    // In a thread, to notice the end of stdin in the middle of a step.
     var steps = Executors.newSingleThreadExecutor();
     for (String line = in.readLine(); line != null; line = in.readLine()) {
       String step = line;
@@ -153,7 +153,7 @@ public class Play {
     for (var each : sent) offsets.add(each.get().offset());
   }
 
-  @SuppressWarnings("removal") // of a constructor that takes a group without members
+  @SuppressWarnings("removal") // for a constructor that takes a group without members
   void sendOffset(JsonNode step) throws Exception {
     var place = new TopicPartition(text(step, "topic"), step.get("partition").asInt());
     var offset = new OffsetAndMetadata(step.get("offset").asLong(), text(step, "metadata"));
@@ -180,7 +180,7 @@ public class Play {
     }
   }
 
-  /** The producer that has a transactional id. */
+  /** The producer with a transactional id. */
   void describe(JsonNode step, ObjectNode answer) throws Exception {
     var id = text(step, "producer");
     var found = admin().describeTransactions(List.of(id)).description(id).get();
@@ -208,7 +208,7 @@ public class Play {
     }
   }
 
-  /** What a group has committed. */
+  /** A group's committed offsets. */
   void committed(JsonNode step, ArrayNode offsets) throws Exception {
     var group = text(step, "group");
     var found = admin().listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
@@ -266,7 +266,7 @@ public class Play {
     answer.put("bytes", text(Utils.toArray(built)));
   }
 
-  /** All that stands in a `.log`, checksums checked. */
+  /** The content of a `.log`, with its checksums checked. */
   static void read(JsonNode step, ArrayNode batches) throws Exception {
     try (var file = FileRecords.open(new File(text(step, "file")), false)) {
       for (FileChannelRecordBatch batch : file.batches()) {
@@ -312,7 +312,7 @@ public class Play {
     }
   }
 
-  /** What a member says of itself when it joins, and what it is told: the bytes of both. */
+  /** A member's subscription and its assignment: the bytes of both. */
   @SuppressWarnings("removal") // as in `sendOffset`
   static void member(JsonNode step, ObjectNode answer) {
     List<String> topics = new ArrayList<>();
@@ -325,7 +325,7 @@ public class Play {
           new ConsumerGroupMetadata("group", generation, "member", Optional.empty()));
     }
     ByteBuffer userData = assignor.subscriptionUserData(Set.copyOf(topics));
-    // Who gives up everything before it joins has nothing then.
+    // A member that revokes everything before it joins has nothing then.
     boolean isEager = assignor.supportedProtocols()
         .equals(List.of(ConsumerPartitionAssignor.RebalanceProtocol.EAGER));
     var rack = Optional.ofNullable(step.get("rack").isNull() ? null : text(step, "rack"));
@@ -337,7 +337,7 @@ public class Play {
         text(Utils.toArray(ConsumerProtocol.serializeAssignment(new Assignment(partitions)))));
   }
 
-  /** What an assignor gives to members that say of themselves what their bytes say. */
+  /** The partitions that an assignor gives to members with these subscriptions. */
   static void assign(JsonNode step, ObjectNode assigned) {
     Map<String, Subscription> members = new HashMap<>();
     step.get("members").properties().forEach(member -> {
@@ -393,7 +393,7 @@ public class Play {
     return node.get(field).asText();
   }
 
-  /** Bytes are text in JSON, a character a byte. */
+  /** Bytes are text in JSON, one character per byte. */
   static byte[] bytes(JsonNode text) {
     return text.isNull() ? null : text.asText().getBytes(StandardCharsets.ISO_8859_1);
   }

@@ -25,18 +25,18 @@ import { KafkaPlayer, type Step } from './player.ts';
 import { plainSteps, randomSteps } from './steps.ts';
 import { takeOver } from './take-over.ts';
 
-/** What a Kafka broker wrote, as our log reads it. */
+/** A Kafka broker's files, as our log reads them. */
 const directory = keptDirectory();
 const STEPS = randomSteps('first', { seed: SEED, count: 80 });
 const PLAIN_STEPS = plainSteps('plain', { seed: SEED, count: 100 });
 const STEPS_TO_CRASH = randomSteps('second', { seed: SEED + 1, count: 80, leavesOpen: true });
 const LEVELS: readonly IsolationLevel[] = ['read_committed', 'read_uncommitted'];
 
-/** A directory that a broker left, and what it had acknowledged. */
+/** A directory that a broker left, and what the broker had acknowledged. */
 interface Left {
   readonly data: string;
   readonly history: History;
-  /** The producers that have a transactional id. */
+  /** The producers with a transactional id. */
   readonly producers: ReadonlyMap<string, ProducerIdentity>;
 }
 let stopped: Left;
@@ -60,7 +60,7 @@ beforeAll(async () => {
   }
 });
 
-/** Runs the broker once, and copies what it leaves. */
+/** Runs the broker once, and copies its directory. */
 async function live(
   broker: KafkaBroker,
   signal: 'SIGTERM' | 'SIGKILL',
@@ -77,7 +77,7 @@ async function live(
       producers.set(step.producer, await player.transaction(step.producer));
     }
   } finally {
-    // First, as it would complain; its group and its transactions stay for a while.
+    // First, because it would complain; its group and its transactions stay for a while.
     await player.kill();
     await broker.stop(signal);
   }
@@ -105,7 +105,7 @@ function textOf(part: Uint8Array | null): string | null {
   return part === null ? null : Buffer.from(part).toString('latin1');
 }
 
-/** What a reader of our log finds in both partitions of a topic. */
+/** The records that a reader of our log finds in both partitions of a topic. */
 async function found(log: Log, name: string, level: IsolationLevel): Promise<PlainRecord[][]> {
   const records = await readTopic(log, handle(name), level);
   return [0, 1].map((partition) => {
@@ -199,7 +199,7 @@ describe('a broker that was stopped', () => {
     expect(await log.admin().describeGroup('classic')).toMatchObject({ state: 'Empty' });
   });
 
-  test('[KAFKA-3] a transactional id goes on with its producer id and the next epoch', async () => {
+  test('[KAFKA-3] a transactional id keeps its producer id and gets the next epoch', async () => {
     expect(stopped.producers.size).toBe(2);
     for (const [transactionalId, { producerId, producerEpoch }] of stopped.producers) {
       const request = { transactionalId, transactionTimeoutMs: 60_000 };
@@ -210,7 +210,7 @@ describe('a broker that was stopped', () => {
     }
   });
 
-  test('[KAFKA-3] what is written next goes behind it, and Kafka reads all', async () => {
+  test('[KAFKA-3] new records follow the old ones, and Kafka reads all', async () => {
     const before = await found(log, 'first', 'read_committed');
     const producer = log.producer({ transactionalId: 'first-tx-1' });
     await producer.transaction((transaction) => {
@@ -255,7 +255,7 @@ describe('a broker that was killed', () => {
     expect(await found(log, 'second', level)).toEqual(expected(crashed.history, 'second', level));
   });
 
-  test('[KAFKA-3] [VERIFY-1] verify finds no problem in what brokers leave', async () => {
+  test('[KAFKA-3] [VERIFY-1] verify finds no problem in directories of brokers', async () => {
     expect(problemsOf(before)).toEqual([]);
     expect(problemsOf(await verifyLog(stopped.data))).toEqual([]);
   });
@@ -280,7 +280,7 @@ describe('a broker that was killed', () => {
     expect(await found(log, 'second', level)).toEqual(expected(crashed.history, 'second', level));
   });
 
-  test('[KAFKA-6] what is written next has the newest leader epoch', async () => {
+  test('[KAFKA-6] new records have the newest leader epoch', async () => {
     await log.producer().send(handle('first'), { value: Buffer.from('next'), partition: 0 });
     await log.close();
     const directory = join(crashed.data, 'first-0');
@@ -301,11 +301,11 @@ describe('a broker that was killed', () => {
   });
 });
 
-describe('a broker that goes on where we stopped', () => {
+describe('a broker that continues where we stopped', () => {
   let broker: KafkaBroker;
   let player: KafkaPlayer;
   let history: History;
-  /** By our log. */
+  /** Written by our log. */
   const producers = new Map<string, ProducerIdentity>();
 
   beforeAll(async () => {
@@ -345,7 +345,7 @@ describe('a broker that goes on where we stopped', () => {
     expect(ours).toHaveLength(2);
   });
 
-  test('[KAFKA-5] transactions go on, with the producer id and the next epoch', async () => {
+  test('[KAFKA-5] transactions continue with the producer id and the next epoch', async () => {
     for (const [producer, identity] of producers) {
       expect(await player.transaction(producer)).toEqual(identity);
       const kind = { codec: 'none', isIdempotent: true, isTransactional: true };
@@ -365,12 +365,12 @@ describe('a broker that goes on where we stopped', () => {
     }
   });
 
-  test('[KAFKA-5] it finds nothing to complain of', () => {
+  test('[KAFKA-5] it has no complaints', () => {
     expect(broker.complaints()).toEqual([]);
   });
 });
 
-/** Has the broker make the topics, the coordinators' too, with ids of its own. */
+/** Lets the broker create the topics, including the coordinators', with ids of its own. */
 async function makeTopics(broker: KafkaBroker): Promise<void> {
   const kind = { codec: 'none', isIdempotent: true, isTransactional: true };
   const place = { topic: 'first', partition: 0 };

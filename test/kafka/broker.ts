@@ -12,13 +12,13 @@ const TRY_MS = 100;
 
 /** One Kafka broker, its own controller, in a directory of its own. */
 export class KafkaBroker {
-  /** Where its partitions are. */
+  /** The directory of its partitions. */
   readonly data: string;
   readonly bootstrap: string;
   readonly #directory: string;
   readonly #port: number;
   #process: ChildProcess | undefined;
-  /** How often it was started. */
+  /** The number of starts. */
   #lives = 0;
 
   private constructor(directory: string, port: number) {
@@ -40,7 +40,7 @@ export class KafkaBroker {
     return broker;
   }
 
-  /** Resolves when it answers. What it prints goes to a file in its directory, one a life. */
+  /** Resolves when it answers. Its output goes to a file in its directory, one per start. */
   async start(): Promise<void> {
     this.#lives++;
     const output = openSync(this.#output, 'w');
@@ -55,13 +55,13 @@ export class KafkaBroker {
     }
   }
 
-  /** SIGTERM has it shut down cleanly, SIGKILL crashes it. */
+  /** SIGTERM shuts it down cleanly, SIGKILL crashes it. */
   async stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     if (this.#process !== undefined) await stopJava(this.#process, signal);
     this.#process = undefined;
   }
 
-  /** What it has complained of since its start: errors, and warnings about what is kept. */
+  /** Its complaints since the start: errors, and warnings about stored data. */
   complaints(): string[] {
     const lines = readFileSync(this.#output, 'utf8').split('\n');
     const kept =
@@ -85,7 +85,7 @@ interface Settings {
   readonly data: string;
 }
 
-/** As small as a broker can be; records of any age stay, and what is due is compacted at once. */
+/** As small as a broker can be; records of any age stay, and compaction runs as soon as due. */
 function settings({ port, controllerPort, data }: Settings): string {
   return `process.roles=broker,controller
 node.id=1
@@ -109,7 +109,7 @@ share.coordinator.state.topic.min.isr=1
 `;
 }
 
-/** Two ports that nobody listens on. */
+/** Two unused ports. */
 async function freePorts(): Promise<[number, number]> {
   const servers = [createServer(), createServer()];
   const ports: number[] = [];
@@ -122,7 +122,7 @@ async function freePorts(): Promise<[number, number]> {
   return [ports[0] ?? 0, ports[1] ?? 0];
 }
 
-/** True when somebody listens on the port. */
+/** True if a process listens on the port. */
 async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1');
   try {

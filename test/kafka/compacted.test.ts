@@ -11,7 +11,7 @@ import { KafkaPlayer, type Step } from './player.ts';
 import { KNOWN_CODECS } from './steps.ts';
 import { keepHouse, moreOf, tableRecords, tableSteps } from './table-steps.ts';
 
-/** What compaction and retention leave, as Kafka's own tools read it. */
+/** Logs after compaction and retention, as Kafka's own tools read them. */
 const directory = keptDirectory();
 const clock = new ManualClock(1_700_001_000_000);
 const TABLES = [...KNOWN_CODECS, 'tx'].map((name) => `table-${name}`);
@@ -39,7 +39,7 @@ beforeAll(async () => {
   const isCompacted = (): boolean => TABLES.every((topic) => compacted.has(topic));
   await history.perform([...tableSteps(COMPACTED, KNOWN_CODECS), ...retainedSteps()]);
   await keepHouse(clock, isCompacted);
-  // Once more: tombstones are old by then.
+  // Once more: tombstones are old enough now.
   for (const topic of TABLES) {
     const producer = topic === 'table-tx' ? 'table-none' : topic;
     await history.perform(moreOf(topic, producer, 31));
@@ -56,7 +56,7 @@ beforeAll(async () => {
 });
 afterAll(() => kafka.kill());
 
-/** Topics that become shorter by their size, by their age, and by order. */
+/** Topics that are shortened by size, by age, and on request. */
 function retainedSteps(): Step[] {
   const retained = {
     'by-size': { 'retention.bytes': '4000' },
@@ -85,23 +85,24 @@ function filesOf(suffix: string, topics: readonly string[]): string[] {
 
 const RETAINED = ['by-size', 'by-time', 'deleted'];
 
-/** What compaction is for: the tool tells, and does not know a compacted topic. */
+/** The gaps that compaction leaves: the tool reports them, since it does not know about it. */
 const GAP = /^Non-consecutive offsets in |^ {2}\d+ is followed by \d+$/;
 
 /**
- * An empty batch has the newest time of what it was (Kafka's `MemoryRecords.filterTo`), and counts
- * in the time index (`LogSegment.append`); the tool looks for the time among its records.
+ * An empty batch keeps the newest time of its former records (Kafka's `MemoryRecords.filterTo`),
+ * and counts in the time index (`LogSegment.append`); the tool looks for the time among its
+ * records.
  */
 const EMPTY = /^Found timestamp mismatch in |^ {2}Index timestamp: \d+, log timestamp: -1$/;
 
-test('[KAFKA-7] kafka-dump-log reads what compaction has left', async () => {
+test('[KAFKA-7] kafka-dump-log reads compacted logs', async () => {
   const files = filesOf('.log', TABLES);
   const dump = await dumpLog(files, '--deep-iteration', '--print-data-log');
   expect(dump.complaints.filter((line) => !GAP.test(line))).toEqual([]);
   expect(dump.complaints.length).toBeGreaterThan(0);
   expect(dump.files.map(({ file }) => file)).toEqual(files);
   const batches = dump.files.flatMap(({ lines }) => lines.filter((line) => !line.startsWith('| ')));
-  // Of a producer that wrote once, and the marks of how far segments reach.
+  // From a producer that wrote once, and the marks of how far segments reach.
   expect(batches.filter((line) => / count: 0 /.test(line)).length).toBeGreaterThan(5);
   expect(batches.some((line) => / deleteHorizonMs: OptionalLong\[\d+\]/.test(line))).toBe(true);
   for (const topic of TABLES) {
@@ -117,7 +118,7 @@ test('[KAFKA-7] kafka-dump-log reads what compaction has left', async () => {
   }
 });
 
-test('[KAFKA-7] the indexes, lists and snapshots fit to it', async () => {
+test('[KAFKA-7] the indexes, lists and snapshots match the compacted logs', async () => {
   const indexes = [...filesOf('.index', TABLES), ...filesOf('.timeindex', TABLES)];
   for (const options of [[], ['--index-sanity-check']]) {
     const { complaints } = await dumpLog(indexes, ...options);
@@ -129,7 +130,7 @@ test('[KAFKA-7] the indexes, lists and snapshots fit to it', async () => {
   expect(files.map(({ file }) => file)).toEqual(others);
 });
 
-test('[KAFKA-7] Kafka reads each record of it, checksums checked', async () => {
+test('[KAFKA-7] Kafka reads each record of the compacted logs, with its checksum', async () => {
   for (const topic of TABLES) {
     const sent = history.expected({ topic, partition: 0 }, 'read_uncommitted');
     const byOffset = new Map(sent.map((record) => [record.offset, record]));
@@ -144,7 +145,7 @@ test('[KAFKA-7] Kafka reads each record of it, checksums checked', async () => {
   }
 });
 
-test('[KAFKA-2] kafka-dump-log reads what retention has left', async () => {
+test('[KAFKA-2] kafka-dump-log reads logs after retention', async () => {
   for (const suffix of ['.log', '.index', '.timeindex', '.snapshot']) {
     const files = filesOf(suffix, RETAINED);
     const dump = await dumpLog(files, ...(suffix === '.log' ? ['--deep-iteration'] : []));

@@ -14,21 +14,21 @@ import { KafkaPlayer } from './player.ts';
 import { keepHouse, moreOf, tableSteps } from './table-steps.ts';
 import { takeOver } from './take-over.ts';
 
-/** A broker that compacts, and goes on with what we have compacted. */
+/** A broker that compacts, and continues with logs that we have compacted. */
 const directory = keptDirectory();
 const data = join(directory, 'ours');
 const TABLES = ['table-none', 'table-lz4', 'table-tx'];
-/** Isolation levels differ where there are transactions. */
+/** Isolation levels differ only with transactions. */
 const levelsOf = (topic: string): readonly IsolationLevel[] =>
   topic === 'table-tx' ? ['read_committed', 'read_uncommitted'] : ['read_committed'];
-/** A broker's segments have a megabyte at least, but may be as short in time as one likes. */
+/** A broker's segments have at least a megabyte, but may cover any short time. */
 const CONFIG = {
   'cleanup.policy': 'compact',
   'segment.ms': '300000',
   'index.interval.bytes': '150',
   'min.cleanable.dirty.ratio': '0',
 };
-// Segments end by time, which markers have of the clock.
+// Segments end by time, and markers take theirs from the clock.
 const NOW_MS = systemClock.nowMs();
 const STEPS = tableSteps(CONFIG, ['none', 'lz4'], NOW_MS);
 
@@ -57,7 +57,7 @@ afterAll(async () => {
   await broker.stop('SIGKILL');
 });
 
-/** Performs the steps here, and has all compacted that can be; returns what is left. */
+/** Performs the steps here, then compacts all it can; returns the remaining records. */
 async function compactOurs(): Promise<Tables> {
   const clock = new ManualClock(NOW_MS);
   await using log = await openLog(data, { clock });
@@ -115,13 +115,13 @@ async function settled(root: string, ...topics: readonly string[]): Promise<void
   }
 }
 
-test('[KAFKA-7] the same operations leave the same in compacted topics', () => {
+test('[KAFKA-7] the same operations leave the same records in compacted topics', () => {
   expect(Object.values(ours).every((records) => records.length > 5)).toBe(true);
   for (const topic of TABLES) expect(newestBase(data, topic)).toBeGreaterThan(10);
   expect(ours).toEqual(theirs);
 });
 
-test('[KAFKA-7] a broker reads what we have compacted, and goes on with it', async () => {
+test('[KAFKA-7] a broker reads logs that we have compacted, and continues with them', async () => {
   expect(await fetchAll()).toEqual(ours);
   const before = newestBase(broker.data, 'table-none');
   const kind = { codec: 'none', isIdempotent: true, isTransactional: false };

@@ -11,7 +11,7 @@ import { LogPlayer } from './log-player.ts';
 import { KafkaPlayer, type RecordToSend, type Step } from './player.ts';
 import { KNOWN_CODECS, randomSteps } from './steps.ts';
 
-/** What we write, as Kafka's own tools read it. */
+/** Our files, as Kafka's own tools read them. */
 const directory = keptDirectory();
 let history: History;
 let kafka: KafkaPlayer;
@@ -76,7 +76,7 @@ function groupSteps(): Step[] {
   ];
 }
 
-/** Records that the tool prints as they are. */
+/** Records that the tool prints unchanged. */
 function words(index: number): RecordToSend[] {
   return Array.from({ length: 1 + (index % 4) }, (_, number) => ({
     key: number === 1 ? null : `k${index}.${number}`,
@@ -86,7 +86,7 @@ function words(index: number): RecordToSend[] {
   }));
 }
 
-/** Paths of all files with a suffix, of topics that begin with `prefix`. */
+/** Paths of all files with a suffix, of topics whose name starts with `prefix`. */
 function filesOf(suffix: string, prefix = ''): string[] {
   const files: string[] = [];
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
@@ -98,7 +98,7 @@ function filesOf(suffix: string, prefix = ''): string[] {
   return files;
 }
 
-/** What is dumped, by partition. */
+/** The dumped records, by partition. */
 async function dumpedRecords(prefix: string): Promise<Map<string, DumpedRecord[]>> {
   const files = filesOf('.log', prefix);
   const dump = await dumpLog(files, '--deep-iteration', '--print-data-log');
@@ -134,7 +134,7 @@ function plainOf({ offset, timestampMs, key, value, headerKeys }: DumpedRecord):
   return { offset, timestampMs, key, value, headerKeys };
 }
 
-/** A record that was sent, as the tool shows it. */
+/** A sent record, as the tool shows it. */
 function asDumped({ headers, ...record }: PlainRecord): Shown {
   return { ...record, headerKeys: headers.map(([name]) => name).join(',') };
 }
@@ -171,7 +171,7 @@ function committed(records: readonly DumpedRecord[]): number[] {
   return offsets;
 }
 
-test('[KAFKA-2] [LOG-INDEX-1] kafka-dump-log finds what the indexes say in the log', async () => {
+test('[KAFKA-2] [LOG-INDEX-1] kafka-dump-log finds all index entries in the log', async () => {
   const files = [...filesOf('.index'), ...filesOf('.timeindex')];
   for (const options of [[], ['--verify-index-only'], ['--index-sanity-check']]) {
     const dump = await dumpLog(files, ...options);
@@ -205,7 +205,7 @@ test('[KAFKA-2] [LOG-INDEX-5] kafka-dump-log shows the aborted transactions', as
   }
 });
 
-test('[KAFKA-2] [LOG-SNAPSHOT-1] kafka-dump-log shows the producers as they are', async () => {
+test('[KAFKA-2] [LOG-SNAPSHOT-1] kafka-dump-log shows the same producers as the log', async () => {
   const plain = await dumpedRecords('plain');
   const records = new Map([...plain, ...(await dumpedRecords('transactions'))]);
   const dump = await dumpLog([...filesOf('.snapshot', 'plain'), ...filesOf('.snapshot', 'tr')]);
@@ -217,7 +217,7 @@ test('[KAFKA-2] [LOG-SNAPSHOT-1] kafka-dump-log shows the producers as they are'
   }
 });
 
-/** Producer id to the last sequence of its epoch and where that stands, in a snapshot. */
+/** From a snapshot: each producer id with the last sequence of its epoch and its offset. */
 function producersIn({ lines }: DumpedFile): Record<string, string> {
   return Object.fromEntries(
     lines.map((line) => {
@@ -228,7 +228,7 @@ function producersIn({ lines }: DumpedFile): Record<string, string> {
   );
 }
 
-/** The same as the records say. */
+/** The same, from the records. */
 function lastSequences(records: readonly DumpedRecord[]): Record<string, string> {
   const producers: Record<string, string> = {};
   for (const { offset, sequence, marker, batch } of records) {
@@ -239,7 +239,7 @@ function lastSequences(records: readonly DumpedRecord[]): Record<string, string>
   return producers;
 }
 
-test('[KAFKA-2] [GROUP-14] kafka-dump-log reads what groups have committed', async () => {
+test('[KAFKA-2] [GROUP-14] kafka-dump-log reads the committed offsets of groups', async () => {
   const dump = await dumpLog(filesOf('.log', '__consumer_offsets'), '--offsets-decoder');
   expect(dump.complaints).toEqual([]);
   const records = dump.files.flatMap(recordsOf).filter(({ marker }) => marker === undefined);
@@ -287,7 +287,7 @@ test('[KAFKA-2] kafka-dump-log reads the states of transactions', async () => {
   expect(states.get('second')).toBe(ONGOING);
 });
 
-test(`[KAFKA-1] Kafka reads all of what it was sent, in any order (seed ${SEED})`, async () => {
+test(`[KAFKA-1] Kafka reads all records that were sent, in any order (seed ${SEED})`, async () => {
   for (const partition of [0, 1]) {
     const place = { topic: 'random', partition };
     const read = [];

@@ -7,14 +7,14 @@ export interface DumpedFile {
   readonly lines: readonly string[];
 }
 
-/** What the tool says of files, each line by its file, and what does not belong to a file. */
+/** The output of the tool: the lines of each file, and the rest. */
 export interface Dump {
   readonly files: readonly DumpedFile[];
-  /** Everything that it complains of, and everything else that is not known to be sound. */
+  /** All complaints, and all other lines that are not known to be sound. */
   readonly complaints: readonly string[];
 }
 
-/** The lines that are no complaint: what stands in the files. */
+/** The lines that are no complaint: the content of the files. */
 const SOUND = [
   /^Log starting offset: \d+$/,
   /^baseOffset: .* isvalid: true$/, // a batch
@@ -28,8 +28,8 @@ const SOUND = [
 ];
 
 /**
- * Runs Kafka's `DumpLogSegments`, which always exits with 0. Known: since its port to Java it
- * compares the first offset of a file with -1, so it finds a gap before any file that does not
+ * Runs Kafka's `DumpLogSegments`, which always exits with 0. Known bug: since its port to Java it
+ * compares the first offset of a file with -1, so it reports a gap before any file that does not
  * begin with 0.
  */
 export async function dumpLog(
@@ -64,7 +64,7 @@ export interface DumpedRecord {
   readonly batch: Readonly<Record<string, string>>;
 }
 
-/** The records of a `.log`. Keys and values must not hold what looks like the tool's own words. */
+/** The records of a `.log`. Keys and values must not look like the tool's own words. */
 export function recordsOf({ lines }: DumpedFile): DumpedRecord[] {
   const records: DumpedRecord[] = [];
   let batch: Record<string, string> = {};

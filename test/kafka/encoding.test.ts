@@ -13,7 +13,7 @@ beforeAll(() => {
 });
 afterAll(() => kafka.kill());
 
-/** As records are sent, and some of any age. */
+/** Like timestamps of sent records, and some of any age. */
 const anyRecord = fc
   .tuple(recordToSend, fc.option(fc.maxSafeNat(), { freq: 3 }))
   .map(([record, timestampMs]) => ({ ...record, ...(timestampMs !== null && { timestampMs }) }));
@@ -50,7 +50,7 @@ test.each(KNOWN_CODECS)(
   },
 );
 
-test(`[PRODUCER-8] a key goes where Kafka sends it (seed ${SEED})`, async () => {
+test(`[PRODUCER-8] a key goes to the partition that Kafka chooses (seed ${SEED})`, async () => {
   const [keys = []] = fc.sample(
     fc.array(fc.uint8Array({ maxLength: 70 }), { minLength: 1000, maxLength: 1000, size: 'max' }),
     { seed: SEED, numRuns: 1 },

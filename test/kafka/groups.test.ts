@@ -19,7 +19,7 @@ import { withoutTransfers } from '../../core/client/group/sticky-assignor.ts';
 import { SEED } from '../kit/seed.ts';
 import { KafkaPlayer } from './player.ts';
 
-/** What members of a group say, and what they get, as Kafka's clients have it. */
+/** Subscriptions and assignments of members, compared with Kafka's clients. */
 let kafka: KafkaPlayer;
 beforeAll(() => {
   kafka = new KafkaPlayer();
@@ -38,7 +38,7 @@ const somePartitions = fc.uniqueArray(
   { selector: nameOf, maxLength: 12 },
 );
 
-/** What one of ours would send. */
+/** The bytes that one of our members would send. */
 function subscriptionOf(assignor: Assignor, member: Omit<AssignedMember, 'memberId'>): Buffer {
   const { topics, ownedPartitions: partitions, generation } = member;
   const userData = assignor.userData?.({ generation, partitions });
@@ -56,7 +56,7 @@ test.each(ASSIGNORS)(`[GROUP-14] $name: the bytes of members (seed ${SEED})`, as
     rack: fc.option(fc.string({ maxLength: 5 })),
   });
   const same = fc.asyncProperty(member, async ({ topics, partitions, generation, rack }) => {
-    // Kafka's StickyAssignor lists topics in the order of a HashMap: only of one is it known.
+    // Kafka's StickyAssignor lists topics in HashMap order, which is known only for a single topic.
     const isKnown = ({ topic }: TopicPartition): boolean =>
       assignor !== stickyAssignor || topic === partitions[0]?.topic;
     const had = generation < 0 ? [] : partitions.filter(isKnown);
@@ -69,7 +69,7 @@ test.each(ASSIGNORS)(`[GROUP-14] $name: the bytes of members (seed ${SEED})`, as
     expect(ours.toString('hex')).toBe(theirs.subscription.toString('hex'));
     expect(encodeAssignment(had).toString('hex')).toBe(theirs.assignment.toString('hex'));
     expect(namesOf(decodeAssignment(theirs.assignment))).toEqual(namesOf(had));
-    // A rack is stepped over.
+    // A rack is skipped.
     const { subscription } = await kafka.member({ ...asked, rack });
     expect(decodeSubscription(subscription)).toEqual(decodeSubscription(theirs.subscription));
   });
@@ -109,7 +109,7 @@ const groups: fc.Arbitrary<Group> = fc
     return { members, partitions: Object.fromEntries(partitions) };
   });
 
-/** Who gets what by Kafka's assignor, from the bytes that ours would send, and by ours. */
+/** The assignments of Kafka's assignor, from the bytes that our members send, and of ours. */
 async function bothAssign(assignor: Assignor, { members, partitions }: Group) {
   const seen = members.map((member) => {
     const subscription = subscriptionOf(assignor, member);
@@ -146,13 +146,13 @@ test.each([
 
 type Shares = Readonly<Record<string, readonly string[]>>;
 
-/** How even shares are: the sum of the differences between each two. */
+/** The imbalance of shares: the sum of the differences between each two. */
 function unevenness(shares: Shares): number {
   const counts = Object.values(shares).map(({ length }) => length);
   return counts.reduce((sum, a) => sum + counts.reduce((all, b) => all + Math.abs(a - b), 0), 0);
 }
 
-/** How many partitions stay where they are. */
+/** How many partitions keep their owner. */
 function keptCount({ members }: Group, shares: Shares): number {
   const kept = members.flatMap(({ memberId, ownedPartitions }) => {
     return namesOf(ownedPartitions).filter((name) => shares[memberId]?.includes(name));
@@ -160,20 +160,20 @@ function keptCount({ members }: Group, shares: Shares): number {
   return kept.length;
 }
 
-// Which of several that are as good is chosen differs, so the shares are not the same.
-test(`[GROUP-16] sticky is as even as Kafka's, and keeps as much (seed ${SEED})`, async () => {
+// The two choose differently among equally good shares, so the shares are not the same.
+test(`[GROUP-16] sticky is as even as Kafka's, and keeps as many (seed ${SEED})`, async () => {
   const asGood = fc.asyncProperty(groups, async (group) => {
     const { ours, theirs } = await bothAssign(stickyAssignor, group);
     expect(Object.values(ours).flat().sort()).toEqual(Object.values(theirs).flat().sort());
-    if (!wantTheSame(group)) return; // then both stop at what no single move makes more even
+    if (!wantTheSame(group)) return; // then both stop at a local optimum
     expect(unevenness(ours)).toBe(unevenness(theirs));
     expect(keptCount(group, ours)).toBe(keptCount(group, theirs));
   });
   await fc.assert(asGood, { seed: SEED, numRuns: 300 });
 });
 
-// Kafka's assignor itself leaves out what another member still has.
-test(`[GROUP-17] cooperative-sticky hands out as much as Kafka's (seed ${SEED})`, async () => {
+// Kafka's assignor itself leaves out partitions that another member still has.
+test(`[GROUP-17] cooperative-sticky assigns as many as Kafka's (seed ${SEED})`, async () => {
   const asGood = fc.asyncProperty(groups, async (group) => {
     fc.pre(wantTheSame(group));
     const { ours, theirs } = await bothAssign(cooperativeStickyAssignor, group);

@@ -2,14 +2,14 @@ import { present } from '../../core/assert.ts';
 import type { PlainRecord } from '../../core/record/records.suite.ts';
 import type { Player, Step } from './player.ts';
 
-/** What one `send` wrote. */
+/** The records that one `send` wrote. */
 export interface SentBatch {
   readonly topic: string;
   readonly partition: number;
   readonly producer: string;
   readonly codec: string;
   readonly records: readonly PlainRecord[];
-  /** Undefined outside of transactions. */
+  /** Undefined outside transactions. */
   readonly transaction: { outcome: 'open' | 'commit' | 'abort' } | undefined;
 }
 
@@ -20,14 +20,14 @@ interface CommittedStep {
   readonly partition: number;
   readonly offset: number;
   readonly metadata: string;
-  /** When it was written: of two commits the one written later counts, whichever ended later. */
+  /** The order of writing: the later written of two commits counts, whichever ended later. */
   readonly at: number;
 }
 
-/** Has a player perform steps and remembers what must be found afterwards. */
+/** Lets a player perform steps and records the expected result. */
 export class History {
   readonly batches: SentBatch[] = [];
-  /** What groups have committed. */
+  /** The committed offsets of groups. */
   readonly offsets: CommittedStep[] = [];
   readonly #player: Player;
   readonly #producers = new Map<string, Extract<Step, { do: 'producer' }>>();
@@ -47,7 +47,7 @@ export class History {
     }
   }
 
-  /** What a reader of the isolation level finds in a partition. */
+  /** The records of a partition that the isolation level shows. */
   expected(
     place: { readonly topic: string; readonly partition: number },
     isolationLevel: 'read_committed' | 'read_uncommitted',

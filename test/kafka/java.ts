@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 /** The directory of these tests. */
 export const HOME = fileURLToPath(new URL('.', import.meta.url));
-/** Kafka's jars, which `setup.ts` brings here. */
+/** Kafka's jars, which `setup.ts` copies here. */
 export const JARS = `${HOME}lib`;
 
 /** Java that starts fast: each process lives for seconds. */
@@ -14,10 +14,7 @@ function argumentsOf(main: string, rest: readonly string[]): string[] {
   return [...fast, logging, '-cp', `${JARS}/*`, main, ...rest];
 }
 
-/**
- * Runs a Java class, or a `.java` file, to its end; returns all that it printed, its complaints
- * last.
- */
+/** Runs a Java class, or a `.java` file, until it ends; returns all its output, stderr last. */
 export async function runJava(main: string, ...rest: readonly string[]): Promise<string> {
   const run = promisify(execFile);
   const limits = { maxBuffer: 256 * 1024 * 1024 };
@@ -26,8 +23,8 @@ export async function runJava(main: string, ...rest: readonly string[]): Promise
 }
 
 /**
- * Starts one of the `.java` files here. They end at the end of their stdin, so none outlives this
- * process, however that ends.
+ * Starts one of the `.java` files here. They end when their stdin ends, so none outlives this
+ * process, however it ends.
  */
 export function startJava(
   file: string,

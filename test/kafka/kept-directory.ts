@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 
 /**
- * Makes a directory for the tests of a file. It is removed when all of them have passed; otherwise
- * its place is printed.
+ * Creates a directory for the tests of a file. Removes it after all of them have passed; otherwise
+ * prints its path.
  */
 export function keptDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-kafka-'));
@@ -16,7 +16,7 @@ export function keptDirectory(): string {
     else passedCount++;
   });
   afterAll(() => {
-    // None passed: what prepares them failed.
+    // None passed: their setup failed.
     if (failedCount > 0 || passedCount === 0) process.stderr.write(`kept: ${directory}\n`);
     else rmSync(directory, { recursive: true, force: true });
   });

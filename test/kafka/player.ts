@@ -5,7 +5,7 @@ import { present } from '../../core/assert.ts';
 import type { PlainRecord, RecordToWrite } from '../../core/record/records.suite.ts';
 import { startJava, stopJava } from './java.ts';
 
-/** A record to send; bytes are text, a character a byte. */
+/** A record to send; bytes are text, one character per byte. */
 export type RecordToSend = Required<RecordToWrite>;
 
 interface Place {
@@ -14,7 +14,7 @@ interface Place {
 }
 
 /**
- * What a client does, in a form that Millrace (`log-player.ts`) and Kafka (`Play.java`) both
+ * A client's action, in a form that Millrace (`log-player.ts`) and Kafka (`Play.java`) both
  * perform. A `send` is one batch. A transactional producer's name is its transactional id.
  */
 export type Step =
@@ -50,17 +50,17 @@ export type Step =
       readonly group: string;
       readonly topic: string;
       readonly protocol: 'classic' | 'consumer';
-      /** False for a member that is still there when the broker ends. */
+      /** False for a member that still exists when the broker ends. */
       readonly leaves: boolean;
     }
   | ({ readonly do: 'delete'; readonly offset: number } & Place);
 
 export interface Player {
-  /** Returns the offsets of the records sent, or where a consumer stood in each partition. */
+  /** Returns the offsets of the sent records, or a consumer's position in each partition. */
   perform(step: Step): Promise<readonly number[]>;
 }
 
-/** A batch to be made by Kafka's own code. */
+/** A batch that Kafka's own code builds. */
 export interface EncodeRequest {
   readonly codec: string;
   readonly baseOffset: number;
@@ -87,17 +87,17 @@ export interface ReadBatch {
   readonly records: readonly PlainRecord[];
 }
 
-/** A member of a group as its assignor knows it. */
+/** A member of a group as its assignor sees it. */
 export interface KafkaMember {
   readonly assignor: string;
   readonly topics: readonly string[];
-  /** What it has, since which generation; -1 for one that never had any. */
+  /** Its partitions, and their generation; -1 if it never had any. */
   readonly partitions: readonly TopicPartition[];
   readonly generation: number;
   readonly rack: string | null;
 }
 
-/** Members by id, with their subscriptions as bytes, a character a byte. */
+/** Members by id, with their subscriptions as bytes, one character per byte. */
 export interface AssignRequest {
   readonly assignor: string;
   readonly members: Readonly<
@@ -106,13 +106,13 @@ export interface AssignRequest {
   readonly partitions: Readonly<Record<string, number>>;
 }
 
-/** Kafka's own code, and its clients where a broker is given. */
+/** Kafka's own code, and its clients if there is a broker. */
 export class KafkaPlayer implements Player {
   readonly #process: ChildProcess;
   readonly #answers: AsyncIterator<string>;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param bootstrap address of a broker, or nothing: then only what needs none works. */
+  /** @param bootstrap address of a broker; without it only the steps that need none work. */
   constructor(bootstrap = '') {
     this.#process = startJava('Play.java', bootstrap, { stdout: 'pipe', stderr: 'inherit' });
     const lines = createInterface({ input: present(this.#process.stdout, 'stdout is a pipe') });
@@ -140,7 +140,7 @@ export class KafkaPlayer implements Player {
     return answer as { hashes: number[]; partitions: number[] };
   }
 
-  /** What a member says of itself, and is told, in the bytes of Kafka's clients. */
+  /** A member's subscription and assignment, in the bytes of Kafka's clients. */
   async member(
     member: KafkaMember,
   ): Promise<{ readonly subscription: Buffer; readonly assignment: Buffer }> {
@@ -152,7 +152,7 @@ export class KafkaPlayer implements Player {
     };
   }
 
-  /** What Kafka's assignor gives to each member. */
+  /** The partitions that Kafka's assignor gives to each member. */
   async assign(request: AssignRequest): Promise<Readonly<Record<string, TopicPartition[]>>> {
     const answer = await this.#ask({ do: 'assign', ...request });
     return (answer as { assigned: Record<string, TopicPartition[]> }).assigned;
@@ -164,23 +164,23 @@ export class KafkaPlayer implements Player {
     return (answer as { records: PlainRecord[] }).records;
   }
 
-  /** What a group has committed, partition by partition. */
+  /** A group's committed offsets, partition by partition. */
   async committed(group: string): Promise<readonly CommittedOffset[]> {
     return ((await this.#ask({ do: 'committed', group })) as { offsets: CommittedOffset[] })
       .offsets;
   }
 
-  /** The producer that has a transactional id, as the broker knows it. */
+  /** The producer with a transactional id, as the broker knows it. */
   async transaction(transactionalId: string): Promise<ProducerIdentity> {
     return (await this.#ask({ do: 'transaction', producer: transactionalId })) as ProducerIdentity;
   }
 
-  /** Ends it as a crash would: no transaction is aborted, nobody leaves a group. */
+  /** Ends it as a crash would: aborts no transaction, leaves no group. */
   kill(): Promise<void> {
     return stopJava(this.#process, 'SIGKILL');
   }
 
-  /** One question at a time. */
+  /** One request at a time. */
   #ask(request: object): Promise<unknown> {
     const asked = this.#last.then(async () => {
       this.#process.stdin?.write(`${JSON.stringify(request)}\n`);

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { HOME, JARS } from './java.ts';
 
 /**
- * Run once before the tests: says what is missing on the machine, and has Maven copy Kafka's jars
- * into `lib/`, which git ignores, unless they are there (125 MB, a minute at most).
+ * Runs once before the tests: reports what is missing on the machine, and lets Maven copy Kafka's
+ * jars into `lib/`, which git ignores, if they are not there yet (125 MB, a minute at most).
  */
 export default function setup(): void {
   for (const [program, argument] of [

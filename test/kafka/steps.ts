@@ -15,10 +15,10 @@ export const KNOWN_CODECS: readonly Codec[] = CODECS.filter((codec) => {
   }
 });
 
-/** Time that is far from any retention: 2023. */
+/** A time that no retention reaches: 2023. */
 const BEGIN_MS = 1_700_000_000_000;
 
-/** Kafka's segments have a megabyte at least, but may be as short in time as one likes. */
+/** Kafka's segments have at least a megabyte, but may cover any short time. */
 const MANY_SEGMENTS = { 'segment.ms': '300000', 'index.interval.bytes': '200' };
 
 const text: fc.Arbitrary<string> = fc.oneof(
@@ -61,9 +61,9 @@ const draw: fc.Arbitrary<Draw> = fc.record({
 });
 
 /**
- * Steps in a random order on a new topic of two partitions: a producer of each codec, plain and
- * idempotent by turns, and two transactional ones whose transactions overlap. The same seed gives
- * the same steps. All transactions end, or with `leavesOpen` both are open.
+ * Steps in a random order on a new topic of two partitions: one producer per codec, alternately
+ * plain and idempotent, and two transactional ones whose transactions overlap. The same seed gives
+ * the same steps. All transactions end, or with `leavesOpen` both stay open.
  */
 export function randomSteps(
   topic: string,
@@ -102,7 +102,7 @@ export function randomSteps(
 
 /**
  * Batches of one producer without compression and without a producer id, on a new topic of one
- * partition: nothing in its files depends on who wrote them, or when.
+ * partition: its files depend neither on the writer nor on the time.
  */
 export function plainSteps(
   topic: string,
@@ -119,7 +119,7 @@ export function plainSteps(
     { do: 'topic', topic, partitions: 1, config: MANY_SEGMENTS },
     { do: 'producer', producer: topic, ...kind },
     ...drawn.map((records, index): Step => {
-      const later = index * 20_000; // rises, but not in each batch
+      const later = index * 20_000; // increases, but not in each batch
       const sent = records.map((record) => ({
         ...record,
         timestampMs: BEGIN_MS + ((record.timestampMs - BEGIN_MS) % 60_000) + later,

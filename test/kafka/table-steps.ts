@@ -5,7 +5,7 @@ import type { RecordToSend, Step } from './player.ts';
 
 const BEGIN_MS = 1_700_000_000_000;
 
-/** Housekeeping by hand until `isDone`: it has its turns every few seconds of the clock. */
+/** Advances the clock until `isDone`: housekeeping runs every few seconds of the clock. */
 export async function keepHouse(
   clock: ManualClock,
   isDone: () => boolean | Promise<boolean>,
@@ -17,7 +17,7 @@ export async function keepHouse(
   }
 }
 
-/** Records of few keys, some of them tombstones; which ones, `round` says. */
+/** Records of few keys, some of them tombstones; `round` decides which. */
 export function tableRecords(round: number, beginMs = BEGIN_MS): RecordToSend[] {
   return Array.from({ length: 1 + (round % 3) }, (_, index) => ({
     key: `k${(round * 5 + index * 3) % 11}`,
@@ -28,11 +28,10 @@ export function tableRecords(round: number, beginMs = BEGIN_MS): RecordToSend[] 
 }
 
 /**
- * Tables, a topic a codec, and one of transactions that overlap and of which every third is
- * aborted. To each comes a producer that writes once and is overwritten: of its batch nothing is
- * left but the sequence.
- *
- * @param beginMs of the first record in a transaction: markers have the time they are made at.
+ * Tables: one topic per codec, and one with overlapping transactions, every third of them aborted.
+ * In each, one producer writes once and is overwritten, so that only the sequence of its batch
+ * remains.
+ * @param beginMs of the first record in a transaction: markers have the time of their creation.
  */
 export function tableSteps(
   config: Readonly<Record<string, string>>,

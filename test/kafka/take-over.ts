@@ -2,8 +2,8 @@ import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Puts partitions of our directory in the place of the broker's, which keep their ids; by default
- * all. Both are stopped.
+ * Replaces the broker's partitions, whose ids stay, with those of our directory; by default all.
+ * Both must be stopped.
  */
 export function takeOver(
   ours: string,

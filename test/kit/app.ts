@@ -13,7 +13,7 @@ import { StreamsApp, type StreamsOptions, type Topology } from '../../streams/in
 import { readTopic } from './read-topic.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** Opens a log that is closed when the test ends; in a new directory unless told. */
+/** Opens a log that is closed when the test ends; by default in a new directory. */
 export async function openTestLog(
   options: OpenLogOptions & { readonly directory?: string } = {},
 ): Promise<EmbeddedLog> {
@@ -61,7 +61,7 @@ export async function runToEnd(
   return app;
 }
 
-/** `key value @time` of all that readers of committed data see. */
+/** `key value @time` of all records that readers of committed data see. */
 export async function committedRows(
   log: Log,
   topic: Topic<string | number, string | number>,
@@ -70,7 +70,7 @@ export async function committedRows(
   return records.map(({ key, value, timestampMs }) => `${key} ${value} @${timestampMs}`);
 }
 
-/** Waits until `isTrue`, looking again and again; fails after some seconds. */
+/** Polls until `isTrue`; fails after some seconds. */
 export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const deadlineMs = systemClock.monotonicMs() + 10_000;
   while (!(await isTrue())) {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** When to kill a child process: so long after it was spawned, or first wrote something. */
+/** When to kill a child process: this long after its spawn, or after its first output. */
 export interface Kill {
   readonly afterMs: number;
   readonly since: 'spawn' | 'output';
@@ -9,13 +9,13 @@ export interface Kill {
 
 /** How a child process ended. */
 export interface Ended {
-  /** `SIGKILL`, `0`, or another exit code and what stderr says. (A torn end is a warning only.) */
+  /** `SIGKILL`, `0`, or another exit code with stderr. (A torn end is only a warning.) */
   readonly how: string;
   /** All that it wrote to stdout. */
   readonly output: string;
 }
 
-/** Runs a TypeScript program in a process of its own, to its end or its death by SIGKILL. */
+/** Runs a TypeScript program in a process of its own until it ends or SIGKILL ends it. */
 export function runChild(script: URL, args: readonly string[], kill?: Kill): Promise<Ended> {
   const command = [...programOf(script), ...args];
   const child = spawn(process.execPath, command, { stdio: 'pipe' });
@@ -39,7 +39,7 @@ export function runChild(script: URL, args: readonly string[], kill?: Kill): Pro
   });
 }
 
-/** A program as it is written; among files that are compiled, which start faster, its neighbour. */
+/** The source of a program; among compiled files, which start faster, its compiled form. */
 function programOf(script: URL): string[] {
   const path = fileURLToPath(script);
   const isCompiled = import.meta.url.endsWith('.js');

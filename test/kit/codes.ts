@@ -1,6 +1,6 @@
 import { LogError } from '../../core/errors.ts';
 
-/** The code that `promise` rejects with, or what else became of it. */
+/** The code that `promise` rejects with, or a description of any other outcome. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;

@@ -6,7 +6,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
 const main = join(root, 'cli/main.ts');
 
-/** What Node is given to run the command `millrace` from its sources, before its arguments. */
+/** Arguments for Node, before those of `millrace`, that run the command from its sources. */
 export const COMMAND = [tsx, '--tsconfig', join(root, 'tsconfig.json'), main];
 
 /** How a command ended, and what it printed. */
@@ -16,24 +16,24 @@ export interface Ended {
   readonly err: string;
 }
 
-/** Runs `millrace` in a directory, to its end. */
+/** Runs `millrace` in a directory until it ends. */
 export function millrace(cwd: string, ...args: readonly string[]): Ended {
   return millraceAs(undefined, cwd, args);
 }
 
-/** Runs `millrace` as the user of this number; by default as whoever runs the tests. */
+/** Runs `millrace` as the user with this id; by default as the user who runs the tests. */
 export function millraceAs(uid: number | undefined, cwd: string, args: readonly string[]): Ended {
   const options = { cwd, encoding: 'utf8', ...(uid !== undefined && { uid }) } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [...COMMAND, ...args], options);
   return { code: status, out: stdout, err: stderr };
 }
 
-/** A `millrace` that runs: in one process, so that a signal reaches it and no one else. */
+/** A running `millrace`: in one process, so that a signal reaches only it. */
 export interface Running {
   readonly child: ChildProcess;
   readonly out: () => string;
   readonly err: () => string;
-  /** The exit code, once it has ended and its output is read. */
+  /** The exit code, after it has ended and its output is read. */
   readonly ended: Promise<number | null>;
 }
 

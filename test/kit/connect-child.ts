@@ -1,6 +1,6 @@
 /**
- * A program that imports `in/*.csv` into a log and exports it to `out`, and kills itself where it
- * is told to: at the n-th time a commit takes a step, or at the n-th call of the file system.
+ * A program that imports `in/*.csv` into a log and exports it to `out`, and kills itself at the
+ * requested point: the n-th time a commit takes a step, or the n-th call of the file system.
  *
  *     node --import tsx connect-child.ts <directory> [<step or "call"> <n>]
  */

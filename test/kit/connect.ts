@@ -6,9 +6,9 @@ import { ConnectError } from '../../connect/errors.ts';
 import type { SourceOffset } from '../../connect/connector.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** For tests of connectors, which stand outside of core. */
+/** For tests of connectors, which are outside core. */
 
-/** What `promise` rejects with. */
+/** The error that `promise` rejects with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   try {
     return new TypeError(`resolved with ${JSON.stringify(await promise)}`);
@@ -17,7 +17,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** The same for an error of connectors, in the parts that users see. */
+/** The same for a connector's error, with only the parts that users see. */
 export async function connectFailure(promise: Promise<unknown>): Promise<{
   readonly code: string;
   readonly message: string;
@@ -29,14 +29,14 @@ export async function connectFailure(promise: Promise<unknown>): Promise<{
   return { code, message, details: { ...error.details } };
 }
 
-/** Writes a file that goes away with the test; returns its path. */
+/** Writes a file that is removed with the test; returns its path. */
 export function inputFile(content: string | Buffer, name = 'input.txt'): string {
   const path = join(temporaryDirectory(), name);
   writeFileSync(path, content);
   return path;
 }
 
-/** Reads a file in a format, from an offset or its start. */
+/** Reads a file in a format, from an offset or from its start. */
 export async function readBatches<Row>(
   format: SourceFormat<Row>,
   path: string,
@@ -56,7 +56,7 @@ export async function readBatches<Row>(
   return batches;
 }
 
-/** The rows that `readBatches` finds. */
+/** The rows that `readBatches` returns. */
 export async function readRows<Row>(
   format: SourceFormat<Row>,
   path: string,

@@ -31,7 +31,7 @@ function writeJob(directory: string, changes: Readonly<Record<string, string>> =
   writeFileSync(join(directory, 'job.ts'), text);
 }
 
-/** Makes a directory with that job and its input. */
+/** Creates a directory with that job and its input. */
 export function prepare(
   rows = ['1,10', '2,20'],
   changes: Readonly<Record<string, string>> = {},
@@ -49,7 +49,7 @@ export function outputOf(directory: string): string[] {
   return texts.flatMap((text) => text.trimEnd().split('\n'));
 }
 
-/** In `writeJob`, a source beside the file that brings a row now and then, without end. */
+/** For `writeJob`: an endless second source that yields a row from time to time. */
 export const ENDLESS = {
   'fileSource({': `{
     name: 'endless', topics: [rows], isBounded: false,

@@ -11,7 +11,7 @@ interface Driven<K, V, K2, V2> {
   readonly pipe: (...rows: Row<K, V>[]) => OutputRecord<K2, V2>[];
 }
 
-/** Pipes rows through one operator, or several; returns what comes out. All rows have a key. */
+/** Pipes rows through one or more operators; returns the results. All rows have a key. */
 export function drive<K, V, K2, V2>(
   input: Topic<K, V>,
   output: Topic<K2, V2>,
@@ -62,21 +62,21 @@ export function shown(
   return records.map(({ key, value, timestampMs }) => `${key} ${value} @${timestampMs}`);
 }
 
-/** Numbers in, under names. */
+/** The input: numbers, with names as keys. */
 export const numbers = topic('numbers', { key: string(), value: int64() });
-/** Numbers out. */
+/** The output: numbers. */
 export const sums = topic('sums', { key: string(), value: int64() });
 
-/** How the rows of a table are put into windows. */
+/** Assigns the rows of a table to windows. */
 export interface WindowTableOptions {
   readonly windows: TimeWindows;
   readonly emit: Emit;
 }
 
 /**
- * A text table of what windows do to the sums of keys: each line `key value time` goes in, `end`
- * ends the input, and below it stand the results that come of it, `key window value @time`. The
- * last line counts late records.
+ * Runs a windowed sum per key and returns a text table: each line `key value time` is an input,
+ * `end` ends the input, and below each input are its results, `key window value @time`. The last
+ * line counts late records.
  */
 export function windowTable({ windows, emit }: WindowTableOptions, input: string): string {
   const builder = new StreamsBuilder();

@@ -1,23 +1,23 @@
 import type { File, FileSystem } from '../../core/storage/file-system.ts';
 import { nodeFileSystem } from '../../core/storage/node-fs.ts';
 
-/** One call of a file system: its name and the path it is about. */
+/** One call of a file system: its name and its path. */
 export interface Call {
   readonly name: keyof FileSystem | keyof File;
   readonly path: string;
 }
 
-/** Says what becomes of a call: undefined lets it through; may wait before it answers. */
+/** Decides the outcome of a call: undefined lets it through; may wait before it answers. */
 export type Fault = (call: Call) => Error | undefined | Promise<Error | undefined>;
 
-/** An error of Node's, such as `errno('ENOSPC')`. */
+/** An error like Node's, such as `errno('ENOSPC')`. */
 export function errno(code: string): Error {
   return Object.assign(new Error(`${code}: injected`), { code });
 }
 
 /**
- * The machine's file system with faults: each call is shown to `fault` first. A call that fails has
- * done nothing.
+ * The machine's file system with faults: each call asks `fault` first. A failed call has done
+ * nothing.
  */
 export class FaultyFileSystem implements FileSystem {
   fault: Fault;
@@ -106,7 +106,7 @@ class FaultyFile implements File {
     await this.#check({ name: 'sizeBytes', path: this.path });
     return this.#inner.sizeBytes();
   }
-  /** Never fails: a process that dies closes its files. */
+  /** Never fails: a dying process closes its files. */
   close() {
     return this.#inner.close();
   }

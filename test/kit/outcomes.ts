@@ -1,9 +1,9 @@
 import { LogError } from '../../core/errors.ts';
 
-/** What the compiler would refuse. */
+/** A value that the compiler would refuse. */
 export const wrong = (value: unknown): never => value as never;
 
-/** Makes the calls one after the other; says what became of each, for a snapshot to be read. */
+/** Runs the calls in order; returns the outcome of each, as a readable snapshot. */
 export async function outcomes(calls: Readonly<Record<string, () => unknown>>): Promise<string> {
   const lines: string[] = [];
   for (const [name, call] of Object.entries(calls)) {
@@ -12,7 +12,7 @@ export async function outcomes(calls: Readonly<Record<string, () => unknown>>): 
   return `\n${lines.join('\n')}\n`;
 }
 
-/** In lines of at most 90 characters; none of the words is longer here, but for names. */
+/** Wraps at 90 characters; only names are longer. */
 function wrapped(text: string): string[] {
   const lines: string[] = [];
   let line = ' ';

@@ -3,8 +3,8 @@ import { openLog as openEmbedded, type OpenLogOptions } from '../../core/client/
 import { throughPort } from './port.ts';
 
 /**
- * As `openLog`, with a message port between the clients and the broker. The project `port` of
- * vitest.config.ts runs the tests of the clients with this one.
+ * Like `openLog`, with a message port between the clients and the broker. The project `port` of
+ * vitest.config.ts runs the client tests with it.
  */
 export async function openLog(directory: string, options: OpenLogOptions = {}): Promise<Log> {
   const embedded = await openEmbedded(directory, options);

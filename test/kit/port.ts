@@ -4,7 +4,7 @@ import { LogError } from '../../core/errors.ts';
 import type { BrokerApi } from '../../core/protocol/broker-api.ts';
 import { brokerBehind, sendTo } from '../../core/protocol/dispatch.ts';
 
-/** The same broker as it shows through a message port: all that comes and goes is cloned. */
+/** The same broker as if behind a message port: requests and responses are cloned. */
 export function throughPort(api: BrokerApi): BrokerApi {
   const send = sendTo(api);
   return brokerBehind(async (name, request) => {
@@ -16,7 +16,7 @@ export function throughPort(api: BrokerApi): BrokerApi {
   });
 }
 
-/** Administration through a port: what it asks and gets is plain data. */
+/** Administration through a port: its requests and responses are plain data. */
 export function adminOf(log: Log): Admin {
   return new Admin(throughPort(log.api));
 }

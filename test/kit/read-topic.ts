@@ -3,7 +3,7 @@ import type { ConsumerRecord } from '../../core/client/consumer/consumer-record.
 import type { Log } from '../../core/client/log.ts';
 import type { Topic } from '../../core/client/topic.ts';
 
-/** Reads everything that a reader of the isolation level may see, partition by partition. */
+/** Reads all records that the isolation level shows, partition by partition. */
 export async function readTopic<K, V>(
   log: Log,
   topic: Topic<K, V>,
@@ -27,7 +27,7 @@ export async function readTopic<K, V>(
   return records;
 }
 
-/** The values that `readTopic` finds. */
+/** The values that `readTopic` returns. */
 export async function readValues<V>(
   log: Log,
   topic: Topic<unknown, V>,

@@ -1,6 +1,6 @@
 import type { BrokerApi } from '../../core/protocol/broker-api.ts';
 
-/** Methods that stand in front of a broker's; each may call the real one. */
+/** Methods that replace a broker's; each may call the real one. */
 export type Taps = { readonly [Name in keyof BrokerApi]?: BrokerApi[Name] };
 
 /** The same broker, with some of its methods replaced. */

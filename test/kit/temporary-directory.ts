@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-/** Makes an empty directory that goes away with the test that runs. */
+/** Creates an empty directory that is removed when the running test ends. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));

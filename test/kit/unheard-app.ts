@@ -1,6 +1,6 @@
 /**
- * A program whose topology throws, for a test: it starts the application and does with it what its
- * second argument says. The first one is the directory of its log.
+ * A program for tests whose topology throws. It starts the application and does what its second
+ * argument says. The first argument is the directory of its log.
  */
 import { int64, openLog, string, topic } from '../../core/index.ts';
 import { StreamsApp, StreamsBuilder } from '../../streams/index.ts';

@@ -7,7 +7,7 @@ import { below, pick, type Stage } from './world.ts';
 const NAMES = ['passing-a', 'passing-b', 'passing.c'];
 const EVENT_PARTITIONS_MAX = 6;
 
-/** Makes topics, writes to them, gives them partitions and deletes them; changes settings. */
+/** Creates topics, writes to them, adds partitions and deletes them; changes settings. */
 export async function administer(stage: Stage): Promise<void> {
   const { life, random, isDone } = stage;
   while (!isDone()) {
@@ -57,7 +57,7 @@ async function create({ world, life, random }: Stage, name: string): Promise<voi
   if (!life.isOver()) made.state = 'there';
 }
 
-/** Deletes what may be there. */
+/** Deletes a topic that may exist. */
 async function settle({ world, life }: Stage, name: string): Promise<void> {
   try {
     await life.log.admin().deleteTopics([name]);

@@ -8,7 +8,7 @@ import { DIRECTORY, type Life, type World } from './world.ts';
 
 type Records = readonly ConsumerRecord<string, string>[];
 
-/** All that an opening finds. */
+/** Everything that an opening finds. */
 interface Contents {
   readonly events: Readonly<Record<Isolation, Records>>;
   readonly copies: Readonly<Record<Isolation, Records>>;
@@ -19,7 +19,7 @@ interface Contents {
   readonly table: readonly ConsumerRecord<string, number>[] | undefined;
   readonly aging: Window;
   readonly bounded: Window;
-  /** By group, then by place. */
+  /** By group, then by partition. */
   readonly groups: ReadonlyMap<string, ReadonlyMap<string, number>>;
   readonly ends: ReadonlyMap<string, number>;
   readonly passing: ReadonlyMap<string, { readonly partitions: number; readonly records: Records }>;
@@ -28,14 +28,14 @@ interface Contents {
 interface Window {
   readonly start: number;
   readonly records: Records;
-  /** Of its segments. */
+  /** The size of its segments. */
   readonly sizeBytes: number;
 }
 
-/** Reads all that there is and holds it against what is known from outside. */
+/** Reads everything and compares it with what clients know. */
 export async function audit(world: World, life: Life): Promise<void> {
   const contents = await world.pump(life.clock, read(world, life.log));
-  // No waiting from here on: a crash comes before it or behind it.
+  // No await from here on: a crash comes before or after.
   if (life.isOver()) return;
   const ending = world.worstEnding;
   world.worstEnding = 'close';
@@ -53,7 +53,7 @@ export async function audit(world: World, life: Life): Promise<void> {
   checkPassing(world, contents);
 }
 
-/** At the end, when all was copied that can be: each committed record has one copy, others none. */
+/** For the end, after all copying: each committed record has one copy, others none. */
 export async function checkCopies(world: World, life: Life): Promise<void> {
   const reading = (async () => [
     await readTopic(life.log, events, 'read_committed'),
@@ -132,7 +132,7 @@ async function readGroups(log: Log): Promise<Map<string, Map<string, number>>> {
   return groups;
 }
 
-/** What was seen before a power cut and was not durable is gone; all else is still there. */
+/** Forgets records that were seen but not durable at a power cut; all others must be there. */
 function checkHistories(world: World, { events, copies }: Contents): void {
   const { notes } = world;
   const all = [...events.read_uncommitted, ...copies.read_uncommitted];
@@ -157,7 +157,7 @@ function checkWindow(
   rule: 'age' | 'size',
 ): void {
   model.audit(found, start, rule);
-  // A power cut may take of the end as well.
+  // A power cut may also remove records at the end.
   if (rule === 'age' || found.ending === 'power cut' || model.isAsked(start)) return;
   expect(sizeBytes).toBeGreaterThanOrEqual(RETENTION_BYTES);
 }
@@ -180,7 +180,7 @@ function checkGroups({ models }: World, { groups, ends, events }: Contents): voi
   }
 }
 
-/** Exactly what stands below the offsets of the copiers has a copy. */
+/** Exactly the records below the copiers' offsets have a copy. */
 function checkCopied({ events, copies, groups, areCopiesSettled }: Contents): void {
   if (!areCopiesSettled) return;
   const offsets = groups.get('copiers');

@@ -17,7 +17,7 @@ import {
 import { readValues } from '../kit/read-topic.ts';
 import { DIRECTORY, pump } from './world.ts';
 
-/** One operation of so many fails; `npm run soak` has each of them fail. */
+/** One operation in this many fails; `npm run soak` makes each of them fail. */
 const STRIDE = Number(process.env['FAULT_STRIDE'] ?? 6);
 const TIMEOUT_MS = 600_000;
 const SEED = 7;
@@ -27,7 +27,7 @@ const handle = (name: string) =>
   topic(name, { key: string(), value: string(), partitions: 1, config });
 const [plain, left, right] = [handle('plain'), handle('left'), handle('right')];
 
-/** What the outside knows when the script has ended. */
+/** What clients know after the script has ended. */
 class Witness {
   readonly sent: string[] = [];
   readonly acknowledged: string[] = [];
@@ -37,7 +37,7 @@ class Witness {
   groupOffset = { asked: 0, acknowledged: 0 };
   partitions = { asked: 0, acknowledged: 0 };
 
-  /** Runs a step; it may fail, and whether with a code is looked at later. */
+  /** Runs a step, which may fail; a later check looks for its code. */
   async step(run: () => Promise<unknown>, done?: () => void): Promise<void> {
     try {
       await run();
@@ -51,7 +51,7 @@ class Witness {
 const open = (fileSystem: MemoryFileSystem, clock: ManualClock): Promise<Log> =>
   openLog(DIRECTORY, { fileSystem, clock, random: seededRandom(SEED), logger: silentLogger });
 
-/** Producers, a transactional one, a group and an administrator, one after the other. */
+/** Producers, a transactional one, a group and an administrator, in turn. */
 async function script(log: Log, clock: ManualClock, witness: Witness): Promise<void> {
   const producer = log.producer({ deliveryTimeoutMs: 3000 });
   const writer = log.producer({ transactionalId: 'writer', deliveryTimeoutMs: 3000 });
@@ -128,7 +128,7 @@ async function play(options: { onOperation?: (operation: DiskOperation) => void;
   return { disk, witness };
 }
 
-/** Errors that a disk that fails once may have clients told, at once or as a consequence. */
+/** Errors that clients may get from a disk that fails once, at once or later. */
 const ALLOWED: ReadonlySet<string> = new Set([
   'ABORTED',
   'CLOSED',
@@ -140,12 +140,12 @@ const ALLOWED: ReadonlySet<string> = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
 ]);
 
-/** Opens what is left and holds it against what is known. */
+/** Opens the remaining log and compares it with what clients know. */
 async function check(disk: MemoryFileSystem, witness: Witness): Promise<void> {
   const clock = new ManualClock();
   const checked = (async () => {
     const log = await open(disk, clock);
-    // Whatever the former one has left open is ended by the next.
+    // The next producer ends what the previous one left open.
     const writer = log.producer({ transactionalId: 'writer' });
     await (await writer.beginTransaction()).abort();
     const values = await readValues(log, plain);
@@ -189,7 +189,7 @@ function faultsFor({ kind }: DiskOperation): Omit<Fault, 'at'>[] {
 
 describe('clients on a disk that fails once', () => {
   test(
-    '[SIM-2] at any operation: coded errors only, no end of waiting, nothing acknowledged is lost',
+    '[SIM-2] at any operation: only coded errors, no endless wait, no acknowledged data lost',
     async () => {
       const operations: DiskOperation[] = [];
       const { witness } = await play({ onOperation: (operation) => operations.push(operation) });

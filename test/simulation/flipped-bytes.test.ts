@@ -3,24 +3,24 @@ import { filesBelow, overwrite } from '../../core/check/sample-log.suite.ts';
 import { observe, sample, type Told } from './flipped-bytes.ts';
 import { DIRECTORY } from './world.ts';
 
-/** One byte of so many is flipped; `npm run soak` flips each. */
+/** One byte in this many is flipped; `npm run soak` flips each. */
 const STRIDE = Number(process.env['FLIP_STRIDE'] ?? 29);
 const TIMEOUT_MS = 600_000;
 
 /**
- * What may be told wrongly, without an error, when a byte of a file was flipped: other values there
- * are just as good, and stand under no checksum. `verifyLog` finds what can be found.
+ * Answers that may be wrong, without an error, after a byte of a file was flipped: other values
+ * there are equally valid, and no checksum covers them. `verifyLog` finds what can be found.
  */
 const UNNOTICED: readonly (readonly [file: string, what: RegExp, why: string])[] = [
   ['topics.json', /^(topics$|settings of |offsets of )/, 'a name, an id or a legal setting'],
 ];
 
-/** Whether readers were told an error instead, or the same. */
+/** Whether readers got an error instead, or the same answer. */
 function isSame(told: Told, expected: Told): boolean {
   return 'code' in told || JSON.stringify(told) === JSON.stringify(expected);
 }
 
-/** Whether they were told at most that the end is gone, as with a tail that a crash has torn. */
+/** Whether they lost at most the end, as after a crash that tore the tail. */
 function isCut(told: Told, expected: Told): boolean {
   if (isSame(told, expected)) return true;
   if (!('data' in expected) || !('data' in told)) return false;
@@ -30,8 +30,8 @@ function isCut(told: Told, expected: Told): boolean {
 }
 
 /**
- * Whether a byte is of the base offset of the last batch of a file, which is under no checksum:
- * above the recovery point nothing says where that batch begins.
+ * Whether a byte belongs to the base offset of a file's last batch, which no checksum covers: above
+ * the recovery point nothing else tells the first offset of that batch.
  */
 function isLastBase(name: string, content: Buffer, at: number): boolean {
   if (!name.endsWith('.log')) return false;
@@ -40,7 +40,7 @@ function isLastBase(name: string, content: Buffer, at: number): boolean {
   return at >= start && at < start + 8;
 }
 
-/** Flips bytes of a log, one at a time; returns where something wrong was told of it. */
+/** Flips bytes of a log, one at a time; returns the flips that led to a wrong answer. */
 async function flipBytes(
   end: 'closed' | 'killed',
   isFine: (told: Told, expected: Told, what: string) => boolean,
@@ -68,7 +68,7 @@ async function flipBytes(
 }
 
 test(
-  '[SIM-3] a flipped byte of a log that was closed: the same, or an error with a code',
+  '[SIM-3] a flipped byte of a closed log: the same answer, or an error with a code',
   async () => {
     const { wrong, count } = await flipBytes('closed', isSame);
     expect(wrong).toEqual([]);
@@ -78,10 +78,10 @@ test(
 );
 
 test(
-  '[SIM-3] of one whose process was killed: the end may also be cut, as if a crash had torn it',
+  '[SIM-3] a flipped byte of a killed log: the end may also be cut, as after a torn write',
   async () => {
     const { wrong, count } = await flipBytes('killed', (told, expected, what) => {
-      // What groups and transactions came to stands at the end of a log too.
+      // The state of groups and transactions is also at the end of a log.
       return / read_(un)?committed$/.test(what) ? isCut(told, expected) : !('uncoded' in told);
     });
     expect(wrong).toEqual([]);

@@ -63,14 +63,14 @@ async function fill(log: Log, clock: ManualClock): Promise<void> {
 
 const committed = (name: string) => ({ topic: name, partition: 0, metadata: 'as far as' });
 
-/** What readers are told of one thing: data, or an error. */
+/** The answer to one question of a reader: data, or an error. */
 export type Told =
   | { readonly data: unknown }
   | { readonly code: string }
-  /** What nobody may be told. */
+  /** An answer that nobody may get. */
   | { readonly uncoded: string };
 
-/** Opens a log and asks it for everything; the first entry is what came of the opening. */
+/** Opens a log and queries everything; the first entry is the outcome of the opening. */
 export async function observe(disk: MemoryFileSystem): Promise<Map<string, Told>> {
   const clock = new ManualClock();
   const told = new Map<string, Told>();
@@ -129,7 +129,7 @@ function shown({ offset, timestampMs, key, value, headers }: ConsumerRecord<stri
   return [offset, timestampMs, key, value, ...named].join(' ');
 }
 
-/** What is found at some times: through the time index. */
+/** The offsets at some times: through the time index. */
 async function timesOf(log: Log, place: TopicPartition): Promise<unknown> {
   const found = [];
   for (let after = 0; after < 150; after += 15) {
@@ -145,7 +145,7 @@ async function timesOf(log: Log, place: TopicPartition): Promise<unknown> {
   return found;
 }
 
-/** The first records from some offsets on: through the offset index. */
+/** The first records from some offsets: through the offset index. */
 async function middleOf(log: Log, each: typeof plain): Promise<unknown> {
   const found = [];
   for (let offset = 1; offset < 9; offset += 3) {

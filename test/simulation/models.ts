@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { ConsumerRecord } from '../../core/index.ts';
 import { DELETE_RETENTION_MS, RETENTION_MS } from './topics.ts';
 
-/** How a life ends: in order, by the death of the process, or with the machine. */
+/** How a life ends: in order, by the death of the process, or by that of the machine. */
 export type Ending = 'close' | 'kill' | 'power cut';
 
 type Records<V> = readonly ConsumerRecord<string, V>[];
@@ -10,14 +10,15 @@ type Records<V> = readonly ConsumerRecord<string, V>[];
 /** What an opening finds after a life. */
 export interface Found<V> {
   readonly records: Records<V>;
-  /** Of the life before. */
+  /** The previous life's ending. */
   readonly ending: Ending;
   readonly nowMs: number;
 }
 
 /**
- * A partition that is written to with acks 1 and all: a kill leaves all that was acknowledged, a
- * power cut the beginning of it, with no hole, and all that was acknowledged with acks all.
+ * A partition that is written with acks 1 and all. A kill keeps all acknowledged records; a power
+ * cut keeps a prefix of them without a gap, which includes all that were acknowledged with acks
+ * all.
  */
 class FastModel {
   /** Value by offset, as acknowledged or read. */
@@ -55,22 +56,22 @@ class FastModel {
     }
     this.#values.clear();
     for (const { offset, value } of records) this.#values.set(offset, value ?? '');
-    // What stands on the disk behind a power cut, or when it was closed, is durable.
+    // Records that are on the disk after a power cut or a close are durable.
     if (ending !== 'kill') this.#durableOffset = records.length;
   }
 }
 
-/** `ok`: counts. `failed`: does not. `unknown`: one or the other. */
+/** `ok`: counts. `failed`: does not. `unknown`: either. */
 export type WriteState = 'ok' | 'failed' | 'unknown';
 
 export interface KeyWrite {
-  /** Rises with each write to the key; null for a tombstone. */
+  /** Increases with each write to the key; null for a tombstone. */
   readonly value: number | null;
   state: WriteState;
   readonly atMs: number;
 }
 
-/** A compacted topic, each key of which has one writer: the newest write of each key stays. */
+/** A compacted topic with one writer per key: the newest write of each key stays. */
 class TableModel {
   readonly #writes = new Map<string, KeyWrite[]>();
   #count = 0;
@@ -116,7 +117,7 @@ class TableModel {
     const lastOk = writes.findLastIndex(({ state }) => state === 'ok');
     const newest = writes.slice(Math.max(0, lastOk)).filter(({ state }) => state !== 'failed');
     const allowed: (number | null | undefined)[] = newest.map(({ value }) => value);
-    // A tombstone that is old enough is gone itself; so is a key that was perhaps never written.
+    // A tombstone that is old enough is removed too; a key of unknown state may not exist.
     const isOld = (write: KeyWrite): boolean =>
       write.value === null && nowMs - write.atMs >= DELETE_RETENTION_MS;
     if (lastOk === -1 || newest.some(isOld)) allowed.push(undefined);
@@ -126,7 +127,7 @@ class TableModel {
   }
 }
 
-/** A partition whose beginning goes: by age, by size, or because somebody asked for it. */
+/** A partition whose start is deleted: by age, by size, or on request. */
 export class WindowModel {
   readonly #sent = new Map<number, { readonly value: string; readonly timestampMs: number }>();
   #asked = 0;
@@ -144,7 +145,7 @@ export class WindowModel {
     this.#deleted = Math.max(this.#deleted, offset);
   }
 
-  /** Whether the beginning went only because somebody asked for it. */
+  /** Whether the start is deleted only on request. */
   isAsked(start: number): boolean {
     return start <= this.#asked;
   }
@@ -163,9 +164,9 @@ export class WindowModel {
   }
 }
 
-/** What a group has committed, place by place, and what its members were handed. */
+/** A group's committed offsets by partition, and the records that its members got. */
 export class GroupModel {
-  /** The highest offset acknowledged, and the highest asked for. */
+  /** The highest acknowledged offset, and the highest requested one. */
   readonly #committed = new Map<string, { acknowledged: number; asked: number }>();
   readonly handed = new Set<string>();
 
@@ -180,7 +181,7 @@ export class GroupModel {
     this.#committed.set(place, { ...known, acknowledged });
   }
 
-  /** Holds what was found committed against it, and against the records of the place. */
+  /** Compares a committed offset that was found with this, and with the partition's records. */
   audit(offsets: ReadonlyMap<string, number>, records: ReadonlyMap<string, Records<string>>): void {
     for (const [place, { acknowledged, asked }] of this.#committed) {
       const found = offsets.get(place) ?? -1;
@@ -199,17 +200,17 @@ export class GroupModel {
 
 /** A topic that comes and goes. */
 export interface PassingTopic {
-  /** `maybe`: while it is created or deleted, and after that failed. */
+  /** `maybe`: during a creation or deletion, and after one failed. */
   state: 'there' | 'maybe' | 'gone';
-  /** Partitions acknowledged, and asked for. */
+  /** Acknowledged partitions, and requested ones. */
   partitions: number;
   asked: number;
-  /** Values sent to it in its present life. */
+  /** Values sent to the topic since its last creation. */
   readonly sent: Set<string>;
   readonly acknowledged: Set<string>;
 }
 
-/** All that is known from outside of the topics that the history does not cover. */
+/** What clients know about the topics that the history does not cover. */
 export class Models {
   readonly fast = new FastModel();
   readonly table = new TableModel();
@@ -218,7 +219,7 @@ export class Models {
   /** By group id. */
   readonly groups = new Map<string, GroupModel>();
   readonly passing = new Map<string, PassingTopic>();
-  /** Partitions of `events` that were acknowledged. */
+  /** Acknowledged partitions of `events`. */
   eventPartitions = 3;
 
   group(groupId: string): GroupModel {

@@ -10,26 +10,26 @@ export interface Noted {
   offset?: number;
 }
 
-/** What batches come in. */
+/** The codecs that producers choose from. */
 export const CODECS_OF_PRODUCERS = ['none', 'none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 
 export type Isolation = 'read_committed' | 'read_uncommitted';
 
 export interface NoteOptions {
   readonly isTransaction?: boolean;
-  /** Of the reader; default: read_committed. */
+  /** The reader's isolation level; default: read_committed. */
   readonly isolation?: Isolation;
 }
 
 /**
- * What clients did and saw, in two histories: all sends stand in both, polls in that of their
- * isolation level, for what the one may not see the other may.
+ * What clients did and saw, in two histories. All sends are in both, polls in that of their
+ * isolation level, because one level may see what the other may not.
  */
 export class Notes {
   readonly committed = new History();
   readonly uncommitted = new History();
 
-  /** Begins an operation; once `isOver` says true its process is dead, and nothing is noted. */
+  /** Begins an operation; once `isOver` returns true its process is dead, and it notes nothing. */
   begin(process: string, isOver: () => boolean, options: NoteOptions = {}): OpenOperation {
     const { isolation = 'read_committed', isTransaction = false } = options;
     const operations = {
@@ -43,7 +43,8 @@ export class Notes {
       sent: (record) => {
         if (isOver()) return;
         operations.read_committed.sent(record);
-        // A copy that was aborted is made again, of the same value: once only among the committed.
+        // An aborted copy is repeated with the same value, which is unique only among the
+        // committed.
         if (record.topic !== copies.name) operations.read_uncommitted.sent(record);
       },
       polled: (record) => {
@@ -61,8 +62,8 @@ export class Notes {
 }
 
 /**
- * Codes after which a record is certainly not in the log: it was refused. After the others nobody
- * knows.
+ * Codes after which a record is certainly not in the log: it was refused. After other codes it is
+ * unknown.
  */
 const REFUSED: ReadonlySet<string> = new Set([
   'INVALID_PARTITIONS',
@@ -71,7 +72,7 @@ const REFUSED: ReadonlySet<string> = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
 ]);
 
-/** What came of a send or a commit that failed. */
+/** The outcome of a failed send or commit. */
 export function outcomeOf(error: unknown): Outcome {
   return error instanceof LogError && REFUSED.has(error.code) ? 'failed' : 'unknown';
 }

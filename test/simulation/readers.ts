@@ -13,7 +13,7 @@ import { below, pick, type Stage } from './world.ts';
 
 type Next = { readonly topic: string; readonly partition: number; readonly offset: number };
 
-/** The offsets behind the last records of each partition, in the order of the records. */
+/** The offsets after the last records of each partition, in the order of the records. */
 function nextOffsets(records: readonly ConsumerRecord[]): Next[] {
   const next = new Map<string, Next>();
   for (const { topic, partition, offset } of records) {
@@ -27,7 +27,7 @@ const GROUPS: readonly { readonly groupId: string; readonly isolation: Isolation
   { groupId: 'dirty readers', isolation: 'read_uncommitted' },
 ];
 
-/** How much a poll takes; the last is for who has to come to an end. */
+/** Numbers of records per poll; the last is for a reader that has to reach the end. */
 const AT_ONCE = [
   { maxPollRecords: 3, maxPartitionFetchBytes: 300 },
   { maxPollRecords: 20, maxPartitionFetchBytes: 100_000 },
@@ -51,7 +51,7 @@ function member(
     maxPollIntervalMs: 10_000,
     ...atOnce,
     metadataMaxAgeMs: 1000,
-    // All members of a group must know a common one.
+    // All members of a group must have one in common.
     partitionAssignmentStrategy: pick(random, [
       [rangeAssignor],
       [cooperativeStickyAssignor, rangeAssignor],
@@ -61,7 +61,7 @@ function member(
   return consumer.subscribe([events], { onAssigned: moved, onRevoked: moved, onLost: moved });
 }
 
-/** Reads `events` as a member of a group, and commits now and then. */
+/** Reads `events` as a member of a group, and commits from time to time. */
 export async function readInGroup(stage: Stage): Promise<void> {
   const { world, life, name, random, isDone } = stage;
   const { groupId, isolation } = pick(random, GROUPS);
@@ -82,7 +82,7 @@ export async function readInGroup(stage: Stage): Promise<void> {
   if (random.next() < 0.7) await consumer.close();
 }
 
-/** Commits what the consumer was handed, with the records below it. */
+/** Commits the consumer's positions, and notes them and what was acknowledged. */
 async function commit({ life }: Stage, consumer: Consumer, model: GroupModel): Promise<void> {
   const places = consumer.assignment;
   for (const place of places) model.committing(keyOf(place), consumer.position(place) ?? -1);
@@ -97,13 +97,13 @@ function keyOf({ topic, partition }: TopicPartition): string {
 }
 
 const COPIERS = 2;
-/** After so long without a record there are none: members of before have lost their seats. */
+/** This long without a record means the end: members of earlier lives have timed out. */
 const DRAINED_AFTER_MS = 60_000;
 
 /**
  * Copies `events` to `copies`, each record exactly once: output and input offsets in a transaction.
- * What it leaves open, or does while another of its transactional id has come, must not count. One
- * that may not fail copies all there is, and returns.
+ * Transactions that it leaves open, or that run while another copier has taken its transactional
+ * id, must not count. One that may not fail copies all records and returns.
  */
 export async function copy(stage: Stage, mayFail = true): Promise<void> {
   const { world, life, name, random, isDone } = stage;
@@ -132,13 +132,13 @@ export async function copy(stage: Stage, mayFail = true): Promise<void> {
     }
     if (mayFail && below(random, 20) === 0) {
       await producer.flush();
-      return; // as one that has hung up: its successor fences it, or its timeout ends it
+      return; // like a hung copier: its successor fences it, or its timeout ends it
     }
     const offsets = nextOffsets(records).map((next) => ({ ...next, metadata: '' }));
     if (mayFail && below(random, 10) === 0) {
       operation.end('failed');
       await transaction.abort();
-      return; // its position is behind what was not copied
+      return; // its position is past the records that were not copied
     }
     await transaction.sendOffsets(offsets, consumer.groupMetadata());
     operation.committing();

@@ -20,7 +20,7 @@ import {
 
 type Client = (stage: Stage) => Promise<void>;
 
-/** Who is at work, and how many of them at most. */
+/** The clients, and the maximum number of each. */
 const CAST: readonly (readonly [string, Client, number])[] = [
   ['writer', writeEvents, 2],
   ['transactor', transact, 3],
@@ -34,10 +34,10 @@ const CAST: readonly (readonly [string, Client, number])[] = [
   ['administrator', administer, 1],
 ];
 
-/** Turns of a life at most, and operations of the disk. */
+/** The most turns of a life, and the most disk operations. */
 const TURNS_MAX = 700;
 const OPERATIONS_MAX = 4000;
-/** After so long the timeout of a transaction that a crash left open has ended it. */
+/** By then the timeout has ended a transaction that a crash left open. */
 const TRANSACTIONS_END_MS = 30_000;
 const ENDINGS: readonly Ending[] = ['close', 'kill', 'kill', 'power cut', 'power cut'];
 
@@ -47,9 +47,9 @@ export interface Outcome {
 }
 
 /**
- * Runs clients of all kinds on one log through so many lives. Each ends in order, by a kill or by a
- * power cut, at any operation of the disk; what each opening finds is held against what is known
- * from outside, and in the end all that the clients saw is looked at.
+ * Runs clients of all kinds on one log through this many lives. Each life ends in order, by a kill
+ * or by a power cut, at any disk operation. Compares what each opening finds with what the clients
+ * know, and in the end checks everything that they saw.
  */
 export async function simulate(seed: number, lives: number): Promise<Outcome> {
   const world = new World(seed);
@@ -66,7 +66,7 @@ export async function simulate(seed: number, lives: number): Promise<Outcome> {
   return { world, anomalies: [...checkHistory(world.notes.committed, unseen), ...dirty] };
 }
 
-/** A last life, in which nothing fails: what is left is copied, and all of it read. */
+/** A last life without failures: copies the remaining records, and reads all of them. */
 async function end(world: World): Promise<void> {
   const life = await world.open();
   await prepare(world, life);
@@ -98,14 +98,14 @@ async function prepare(world: World, life: OpenLife): Promise<void> {
   await world.pump(life.clock, made);
 }
 
-/** One life, with what the last one has left. */
+/** One life on the log that the last one left. */
 async function oneLife(world: World): Promise<void> {
   const { random } = world;
   const ending = pick(random, ENDINGS);
   const crashIn = { operations: 1 + below(random, OPERATIONS_MAX), ending };
   if (below(random, 6) === 0) plantFault(world, 60);
   const life = await world.open(ending === 'close' ? undefined : crashIn);
-  // Without a log the opening was crashed, or has failed by a fault.
+  // Without a log, a crash or a fault ended the opening.
   if (life.hasBegun) {
     await Promise.race([life.over, begin(world, life)]);
     if (!life.isOver()) await play(world, life);
@@ -148,7 +148,7 @@ async function play(world: World, life: OpenLife): Promise<void> {
   }
 }
 
-/** Has a client come again and again, each time as somebody new. */
+/** Runs a client repeatedly, each time as a new one. */
 async function employ(world: World, life: OpenLife, role: string, client: Client): Promise<void> {
   const random = world.fork();
   for (let count = 0; !life.isOver(); count++) {
@@ -165,7 +165,7 @@ async function employ(world: World, life: OpenLife, role: string, client: Client
   }
 }
 
-/** Makes one of the next operations of the disk fail. */
+/** Makes one of the next disk operations fail. */
 function plantFault(world: World, within: number): void {
   const { random, disk } = world;
   world.isFaulty = true;
@@ -176,7 +176,7 @@ function plantFault(world: World, within: number): void {
   });
 }
 
-/** Has the disk full for a while. */
+/** Fills the disk for a while. */
 async function fillDisk(world: World, life: OpenLife): Promise<void> {
   const { random, disk } = world;
   world.isFaulty = true;
@@ -185,7 +185,7 @@ async function fillDisk(world: World, life: OpenLife): Promise<void> {
   disk.capacityBytes = Infinity;
 }
 
-/** Lets time pass so that heartbeats, checkpoints, retention and compaction have their turns. */
+/** Advances time so that heartbeats, checkpoints, retention and compaction run. */
 async function wait(world: World, life: OpenLife, ms: number): Promise<void> {
   const untilMs = life.clock.nowMs() + ms;
   while (life.clock.nowMs() < untilMs && !life.isOver()) {

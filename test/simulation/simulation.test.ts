@@ -4,7 +4,7 @@ import { simulate } from './run.ts';
 const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** How many seeds. */
 const RUNS = Number(process.env['SIM_RUNS'] ?? 6);
-/** Processes that live on one log, one after the other. */
+/** Successive processes on one log. */
 const LIVES = Number(process.env['SIM_LIVES'] ?? 10);
 
 const seeds = Array.from({ length: RUNS }, (_, index) => FIRST_SEED + index);

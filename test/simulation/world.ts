@@ -18,7 +18,7 @@ export interface Life {
   readonly number: number;
   readonly clock: ManualClock;
   readonly log: Log;
-  /** True when it is dead: what its clients see from then on does not count. */
+  /** True once it is dead: what its clients see from then on does not count. */
   readonly isOver: () => boolean;
 }
 
@@ -26,17 +26,17 @@ export interface Life {
 export interface Stage {
   readonly world: World;
   readonly life: Life;
-  /** Tells the client from all others of the run. */
+  /** A name that no other client of the run has. */
   readonly name: string;
   readonly random: Random;
-  /** True when it is time to go. */
+  /** True when the client should end. */
   readonly isDone: () => boolean;
 }
 
-/** More of it and something hangs: the longest wait of a client is two minutes. */
+/** A longer wait means a hang: the longest wait of a client is two minutes. */
 const HANGS_AFTER_MS = 15 * 60_000;
 
-/** Number of whole values below a limit, from chance. */
+/** Returns a random integer below a limit. */
 export function below(random: Random, limit: number): number {
   return Math.floor(random.next() * limit);
 }
@@ -52,9 +52,8 @@ export function nextTurn(): Promise<void> {
 }
 
 /**
- * Lets time pass on `clock`, in steps, until `done` is settled; returns what came of it.
- *
- * @param options.passed is told of each step.
+ * Advances `clock` in steps until `done` settles; returns its outcome.
+ * @param options.passed is called at each step.
  */
 export async function pump<T>(
   clock: ManualClock,
@@ -66,7 +65,7 @@ export async function pump<T>(
   const settled = done.finally(() => {
     state.isSettled = true;
   });
-  settled.catch(() => undefined); // its caller has the error
+  settled.catch(() => undefined); // its caller gets the error
   const endMs = clock.nowMs() + HANGS_AFTER_MS;
   while (!state.isSettled) {
     await nextTurn();
@@ -78,19 +77,19 @@ export async function pump<T>(
   return settled;
 }
 
-/** What outlives the processes: the disk, the time, and what is known from outside. */
+/** What outlives the processes: the disk, the time, and what clients know. */
 export class World {
   readonly random: Random;
   readonly notes = new Notes();
   readonly models = new Models();
   /** Codes that clients met, and how often. */
   readonly codes = new Map<string, number>();
-  /** What no client may meet. The run fails with the first one. */
+  /** Failures that no client may meet. The run fails with the first one. */
   readonly failures: unknown[] = [];
   crashCount = 0;
-  /** True from an injected fault on, until the next life: storage errors are no surprise. */
+  /** True from an injected fault until the next life: storage errors are then expected. */
   isFaulty = false;
-  /** The worst that has come since what is there was held against what is known. */
+  /** The worst ending since the log was last compared with what clients know. */
   worstEnding: Ending = 'close';
   disk: MemoryFileSystem;
   #nowMs = 1_700_000_000_000;
@@ -112,12 +111,12 @@ export class World {
     return `${name}#${this.#valueCount++}`;
   }
 
-  /** Chance of its own, so that what a dead process still does cannot change what follows. */
+  /** Separate randomness, so that leftover work of a dead process cannot change what follows. */
   fork(): Random {
     return seededRandom(below(this.random, 0x7fff_ffff));
   }
 
-  /** Notes a failure; only coded ones that clients are told of are fine. */
+  /** Notes a failure; only expected ones with a code are allowed. */
   met(error: unknown, isOver: boolean): void {
     if (isOver) return;
     if (!(error instanceof LogError)) {
@@ -129,12 +128,12 @@ export class World {
     if (!EXPECTED.has(code) && !this.isExcused(error)) this.failures.push(error);
   }
 
-  /** Whether an error comes of a fault that was planted. */
+  /** Whether an injected fault caused an error. */
   isExcused(error: unknown): boolean {
     return this.isFaulty && error instanceof LogError && STORAGE.has(error.code);
   }
 
-  /** As `pump`, on the time of this world. */
+  /** Like `pump`, with the time of this world. */
   pump<T>(clock: ManualClock, done: Promise<T>, stepMs?: number): Promise<T> {
     return pump(clock, done, { stepMs, passed: (nowMs) => (this.#nowMs = nowMs) });
   }
@@ -145,8 +144,8 @@ export class World {
   }
 
   /**
-   * Opens the log in a new process. The opening may be crashed, and faults may fail it: undefined
-   * then, and the next opening finds what it has left.
+   * Opens the log in a new process. Returns undefined if a crash or a fault ends the opening; the
+   * next opening finds what it left.
    */
   async open(crashIn?: {
     readonly operations: number;
@@ -175,14 +174,14 @@ export class World {
       const random = this.fork();
       this.disk = ending === 'kill' ? disk.kill(random) : disk.crash(random);
       this.disk.capacityBytes = Infinity;
-      // What the dead process still tries is soon over.
+      // Leftover work of the dead process ends soon.
       disk.fail({ at: () => true, code: 'EIO', times: Infinity });
     }
     this.isFaulty = false;
   }
 }
 
-/** A life that may end at any operation of the disk. */
+/** A life that may end at any disk operation. */
 export class OpenLife implements Life {
   readonly number: number;
   readonly clock: ManualClock;
@@ -220,7 +219,7 @@ export class OpenLife implements Life {
     this.#log = log;
   }
 
-  /** Has it end behind the so-many-th operation of the disk from now. */
+  /** Makes it end after this many more disk operations. */
   crashAfter(operations: number, ending: Ending): void {
     const last = this.#disk.operationCount + operations;
     this.#disk.onOperation = ({ number }) => {
@@ -237,14 +236,14 @@ export class OpenLife implements Life {
   }
 }
 
-/** What a disk that fails has clients told. */
+/** Codes that clients may get from a failing disk. */
 const STORAGE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'DIRECTORY_UNUSABLE',
   'DISK_FULL',
   'KAFKA_STORAGE_ERROR',
 ]);
 
-/** What clients may meet at any time. */
+/** Codes that clients may get at any time. */
 const EXPECTED: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'ABORTED',
   'CLOSED',

@@ -6,7 +6,7 @@ import type { KeyWrite, WindowModel } from './models.ts';
 import { aging, bounded, events, fast, table } from './topics.ts';
 import { below, pick, type Stage } from './world.ts';
 
-/** Runs several sends at once; throws the first failure when all have ended. */
+/** Runs several sends at once; throws the first failure after all have ended. */
 async function all(sends: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(sends)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
@@ -22,7 +22,7 @@ function producerOf({ life, random }: Stage, options: ProducerOptions = {}): Pro
   });
 }
 
-/** Closes a producer, or leaves it as it is. */
+/** Closes a producer, or leaves it open. */
 async function leave({ random }: Stage, producer: Producer): Promise<void> {
   if (random.next() < 0.7) await producer.close();
 }
@@ -32,8 +32,8 @@ function pause({ life, random }: Stage, limitMs = 40): Promise<void> {
 }
 
 /**
- * Sends to `events`. What is acknowledged with acks all is there for good, once; with acks 1 nobody
- * knows, and what groups read of it is made durable by their commits.
+ * Sends to `events`. A record that is acknowledged with acks all stays, exactly once; with acks 1
+ * it may be lost, unless a group has read it, whose commit makes it durable.
  */
 export async function writeEvents(stage: Stage): Promise<void> {
   const { world, life, name, random, isDone } = stage;
@@ -61,7 +61,7 @@ export async function writeEvents(stage: Stage): Promise<void> {
   await leave(stage, producer);
 }
 
-/** Ends a transaction, by a commit mostly, and notes what came of it. */
+/** Ends a transaction, mostly by a commit, and notes the outcome. */
 async function end(
   { random, life }: Stage,
   transaction: Transaction,
@@ -69,7 +69,7 @@ async function end(
 ): Promise<'ok' | 'failed'> {
   if (random.next() < 0.25) {
     await sleep(life.clock, below(random, 20));
-    // Without a commit it is aborted, whatever becomes of the abort.
+    // Without a commit it counts as aborted, whatever the outcome of the abort.
     operation.end('failed');
     await transaction.abort();
     return 'failed';
@@ -88,7 +88,7 @@ async function end(
 const WRITERS = 3;
 const transactionTimeoutMs = 15_000;
 
-/** Writes transactions over partitions of `events`; leaves some of them open, for ever. */
+/** Writes transactions over partitions of `events`; never ends some of them. */
 export async function transact(stage: Stage): Promise<void> {
   const { world, life, name, random, isDone } = stage;
   const transactionalId = `writer ${below(random, WRITERS)}`;
@@ -106,7 +106,7 @@ export async function transact(stage: Stage): Promise<void> {
     if (below(random, 12) === 0) {
       await producer.flush();
       await sleep(life.clock, 1000);
-      return; // the next one of this name finds it open, or its timeout does
+      return; // the next producer with this name ends it, or its timeout
     }
     await end(stage, transaction, operation);
     await pause(stage);
@@ -155,7 +155,7 @@ export async function writeTable(stage: Stage, isTransactional: boolean): Promis
       : all(writes.map((each) => writeOne(stage, producer, each))));
     await pause(stage);
   }
-  // Nobody else may write under these keys before its last record has landed or failed.
+  // No other client may write these keys before its last record has arrived or failed.
   await producer.close();
 }
 
@@ -198,7 +198,7 @@ async function writeTogether(
   settle('ok');
 }
 
-/** Sends to a topic whose beginning goes, and asks for some of it to go. */
+/** Sends to a topic whose start is deleted, and requests some deletions itself. */
 async function writeWindow(
   stage: Stage,
   topic: Topic<string, string>,

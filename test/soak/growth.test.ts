@@ -7,7 +7,7 @@ const grown = (samples: readonly Sample[]): string[] =>
     .map(({ what }) => what);
 
 const MB = 1e6;
-/** A run in which a minute adds so much, beside what retention takes every five minutes. */
+/** A run that grows by this much per minute; retention removes segments every five minutes. */
 function run(
   minutes: number,
   { heap = 0, descriptors = 0, disk = 0 }: { heap?: number; descriptors?: number; disk?: number },
@@ -20,19 +20,19 @@ function run(
   }));
 }
 
-test('what swings and stays is flat, over minutes and an hour', () => {
+test('oscillation is flat, over minutes and an hour', () => {
   expect(grown(run(8, {}))).toEqual([]);
   expect(grown(run(60, {}))).toEqual([]);
 });
 
-test('what grows is named, also when it grows slowly for long', () => {
+test('growth is named, even if slow but long', () => {
   expect(grown(run(6, { heap: 5 }))).toEqual(['heap, MB']);
   expect(grown(run(60, { heap: 0.3 }))).toEqual(['heap, MB']);
   expect(grown(run(20, { descriptors: 4 }))).toEqual(['descriptors']);
   expect(grown(run(60, { disk: 3 }))).toEqual(['disk, MB']);
 });
 
-test('what grows at first and then stays is flat', () => {
+test('growth that stops after the start is flat', () => {
   const samples = run(20, {}).map((sample, index) => ({
     ...sample,
     heapBytes: sample.heapBytes + Math.min(index, 8) * 4 * MB,

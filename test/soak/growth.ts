@@ -1,41 +1,41 @@
-/** What a process takes up at the end of a minute. */
+/** The resources of a process at the end of a minute. */
 export interface Sample {
   readonly minute: number;
-  /** After a collection. */
+  /** After a garbage collection. */
   readonly heapBytes: number;
   readonly descriptors: number;
   readonly diskBytes: number;
 }
 
-/** How one of the numbers has changed over the second half of the samples. */
+/** The growth of one number over the second half of the samples. */
 export interface Growth {
   readonly what: string;
-  /** The slope of the line that fits best. */
+  /** The slope of the best-fitting line. */
   readonly perMinute: number;
   /** In words. */
   readonly limit: string;
   readonly isTooMuch: boolean;
 }
 
-/** Retention takes old segments every five minutes: until then descriptors and disk rise. */
+/** Retention removes old segments every five minutes: until then descriptors and disk grow. */
 const PERIOD = 5;
 
 /**
- * What a minute may add, and the whole second half. The leak that made us look added 5 MB a minute;
- * compiled functions and caches that fill up stay far below. Over an hour half a megabyte a minute
- * would be 15 MB, so the sum has a bound as well. Of descriptors and disk the peaks of five minutes
- * count, which differ by a segment or two.
+ * The limits of growth, per minute and over the whole second half. The leak that prompted this test
+ * added 5 MB a minute; compiled functions and filling caches stay far below. Over an hour half a
+ * megabyte a minute would be 15 MB, so the sum has a limit too. For descriptors and disk we compare
+ * the peaks of five minutes, which differ by a segment or two.
  */
 export const LIMITS = {
   samplesMin: 4,
-  /** Fewer tell nothing of what retention takes: in the second half are at least two peaks. */
+  /** Fewer show nothing about retention: the second half needs at least two peaks. */
   peaksMin: 4 * PERIOD,
   heap: { perMinute: 0.5, sum: 5 },
   descriptors: { perMinute: 1, sum: 10 },
   disk: { perMinute: 5, sum: 50 },
 } as const;
 
-/** Fits a line through the second half of the samples; the first half is for warming up. */
+/** Fits a line through the second half of the samples; the first half is warm-up. */
 export function growthOf(samples: readonly Sample[]): Growth[] {
   const first = Math.floor(samples.length / 2);
   const of = (
@@ -67,7 +67,7 @@ export function growthOf(samples: readonly Sample[]): Growth[] {
   ];
 }
 
-/** Of the line with the least squares; 0 for fewer than two points. */
+/** The slope of the least-squares line; 0 for fewer than two points. */
 function slope(points: readonly (readonly [number, number])[]): number {
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,7 +1,7 @@
 /**
- * Does anything grow that should not? Runs a streams app on 20,000 records a second with a minute
- * of retention. Prints each minute the heap after a collection, the open descriptors and the size
- * on disk, and ends with 1 when one of them grows over the second half of the run.
+ * Looks for leaks. Runs a streams app on 20,000 records a second with a minute of retention. Every
+ * minute it prints the heap after a garbage collection, the open descriptors and the size on disk,
+ * and it exits with 1 if one of them grows over the second half of the run.
  *
  *     npm run soak:memory -- --minutes 60 --rate 20000
  */
@@ -29,7 +29,7 @@ if (gc === undefined || !(minuteCount >= 4) || !(rate > 0)) {
 
 const KEYS = 1000;
 const SLICE_MS = 50;
-/** Segments of a few seconds, so that retention has something to take each minute. */
+/** Segments of a few seconds, so that retention has something to remove each minute. */
 const config = { retentionMs: minutes(1), segmentBytes: 8 << 20 };
 
 interface Click {
@@ -57,7 +57,7 @@ function build(): ReturnType<StreamsBuilder['build']> {
   return builder.build();
 }
 
-/** Writes so many records a second until it is over; returns how many. */
+/** Writes this many records a second until the end; returns how many it wrote. */
 async function write(log: Log): Promise<number> {
   const producer = log.producer({ acks: 1 });
   const writer = await producer.writer(clicks);
@@ -76,7 +76,7 @@ async function write(log: Log): Promise<number> {
   return written;
 }
 
-/** Reads the results, as a program beside it would. */
+/** Reads the results, as another program would. */
 async function read(log: Log): Promise<number> {
   const consumer = log.consumer({ groupId: 'reader', isolationLevel: 'read_committed' });
   const reader = consumer.subscribe([counts]);
@@ -90,7 +90,7 @@ function sizeOnDisk(path: string): number {
   let sum = 0;
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const inner = join(path, entry.name);
-    // Files come and go meanwhile.
+    // Files come and go in the meantime.
     if (entry.isDirectory()) sum += sizeOnDisk(inner);
     else sum += statSync(inner, { throwIfNoEntry: false })?.size ?? 0;
   }
@@ -145,7 +145,7 @@ if (samples.length < LIMITS.peaksMin) {
   const minimum = `--minutes ${LIMITS.peaksMin}`;
   console.log(`  descriptors and disk: retention came too seldom to tell, from ${minimum} on`);
 }
-// A machine that is too slow for the rate shows nothing about it.
+// A machine too slow for the rate proves nothing.
 const isSlow = perSecond < rate * 0.95;
 if (isSlow) console.log(`  the machine did not keep up with ${rate} records a second`);
 const isBad = isSlow || samples.length < LIMITS.samplesMin || growth.some((each) => each.isTooMuch);

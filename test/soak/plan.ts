@@ -1,9 +1,9 @@
 import type { Kind, Task } from './tasks.ts';
 
-/** Journals under their own seeds, beside each seed of the log: they take about a tenth as long. */
+/** Seeds of journal runs for each seed of the log: a journal run takes about a tenth as long. */
 const JOURNALS = 10;
 
-/** What to simulate, without an end: all kinds under a seed, then under the next one. */
+/** Endless simulations: all kinds with one seed, then with the next. */
 export function* simulations(firstSeed: number, scripts: number): Generator<Task, never> {
   for (let seed = firstSeed; ; seed++) {
     yield { kind: 'clients', seed };
@@ -17,14 +17,14 @@ export function* simulations(firstSeed: number, scripts: number): Generator<Task
   }
 }
 
-/** On one log at most, as in test/crash/clients.test.ts. */
+/** Kills on one log, at most; as in test/crash/clients.test.ts. */
 const KILLS_A_LOG = 30;
 
-/** So many kills in all. */
+/** Tasks with this many kills in all. */
 export function* kills(firstSeed: number, wanted: number): Generator<Task> {
   let left = wanted;
   for (let seed = firstSeed; left > 0; seed++) {
-    // In equal shares: a few kills on a last log would show little.
+    // In equal shares: only a few kills on the last log would show little.
     const count = Math.ceil(left / Math.ceil(left / KILLS_A_LOG));
     yield { kind: 'kills', seed, kills: count };
     left -= count;
@@ -60,7 +60,7 @@ export class Tally {
     return `${count(this.crashes)} simulated crashes, ${count(this.kills)} kills`;
   }
 
-  /** A line a kind. */
+  /** One line per kind. */
   table(): string[] {
     const lines: string[] = [];
     for (const [kind, { crashes, cpuMs, firstSeed, lastSeed }] of this.#kinds) {

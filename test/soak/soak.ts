@@ -1,13 +1,12 @@
 /**
- * Looks for what happens once in a million times: simulated crashes of a log and of all that works
- * on it, under ever new seeds, each failure of the disk, each flipped byte, and clients that are
- * killed a thousand times. Ends at the first failure and names the command that repeats it.
+ * Looks for faults that occur once in a million times. It simulates crashes of a log and of all its
+ * clients with new seeds, makes each disk operation fail, flips each byte, and kills clients a
+ * thousand times. Ends at the first failure and names the command that repeats it.
  *
  *     npm run soak -- --crashes 1000000 --kills 1000 --seed 1 --workers 2
- *
- * Simulations run in one process a core, kills in one more: their clients mostly wait. All run
- * compiled JavaScript, which starts in a fraction of the time. SIGTERM and Ctrl-C end it with the
- * counts so far.
+ * Simulations run in one process per core, kills in one more: their clients mostly wait. All run
+ * compiled JavaScript, which starts in a fraction of the time. On SIGTERM and Ctrl-C it prints the
+ * counts so far and ends.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,13 +19,13 @@ import type { Task } from './tasks.ts';
 import type { Message } from './worker.ts';
 
 const PROGRESS_MS = 30_000;
-/** Inside of node_modules, where nothing else looks, and from where packages are found. */
+/** Inside node_modules, where no other tool looks and from where imports find packages. */
 const COMPILED = join(ROOT, 'node_modules/.cache/millrace-soak');
 
 const wanted = readArguments();
 const tally = new Tally();
 const started = performance.now();
-/** Each the head of a process group, so that what it has started ends with it. */
+/** Each leads a process group, so that the processes it started end with it. */
 const children = new Set<ChildProcess>();
 const passed: string[] = [];
 let isOver = false;
@@ -38,7 +37,7 @@ function readArguments() {
       kills: { type: 'string', default: '1000' },
       seed: { type: 'string', default: '1' },
       workers: { type: 'string', default: String(availableParallelism()) },
-      /** Leaves out what is run once: each failure of the disk, and each flipped byte. */
+      /** Skips the parts that run once: each failure of the disk, and each flipped byte. */
       'only-seeds': { type: 'boolean', default: false },
     },
   });
@@ -68,7 +67,7 @@ async function compile(): Promise<void> {
   await run('compile', process.execPath, [tsc, '--project', ROOT, ...settings]);
 }
 
-/** Runs a program to its end, which has to be a good one. */
+/** Runs a program, which must succeed. */
 async function run(
   name: string,
   program: string,
@@ -89,7 +88,7 @@ async function run(
   fail(`${name} ended with ${String(how)}`, `${settings.join('')}npx ${args.slice(1).join(' ')}`);
 }
 
-/** What is run once, and then simulations until there are enough crashes, on all cores. */
+/** Runs the one-time parts, then simulations on all cores until there are enough crashes. */
 async function simulateAll(): Promise<void> {
   const once = wanted.onlySeeds ? [] : [...ONCE];
   let tasks: Iterator<Task, never> | undefined;
@@ -149,7 +148,7 @@ class Worker {
   }
 
   static async start(): Promise<Worker> {
-    // Errors are made by the thousand and their stacks seldom read: the command that repeats a
+    // Thousands of errors are created and their stacks rarely read: the command that repeats a
     // failure shows one.
     const execArgv = ['--stack-trace-limit=0', '--max-semi-space-size=64'];
     const env = { ...process.env, VERIFY: '1' };
@@ -183,7 +182,7 @@ function fail(reason: string, command?: string): void {
   end('FAILED', 1);
 }
 
-/** Prints what was done, and ends the process and its children. */
+/** Prints the counts, and ends the process and its children. */
 function end(how: string, code: number): void {
   if (isOver) return;
   isOver = true;

@@ -6,22 +6,22 @@ import { simulateJournal } from '../../core/log/journal-simulation.suite.ts';
 import { killClients } from '../crash/kill-clients.ts';
 import { simulate } from '../simulation/run.ts';
 
-/** What is repeated under ever new seeds. */
+/** Tasks that are repeated, each time with a new seed. */
 export type Kind = 'log' | 'opening' | 'journal' | 'clients' | 'kills';
 
-/** A piece of work of some seconds, for one worker. */
+/** Some seconds of work, for one worker. */
 export interface Task {
   readonly kind: Kind;
   readonly seed: number;
-  /** Of `log` and `opening`: the index of the script. */
+  /** For `log` and `opening`: the index of the script. */
   readonly script?: number;
-  /** Of `kills`. */
+  /** For `kills`. */
   readonly kills?: number;
 }
 
-/** Outcomes of a power cut after each operation of a script. */
+/** How many outcomes of a power cut are tested after each operation of a script. */
 const OUTCOMES = 20;
-/** Of how many of these crashes one is opened with a crash at each operation of the opening. */
+/** One in this many crashes is opened with a crash at each operation of the opening. */
 const SAMPLE = 100;
 const LIVES = 30;
 
@@ -29,7 +29,7 @@ export const SCRIPT_COUNT = ALL_SCRIPTS.length;
 
 const LOG_OPTIONS = { outcomes: OUTCOMES, sample: SAMPLE };
 
-/** Does a piece of work; returns how many crashes it has simulated. `killed` hears of each kill. */
+/** Performs a task; returns how many crashes it simulated. Calls `killed` at each kill. */
 export async function perform(task: Task, killed: () => void): Promise<number> {
   const { seed } = task;
   switch (task.kind) {
@@ -57,7 +57,7 @@ export async function perform(task: Task, killed: () => void): Promise<number> {
   }
 }
 
-/** The command that runs the same again, by itself. */
+/** The command that repeats only this task. */
 export function commandFor({ kind, seed, script, kills }: Task): string {
   const name = ALL_SCRIPTS[script ?? 0]!.name;
   switch (kind) {

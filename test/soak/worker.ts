@@ -1,10 +1,10 @@
 /**
- * Performs one task after the other, as `soak.ts` sends them. An error that nobody awaits ends the
- * process, which `soak.ts` takes for a failure of the task.
+ * Performs tasks one at a time, as `soak.ts` sends them. An error that nobody awaits ends the
+ * process, and `soak.ts` counts that as a failure of the task.
  */
 import { commandFor, perform, SCRIPT_COUNT, type Task } from './tasks.ts';
 
-/** What a worker tells. */
+/** A message of a worker. */
 export type Message =
   | { readonly event: 'ready'; readonly scripts: number }
   | { readonly event: 'killed' }
@@ -28,6 +28,6 @@ process.on('message', (task: Task) => {
     },
   );
 });
-// Whoever asked is gone: ends this process, and the clients that it has started.
+// The parent is gone: end this process and the clients that it has started.
 process.on('disconnect', () => process.kill(-process.pid, 'SIGKILL'));
 tell({ event: 'ready', scripts: SCRIPT_COUNT });
