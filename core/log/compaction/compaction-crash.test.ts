@@ -12,7 +12,7 @@ const OPTIONS = {
   directory: DIRECTORY,
   config: { cleanupPolicy: 'compact' as const, deleteRetentionMs: 0 },
 };
-/** Outcomes of a power cut tried after each operation, and after each that is about names. */
+/** Power cuts to try after each operation, and after each operation on names. */
 const [OUTCOMES, NAME_OUTCOMES] = [1, 6];
 const TIMEOUT_MS = 120_000;
 
@@ -47,7 +47,7 @@ async function fill(host: LogHost, model: Model, seed: number): Promise<void> {
   await model.end(host, 7, 'ABORT');
 }
 
-/** Opens what a crash has left: all is there, nothing is left over, and compaction goes on. */
+/** Opens the log after a crash: all is there, nothing is left over, and compaction continues. */
 async function checkOpened(image: MemoryFileSystem, model: Model, before: unknown): Promise<void> {
   const clock = new ManualClock();
   let host = await LogHost.open({ fileSystem: image, ...OPTIONS, clock });
@@ -144,7 +144,7 @@ describe('failures', () => {
         );
         stop();
         if (failure !== undefined) expect(failure).toBeInstanceOf(LogError);
-        await vi.waitFor(() => model.check(host.log)); // it may have to be loaded anew first
+        await vi.waitFor(() => model.check(host.log)); // it may have to reload first
         if (host.log.failure === undefined) {
           await host.compact();
           await model.check(host.log);
