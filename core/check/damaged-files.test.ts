@@ -44,7 +44,7 @@ async function use(disk: MemoryFileSystem): Promise<unknown> {
 }
 
 test.each([false, true])(
-  '[VERIFY-11] whatever has become of a file, what fails is coded; killed: %j',
+  '[VERIFY-11] whatever happened to a file, every failure has a code; killed: %j',
   async (isKilled) => {
     const whole = await sampleLog({ isKilled });
     const files = await filesBelow(whole);
@@ -72,7 +72,7 @@ test.each([false, true])(
 );
 
 test.each([false, true])(
-  '[LOG-14] [KAFKA-3] a file that can be made again from the log is; killed: %j',
+  '[LOG-14] [KAFKA-3] a file that can be rebuilt from the log is rebuilt; killed: %j',
   async (isKilled) => {
     const whole = await sampleLog({ isKilled });
     const lost: string[] = [];

@@ -138,7 +138,7 @@ test.each([
   ['a power cut', (disk: MemoryFileSystem, seed: number) => disk.crash(seededRandom(seed))],
   ['kill -9', (disk: MemoryFileSystem, seed: number) => disk.kill(seededRandom(seed))],
 ])(
-  '[VERIFY-9] a repair that ends with %s at any operation can be run again',
+  '[VERIFY-9] a repair that ends with %s at any operation can be repeated',
   async (_, crash) => {
     const disk = await sampleLog();
     const plainBefore = await valuesOf(disk.kill(), plain, 'read_uncommitted');

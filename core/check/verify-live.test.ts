@@ -75,7 +75,7 @@ async function verifyWhile(at: number, what: 'deleted' | 'half deleted' | 'made 
 }
 
 test.each(['deleted', 'half deleted', 'made again'] as const)(
-  '[VERIFY-4] a topic that is %s while the log is verified is left out',
+  '[VERIFY-4] verify leaves out a topic that is %s meanwhile',
   async (what) => {
     for (let at = 1; ; at++) {
       const { found, calls } = await verifyWhile(at, what);

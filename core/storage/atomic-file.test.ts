@@ -57,7 +57,7 @@ test.each([
   ['ENOSPC', 'DISK_FULL'],
   ['EDQUOT', 'DISK_FULL'],
 ])(
-  '[STORAGE-16] %s in any operation is %s, and one of the contents stands',
+  '[STORAGE-16] %s in any operation is %s, and leaves one of the contents',
   async (errno, code) => {
     for (let number = 1; ; number++) {
       const fileSystem = await withOldContent();

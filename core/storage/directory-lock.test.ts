@@ -103,7 +103,7 @@ test('[STORAGE-18] after a crash the lock can be taken, whatever is left over', 
 });
 
 test.each(['nothing', 'a dead lock', 'an empty lock', 'a dead lock and takeover'])(
-  '[STORAGE-17] of many who find %s at once, one takes it',
+  '[STORAGE-17] of many processes that find %s at once, one takes the lock',
   async (found) => {
     for (let seed = 0; seed < 1000; seed++) {
       const random = seededRandom(-seed);
@@ -143,7 +143,7 @@ test.each([
 });
 
 test.each([0, -1, 1.5, 1e20, 2 ** 31])(
-  '[STORAGE-18] a lock of process %s, which is no pid, is taken over',
+  '[STORAGE-18] a lock with process %s, which is no pid, is taken over',
   async (pid) => {
     const fileSystem = await machine();
     const content = JSON.stringify({ pid, startedAt: '', token: 'none' });
@@ -154,7 +154,7 @@ test.each([0, -1, 1.5, 1e20, 2 ** 31])(
 );
 
 test.runIf(process.platform === 'linux')(
-  '[STORAGE-18] the lock of a zombie, whose parent never asked about it, is taken over',
+  '[STORAGE-18] the lock of a zombie, which its parent never reaps, is taken over',
   async () => {
     // The shell becomes `sleep`, which never reaps the child and leaves it a zombie.
     const shell = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 60']);

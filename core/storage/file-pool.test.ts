@@ -205,7 +205,7 @@ test('[STORAGE-24] without any descriptor a call fails, and may be repeated', as
 });
 
 test.each(Array.from({ length: 30 }, (_, index) => index + 1))(
-  '[STORAGE-19] [STORAGE-23] seed %i: random calls have the outcomes that they have unpooled',
+  '[STORAGE-19] [STORAGE-23] seed %i: random calls have the same outcomes as without a pool',
   async (number) => {
     const random = seededRandom(number);
     const disk = new MemoryFileSystem({ random: seededRandom(number) });

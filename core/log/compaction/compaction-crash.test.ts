@@ -70,7 +70,7 @@ async function checkOpened(image: MemoryFileSystem, model: Model, before: unknow
 
 describe('crashes', () => {
   test.each([1])(
-    '[COMPACTION-8] seed %i: a crash at any moment leaves the segments of before or the new one',
+    '[COMPACTION-8] seed %i: a crash at any moment leaves either the old segments or the new one',
     async (seed) => {
       const { fileSystem, host, model } = await prepared(seed);
       const producers = producersOf(host.log);
@@ -132,7 +132,7 @@ describe('crashes', () => {
 
 describe('failures', () => {
   test.each(['EIO', 'ENOSPC'])(
-    '[COMPACTION-9] %s at any operation: nothing is lost, and the log goes on or says why not',
+    '[COMPACTION-9] %s at any operation: nothing is lost, and the log continues or reports why not',
     async (code) => {
       for (let index = 1; ; index++) {
         const { fileSystem, clock, host, model } = await prepared(5);

@@ -325,13 +325,13 @@ describe('beside other work', () => {
   });
 
   test('[COMPACTION-11] closing and deleting stop a compaction; it can be redone', async () => {
-    for (const how of ['close', 'abandon'] as const) {
+    for (const method of ['close', 'abandon'] as const) {
       const { host, model, fileSystem } = await opened();
       for (let count = 0; count < 60; count++) await model.append(host, value(`key ${count % 5}`));
       await host.checkpoint();
       const compacting = host.log.compaction.run({ upTo: Infinity, dedupeBufferBytes: 1 });
       const failed = expect(compacting).rejects.toMatchObject({ code: 'CLOSED' });
-      await host.log[how]();
+      await host.log[method]();
       await failed;
       const again = await LogHost.open({ fileSystem, directory: DIRECTORY, config: COMPACT });
       await again.checkpoint();

@@ -166,7 +166,7 @@ describe('syncs', () => {
   });
 
   test.each(['write', 'sync'] as const)(
-    '[LOG-25] when the journal fails (%s) each partition is synced itself, and it is said',
+    '[LOG-25] if the journal fails (%s), each partition is synced directly, with a warning',
     async (kind) => {
       const journal = journalOf();
       expect((await all(journal, await partitions.writeAll('a')))[0]).toBe(true);

@@ -122,7 +122,7 @@ function* damagesOf(
 }
 
 test.each(Object.entries(CASES))(
-  '[LOG-31] readers of committed data see the same, whatever became of a .txnindex: log %s',
+  '[LOG-31] readers of committed data see the same, whatever happened to a .txnindex: log %s',
   async (kind, write) => {
     const whole = new MemoryFileSystem();
     await write(await LogHost.open({ ...OPTIONS, fileSystem: whole }));

@@ -261,7 +261,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
   // Recovery cannot detect whole entries missing at the end of a .timeindex.
   const TIME_INDEX_DAMAGE = INDEX_DAMAGE.filter(([name]) => name !== 'cut to half its entries');
   test.each(TIME_INDEX_DAMAGE)(
-    '[LOG-14] a .timeindex that is %s is made again',
+    '[LOG-14] a .timeindex that is %s is rebuilt',
     async (__, damage) => {
       await fill(host);
       const before = await seenOf(host);
@@ -278,7 +278,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
   );
 
   test.each(INDEX_DAMAGE.filter(([name]) => /middle|zeros|ones|another/.test(name)))(
-    '[LOG-14] a .txnindex that is %s is made again',
+    '[LOG-14] a .txnindex that is %s is rebuilt',
     async (__, damage) => {
       await fill(host);
       const before = await seenOf(host);

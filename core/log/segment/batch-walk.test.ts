@@ -29,7 +29,7 @@ const STARTS: number[] = [];
 for (let at = 0; at < FILE.length; at += batchSizeBytes(FILE, at)) STARTS.push(at);
 
 test.each([false, true])(
-  '[LOG-4] a walk finds every batch, however much is read at once; headers only: %j',
+  '[LOG-4] a walk finds every batch, whatever the size of its reads; headers only: %j',
   async (isHeadersOnly) => {
     for (let chunkBytes = 1; chunkBytes <= FILE.length + 1; chunkBytes++) {
       expect(await walk(FILE, chunkBytes, isHeadersOnly)).toEqual({
