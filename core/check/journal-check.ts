@@ -20,8 +20,8 @@ export async function checkJournal(
   const { files, missing } = plan;
   if (missing === undefined) return { plan, findings: [] };
   const meaning =
-    'The log does not open: the journal has what comes behind, but not what is lost. Put the ' +
-    `file back from a copy, or do without; then the journal is to be moved away: ${REPAIR}`;
+    'The log does not open: the journal has the bytes after the lost ones, but not those. ' +
+    `Restore the file from a copy; or do without, and move the journal away: ${REPAIR}`;
   const mends = files.map((file) => ({ kind: 'remove' as const, file }));
   const { file, reason } = missing;
   return { plan, findings: [{ severity: 'problem', file, what: reason, meaning, mends }] };
