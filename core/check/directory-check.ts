@@ -200,7 +200,7 @@ function checkList(root: DataRoot): Finding[] {
     counts.set(topic, Math.max(counts.get(topic) ?? 0, partition + 1));
   }
   const corrected: ListedTopic[] = [];
-  const say = (what: string, meaning: string): void => {
+  const report = (what: string, meaning: string): void => {
     findings.push({ severity: 'problem', file, what, meaning: `${meaning}: ${REPAIR}`, mends: [] });
   };
   for (const topic of listed) {
@@ -208,16 +208,16 @@ function checkList(root: DataRoot): Finding[] {
     const count = counts.get(name) ?? 0;
     const config = knownConfig(topic.config);
     if (Object.keys(config).length < Object.keys(topic.config).length) {
-      say(`topic ${name} has an invalid setting`, 'The log does not open. Remove the setting');
+      report(`topic ${name} has an invalid setting`, 'The log does not open. Remove the setting');
     }
     if (count > topic.partitions && topic.isDeleted !== true) {
       const what = `topic ${name} has ${count} partitions, and ${topic.partitions} are listed`;
-      say(what, 'The others cannot be read until the list has them');
+      report(what, 'The others cannot be read until the list has them');
     }
     const isAbsent = count === 0 && isRecorded(root, topic);
     if (isAbsent) {
       const meaning = 'The log does not open. The topic is lost. Remove it from the list';
-      say(`topic ${name} has no directory`, meaning);
+      report(`topic ${name} has no directory`, meaning);
       continue;
     }
     corrected.push({ ...topic, config, partitions: Math.max(count, topic.partitions) });

@@ -87,7 +87,7 @@ async function clean(sizeBytesMax: (sourceBytes: number) => number): Promise<[Bu
     fileSystem,
     place: TEST_PLACE,
     config: LOG_CONFIG_DEFAULTS,
-    checkGoesOn: () => undefined,
+    checkMayContinue: () => undefined,
     sizeBytesMax: sizeBytesMax(source.writtenBytes),
   });
   expect(cleaned.nextOffset).toBe(9);
