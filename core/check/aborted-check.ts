@@ -69,8 +69,8 @@ export class AbortedCheck {
         !list.some((entry) => entry.lastOffset === lastOffset),
     );
     let what: string | undefined;
-    if (isListed && this.#lists.get(baseOffset) === undefined) what = 'it is no list of that kind';
-    else if (wrong >= 0) what = `entry ${wrong} is not what the log says`;
+    if (isListed && this.#lists.get(baseOffset) === undefined) what = 'it is no such list';
+    else if (wrong >= 0) what = `entry ${wrong} disagrees with the log`;
     else if (missing !== undefined) {
       const { producerId, lastOffset } = missing;
       what = `it lacks the transaction of producer ${producerId} aborted at offset ${lastOffset}`;
@@ -82,8 +82,8 @@ export class AbortedCheck {
     );
     const all = [...kept, ...unlisted].sort((a, b) => a.lastOffset - b.lastOffset);
     const meaning =
-      'Readers of committed data may get records of aborted transactions, or miss others. It is ' +
-      `to be made again from the log: ${REPAIR}`;
+      'Readers of committed data may get records of aborted transactions, or miss others. ' +
+      `Rebuild it from the log: ${REPAIR}`;
     const content = encodeAbortedTransactions(all);
     const mends = [{ kind: 'write', file, content }] as const;
     const place = wrong < 0 ? {} : { positionBytes: wrong * TRANSACTION_ENTRY_BYTES };

@@ -9,7 +9,7 @@ import type { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { DIRECTORY, filesBelow, openSample, plain, sampleLog, sure } from './sample-log.suite.ts';
 import { verifyLog } from './verify.ts';
 
-/** What may have happened to a whole file. */
+/** Damage to a whole file. */
 const DAMAGES: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   'is empty': () => Buffer.alloc(0),
   'lost its second half': (bytes) => bytes.subarray(0, bytes.length >> 1),
@@ -21,10 +21,10 @@ const DAMAGES: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   'is somebody else’s': () => Buffer.from('{"name":"package"}\n'.repeat(30)),
 };
 
-/** Opens the log and uses all of it: how that ended, where it went wrong. */
+/** Opens the log and uses all of it. Returns the error, if any. */
 async function use(disk: MemoryFileSystem): Promise<unknown> {
   try {
-    // With a clock that runs: where nothing but markers is left, a poll waits.
+    // Needs a running clock: a poll waits if only markers are left.
     const log = await openLog(DIRECTORY, { fileSystem: disk, logger: silentLogger });
     try {
       await readTopic(log, plain);
@@ -44,7 +44,7 @@ async function use(disk: MemoryFileSystem): Promise<unknown> {
 }
 
 test.each([false, true])(
-  '[VERIFY-11] whatever has become of a file, what fails is coded; killed: %j',
+  '[VERIFY-11] whatever happened to a file, every failure has a code; killed: %j',
   async (isKilled) => {
     const whole = await sampleLog({ isKilled });
     const files = await filesBelow(whole);
@@ -66,13 +66,13 @@ test.each([false, true])(
       }
     }
     expect(unclear).toEqual([]);
-    expect([...codes]).toContain('CORRUPT_FILE'); // else nothing was damaged
+    expect([...codes]).toContain('CORRUPT_FILE'); // otherwise nothing was damaged
   },
   60_000,
 );
 
 test.each([false, true])(
-  '[LOG-14] [KAFKA-3] a file that can be made again from the log is; killed: %j',
+  '[LOG-14] [KAFKA-3] a file that can be rebuilt from the log is rebuilt; killed: %j',
   async (isKilled) => {
     const whole = await sampleLog({ isKilled });
     const lost: string[] = [];

@@ -62,18 +62,18 @@ const NONE = { plan: { files: [], redos: [], missing: undefined }, findings: [] 
 const LOSSES: Readonly<Record<string, string>> = {
   [TOPIC_LIST_FILE]:
     'The log does not open. Without the file, topics are found by their directories, and their ' +
-    'settings are lost: they are the defaults then.',
+    'settings are lost: the defaults apply.',
   [RECOVERY_POINT_FILE]:
     'The log does not open. Without the file, the next opening reads all records once.',
   [LOG_START_FILE]:
-    'The log does not open. Without the file, records that were deleted may come back, as far as ' +
-    'their segments are still there.',
-  [HIGH_WATERMARK_FILE]: 'Only Kafka reads it; the next opening makes it again.',
-  [ABORTED_FILE]: 'Opening does without it, and reads all records once.',
-  [CLEANED_FILE]: 'Opening does without it: compaction begins anew.',
+    'The log does not open. Without the file, deleted records may come back if their ' +
+    'segments still exist.',
+  [HIGH_WATERMARK_FILE]: 'Only Kafka reads it; the next opening recreates it.',
+  [ABORTED_FILE]: 'The next opening does without it, and reads all records once.',
+  [CLEANED_FILE]: 'The next opening does without it: compaction starts over.',
   [META_FILE]: 'The log does not open. Without the file, it gets a new cluster id.',
   [PRODUCER_IDS_FILE]:
-    'The log does not open. Without the file, ids go on above those that are in the logs.',
+    'The log does not open. Without the file, ids continue above those in the logs.',
 };
 
 /**
@@ -205,7 +205,7 @@ async function readProducerIds(
 
 function damagedFile(directory: string, name: string, what: string): Finding {
   const file = join(directory, name);
-  const meaning = `${LOSSES[name] ?? ''} It is to be moved away: ${REPAIR}`;
+  const meaning = `${LOSSES[name] ?? ''} Move it away: ${REPAIR}`;
   return { severity: 'problem', file, what, meaning, mends: [{ kind: 'remove', file }] };
 }
 

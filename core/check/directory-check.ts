@@ -175,7 +175,7 @@ async function checkMetadata(
   // Earlier versions wrote a line end, which is just as valid.
   if (content?.replace(/\n$/, '') === expected.toString()) return [];
   const what = content === undefined ? 'it is missing' : `it does not name topic id ${topicId}`;
-  const meaning = `No record is touched; only Kafka reads it. It is to be made again: ${REPAIR}`;
+  const meaning = `No record is affected; only Kafka reads it. Recreate it: ${REPAIR}`;
   const mends = [{ kind: 'write', file, content: expected }] as const;
   return [{ severity: 'problem', file, what, meaning, mends }];
 }
@@ -200,7 +200,7 @@ function checkList(root: DataRoot): Finding[] {
     counts.set(topic, Math.max(counts.get(topic) ?? 0, partition + 1));
   }
   const corrected: ListedTopic[] = [];
-  const say = (what: string, meaning: string): void => {
+  const report = (what: string, meaning: string): void => {
     findings.push({ severity: 'problem', file, what, meaning: `${meaning}: ${REPAIR}`, mends: [] });
   };
   for (const topic of listed) {
@@ -208,16 +208,16 @@ function checkList(root: DataRoot): Finding[] {
     const count = counts.get(name) ?? 0;
     const config = knownConfig(topic.config);
     if (Object.keys(config).length < Object.keys(topic.config).length) {
-      say(`a setting of topic ${name} is none`, 'The log does not open; the setting is to go');
+      report(`topic ${name} has an invalid setting`, 'The log does not open. Remove the setting');
     }
     if (count > topic.partitions && topic.isDeleted !== true) {
       const what = `topic ${name} has ${count} partitions, and ${topic.partitions} are listed`;
-      say(what, 'The others cannot be read until the list has them');
+      report(what, 'The others cannot be read until the list has them');
     }
     const isAbsent = count === 0 && isRecorded(root, topic);
     if (isAbsent) {
-      const meaning = 'The log does not open. The topic is lost, and is to be taken off the list';
-      say(`topic ${name} has no directory`, meaning);
+      const meaning = 'The log does not open. The topic is lost. Remove it from the list';
+      report(`topic ${name} has no directory`, meaning);
       continue;
     }
     corrected.push({ ...topic, config, partitions: Math.max(count, topic.partitions) });
@@ -264,7 +264,7 @@ function missingPartitions(root: DataRoot, topic: ListedTopic): Finding[] {
       mends.push({ kind: 'reindex', file, intervalBytes });
     }
     const what = `the partition is missing; it had records up to offset ${recoveryPoint}`;
-    const meaning = `They are lost. An empty partition is to go on behind them: ${REPAIR}`;
+    const meaning = `They are lost. Create an empty partition that continues after them: ${REPAIR}`;
     findings.push({ severity: 'problem', file: directory, what, meaning, mends });
   }
   return findings;
@@ -296,7 +296,7 @@ function checkOffsets(root: DataRoot, partitions: readonly FoundIn[]): Finding[]
     }
     if (wrong.length === 0) return;
     const mends: Mend[] = [{ kind: 'write', file, content: encodeCheckpoint(entries) }];
-    const meaning = `${MEANINGS[name] ?? ''} It is to be made again: ${REPAIR}`;
+    const meaning = `${MEANINGS[name] ?? ''} Rebuild it: ${REPAIR}`;
     const what = wrong.join('; ');
     findings.push({ severity: 'problem', file, what, meaning, mends: isAll ? mends : [] });
   };
@@ -328,10 +328,10 @@ type Fix = (found: FoundIn, offset: number | undefined, key: string) => number;
 
 const MEANINGS: Readonly<Record<string, string>> = {
   [RECOVERY_POINT_FILE]:
-    'Where it says too much, the log does not open; where too little, opening takes longer.',
+    'If an offset is too high, the log does not open; if too low, opening takes longer.',
   [HIGH_WATERMARK_FILE]: 'Only Kafka reads it.',
-  [CLEANED_FILE]: 'Without an entry, or with one that cannot be, compaction begins anew.',
-  [LOG_START_FILE]: 'All records below would be deleted at the next opening: they are there still.',
+  [CLEANED_FILE]: 'Without an entry, or with an impossible one, compaction starts over.',
+  [LOG_START_FILE]: 'The next opening would delete all records below, which still exist.',
 };
 
 function checkProducerIds(root: DataRoot, partitions: readonly FoundIn[]): Finding[] {
@@ -339,8 +339,8 @@ function checkProducerIds(root: DataRoot, partitions: readonly FoundIn[]): Findi
   const { nextProducerId, directory } = root;
   if (nextProducerId === undefined || nextProducerId > highest) return [];
   const file = join(directory, PRODUCER_IDS_FILE);
-  const what = `it says that ${nextProducerId} is free; ${highest} is in use`;
-  const meaning = `Opening goes on above all that is in use. It is to be put right: ${REPAIR}`;
+  const what = `it claims that ${nextProducerId} is free, but ${highest} is in use`;
+  const meaning = `The next opening continues above all ids in use. Correct it: ${REPAIR}`;
   const content = Buffer.from(`${highest + 1}\n`);
   return [{ severity: 'problem', file, what, meaning, mends: [{ kind: 'write', file, content }] }];
 }

@@ -9,7 +9,7 @@ import { verifyLog } from './verify.ts';
 const PARTITION = `${DIRECTORY}/plain-0`;
 const EPOCHS = `${PARTITION}/leader-epoch-checkpoint`;
 
-/** A log that a broker of epoch 0 has begun, and one of epoch 7 goes on with. */
+/** A log that a broker of epoch 0 began and one of epoch 7 continued. */
 async function logOfTwoEpochs(): Promise<MemoryFileSystem> {
   const disk = await sampleLog();
   await replaceFile(disk, EPOCHS, Buffer.from('0\n2\n0 0\n7 16\n'));
@@ -46,7 +46,7 @@ test('[VERIFY-2] [VERIFY-6] a changed byte in the file of epochs is mended', asy
   }
 }, 60_000);
 
-test('[VERIFY-2] [VERIFY-6] the epoch of a batch is put right by its file', async () => {
+test('[VERIFY-2] [VERIFY-6] the file of epochs corrects the epoch of a batch', async () => {
   const whole = await logOfTwoEpochs();
   const names = (await whole.list(PARTITION)).map(({ name }) => name);
   let count = 0;
@@ -65,7 +65,7 @@ test('[VERIFY-2] [VERIFY-6] the epoch of a batch is put right by its file', asyn
   expect(count).toBe(21);
 }, 60_000);
 
-test('[VERIFY-6] what stands in the place of lost records has their epoch', async () => {
+test('[VERIFY-6] the replacement of lost records has their epoch', async () => {
   const disk = await logOfTwoEpochs();
   const names = (await disk.list(PARTITION)).map(({ name }) => name);
   const path = `${PARTITION}/${names

@@ -83,8 +83,8 @@ export class EpochCheck {
     const content = encodeLeaderEpochs(this.#fromBatches(startOffset, nextOffset));
     const what = typeof leaderEpochs === 'string' ? `it is ${leaderEpochs}` : fault;
     const meaning =
-      'No record is touched. The next opening, or Kafka, may go on with an older epoch. It is to ' +
-      `be made again: ${REPAIR}`;
+      'No record is affected. The next opening, or Kafka, may continue with an older epoch. ' +
+      `Rebuild it: ${REPAIR}`;
     return [
       { severity: 'problem', file, what, meaning, mends: [{ kind: 'write', file, content }] },
     ];
@@ -135,7 +135,7 @@ export class EpochCheck {
       positionBytes,
       offset,
       what: `the batch has leader epoch ${epoch}, and the partition ${expected}`,
-      meaning: `No record is touched; the epoch is to be put right: ${REPAIR}`,
+      meaning: `No record is affected. Correct the epoch: ${REPAIR}`,
       mends: [{ kind: 'edit', file, edit }],
     };
   }

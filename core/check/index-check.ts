@@ -61,7 +61,7 @@ class Entries {
   }
 
   finish({ mayGrow }: Scanned): IndexFault | undefined {
-    if (!this.isAtEnd) this.note('an entry points behind the end of the segment');
+    if (!this.isAtEnd) this.note('an entry points past the end of the segment');
     else if (this.at < this.#bytes.length && !mayGrow) this.note('it ends with half an entry');
     return this.fault;
   }

@@ -24,7 +24,7 @@ const valuesOf = async (fileSystem: MemoryFileSystem): Promise<(string | null)[]
   return values.sort();
 };
 
-/** What a power cut leaves of a log that has committed by its journal. */
+/** A log after a power cut, with commits that only the journal made durable. */
 async function afterPowerCut(seed: number) {
   const disk = new MemoryFileSystem({ random: seededRandom(1) });
   const log = await open(disk);
@@ -43,7 +43,7 @@ async function afterPowerCut(seed: number) {
   return { image, values: values.sort() };
 }
 
-test('[VERIFY-15] what only the journal has is no problem, and nothing is changed', async () => {
+test('[VERIFY-15] bytes only in the journal are no problem; verify changes nothing', async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const { image, values } = await afterPowerCut(seed);
     const names = (await image.list('/data')).map(({ name }) => name);
@@ -60,7 +60,7 @@ test('[VERIFY-15] what only the journal has is no problem, and nothing is change
   }
 });
 
-test('[VERIFY-15] a repair brings back what the journal has before it mends a file', async () => {
+test('[VERIFY-15] a repair restores the journal before it mends a file', async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const { image, values } = await afterPowerCut(seed);
     const file = await image.open(FIRST_LOG, 'write');
@@ -73,7 +73,7 @@ test('[VERIFY-15] a repair brings back what the journal has before it mends a fi
   }
 });
 
-test('[VERIFY-15] a journal that has lost what stands before is moved away', async () => {
+test('[VERIFY-15] a journal whose earlier bytes are lost is moved away', async () => {
   const { image, values } = await afterPowerCut(1);
   const file = await image.open(FIRST_LOG, 'write');
   await file.truncate(0);

@@ -20,8 +20,8 @@ export async function checkJournal(
   const { files, missing } = plan;
   if (missing === undefined) return { plan, findings: [] };
   const meaning =
-    'The log does not open: the journal has what comes behind, but not what is lost. Put the ' +
-    `file back from a copy, or do without; then the journal is to be moved away: ${REPAIR}`;
+    'The log does not open: the journal has the bytes after the lost ones, but not those. ' +
+    `Restore the file from a copy; or do without, and move the journal away: ${REPAIR}`;
   const mends = files.map((file) => ({ kind: 'remove' as const, file }));
   const { file, reason } = missing;
   return { plan, findings: [{ severity: 'problem', file, what: reason, meaning, mends }] };
@@ -66,7 +66,7 @@ export function withJournal(files: ReadableFiles, redos: readonly Redo[]): Reada
       if (redo === undefined) return bytes;
       const whole = Buffer.alloc(Math.max(bytes.length, endOf(redo)));
       bytes.copy(whole);
-      putOver(whole, 0, redo);
+      overlay(whole, 0, redo);
       return whole;
     },
     open: async (path, mode) => {
@@ -93,7 +93,7 @@ class RedoneFile implements File {
     const filled = await this.#file.read(target, position);
     const end = Math.max(position + filled, endOf(this.#redo));
     const length = Math.max(0, Math.min(target.length, end - position));
-    putOver(target.subarray(0, length), position, this.#redo);
+    overlay(target.subarray(0, length), position, this.#redo);
     return length;
   }
 
@@ -125,7 +125,7 @@ function endOf({ entries }: Redo): number {
 }
 
 /** Overlays `target`, which starts at `start` in the file, with the journal's bytes. */
-function putOver(target: Buffer, start: number, { entries }: Redo): void {
+function overlay(target: Buffer, start: number, { entries }: Redo): void {
   for (const { position, bytes } of entries) {
     const from = Math.max(position, start);
     const to = Math.min(position + bytes.length, start + target.length);

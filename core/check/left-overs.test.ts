@@ -28,7 +28,7 @@ type Moment = readonly [operation: string, disk: MemoryFileSystem];
 const open = (fileSystem: MemoryFileSystem, clock = new ManualClock()): Promise<Log> =>
   openLog('/data', { fileSystem, clock, logger: silentLogger });
 
-/** Compacts a topic of two keys; gives the disk at each change of it meanwhile, and then. */
+/** Compacts a topic of two keys. Returns the disk after each change, and at the end. */
 async function compact(): Promise<{ moments: Moment[]; whole: MemoryFileSystem }> {
   const [disk, clock] = [new MemoryFileSystem(), new ManualClock()];
   const log = await open(disk, clock);
@@ -59,7 +59,7 @@ async function tableOf(disk: MemoryFileSystem): Promise<Map<string | null, strin
   return new Map(records.map(({ key, value }) => [key, value]));
 }
 
-test('[VERIFY-10] what a compaction was at is seen as the next opening will find it', async () => {
+test('[VERIFY-10] verify sees an interrupted compaction as the next opening will', async () => {
   const { moments, whole } = await compact();
   const expected = await tableOf(whole.kill());
   expect(expected.size).toBe(2);
@@ -85,7 +85,7 @@ test('[VERIFY-10] what a compaction was at is seen as the next opening will find
   ]);
 }, 60_000);
 
-/** The moments at which a compacted segment was there, but not in its place. */
+/** The moments at which a compacted segment existed but had not replaced the old ones. */
 async function swapsAmong(moments: readonly Moment[]): Promise<Moment[]> {
   const swaps: Moment[] = [];
   for (const [operation, disk] of moments) {
@@ -95,13 +95,13 @@ async function swapsAmong(moments: readonly Moment[]): Promise<Moment[]> {
   return swaps;
 }
 
-test('[VERIFY-6] [VERIFY-10] a repair finishes what a compaction was at', async () => {
+test('[VERIFY-6] [VERIFY-10] a repair finishes an interrupted compaction', async () => {
   const { moments, whole } = await compact();
   const expected = await tableOf(whole.kill());
   const swaps = await swapsAmong(moments);
   expect(swaps.length).toBeGreaterThan(9);
   for (const [operation, disk] of swaps) {
-    // Damaged besides: its first record, and its end.
+    // Also damage its first record and its end.
     const path = (await disk.list(PARTITION)).find(({ name }) => name.endsWith('.log.swap'));
     const file = `${PARTITION}/${path!.name}`;
     const { length } = await disk.readFile(file);
@@ -126,7 +126,7 @@ test('[VERIFY-6] [VERIFY-10] a repair finishes what a compaction was at', async 
   }
 }, 60_000);
 
-test('[COMPACTION-8] [VERIFY-10] offsets that cannot be have no segment removed', async () => {
+test('[COMPACTION-8] [VERIFY-10] impossible offsets remove no segment', async () => {
   const { moments, whole } = await compact();
   const expected = await tableOf(whole.kill());
   const [, swapping] = (await swapsAmong(moments))[0]!;
@@ -142,7 +142,7 @@ test('[COMPACTION-8] [VERIFY-10] offsets that cannot be have no segment removed'
   expect(await tableOf(swapping)).toEqual(expected);
 });
 
-test('[VERIFY-2] [VERIFY-6] cleaner-offset-checkpoint is held against the logs', async () => {
+test('[VERIFY-2] [VERIFY-6] cleaner-offset-checkpoint is compared with the logs', async () => {
   const { whole } = await compact();
   const content = await whole.readFile(CLEANED);
   expect(content.toString()).toMatch(/^0\n\d\n(.*\n)*table 0 \d+\n$/);
@@ -158,7 +158,7 @@ test('[VERIFY-2] [VERIFY-6] cleaner-offset-checkpoint is held against the logs',
       expect({ at, bit, left }).toEqual({ at, bit, left: [] });
     }
   }
-  // Another offset within the log is as good: the end of each line.
+  // Another offset within the log is just as valid: the end of each line.
   const digits = [...content.toString('latin1').matchAll(/(?<= \d )\d+(?=\n)/g)];
   const within = digits.flatMap(({ 0: text, index }) => Array.from(text, (_, at) => index + at));
   expect(unnoticed.filter((at) => !within.includes(at) && at !== content.length - 1)).toEqual([]);
@@ -170,7 +170,7 @@ test('[VERIFY-2] [VERIFY-6] cleaner-offset-checkpoint is held against the logs',
   expect((await tableOf(disk)).size).toBe(2);
 }, 60_000);
 
-test('[VERIFY-2] [VERIFY-6] a list of aborted transactions that is gone is made anew', async () => {
+test('[VERIFY-2] [VERIFY-6] a missing list of aborted transactions is rebuilt', async () => {
   const disk = await sampleLog();
   const lists = [...(await filesBelow(disk))].filter(([path]) => path.endsWith('.txnindex'));
   expect(lists.length).toBeGreaterThan(1);

@@ -155,14 +155,14 @@ export class PartitionCheck {
 
   #snapshotFault(file: string, offset: number, what: string): void {
     const meaning =
-      'Producers are read from an older one, or from the log; it is to be removed: ' + REPAIR;
+      'The next opening reads producers from an older one, or from the log. Remove it: ' + REPAIR;
     this.#add({ file, offset, what, meaning }, [{ kind: 'remove', file }]);
   }
 
   async #segment(baseOffset: number, limit: number): Promise<void> {
     const path = join(this.#facts.directory, offsetName(baseOffset) + LOG_SUFFIX);
     if (baseOffset < this.#nextOffset) {
-      const what = `it begins at offset ${baseOffset}, the segment before reaches beyond`;
+      const what = `it begins at offset ${baseOffset}, but the previous segment goes further`;
       const meaning = 'One of the two was renamed or copied here: move the wrong one away.';
       this.#add({ file: path, offset: baseOffset, what, meaning });
     }
@@ -270,8 +270,8 @@ export class PartitionCheck {
     if (isFitting && !this.#isCompacted) {
       const replacement = Buffer.alloc(BATCH.length);
       replacement.writeBigInt64BE(BigInt(expected));
-      const what = `the batch says offset ${baseOffset}, and stands where ${expected} belongs`;
-      const meaning = `The offset alone was altered, and is to be put right: ${REPAIR}`;
+      const what = `the batch has offset ${baseOffset} instead of ${expected}`;
+      const meaning = `Only the offset was altered. Correct it: ${REPAIR}`;
       this.#edit(
         walk,
         { file, positionBytes: start, offset: expected, what, meaning },
@@ -304,8 +304,8 @@ export class PartitionCheck {
     const from = this.#nextOffset;
     const what = `the records at offsets ${from} to ${upTo - 1} are missing`;
     const meaning =
-      'They are lost, unless this topic was compacted once. An empty batch in their place keeps ' +
-      `the offsets: ${REPAIR}`;
+      'They are lost, unless this topic was compacted before. Fill the gap with an empty batch, ' +
+      `which keeps the offsets: ${REPAIR}`;
     const replacement = this.#lose(upTo);
     const place = { file: walk.path, positionBytes: position, offset: from };
     this.#edit(walk, { ...place, what, meaning }, { start: position, end: position, replacement });
@@ -326,8 +326,8 @@ export class PartitionCheck {
       if (isLive) return; // it is being written
       const what = `the last ${end - start} bytes are no batch: ${reason}`;
       const meaning = isClean
-        ? `They were whole when the log was closed, and are lost. They are to be cut off: ${REPAIR}`
-        : 'A crash cut a write short that was not durable yet; the next opening cuts it off.';
+        ? `They were whole when the log was closed, and are lost. Cut them off: ${REPAIR}`
+        : 'A crash interrupted a write before its sync; the next opening cuts the bytes off.';
       const severity = isClean ? 'problem' : 'note';
       const edit = { start, end, replacement: hole(from, from) };
       this.#edit(walk, { ...place, severity, what, meaning }, edit);
@@ -336,8 +336,8 @@ export class PartitionCheck {
       const lost = upTo > from ? `the records at offsets ${from} to ${upTo - 1}` : 'no record';
       const what = `${end - start} bytes are no batch: ${reason}`;
       const meaning =
-        `They held ${lost}. What stands behind them is sound, and can be read again when an ` +
-        `empty batch is in their place: ${REPAIR}`;
+        `They held ${lost}. The batches after them are sound, and readable once an ` +
+        `empty batch replaces the bad bytes: ${REPAIR}`;
       this.#edit(walk, { ...place, what, meaning }, { start, end, replacement });
     }
     walk.indexes.damage(end, this.#nextOffset);
@@ -390,7 +390,7 @@ export class PartitionCheck {
     if (what === undefined) return;
     const kind = isTransactionalBatch(source.subarray(at)) ? 'transaction' : 'sequence';
     const meaning =
-      `The ${kind} of its producer makes no sense here, so whoever wrote the log did it wrong. ` +
+      `The ${kind} of its producer makes no sense here, so the writer of the log made a mistake. ` +
       'The records can be read; there is nothing to repair.';
     this.#add({
       file: walk.path,
@@ -445,7 +445,7 @@ export class PartitionCheck {
     fault: Pick<Problem, 'what' | 'severity'> & { readonly positionBytes?: number },
   ): void {
     const file = join(this.#facts.directory, offsetName(walk.baseOffset) + suffix);
-    const meaning = `No record is lost; the index is to be made again from the log: ${REPAIR}`;
+    const meaning = `No record is lost. Rebuild the index from the log: ${REPAIR}`;
     this.#findings.push({ ...fault, file, meaning, mends: [this.#reindex(walk)] });
   }
 
@@ -454,12 +454,12 @@ export class PartitionCheck {
     for (const at of this.#snapshots.keys()) {
       if (!this.#facts.isClean) continue; // a crash took its batches; the opening removes it
       const file = join(this.#facts.directory, offsetName(at) + SNAPSHOT_SUFFIX);
-      this.#snapshotFault(file, at, `it stands above the end of the log, ${this.#nextOffset}`);
+      this.#snapshotFault(file, at, `it is above the end of the log, ${this.#nextOffset}`);
     }
     this.#findings.push(...this.#epochs.finish(this.#firstOffset, this.#nextOffset));
     if (this.#unsupportedCodec === undefined) return;
     const what = `records are compressed with ${this.#unsupportedCodec}`;
-    const meaning = 'This version cannot look into them; the batches around them are sound.';
+    const meaning = 'This version cannot decode them; the batches around them are sound.';
     const { directory: file } = this.#facts;
     this.#findings.push({ severity: 'note', file, what, meaning, mends: [] });
   }

@@ -111,7 +111,7 @@ export class ProducerCheck {
     try {
       const repeated = this.#states.check(header);
       if (repeated === undefined) return undefined;
-      return `producer ${header.producerId} repeats what stands at offset ${repeated.baseOffset}`;
+      return `producer ${header.producerId} repeats the batch at offset ${repeated.baseOffset}`;
     } catch (cause) {
       if (!(cause instanceof LogError)) throw cause;
       return cause.message;

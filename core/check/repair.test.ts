@@ -39,7 +39,7 @@ async function valuesOf(
   return new Map(records.map(({ offset, value }) => [offset, value]));
 }
 
-/** Offsets that are gone; fails when a record has changed or has come up from nowhere. */
+/** The lost offsets. Fails if a record has changed or appeared from nowhere. */
 function lostOf(before: Values, after: Values): number[] {
   for (const [offset, value] of after) expect(value).toBe(before.get(offset));
   return [...before.keys()].filter((offset) => !after.has(offset));
@@ -84,7 +84,7 @@ test('[VERIFY-6] whatever byte is damaged, all other batches are read', async ()
   expect(cases).toBeGreaterThan(200);
 }, 120_000);
 
-test('[VERIFY-7] what is taken away is kept, with a manifest; offsets go on', async () => {
+test('[VERIFY-7] removed bytes are kept, with a manifest; offsets continue', async () => {
   const disk = await sampleLog();
   const damaged = await damageBatch(disk);
   const { keptIn } = await repair(disk);
@@ -105,7 +105,7 @@ test('[VERIFY-7] what is taken away is kept, with a manifest; offsets go on', as
   expect(await problemCount(disk)).toBe(0);
 });
 
-test('[VERIFY-8] nothing is done unless it is confirmed, or while the log is open', async () => {
+test('[VERIFY-8] a repair does nothing unconfirmed, or while the log is open', async () => {
   const disk = await sampleLog();
   await damageBatch(disk);
   const before = await filesBelow(disk);
@@ -138,7 +138,7 @@ test.each([
   ['a power cut', (disk: MemoryFileSystem, seed: number) => disk.crash(seededRandom(seed))],
   ['kill -9', (disk: MemoryFileSystem, seed: number) => disk.kill(seededRandom(seed))],
 ])(
-  '[VERIFY-9] a repair that ends with %s at any operation can be run again',
+  '[VERIFY-9] a repair that ends with %s at any operation can be repeated',
   async (_, crash) => {
     const disk = await sampleLog();
     const plainBefore = await valuesOf(disk.kill(), plain, 'read_uncommitted');

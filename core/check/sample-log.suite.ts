@@ -10,7 +10,7 @@ import { MemoryFileSystem } from '../storage/memory-fs.ts';
 
 export const DIRECTORY = '/data';
 
-/** Segments of a few batches, so that little data has all kinds of files. */
+/** Segments of a few batches, so that little data creates all kinds of files. */
 export const plain = topic('plain', {
   key: string(),
   value: string(),
@@ -31,12 +31,12 @@ export function openSample(fileSystem: MemoryFileSystem, clock = new ManualClock
 }
 
 export interface SampleOptions {
-  /** Leave the log as the death of its process does. */
+  /** Leaves the log as after the death of its process. */
   readonly isKilled?: boolean;
   readonly batches?: number;
 }
 
-/** A small log with plain records, transactions that were committed and aborted, and a group. */
+/** A small log with plain records, committed and aborted transactions, and a group. */
 export async function sampleLog(options: SampleOptions = {}): Promise<MemoryFileSystem> {
   const { isKilled = false, batches = 16 } = options;
   const clock = new ManualClock();

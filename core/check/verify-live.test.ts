@@ -12,7 +12,7 @@ const serdes = { key: string(), value: string(), partitions: 2 };
 const kept = topic('kept', serdes);
 const gone = topic('gone', { ...serdes, config: { segmentBytes: 1024 } });
 
-/** Removes the segments first, and lets `between` run before the rest goes. */
+/** Removes the segments first, then runs `between`, then removes the rest. */
 class SlowRemoval extends FaultyFileSystem {
   between: () => Promise<void> = () => Promise.resolve();
   readonly #disk: FileSystem;
@@ -32,8 +32,8 @@ class SlowRemoval extends FaultyFileSystem {
 }
 
 /**
- * Verifies a log while the process that has it open deletes a topic, and perhaps makes it again,
- * right before call number `at` of verify. Returns what verify found, and how many calls it made.
+ * Verifies a log while the process that has it open deletes a topic, and perhaps recreates it,
+ * right before call number `at` of verify. Returns the result of verify and its number of calls.
  */
 async function verifyWhile(at: number, what: 'deleted' | 'half deleted' | 'made again') {
   const disk = new MemoryFileSystem();
@@ -75,7 +75,7 @@ async function verifyWhile(at: number, what: 'deleted' | 'half deleted' | 'made 
 }
 
 test.each(['deleted', 'half deleted', 'made again'] as const)(
-  '[VERIFY-4] a topic that is %s while the log is verified is left out',
+  '[VERIFY-4] verify leaves out a topic that is %s meanwhile',
   async (what) => {
     for (let at = 1; ; at++) {
       const { found, calls } = await verifyWhile(at, what);

@@ -22,7 +22,7 @@ function problemsOf({ problems, partitions }: Verification) {
   return [...problems, ...partitions.flatMap((partition) => partition.problems)];
 }
 
-/** Bytes of which a change may go unnoticed, and why: another value there is just as good. */
+/** Bytes whose change verify cannot detect, and why: another value is just as valid. */
 const UNNOTICED_MAX: Readonly<Record<string, number>> = {
   'meta.properties': Infinity, // ids, of which there is no second source
   '.kafka_cleanshutdown': Infinity, // counts by being there
@@ -34,7 +34,7 @@ const UNNOTICED_MAX: Readonly<Record<string, number>> = {
   '__consumer_offsets-0/00000000000000000000.txnindex': 4,
 };
 
-test('[VERIFY-1] a log that is whole has no problems, closed or killed', async () => {
+test('[VERIFY-1] a sound log has no problems, closed or killed', async () => {
   for (const isKilled of [false, true]) {
     const found = await verify(await sampleLog({ isKilled }));
     expect(problemsOf(found)).toEqual([]);
@@ -50,7 +50,7 @@ test('[VERIFY-1] a log that is whole has no problems, closed or killed', async (
   }
 });
 
-test('[VERIFY-1] [KAFKA-3] empty checkpoints, as a broker makes them, name nothing', async () => {
+test('[VERIFY-1] [KAFKA-3] empty checkpoints of a broker are no problem', async () => {
   const disk = await sampleLog({ isKilled: true });
   for (const name of ['recovery-point', 'log-start', 'replication', 'cleaner']) {
     await replaceFile(disk, `${DIRECTORY}/${name}-offset-checkpoint`, Buffer.alloc(0));
@@ -61,7 +61,7 @@ test('[VERIFY-1] [KAFKA-3] empty checkpoints, as a broker makes them, name nothi
   await log.close();
 });
 
-test('[VERIFY-1] [KAFKA-3] what a broker has besides, and room in its indexes', async () => {
+test('[VERIFY-1] [KAFKA-3] other files and preallocated indexes of a broker pass', async () => {
   const disk = await sampleLog();
   for (const suffix of ['index', 'timeindex']) {
     const path = `${DIRECTORY}/plain-0/00000000000000000010.${suffix}`;
@@ -74,13 +74,13 @@ test('[VERIFY-1] [KAFKA-3] what a broker has besides, and room in its indexes', 
   expect(problemsOf(await verify(disk))).toEqual([]);
 });
 
-test('[VERIFY-2] every byte that is changed is noticed, and verify changes none', async () => {
+test('[VERIFY-2] every changed byte is detected, and verify changes none', async () => {
   const disk = await sampleLog();
   const unnoticed = new Map<string, number>();
   const changes: string[] = [];
   for (const [path, content] of await filesBelow(disk)) {
     for (const [at, byte] of content.entries()) {
-      // Another bit at each byte, so that all of them have their turn.
+      // Another bit at each byte, so that each bit gets its turn.
       await overwrite(disk, path, Buffer.from([byte ^ (1 << (at % 8))]), at);
       disk.onOperation = ({ kind }) => {
         if (!changesNothing(kind)) changes.push(kind);
@@ -97,7 +97,7 @@ test('[VERIFY-2] every byte that is changed is noticed, and verify changes none'
   expect(unexpected).toEqual([]);
 }, 60_000);
 
-test('[VERIFY-2] a changed byte at the end of a killed log is said, at the least', async () => {
+test('[VERIFY-2] a changed byte at the end of a killed log is at least reported', async () => {
   const disk = await sampleLog({ isKilled: true });
   const path = `${DIRECTORY}/plain-0/00000000000000000010.log`;
   const content = await disk.readFile(path);
@@ -108,11 +108,11 @@ test('[VERIFY-2] a changed byte at the end of a killed log is said, at the least
     severities.add(first?.severity ?? `nothing at ${at}`);
     await overwrite(disk, path, content.subarray(at, at + 1), at);
   }
-  // With sound batches behind it it is no torn end; in the last batch nobody can tell.
+  // Before sound batches it is no torn end; in the last batch the two look the same.
   expect([...severities].sort()).toEqual(['note', 'problem']);
 }, 60_000);
 
-test('[VERIFY-3] a problem says file, byte, offset, what it means and what to do', async () => {
+test('[VERIFY-3] a problem names file, byte, offset, consequences and remedy', async () => {
   const disk = await sampleLog();
   const path = `${DIRECTORY}/plain-0/00000000000000000000.log`;
   const file = await disk.readFile(path);
@@ -130,14 +130,14 @@ test('[VERIFY-3] a problem says file, byte, offset, what it means and what to do
   });
 });
 
-test('[VERIFY-4] a log that another opening writes to is read up to what is whole', async () => {
+test('[VERIFY-4] a log that another process writes is read to its last whole batch', async () => {
   const disk = new MemoryFileSystem();
   const log = await openSample(disk);
   const producer = log.producer();
   await producer.send(plain, { key: 'a', value: 'whole' });
   const path = `${DIRECTORY}/plain-0/00000000000000000000.log`;
   const { length } = await disk.readFile(path);
-  await overwrite(disk, path, Buffer.alloc(30, 1), length); // a write that is on its way
+  await overwrite(disk, path, Buffer.alloc(30, 1), length); // an unfinished write
   const found = await verify(disk);
   expect(found).toMatchObject({ ownerPid: process.pid, problemCount: 0 });
   expect(problemsOf(found)).toEqual([]);

@@ -14,21 +14,21 @@ import {
 
 export const ALL_SCRIPTS: readonly Script[] = [...SCRIPTS, ...JOURNAL_SCRIPTS];
 
-/** How much is tried of a script. */
+/** How much of a script to try. */
 export interface CrashOptions {
   readonly seed: number;
-  /** Outcomes of a power cut to try after each operation. */
+  /** Power cuts to try after each operation. */
   readonly outcomes: number;
 }
 
-/** What a crash has left, and what has to be there. */
+/** The state after a crash, and the required content. */
 interface Crash extends Expectation {
   readonly name: string;
-  /** Makes the image: so few of them are in memory at a time. */
+  /** Creates the image on demand, so that few of them are in memory at a time. */
   readonly image: () => MemoryFileSystem;
 }
 
-/** Collects what crashes would leave after each operation, while it goes on. */
+/** Collects the states that crashes would leave after each operation. */
 function crashAtEach(
   fileSystem: MemoryFileSystem,
   expected: () => Omit<Expectation, 'isKill'> & Partial<Expectation>,
@@ -40,7 +40,7 @@ function crashAtEach(
     const name = `after operation ${number} (${kind} ${path})`;
     const then = fileSystem.kill(seededRandom(number));
     const what = expected();
-    // What an earlier power cut took, no kill brings back.
+    // A kill does not restore what an earlier power cut took.
     const killed = () => then.kill(seededRandom(number));
     crashes.push({ isKill: true, ...what, name: `killed ${name}`, image: killed });
     for (let outcome = 1; outcome <= outcomes; outcome++) {
@@ -63,17 +63,17 @@ async function crashesOf(script: Script, { seed, outcomes }: CrashOptions): Prom
   return crashes;
 }
 
-/** Crashes a run of a script after each operation of the disk; returns how often. */
+/** Crashes a run of a script after each operation of the disk. Returns the number of crashes. */
 export async function crashEverywhere(script: Script, options: CrashOptions): Promise<number> {
   const crashes = await crashesOf(script, options);
-  expect(crashes.length).toBeGreaterThan(40 * (options.outcomes + 1)); // or it tests little
+  expect(crashes.length).toBeGreaterThan(40 * (options.outcomes + 1)); // or this tests little
   await checkAll(crashes);
   return crashes.length;
 }
 
 /**
- * Crashes the opening of what one in `sample` of the crashes of a script has left, after each
- * operation of the opening; returns how often.
+ * Opens the state after one in `sample` of a script's crashes, and crashes that opening after each
+ * of its operations. Returns the number of crashes.
  */
 export async function crashOpenings(
   script: Script,
@@ -99,7 +99,7 @@ export async function crashOpenings(
   return count;
 }
 
-/** Checked at once, each in a file system of its own: most of the time they wait for its turns. */
+/** Checked concurrently, each in its own file system: mostly they wait for event-loop turns. */
 const CHECKS_AT_ONCE = 16;
 
 async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {

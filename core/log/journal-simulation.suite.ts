@@ -26,17 +26,17 @@ const CONFIG = { ...LOG_CONFIG_DEFAULTS, segmentBytes: 1500, indexIntervalBytes:
 const directoryOf = (partition: number) => `/data/t-${partition}`;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** What is known of a partition outside of its directory. */
+/** The facts about a partition that are stored outside its directory. */
 interface Known {
   recoveryPoint: number;
   logStartOffset: number;
-  /** By offset: what survives a power cut. */
+  /** By offset: the records that survive a power cut. */
   readonly durable: Map<number, string>;
   /** By offset: all that was ever appended there. */
   readonly attempts: Map<number, Set<string>>;
 }
 
-/** Some partitions that share a journal, which is soon full. */
+/** Some partitions that share a journal that is soon full. */
 class Partitions {
   #logs: PartitionLog[] = [];
   #journal: SyncJournal | undefined;
@@ -73,7 +73,7 @@ class Partitions {
     }
   }
 
-  /** Ends as a process does that is killed: nothing more is written. */
+  /** Ends like a killed process: writes nothing more. */
   async abandon(): Promise<void> {
     for (const log of this.#logs) await log.abandon();
     await this.#journal?.close({ isNeeded: true });
@@ -81,7 +81,7 @@ class Partitions {
     this.#underway = [];
   }
 
-  /** Expects all that is durable, and nothing that was not appended. */
+  /** Expects all durable records, and none that was not appended. */
   async check(): Promise<void> {
     for (const [partition, log] of this.#logs.entries()) {
       const { durable, attempts } = this.known[partition]!;
@@ -95,7 +95,7 @@ class Partitions {
     }
   }
 
-  /** Does something, without waiting for it; it may fail with an error of the log. */
+  /** Starts something without waiting for it; it may fail with an error of the log. */
   step(fileSystem: MemoryFileSystem): void {
     const chance = this.#random.next();
     if (chance < 0.75) {
@@ -161,21 +161,21 @@ class Partitions {
   }
 }
 
-/** One process: what it does until it dies. Returns what is on the disk then. */
+/** Runs one process until it dies. Returns the disk at that moment. */
 async function live(partitions: Partitions, disk: MemoryFileSystem, random: Random) {
   for (let step = 10 + Math.floor(random.next() * 60); step > 0; step--) {
     partitions.step(disk);
     for (let turns = Math.floor(random.next() * 8); turns > 0; turns--) await turn();
   }
   const image = random.next() < 0.4 ? disk.kill(random) : disk.crash(random);
-  // What the dead process hears of its disk from here on did not happen.
+  // Whatever the dead process learns from its disk after this did not happen.
   const known = partitions.known.map((each) => ({ ...each, durable: new Map(each.durable) }));
   await partitions.abandon();
   partitions.known = known;
   return image;
 }
 
-/** Opens what is on the disk, and dies on the way. Returns what is on the disk then. */
+/** Opens the disk, and dies on the way. Returns the disk at that moment. */
 async function dieOpening(partitions: Partitions, disk: MemoryFileSystem, random: Random) {
   let left = Math.floor(random.next() * 60);
   const isKill = random.next() < 0.5;
@@ -190,7 +190,7 @@ async function dieOpening(partitions: Partitions, disk: MemoryFileSystem, random
   return image ?? disk.kill(random);
 }
 
-/** Runs partitions that share a journal through a few processes; returns how often one died. */
+/** Runs partitions that share a journal through a few processes. Returns how many died. */
 export async function simulateJournal(seed: number): Promise<number> {
   const random = seededRandom(seed);
   const partitions = new Partitions(random);

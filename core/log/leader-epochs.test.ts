@@ -44,8 +44,8 @@ test(`[KAFKA-6] epochs keep to the ends of the log, none goes back (seed ${SEED}
   fc.assert(property, { seed: SEED, numRuns: 500 });
 });
 
-test('[KAFKA-6] what is no file of epochs is not taken for one', () => {
-  expect(decodeLeaderEpochs(Buffer.from(''))).toEqual([]); // as Kafka makes it
+test('[KAFKA-6] a damaged file of epochs is rejected', () => {
+  expect(decodeLeaderEpochs(Buffer.from(''))).toEqual([]); // as Kafka creates it
   for (const content of ['0\n1\n0 0', '1\n1\n0 0\n', '0\n2\n0 0\n', '0\n1\n0 -1\n', '0\n1\n0\n']) {
     expect(decodeLeaderEpochs(Buffer.from(content))).toBeUndefined();
   }
@@ -95,7 +95,7 @@ const read = async (disk: MemoryFileSystem): Promise<string> =>
 const problems = async (disk: MemoryFileSystem): Promise<number> =>
   (await verifyLog('/data', { fileSystem: disk })).problemCount;
 
-test('[KAFKA-6] appends bear the newest epoch, whatever was cut from the log', async () => {
+test('[KAFKA-6] appends get the newest epoch, whatever was cut from the log', async () => {
   const disk = new MemoryFileSystem();
   await send(disk, 6);
   expect(await read(disk)).toBe('0\n1\n0 0\n');
@@ -117,7 +117,7 @@ test('[KAFKA-6] appends bear the newest epoch, whatever was cut from the log', a
   expect(await problems(disk)).toBe(0);
 });
 
-test('[KAFKA-6] a damaged or missing file of epochs is made again from the batches', async () => {
+test('[KAFKA-6] a damaged or missing file of epochs is rebuilt from the batches', async () => {
   const disk = new MemoryFileSystem();
   await send(disk, 3);
   await write(disk, ['0 0', '4 3']);
@@ -125,7 +125,7 @@ test('[KAFKA-6] a damaged or missing file of epochs is made again from the batch
   await replaceFile(disk, FILE, Buffer.from('what'));
   await send(disk, 1);
   expect(await read(disk)).toBe('0\n2\n0 0\n4 3\n');
-  await write(disk, ['4 5']); // as Kafka leaves it when records were deleted, and is killed
+  await write(disk, ['4 5']); // as a killed Kafka leaves it after records were deleted
   await send(disk, 1);
   expect(await read(disk)).toBe('0\n2\n0 0\n4 3\n');
   await disk.remove(FILE);

@@ -26,7 +26,7 @@ import { PartitionLog } from './partition-log.ts';
 import type { AbortedDigest } from './segment/transaction-index.ts';
 import type { Appended } from './partition-log-options.ts';
 
-/** What a broker keeps for its logs. */
+/** The state that a broker stores for its logs. */
 export interface Checkpoints {
   readonly recoveryPoint: number;
   readonly logStartOffset: number;
@@ -37,17 +37,17 @@ export interface Checkpoints {
 
 export interface HostOptions {
   readonly fileSystem: FileSystem;
-  /** The partition's directory; its checkpoints stand beside it. */
+  /** The partition's directory; its checkpoints are beside it. */
   readonly directory: string;
   readonly config?: Partial<LogConfig>;
   readonly clock?: ManualClock;
-  /** Syncs go by a journal, which is soon full. */
+  /** Syncs use a journal that is soon full. */
   readonly hasJournal?: boolean;
 }
 
 const TOPIC_ID = 'id-of-the-topic';
 
-/** Both file systems, for `describe.each`: how to get an empty directory in each. */
+/** Both file systems, for `describe.each`, with a function that creates an empty directory. */
 export const FILE_SYSTEMS: readonly (readonly [string, () => Promise<HostOptions>])[] = [
   [
     'nodeFileSystem',
@@ -63,19 +63,19 @@ export const FILE_SYSTEMS: readonly (readonly [string, () => Promise<HostOptions
   ],
 ];
 
-/** Segments of a few batches and index entries every few, so that little data is much to test. */
+/** Small segments with an index entry every few batches, so that little data tests a lot. */
 const SMALL: LogConfig = {
   ...LOG_CONFIG_DEFAULTS,
   segmentBytes: 1000,
   indexIntervalBytes: 200,
 };
 
-/** One partition's log with as much of a broker around it as it needs: the checkpoint files. */
+/** One partition's log with the parts of a broker that it needs: the checkpoint files. */
 export class LogHost {
   readonly log: PartitionLog;
   readonly clock: ManualClock;
   readonly tornTail: TornTail | undefined;
-  /** How often the log said that more can be read. */
+  /** How often the log reported that more can be read. */
   advancedCount = 0;
   readonly #options: HostOptions;
   #checkpoints: Checkpoints;
@@ -100,7 +100,7 @@ export class LogHost {
     this.#checkpoints = opened.checkpoints;
   }
 
-  /** Makes the directory where there is none, durably, and opens the log. */
+  /** Creates the directory if there is none, durably, and opens the log. */
   static async open(options: HostOptions): Promise<LogHost> {
     const { fileSystem, directory, clock = new ManualClock(), hasJournal = false } = options;
     const root = dirname(directory);
@@ -145,7 +145,7 @@ export class LogHost {
     return (await this.fileSystem.list(this.directory)).map(({ name }) => name).sort();
   }
 
-  /** The offsets at which segments begin, as their files say. */
+  /** The base offsets of the segments, from their file names. */
   async segmentBases(): Promise<number[]> {
     const bases = (await this.fileNames()).map((name) => offsetOfName(name, LOG_SUFFIX));
     return bases.filter((base) => base !== undefined);
@@ -155,7 +155,7 @@ export class LogHost {
     return this.log.append(batchOf(records, seal));
   }
 
-  /** Appends each value as a batch of its own, one after the other on the disk. */
+  /** Appends each value as a separate batch, written one by one. */
   async appendEach(...values: readonly string[]): Promise<void> {
     for (const value of values) await this.append([{ value }]).written;
   }
@@ -179,7 +179,7 @@ export class LogHost {
     });
   }
 
-  /** Compacts what a checkpoint has covered, with memory for a few keys only if asked. */
+  /** Compacts all that a checkpoint has covered; if asked, with memory for only a few keys. */
   compact(options: Partial<CompactOptions> = {}): Promise<Compacted | undefined> {
     return this.#alone(async () => {
       const { compaction } = this.log;
@@ -202,13 +202,13 @@ export class LogHost {
     });
   }
 
-  /** Gives up the files as they are. */
+  /** Closes the files as they are. */
   async abandon(): Promise<void> {
     await this.log.abandon(); // writes nothing
     await this.#journal?.close({ isNeeded: true });
   }
 
-  /** Ends this process without warning and opens the log again in the next one. */
+  /** Ends this process without warning and reopens the log in the next one. */
   async killAndOpen(changes: Partial<HostOptions> = {}): Promise<LogHost> {
     await this.abandon();
     return LogHost.open({ ...this.#options, ...changes });
@@ -219,7 +219,7 @@ export class LogHost {
     return LogHost.open({ ...this.#options, ...changes });
   }
 
-  /** Like a broker's: one chore at a time. */
+  /** As in a broker: one chore at a time. */
   #alone<R>(chore: () => Promise<R>): Promise<R> {
     const done = this.#chores.then(chore);
     this.#chores = done.then(
@@ -238,7 +238,7 @@ export class LogHost {
   }
 }
 
-/** Makes the directory where there is none, durably, and reads what a broker kept. */
+/** Creates the directory if there is none, durably, and reads the stored state. */
 async function prepare(options: HostOptions): Promise<Checkpoints> {
   const { fileSystem, directory } = options;
   if ((await fileSystem.stat(directory)) === undefined) {
@@ -263,7 +263,7 @@ function checkpointsPath({ directory }: Pick<HostOptions, 'directory'>): string 
   return join(dirname(directory), 'checkpoints');
 }
 
-/** Reads from `offset` to the high watermark, whatever number of reads that takes. */
+/** Reads from `offset` to the high watermark, in as many reads as necessary. */
 export async function readBatches(
   log: PartitionLog,
   offset = log.logStartOffset,
@@ -278,7 +278,7 @@ export async function readBatches(
   }
 }
 
-/** The records from `offset` on: what a consumer sees, which drops what stands before it. */
+/** The records from `offset` on, as a consumer sees them: it drops earlier ones. */
 export async function readRecords(
   log: PartitionLog,
   offset = log.logStartOffset,

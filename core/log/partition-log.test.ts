@@ -17,7 +17,7 @@ import {
   spansOf,
 } from './log-host.suite.ts';
 
-/** Batches of one to four records, of 70 to some 300 bytes. */
+/** Batches of one to four records, of 70 to about 300 bytes. */
 const BATCHES: readonly RecordToWrite[][] = makeBatches(40);
 
 function makeBatches(count: number): RecordToWrite[][] {
@@ -33,12 +33,12 @@ function makeBatches(count: number): RecordToWrite[][] {
 }
 
 describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
-  /** A log with BATCHES in it: offsets, spans and all. */
+  /** A log with BATCHES in it, and their offsets and spans. */
   async function filled(config = {}): Promise<LogHost> {
     const host = await LogHost.open({ ...(await setUp()), config });
     for (const [index, batch] of BATCHES.entries()) {
       const { written } = host.append(batch);
-      if (index % 3 === 0) await written; // several in one write, sometimes
+      if (index % 3 === 0) await written; // so that some writes have several batches
     }
     await host.log.sync();
     return host;
@@ -61,7 +61,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-1] a record can be read once it is written, and says so', async () => {
+  test('[LOG-1] a record can be read once it is written, and the log reports it', async () => {
     const host = await LogHost.open(await setUp());
     const { written } = host.append([{ value: 'a' }]);
     expect(host.log).toMatchObject({ nextOffset: 1, highWatermark: 0, durableOffset: 0 });
@@ -106,7 +106,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-4] reading goes on from segment to segment', async () => {
+  test('[LOG-4] reads continue from segment to segment', async () => {
     const host = await filled();
     const files = [...(await filesIn(host.fileSystem, host.directory)).keys()];
     expect(files.filter((name) => name.endsWith('.log')).length).toBeGreaterThan(5);
@@ -155,7 +155,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     for (const [, content] of logs)
       expect(Buffer.from(content, 'base64').length).toBeLessThan(1001);
     expect(logs.length).toBeGreaterThan(BATCHES.length / 8);
-    await host.append([{ value: 'x'.repeat(5000) }]).written; // larger than a segment: has its own
+    await host.append([{ value: 'x'.repeat(5000) }]).written; // larger than a segment: gets its own
     await host.append([{ value: 'y' }]).written;
     expect((await readValues(host.log)).slice(-2)).toEqual(['x'.repeat(5000), 'y']);
     await host.close();
@@ -182,7 +182,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-7] a time is found where a scan over all records finds it', async () => {
+  test('[LOG-7] a search by time finds the same record as a full scan', async () => {
     const host = await filled();
     await host.deleteRecords(15);
     const reopened = await host.closeAndOpen();
@@ -197,7 +197,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await reopened.close();
   });
 
-  test('[LOG-7] the newest time is found, and of two records the first', async () => {
+  test('[LOG-7] the newest time is found, and the first of two records with it', async () => {
     const host = await LogHost.open(await setUp());
     expect(await host.log.findMaxTimestamp()).toBeUndefined();
     for (const timestampMs of [5, 90, 7, 90, 8]) await host.append([{ timestampMs }]).written;
@@ -205,7 +205,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-7] the newest time is one of a record, not of a marker', async () => {
+  test('[LOG-7] the newest time is that of a record, not of a marker', async () => {
     const host = await LogHost.open(await setUp());
     const producer = { producerId: 1, producerEpoch: 0 };
     const seal = { ...producer, baseSequence: 0, isTransactional: true };
@@ -217,7 +217,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-7] the newest time is one of a record that was not deleted', async () => {
+  test('[LOG-7] the newest time is that of a record that was not deleted', async () => {
     const host = await LogHost.open(await setUp());
     for (const timestampMs of [900, 50, 40]) await host.append([{ timestampMs }]).written;
     await host.deleteRecords(1);
@@ -243,7 +243,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-8] deleting is for offsets that can be read, and never goes back', async () => {
+  test('[LOG-8] only readable offsets can be deleted, and the start never goes back', async () => {
     const host = await filled();
     expect(await codeOf(host.deleteRecords(host.log.highWatermark + 1))).toBe(
       'OFFSET_OUT_OF_RANGE',
@@ -255,7 +255,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-8] a log of which all was deleted goes on at its end', async () => {
+  test('[LOG-8] a log whose records were all deleted continues at its end', async () => {
     const host = await filled();
     const { highWatermark } = host.log;
     await host.deleteRecords(highWatermark);
@@ -267,7 +267,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await reopened.close();
   });
 
-  test('[LOG-8] what a read has begun it may end, though the records are deleted', async () => {
+  test('[LOG-8] a running read can end although its records are deleted', async () => {
     const host = await filled();
     const reading = host.log.read(0, { maxBytes: 500, endOffset: Infinity });
     await host.deleteRecords(host.log.highWatermark);
@@ -298,7 +298,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     }
     expect(await host.segmentBases()).toEqual([0, 1, 2, 3, 4, 5]);
     await host.applyRetention();
-    expect(host.log.logStartOffset).toBe(2); // the fourth is older, but what is before it stays
+    expect(host.log.logStartOffset).toBe(2); // the fourth is older, but the third stays
     host.clock.advance(150);
     await host.applyRetention();
     expect(host.log.logStartOffset).toBe(2);
@@ -308,7 +308,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-9] a log of which all is too old begins a new segment', async () => {
+  test('[LOG-9] a log whose records are all too old begins a new segment', async () => {
     const host = await filled({ retentionMs: 1000 });
     const { highWatermark } = host.log;
     host.clock.advance(10_000_000);
@@ -325,7 +325,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await reopened.close();
   });
 
-  test('[LOG-9] a compacted topic keeps all', async () => {
+  test('[LOG-9] a compacted topic keeps all segments', async () => {
     const host = await filled({ cleanupPolicy: 'compact', retentionMs: 0, retentionBytes: 0 });
     await host.applyRetention();
     expect(host.log.logStartOffset).toBe(0);
@@ -358,7 +358,7 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await host.append([{ value: 'kept' }], { ...seal, baseSequence: 0 }).written;
     expect(host.log).toMatchObject({ highWatermark: 2, lastStableOffset: 1 });
     const { written } = host.log.appendMarker({ ...marker, type: 'COMMIT' });
-    expect(host.log.lastStableOffset).toBe(1); // its end cannot be read yet
+    expect(host.log.lastStableOffset).toBe(1); // its marker cannot be read yet
     await written;
     expect(host.log.lastStableOffset).toBe(3);
     await host.append([{ value: 'dropped' }], { ...seal, baseSequence: 1 }).written;
@@ -377,23 +377,23 @@ describe.each(FILE_SYSTEMS)('a log on %s', (_, setUp) => {
     await next.close();
   });
 
-  test('[LOG-24] of what transactions write at most some MiB wait for the commit', async () => {
+  test('[LOG-24] at most a few MiB of a transaction are left to sync at its commit', async () => {
     const host = await LogHost.open({ ...(await setUp()), config: { segmentBytes: 1e8 } });
     const value = 'x'.repeat(100_000);
     for (let sequence = 0; sequence < 30; sequence++) await host.append([{ value }]).written;
     await turns();
-    expect(host.log.durableOffset).toBe(0); // outside of a transaction nobody will have to wait
+    expect(host.log.durableOffset).toBe(0); // outside a transaction no commit waits for it
     const producer = { producerId: 1, producerEpoch: 0, isTransactional: true };
     for (let sequence = 0; sequence < 30; sequence++) {
       await host.append([{ value }], { ...producer, baseSequence: sequence }).written;
     }
-    // The first sync began behind eleven of them, and may be the last one on a slow disk.
+    // The first sync began after eleven of them, and may be the last one on a slow disk.
     await expect.poll(() => host.log.durableOffset, { timeout: 20_000 }).toBeGreaterThan(40);
     await host.close();
   });
 });
 
-test('[LOG-24] when such a sync fails, the log says so to what comes next', async () => {
+test('[LOG-24] after such a sync failed, every later call fails', async () => {
   const fileSystem = new MemoryFileSystem();
   const config = { segmentBytes: 1e8 };
   const host = await LogHost.open({ fileSystem, directory: '/data/test-0', config });
@@ -408,7 +408,7 @@ test('[LOG-24] when such a sync fails, the log says so to what comes next', asyn
   await host.log.abandon();
 });
 
-test('[LOG-24] a sync that fails while a transaction is written ends the log', async () => {
+test('[LOG-24] a sync that fails during a transaction ends the log', async () => {
   let isFailing = false;
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -446,7 +446,7 @@ test('[LOG-21] a checkpoint that waits for the journal does not stop a reload', 
   await host.log.sync();
   await host.appendEach('b');
   state.isHeld = true;
-  const synced = host.log.sync(); // by the journal
+  const synced = host.log.sync(); // through the journal
   await turns();
   const checkpointed = codeOf(host.log.checkpoint());
   await turns();
@@ -459,20 +459,20 @@ test('[LOG-21] a checkpoint that waits for the journal does not stop a reload', 
   await host.close();
 });
 
-test('[LOG-25] the journal does not keep a failed log whose topic is deleted', async () => {
+test('[LOG-25] the journal forgets a failed log whose topic is deleted', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory: '/data/test-0', hasJournal: true });
   await host.appendEach('a');
   await host.log.sync();
   await host.appendEach('b');
-  await host.log.sync(); // by the journal
+  await host.log.sync(); // through the journal
   fileSystem.fail({ at: ({ kind }) => kind === 'sync', code: 'EIO' });
   expect(await codeOf(host.log.flush(2))).toBe('KAFKA_STORAGE_ERROR');
   await host.abandon();
   expect(await codeOf(host.log.flush(2))).toBe('CLOSED');
 });
 
-test('[LOG-21] reads while a failed write is cut away leave no file open', async () => {
+test('[LOG-21] reads during the truncation of a failed write leave no file open', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory: '/data/test-0' });
   await host.appendEach('a', 'b');
@@ -488,7 +488,7 @@ test('[LOG-21] reads while a failed write is cut away leave no file open', async
   expect(fileSystem.openFileCount).toBe(0);
 });
 
-/** Lets everything happen that waits for nothing but the machine. */
+/** Waits for everything that waits only for the machine. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -28,7 +28,7 @@ const state: fc.Arbitrary<ProducerState> = fc.record({
   lastAppendMs: fc.maxSafeNat(),
 });
 
-test('[LOG-SNAPSHOT-1] a snapshot is these bytes', () => {
+test('[LOG-SNAPSHOT-1] a snapshot has exactly these bytes', () => {
   const bytes = encodeSnapshot([
     {
       producerId: 7,
@@ -48,7 +48,7 @@ test('[LOG-SNAPSHOT-1] a snapshot is these bytes', () => {
   );
 });
 
-test('[LOG-SNAPSHOT-1] of each producer its state and newest batch are kept', () => {
+test('[LOG-SNAPSHOT-1] a snapshot has the state and newest batch of each producer', () => {
   fc.assert(
     fc.property(fc.array(state, { maxLength: 10 }), (states) => {
       const read = decodeSnapshot(encodeSnapshot(states));
@@ -57,7 +57,7 @@ test('[LOG-SNAPSHOT-1] of each producer its state and newest batch are kept', ()
   );
 });
 
-test('[LOG-SNAPSHOT-2] a snapshot that was cut or altered anywhere is none', () => {
+test('[LOG-SNAPSHOT-2] a snapshot that was cut or altered anywhere is rejected', () => {
   fc.assert(
     fc.property(fc.array(state, { maxLength: 4 }), fc.nat(), fc.nat(7), (states, at, bit) => {
       const sound = encodeSnapshot(states);

@@ -14,11 +14,11 @@ interface Sent {
   readonly producerId?: number;
 }
 
-/** Producers of a log whose next offset is `nextOffset`; batches are sent to it by sequence. */
+/** Producers of a log whose next offset is `nextOffset`; tests send batches by sequence. */
 class Log {
   readonly states = new ProducerStates(TEST_PLACE);
   nextOffset = 0;
-  /** Where not said otherwise, all is durable at once. */
+  /** By default, all is durable at once. */
   durableOffset = Infinity;
 
   header(sequence: number, sent: Sent = {}): BatchHeader {
@@ -116,14 +116,14 @@ describe('[LOG-PRODUCER-1] sequences', () => {
     expect(log.send(1, { epoch: 3 })).toBe('appended');
   });
 
-  test('[LOG-PRODUCER-1] what is refused changes nothing', () => {
+  test('[LOG-PRODUCER-1] a refused batch changes nothing', () => {
     const log = logWith(0, 1);
     const before = structuredClone([...log.states.all()]);
     for (const sent of [{}, { epoch: 1 }, { epoch: 1, isTransactional: true }]) log.send(9, sent);
     expect([...log.states.all()]).toEqual(before);
   });
 
-  test('[LOG-PRODUCER-1] the error says what was expected', () => {
+  test('[LOG-PRODUCER-1] the error names the expected sequence', () => {
     const log = logWith(0, 1);
     expect(() => log.states.check(log.header(5))).toThrow(
       expect.objectContaining({
@@ -146,7 +146,7 @@ describe('[LOG-PRODUCER-2] duplicates', () => {
     expect(log.send(21)).toBe('appended');
   });
 
-  test('[LOG-PRODUCER-2] so are the last 512 that are not durable', () => {
+  test('[LOG-PRODUCER-2] so is each of the last 512 that are not durable', () => {
     const log = new Log();
     log.durableOffset = 0;
     for (let batch = 0; batch < 600; batch++) log.send(batch * 2, { count: 2 });
@@ -253,7 +253,7 @@ describe('[LOG-PRODUCER-4] the last stable offset', () => {
     expect(log.states.lastStableOffset(0)).toBe(0);
   });
 
-  test('[LOG-PRODUCER-4] an abort tells its range and the last stable offset after it', () => {
+  test('[LOG-PRODUCER-4] an abort returns its range and the last stable offset after it', () => {
     const log = new Log();
     log.send(0, { producerId: 1, isTransactional: true }); // 0
     log.send(0, { producerId: 2, isTransactional: true }); // 1
@@ -274,7 +274,7 @@ describe('[LOG-PRODUCER-4] the last stable offset', () => {
 });
 
 describe('[LOG-PRODUCER-5] forgetting', () => {
-  test('[LOG-PRODUCER-5] producers that were silent are forgotten, open ones kept', () => {
+  test('[LOG-PRODUCER-5] silent producers are forgotten, open ones kept', () => {
     const log = new Log();
     log.send(0);
     log.send(0, { producerId: 2, isTransactional: true });
@@ -286,7 +286,7 @@ describe('[LOG-PRODUCER-5] forgetting', () => {
     expect(log.send(50)).toBe('appended'); // unknown again
   });
 
-  test('[LOG-PRODUCER-5] a restored producer goes on where it was', () => {
+  test('[LOG-PRODUCER-5] a restored producer continues where it was', () => {
     const log = new Log();
     log.send(4, { isTransactional: true });
     const restored = new Log();

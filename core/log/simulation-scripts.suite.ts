@@ -5,7 +5,7 @@ const plain = { producerId: 1 };
 const first = { producerId: 2, isTransactional: true };
 const second = { producerId: 3, isTransactional: true };
 
-/** Short runs that together do everything that a log does. */
+/** Short runs that together use every operation of a log. */
 export const SCRIPTS: readonly Script[] = [
   {
     name: 'appends with and without sync',
@@ -166,7 +166,7 @@ const appendAndSync = [(run: Run) => void run.append(1, plain), (run: Run) => ru
 const ofJournal = (kind: 'write' | 'sync') => (operation: Operation) =>
   operation.kind === kind && operation.path.includes('journal');
 
-/** Many syncs of little: what the journal is for. */
+/** Many small syncs: the purpose of the journal. */
 export const JOURNAL_SCRIPTS: readonly Script[] = [
   {
     name: 'journal: sync upon sync',

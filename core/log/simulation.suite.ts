@@ -17,46 +17,46 @@ import { LogHost, readBatches, spansOf } from './log-host.suite.ts';
 
 export const DIRECTORY = '/data/test-0';
 
-/** A batch that was handed to the log. */
+/** A batch that was passed to the log. */
 interface Attempt {
   readonly baseOffset: number;
   readonly lastOffset: number;
-  /** What is in it; no two attempts have the same. */
+  /** Its content, unique to the attempt. */
   readonly content: string;
-  /** Undefined while nobody knows. */
+  /** Undefined while unknown. */
   isWritten?: boolean;
 }
 
-/** What a log promised up to some moment: what has to be there after a crash at that moment. */
+/** The promises of a log up to some moment: the content required after a crash at that moment. */
 export interface Promised {
-  /** Contents by base offset of what a sync has covered. */
+  /** Contents of synced batches, by base offset. */
   readonly durable: ReadonlyMap<number, string>;
-  /** Contents by base offset of what was written. */
+  /** Contents of written batches, by base offset. */
   readonly written: ReadonlyMap<number, string>;
   /** Records below may have been deleted. */
   readonly deletedUpTo: number;
 }
 
-/** One step of a script. Errors of the log are noted; any other error ends the test. */
+/** One step of a script. Errors of the log are recorded; any other error ends the test. */
 export type Step = (run: Run) => Promise<void> | void;
 
 export interface Script {
   readonly name: string;
   readonly config: Partial<LogConfig>;
-  /** True when some steps make the disk fail. */
+  /** True if some steps make the disk fail. */
   readonly isFaulty?: boolean;
-  /** True when syncs go by a journal. */
+  /** True if syncs use a journal. */
   readonly hasJournal?: boolean;
   readonly steps: readonly Step[];
 }
 
-/** A log under a script, and what it has promised. */
+/** A log under a script, and its promises. */
 export class Run {
-  /** Undefined when an opening failed. */
+  /** Undefined if an opening failed. */
   host: LogHost | undefined;
   readonly random: Random;
   readonly clock = new ManualClock();
-  /** Codes of the errors that the log gave. */
+  /** Codes of the errors that the log returned. */
   readonly codes: string[] = [];
   readonly #fileSystem: MemoryFileSystem;
   readonly #script: Script;
@@ -72,7 +72,7 @@ export class Run {
     this.random = seededRandom(seed);
   }
 
-  /** Runs the script to its end, whatever fails on the way. */
+  /** Runs the whole script, whatever fails on the way. */
   async play(): Promise<void> {
     await this.open();
     for (const step of this.#script.steps) await this.attempt(async () => step(this));
@@ -98,7 +98,7 @@ export class Run {
     return this.host.log;
   }
 
-  /** Runs something that may fail with an error of the log. */
+  /** Awaits something that may fail with an error of the log. */
   async attempt(call: () => Promise<unknown>): Promise<void> {
     try {
       await call();
@@ -108,7 +108,7 @@ export class Run {
     }
   }
 
-  /** Does something without waiting for it. */
+  /** Starts something without waiting for it. */
   start(call: () => Promise<unknown>): void {
     this.#underway.push(this.attempt(call));
   }
@@ -133,9 +133,7 @@ export class Run {
     await this.open();
   }
 
-  /**
-   * Appends a batch of `count` records; as the next of a producer and in a transaction, if asked.
-   */
+  /** Appends a batch of `count` records; if asked, as a producer's next and in a transaction. */
   append(count = 1, producer?: { producerId: number; isTransactional?: boolean }): Attempt {
     const id = this.#count++;
     const values = Array.from({ length: count }, (_, index) => {
@@ -159,19 +157,19 @@ export class Run {
     return this.#note({ baseOffset, lastOffset, content: `${type} ${producerId}` }, written);
   }
 
-  /** Waits until what was appended so far is written. */
+  /** Waits until all appended batches are written. */
   async written(): Promise<void> {
     while (this.#attempts.some(({ isWritten }) => isWritten === undefined)) {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  /** Makes the disk fail at what is yet to come. */
+  /** Makes later disk operations fail. */
   fail(fault: Fault): void {
     this.#fileSystem.fail(fault);
   }
 
-  /** Waits until a log that has failed goes on, or has given up. */
+  /** Waits until a failed log continues, or has given up. */
   async settled(): Promise<void> {
     for (let turn = 0; turn < 300; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -196,7 +194,7 @@ export class Run {
   }
 
   async applyRetention(): Promise<void> {
-    this.#deletedUpTo = Math.max(this.#deletedUpTo, this.log.nextOffset); // it may take everything
+    this.#deletedUpTo = Math.max(this.#deletedUpTo, this.log.nextOffset); // it may delete all
     await this.host?.applyRetention();
     if (this.codes.length === 0) this.#deletedUpTo = this.log.logStartOffset;
   }
@@ -222,19 +220,19 @@ export class Run {
   }
 }
 
-/** What a check needs to know besides the file system. */
+/** The facts that a check needs besides the file system. */
 export interface Expectation {
   readonly script: Script;
   readonly promised: Promised;
   readonly attempts: readonly Attempt[];
-  /** After a mere kill everything that was written is there. */
+  /** True after a kill: then everything written is there. */
   readonly isKill: boolean;
 }
 
 /**
- * Opens what a crash has left, and expects: what was promised is there; the rest is a beginning of
- * what was appended, without gaps and without anything else; what recovery made of it is what a
- * rebuild from the log alone makes of it; the log goes on, and opens again as it was.
+ * Opens the log after a crash, and expects: all promised batches are there; the rest is a prefix of
+ * the appended ones, without gaps or additions; recovery gives the same result as a rebuild from
+ * the log alone; the log continues, and reopens unchanged.
  */
 export async function checkRecovered(
   image: MemoryFileSystem,
@@ -295,7 +293,7 @@ async function checkContent(host: LogHost, expected: Expectation): Promise<void>
   }
 }
 
-/** What batches hold, in the form of `Attempt.content`, by base offset. */
+/** The contents of batches, as `Attempt.content`, by base offset. */
 function contentsOf(bytes: Buffer): Map<number, string> {
   const contents = new Map<number, string>();
   for (let at = 0; at < bytes.length; at += batchSizeBytes(bytes, at)) {
@@ -308,7 +306,7 @@ function contentsOf(bytes: Buffer): Map<number, string> {
   return contents;
 }
 
-/** Only what a log should have stands in its directory. */
+/** Expects only files of a log in its directory. */
 async function checkFiles(host: LogHost): Promise<void> {
   const names = await host.fileNames();
   const allowed =
@@ -319,7 +317,7 @@ async function checkFiles(host: LogHost): Promise<void> {
   );
 }
 
-/** What is known of producers and transactions. */
+/** The state of producers and transactions. */
 function stateOf({ log }: LogHost) {
   return {
     producers: [...log.producers.all()]
@@ -334,7 +332,7 @@ function stateOf({ log }: LogHost) {
 
 type State = ReturnType<typeof stateOf>;
 
-/** What remains of a state when nothing is known of what stood before `base`. */
+/** The part of a state that does not depend on batches before `base`. */
 function knownFrom(base: number, state: State): unknown {
   const producers = state.producers.filter(({ batches }) => (batches[0]?.baseOffset ?? -1) >= base);
   return {
@@ -353,7 +351,7 @@ function abortsFrom(base: number, state: State): number[] {
     .map(({ lastOffset }) => lastOffset);
 }
 
-/** Compares a log with what an opening finds that has nothing but the segments. */
+/** Compares a log with an opening that has nothing but the segments. */
 async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void> {
   const state = stateOf(host);
   await image.makeDirectory(DIRECTORY);
@@ -363,7 +361,7 @@ async function checkState(host: LogHost, image: MemoryFileSystem): Promise<void>
     if (!segments.includes(name)) await image.remove(`${DIRECTORY}/${name}`);
   }
   if (segments.length === 0) {
-    expectSame(state.nextOffset, state.logStartOffset); // all was deleted: nothing tells more
+    expectSame(state.nextOffset, state.logStartOffset); // all was deleted: nothing else is known
     return;
   }
   await image.remove('/data/checkpoints').catch(() => undefined);

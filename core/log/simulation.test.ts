@@ -9,9 +9,9 @@ import { checkRecovered, Run, type Script } from './simulation.suite.ts';
 const RUN_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** Each test takes a second or two on an idle machine. */
 const TIMEOUT_MS = 120_000;
-/** Outcomes of a power cut tried after each operation. */
+/** Power cuts to try after each operation. */
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 6);
-/** Of how many crashes one is opened with a crash at each operation of the opening. */
+/** One in this many crashes is opened with a crash at each operation of the opening. */
 const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
 
 async function play(script: Script, options: MemoryFileSystemOptions = {}, fault?: Fault) {
@@ -34,7 +34,7 @@ describe(`[LOG-20] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   });
 });
 
-/** What a failing operation of a kind may say. */
+/** The possible error codes of a failing operation, by kind. */
 function faultsFor(kind: OperationKind): Omit<Fault, 'at'>[] {
   switch (kind) {
     case 'write':
@@ -54,7 +54,7 @@ describe(`[LOG-21] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   test.each(ALL_SCRIPTS)('[LOG-21] $name: any failure leaves what was promised', async (script) => {
     const operations: Operation[] = [];
     await play(script, { onOperation: (operation) => operations.push(operation) });
-    // What stands before is the making of the directory, which is not the log's.
+    // The operations before create the directory, which is not part of the log.
     const start = operations.findIndex(({ kind }) => kind === 'list');
     for (const { number, kind, path } of operations.slice(start)) {
       for (const fault of faultsFor(kind)) {
@@ -67,7 +67,7 @@ describe(`[LOG-21] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   });
 });
 
-/** Runs a script with a fault, and looks at what stands on the disk at the end. */
+/** Runs a script with a fault, and checks the disk at the end. */
 async function checkFault(script: Script, fault: Fault): Promise<void> {
   const { fileSystem, run } = await play(script, {}, fault);
   const allowed = ['KAFKA_STORAGE_ERROR', 'DISK_FULL', 'CLOSED'];
@@ -87,7 +87,7 @@ async function checkEnd(script: Script, fileSystem: MemoryFileSystem, run: Run):
 }
 
 describe(`[LOG-22] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
-  // What ends a log besides a full disk has its place in LOG-21.
+  // LOG-21 covers the other failures that end a log.
   const scripts = SCRIPTS.filter(({ isFaulty }) => isFaulty !== true);
   test.each(scripts)('[LOG-22] $name: a disk full at any byte, and then not', async (script) => {
     const { fileSystem: roomy } = await play(script);
@@ -99,7 +99,7 @@ describe(`[LOG-22] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   });
 });
 
-/** Runs a script on a disk that fills up; then there is room, and the same log goes on. */
+/** Runs a script on a disk that fills up; then there is space, and the same log continues. */
 async function checkFull(script: Script, capacityBytes: number): Promise<void> {
   const { fileSystem, run } = await play(script, { capacityBytes });
   expect(run.codes.filter((code) => code !== 'DISK_FULL' && code !== 'CLOSED')).toEqual([]);
@@ -110,8 +110,8 @@ async function checkFull(script: Script, capacityBytes: number): Promise<void> {
 }
 
 /**
- * Appends until it succeeds, as a producer does while a failure says that it may pass: the first
- * tries may come while the log still cuts off what was written in part.
+ * Appends until it succeeds, as a producer does after retriable failures: the first attempts may
+ * come while the log still truncates a partial write.
  */
 async function goOn(run: Run): Promise<void> {
   const before = run.codes.length;

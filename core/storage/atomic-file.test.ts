@@ -38,7 +38,7 @@ test('[STORAGE-16] a crash anywhere leaves the old or the new content whole', as
   const found = new Set<string>();
   for (const image of images) {
     found.add(await contentOf(image));
-    await replaceFile(image, '/d/f', Buffer.from('next')); // what was left is no obstacle
+    await replaceFile(image, '/d/f', Buffer.from('next')); // left-overs do not get in the way
     expect(await contentOf(image)).toBe('next');
   }
   expect(found).toEqual(new Set([OLD, NEW]));
@@ -57,7 +57,7 @@ test.each([
   ['ENOSPC', 'DISK_FULL'],
   ['EDQUOT', 'DISK_FULL'],
 ])(
-  '[STORAGE-16] %s in any operation is %s, and one of the contents stands',
+  '[STORAGE-16] %s in any operation is %s, and leaves one of the contents',
   async (errno, code) => {
     for (let number = 1; ; number++) {
       const fileSystem = await withOldContent();
@@ -69,10 +69,10 @@ test.each([
       };
       const result = await codeOf(replaceFile(fileSystem, '/d/f', Buffer.from(NEW)));
       if (result === 'resolved') {
-        expect(fileSystem.operationCount).toBe(at - 1); // every operation had its turn
+        expect(fileSystem.operationCount).toBe(at - 1); // every operation was tried
         break;
       }
-      // The new name may be lost, and a sync that is tried again would not tell.
+      // The new name may be lost, and a repeated sync would not report it.
       expect(result).toBe(failed === 'syncDirectory' ? 'KAFKA_STORAGE_ERROR' : code);
       expect([OLD, NEW]).toContain(await contentOf(fileSystem));
       expect(fileSystem.openFileCount).toBe(0);

@@ -10,7 +10,7 @@ export const TEMPORARY_SUFFIX = '.tmp';
  * new content: temporary file, sync, rename, sync of the directory (Kafka: `CheckpointFile`).
  * Durable when it resolves. One writer of a path at a time.
  *
- * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content remains.
  * @throws LogError KAFKA_STORAGE_ERROR also if the sync of the directory failed: readers see the
  *   new content, and a power cut may bring back the old one.
  */
@@ -27,7 +27,7 @@ export async function replaceFile(
  * As `replaceFile`, but not durable before the directory is synced; until then a power cut may
  * bring back the old content.
  *
- * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content stands.
+ * @throws LogError DISK_FULL, KAFKA_STORAGE_ERROR: the old content remains.
  */
 export async function placeFile(
   fileSystem: FileSystem,

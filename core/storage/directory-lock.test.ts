@@ -21,7 +21,7 @@ async function machine(seed = 1): Promise<MemoryFileSystem> {
   return fileSystem;
 }
 
-test('[STORAGE-17] a directory has one owner, whose pid others are told', async () => {
+test('[STORAGE-17] a directory has one owner; the error of others has its pid', async () => {
   const fileSystem = await machine();
   const release = await lockDirectory(fileSystem, '/d', 'one');
   const failure: unknown = await lockDirectory(fileSystem, '/d', 'two').catch((e: unknown) => e);
@@ -36,7 +36,7 @@ test('[STORAGE-17] a directory has one owner, whose pid others are told', async 
   )();
 });
 
-test('[STORAGE-17] a failure to give back has a code', async () => {
+test('[STORAGE-17] a failure to release has a code', async () => {
   const fileSystem = await machine();
   const release = await lockDirectory(fileSystem, '/d', 'one');
   for (const kind of ['size', 'remove']) {
@@ -47,7 +47,7 @@ test('[STORAGE-17] a failure to give back has a code', async () => {
   expect(await fileSystem.list('/d')).toEqual([]);
 });
 
-test('[STORAGE-17] giving back twice does not take the lock of another', async () => {
+test('[STORAGE-17] a second release does not remove the lock of another', async () => {
   const fileSystem = await machine();
   const release = await lockDirectory(fileSystem, '/d', 'one');
   await release();
@@ -81,7 +81,7 @@ test('[STORAGE-18] a takeover that died half-way is finished', async () => {
   expect(await fileSystem.list('/d')).toHaveLength(1);
 });
 
-test('[STORAGE-18] after a crash the lock can be taken, whatever was left', async () => {
+test('[STORAGE-18] after a crash the lock can be taken, whatever is left over', async () => {
   const images: MemoryFileSystem[] = [];
   const fileSystem: MemoryFileSystem = new MemoryFileSystem({
     onOperation: () => {
@@ -103,7 +103,7 @@ test('[STORAGE-18] after a crash the lock can be taken, whatever was left', asyn
 });
 
 test.each(['nothing', 'a dead lock', 'an empty lock', 'a dead lock and takeover'])(
-  '[STORAGE-17] of many who find %s at once, one takes it',
+  '[STORAGE-17] of many processes that find %s at once, one takes the lock',
   async (found) => {
     for (let seed = 0; seed < 1000; seed++) {
       const random = seededRandom(-seed);
@@ -143,7 +143,7 @@ test.each([
 });
 
 test.each([0, -1, 1.5, 1e20, 2 ** 31])(
-  '[STORAGE-18] a lock of process %s, which is no pid, is taken over',
+  '[STORAGE-18] a lock with process %s, which is no pid, is taken over',
   async (pid) => {
     const fileSystem = await machine();
     const content = JSON.stringify({ pid, startedAt: '', token: 'none' });
@@ -154,9 +154,9 @@ test.each([0, -1, 1.5, 1e20, 2 ** 31])(
 );
 
 test.runIf(process.platform === 'linux')(
-  '[STORAGE-18] the lock of a zombie, whose parent never asked about it, is taken over',
+  '[STORAGE-18] the lock of a zombie, which its parent never reaps, is taken over',
   async () => {
-    // The shell becomes `sleep`, which knows nothing of the child and leaves it a zombie.
+    // The shell becomes `sleep`, which never reaps the child and leaves it a zombie.
     const shell = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 60']);
     try {
       const [said] = (await once(shell.stdout, 'data')) as [Buffer];
@@ -167,7 +167,7 @@ test.runIf(process.platform === 'linux')(
       const startedAt = `${boot}:${stat().split(') ')[1]!.split(' ')[19]!}`;
       const directory = temporaryDirectory();
       writeFileSync(join(directory, LOCK_FILE), JSON.stringify({ pid, startedAt, token: 'dead' }));
-      expect(process.kill(pid, 0)).toBe(true); // for `kill` it is still there
+      expect(process.kill(pid, 0)).toBe(true); // `kill` still finds it
       const release = await lockDirectory(nodeFileSystem, directory, 'new');
       expect(await codeOf(lockDirectory(nodeFileSystem, directory, 'newer'))).toBe('LOG_LOCKED');
       await release();
@@ -177,12 +177,12 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-test('[STORAGE-21] taking a directory removes what openings have left that died', async () => {
+test('[STORAGE-21] taking a directory removes the files of openings that died', async () => {
   const fileSystem = await machine();
   const dead = JSON.stringify(DEAD);
   const alive = JSON.stringify({ pid: process.pid, startedAt: '', token: 'alive' });
   const left = {
-    [`${LOCK}.${DEAD.pid}-0-1`]: '', // it died while it wrote
+    [`${LOCK}.${DEAD.pid}-0-1`]: '', // it died while writing
     [`${LOCK}.${DEAD.pid}-0-2`]: dead,
     [`${LOCK}.${process.pid}-0-3`]: dead, // this pid was another's
     [`${LOCK}.takeover`]: dead,

@@ -45,7 +45,7 @@ async function failureOf(call: Promise<unknown>): Promise<string | undefined> {
   return call.then(() => 'no error', errnoOf);
 }
 
-/** A disk below a pool, with the greatest number of files that were open on it at once. */
+/** A disk below a pool; records the greatest number of files open at once. */
 function counted(openFilesMax: number) {
   const disk = new MemoryFileSystem({ random: seededRandom(++seed) });
   const most = { openFiles: 0 };
@@ -72,7 +72,7 @@ test('[STORAGE-19] many open files share few descriptors', async () => {
   expect(disk.openFileCount).toBe(0);
 });
 
-test('[STORAGE-19] what was synced survives a power cut, also what was closed before', async () => {
+test('[STORAGE-19] synced bytes survive a power cut, even if closed before', async () => {
   const { disk, pool } = counted(2);
   const files = await Promise.all(
     Array.from({ length: FILES }, (_, index) => pool.open(`/f${index}`, 'create')),
@@ -103,7 +103,7 @@ test('[STORAGE-19] a file that was only read is closed first, without a sync', a
   expect(kinds.slice(2)).toEqual(['close /other', 'open /read', 'size /read', 'read /read']);
 });
 
-/** A pool whose descriptor has left a file with unsynced bytes, the sync of which has failed. */
+/** A pool that took the descriptor of a file with unsynced bytes, whose sync failed. */
 async function failedWhileAway() {
   const { disk, pool } = counted(1);
   const file = await pool.open('/f', 'create');
@@ -113,14 +113,14 @@ async function failedWhileAway() {
   return { pool, disk, file, other };
 }
 
-test('[STORAGE-20] a sync that failed while nobody asked fails the next one', async () => {
+test('[STORAGE-20] a failed sync by the pool itself fails the next sync call', async () => {
   const { file, other } = await failedWhileAway();
-  expect(await textOf(file)).toBe('file 1 round 1'); // opened again
-  await textOf(other); // closed again; this time its sync succeeds, and says nothing
+  expect(await textOf(file)).toBe('file 1 round 1'); // reopened
+  await textOf(other); // closed again; this time its sync succeeds without an error
   expect(await failureOf(file.sync())).toBe('EIO');
 });
 
-test('[STORAGE-20] that failure is told after another opening, and by another name', async () => {
+test('[STORAGE-20] that failure is reported after a reopening, and by another name', async () => {
   const { pool, file, other } = await failedWhileAway();
   await file.close();
   await pool.rename('/f', '/moved');
@@ -162,7 +162,7 @@ test('[STORAGE-23] a file without a descriptor follows its name or survives it',
   expect(disk.openFileCount).toBe(0);
 });
 
-test('[STORAGE-23] a file that lost its name elsewhere is not made again', async () => {
+test('[STORAGE-23] a file that lost its name elsewhere is not recreated', async () => {
   const { disk, pool } = counted(1);
   const file = await pool.open('/f', 'create');
   await (await pool.open('/other', 'create')).close();
@@ -171,14 +171,14 @@ test('[STORAGE-23] a file that lost its name elsewhere is not made again', async
   expect(await disk.stat('/f')).toBeUndefined();
 });
 
-/** Lets at most `count` files be open on the disk, as a process with a lower limit. */
+/** Allows at most `count` open files on the disk, like a process with a lower limit. */
 function limit(disk: MemoryFileSystem, count: number): () => void {
   const opens = new Set<Operation['kind']>(['open', 'create', 'syncDirectory']);
   const at = ({ kind }: Operation) => opens.has(kind) && disk.openFileCount >= count;
   return disk.fail({ at, code: 'EMFILE', times: Infinity });
 }
 
-test('[STORAGE-24] with fewer descriptors than it was told the pool goes on', async () => {
+test('[STORAGE-24] the pool works with fewer descriptors than it was told', async () => {
   const { disk, most, pool } = counted(10);
   const allow = limit(disk, 2);
   const files = await Promise.all(
@@ -205,12 +205,12 @@ test('[STORAGE-24] without any descriptor a call fails, and may be repeated', as
 });
 
 test.each(Array.from({ length: 30 }, (_, index) => index + 1))(
-  '[STORAGE-19] [STORAGE-23] seed %i: random calls have the outcomes that they have unpooled',
+  '[STORAGE-19] [STORAGE-23] seed %i: random calls have the same outcomes as without a pool',
   async (number) => {
     const random = seededRandom(number);
     const disk = new MemoryFileSystem({ random: seededRandom(number) });
     const pool = pooledFiles(disk, { openFilesMax: 1 + (number % 3) });
-    /** What each name holds, and what each open file does. */
+    /** The content of each name and of each open file. */
     const names = new Map<string, { text: string }>();
     const open: { file: File; content: { text: string } }[] = [];
     const below = (count: number) => Math.floor(random.next() * count);

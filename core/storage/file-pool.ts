@@ -199,7 +199,7 @@ class Content {
   }
 
   /** Throws the unreported failure, if any. */
-  tellFailure(): void {
+  throwFailure(): void {
     const { failure } = this;
     this.failure = undefined;
     if (failure !== undefined) throw failure.cause;
@@ -261,10 +261,10 @@ class PooledFile implements File, Resident {
 
   async sync(): Promise<void> {
     this.#checkOpen('sync');
-    this.#content.tellFailure();
+    this.#content.throwFailure();
     if (this.#file === undefined && this.#changing === undefined && this.#content.isSynced) return;
     await this.#use((file) => this.#content.sync(file));
-    this.#content.tellFailure(); // it may have lost the bytes of this sync
+    this.#content.throwFailure(); // it may have lost the bytes of this sync
   }
 
   truncate(sizeBytes: number): Promise<void> {

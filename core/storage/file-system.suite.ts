@@ -3,13 +3,13 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { FileSystem } from './file-system.ts';
 import { errnoOf } from './node-fs.ts';
 
-/** Where the suite works: a directory that is empty. */
+/** An empty directory for the suite. */
 export interface FileSystemUnderTest {
   readonly fileSystem: FileSystem;
   readonly directory: string;
 }
 
-/** What `file-system.ts` says, as tests that every implementation has to pass. */
+/** The contract of `file-system.ts`, as tests that every implementation must pass. */
 export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnderTest>): void {
   describe(`${name} as a FileSystem`, () => {
     let fileSystem: FileSystem;
@@ -35,7 +35,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
     }
 
     function testFiles(): void {
-      test('[STORAGE-1] read and write need the file; create makes it', async () => {
+      test('[STORAGE-1] read and write need the file; create creates it', async () => {
         expect(await codeOf(fileSystem.open(path, 'read'))).toBe('ENOENT');
         expect(await codeOf(fileSystem.open(path, 'write'))).toBe('ENOENT');
         expect(await codeOf(fileSystem.readFile(path))).toBe('ENOENT');
@@ -50,7 +50,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         await (await fileSystem.open(path, 'read')).close();
       });
 
-      test('[STORAGE-1] opening with create keeps what is in the file', async () => {
+      test('[STORAGE-1] opening with create keeps the content of the file', async () => {
         await create('kept');
         const file = await fileSystem.open(path, 'create');
         expect(await file.sizeBytes()).toBe(4);
@@ -68,14 +68,14 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect((await fileSystem.readFile(path)).toString()).toBe('text');
       });
 
-      test('[STORAGE-2] a read fills its target, and less only at the end', async () => {
+      test('[STORAGE-2] a read fills its target, except at the end of the file', async () => {
         await create('0123456789');
         const file = await fileSystem.open(path, 'read');
         const target = Buffer.alloc(4, '.');
         expect(await file.read(target, 3)).toBe(4);
         expect(target.toString()).toBe('3456');
         expect(await file.read(target, 8)).toBe(2);
-        expect(target.toString()).toBe('8956'); // what was not read stays
+        expect(target.toString()).toBe('8956'); // the unread part stays
         expect(await file.read(target, 10)).toBe(0);
         expect(await file.read(target, 1000)).toBe(0);
         expect(await file.read(Buffer.alloc(0), 0)).toBe(0);
@@ -109,7 +109,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
     }
 
     function testWriting(): void {
-      test('[STORAGE-3] buffers go one after the other to their position', async () => {
+      test('[STORAGE-3] buffers are written in order from the position', async () => {
         const file = await fileSystem.open(path, 'create');
         await file.write([Buffer.from('world'), Buffer.alloc(0), Buffer.from('!')], 6);
         await file.write([Buffer.from('hello'), Buffer.from(' ')], 0);
@@ -138,7 +138,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect(content.subarray(3).equals(Buffer.concat(buffers))).toBe(true);
       });
 
-      test('[STORAGE-3] views of larger memory are written as they are', async () => {
+      test('[STORAGE-3] only the viewed part of larger memory is written', async () => {
         const memory = Buffer.from('0123456789');
         const file = await fileSystem.open(path, 'create');
         await file.write([new Uint8Array(memory.buffer, memory.byteOffset + 2, 3)], 0);
@@ -171,7 +171,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect((await fileSystem.readFile(path)).toString()).toBe('first');
       });
 
-      test('[STORAGE-5] nobody sees a part of what is created exclusively', async () => {
+      test('[STORAGE-5] an exclusively created file is never seen in part', async () => {
         const content = Buffer.alloc(2_000_000, 'x');
         const seen = new Set<number | undefined>();
         for (let round = 0; round < 20; round++) {
@@ -223,7 +223,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect(await codeOf(fileSystem.rename(to, join(to, 'inner', 'deeper')))).toBe('EINVAL');
       });
 
-      test('[STORAGE-6] an open file stays with its content when its name goes', async () => {
+      test('[STORAGE-6] an open file keeps its content when its name goes', async () => {
         await create('content');
         const file = await fileSystem.open(path, 'write');
         await fileSystem.rename(path, `${path}.deleted`);
@@ -236,7 +236,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         await file.close();
       });
 
-      test('[STORAGE-7] remove takes a file away, and fails where there is none', async () => {
+      test('[STORAGE-7] remove removes a file, and fails if there is none', async () => {
         await create();
         await fileSystem.remove(path);
         expect(await fileSystem.stat(path)).toBeUndefined();
@@ -246,7 +246,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
     }
 
     function testDirectories(): void {
-      test('[STORAGE-8] list says what stands in a directory', async () => {
+      test('[STORAGE-8] list returns the entries of a directory', async () => {
         expect(await fileSystem.list(directory)).toEqual([]);
         await create();
         await fileSystem.makeDirectory(join(directory, 'sub', 'subsub'));
@@ -259,7 +259,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect(await codeOf(fileSystem.list(path))).toBe('ENOTDIR');
       });
 
-      test('[STORAGE-8] stat says what a path is', async () => {
+      test('[STORAGE-8] stat describes a path', async () => {
         await create('12345');
         const stat = await fileSystem.stat(path);
         expect(stat).toMatchObject({ sizeBytes: 5, isDirectory: false });
@@ -269,7 +269,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect(await fileSystem.stat(join(directory, 'none', 'below'))).toBeUndefined();
       });
 
-      test('[STORAGE-9] makeDirectory makes those above too, and may be repeated', async () => {
+      test('[STORAGE-9] makeDirectory creates parents too, and may be repeated', async () => {
         const deep = join(directory, 'a', 'b', 'c');
         await fileSystem.makeDirectory(deep);
         await fileSystem.makeDirectory(deep);
@@ -279,7 +279,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect(await codeOf(fileSystem.makeDirectory(join(path, 'below')))).toBe('ENOTDIR');
       });
 
-      test('[STORAGE-9] removeDirectory removes all in it, and nothing is no error', async () => {
+      test('[STORAGE-9] removeDirectory removes all in it; a missing one is no error', async () => {
         const above = join(directory, 'a');
         await fileSystem.makeDirectory(join(above, 'b', 'c'));
         await fileSystem.createExclusive(join(above, 'b', 'f'), Buffer.from('x'));
@@ -288,7 +288,7 @@ export function fileSystemSuite(name: string, setUp: () => Promise<FileSystemUnd
         expect(await fileSystem.list(directory)).toEqual([]);
       });
 
-      test('[STORAGE-9] syncDirectory takes a directory', async () => {
+      test('[STORAGE-9] syncDirectory syncs a directory', async () => {
         await create();
         await fileSystem.syncDirectory(directory);
         expect(await codeOf(fileSystem.syncDirectory(join(directory, 'none')))).toBe('ENOENT');

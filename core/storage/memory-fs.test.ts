@@ -14,12 +14,12 @@ fileSystemSuite('MemoryFileSystem', async () => {
   return { fileSystem, directory: '/dir' };
 });
 
-/** Sectors enough for every way of tearing to show in OUTCOMES crashes. */
+/** Few enough sectors that OUTCOMES crashes show every way of tearing. */
 const OLD = Buffer.alloc(4 * 512, 'old!');
 const NEW = Buffer.alloc(4 * 512, 'new.');
 const OUTCOMES = 600;
 
-/** What stands in a file after many crashes at this moment: each content that occurred, as text. */
+/** The contents of a file after many crashes at this moment: each one that occurred, as text. */
 async function outcomes(fileSystem: MemoryFileSystem, path: string): Promise<Set<string>> {
   const found = new Set<string>();
   for (let outcome = 0; outcome < OUTCOMES; outcome++) {
@@ -46,7 +46,7 @@ async function failureOf(call: Promise<unknown>): Promise<string | undefined> {
   return call.then(() => 'no error', errnoOf);
 }
 
-test('[STORAGE-10] what was synced survives every crash', async () => {
+test('[STORAGE-10] synced bytes survive every crash', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   await file.write([NEW], 0);
@@ -62,7 +62,7 @@ test('[STORAGE-10] an unsynced write is lost, kept, or torn between sectors', as
   const found = await outcomes(fileSystem, '/f');
   expect(found).toContain(OLD.toString());
   expect(found).toContain(NEW.toString());
-  expect(found.size).toBe(2 ** 4); // each sector the old or the new one
+  expect(found.size).toBe(2 ** 4); // each sector is the old or the new one
   for (const text of found) {
     expect(text).toMatch(/^((old!){128}|(new\.){128}){4}$/);
   }
@@ -77,7 +77,7 @@ test('[STORAGE-10] a write tears at sectors wherever it begins', async () => {
   for (const text of found) expect(text).toMatch(/^o{500}[no]{12}(n{512}|o{512})[no]{76}o{436}$/);
 });
 
-test('[STORAGE-10] of two unsynced writes the later may survive alone', async () => {
+test('[STORAGE-10] the later of two unsynced writes may survive alone', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', Buffer.alloc(0));
   await file.write([Buffer.alloc(512, 'a')], 0);
@@ -100,7 +100,7 @@ test('[STORAGE-10] a sector is never older in one part than in another', async (
   );
 });
 
-test('[STORAGE-10] an unsynced truncation is lost or kept, and cuts for good', async () => {
+test('[STORAGE-10] an unsynced truncation is lost or kept; removed bytes stay gone', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   await file.truncate(512);
@@ -115,7 +115,7 @@ test('[STORAGE-10] an unsynced truncation is lost or kept, and cuts for good', a
   }
 });
 
-test('[STORAGE-10] a sync covers what was written before it began', async () => {
+test('[STORAGE-10] a sync covers the writes before it began', async () => {
   const lost = new Set<boolean>();
   for (let each = 0; each < 50; each++) {
     const fileSystem = new MemoryFileSystem({ random: seededRandom(each) });
@@ -130,7 +130,7 @@ test('[STORAGE-10] a sync covers what was written before it began', async () => 
   expect(lost).toEqual(new Set([true, false]));
 });
 
-test('[STORAGE-11] a new, moved or removed name is durable after syncDirectory only', async () => {
+test('[STORAGE-11] a new, moved or removed name is durable only after syncDirectory', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await fileSystem.open('/f', 'create');
   await file.write([Buffer.from('x')], 0);
@@ -192,7 +192,7 @@ test('[STORAGE-11] names survive independently of each other and of the content'
   }
 });
 
-test('[STORAGE-11] a lost directory takes what is in it along', async () => {
+test('[STORAGE-11] a lost directory loses its files too', async () => {
   const fileSystem = new MemoryFileSystem();
   await fileSystem.makeDirectory('/a/b');
   await fileSystem.createExclusive('/a/b/f', Buffer.alloc(0));
@@ -203,7 +203,7 @@ test('[STORAGE-11] a lost directory takes what is in it along', async () => {
   expect(await outcomes(fileSystem, '/a/b/f')).toEqual(new Set(['']));
 });
 
-test('[STORAGE-12] a killed process leaves all it wrote, for now', async () => {
+test('[STORAGE-12] a kill keeps all written bytes, until a power cut', async () => {
   const fileSystem = new MemoryFileSystem();
   await durableFile(fileSystem, '/f', OLD);
   const file = await fileSystem.open('/f', 'write');
@@ -212,7 +212,7 @@ test('[STORAGE-12] a killed process leaves all it wrote, for now', async () => {
   await fileSystem.makeDirectory('/d');
   await fileSystem.createExclusive('/d/h', Buffer.from('h'));
   const after = fileSystem.kill();
-  await file.write([OLD], 0); // the old one goes on, apart from the new one
+  await file.write([OLD], 0); // the old one continues, separate from the new one
   await fileSystem.remove('/d/h');
   expect(await textOf(after, '/g')).toBe(NEW.toString());
   expect(await textOf(after, '/d/h')).toBe('h');
@@ -223,7 +223,7 @@ test('[STORAGE-12] a killed process leaves all it wrote, for now', async () => {
   expect(await outcomes(after, '/g')).toEqual(new Set([NEW.toString()]));
 });
 
-test('[STORAGE-12] a crash leaves the running file system as it was', async () => {
+test('[STORAGE-12] a crash does not change the running file system', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   await file.write([NEW], 0);
@@ -262,7 +262,7 @@ test('[STORAGE-13] operations of a kind or path fail as often as asked', async (
   await (await fileSystem.open('/g', 'create')).close();
 });
 
-test('[STORAGE-13] what a failed sync covered is settled for good', async () => {
+test('[STORAGE-13] a failed sync settles the bytes that it covered', async () => {
   const fileSystem = new MemoryFileSystem();
   const file = await durableFile(fileSystem, '/f', OLD);
   const found = new Set<string>();
@@ -274,7 +274,7 @@ test('[STORAGE-13] what a failed sync covered is settled for good', async () => 
     await file.write([Buffer.from('later')], 3000);
     await file.sync();
     const all = await outcomes(fileSystem, '/f');
-    expect(all.size).toBe(1); // settled by the failure, whatever it was
+    expect(all.size).toBe(1); // settled by the failure, whatever the outcome
     for (const text of all) {
       expect(text.slice(3000)).toBe('later');
       found.add(text.slice(0, 2048));
@@ -288,7 +288,7 @@ test('[STORAGE-13] what a failed sync covered is settled for good', async () => 
   expect(found.size).toBeGreaterThan(2);
 });
 
-test('[STORAGE-13] what a failed syncDirectory covered is settled', async () => {
+test('[STORAGE-13] a failed syncDirectory settles the names that it covered', async () => {
   const found = new Set<string>();
   for (let each = 0; each < 20; each++) {
     const fileSystem = new MemoryFileSystem({ random: seededRandom(each) });
@@ -304,14 +304,14 @@ test('[STORAGE-13] what a failed syncDirectory covered is settled', async () => 
   expect(found).toEqual(new Set(['absent', '']));
 });
 
-test('[STORAGE-14] a full disk takes a part of the write, later the rest', async () => {
+test('[STORAGE-14] a full disk takes part of a write, and later the rest', async () => {
   const fileSystem = new MemoryFileSystem({ capacityBytes: 10 });
   await fileSystem.createExclusive('/other', Buffer.from('1234'));
   const file = await fileSystem.open('/f', 'create');
   expect(await failureOf(file.write([Buffer.from('abcd'), Buffer.from('efgh')], 0))).toBe('ENOSPC');
   expect(await textOf(fileSystem, '/f')).toBe('abcdef');
   expect(fileSystem.usedBytes).toBe(10);
-  await file.write([Buffer.from('ABC')], 2); // within the file: needs no room
+  await file.write([Buffer.from('ABC')], 2); // within the file: needs no space
   expect(await failureOf(file.write([Buffer.from('x')], 6))).toBe('ENOSPC');
   await fileSystem.remove('/other');
   await file.write([Buffer.from('ghij')], 6);
@@ -323,7 +323,7 @@ test('[STORAGE-14] a full disk takes a part of the write, later the rest', async
   expect(await failureOf(file.write([Buffer.from('x')], 12))).toBe('ENOSPC');
 });
 
-test('[STORAGE-15] the same calls under the same seed end the same way', async () => {
+test('[STORAGE-15] the same calls with the same seed have the same outcome', async () => {
   const runs: string[] = [];
   for (let run = 0; run < 2; run++) {
     const operations: string[] = [];

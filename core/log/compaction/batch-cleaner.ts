@@ -122,7 +122,7 @@ export class BatchCleaner {
       return { kind: 'changed', bytes: this.#sealed(bytes, header, kept) };
     }
     if (kept.count === recordCount) return SAME;
-    const bytes = this.#withoutTheRest(source, position);
+    const bytes = this.#keptRecords(source, position);
     return { kind: 'changed', bytes: this.#sealed(bytes, header, kept) };
   }
 
@@ -161,7 +161,7 @@ export class BatchCleaner {
   }
 
   /** The batch header followed by the records of `#runs`, uncompressed. */
-  #withoutTheRest(source: Buffer, position: number): Buffer {
+  #keptRecords(source: Buffer, position: number): Buffer {
     const { source: records } = this.#cursor;
     const parts = [source.subarray(position, position + BATCH_OVERHEAD)];
     for (let index = 0; index < this.#runs.length; index += 2) {

@@ -14,7 +14,7 @@ import { Segment } from '../segment/segment.ts';
 const INT32_MAX = 0x7fff_ffff;
 const disk = new MemoryFileSystem();
 
-/** Segments of such sizes and counts of offsets, with such gaps before them. */
+/** Segments with these sizes and numbers of offsets, and these gaps before them. */
 const anySegments = fc
   .array(
     fc.record({
@@ -49,7 +49,7 @@ test(`[COMPACTION-15] no group is larger than a segment can be (seed ${SEED})`, 
         if (group.length > 1) expect(fits(group, segmentBytes)).toBe(true);
         const next = groups[index + 1]?.[0];
         const span = (next?.nextOffset ?? 0) - group[0]!.baseOffset;
-        // None is smaller than it has to be; a span of just 2^31 may be left out.
+        // None is smaller than necessary; a span of exactly 2^31 may be left out.
         if (next !== undefined && span <= INT32_MAX) {
           expect(fits([...group, next], segmentBytes)).toBe(false);
         }
@@ -59,7 +59,7 @@ test(`[COMPACTION-15] no group is larger than a segment can be (seed ${SEED})`, 
   fc.assert(property, { seed: SEED, numRuns: 500 });
 });
 
-/** Cleans a segment of tombstones, which get a date; returns what it was and what it is. */
+/** Cleans a segment of tombstones, which get a date. Returns it before and after. */
 async function clean(sizeBytesMax: (sourceBytes: number) => number): Promise<[Buffer, Buffer]> {
   const fileSystem = new MemoryFileSystem();
   await fileSystem.makeDirectory('/data');
@@ -87,14 +87,14 @@ async function clean(sizeBytesMax: (sourceBytes: number) => number): Promise<[Bu
     fileSystem,
     place: TEST_PLACE,
     config: LOG_CONFIG_DEFAULTS,
-    checkGoesOn: () => undefined,
+    checkMayContinue: () => undefined,
     sizeBytesMax: sizeBytesMax(source.writtenBytes),
   });
   expect(cleaned.nextOffset).toBe(9);
   return [Buffer.concat(batches), await fileSystem.readFile(`${cleaned.logPath}.cleaned`)];
 }
 
-test('[COMPACTION-15] batches do not grow beyond what a segment can hold', async () => {
+test('[COMPACTION-15] batches do not grow beyond the largest segment', async () => {
   const [before, grown] = await clean((sourceBytes) => 2 * sourceBytes);
   expect(grown.length).toBeGreaterThan(before.length);
   const [, same] = await clean((sourceBytes) => sourceBytes);

@@ -32,7 +32,7 @@ export interface CleanerOptions {
   readonly place: RecordPlace;
   readonly config: LogConfig;
   /** Throws to stop the cleaning. Called repeatedly. */
-  readonly checkGoesOn: () => void;
+  readonly checkMayContinue: () => void;
   /** The largest segment; default: the largest position that an index can hold. */
   readonly sizeBytesMax?: number;
 }
@@ -284,7 +284,7 @@ async function writeIndexes(
 async function* batchesOf(
   segment: Segment,
   from: number,
-  { fileSystem, checkGoesOn }: CleanerOptions,
+  { fileSystem, checkMayContinue }: CleanerOptions,
 ): AsyncGenerator<Buffer> {
   const { logPath } = segment;
   // Opens its own file: the segment's may be closed before such a long read ends.
@@ -292,7 +292,7 @@ async function* batchesOf(
     throw storageFailure(logPath, 'open', cause);
   });
   const read = async (at: number, count: number): Promise<Buffer> => {
-    checkGoesOn();
+    checkMayContinue();
     const chunk = Buffer.allocUnsafeSlow(count);
     const length = await file.read(chunk, at).catch((cause: unknown) => {
       throw storageFailure(logPath, 'read', cause);

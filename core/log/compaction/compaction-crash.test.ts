@@ -12,7 +12,7 @@ const OPTIONS = {
   directory: DIRECTORY,
   config: { cleanupPolicy: 'compact' as const, deleteRetentionMs: 0 },
 };
-/** Outcomes of a power cut tried after each operation, and after each that is about names. */
+/** Power cuts to try after each operation, and after each operation on names. */
 const [OUTCOMES, NAME_OUTCOMES] = [1, 6];
 const TIMEOUT_MS = 120_000;
 
@@ -47,7 +47,7 @@ async function fill(host: LogHost, model: Model, seed: number): Promise<void> {
   await model.end(host, 7, 'ABORT');
 }
 
-/** Opens what a crash has left: all is there, nothing is left over, and compaction goes on. */
+/** Opens the log after a crash: all is there, nothing is left over, and compaction continues. */
 async function checkOpened(image: MemoryFileSystem, model: Model, before: unknown): Promise<void> {
   const clock = new ManualClock();
   let host = await LogHost.open({ fileSystem: image, ...OPTIONS, clock });
@@ -70,7 +70,7 @@ async function checkOpened(image: MemoryFileSystem, model: Model, before: unknow
 
 describe('crashes', () => {
   test.each([1])(
-    '[COMPACTION-8] seed %i: a crash at any moment leaves the segments of before or the new one',
+    '[COMPACTION-8] seed %i: a crash at any moment leaves either the old segments or the new one',
     async (seed) => {
       const { fileSystem, host, model } = await prepared(seed);
       const producers = producersOf(host.log);
@@ -132,7 +132,7 @@ describe('crashes', () => {
 
 describe('failures', () => {
   test.each(['EIO', 'ENOSPC'])(
-    '[COMPACTION-9] %s at any operation: nothing is lost, and the log goes on or says why not',
+    '[COMPACTION-9] %s at any operation: nothing is lost, and the log continues or reports why not',
     async (code) => {
       for (let index = 1; ; index++) {
         const { fileSystem, clock, host, model } = await prepared(5);
@@ -144,7 +144,7 @@ describe('failures', () => {
         );
         stop();
         if (failure !== undefined) expect(failure).toBeInstanceOf(LogError);
-        await vi.waitFor(() => model.check(host.log)); // it may have to be loaded anew first
+        await vi.waitFor(() => model.check(host.log)); // it may have to reload first
         if (host.log.failure === undefined) {
           await host.compact();
           await model.check(host.log);

@@ -6,28 +6,28 @@ import { RecordCursor } from '../../record/record-cursor.ts';
 import { readBatches, type LogHost } from '../log-host.suite.ts';
 import type { PartitionLog } from '../partition-log.ts';
 
-/** What is appended as one batch: keys, each with a value or null. */
+/** The content of one batch: keys, each with a value or null. */
 export interface Written {
   readonly entries: readonly (readonly [key: string, isTombstone: boolean])[];
   readonly codec?: Codec;
-  /** Whose batch it is: undefined for nobody's. */
+  /** Its producer, or undefined for none. */
   readonly producerId?: number | undefined;
   readonly isTransactional?: boolean | undefined;
 }
 
 interface ModelRecord {
   readonly record: PlainRecord;
-  /** Of whose open transaction it is, while it is open. */
+  /** The producer of its transaction while that is open. */
   openOf: number | undefined;
   isAborted: boolean;
 }
 
-/** What was appended to a log, and what readers of it have to find. */
+/** The batches appended to a log, and the records that its readers must find. */
 export class Model {
   readonly #records: ModelRecord[] = [];
   #count = 0;
 
-  /** Appends a batch, as the next of its producer. */
+  /** Appends the next batch of its producer. */
   async append(host: LogHost, written: Written): Promise<void> {
     const { entries, codec = 'none', producerId, isTransactional = false } = written;
     const timestampMs = host.clock.nowMs();
@@ -74,7 +74,7 @@ export class Model {
     );
   }
 
-  /** What every reader finds, whatever was compacted. */
+  /** Checks what every reader finds, whatever was compacted. */
   async check(log: PartitionLog): Promise<void> {
     const read = await readCommitted(log);
     expect(tableOf(read)).toEqual(this.table(log.lastStableOffset));
@@ -89,7 +89,7 @@ export class Model {
     }
   }
 
-  /** Of what was compacted only the newest of each key is there. */
+  /** Checks that the compacted part has only the newest record of each key. */
   async checkCompacted(log: PartitionLog): Promise<void> {
     const { cleanedOffset } = log.compaction;
     const newest = new Map<string, number>();
@@ -111,7 +111,7 @@ function tableOf(records: readonly PlainRecord[]): Map<string, string> {
   return new Map([...table].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** What a reader of committed data gets, read in small pieces. */
+/** The records that a reader of committed data gets, in small reads. */
 export async function readCommitted(log: PartitionLog): Promise<PlainRecord[]> {
   const endOffset = log.lastStableOffset;
   const bytes = await readBatches(log, log.logStartOffset, { endOffset });
@@ -140,7 +140,7 @@ export async function readCommitted(log: PartitionLog): Promise<PlainRecord[]> {
   return records;
 }
 
-/** What is known of producers: newest sequence and open transaction. */
+/** The state of the producers: newest sequence and open transaction. */
 export function producersOf(log: PartitionLog): unknown {
   return [...log.producers.all()]
     .map(({ producerId, epoch, batches, transactionFirstOffset }) => {

@@ -96,7 +96,7 @@ async function play(actions: readonly Action[], fileSystem: MemoryFileSystem): P
   await vi.waitFor(() => expect(fileSystem.openFileCount).toBe(0));
 }
 
-/** Opens a log again that has lost what can be made anew from its segments. */
+/** Reopens a log without the files that can be rebuilt from its segments. */
 async function withoutSnapshots(host: LogHost, fileSystem: MemoryFileSystem): Promise<LogHost> {
   await host.log.abandon();
   for (const name of await host.fileNames()) {
@@ -106,7 +106,7 @@ async function withoutSnapshots(host: LogHost, fileSystem: MemoryFileSystem): Pr
   return host.killAndOpen();
 }
 
-/** Appends each as a batch of one record, and goes on in a new segment. */
+/** Appends each as a batch of one record, and begins a new segment. */
 async function sealed(host: LogHost, model: Model, batches: readonly Written[]): Promise<void> {
   for (const batch of batches) await model.append(host, batch);
   await model.append(host, { entries: [['filler', false]] });
@@ -165,7 +165,7 @@ describe('what is kept', () => {
     await model.check(host.log);
   });
 
-  test('[COMPACTION-3] aborted records go at once, their marker in its time', async () => {
+  test('[COMPACTION-3] aborted records go at once, their marker after its retention', async () => {
     const { host, model, clock } = await opened();
     const mine = { producerId: 11, isTransactional: true };
     const markers = async () => {
@@ -189,17 +189,17 @@ describe('what is kept', () => {
     expect(await markers()).toBe(2);
 
     await sealed(host, model, []);
-    await host.compact(); // sees that no data is left, and sets a date
+    await host.compact(); // finds no data left, and sets a date
     expect(host.log.abortedTransactions(0, Infinity)).toHaveLength(0);
     expect(await markers()).toBe(2);
     clock.advance(1000);
     await sealed(host, model, []);
     await host.compact();
-    expect(await markers()).toBe(1); // that of `c`, which is there
+    expect(await markers()).toBe(1); // that of `c`, which is still there
     await model.check(host.log);
   });
 
-  test('[COMPACTION-4] a producer goes on where it was, though its records are gone', async () => {
+  test('[COMPACTION-4] a producer continues although its records are gone', async () => {
     const { host, model, fileSystem } = await opened();
     const batch = { entries: [['a', false]], producerId: 3 } as const;
     await sealed(host, model, [batch, batch, value('a')]);
@@ -245,14 +245,14 @@ describe('what is kept', () => {
   );
 });
 
-describe('what is left alone', () => {
+describe('what stays untouched', () => {
   test('[COMPACTION-6] the active segment, open transactions, the young, the new', async () => {
     const { host, model, clock } = await opened({ minCompactionLagMs: 1000 });
     const isDone = async () => (await host.compact()) !== undefined;
     await model.append(host, value('a'));
     await host.checkpoint();
     clock.advance(2000);
-    expect(await isDone()).toBe(false); // it is in the segment that is appended to
+    expect(await isDone()).toBe(false); // it is in the active segment
     for (let count = 0; count < 30; count++) await model.append(host, value('a'));
     clock.advance(2000);
     expect(await isDone()).toBe(false); // no checkpoint
@@ -277,7 +277,7 @@ describe('what is left alone', () => {
     await model.check(host.log);
   });
 
-  test('[COMPACTION-7] it is due by the share that is dirty, or by the time since', async () => {
+  test('[COMPACTION-7] compaction is due by the dirty share, or by age', async () => {
     const { host, model, clock } = await opened({ maxCompactionLagMs: 10_000 });
     const measure = () => host.log.compaction.measure(host.log.recoveryPoint);
     for (let count = 0; count < 30; count++) await model.append(host, value(`key ${count}`));
@@ -300,7 +300,7 @@ describe('what is left alone', () => {
 });
 
 describe('beside other work', () => {
-  test('[COMPACTION-10] readers and writers go on while segments are replaced', async () => {
+  test('[COMPACTION-10] readers and writers continue while segments are replaced', async () => {
     const { host, model, clock } = await opened({ segmentBytes: 1024 });
     for (let count = 0; count < 60; count++) await model.append(host, value(`key ${count % 5}`));
     await host.checkpoint();
@@ -324,14 +324,14 @@ describe('beside other work', () => {
     await host.close();
   });
 
-  test('[COMPACTION-11] closing and deleting end a compaction, and it is done again', async () => {
-    for (const how of ['close', 'abandon'] as const) {
+  test('[COMPACTION-11] closing and deleting stop a compaction; it can be redone', async () => {
+    for (const method of ['close', 'abandon'] as const) {
       const { host, model, fileSystem } = await opened();
       for (let count = 0; count < 60; count++) await model.append(host, value(`key ${count % 5}`));
       await host.checkpoint();
       const compacting = host.log.compaction.run({ upTo: Infinity, dedupeBufferBytes: 1 });
       const failed = expect(compacting).rejects.toMatchObject({ code: 'CLOSED' });
-      await host.log[how]();
+      await host.log[method]();
       await failed;
       const again = await LogHost.open({ fileSystem, directory: DIRECTORY, config: COMPACT });
       await again.checkpoint();
@@ -341,7 +341,7 @@ describe('beside other work', () => {
     }
   });
 
-  test('[COMPACTION-12] a damaged log is not compacted any more, and stays as it is', async () => {
+  test('[COMPACTION-12] a damaged log is no longer compacted, and stays unchanged', async () => {
     const { host, model, fileSystem } = await opened();
     for (let count = 0; count < 60; count++) await model.append(host, value(`key ${count % 5}`));
     await host.checkpoint();

@@ -155,19 +155,19 @@ export class Compaction {
     const { fileSystem } = this.#files;
     const { place } = this.#log;
     let sum = { passes: 0, readBytes: 0, writtenBytes: 0, cleanedOffset: this.cleanedOffset };
-    const checkGoesOn = (): void => {
+    const checkMayContinue = (): void => {
       const { failure } = this.#log;
       if (failure !== undefined) throw failure;
       signal?.throwIfAborted();
     };
     try {
       for (;;) {
-        checkGoesOn();
+        checkMayContinue();
         const { config } = this.#log;
         const { dirty, clean } = this.#divide(upTo);
         if (!isCompacted(config) || this.isGivenUp || sizeOf(dirty) === 0) break;
         await this.#removeLeftOvers();
-        const options = { fileSystem, place, config, checkGoesOn };
+        const options = { fileSystem, place, config, checkMayContinue };
         const pass = await this.#pass([...clean, ...dirty], dedupeBufferBytes, options);
         if (pass === undefined) break; // the log has changed meanwhile: the next call retries
         sum = {

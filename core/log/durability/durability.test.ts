@@ -10,7 +10,7 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('[LOG-20] a segment is not begun while batches before it wait to be written', async () => {
+test('[LOG-20] no segment begins while earlier batches wait to be written', async () => {
   const disk = new MemoryFileSystem();
   let release: () => void = () => undefined;
   const held = new Promise<undefined>((resolve) => (release = () => resolve(undefined)));
@@ -37,7 +37,7 @@ test('[LOG-20] a segment is not begun while batches before it wait to be written
   await host.close();
 });
 
-test('[LOG-22] [LOG-29] a log is full from the write without room until one succeeds', async () => {
+test('[LOG-22] [LOG-29] a log is full from a write without room until one succeeds', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory });
   await host.appendEach('a');
@@ -57,7 +57,7 @@ test('[LOG-22] [LOG-29] a log is full from the write without room until one succ
   expect(host.log.state).toBe('closed');
 });
 
-test('[LOG-23] a sync for which no descriptor is left has not failed', async () => {
+test('[LOG-23] a sync that gets no descriptor does not count as failed', async () => {
   const disk = new MemoryFileSystem();
   let isOut = false;
   const fileSystem = new FaultyFileSystem(({ name, path }) => {
@@ -81,7 +81,7 @@ test('[LOG-23] a sync for which no descriptor is left has not failed', async () 
   await cut.close();
 });
 
-test('[LOG-29] after a failed close a sync tells the cause, not CLOSED', async () => {
+test('[LOG-29] after a failed close a sync fails with the cause, not CLOSED', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory, hasJournal: true });
   await host.appendEach('a');

@@ -168,7 +168,7 @@ export class Durability implements JournalSource {
     if (this.#writtenOffset >= offset) return;
     const obstacle = obstacleIn(this.#health);
     if (obstacle !== undefined) throw obstacle;
-    await present(this.#rounds.find(offset), 'what is waited for is being written').done;
+    await present(this.#rounds.find(offset), 'a queued offset has a round').done;
   }
 
   /**

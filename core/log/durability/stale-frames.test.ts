@@ -6,9 +6,9 @@ import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import { LogHost, readRecords, type HostOptions } from '../log-host.suite.ts';
 
 /*
- * The journal keeps frames of a segment that was flushed since. Redoing them is harmless as long as
- * the segment has the same bytes, or another one follows it. Compaction changes the bytes, so the
- * segment that follows must be there for good before.
+ * The journal keeps frames of a segment that was flushed since. To redo them is harmless if the
+ * segment still has the same bytes or another one follows it. Compaction changes the bytes, so the
+ * next segment must be durable before.
  */
 
 const DIRECTORY = '/data/test-0';
@@ -16,7 +16,7 @@ const config = { cleanupPolicy: 'compact', segmentBytes: 600, minCleanableDirtyR
 const options = { directory: DIRECTORY, config, hasJournal: true };
 const SEEDS = 40;
 
-/** A log whose first segment has frames in the journal, is flushed, and is full. */
+/** A log whose full first segment has frames in the journal and is flushed. */
 async function withFrames(fileSystem: HostOptions['fileSystem']): Promise<LogHost> {
   const host = await LogHost.open({ ...options, fileSystem });
   for (let count = 0; count < 5; count++) {
@@ -32,7 +32,7 @@ async function newestOf(host: LogHost): Promise<Record<string, string | null>> {
   return Object.fromEntries(records.map(({ key, value }) => [String(key), value]));
 }
 
-/** Opens what power cuts leave, and expects the newest values that were durable. */
+/** Opens the log after power cuts, and expects the newest durable values. */
 async function checkCuts(disk: MemoryFileSystem, expected: Record<string, string>): Promise<void> {
   for (let seed = 0; seed < SEEDS; seed++) {
     const image = disk.crash(seededRandom(seed));
@@ -42,7 +42,7 @@ async function checkCuts(disk: MemoryFileSystem, expected: Record<string, string
   }
 }
 
-test('[LOG-28] no frame of the journal is written over what compaction has made', async () => {
+test('[LOG-28] no journal frame overwrites a compacted segment', async () => {
   const disk = new MemoryFileSystem();
   const host = await withFrames(disk);
   await host.append([{ key: 'b', value: 'x'.repeat(400) }]).written; // of the next segment
@@ -50,7 +50,7 @@ test('[LOG-28] no frame of the journal is written over what compaction has made'
   await checkCuts(disk, { a: '4'.repeat(30) });
 });
 
-test('[LOG-28] nor while the file of the segment behind it is still being made', async () => {
+test('[LOG-28] nor while the file of the next segment is being created', async () => {
   const disk = new MemoryFileSystem();
   let isHeld = false;
   let release: () => void = () => undefined;
@@ -72,7 +72,7 @@ test('[LOG-28] nor while the file of the segment behind it is still being made',
   await checkCuts(disk, { a: '4'.repeat(30) });
 });
 
-test('[LOG-28] nor when the first write behind it hangs meanwhile, and then fails', async () => {
+test('[LOG-28] nor if the first write to the next segment hangs, and then fails', async () => {
   const disk = new MemoryFileSystem();
   let fail: (error: Error) => void = () => undefined;
   const held = new Promise<Error>((resolve) => (fail = resolve));

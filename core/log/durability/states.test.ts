@@ -11,7 +11,7 @@ const PAGE = join(import.meta.dirname, '../../../docs/internals/durability.md');
 const cause = new LogError('KAFKA_STORAGE_ERROR', 'the first', { file: 'f', operation: 'write' });
 const error = new LogError('DISK_FULL', 'the second', { file: 'f', operation: 'write' });
 
-/** Each health by its name on the page; both ways into `reloading` where they differ. */
+/** Each health by its name on the page; both ways into `reloading` if they differ. */
 const HEALTHS: Record<string, readonly Health[]> = {
   open: [OPEN],
   reloading: [
@@ -53,7 +53,7 @@ function tableOfPage(): string[] {
   });
 }
 
-/** What `after` does to each health, where it does anything. */
+/** The effect of `after` on each health, if any. */
 function tableOfCode(): string[] {
   const rows = new Set<string>();
   for (const [name, healths] of Object.entries(HEALTHS)) {
@@ -74,11 +74,11 @@ test('[LOG-29] the page has all transitions, and no other', () => {
   expect(tableOfCode().sort()).toEqual(tableOfPage().sort());
 });
 
-describe.each([true, false])('a log that ends (abandoned: %s)', (isAbandoned) => {
+describe.each([true, false])('a closing log (abandoned: %s)', (isAbandoned) => {
   const closing = { kind: 'closing', cause: error, isAbandoned } as const;
   const all = Object.values(HEALTHS).flat();
 
-  test('[LOG-29] changes beneath as before, but nobody has it loaded again', () => {
+  test('[LOG-29] changes its health as before, but no append reloads it', () => {
     for (const health of all) {
       const state = after(health, closing);
       expect(state).toMatchObject({ kind: 'closing', health, isAbandoned });
@@ -103,15 +103,15 @@ describe.each([true, false])('a log that ends (abandoned: %s)', (isAbandoned) =>
 describe('what a failure is', () => {
   test.each([
     ['EIO', 'write', 'sync'],
-    ['ENOSPC', 'full', 'sync'], // found out when it was too late
+    ['ENOSPC', 'full', 'sync'], // detected too late
     ['EDQUOT', 'full', 'sync'],
-    ['EMFILE', 'full', 'full'], // nothing was tried
+    ['EMFILE', 'full', 'full'], // nothing was attempted
     ['ENFILE', 'full', 'full'],
   ])('[LOG-23] %s in a write: %s, in a sync: %s', (code, ofWrite, ofSync) => {
     const fault = systemError(code, 'write', '/f');
     expect(writeFailure('/f', 'write', fault).kind).toBe(ofWrite);
     expect(syncFailure('/f', fault).kind).toBe(ofSync);
-    // Also when it comes from deeper below, as an error of the log.
+    // Also if a lower layer has made it an error of the log.
     expect(writeFailure('/d', 'truncate', writeFailure('/f', 'write', fault).error).kind).toBe(
       ofWrite,
     );

@@ -11,14 +11,14 @@ const topicIds = new Map([['t', 'id-of-t']]);
 const redo = (fileSystem: MemoryFileSystem) =>
   redoJournal(fileSystem, '/data', (topic) => topicIds.get(topic));
 
-/** Partitions t-0, t-1 ... as far as the journal knows them: a file each, and what was synced. */
+/** Partitions t-0, t-1 ... as the journal knows them: a file each, and their synced bytes. */
 class Partitions {
   readonly fileSystem = new MemoryFileSystem({ random: seededRandom(1) });
-  /** By partition: what was written to its file, which nobody has synced. */
+  /** By partition: the unsynced bytes of its file. */
   readonly written = new Map<number, string>();
   readonly flushed: number[] = [];
   readonly synced: number[] = [];
-  /** What flushing fails with. */
+  /** The failure of a flush. */
   flushFailure: Error | undefined;
   readonly #sources = new Map<number, SyncRequest['source']>();
 
@@ -35,7 +35,7 @@ class Partitions {
     await this.fileSystem.syncDirectory('/data');
   }
 
-  /** Writes to a partition and returns what it asks of the journal. */
+  /** Writes to a partition and returns its request to the journal. */
   async write(partition: number, content: string, topicId = 'id-of-t'): Promise<SyncRequest> {
     const before = this.written.get(partition)!;
     const file = await this.fileSystem.open(pathOf(partition), 'write');
@@ -59,7 +59,7 @@ class Partitions {
     return Promise.all([...this.written.keys()].map((partition) => this.write(partition, content)));
   }
 
-  /** What the files hold, one after the other. */
+  /** The contents of the files, in order. */
   async contents(fileSystem: MemoryFileSystem): Promise<string[]> {
     const files = [...this.written.keys()].map((each) => fileSystem.readFile(pathOf(each)));
     return (await Promise.all(files)).map(String);
@@ -104,7 +104,7 @@ function journalOf(fileBytes?: number): SyncJournal {
 }
 
 describe('syncs', () => {
-  test('[LOG-25] few partitions are synced themselves', async () => {
+  test('[LOG-25] few partitions are synced directly', async () => {
     const journal = journalOf();
     const requests = (await partitions.writeAll('a')).slice(0, 3);
     expect(await all(journal, requests)).toEqual([false, false, false]);
@@ -113,7 +113,7 @@ describe('syncs', () => {
     expect((await partitions.fileSystem.list('/data')).length).toBe(4);
   });
 
-  test('[LOG-25] many are durable by one sync, and a power cut takes nothing', async () => {
+  test('[LOG-25] one sync makes many durable, and a power cut takes nothing', async () => {
     const journal = journalOf();
     const syncs: string[] = [];
     const first = await partitions.writeAll('abc');
@@ -134,8 +134,8 @@ describe('syncs', () => {
     }
   });
 
-  test('[LOG-25] a full journal goes on in its other file; partitions are flushed', async () => {
-    const journal = journalOf(250); // a group a file
+  test('[LOG-25] a full journal switches files and flushes the partitions', async () => {
+    const journal = journalOf(250); // one group per file
     let content = '';
     for (let round = 0; round < 9; round++) {
       const isJournaled = await all(journal, await partitions.writeAll(String(round)));
@@ -166,7 +166,7 @@ describe('syncs', () => {
   });
 
   test.each(['write', 'sync'] as const)(
-    '[LOG-25] when the journal fails (%s) each partition is synced itself, and it is said',
+    '[LOG-25] if the journal fails (%s), each partition is synced directly, with a warning',
     async (kind) => {
       const journal = journalOf();
       expect((await all(journal, await partitions.writeAll('a')))[0]).toBe(true);
@@ -196,7 +196,7 @@ test('[LOG-25] a journal whose name a failed sync has lost is not used', async (
 });
 
 describe('after a crash', () => {
-  test('[LOG-26] bytes of a topic that is gone, or was made anew, are left out', async () => {
+  test('[LOG-26] bytes of a deleted or recreated topic are left out', async () => {
     const journal = journalOf();
     const requests = [
       await partitions.write(0, 'x', 'id-of-another-t'),
@@ -210,7 +210,7 @@ describe('after a crash', () => {
     expect(await partitions.fileSystem.list('/data/t-0')).toEqual([]);
   });
 
-  test('[LOG-26] what was removed before the process died does not come back later', async () => {
+  test('[LOG-26] a journal removed before the process died does not come back', async () => {
     await all(journalOf(), await partitions.writeAll('a'));
     const { fileSystem } = partitions;
     const killed: MemoryFileSystem[] = [];
@@ -219,7 +219,7 @@ describe('after a crash', () => {
     };
     await redo(fileSystem);
     expect(killed.length).toBe(1);
-    await redo(killed[0]!); // from here on partitions may lose what the journal tells of
+    await redo(killed[0]!); // from here on partitions may lose the journal's bytes
     for (let seed = 0; seed < 30; seed++) {
       const names = (await killed[0]!.crash(seededRandom(seed)).list('/data')).map(
         ({ name }) => name,
@@ -228,7 +228,7 @@ describe('after a crash', () => {
     }
   });
 
-  test('[LOG-26] bytes of a segment that another one follows are there already', async () => {
+  test('[LOG-26] bytes of a segment that another one follows are already there', async () => {
     await all(journalOf(), await partitions.writeAll('a'));
     const { fileSystem } = partitions;
     const later = await fileSystem.open(`/data/t-0/${offsetName(9)}.log`, 'create');
@@ -240,7 +240,7 @@ describe('after a crash', () => {
     expect(await partitions.contents(fileSystem)).toEqual(['', 'a', 'a', 'a']);
   });
 
-  test('[LOG-26] what was durable before and is not there is CORRUPT_FILE', async () => {
+  test('[LOG-26] missing bytes that were durable before are CORRUPT_FILE', async () => {
     const journal = journalOf();
     await partitions.writeAll('abc');
     await all(journal, await partitions.writeAll('d'));

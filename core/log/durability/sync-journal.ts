@@ -172,7 +172,7 @@ export class SyncJournal {
   #warn(what: string, cause: unknown): void {
     const { logger, directory } = this.#options;
     logger.warn(
-      `${directory}: the journal cannot be ${what}; each partition is synced itself instead: ` +
+      `${directory}: the journal cannot be ${what}; each partition is synced directly instead: ` +
         String(cause),
     );
   }

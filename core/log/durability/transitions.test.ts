@@ -6,14 +6,14 @@ import { checkRecovered, Run, type Script } from '../simulation.suite.ts';
 import type { DurabilityState } from './states.ts';
 
 /*
- * Each fault at each state of docs/internals/durability.md: a log is brought into the state, then
- * the disk fails, or the log is closed or abandoned, while it is used. Every call has to end, a
- * crash at any moment leaves what was promised, and the state is one that the faults explain.
+ * Each fault in each state of docs/internals/durability.md: brings a log into the state; then the
+ * disk fails, or the log is closed or abandoned, while it is used. Every call must end, a crash at
+ * any moment must leave what was promised, and the faults must explain the state.
  */
 
 const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
 const SEEDS = Number(process.env['SIM_TRANSITIONS'] ?? 2);
-/** So many turns of the event loop are no waiting any more: it hangs. An opening takes some 100. */
+/** After this many turns of the event loop a call hangs. An opening takes about 100. */
 const TURNS_MAX = 5000;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -27,7 +27,7 @@ const NO_ROOM: Fault = { at: ofLog('write'), code: 'ENOSPC', writtenBytes: 60 };
 const NO_ROOM_TO_CUT: Fault = { at: ofLog('truncate'), code: 'ENOSPC' };
 const SYNC: Fault = { at: ofLog('sync'), code: 'EIO' };
 
-/** What happens in a state. */
+/** The event in a state. */
 const ARROWS: Record<string, readonly Fault[]> = {
   'nothing fails': [],
   'a write fails': [WRITE],
@@ -107,7 +107,7 @@ class Case {
     expect(this.state).toBe(place === 'full, not loaded' ? 'full' : place);
   }
 
-  /** Uses the log in every way, in an order that the seed decides. */
+  /** Uses the log in every way, in a seeded order. */
   async use(): Promise<void> {
     const { run } = this;
     const { random, log, host } = run;
@@ -129,7 +129,7 @@ class Case {
     expect(host).toBe(run.host);
   }
 
-  /** Takes what crashes would leave at some moments from here on, and checks it. */
+  /** Collects the states that crashes would leave from here on, and checks them. */
   crashes(): { readonly check: () => Promise<void> } {
     const checks: (() => Promise<void>)[] = [];
     const { fileSystem, run } = this;
@@ -149,7 +149,7 @@ class Case {
     };
   }
 
-  /** Every call has ended, or it hangs. */
+  /** Checks that every call ends. */
   async end(end: (typeof ENDS)[number]): Promise<void> {
     const { run } = this;
     if (end === 'is closed') this.#call(() => run.host!.close());
@@ -158,7 +158,7 @@ class Case {
     await this.#until(() => this.state !== 'reloading');
   }
 
-  /** A log that is not dead goes on, by itself or with the next append. */
+  /** Checks that a log which is not dead continues, by itself or with the next append. */
   async goesOn(): Promise<void> {
     const { run } = this;
     for (let attempt = 0; attempt < 4; attempt++) {
@@ -178,7 +178,7 @@ class Case {
     throw new Error(`it does not go on: ${run.codes.join()}`);
   }
 
-  /** Gives the files back; none stays open. */
+  /** Closes the files; none stays open. */
   async giveBack(): Promise<void> {
     const { run, fileSystem } = this;
     this.#call(() => run.host!.abandon());
@@ -227,7 +227,7 @@ async function play(seed: number, place: Place, arrow: string, end: (typeof ENDS
     const at = (operation: Operation) => {
       const fails = typeof fault.at === 'function' && fault.at(operation);
       const isSync = operation.kind === 'sync' || operation.kind === 'syncDirectory';
-      // The content of an index can be made again: only names and batches are lost by it.
+      // The content of an index can be rebuilt: only names and batches can be lost.
       const isOfBatches = operation.kind !== 'sync' || operation.path.endsWith('.log');
       if (fails && isOfSync && isSync && isOfBatches) hasSyncFailed = true;
       return fails;
@@ -236,13 +236,13 @@ async function play(seed: number, place: Place, arrow: string, end: (typeof ENDS
   });
   await one.use();
   await one.end(end);
-  for (const each of clear) each(); // what has not come up
+  for (const each of clear) each(); // unused faults
   one.fileSystem.onOperation = undefined;
   const isOver = end !== 'goes on' || place === 'closing' || place === 'closed';
   if (isOver) expect(one.state).toBe('closed');
   else if (hasSyncFailed) expect(one.state).toBe('dead');
   else if (one.state !== 'dead') await one.goesOn();
-  else expect(arrow).toMatch(/the cut|the loading|names/); // the loading has failed
+  else expect(arrow).toMatch(/the cut|the loading|names/); // the reload has failed
   await one.giveBack();
   await crashes.check();
 }

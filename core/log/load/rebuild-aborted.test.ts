@@ -29,11 +29,11 @@ async function committedIn(log: PartitionLog): Promise<string[]> {
   return seen;
 }
 
-/** Transactions of three producers at a time, some of them over several segments. */
+/** Transactions of three concurrent producers, some of them over several segments. */
 async function fill(host: LogHost, rounds: number, from = 0): Promise<void> {
   for (let round = from; round < from + rounds; round++) {
     for (let producerId = 1; producerId <= 3; producerId++) {
-      // They take turns in being the one that goes on for longer.
+      // The longest transaction is each producer's in turn.
       const isEnding = (round + producerId) % 3 !== 0;
       const key = `k${(round + producerId) % 4}`;
       const value = `round ${round} of producer ${producerId} `.repeat(4);
@@ -74,12 +74,12 @@ const CASES = {
     await fill(host, 5);
     await host.checkpoint();
     await fill(host, 3, 5);
-    await host.log.checkpoint(); // which nobody writes down
+    await host.log.checkpoint(); // which is not stored
     await host.abandon();
   },
   'with its beginning deleted': async (host: LogHost) => {
     await fill(host, 6);
-    // In the middle of a segment, of transactions, and of those that reach into it from below.
+    // In the middle of a segment, of its transactions, and of those that began before it.
     await host.deleteRecords((await host.segmentBases())[3]! + 2);
     host.clock.advance(1000);
     await new Promise((resolve) => setImmediate(resolve));
@@ -103,7 +103,7 @@ const CASES = {
 const CONFIG = { cleanupPolicy: 'compact', fileDeleteDelayMs: 100 } as const;
 const OPTIONS = { directory: '/data/test-0', config: CONFIG };
 
-/** What may happen to a file: each `stride`th bit, each length, and what is somebody else's. */
+/** Damage to a file: each `stride`th bit flipped, each length, and another's content. */
 function* damagesOf(
   sound: Buffer,
   stride: number,
@@ -122,7 +122,7 @@ function* damagesOf(
 }
 
 test.each(Object.entries(CASES))(
-  '[LOG-31] readers of committed data see the same, whatever became of a .txnindex: log %s',
+  '[LOG-31] readers of committed data see the same, whatever happened to a .txnindex: log %s',
   async (kind, write) => {
     const whole = new MemoryFileSystem();
     await write(await LogHost.open({ ...OPTIONS, fileSystem: whole }));
@@ -133,7 +133,7 @@ test.each(Object.entries(CASES))(
     await sound.abandon();
     expect(expected.length).toBeGreaterThan(3);
     let entryCount = 0;
-    // All bits of a log that was closed, and of one that was killed; a prime number of the others.
+    // All bits of a closed and of a killed log; a prime stride for the others.
     const stride = kind === 'closed' || kind === 'killed' ? 1 : 13;
     for (const name of names) {
       const path = `${OPTIONS.directory}/${name}`;
@@ -157,7 +157,7 @@ test.each(Object.entries(CASES))(
   120_000,
 );
 
-test('[LOG-31] a directory without digests, as from Kafka, is held against its log', async () => {
+test('[LOG-31] a directory without digests, as from Kafka, is checked by its log', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ ...OPTIONS, fileSystem });
   await CASES.closed(host);
@@ -174,7 +174,7 @@ test('[LOG-31] a directory without digests, as from Kafka, is held against its l
   await next.close();
 });
 
-test('[LOG-31] with digests that match, an opening reads no segment from end to end', async () => {
+test('[LOG-31] if the digests match, an opening reads no whole segment', async () => {
   const fileSystem = new MemoryFileSystem();
   await CASES.closed(await LogHost.open({ ...OPTIONS, fileSystem }));
   const disk = fileSystem.kill();
@@ -194,7 +194,7 @@ test('[LOG-31] with digests that match, an opening reads no segment from end to 
   expect(matching).toBeLessThan(differing);
 });
 
-test('[LOG-31] where the log cannot say which were aborted, opening is refused', async () => {
+test('[LOG-31] an opening fails if the log cannot tell which were aborted', async () => {
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ ...OPTIONS, fileSystem });
   await CASES.closed(host);
@@ -203,7 +203,7 @@ test('[LOG-31] where the log cannot say which were aborted, opening is refused',
   const content = await fileSystem.readFile(`${OPTIONS.directory}/${log}`);
   content[70]! ^= 1;
   await replaceFile(fileSystem, `${OPTIONS.directory}/${log}`, content);
-  // As long as the lists are sound, nobody has to read it.
+  // While the lists are sound, no opening has to read it.
   await (await LogHost.open({ ...OPTIONS, fileSystem })).abandon();
   const names = (await host.fileNames()).filter((name) => name.endsWith('.txnindex'));
   await fileSystem.remove(`${OPTIONS.directory}/${names.at(-1)!}`);

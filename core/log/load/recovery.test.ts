@@ -18,7 +18,7 @@ import {
   type HostOptions,
 } from '../log-host.suite.ts';
 
-/** What can be told of a log from outside; the same before and after, or something is lost. */
+/** The visible state of a log: if it differs before and after, something is lost. */
 async function seenOf({ log }: LogHost) {
   const times: unknown[] = [];
   for (let time = 990; time < 1100; time += 3) times.push(await log.findTimestamp(time));
@@ -62,7 +62,7 @@ async function fill(host: LogHost): Promise<void> {
   }
 }
 
-/** Changes a file in place. */
+/** Changes bytes of a file in place. */
 async function edit(
   fileSystem: FileSystem,
   path: string,
@@ -95,7 +95,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     path = (base, suffix) => join(options.directory, offsetName(base) + suffix);
   });
 
-  test('[LOG-12] an empty log opens as it was', async () => {
+  test('[LOG-12] an empty log opens unchanged', async () => {
     let next = await host.killAndOpen();
     next = await next.closeAndOpen();
     expect(next.log).toMatchObject({ logStartOffset: 0, nextOffset: 0, highWatermark: 0 });
@@ -104,7 +104,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await next.close();
   });
 
-  test('[LOG-12] a segment that was full at the checkpoint keeps its newest time', async () => {
+  test('[LOG-12] a segment full at the checkpoint keeps its newest time', async () => {
     await host.close();
     const config = { ...options.config, segmentBytes: 1600, indexIntervalBytes: 400 };
     host = await LogHost.open({ ...options, config });
@@ -113,7 +113,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
       await host.append([{ timestampMs: 1000 + host.log.nextOffset, value }]).written;
     }
     await host.checkpoint(); // the newest time of the segment is not in the index yet
-    await host.append([{ timestampMs: 5, value }]).written; // begins a segment
+    await host.append([{ timestampMs: 5, value }]).written; // begins a new segment
     await host.log.sync();
     expect(await host.segmentBases()).toEqual([0, 4]);
     host = await host.killAndOpen();
@@ -122,7 +122,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-12] a log that was closed opens as it was, and all of it is durable', async () => {
+  test('[LOG-12] a closed log opens unchanged, and all of it is durable', async () => {
     await fill(host);
     const before = await seenOf(host);
     const files = await host.closeAndOpen().then((next) => filesOf(next));
@@ -133,7 +133,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     expect(await filesOf(next)).toEqual(files); // reading changed nothing
   });
 
-  test('[LOG-12] a log whose process died opens as it was', async () => {
+  test('[LOG-12] a log whose process died opens unchanged', async () => {
     await fill(host);
     const before = await seenOf(host);
     for (let opening = 0; opening < 3; opening++) {
@@ -144,7 +144,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await host.close();
   });
 
-  test('[LOG-12] only what a checkpoint covered is durable after an unclean end', async () => {
+  test('[LOG-12] after an unclean end only checkpointed records are durable', async () => {
     await fill(host);
     await host.checkpoint();
     const covered = host.log.nextOffset;
@@ -197,7 +197,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     for (let position = durable; position < whole.length; position++) {
       const start = position < second ? durable : second;
       const inBatch = position - start;
-      // Outside the checksum: a higher base offset and any leader epoch pass (record/batch.ts).
+      // Not under the checksum: a higher base offset and any leader epoch pass (record/batch.ts).
       if (inBatch < BATCH.length) continue;
       if (inBatch >= BATCH.partitionLeaderEpoch && inBatch < BATCH.magic) continue;
       await edit(options.fileSystem, path(0, '.log'), () => flip(Buffer.from(whole), position));
@@ -239,7 +239,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     ['of another segment', (content) => Buffer.concat([content, content])],
   ];
 
-  test.each(INDEX_DAMAGE)('[LOG-14] an .index that is %s is made again', async (__, damage) => {
+  test.each(INDEX_DAMAGE)('[LOG-14] an .index that is %s is rebuilt', async (__, damage) => {
     await fill(host);
     const before = await seenOf(host);
     await host.close();
@@ -252,16 +252,16 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     await host.close();
     const after = await filesIn(options.fileSystem, options.directory);
     for (const [name, content] of files) {
-      // Fewer whole entries are a sound index too: it is only slower.
+      // Fewer whole entries are a sound index too, only slower.
       if (name.endsWith('.index') && sparse(after.get(name), content)) continue;
       expect([name, after.get(name)]).toEqual([name, content]);
     }
   });
 
-  // Whole entries that are missing at the end of a .timeindex cannot be noticed.
+  // Recovery cannot detect whole entries missing at the end of a .timeindex.
   const TIME_INDEX_DAMAGE = INDEX_DAMAGE.filter(([name]) => name !== 'cut to half its entries');
   test.each(TIME_INDEX_DAMAGE)(
-    '[LOG-14] a .timeindex that is %s is made again',
+    '[LOG-14] a .timeindex that is %s is rebuilt',
     async (__, damage) => {
       await fill(host);
       const before = await seenOf(host);
@@ -278,7 +278,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
   );
 
   test.each(INDEX_DAMAGE.filter(([name]) => /middle|zeros|ones|another/.test(name)))(
-    '[LOG-14] a .txnindex that is %s is made again',
+    '[LOG-14] a .txnindex that is %s is rebuilt',
     async (__, damage) => {
       await fill(host);
       const before = await seenOf(host);
@@ -296,7 +296,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     },
   );
 
-  test('[LOG-14] an index entry that points elsewhere misleads nobody', async () => {
+  test('[LOG-14] a wrong index entry does not mislead reads', async () => {
     await fill(host);
     const before = await seenOf(host);
     await host.close();
@@ -340,7 +340,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     }
   });
 
-  test('[LOG-15] a file cut below the recovery point is CORRUPT_BATCH', async () => {
+  test('[LOG-15] a file truncated below the recovery point is CORRUPT_BATCH', async () => {
     await fill(host);
     await host.close();
     for (const base of await host.segmentBases()) {
@@ -388,10 +388,10 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     }
   });
 
-  test('[LOG-16] a snapshot above the recovery point is not believed', async () => {
+  test('[LOG-16] a snapshot above the recovery point is ignored', async () => {
     await fill(host);
     const before = await seenOf(host);
-    await host.log.checkpoint(); // and the recovery point is not kept
+    await host.log.checkpoint(); // but its recovery point is not stored
     const next = await host.killAndOpen();
     expect((await next.fileNames()).filter((name) => name.endsWith('.snapshot'))).toEqual([]);
     expect(await seenOf(next)).toEqual(before);
@@ -431,7 +431,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
     const { nextOffset } = host.log;
     await host.appendEach('lost', 'lost too');
     await host.deleteRecords(nextOffset + 2);
-    // A power cut takes what no sync had covered, but the start offset was written.
+    // A power cut takes the unsynced records, but the start offset was written.
     const base = (await host.segmentBases()).at(-1)!;
     const log = await options.fileSystem.readFile(path(base, '.log'));
     await host.log.abandon();
@@ -451,7 +451,7 @@ describe.each(FILE_SYSTEMS)('opening a log on %s', (_, setUp) => {
   }
 });
 
-test('[LOG-8] [LOG-20] a log of which all was deleted that is synced keeps its end', async () => {
+test('[LOG-8] [LOG-20] a synced log whose records were all deleted keeps its end', async () => {
   const [directory, config] = ['/data/test-0', { segmentBytes: 100 }];
   const fileSystem = new MemoryFileSystem();
   const host = await LogHost.open({ fileSystem, directory, config });
@@ -488,7 +488,7 @@ test.each(['EIO', 'ENOSPC'])('[LOG-23] after a sync failed with %s', async (code
   await expect(host.close()).rejects.toMatchObject(expected);
 
   const next = await LogHost.open({ fileSystem, directory });
-  expect(await readValues(next.log)).toEqual(['first', 'second']); // so says the cache
+  expect(await readValues(next.log)).toEqual(['first', 'second']); // from the page cache
   await next.appendEach('third');
   await next.log.sync();
   fileSystem = fileSystem.crash();
@@ -497,7 +497,7 @@ test.each(['EIO', 'ENOSPC'])('[LOG-23] after a sync failed with %s', async (code
   await last.close();
 });
 
-test('[LOG-23] a sync beside one of the directory that fails is not believed', async () => {
+test('[LOG-23] a sync that overlaps a failed directory sync fails too', async () => {
   const waiting: ((error: Error | undefined) => void)[] = [];
   let isHeld = false;
   const fileSystem = new FaultyFileSystem(({ name, path }) => {
@@ -517,12 +517,12 @@ test('[LOG-23] a sync beside one of the directory that fails is not believed', a
   isHeld = false;
   waiting[0]!(errno('EIO'));
   expect(await deleted).toBe('KAFKA_STORAGE_ERROR');
-  waiting[1]!(undefined); // what the first one has lost this one does not find
+  waiting[1]!(undefined); // succeeds without the bytes that the first one lost
   expect(await synced).toBe('KAFKA_STORAGE_ERROR');
   await host.abandon();
 });
 
-/** Opens a log and reads all of it; nothing is written. */
+/** Opens a log and reads all of it. Writes nothing. */
 async function readAllOf(options: HostOptions): Promise<void> {
   const { log } = await LogHost.open(options);
   try {
@@ -532,7 +532,7 @@ async function readAllOf(options: HostOptions): Promise<void> {
   }
 }
 
-/** True for an index of fewer entries, all of which stand in `full`. */
+/** True for an index with fewer entries, all of them in `full`. */
 function sparse(content: string | undefined, full: string): boolean {
   if (content === undefined) return false;
   const entries = (text: string): string[] =>

@@ -3,12 +3,12 @@ import { batchLastOffset, batchSizeBytes, BATCH_OVERHEAD } from '../../record/ba
 import { batchOf } from '../../record/records.suite.ts';
 import { walkBatches } from './batch-walk.ts';
 
-/** Batches of different sizes, one behind the other. */
+/** Consecutive batches of different sizes. */
 const FILE = Buffer.concat(
   [1, 90, 7, 300, 2].map((length) => batchOf([{ value: 'v'.repeat(length) }])),
 );
 
-/** Where the batches of a walk start, and what ended it. */
+/** The starts of a walk's batches, and the fault that ended it. */
 async function walk(file: Buffer, chunkBytes: number, isHeadersOnly: boolean) {
   const read = (position: number, count: number) =>
     Promise.resolve(file.subarray(position, position + count));
@@ -29,7 +29,7 @@ const STARTS: number[] = [];
 for (let at = 0; at < FILE.length; at += batchSizeBytes(FILE, at)) STARTS.push(at);
 
 test.each([false, true])(
-  '[LOG-4] a walk finds every batch, however much is read at once; headers only: %j',
+  '[LOG-4] a walk finds every batch, whatever the size of its reads; headers only: %j',
   async (isHeadersOnly) => {
     for (let chunkBytes = 1; chunkBytes <= FILE.length + 1; chunkBytes++) {
       expect(await walk(FILE, chunkBytes, isHeadersOnly)).toEqual({
@@ -40,7 +40,7 @@ test.each([false, true])(
   },
 );
 
-test('[LOG-15] a walk ends right before the first batch that is not sound', async () => {
+test('[LOG-15] a walk ends right before the first unsound batch', async () => {
   for (const [index, start] of STARTS.entries()) {
     const damaged = Buffer.from(FILE);
     damaged[start + BATCH_OVERHEAD]! ^= 1;
@@ -52,7 +52,7 @@ test('[LOG-15] a walk ends right before the first batch that is not sound', asyn
   }
 });
 
-test('[LOG-13] a walk says that the file ends within a batch, wherever it was cut', async () => {
+test('[LOG-13] a walk reports a file that ends within a batch, wherever it was cut', async () => {
   for (let length = 1; length < FILE.length; length++) {
     if (STARTS.includes(length)) continue;
     const whole = STARTS.filter((start) => start + batchSizeBytes(FILE, start) <= length);

@@ -7,7 +7,7 @@ import { LogHost, readRecords } from '../log-host.suite.ts';
 
 const directory = '/data/test-0';
 
-/** A log of several segments and an index in each, that was closed. */
+/** A closed log of several segments, each with an index. */
 async function closedLog(): Promise<MemoryFileSystem> {
   const fileSystem = new MemoryFileSystem();
   const config = { segmentBytes: 600, indexIntervalBytes: 150 };
@@ -20,7 +20,7 @@ async function closedLog(): Promise<MemoryFileSystem> {
   return fileSystem;
 }
 
-/** What a reader gets from each offset on, or the code of the error. */
+/** The records that a reader gets from each offset on, or the code of the error. */
 async function readAll(fileSystem: MemoryFileSystem): Promise<unknown> {
   try {
     const host = await LogHost.open({ fileSystem, directory });
@@ -37,7 +37,7 @@ async function readAll(fileSystem: MemoryFileSystem): Promise<unknown> {
   }
 }
 
-test('[LOG-15] a changed offset of a batch is noticed, outside of the checksum too', async () => {
+test('[LOG-15] a changed offset of a batch is detected, without a checksum', async () => {
   const whole = await closedLog();
   expect(await readAll(whole.kill())).toHaveLength(18);
   const names = (await whole.list(directory)).map(({ name }) => name);

@@ -9,7 +9,7 @@ interface OffsetEntry {
   readonly position: number;
 }
 
-/** Entries as a segment makes them: its first batch never has one, so positions begin above 0. */
+/** Entries like those of a segment: its first batch never has one, so positions begin above 0. */
 const offsetEntries: fc.Arbitrary<OffsetEntry[]> = fc
   .array(fc.tuple(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 61, max: 9000 })), {
     maxLength: 200,
@@ -48,7 +48,7 @@ function timeIndex(entries: readonly TimeEntry[]): TimeIndex {
   return index;
 }
 
-/** The entries of an index, by what it would write. */
+/** The entries of an index, decoded from its encoded form. */
 function offsetEntriesOf(index: OffsetIndex): OffsetEntry[] {
   const bytes = index.encode(0);
   return Array.from({ length: bytes.length / 8 }, (_, each) => ({
@@ -65,14 +65,14 @@ function timeEntriesOf(index: TimeIndex): TimeEntry[] {
   }));
 }
 
-test('[LOG-INDEX-1] entries are these bytes', () => {
+test('[LOG-INDEX-1] entries have exactly these bytes', () => {
   const offsets = offsetIndex([{ offset: BASE + 9, position: 4200 }]);
   expect(offsets.encode(0).toString('hex')).toBe('00000009' + '00001068');
   const times = timeIndex([{ timestampMs: 1_700_000_000_000, offset: BASE + 9 }]);
   expect(times.encode(0).toString('hex')).toBe('0000018bcfe56800' + '00000009');
 });
 
-test('[LOG-INDEX-1] what is written is loaded, whole or from any entry on', () => {
+test('[LOG-INDEX-1] an index loads what it wrote, whole or from any entry on', () => {
   fc.assert(
     fc.property(offsetEntries, timeEntries, fc.nat(200), (offsets, times, from) => {
       const written = offsetIndex(offsets);
@@ -94,7 +94,7 @@ test('[LOG-INDEX-1] what is written is loaded, whole or from any entry on', () =
   );
 });
 
-test('[LOG-INDEX-2] an offset is looked up as a linear scan finds it', () => {
+test('[LOG-INDEX-2] a lookup by offset finds the same entry as a linear scan', () => {
   fc.assert(
     fc.property(offsetEntries, fc.nat(12_000), (entries, above) => {
       const index = offsetIndex(entries);
@@ -113,7 +113,7 @@ test('[LOG-INDEX-2] an offset is looked up as a linear scan finds it', () => {
   );
 });
 
-test('[LOG-INDEX-2] a time is looked up as a linear scan finds it', () => {
+test('[LOG-INDEX-2] a lookup by time finds the same entry as a linear scan', () => {
   fc.assert(
     fc.property(timeEntries, fc.maxSafeNat(), (entries, time) => {
       const index = timeIndex(entries);
@@ -140,7 +140,7 @@ test('[LOG-INDEX-3] times that do not rise are left out', () => {
   ]);
 });
 
-test('[LOG-INDEX-4] of a file cut anywhere the whole entries are taken', () => {
+test('[LOG-INDEX-4] the whole entries of a file cut anywhere are loaded', () => {
   fc.assert(
     fc.property(offsetEntries, timeEntries, fc.nat(), (offsets, times, cut) => {
       const bytes = offsetIndex(offsets).encode(0);
@@ -179,7 +179,7 @@ test('[LOG-INDEX-4] the zeros of a preallocated file of Kafka are no entries', (
   );
 });
 
-test('[LOG-INDEX-4] entries that point beyond the log are not taken, nor those behind them', () => {
+test('[LOG-INDEX-4] entries that point beyond the log, and all after them, are ignored', () => {
   fc.assert(
     fc.property(offsetEntries, timeEntries, fc.nat(200), (offsets, times, at) => {
       const limit = offsets[at % Math.max(1, offsets.length)];
@@ -205,7 +205,7 @@ test('[LOG-INDEX-4] entries that point beyond the log are not taken, nor those b
   );
 });
 
-test('[LOG-INDEX-4] whatever the bytes, what is taken rises and lies within the log', () => {
+test('[LOG-INDEX-4] whatever the bytes, loaded entries rise and are within the log', () => {
   const edits = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 5 });
   fc.assert(
     fc.property(offsetEntries, timeEntries, edits, (offsets, times, changes) => {

@@ -18,7 +18,7 @@ const entries: fc.Arbitrary<AbortedTransaction[]> = fc
     });
   });
 
-test('[LOG-INDEX-5] an aborted transaction is these bytes', () => {
+test('[LOG-INDEX-5] an aborted transaction has exactly these bytes', () => {
   const entry = { producerId: 7, firstOffset: 5, lastOffset: 9, lastStableOffset: 10 };
   expect(encodeAbortedTransactions([entry]).toString('hex')).toBe(
     ['0000', '0000000000000007', '0000000000000005', '0000000000000009', '000000000000000a'].join(
@@ -27,7 +27,7 @@ test('[LOG-INDEX-5] an aborted transaction is these bytes', () => {
   );
 });
 
-test('[LOG-INDEX-5] what is written is read back', () => {
+test('[LOG-INDEX-5] written entries are read back', () => {
   fc.assert(
     fc.property(entries, (written) => {
       expect(decodeAbortedTransactions(encodeAbortedTransactions(written))).toEqual(written);
@@ -35,7 +35,7 @@ test('[LOG-INDEX-5] what is written is read back', () => {
   );
 });
 
-test('[LOG-INDEX-5] a file that is cut inside an entry, or of another version, is none', () => {
+test('[LOG-INDEX-5] a file that is cut inside an entry, or of another version, is rejected', () => {
   fc.assert(
     fc.property(entries, fc.nat(), (written, cut) => {
       const bytes = encodeAbortedTransactions(written);
@@ -50,7 +50,7 @@ test('[LOG-INDEX-5] a file that is cut inside an entry, or of another version, i
   );
 });
 
-test('[LOG-INDEX-5] entries that do not rise, or end before they begin, are none', () => {
+test('[LOG-INDEX-5] entries that do not rise, or end before they begin, are rejected', () => {
   const [one, two] = [
     { producerId: 1, firstOffset: 0, lastOffset: 5, lastStableOffset: 6 },
     { producerId: 1, firstOffset: 6, lastOffset: 9, lastStableOffset: 10 },
