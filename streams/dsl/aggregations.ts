@@ -36,15 +36,12 @@ export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'
   readonly value: Serde<NonNullable<A>>;
 }
 
-/** The result that deletes a key's aggregate. */
-export type Nothing = null | undefined;
-
 export function counting<K, V>(): Aggregating<K, V, number> {
   return { kind: 'count', add: (count) => (count ?? 0) + 1, value: int64() };
 }
 
 export function reducing<K, V>(
-  reducer: Reducer<K, V, V | Nothing>,
+  reducer: Reducer<K, V, V | null | undefined>,
   value: Serde<V>,
 ): Aggregating<K, V, V> {
   checkFunctions('reduce', { reducer });
@@ -58,7 +55,7 @@ export function reducing<K, V>(
 
 export function aggregating<K, V, A>(
   initializer: () => A,
-  adder: Adder<K, V, A, A | Nothing>,
+  adder: Adder<K, V, A, A | null | undefined>,
 ): Aggregating<K, V, A> {
   checkFunctions('aggregate', { initializer, adder });
   return {

@@ -19,7 +19,6 @@ import {
   reducing,
   type Aggregating,
   type GroupedParts,
-  type Nothing,
   type TableParts,
 } from './aggregations.ts';
 import { checkFunctions, checkMade, foreign, invalid } from './arguments.ts';
@@ -345,11 +344,11 @@ export class KGroupedStream<K, V> {
   /** Combines the values of each key, starting with its first. A null result deletes the row. */
   reduce(reducer: Reducer<K, V>, options?: StoreOptions<NonNullable<V>>): KTable<K, V>;
   reduce(
-    reducer: Reducer<K, V, V | Nothing>,
+    reducer: Reducer<K, V, V | null | undefined>,
     options?: StoreOptions<NonNullable<V>>,
   ): KTable<K, V | null>;
   reduce(
-    reducer: Reducer<K, V, V | Nothing>,
+    reducer: Reducer<K, V, V | null | undefined>,
     options: StoreOptions<NonNullable<V>> = {},
   ): KTable<K, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
@@ -367,12 +366,12 @@ export class KGroupedStream<K, V> {
   ): KTable<K, A>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | Nothing>,
+    adder: Adder<K, V, A, A | null | undefined>,
     options?: StoreOptions<NonNullable<A>>,
   ): KTable<K, A | null>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | Nothing>,
+    adder: Adder<K, V, A, A | null | undefined>,
     options: StoreOptions<NonNullable<A>> = {},
   ): KTable<K, A | null> {
     return this.#table(aggregating(initializer, adder), options);
@@ -411,11 +410,11 @@ export class TimeWindowedStream<K, V> {
    */
   reduce(reducer: Reducer<K, V>, options?: WindowedOptions<NonNullable<V>>): KTable<Windowed<K>, V>;
   reduce(
-    reducer: Reducer<K, V, V | Nothing>,
+    reducer: Reducer<K, V, V | null | undefined>,
     options?: WindowedOptions<NonNullable<V>>,
   ): KTable<Windowed<K>, V | null>;
   reduce(
-    reducer: Reducer<K, V, V | Nothing>,
+    reducer: Reducer<K, V, V | null | undefined>,
     options: WindowedOptions<NonNullable<V>> = {},
   ): KTable<Windowed<K>, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
@@ -429,12 +428,12 @@ export class TimeWindowedStream<K, V> {
   ): KTable<Windowed<K>, A>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | Nothing>,
+    adder: Adder<K, V, A, A | null | undefined>,
     options?: WindowedOptions<NonNullable<A>>,
   ): KTable<Windowed<K>, A | null>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | Nothing>,
+    adder: Adder<K, V, A, A | null | undefined>,
     options: WindowedOptions<NonNullable<A>> = {},
   ): KTable<Windowed<K>, A | null> {
     return this.#table(aggregating(initializer, adder), options);
