@@ -64,8 +64,8 @@ export function epochAt(epochs: readonly LeaderEpoch[], offset: number): number 
 }
 
 /**
- * The end of the batches of an epoch in a log that ends at `endOffset`, or of the newest known epoch
- * before it; undefined for a future epoch (Kafka: `LeaderEpochFileCache.endOffsetFor`). A reader
+ * The end of the batches of an epoch in a log that ends at `endOffset`, or of the newest known
+ * epoch before it; undefined for a future epoch (Kafka: `LeaderEpochFileCache.endOffsetFor`). A reader
  * beyond that has read records that the log has lost.
  */
 export function endOfEpoch(
@@ -114,9 +114,9 @@ export async function readLeaderEpochs(
 }
 
 /**
- * Returns the epochs of the log; appends use the newest. Corrects the file if the log now begins or ends
- * elsewhere (Kafka does so at each opening too), and adds the epochs of batches that it lacks: all
- * of them if the file is missing. Durable when it resolves.
+ * Returns the epochs of the log; appends use the newest. Corrects the file if the log now begins or
+ * ends elsewhere (Kafka does so at each opening too), and adds the epochs of batches that it lacks:
+ * all of them if the file is missing. Durable when it resolves.
  *
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL, CORRUPT_BATCH: the segments are closed.
  */
