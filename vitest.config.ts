@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -28,6 +29,7 @@ export default defineConfig({
     ],
     // Processes, not threads: tests change the working directory, send signals and load LMDB.
     pool: 'forks',
+    maxWorkers: availableParallelism(), // the default leaves one core idle: half of two
     testTimeout: 20_000,
     hookTimeout: 20_000,
     env: { VERIFY: '1' }, // the costly invariants (STYLE: assert)
