@@ -65,8 +65,8 @@ export function epochAt(epochs: readonly LeaderEpoch[], offset: number): number 
 
 /**
  * The end of the batches of an epoch in a log that ends at `endOffset`, or of the newest known
- * epoch before it; undefined for a future epoch (Kafka: `LeaderEpochFileCache.endOffsetFor`). A reader
- * beyond that has read records that the log has lost.
+ * epoch before it; undefined for a future epoch (Kafka: `LeaderEpochFileCache.endOffsetFor`). A
+ * reader beyond that has read records that the log has lost.
  */
 export function endOfEpoch(
   epochs: LeaderEpochs,
