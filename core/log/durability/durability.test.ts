@@ -66,7 +66,7 @@ test('[LOG-23] a sync that gets no descriptor does not count as failed', async (
   const host = await LogHost.open({ fileSystem, directory });
   await host.appendEach('a');
   isOut = true;
-  expect(await codeOf(host.log.sync())).toBe('KAFKA_STORAGE_ERROR');
+  expect(await codeOf(host.log.sync())).toBe('TOO_MANY_OPEN_FILES');
   expect(host.log.durableOffset).toBe(0);
   isOut = false;
   await turns();
