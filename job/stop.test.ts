@@ -11,9 +11,9 @@ import { runJob } from './run-job.ts';
 const rows = topic('rows', { key: string(), value: json() });
 const copy = topic('copy', { key: string(), value: json() });
 
-/** A source whose first poll settles as `answer` does. */
-function source(name: string, answer: Promise<undefined>, isBounded = false): SourceConnector {
-  const task = { poll: () => answer, close: () => Promise.resolve() };
+/** A source whose polls settle as what `poll` returns. */
+function source(name: string, poll: () => Promise<undefined>, isBounded = false): SourceConnector {
+  const task = { poll, close: () => Promise.resolve() };
   return { name, topics: [rows], isBounded, open: () => Promise.resolve([task]) };
 }
 
@@ -34,7 +34,7 @@ function deaf(): { readonly connector: SourceConnector; readonly answer: () => v
   const answered = new Promise<undefined>((resolve) => {
     answer = () => resolve(undefined);
   });
-  return { connector: source('deaf', answered), answer: () => answer() };
+  return { connector: source('deaf', () => answered), answer: () => answer() };
 }
 
 /** Waits until nobody has the log open. */
@@ -78,7 +78,7 @@ test('[JOB-9] a stop that takes too long fails and names what still runs', async
 test('[JOB-9] after a failure the others get the same deadline, then it is thrown', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const { connector, answer } = deaf();
-  const failing = source('failing', Promise.reject(new TypeError('no luck')));
+  const failing = source('failing', () => Promise.reject(new TypeError('no luck')));
   const running = runJob(copyJob(connector, failing), { directory, stopTimeoutMs: 200 });
   await expect(running).rejects.toMatchObject({
     code: 'CONNECTOR_FAILED',
@@ -90,7 +90,7 @@ test('[JOB-9] after a failure the others get the same deadline, then it is throw
 
 test('[JOB-9] a job that ends by itself has no deadline', async () => {
   const directory = join(temporaryDirectory(), 'log');
-  const ended = source('ended', Promise.resolve(undefined), true);
+  const ended = source('ended', () => Promise.resolve(undefined), true);
   const summary = await runJob(copyJob(ended), { directory, stopTimeoutMs: 0 });
   expect(summary.isComplete).toBe(true);
 });
