@@ -184,7 +184,7 @@ export class Broker {
     const note = (cause: unknown): void => void failures.push(cause);
     try {
       await this.#transactions.record({ sync: true }).catch(note);
-      for (const { log } of this.#topics.partitions()) await log.close().catch(note);
+      failures.push(...(await this.#topics.closeAll()));
       await this.#topics.checkpoints.write(() => this.#topics.partitions()).catch(note);
       await this.#topics.journal.close({ isNeeded: failures.length > 0 }).catch(note);
       if (failures.length === 0) {

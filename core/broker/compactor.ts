@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { LogError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { Partition, Topics } from './topics.ts';
+import type { Partition } from './partitions.ts';
+import type { Topics } from './topics.ts';
 
 /**
  * Kafka's `log.cleaner.dedupe.buffer.size`: memory for the keys of one pass, taken as they come. A

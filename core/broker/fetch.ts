@@ -8,7 +8,8 @@ import type {
   IsolationLevel,
 } from '../protocol/broker-api.ts';
 import { ledPartition } from './leadership.ts';
-import type { Partition, Topics } from './topics.ts';
+import type { Partition } from './partitions.ts';
+import type { Topics } from './topics.ts';
 
 const NOTHING = Buffer.alloc(0);
 

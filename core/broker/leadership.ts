@@ -6,7 +6,8 @@ import type {
   OffsetForLeaderEpochResponse,
 } from '../protocol/record-requests.ts';
 import type { LedPartition } from '../protocol/topic-partition.ts';
-import type { Partition, Topics } from './topics.ts';
+import type { Partition } from './partitions.ts';
+import type { Topics } from './topics.ts';
 
 /**
  * The partition of a request, if its client knows who leads it (Kafka: `Partition.getLocalLog`).

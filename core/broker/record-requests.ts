@@ -13,7 +13,7 @@ import { fetchFrom, type FetchEnvironment } from './fetch.ts';
 import { checkNotInternal, isInternal } from './internal-topics.ts';
 import { offsetForLeaderEpoch } from './leadership.ts';
 import { listOffsets } from './list-offsets.ts';
-import type { Partition } from './topics.ts';
+import type { Partition } from './partitions.ts';
 import type { TransactionCoordinator } from './transaction-coordinator.ts';
 
 export interface RecordEnvironment extends FetchEnvironment {

@@ -5,25 +5,21 @@ import { LogError } from '../errors.ts';
 import { closest } from 'fastest-levenshtein';
 import {
   DELETE_DIRECTORY_SUFFIX,
-  LEADER_EPOCH_FILE,
   PARTITION_METADATA_FILE,
   partitionDirectory,
   partitionOfDirectory,
 } from '../log/segment/file-names.ts';
-import { encodeLeaderEpochs, FIRST_LEADER_EPOCHS } from '../log/leader-epochs.ts';
-import type { PartitionLogOptions } from '../log/partition-log-options.ts';
-import { PartitionLog } from '../log/partition-log.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
 import { redoJournal } from '../log/load/redo-journal.ts';
 import { SyncJournal } from '../log/durability/sync-journal.ts';
 import type { Logger } from '../logger.ts';
 import type { Random } from '../random.ts';
-import { replaceFile, syncNames } from '../storage/atomic-file.ts';
+import { syncNames } from '../storage/atomic-file.ts';
 import { storageFailure } from '../storage/failure.ts';
 import type { FileSystem } from '../storage/file-system.ts';
 import type { TopicPartition } from '../protocol/broker-api.ts';
-import { isPartitionDirectory, newUuid, partitionMetadata, topicIdIn } from './data-directory.ts';
-import { partitionKey } from '../protocol/topic-partition.ts';
-import { Checkpoints, type ReadCheckpoints } from './checkpoints.ts';
+import { isPartitionDirectory, newUuid, topicIdIn } from './data-directory.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { INTERNAL_TOPIC_CONFIG, isInternal, METADATA_TOPIC } from './internal-topics.ts';
 import {
   checkTopicConfig,
@@ -31,14 +27,16 @@ import {
   toLogConfig,
   type TopicConfig,
 } from '../protocol/topic-config.ts';
+import {
+  abandonPartitions,
+  closePartitions,
+  numbered,
+  openPartitions,
+  wake,
+  type Partition,
+  type PartitionsOptions,
+} from './partitions.ts';
 import { readTopicList, writeTopicList, type ListedTopic } from './topic-list.ts';
-
-/** One partition with those who wait for something to read. */
-export interface Partition extends TopicPartition {
-  readonly log: PartitionLog;
-  /** Called, and forgotten, when more can be read. */
-  readonly waiters: Set<() => void>;
-}
 
 export interface Topic {
   readonly name: string;
@@ -57,18 +55,7 @@ export interface TopicsOptions {
   readonly directory: string;
 }
 
-/**
- * Opening a partition is a handful of file calls; more at once gain nothing from four I/O threads.
- */
-const OPEN_AT_ONCE = 16;
 const PARTITIONS_MAX = 10_000;
-const NO_CHECKPOINTS: ReadCheckpoints = {
-  recoveryPoints: new Map(),
-  logStarts: new Map(),
-  cleanedOffsets: new Map(),
-  aborted: new Map(),
-};
-
 /**
  * The topics of a data directory. The list in `topics.json` is what counts: it is written before a
  * new topic's directories are made and before a deleted one's are removed, so a crash in between is
@@ -104,13 +91,15 @@ export class Topics {
     await redoJournal(fileSystem, directory, (topic) => ids.get(topic));
     try {
       for (const topic of listed) {
-        if (topic.isDeleted === true) {
-          this.#leftOver.set(topic.name, topic);
-          await this.#removeDirectories(topic);
-        } else {
-          const partitions = await this.#openPartitions(topic, 0, checkpoints);
-          this.#topics.set(topic.name, { ...topic, partitions });
-        }
+        if (topic.isDeleted !== true) continue;
+        this.#leftOver.set(topic.name, topic);
+        await this.#removeDirectories(topic);
+      }
+      const wanted = kept.flatMap((topic) => numbered(topic, 0));
+      const opened = await openPartitions(this.#opening, wanted, checkpoints);
+      for (const topic of kept) {
+        const partitions = opened.splice(0, topic.partitions);
+        this.#topics.set(topic.name, { ...topic, partitions });
       }
       if (this.#leftOver.size > 0) await this.checkpoints.write(() => this.partitions());
       this.#leftOver.clear();
@@ -123,8 +112,13 @@ export class Topics {
 
   /** Gives up all files as they are: the next opening sees to them. */
   async abandon(): Promise<void> {
-    for (const { log } of this.partitions()) await log.abandon();
+    await abandonPartitions(this.partitions());
     await this.journal.close({ isNeeded: true }).catch(() => undefined); // it says nothing new
+  }
+
+  /** Closes all logs; resolves with the reasons why some could not be. */
+  closeAll(): Promise<unknown[]> {
+    return closePartitions(this.partitions());
   }
 
   all(): IterableIterator<Topic> {
@@ -196,7 +190,7 @@ export class Topics {
       const listed = { name, topicId: this.#newTopicId(), partitions, config };
       await this.#saveList(listed);
       try {
-        const opened = await this.#openPartitions(listed, 0, NO_CHECKPOINTS);
+        const opened = await openPartitions(this.#opening, numbered(listed, 0));
         this.#topics.set(name, { ...listed, partitions: opened });
       } catch (cause) {
         // A part of its directories is there; the next opening must not take it for a topic.
@@ -224,10 +218,8 @@ export class Topics {
         await this.#saveList({ ...toListed(topic), isDeleted: true });
         this.#leftOver.set(name, toListed(topic));
         this.#topics.delete(name);
-        for (const { log, waiters } of topic.partitions) {
-          await log.abandon();
-          wake(waiters);
-        }
+        await abandonPartitions(topic.partitions);
+        for (const { waiters } of topic.partitions) wake(waiters);
       }
       await this.#finishDeletion(name);
     });
@@ -262,7 +254,7 @@ export class Topics {
       const listed = { ...toListed(topic), partitions: count };
       await this.#saveList(listed);
       try {
-        const added = await this.#openPartitions(listed, existing, NO_CHECKPOINTS);
+        const added = await openPartitions(this.#opening, numbered(listed, existing));
         this.#topics.set(name, { ...topic, partitions: [...topic.partitions, ...added] });
       } catch (cause) {
         // Directories that were made already are empty; they go with the topic, or get used later.
@@ -298,6 +290,10 @@ export class Topics {
     });
   }
 
+  get #opening(): PartitionsOptions {
+    return { ...this.#options, journal: this.journal };
+  }
+
   #exclusively<T>(change: () => Promise<T>): Promise<T> {
     const result = this.#changing.then(change);
     this.#changing = result.catch(() => undefined);
@@ -331,96 +327,6 @@ export class Topics {
 
   #isPartition(name: string): Promise<boolean> {
     return isPartitionDirectory(this.#options.fileSystem, join(this.#options.directory, name));
-  }
-
-  /** Opens the partitions of a topic from number `from` on, and makes those that are not there. */
-  async #openPartitions(
-    listed: ListedTopic,
-    from: number,
-    { recoveryPoints, logStarts, cleanedOffsets, aborted }: ReadCheckpoints,
-  ): Promise<Partition[]> {
-    const { name } = listed;
-    const partitions: Partition[] = [];
-    for (let first = from; first < listed.partitions; first += OPEN_AT_ONCE) {
-      const count = Math.min(OPEN_AT_ONCE, listed.partitions - first);
-      const opening = Array.from({ length: count }, (_, index) => {
-        const key = partitionKey(name, first + index);
-        return this.#openPartition(listed, first + index, {
-          recoveryPoint: recoveryPoints.get(key) ?? 0,
-          logStartOffset: logStarts.get(key) ?? 0,
-          cleanedOffset: cleanedOffsets.get(key) ?? 0,
-          knownAborted: aborted.get(key),
-        });
-      });
-      const opened = await Promise.allSettled(opening);
-      for (const result of opened) if (result.status === 'fulfilled') partitions.push(result.value);
-      const failed = opened.find((result) => result.status === 'rejected');
-      if (failed === undefined) continue;
-      for (const { log } of partitions) await log.abandon();
-      throw failed.reason;
-    }
-    return partitions;
-  }
-
-  async #openPartition(
-    listed: ListedTopic,
-    partition: number,
-    known: Pick<
-      PartitionLogOptions,
-      'recoveryPoint' | 'logStartOffset' | 'cleanedOffset' | 'knownAborted'
-    >,
-  ): Promise<Partition> {
-    const { fileSystem, clock, logger } = this.#options;
-    const directory = join(this.#options.directory, partitionDirectory(listed.name, partition));
-    if (!(await this.#exists(join(directory, PARTITION_METADATA_FILE)))) {
-      const { recoveryPoint } = known;
-      const isLost = recoveryPoint > 0 && !(await this.#exists(directory));
-      if (isLost) throw missingDirectory(directory, recoveryPoint);
-      await this.#makePartition(directory, listed.topicId);
-    }
-    const waiters = new Set<() => void>();
-    const { log, tornTail } = await PartitionLog.open({
-      fileSystem,
-      clock,
-      directory,
-      place: { topic: listed.name, partition },
-      config: toLogConfig(listed.config),
-      ...known,
-      journal: { journal: this.journal, topicId: listed.topicId },
-      advanced: () => wake(waiters),
-    });
-    if (tornTail !== undefined) {
-      const { file, positionBytes, removedBytes, reason } = tornTail;
-      logger.warn(
-        `${file}: cut ${removedBytes} bytes at ${positionBytes}, ` +
-          `which a crash left unfinished (${reason})`,
-      );
-    }
-    return { topic: listed.name, partition, log, waiters };
-  }
-
-  async #exists(path: string): Promise<boolean> {
-    const found = await this.#options.fileSystem.stat(path).catch((cause: unknown) => {
-      throw storageFailure(path, 'open', cause);
-    });
-    return found !== undefined;
-  }
-
-  /** Makes a partition, or what a crash left out when it was made: its metadata comes last. */
-  async #makePartition(directory: string, topicId: string): Promise<void> {
-    const { fileSystem } = this.#options;
-    try {
-      await fileSystem.makeDirectory(directory);
-      await fileSystem.syncDirectory(this.#options.directory);
-      const epochsPath = join(directory, LEADER_EPOCH_FILE);
-      if (!(await this.#exists(epochsPath))) {
-        await replaceFile(fileSystem, epochsPath, encodeLeaderEpochs(FIRST_LEADER_EPOCHS));
-      }
-      const metadataPath = join(directory, PARTITION_METADATA_FILE);
-      await replaceFile(fileSystem, metadataPath, partitionMetadata(topicId));
-    } catch (cause) {
-      throw storageFailure(directory, 'create', cause);
-    }
   }
 
   /** Removes all partitions that are there: also those that a failure left behind the last one. */
@@ -482,17 +388,4 @@ function notMore(topic: string, partitions: number, existing: number): LogError 
     `topic ${topic} has ${existing} partitions; ${partitions} would not be more, and partitions ` +
     'are never taken away, because records are in them';
   return new LogError('INVALID_PARTITIONS', message, { topic, partitions, existing });
-}
-
-function wake(waiters: Set<() => void>): void {
-  if (waiters.size === 0) return;
-  const woken = [...waiters];
-  waiters.clear();
-  for (const waiter of woken) waiter();
-}
-
-function missingDirectory(file: string, recoveryPoint: number): LogError {
-  const reason = `it held records up to offset ${recoveryPoint}`;
-  const message = `${file} is missing, but ${reason}; put it back, or delete the topic`;
-  return new LogError('CORRUPT_FILE', message, { file, reason });
 }

@@ -43,12 +43,17 @@ export class PartitionLog {
   readonly #contents: LogContents;
   readonly #durability: Durability;
   /** The end of the last `checkpoint`. */
-  #checkpointed = -1;
+  #checkpointed: number;
 
-  private constructor(options: PartitionLogOptions, contents: LogContents) {
+  private constructor(
+    options: PartitionLogOptions,
+    contents: LogContents,
+    isCheckpointed: boolean,
+  ) {
     this.place = options.place;
     this.#options = options;
     this.#contents = contents;
+    this.#checkpointed = isCheckpointed ? contents.nextOffset : -1;
     this.#durability = new Durability(options, contents);
     const [segments, replace] = [() => contents.segments, this.#replace.bind(this)];
     this.compaction = new Compaction(this, { ...options, segments, replace });
@@ -65,7 +70,8 @@ export class PartitionLog {
     const loaded = await loadLog({ ...options, nowMs: options.clock.nowMs() });
     const leaderEpochs = await settleLeaderEpochs(options, loaded);
     const contents = new LogContents(options, loaded, leaderEpochs);
-    return { log: new PartitionLog(options, contents), tornTail: loaded.tornTail };
+    const log = new PartitionLog(options, contents, loaded.isCheckpointed);
+    return { log, tornTail: loaded.tornTail };
   }
 
   get config(): LogConfig {
@@ -280,18 +286,19 @@ export class PartitionLog {
    */
   checkpoint(): Promise<number> {
     return this.#durability.alone(async (turn) => {
-      const { failure, nextOffset } = this;
-      if (failure !== undefined) throw failure;
-      return nextOffset === this.#checkpointed ? nextOffset : this.#checkpoint(turn);
+      if (this.failure !== undefined) throw this.failure;
+      return this.#checkpoint(turn);
     });
   }
 
   async #checkpoint(turn: Turn): Promise<number> {
     const offset = this.nextOffset;
+    const segments = [...this.#contents.segments];
+    const isFlushed = !segments.some(({ hasUnflushedIndexes }) => hasUnflushedIndexes);
+    if (offset === this.#checkpointed && isFlushed) return offset;
     const { clock, fileSystem, directory } = this.#options;
     this.producers.expire(clock.nowMs());
     const snapshot = encodeSnapshot(this.producers.all());
-    const segments = [...this.#contents.segments];
     await turn.flush(offset);
     await flushAll(segments);
     await writeSnapshot(fileSystem, directory, { offset, snapshot });

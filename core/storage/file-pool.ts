@@ -1,4 +1,4 @@
-import { normalize, sep } from 'node:path';
+import { dirname, normalize, sep } from 'node:path';
 import { assert } from '../assert.ts';
 import { Exclusive } from '../exclusive.ts';
 import { Descriptors, type Resident } from './descriptors.ts';
@@ -31,6 +31,8 @@ class FilePool implements FileSystem {
   readonly #descriptors: Descriptors;
   /** By path: contents with open files, unsynced bytes, or unreported failures. */
   readonly #contents = new Map<string, Content>();
+  /** How many of them are somewhere below each directory. */
+  readonly #below = new Map<string, number>();
   #contentCount = 0;
 
   constructor(inner: FileSystem, openFilesMax: number) {
@@ -89,7 +91,7 @@ class FilePool implements FileSystem {
       for (const content of moved) {
         this.#forget(content);
         content.path = target + content.path.slice(source.length);
-        this.#contents.set(content.path, content);
+        this.#remember(content);
       }
     });
   }
@@ -121,7 +123,7 @@ class FilePool implements FileSystem {
     let content = this.#contents.get(at);
     if (content === undefined) {
       content = new Content(at, ++this.#contentCount);
-      this.#contents.set(at, content);
+      this.#remember(content);
     }
     return content;
   }
@@ -131,6 +133,7 @@ class FilePool implements FileSystem {
     const exact = this.#contents.get(path);
     if (exact !== undefined) return [exact];
     const below = path.endsWith(sep) ? path : path + sep;
+    if (!this.#below.has(dirname(below + 'x'))) return [];
     return [...this.#contents.values()].filter((content) => content.path.startsWith(below));
   }
 
@@ -144,9 +147,35 @@ class FilePool implements FileSystem {
     if (content.users === 0 && !content.isUnsettled) this.#forget(content);
   }
 
-  #forget(content: Content): void {
-    if (this.#contents.get(content.path) === content) this.#contents.delete(content.path);
+  #remember(content: Content): void {
+    const replaced = this.#contents.get(content.path);
+    if (replaced !== undefined) this.#forget(replaced);
+    this.#contents.set(content.path, content);
+    for (const each of directoriesOf(content.path)) {
+      this.#below.set(each, (this.#below.get(each) ?? 0) + 1);
+    }
   }
+
+  #forget(content: Content): void {
+    if (this.#contents.get(content.path) !== content) return;
+    this.#contents.delete(content.path);
+    for (const each of directoriesOf(content.path)) {
+      const left = this.#below.get(each)! - 1;
+      if (left === 0) this.#below.delete(each);
+      else this.#below.set(each, left);
+    }
+  }
+}
+
+/** The directories that a path is in, from the innermost one to the root. */
+function directoriesOf(path: string): string[] {
+  const directories: string[] = [];
+  let inner = path;
+  for (let outer = dirname(inner); outer !== inner; outer = dirname(inner)) {
+    directories.push(outer);
+    inner = outer;
+  }
+  return directories;
 }
 
 /** The content of one file, whatever its name and however often it is open. */

@@ -50,6 +50,8 @@ export interface LoadedLog {
   readonly producers: ProducerStates;
   readonly logStartOffset: number;
   readonly tornTail: TornTail | undefined;
+  /** True if a checkpoint has covered all of it, producers included. */
+  readonly isCheckpointed: boolean;
 }
 
 /**
@@ -146,7 +148,12 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     );
     repairs.splice(0, repairs.length, () => removeSegments(options, removed));
   }
-  return { segments, producers, logStartOffset, tornTail, repairs };
+  const isCheckpointed =
+    repairs.length === 0 &&
+    nextOffset === recoveryPoint &&
+    nextOffset === producersFrom &&
+    nextOffset === (options.knownAborted?.upTo ?? 0);
+  return { segments, producers, logStartOffset, tornTail, isCheckpointed, repairs };
 }
 
 /** Loads a segment; `endOffset` is where the next one begins. */
