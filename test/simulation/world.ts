@@ -241,6 +241,7 @@ const STORAGE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
   'DIRECTORY_UNUSABLE',
   'DISK_FULL',
   'KAFKA_STORAGE_ERROR',
+  'MARKERS_WAIT_FOR_ROOM',
 ]);
 
 /** Codes that clients may get at any time. */
