@@ -134,6 +134,16 @@ export class ProducerSession {
     await this.#initialize();
   }
 
+  /**
+   * As `ensureIdentity`, for a producer of transactions.
+   *
+   * @throws LogError NO_TRANSACTION without a transactional id
+   */
+  async initTransactions(): Promise<void> {
+    if (this.#options.transactionalId === undefined) throw noTransactionalId('initTransactions');
+    await this.ensureIdentity();
+  }
+
   /** Takes another identity, with which all sequences start at 0. */
   async renewIdentity(): Promise<void> {
     assert(this.transaction === undefined, 'a transaction keeps its identity');
@@ -212,7 +222,7 @@ export class ProducerSession {
    */
   async begin(settle: () => Promise<void>): Promise<SessionTransaction> {
     const { transactionalId } = this.#options;
-    if (transactionalId === undefined) throw noTransactionalId();
+    if (transactionalId === undefined) throw noTransactionalId('beginTransaction');
     const before = this.#state;
     if (before.kind === 'fatalError') throw before.failure;
     if (before.kind !== 'uninitialized' && before.kind !== 'ready') throw isOpen(transactionalId);
@@ -363,9 +373,9 @@ export class ProducerSession {
   }
 }
 
-function noTransactionalId(): LogError {
+function noTransactionalId(operation: string): LogError {
   const message = 'transactions need a producer with a transactionalId';
-  return new LogError('NO_TRANSACTION', message, { operation: 'beginTransaction' });
+  return new LogError('NO_TRANSACTION', message, { operation });
 }
 
 function isOpen(transactionalId: string): LogError {

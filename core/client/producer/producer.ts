@@ -170,6 +170,20 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
+   * Takes over the transactional id: fences earlier producers with it and ends the transaction they
+   * left open (Kafka: `KafkaProducer.initTransactions`). Otherwise the first transaction does this.
+   * A program that commits what it has read as part of its transactions calls it before its first
+   * poll: after a crash the consumer waits for the offsets in the open transaction, until that
+   * ends or times out. Later calls do nothing.
+   *
+   * @throws LogError NO_TRANSACTION without a transactional id, PRODUCER_FENCED, CLOSED
+   */
+  async initTransactions(): Promise<void> {
+    this.#checkUsable();
+    await this.#session.initTransactions();
+  }
+
+  /**
    * Begins a transaction that the caller ends itself: for loops that do not fit into one function.
    *
    * @throws LogError as `transaction`.

@@ -47,6 +47,31 @@ test('[TXN-12] a record refused just before a transaction takes no offsets out o
   expect(await readValues(log, letters, 'read_committed')).toEqual(['a', 'c']);
 });
 
+test('[TXN-15] initTransactions ends what a crash left open, so that a poll can go on', async () => {
+  await using log = await open();
+  const letter = log.producer();
+  await letter.send(letters, { value: 'a' });
+  const lost = log.producer({ transactionalId: 'copier' });
+  const left = await lost.beginTransaction();
+  await left.sendOffsets(next(1), 'g');
+
+  await using consumer = log
+    .consumer({ groupId: 'g', isolationLevel: 'read_committed' })
+    .subscribe([letters]);
+  expect(await consumer.poll({ maxWaitMs: 300 })).toEqual([]); // waits for the open offsets
+  await using producer = log.producer({ transactionalId: 'copier' });
+  await producer.initTransactions();
+  expect((await consumer.poll({ maxWaitMs: 10_000 })).map(({ value }) => value)).toEqual(['a']);
+  await producer.initTransactions();
+  await producer.transaction((tx) => tx.sendOffsets(next(1), consumer.groupMetadata()));
+  expect(await committedOf(log, 'g')).toBe(1);
+
+  expect(await codeOf(left.commit())).toBe('PRODUCER_FENCED');
+  expect(await codeOf(letter.initTransactions())).toBe('NO_TRANSACTION');
+  await letter.close();
+  expect(await codeOf(letter.initTransactions())).toBe('CLOSED');
+});
+
 test('[TXN-13] no offsets at all are committed without complaint', async () => {
   await using log = await open();
   await using producer = log.producer({ transactionalId: 't' });
@@ -396,7 +421,7 @@ describe('failures and misuse', () => {
     expect(await readValues(log, letters, 'read_committed')).toEqual(['committed']);
   });
 
-  test('[TXN-10] the log opens with what was committed, and aborts what was open', async () => {
+  test('[TXN-10] a log opens with what was committed; the next producer aborts the rest', async () => {
     const directory = temporaryDirectory();
     const options = { logger: silentLogger };
     {
