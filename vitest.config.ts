@@ -14,7 +14,15 @@ export default defineConfig({
   resolve: { alias: packageNames() },
   test: {
     projects: [
-      { extends: true, test: { name: 'millrace', include: ['**/*.test.ts'], exclude: OTHERS } },
+      {
+        extends: true,
+        test: {
+          name: 'millrace',
+          include: ['**/*.test.ts'],
+          exclude: OTHERS,
+          globalSetup: ['test/kit/compile.ts'],
+        },
+      },
       {
         // The clients once more, with a message port between them and the broker. What they do
         // after crashes of the disk is the same here as there.

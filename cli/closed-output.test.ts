@@ -59,7 +59,7 @@ test.skipIf(!existsSync('/dev/full'))(
     const directory = prepareLog();
     const full = openSync('/dev/full', 'w');
     const run = (...args: readonly string[]) =>
-      spawnSync(process.execPath, [...COMMAND, ...args], {
+      spawnSync(process.execPath, [COMMAND, ...args], {
         cwd: directory,
         encoding: 'utf8',
         stdio: ['ignore', full, 'pipe'],

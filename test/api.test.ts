@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import ts from 'typescript';
 import { entryPoints } from './tidy/entry-points.ts';
-import { ROOT } from './tidy/source.ts';
+import { ROOT } from './kit/root.ts';
 
 const points = entryPoints();
 const program = openProgram();

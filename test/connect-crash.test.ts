@@ -8,7 +8,7 @@ import { runChild } from './kit/child.ts';
 import { readValues } from './kit/read-topic.ts';
 import { temporaryDirectory } from './kit/temporary-directory.ts';
 
-const CHILD = new URL('./kit/connect-child.ts', import.meta.url);
+const PROGRAM = 'test/kit/connect-process.ts';
 /** Files of this many rows; a chunk of a file is a few hundred of them. */
 const FILES = 4;
 const ROWS_PER_FILE = 3000;
@@ -40,7 +40,7 @@ async function live(
 ): Promise<'done' | 'killed'> {
   const kill =
     killAfterMs === undefined ? undefined : { afterMs: killAfterMs, since: 'output' as const };
-  const { how, output } = await runChild(CHILD, [directory, ...args], kill);
+  const { how, output } = await runChild(PROGRAM, [directory, ...args], kill);
   if (how === 'SIGKILL') return 'killed';
   if (how !== '0' || !output.includes('done')) throw new TypeError(`${how} ${output}`);
   return 'done';

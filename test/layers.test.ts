@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ROOT } from './tidy/source.ts';
+import { ROOT } from './kit/root.ts';
 
 /** One import: its folder, its text after `from`, and the rule that it breaks, if any. */
 interface Plant {

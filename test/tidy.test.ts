@@ -20,15 +20,8 @@ import {
   RACES_WITH_FIELDS,
   type Ratchet,
 } from './tidy/ratchets.ts';
-import {
-  isShipped,
-  isTest,
-  readSources,
-  readText,
-  ROOT,
-  sourceOf,
-  type Source,
-} from './tidy/source.ts';
+import { ROOT } from './kit/root.ts';
+import { isShipped, isTest, readSources, readText, sourceOf, type Source } from './tidy/source.ts';
 import {
   checkBannedCode,
   checkColumns,

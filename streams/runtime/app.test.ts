@@ -333,10 +333,10 @@ describe('[STREAMS-20] a function that throws', () => {
     });
     return builder.build();
   };
-  const script = new URL('../../test/kit/unheard-app.ts', import.meta.url);
+  const program = 'test/kit/unheard-app-process.ts';
 
   test('ends a program without listeners, with its error', async () => {
-    const { how } = await runChild(script, [temporaryDirectory()]);
+    const { how } = await runChild(program, [temporaryDirectory()]);
     expect(how).toMatch(/^1 /);
     const reason = 'peek-0001 failed on numbers-0 at offset 0: unlucky';
     expect(how).toContain(`millrace: application app has failed: ${reason}\n`);
@@ -344,7 +344,7 @@ describe('[STREAMS-20] a function that throws', () => {
   });
 
   test('is reported only by done if something listens to it', async () => {
-    const { how, output } = await runChild(script, [temporaryDirectory(), 'listen']);
+    const { how, output } = await runChild(program, [temporaryDirectory(), 'listen']);
     expect(output).toBe('heard');
     expect(how).toBe('0');
   });

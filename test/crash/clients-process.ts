@@ -87,7 +87,7 @@ async function copyOn(log: Log, isDone: (read: number) => boolean): Promise<void
   const group = { groupId: 'copier', isolationLevel: 'read_committed' } as const;
   const consumer = log.consumer({ ...group, enableAutoCommit: false }).subscribe([input]);
   const producer = log.producer({ transactionalId: 'copier' });
-  // The last life may have left offsets in an open transaction, for which the first poll would wait.
+  // The last life may have left offsets in an open transaction; the first poll would wait for them.
   await producer.initTransactions();
   for (let id = 0; ; id++) {
     const records = await consumer.poll({ maxWaitMs: WAIT_MS });

@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { compiledProgram } from '../kit/compiled.ts';
 import { temporaryDirectory } from '../kit/temporary-directory.ts';
 
 const PARTITIONS = 210;
 const LIMIT = 256;
-const script = fileURLToPath(new URL('few-descriptors-process.ts', import.meta.url));
 
 /** Runs the program with at most LIMIT descriptors; kills it once it has printed `killAt`. */
 function run(directory: string, mode: string, killAt?: string): Promise<string> {
-  const program = `"${process.execPath}" --import tsx "${script}"`;
+  const script = compiledProgram('test/crash/few-descriptors-process.ts');
+  const program = `"${process.execPath}" "${script}"`;
   const command = `ulimit -n ${LIMIT}; exec ${program} "${directory}" ${mode} ${PARTITIONS}`;
   const child = spawn('/bin/sh', ['-c', command], { stdio: 'pipe' });
   let [output, errors] = ['', ''];

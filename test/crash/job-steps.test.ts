@@ -29,13 +29,13 @@ const STEPS = [
   'file-5-committed',
 ];
 
-const script = new URL('./small-job-process.ts', import.meta.url);
+const PROGRAM = 'test/crash/small-job-process.ts';
 
 /** Runs the job in a process; resolves with how it ended. */
 async function runProcess(args: readonly string[], killAfterMs?: number): Promise<string> {
   const kill =
     killAfterMs === undefined ? undefined : { afterMs: killAfterMs, since: 'spawn' as const };
-  return (await runChild(script, args, kill)).how;
+  return (await runChild(PROGRAM, args, kill)).how;
 }
 
 for (const step of STEPS) {

@@ -50,7 +50,7 @@ export async function killClients({
 async function live(args: readonly string[], killAfterMs?: number): Promise<string> {
   const kill =
     killAfterMs === undefined ? undefined : { afterMs: killAfterMs, since: 'output' as const };
-  return (await runChild(new URL('./clients-process.ts', import.meta.url), args, kill)).how;
+  return (await runChild('test/crash/clients-process.ts', args, kill)).how;
 }
 
 function valuesOf(journal: readonly JournalLine[], name: string, topic: string): string[] {

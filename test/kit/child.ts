@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { compiledProgram } from './compiled.ts';
 
 /** When to kill a child process: this long after its spawn, or after its first output. */
 export interface Kill {
@@ -15,9 +15,12 @@ export interface Ended {
   readonly output: string;
 }
 
-/** Runs a TypeScript program in a process of its own until it ends or SIGKILL ends it. */
-export function runChild(script: URL, args: readonly string[], kill?: Kill): Promise<Ended> {
-  const command = [...programOf(script), ...args];
+/**
+ * Runs a program, given by its path from the root, in a process of its own until it ends or SIGKILL
+ * ends it.
+ */
+export function runChild(program: string, args: readonly string[], kill?: Kill): Promise<Ended> {
+  const command = [compiledProgram(program), ...args];
   const child = spawn(process.execPath, command, { stdio: 'pipe' });
   let timer: NodeJS.Timeout | undefined;
   const killLater = (): void => {
@@ -37,11 +40,4 @@ export function runChild(script: URL, args: readonly string[], kill?: Kill): Pro
       resolve({ how: signal ?? (code === 0 ? '0' : `${code} ${errors}`), output });
     });
   });
-}
-
-/** The source of a program; among compiled files, which start faster, its compiled form. */
-function programOf(script: URL): string[] {
-  const path = fileURLToPath(script);
-  const isCompiled = import.meta.url.endsWith('.js');
-  return isCompiled ? [path.replace(/\.ts$/, '.js')] : ['--import', 'tsx', path];
 }

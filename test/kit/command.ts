@@ -1,13 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { compiledProgram } from './compiled.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
-const main = join(root, 'cli/main.ts');
-
-/** Arguments for Node, before those of `millrace`, that run the command from its sources. */
-export const COMMAND = [tsx, '--tsconfig', join(root, 'tsconfig.json'), main];
+/** The program of the command, for Node. */
+export const COMMAND = compiledProgram('cli/main.ts');
 
 /** How a command ended, and what it printed. */
 export interface Ended {
@@ -24,7 +19,7 @@ export function millrace(cwd: string, ...args: readonly string[]): Ended {
 /** Runs `millrace` as the user with this id; by default as the user who runs the tests. */
 export function millraceAs(uid: number | undefined, cwd: string, args: readonly string[]): Ended {
   const options = { cwd, encoding: 'utf8', ...(uid !== undefined && { uid }) } as const;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...COMMAND, ...args], options);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], options);
   return { code: status, out: stdout, err: stderr };
 }
 
@@ -39,9 +34,7 @@ export interface Running {
 
 /** Starts `millrace` in a directory. */
 export function startMillrace(cwd: string, ...args: readonly string[]): Running {
-  const tsconfig = { TSX_TSCONFIG_PATH: join(root, 'tsconfig.json') };
-  const command = ['--import', import.meta.resolve('tsx'), main, ...args];
-  const child = spawn(process.execPath, command, { cwd, env: { ...process.env, ...tsconfig } });
+  const child = spawn(process.execPath, [COMMAND, ...args], { cwd });
   let [out, err] = ['', ''];
   child.stdout.on('data', (text) => (out += String(text)));
   child.stderr.on('data', (text) => (err += String(text)));

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { compiledPackage } from './compiled.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 /** A job that copies `in.csv` (columns id and total) to `out`, with changes to its text. */
@@ -37,6 +38,8 @@ export function prepare(
   changes: Readonly<Record<string, string>> = {},
 ): string {
   const directory = temporaryDirectory();
+  mkdirSync(join(directory, 'node_modules'));
+  symlinkSync(compiledPackage(), join(directory, 'node_modules/millrace'), 'dir');
   writeJob(directory, changes);
   writeFileSync(join(directory, 'in.csv'), ['id,total', ...rows, ''].join('\n'));
   return directory;

@@ -9,18 +9,17 @@
  * counts so far and ends.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ROOT } from '../tidy/source.ts';
+import { compile, compiledFolder, compiledPackage, compiledProgram } from '../kit/compiled.ts';
+import { ROOT } from '../kit/root.ts';
 import { kills, simulations, Tally } from './plan.ts';
 import type { Task } from './tasks.ts';
 import type { Message } from './worker.ts';
 
 const PROGRESS_MS = 30_000;
-/** Inside node_modules, where no other tool looks and from where imports find packages. */
-const COMPILED = join(ROOT, 'node_modules/.cache/millrace-soak');
 
 const wanted = readArguments();
 const tally = new Tally();
@@ -56,15 +55,6 @@ function readArguments() {
     process.exit(2);
   }
   return { ...numbers, onlySeeds: values['only-seeds'] };
-}
-
-async function compile(): Promise<void> {
-  rmSync(COMPILED, { recursive: true, force: true });
-  mkdirSync(COMPILED, { recursive: true });
-  writeFileSync(join(COMPILED, 'package.json'), '{ "type": "module" }\n');
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const settings = ['--noEmit', 'false', '--noCheck', '--outDir', COMPILED];
-  await run('compile', process.execPath, [tsc, '--project', ROOT, ...settings]);
 }
 
 /** Runs a program, which must succeed. */
@@ -152,7 +142,7 @@ class Worker {
     // failure shows one.
     const execArgv = ['--stack-trace-limit=0', '--max-semi-space-size=64'];
     const env = { ...process.env, VERIFY: '1' };
-    const child = fork(join(COMPILED, 'test/soak/worker.js'), { execArgv, env, detached: true });
+    const child = fork(compiledProgram('test/soak/worker.ts'), { execArgv, env, detached: true });
     children.add(child);
     const worker = new Worker(child);
     const ready = await new Promise<Message>((resolve) => (worker.#settle = resolve));
@@ -189,6 +179,7 @@ function end(how: string, code: number): void {
   console.log(`\nsoak ${how}, after ${elapsed()}: ${tally.brief()}`);
   for (const line of [...tally.table(), ...passed.map((name) => `  ${name}`)]) console.log(line);
   for (const { pid } of children) if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  rmSync(compiledPackage(), { recursive: true });
   process.exitCode = code;
   process.exit();
 }
@@ -201,7 +192,7 @@ function elapsed(): string {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => end(`ended by ${signal}`, signal === 'SIGTERM' ? 143 : 130));
 }
-await compile();
+await compile(compiledFolder());
 const progress = setInterval(() => console.log(`${elapsed()}  ${tally.brief()}`), PROGRESS_MS);
 await Promise.all([simulateAll(), killAll()]);
 clearInterval(progress);

@@ -47,7 +47,7 @@ test('[TXN-12] a record refused just before a transaction takes no offsets out o
   expect(await readValues(log, letters, 'read_committed')).toEqual(['a', 'c']);
 });
 
-test('[TXN-15] initTransactions ends what a crash left open, so that a poll can go on', async () => {
+test('[TXN-15] initTransactions ends an open transaction, for which a poll waits', async () => {
   await using log = await open();
   const letter = log.producer();
   await letter.send(letters, { value: 'a' });
@@ -421,7 +421,7 @@ describe('failures and misuse', () => {
     expect(await readValues(log, letters, 'read_committed')).toEqual(['committed']);
   });
 
-  test('[TXN-10] a log opens with what was committed; the next producer aborts the rest', async () => {
+  test('[TXN-10] a log opens with what was committed; a producer aborts the rest', async () => {
     const directory = temporaryDirectory();
     const options = { logger: silentLogger };
     {

@@ -2,7 +2,7 @@
  * A program that imports `in/*.csv` into a log and exports it to `out`, and kills itself at the
  * requested point: the n-th time a commit takes a step, or the n-th call of the file system.
  *
- *     node --import tsx connect-child.ts <directory> [<step or "call"> <n>]
+ *     node connect-process.js <directory> [<step or "call"> <n>]
  */
 import { join } from 'node:path';
 import { json, nodeFileSystem, openLog, string, topic } from '../../core/index.ts';
