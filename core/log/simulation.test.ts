@@ -10,9 +10,9 @@ const RUN_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** Each test takes a second or two on an idle machine. */
 const TIMEOUT_MS = 120_000;
 /** Power cuts to try after each operation. */
-const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 6);
+const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 3);
 /** One in this many crashes is opened with a crash at each operation of the opening. */
-const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 40);
+const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 80);
 
 async function play(script: Script, options: MemoryFileSystemOptions = {}, fault?: Fault) {
   const fileSystem = new MemoryFileSystem({ random: seededRandom(RUN_SEED), ...options });

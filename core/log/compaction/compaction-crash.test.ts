@@ -65,7 +65,7 @@ async function checkOpened(image: MemoryFileSystem, model: Model, before: unknow
   expect(producersOf(host.log)).toEqual(before);
   await host.close();
   clock.advance(60_000);
-  await vi.waitFor(() => expect(image.openFileCount).toBe(0));
+  await vi.waitFor(() => expect(image.openFileCount).toBe(0), { interval: 1 });
 }
 
 describe('crashes', () => {
