@@ -129,9 +129,9 @@ export class Broker {
     const { fileSystem, directory, random } = options;
     const taken = await takeDirectory(fileSystem, directory, random);
     try {
-      await clearCleanShutdown(fileSystem, directory);
+      const wasClosed = await clearCleanShutdown(fileSystem, directory);
       const broker = new Broker(options, taken);
-      await broker.#recover();
+      await broker.#recover(wasClosed);
       return broker;
     } catch (cause) {
       await taken.release();
@@ -150,8 +150,8 @@ export class Broker {
     return this.#closed;
   }
 
-  async #recover(): Promise<void> {
-    await this.#topics.open();
+  async #recover(wasClosed: boolean): Promise<void> {
+    await this.#topics.open(wasClosed);
     try {
       await this.#offsets.open();
       await this.#groups.open();

@@ -113,12 +113,19 @@ export async function isPartitionDirectory(
   );
 }
 
-/** Forgets that the last end was clean, durably, before anything is written. */
-export async function clearCleanShutdown(fileSystem: FileSystem, directory: string): Promise<void> {
+/**
+ * Forgets, durably and before anything is written, whether the last end was clean. Returns whether
+ * it was.
+ */
+export async function clearCleanShutdown(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<boolean> {
   const path = join(directory, CLEAN_SHUTDOWN_FILE);
-  if ((await fileSystem.stat(path)) === undefined) return;
+  if ((await fileSystem.stat(path)) === undefined) return false;
   await fileSystem.remove(path);
   await fileSystem.syncDirectory(directory);
+  return true;
 }
 
 /** Says that every log was made durable up to its recovery point, which is its end. */

@@ -28,7 +28,7 @@ async function hang() {
   await fileSystem.makeDirectory(directory);
   const environment = { fileSystem, directory, clock, logger, random: seededRandom(2) };
   const topics = new Topics({ ...environment, deleted: () => Promise.resolve() });
-  await topics.open();
+  await topics.open(false);
   const offsets = new OffsetStore(topics, new CoordinatorLog('offsets', topics, clock), clock);
   const log = new CoordinatorLog('transactions', topics, clock);
   const producerIds = new ProducerIds(fileSystem, directory);

@@ -71,16 +71,17 @@ export function numbered(topic: ListedTopic, from: number): Numbered[] {
 export async function openPartitions(
   options: PartitionsOptions,
   wanted: readonly Numbered[],
-  { recoveryPoints, logStarts, cleanedOffsets, aborted }: ReadCheckpoints = NO_CHECKPOINTS,
+  checkpoints: ReadCheckpoints & { readonly wasClosed?: boolean } = NO_CHECKPOINTS,
 ): Promise<Partition[]> {
   let newCount = 0;
   const results = await settleAll(wanted, PARTITIONS_AT_ONCE, async ({ topic, partition }) => {
     const key = partitionKey(topic.name, partition);
     const known = {
-      recoveryPoint: recoveryPoints.get(key) ?? 0,
-      logStartOffset: logStarts.get(key) ?? 0,
-      cleanedOffset: cleanedOffsets.get(key) ?? 0,
-      knownAborted: aborted.get(key),
+      recoveryPoint: checkpoints.recoveryPoints.get(key) ?? 0,
+      logStartOffset: checkpoints.logStarts.get(key) ?? 0,
+      cleanedOffset: checkpoints.cleanedOffsets.get(key) ?? 0,
+      knownAborted: checkpoints.aborted.get(key),
+      wasClosed: checkpoints.wasClosed ?? false,
     };
     if (await makePartition(options, topic, partition, known.recoveryPoint)) newCount++;
     return openPartition(options, topic, partition, known);
@@ -103,7 +104,7 @@ async function openPartition(
   partition: number,
   known: Pick<
     PartitionLogOptions,
-    'recoveryPoint' | 'logStartOffset' | 'cleanedOffset' | 'knownAborted'
+    'recoveryPoint' | 'logStartOffset' | 'cleanedOffset' | 'knownAborted' | 'wasClosed'
   >,
 ): Promise<Partition> {
   const { fileSystem, clock, logger } = options;

@@ -80,9 +80,10 @@ export class Topics {
   /**
    * Opens every partition.
    *
+   * @param wasClosed the last process closed all of them.
    * @throws LogError CORRUPT_BATCH, CORRUPT_FILE, KAFKA_STORAGE_ERROR: what was opened is closed.
    */
-  async open(): Promise<void> {
+  async open(wasClosed: boolean): Promise<void> {
     const checkpoints = await this.checkpoints.read();
     const listed = await this.#listTopics();
     const { fileSystem, directory } = this.#options;
@@ -96,7 +97,7 @@ export class Topics {
         await this.#removeDirectories(topic);
       }
       const wanted = kept.flatMap((topic) => numbered(topic, 0));
-      const opened = await openPartitions(this.#opening, wanted, checkpoints);
+      const opened = await openPartitions(this.#opening, wanted, { ...checkpoints, wasClosed });
       for (const topic of kept) {
         const partitions = opened.splice(0, topic.partitions);
         this.#topics.set(topic.name, { ...topic, partitions });

@@ -63,7 +63,7 @@ export function commandFor({ kind, seed, script, kills }: Task): string {
   switch (kind) {
     case 'log':
     case 'opening': {
-      const title = kind === 'log' ? `${name}: any crash` : `${name}: so does`;
+      const title = kind === 'log' ? `${name}.*any crash` : `${name}.*so does`;
       const settings = `SIM_SEED=${seed} SIM_OUTCOMES=${OUTCOMES} SIM_SAMPLE=${SAMPLE}`;
       return `${settings} npx vitest run core/log/simulation.test.ts -t '${title}'`;
     }

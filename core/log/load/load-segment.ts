@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly knownAborted?: KnownAborted | undefined;
   /** True if this process has written the files and no sync of them has failed. */
   readonly isOwn?: boolean;
+  /** True if the last process closed the log: no sync has failed. Default false. */
+  readonly wasClosed?: boolean;
 }
 
 /** The facts about a segment that are known before its file is read. */

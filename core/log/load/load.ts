@@ -127,9 +127,11 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     }
     repairs.unshift(() => cut(segment));
   }
+  const isSound = repairs.length === 0;
   const newest = segments.at(-1);
-  if (newest !== undefined && options.isOwn !== true && newest.nextOffset > recoveryPoint) {
-    repairs.push(() => writeAgain(fileSystem, newest, recoveryPoint));
+  if (newest !== undefined && options.isOwn !== true) {
+    const isSafe = options.wasClosed === true && newest.nextOffset <= recoveryPoint;
+    if (!isSafe) repairs.push(() => writeAgain(fileSystem, newest, recoveryPoint));
   }
   if (segments.length === 0) segments.push(new Segment(fileSystem, directory, logStartOffset));
   const last = segments.at(-1)!;
@@ -149,7 +151,7 @@ async function readLog(options: LoadOptions, names: ReadonlySet<string>): Promis
     repairs.splice(0, repairs.length, () => removeSegments(options, removed));
   }
   const isCheckpointed =
-    repairs.length === 0 &&
+    isSound &&
     nextOffset === recoveryPoint &&
     nextOffset === producersFrom &&
     nextOffset === (options.knownAborted?.upTo ?? 0);
@@ -270,10 +272,10 @@ const COPY_BYTES = 4 * 1024 * 1024;
 
 /**
  * Rewrites the bytes above the recovery point unchanged, so that the next sync covers them; also
- * the file's name if no checkpoint has covered it. The last process may have died of a failed sync:
- * the page cache, which was just read, then shows bytes that the disk does not have, and counts
- * them as written (docs/decisions/0001-no-second-fsync.md). Only the last segment can need this:
- * the next one is begun only after all before it is durable.
+ * the file's size, and its name if no checkpoint has covered it. The last process may have died of
+ * a failed sync: the page cache, which was just read, then shows bytes that the disk does not have,
+ * and counts them as written (docs/decisions/0001-no-second-fsync.md). Only the last segment can
+ * need this: the next one is begun only after all before it is durable.
  */
 async function writeAgain(
   fileSystem: FileSystem,
@@ -281,8 +283,10 @@ async function writeAgain(
   recoveryPoint: number,
 ): Promise<void> {
   const file = await segment.file();
-  const { position: start } = segment.indexes.offsets.lookup(recoveryPoint);
   const end = segment.writtenBytes;
+  await file.truncate(end); // a failed sync may have lost a cut: the old bytes would come back
+  if (segment.nextOffset <= recoveryPoint) return segment.close();
+  const { position: start } = segment.indexes.offsets.lookup(recoveryPoint);
   const bytes = Buffer.allocUnsafe(Math.min(COPY_BYTES, end - start));
   for (let position = start; position < end;) {
     const length = await file.read(bytes.subarray(0, end - position), position);
