@@ -5,7 +5,10 @@
  * @packageDocumentation
  */
 export { StreamsBuilder } from './dsl/streams-builder.ts';
-export { KGroupedStream, KStream, KTable, TimeWindowedStream } from './dsl/kstream.ts';
+export { KGroupedStream } from './dsl/kgrouped-stream.ts';
+export { KStream } from './dsl/kstream.ts';
+export { KTable } from './dsl/ktable.ts';
+export { TimeWindowedStream } from './dsl/time-windowed-stream.ts';
 export type {
   Adder,
   AsyncNotAllowed,

@@ -4,7 +4,9 @@ import { driveNulls, numbers, sums } from '../../test/kit/drive.ts';
 import { StreamsError } from '../errors.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import { tumblingWindow, type Windowed } from '../topology/windows.ts';
-import type { KGroupedStream, KStream, KTable } from './kstream.ts';
+import type { KGroupedStream } from './kgrouped-stream.ts';
+import type { KStream } from './kstream.ts';
+import type { KTable } from './ktable.ts';
 import { StreamsBuilder } from './streams-builder.ts';
 
 interface Order {

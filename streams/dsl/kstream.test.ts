@@ -4,7 +4,8 @@ import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { hoppingWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
-import type { KStream, KTable } from './kstream.ts';
+import type { KStream } from './kstream.ts';
+import type { KTable } from './ktable.ts';
 import { StreamsBuilder } from './streams-builder.ts';
 
 const others = topic('others', { key: string(), value: int64() });
