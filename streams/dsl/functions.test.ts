@@ -39,7 +39,7 @@ test('[STREAMS-17] types show null where a key or value may be null, and nowhere
   expectTypeOf(grouped.count().toStream()).toEqualTypeOf<KStream<string, number>>();
   const table = builder.table(others);
   expectTypeOf(table.toStream()).toEqualTypeOf<KStream<string, number | null>>();
-  const joined = nulls.joinTable(table, (left, right) => {
+  const joined = nulls.join(table, (left, right) => {
     expectTypeOf(left).toEqualTypeOf<number>();
     expectTypeOf(right).toEqualTypeOf<number>();
     return left + right;
@@ -77,6 +77,8 @@ test('[STREAMS-18] async functions do not compile', () => {
   const global = builder.globalTable(numbers);
   const laterTotal = async ({ total }: Order) => total;
   const laterSum = async (sum: number) => sum + 1;
+  // A join that does not compile resolves to its first overload.
+  /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment */
   const wrongly = (): void => {
     // @ts-expect-error -- it is async
     stream.filter(async () => false);
@@ -105,9 +107,9 @@ test('[STREAMS-18] async functions do not compile', () => {
     // @ts-expect-error -- it is async
     stream.leftJoin(global, ({ key }) => key, later);
     // @ts-expect-error -- it is async
-    stream.joinTable(table, later);
+    stream.join(table, later);
     // @ts-expect-error -- it is async
-    stream.leftJoinTable(table, later);
+    stream.leftJoin(table, later);
     // @ts-expect-error -- it is async
     grouped.reduce(async (order) => order);
     // @ts-expect-error -- it is async
@@ -121,6 +123,7 @@ test('[STREAMS-18] async functions do not compile', () => {
     // @ts-expect-error -- it is async
     builder.stream(orders, { timestamp: later });
   };
+  /* eslint-enable @typescript-eslint/no-unsafe-class-instance-assignment */
   expect(wrongly).toBeTypeOf('function');
   const fine = stream.mapValues((order): unknown => order); // which may be anything
   expectTypeOf(fine).toEqualTypeOf<KStream<string | null, unknown>>();
@@ -160,8 +163,8 @@ describe('[STREAMS-18] an async function', () => {
     ['split', (s) => s['split']!({ a: later })],
     ['join', (s, b) => s['join']!(b.globalTable(others), later, zero)],
     ['leftJoin', (s, b) => s['leftJoin']!(b.globalTable(others), zero, later)],
-    ['joinTable', (s, b) => s['joinTable']!(b.table(others), later)],
-    ['leftJoinTable', (s, b) => s['leftJoinTable']!(b.table(others), later)],
+    ['join', (s, b) => s['join']!(b.table(others), later)],
+    ['leftJoin', (s, b) => s['leftJoin']!(b.table(others), later)],
     ['reduce', (s) => s['groupByKey']!()['reduce']!(later)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, later)],
     ['aggregate', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(later, zero)],
@@ -187,7 +190,7 @@ describe('[STREAMS-18] an async function', () => {
     ['split', (s) => s['split']!({ a: promise })],
     ['join by', (s, b) => s['join']!(b.globalTable(others), promise, zero)],
     ['leftJoin', (s, b) => s['leftJoin']!(b.globalTable(others), () => 'a', promise)],
-    ['leftJoinTable', (s, b) => s['leftJoinTable']!(b.table(others), promise)],
+    ['leftJoin', (s, b) => s['leftJoin']!(b.table(others), promise)],
     ['reduce', (s) => s['groupByKey']!()['reduce']!(promise)],
     ['aggregate into', (s) => s['groupByKey']!()['aggregate']!(promise, zero)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, promise)],
@@ -220,8 +223,19 @@ describe('[STREAMS-19] mistakes of a program without types', () => {
     ['a global one', (_, b) => b.globalTable('t' as never), `globalTable: ${allowed('topic')}a`],
     ['a sink by name', (s) => s['to']!('t'), `to: ${allowed('topic')}a topic, as`],
     ['nothing to merge', (s) => s['merge']!(), `merge: ${allowed('other')}a KStream`],
-    ['no table', (s) => s['joinTable']!(), `joinTable: ${allowed('table')}a KTable`],
-    ['no global table', (s) => s['join']!(), `join: ${allowed('table')}a GlobalKTable`],
+    ['no table', (s) => s['join']!(), `join: ${allowed('table')}a KTable or a GlobalKTable, not`],
+    ['a topic to join', (s) => s['leftJoin']!(others, zero), `leftJoin: ${allowed('table')}a KTab`],
+    ['no joiner', (s, b) => s['join']!(b.table(others)), `join: ${allowed('joiner')}a function`],
+    [
+      'no key for a global table',
+      (s, b) => s['join']!(b.globalTable(others), zero),
+      `join: ${allowed('joiner')}a function`,
+    ],
+    [
+      'a key for a table',
+      (s, b) => s['leftJoin']!(b.table(others), zero, zero),
+      'a KTable is joined by the key of the record, without a function for it',
+    ],
     [
       'a builder to run',
       (_, b) => new TopologyTestDriver(b as never),

@@ -1,51 +1,79 @@
+import { checkArgument } from '../../core/internal.ts';
 import { joinTable } from '../operators/join.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { checkFunctions, checkMade, foreign, invalid } from './arguments.ts';
+import { checkFunctions, foreign, invalid } from './arguments.ts';
 import type { Joiner } from './functions.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KTable } from './ktable.ts';
 import type { NodeOptions } from './node-options.ts';
 import { addToStream, type StreamParts } from './parts.ts';
 
-/** What a join of a stream and a table is made of. */
-export interface Join<Table, K, V, VR> {
-  /** The method, for errors. */
-  readonly method: string;
-  readonly isLeft: boolean;
-  readonly table: Table;
-  /** Takes the rows of this table: the public method has checked that. */
-  readonly joiner: Joiner<K, NonNullable<V>, never, VR>;
-  readonly options: NodeOptions;
-}
+export type JoinMethod = 'join' | 'leftJoin';
 
-/** A join with a global table, by any key. */
-export interface GlobalJoin<K, V, KT, VR> extends Join<GlobalKTable<KT, unknown>, K, V, VR> {
-  readonly key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined;
-}
+/** With a global table, by any key. */
+type GlobalJoinArguments<K, V> = readonly [
+  table: GlobalKTable<unknown, unknown>,
+  key: (record: StreamRecord<K, NonNullable<V>>) => unknown,
+  joiner: AnyJoiner<K, V>,
+  options?: NodeOptions,
+];
 
-/** Adds a join with a global table and returns the parts of its results. */
-export function addGlobalJoin<K, V, KT, VR>(
+/** With the table of the task, by the record's key. */
+type TableJoinArguments<K, V> = readonly [
+  table: KTable<NonNullable<K>, unknown>,
+  joiner: AnyJoiner<K, V>,
+  options?: NodeOptions,
+];
+
+/** A joiner that takes the rows of its table. */
+type AnyJoiner<K, V> = Joiner<K, NonNullable<V>, never, unknown>;
+
+/**
+ * Adds the join that the arguments ask for and returns the parts of its results. The overloads of
+ * the method have checked that the arguments fit together.
+ */
+export function addJoin<K, V>(
   parts: StreamParts<K, V>,
-  { method, isLeft, table, key, joiner, options }: GlobalJoin<K, V, KT, VR>,
-): StreamParts<K, VR> {
-  checkMade(method, 'table', table, GlobalKTable);
+  method: JoinMethod,
+  args: readonly unknown[],
+): StreamParts<K, unknown> {
+  const [table] = args;
+  if (table instanceof GlobalKTable) {
+    return addGlobalJoin(parts, method, args as GlobalJoinArguments<K, V>);
+  }
+  checkArgument(method, 'table', table, () =>
+    table instanceof KTable ? undefined : 'a KTable or a GlobalKTable',
+  );
+  return addTableJoin(parts, method, args as TableJoinArguments<K, V>);
+}
+
+function addGlobalJoin<K, V>(
+  parts: StreamParts<K, V>,
+  method: JoinMethod,
+  [table, key, joiner, options = {}]: GlobalJoinArguments<K, V>,
+): StreamParts<K, unknown> {
   checkFunctions(method, { key, joiner });
   const { store, graph } = table;
-  if (graph !== parts.graph) throw foreign('join');
-  const { keySerde } = parts;
+  if (graph !== parts.graph) throw foreign(method);
+  const isLeft = method === 'leftJoin';
   const operator = joinTable({ store, isGlobal: true, key, joiner, isLeft });
-  return addToStream(parts, operator, { options, serdes: { keySerde, valueSerde: undefined } });
+  const serdes = { keySerde: parts.keySerde, valueSerde: undefined };
+  return addToStream(parts, operator, { options, serdes });
 }
 
-/** Adds a join with the table of the task, by the key, and returns the parts of its results. */
-export function addTableJoin<K, V, VR>(
+function addTableJoin<K, V>(
   parts: StreamParts<K, V>,
-  { method, isLeft, table, joiner, options }: Join<KTable<NonNullable<K>, unknown>, K, V, VR>,
-): StreamParts<K, VR> {
-  checkMade(method, 'table', table, KTable);
+  method: JoinMethod,
+  [table, joiner, options = {}]: TableJoinArguments<K, V>,
+): StreamParts<K, unknown> {
   checkFunctions(method, { joiner });
+  checkArgument(method, 'options', options, (given) =>
+    typeof given === 'function'
+      ? 'an object: a KTable is joined by the key of the record, without a function for it'
+      : undefined,
+  );
   const { store, graph, isWindowed } = table;
-  if (graph !== parts.graph) throw foreign('join');
+  if (graph !== parts.graph) throw foreign(method);
   if (parts.isRekeyed) {
     throw invalid(
       'a stream whose key has changed cannot be joined with a table, for equal keys need not ' +
@@ -54,9 +82,12 @@ export function addTableJoin<K, V, VR>(
   }
   if (isWindowed)
     throw invalid('a table of windows cannot be joined with: it has no row for a key');
-  const { keySerde } = parts;
-  const key = (record: StreamRecord<K, NonNullable<V>>): K => record.key;
-  const operator = joinTable({ store, isGlobal: false, key, joiner, isLeft });
-  const serdes = { keySerde, valueSerde: undefined };
+  const isLeft = method === 'leftJoin';
+  const operator = joinTable({ store, isGlobal: false, key: keyOf<K>, joiner, isLeft });
+  const serdes = { keySerde: parts.keySerde, valueSerde: undefined };
   return addToStream(parts, operator, { options, serdes, stores: [store] });
+}
+
+function keyOf<K>({ key }: StreamRecord<K>): K {
+  return key;
 }

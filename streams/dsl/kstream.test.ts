@@ -75,7 +75,7 @@ describe('[STREAMS-2] options of the DSL', () => {
           wrong,
         ),
     ],
-    ['joinTable', (b, s) => s.joinTable(b.table(others), (a) => a, wrong)],
+    ['join with a table', (b, s) => s.join(b.table(others), (a) => a, wrong)],
     ['toStream', (_, s) => s.groupByKey().count().toStream(wrong)],
     ['to', (_, s) => s.to(sums, wrong)],
   ])('are refused if unknown: %s', async (_, build) => {
@@ -105,8 +105,13 @@ describe('[STREAMS-3] a topology is refused', () => {
     ],
     [
       'with a join of two builders',
-      (_, s) => s.joinTable(new StreamsBuilder().table(others), (a) => a),
+      (_, s) => s.join(new StreamsBuilder().table(others), (a) => a),
       'join needs both sides from one StreamsBuilder',
+    ],
+    [
+      'with a left join of two builders',
+      (_, s) => s.leftJoin(new StreamsBuilder().table(others), (a) => a),
+      'leftJoin needs both sides from one StreamsBuilder',
     ],
     [
       'with a global join of two builders',
@@ -120,14 +125,14 @@ describe('[STREAMS-3] a topology is refused', () => {
     ],
     [
       'that joins a table by a key that has changed',
-      (b, s) => s.selectKey(() => 'a').joinTable(b.table(others), (a) => a),
+      (b, s) => s.selectKey(() => 'a').join(b.table(others), (a) => a),
       'join before the key changes',
     ],
     [
       'that joins a table of windows',
       (_, s) => {
         const table = windowed(s, {}) as unknown as KTable<string, number>;
-        s.joinTable(table, (a) => a);
+        s.join(table, (a) => a);
       },
       'a table of windows cannot be joined',
     ],
@@ -135,7 +140,7 @@ describe('[STREAMS-3] a topology is refused', () => {
       'that joins a stream with what is repartitioned of it',
       (b, s) => {
         const table = s.groupBy(({ key }) => key, { key: string() }).count({ store: 'counts' });
-        s.joinTable(table, (a) => a);
+        s.join(table, (a) => a);
         b.build();
       },
       'what counts-repartition repartitions is joined with what comes of it',
@@ -146,8 +151,8 @@ describe('[STREAMS-3] a topology is refused', () => {
         const other = b.stream(others);
         const counts = s.groupBy(({ key }) => key, { key: string() }).count();
         const otherCounts = other.groupBy(({ key }) => key, { key: string() }).count();
-        s.joinTable(otherCounts, (a) => a);
-        other.joinTable(counts, (a) => a);
+        s.join(otherCounts, (a) => a);
+        other.join(counts, (a) => a);
         b.build();
       },
       'it would have to wait for itself',
@@ -200,6 +205,13 @@ describe('types', () => {
       },
     );
     expectTypeOf(joined).toEqualTypeOf<KStream<string, number>>();
+    const ranked = stream.join(builder.table(others), (order, rank, record) => {
+      expectTypeOf(order).toEqualTypeOf<Order>();
+      expectTypeOf(rank).toEqualTypeOf<number>();
+      expectTypeOf(record).toEqualTypeOf<StreamRecord<string, Order>>();
+      return `${order.total}: ${rank}`;
+    });
+    expectTypeOf(ranked).toEqualTypeOf<KStream<string, string>>();
     const table = totals.groupByKey().reduce((a, b) => a + b);
     expectTypeOf(table).toEqualTypeOf<KTable<string, number>>();
     const windows = totals
@@ -219,7 +231,10 @@ describe('types', () => {
     const global = builder.globalTable(numbers);
     const keyedByNumber = topic('by-number', { key: int64(), value: json<Order>() });
     const total = ({ value }: StreamRecord<string, Order>) => value.total;
+    const byKey = ({ key }: StreamRecord<string, Order>) => key;
     const zero = () => 0;
+    // A join that does not compile resolves to its first overload.
+    /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment */
     const wrongly = (): void => {
       // @ts-expect-error -- the topic's values are numbers
       stream.to(numbers);
@@ -230,11 +245,29 @@ describe('types', () => {
       // @ts-expect-error -- streams of other values do not merge
       stream.merge(builder.stream(others));
       // @ts-expect-error -- the table's rows are numbers
-      stream.joinTable(table, (_, count: string) => count);
+      stream.join(table, (_, count: string) => count);
       // @ts-expect-error -- in a left join the row may be missing
-      stream.leftJoinTable(table, (_, count: number) => count);
+      stream.leftJoin(table, (_, count: number) => count);
       // @ts-expect-error -- the table's keys are texts
       stream.join(global, total, () => 1);
+      // @ts-expect-error -- the rows of the global table are numbers
+      stream.join(global, byKey, (_, count: string) => count);
+      // @ts-expect-error -- in a left join the row may be missing
+      stream.leftJoin(global, byKey, (_, count: number) => count);
+      // @ts-expect-error -- the table's keys are numbers
+      stream.join(builder.table(keyedByNumber), (order) => order);
+      // @ts-expect-error -- a global table needs a function for the key
+      stream.join(global, () => 1);
+      // @ts-expect-error -- a table has none: the key is the record's
+      stream.join(
+        table,
+        ({ key }: StreamRecord<string, Order>) => key,
+        () => 1,
+      );
+      // @ts-expect-error -- its rows have windows
+      stream.join(windowed(stream.mapValues(zero), {}), () => 1);
+      // @ts-expect-error -- no such option
+      stream.join(table, () => 1, { before: 5 });
       // @ts-expect-error -- a reducer makes values of the same kind
       stream.groupByKey().reduce((order) => order.total);
       // @ts-expect-error -- the serde must match the aggregate
@@ -244,6 +277,7 @@ describe('types', () => {
       // @ts-expect-error -- without windows there is nothing to wait for
       stream.groupByKey().count({ emit: 'final' });
     };
+    /* eslint-enable @typescript-eslint/no-unsafe-class-instance-assignment */
     expect(wrongly).toBeTypeOf('function');
     const wider: Serde<Order | undefined> = json();
     stream.to(topic('wider', { key: string(), value: wider })); // a topic of a wider type is fine

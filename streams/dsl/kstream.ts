@@ -11,7 +11,7 @@ import { checkFunctions, checkMade, foreign } from './arguments.ts';
 import { addBranches } from './branches.ts';
 import type { Joiner, Predicate, Synchronous } from './functions.ts';
 import type { GlobalKTable } from './global-ktable.ts';
-import { addGlobalJoin, addTableJoin } from './joins.ts';
+import { addJoin } from './joins.ts';
 import { KGroupedStream } from './kgrouped-stream.ts';
 import type { KTable } from './ktable.ts';
 import {
@@ -144,50 +144,47 @@ export class KStream<K, V> {
   }
 
   /**
-   * Joins each record with a row of a global table, by any key. Records without a row are dropped.
+   * Joins each record with a row of a table, as the table is at that moment: later changes of the
+   * table join nothing again. With a global table `key` returns the row's key, which may be any.
+   * Another table is joined by the record's own key, and needs as many partitions as the stream.
+   * Records without a row are dropped and counted.
+   *
+   * @example
+   * flights.join(airports, ({ value }) => value.origin, (flight, airport) => airport.name);
+   * orders.join(customers, (order, customer) => ({ ...order, name: customer.name }));
+   *
+   * @throws StreamsError TOPOLOGY_INVALID if the table is of another builder, or if the key may
+   *   have changed since the topic; LogError INVALID_OPTION
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
     joiner: Joiner<K, NonNullable<V>, VT, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    const join = { method: 'join', isLeft: false, table, key, joiner, options };
-    return new KStream(addGlobalJoin<K, V, KT, VR>(this.#parts, join));
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  join<VT, VR>(
+    table: KTable<NonNullable<K>, VT>,
+    joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  join(...args: readonly unknown[]): KStream<K, unknown> {
+    return new KStream(addJoin(this.#parts, 'join', args));
   }
 
-  /** As `join`; records without a row are joined with undefined. */
+  /** As `join`; records without a row, or without a key, are joined with undefined. */
   leftJoin<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
     joiner: Joiner<K, NonNullable<V>, VT | undefined, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    const join = { method: 'leftJoin', isLeft: true, table, key, joiner, options };
-    return new KStream(addGlobalJoin<K, V, KT, VR>(this.#parts, join));
-  }
-
-  /**
-   * Joins each record with the row of its key in a table with equally many partitions, as it is at
-   * processing. Records without a row are dropped.
-   */
-  joinTable<VT, VR>(
-    table: KTable<NonNullable<K>, VT>,
-    joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    const join = { method: 'joinTable', isLeft: false, table, joiner, options };
-    return new KStream(addTableJoin<K, V, VR>(this.#parts, join));
-  }
-
-  /** As `joinTable`; records without a row are joined with undefined. */
-  leftJoinTable<VT, VR>(
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  leftJoin<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
     joiner: Joiner<K, NonNullable<V>, NonNullable<VT> | undefined, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    const join = { method: 'leftJoinTable', isLeft: true, table, joiner, options };
-    return new KStream(addTableJoin<K, V, VR>(this.#parts, join));
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  leftJoin(...args: readonly unknown[]): KStream<K, unknown> {
+    return new KStream(addJoin(this.#parts, 'leftJoin', args));
   }
 
   /** Groups by another key, through a repartition topic, so that equal keys meet. */
