@@ -23,6 +23,7 @@ export type {
   KeyOptions,
   NodeOptions,
   OrNull,
+  PrintOptions,
   SinkTopic,
   SourceOptions,
   StoreOptions,

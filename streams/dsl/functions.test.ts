@@ -83,6 +83,12 @@ test('[STREAMS-18] async functions do not compile', () => {
     // @ts-expect-error -- it is async
     stream.filter(async () => false);
     // @ts-expect-error -- it is async
+    stream.filterNot(async () => false);
+    // @ts-expect-error -- it is async
+    stream.foreach(async () => undefined);
+    // @ts-expect-error -- it is async
+    stream.print({ mapper: async () => 'a' });
+    // @ts-expect-error -- it is async
     stream.map(async (record) => record);
     // @ts-expect-error -- it is async
     stream.mapValues(async ({ total }) => total);
@@ -153,6 +159,10 @@ function refusal(call: () => unknown): string {
 describe('[STREAMS-18] an async function', () => {
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown]>([
     ['filter', (s) => s['filter']!(later)],
+    ['filterNot', (s) => s['filterNot']!(later)],
+    ['foreach', (s) => s['foreach']!(later)],
+    ['print', (s) => s['print']!({ mapper: laterKey })],
+    ['print', (s) => s['print']!({ write: later })],
     ['map', (s) => s['map']!(later)],
     ['mapValues', (s) => s['mapValues']!(later)],
     ['flatMap', (s) => s['flatMap']!(later)],
@@ -178,6 +188,10 @@ describe('[STREAMS-18] an async function', () => {
   const promise = () => Promise.reject(new TypeError('nobody is to see this'));
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown]>([
     ['filter', (s) => s['filter']!(promise)],
+    ['filterNot', (s) => s['filterNot']!(promise)],
+    ['foreach', (s) => s['foreach']!(promise)],
+    ['print', (s) => s['print']!({ mapper: promise })],
+    ['print to', (s) => s['print']!({ write: promise })],
     ['map', (s) => s['map']!(promise)],
     ['map to a promise', (s) => s['map']!(() => ({ key: 'a', value: promise() }))],
     ['mapValues', (s) => s['mapValues']!(promise)],
@@ -213,6 +227,12 @@ describe('[STREAMS-19] mistakes of a program without types', () => {
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown, string]>([
     ['no mapper', (s) => s['mapValues']!(), `mapValues: ${allowed('mapper')}a function`],
     ['a text for a predicate', (s) => s['filter']!('x'), `filter: ${allowed('predicate')}a fun`],
+    ['no action', (s) => s['foreach']!(), `foreach: ${allowed('action')}a function`],
+    [
+      'a number as the rest',
+      (s) => s['split']!({ a: zero }, 5),
+      `split: ${allowed('rest')}a string`,
+    ],
     ['no branches', (s) => s['split']!(), `split: ${allowed('branches')}an object`],
     ['a branch without a function', (s) => s['split']!({ a: 1 }), `split: ${allowed('a')}a fun`],
     ['no reducer', (s) => s['groupByKey']!()['reduce']!(), `reduce: ${allowed('reducer')}a`],

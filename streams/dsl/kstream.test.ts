@@ -57,6 +57,9 @@ describe('[STREAMS-2] options of the DSL', () => {
     ['table', (b) => b.table(others, wrong)],
     ['globalTable', (b) => b.globalTable(others, wrong)],
     ['filter', (_, s) => s.filter(() => true, wrong)],
+    ['filterNot', (_, s) => s.filterNot(() => true, wrong)],
+    ['foreach', (_, s) => s.foreach(() => true, wrong)],
+    ['print', (_, s) => s.print(wrong)],
     ['selectKey', (_, s) => s.selectKey(() => 1, wrong)],
     ['merge', (_, s) => s.merge(s, wrong)],
     ['split', (_, s) => s.split({}, 'rest', wrong)],
@@ -194,6 +197,11 @@ describe('types', () => {
     expectTypeOf(stream.selectKey(() => 5n)).toEqualTypeOf<KStream<bigint, Order>>();
     const parts = stream.split({ big: ({ value }) => value.total > 9 }, 'small');
     expectTypeOf(parts).toEqualTypeOf<Record<'big' | 'small', KStream<string, Order>>>();
+    const rest = stream.split({ big: ({ value }) => value.total > 9 });
+    expectTypeOf(rest).toEqualTypeOf<Record<'big' | 'rest', KStream<string, Order>>>();
+    const none = stream.split({ big: ({ value }) => value.total > 9 }, null);
+    expectTypeOf(none).toEqualTypeOf<Record<'big', KStream<string, Order>>>();
+    expectTypeOf(stream.filterNot(() => true)).toEqualTypeOf<KStream<string, Order>>();
     const joined = stream.leftJoin(
       builder.globalTable(numbers),
       ({ key }) => key,

@@ -1,9 +1,11 @@
 import { msgpack, type Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
-import { filter } from '../operators/filter.ts';
+import { filter, filterNot } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
+import { foreach } from '../operators/foreach.ts';
 import { map, mapValues, selectKey } from '../operators/map.ts';
 import { pass, peek } from '../operators/peek.ts';
+import { print, toStdout } from '../operators/print.ts';
 import type { KeyValue } from '../operators/results.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -19,6 +21,7 @@ import {
   type GroupOptions,
   type KeyOptions,
   type NodeOptions,
+  type PrintOptions,
   type SinkTopic,
 } from './node-options.ts';
 import {
@@ -47,6 +50,12 @@ export class KStream<K, V> {
   filter(predicate: Predicate<K, V>, options: NodeOptions = {}): KStream<K, V> {
     checkFunctions('filter', { predicate });
     return this.#add(filter(predicate), options, this.#parts);
+  }
+
+  /** Keeps the records for which `predicate` is false. */
+  filterNot(predicate: Predicate<K, V>, options: NodeOptions = {}): KStream<K, V> {
+    checkFunctions('filterNot', { predicate });
+    return this.#add(filterNot(predicate), options, this.#parts);
   }
 
   /** Turns each record into one with another key and value. A later grouping repartitions. */
@@ -110,6 +119,35 @@ export class KStream<K, V> {
     return this.#add(peek(look), options, this.#parts);
   }
 
+  /**
+   * Calls `action` with each record; nothing follows. After a crash `action` sees uncommitted
+   * records again.
+   */
+  foreach<R>(
+    action: (record: StreamRecord<K, V>) => R & Synchronous<R>,
+    options: NodeOptions = {},
+  ): void {
+    checkFunctions('foreach', { action });
+    this.#add(foreach(action), options, NO_SERDES);
+  }
+
+  /**
+   * Writes a line for each record, `[label]: key, value`; nothing follows. For a look at a stream:
+   * after a crash uncommitted records are written again.
+   *
+   * @example
+   * orders.print({ label: 'orders', write: (line) => logger.info(line) });
+   */
+  print(options: PrintOptions<K, V> = {}): void {
+    checkNodeOptions('print', options, ['name', 'label', 'mapper', 'write']);
+    const { mapper, write = toStdout } = options;
+    checkFunctions('print', mapper === undefined ? { write } : { mapper, write });
+    const { graph, node } = this.#parts;
+    const name = graph.nameFor('print', options.name);
+    const { label = name } = options;
+    addOperator(graph, print({ label, mapper, write }), { name, parents: [node] });
+  }
+
   /** The records of both streams, in no order between them. */
   merge<K2 extends K | null, V2 extends V | null>(
     other: KStream<K2, V2>,
@@ -129,18 +167,19 @@ export class KStream<K, V> {
 
   /**
    * Splits the stream: each record goes to the first branch whose predicate is true, or to `rest`.
+   * If `rest` is null, there is none, and records that no branch accepts are dropped.
    *
    * @example
    * const { late, onTime } = flights.split({ late: ({ value }) => value.delay > 15 }, 'onTime');
    */
-  split<B extends string, R extends string = 'rest'>(
+  split<B extends string, R extends string | null = 'rest'>(
     branches: Readonly<Record<B, Predicate<K, V>>>,
     rest: R = 'rest' as R,
     options: NodeOptions = {},
-  ): Record<B | R, KStream<K, V>> {
+  ): Record<B | NonNullable<R>, KStream<K, V>> {
     const parts = addBranches(this.#parts, branches, rest, options);
     const streams = parts.map(([label, each]) => [label, new KStream(each)] as const);
-    return Object.fromEntries(streams) as Record<B | R, KStream<K, V>>;
+    return Object.fromEntries(streams) as Record<B | NonNullable<R>, KStream<K, V>>;
   }
 
   /**

@@ -11,6 +11,7 @@ import {
 } from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
 import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
 
 /** Options of every operator. */
 export interface NodeOptions {
@@ -22,6 +23,16 @@ export interface NodeOptions {
 export interface KeyOptions<K> extends NodeOptions {
   /** Writes the new key, whose serde is otherwise unknown. Default: msgpack. */
   readonly key?: Serde<K>;
+}
+
+/** How `print` writes. */
+export interface PrintOptions<K, V> extends NodeOptions {
+  /** Begins each line; default: the name of the node. */
+  readonly label?: string;
+  /** Makes the text of a record. Default: key and value, as Node shows them. */
+  readonly mapper?: (record: StreamRecord<K, V>) => string;
+  /** Takes each line, without a line break. Default: writes it to standard output. */
+  readonly write?: (line: string) => void;
 }
 
 /** Options of a grouping. */
@@ -104,6 +115,9 @@ const CHECKS = {
   store: text,
   emit: oneOf('update', 'final'),
   timestamp: callback,
+  label: text,
+  mapper: callback,
+  write: callback,
   nullKeys: NULL_HANDLING,
   nullValues: NULL_HANDLING,
 } as const satisfies Record<string, OptionCheck>;
