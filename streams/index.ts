@@ -23,7 +23,10 @@ export type {
   KeyOptions,
   NodeOptions,
   OrNull,
+  PartitionOptions,
   PrintOptions,
+  RepartitionOptions,
+  SinkOptions,
   SinkTopic,
   SourceOptions,
   StoreOptions,
@@ -45,7 +48,7 @@ export {
 } from './topology/windows.ts';
 export { StreamRecord } from './topology/stream-record.ts';
 export type { DropReason } from './topology/operator.ts';
-export type { NullHandling, TimestampExtractor } from './topology/node.ts';
+export type { NullHandling, StreamPartitioner, TimestampExtractor } from './topology/node.ts';
 export type { ReadOnlyKeyValueStore } from './topology/store.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';

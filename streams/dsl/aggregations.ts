@@ -87,6 +87,7 @@ function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
   const { graph, node, key, value, mustRepartition, partitions } = parts;
   if (!mustRepartition) return node;
   const name = graph.nameFor('repartition', `${store}-repartition`);
-  graph.add({ kind: 'repartition', name, parents: [node], id: store, key, value, partitions });
+  const repartition = { kind: 'repartition', id: store, key, value, partitions } as const;
+  graph.add({ ...repartition, name, parents: [node], partitioner: undefined });
   return name;
 }

@@ -79,6 +79,8 @@ describe('[STREAMS-2] options of the DSL', () => {
         ),
     ],
     ['join with a table', (b, s) => s.join(b.table(others), (a) => a, wrong)],
+    ['repartition', (_, s) => s.repartition(wrong)],
+    ['to one of several', (_, s) => s.to([sums], () => sums, wrong)],
     ['toStream', (_, s) => s.groupByKey().count().toStream(wrong)],
     ['to', (_, s) => s.to(sums, wrong)],
   ])('are refused if unknown: %s', async (_, build) => {
@@ -252,6 +254,16 @@ describe('types', () => {
       stream.filter(({ value }) => value.amount > 5);
       // @ts-expect-error -- streams of other values do not merge
       stream.merge(builder.stream(others));
+      // @ts-expect-error -- one of the topics has other values
+      stream.to([keyedByNumber, numbers], () => numbers);
+      // @ts-expect-error -- it chooses a name
+      stream.to([topic('a', { key: string(), value: json<Order>() })], () => 'a');
+      // @ts-expect-error -- a partition is a number
+      stream.to(topic('a', { key: string(), value: json<Order>() }), { partitioner: () => 'a' });
+      // @ts-expect-error -- the serde must match the key
+      stream.repartition({ key: int64() });
+      // @ts-expect-error -- an order has no amount
+      stream.repartition({ partitioner: ({ value }) => Number(value.amount) });
       // @ts-expect-error -- the table's rows are numbers
       stream.join(table, (_, count: string) => count);
       // @ts-expect-error -- in a left join the row may be missing

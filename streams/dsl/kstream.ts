@@ -1,5 +1,4 @@
-import { msgpack, type Topic } from '../../core/index.ts';
-import { checkHandle } from '../../core/internal.ts';
+import { msgpack } from '../../core/index.ts';
 import { filter, filterNot } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
 import { foreach } from '../operators/foreach.ts';
@@ -21,9 +20,13 @@ import {
   type GroupOptions,
   type KeyOptions,
   type NodeOptions,
+  type PartitionOptions,
   type PrintOptions,
+  type RepartitionOptions,
+  type SinkOptions,
   type SinkTopic,
 } from './node-options.ts';
+import { addRepartition, addSink, addSinks } from './outputs.ts';
 import {
   addOperator,
   addToStream,
@@ -254,15 +257,36 @@ export class KStream<K, V> {
   }
 
   /**
-   * Writes the records to a topic, creating it by its handle if missing. Null keys and values are
-   * written as null.
+   * Sends the records through a topic of the application, so that equal keys meet: by default in
+   * the partition of their key. A later grouping needs no further one. Set a name, or changing the
+   * topology changes the topic.
    */
-  to(topic: SinkTopic<NonNullable<K>, NonNullable<V>>, options: NodeOptions = {}): void {
-    checkHandle('to', topic);
-    checkNodeOptions('to', options, ['name']);
-    const { graph, node } = this.#parts;
-    const name = graph.nameFor('sink', options.name);
-    graph.add({ kind: 'sink', name, parents: [node], topic: topic as Topic<unknown, unknown> });
+  repartition(
+    options: RepartitionOptions<NonNullable<K>, NonNullable<V>> & PartitionOptions<K, V> = {},
+  ): KStream<K, V> {
+    return new KStream(addRepartition(this.#parts, options));
+  }
+
+  /**
+   * Writes the records to a topic, creating it by its handle if missing. Null keys and values are
+   * written as null. Given a list of topics, `choose` returns the one for a record.
+   *
+   * @example
+   * orders.to([small, large], ({ value }) => (value.total < 100 ? small : large));
+   */
+  to(topic: SinkTopic<NonNullable<K>, NonNullable<V>>, options?: SinkOptions<K, V>): void;
+  to<T extends SinkTopic<NonNullable<K>, NonNullable<V>>>(
+    topics: readonly T[],
+    choose: (record: StreamRecord<K, V>) => T,
+    options?: SinkOptions<K, V>,
+  ): void;
+  to<T extends SinkTopic<NonNullable<K>, NonNullable<V>>>(
+    topics: T | readonly T[],
+    choose?: ((record: StreamRecord<K, V>) => T) | SinkOptions<K, V>,
+    options?: SinkOptions<K, V>,
+  ): void {
+    if (isList(topics)) addSinks(this.#parts, topics, choose as () => T, options ?? {});
+    else addSink(this.#parts, topics, (choose ?? {}) as SinkOptions<K, V>);
   }
 
   #add<K2, V2>(
@@ -276,6 +300,10 @@ export class KStream<K, V> {
   #keySerdeOnly(): Pick<Serdes<K, V>, 'keySerde'> & { valueSerde: undefined } {
     return { keySerde: this.#parts.keySerde, valueSerde: undefined };
   }
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 /** Makes the streams of tables. */

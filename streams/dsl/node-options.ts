@@ -10,7 +10,7 @@ import {
   type OptionChecks,
 } from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
-import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling, StreamPartitioner, TimestampExtractor } from '../topology/node.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
 /** Options of every operator. */
@@ -41,6 +41,27 @@ export interface GroupOptions<K, V> extends KeyOptions<K> {
   readonly value?: Serde<V>;
   /** Partitions of the repartition topic; default: as many as the stream has. */
   readonly partitions?: number;
+}
+
+/** Options of a repartition topic. */
+export interface RepartitionOptions<K, V> {
+  /** The topic is `<applicationId>-<name>-repartition`; default: a name from kind and number. */
+  readonly name?: string;
+  /** Writes the keys into the topic. Default: the stream's serde, or msgpack. */
+  readonly key?: Serde<K>;
+  /** Writes the values into the topic. Default: the stream's serde, or msgpack. */
+  readonly value?: Serde<V>;
+  /** Partitions of the topic; default: as many as the stream has. */
+  readonly partitions?: number;
+}
+
+/** Options of a sink. */
+export interface SinkOptions<K, V> extends NodeOptions, PartitionOptions<K, V> {}
+
+/** How to choose partitions. */
+export interface PartitionOptions<K, V> {
+  /** Chooses a record's partitions: one, several, or none. Default: the partition of its key. */
+  readonly partitioner?: StreamPartitioner<K, V>;
 }
 
 /** Options of an aggregation's store. */
@@ -115,6 +136,7 @@ const CHECKS = {
   store: text,
   emit: oneOf('update', 'final'),
   timestamp: callback,
+  partitioner: callback,
   label: text,
   mapper: callback,
   write: callback,

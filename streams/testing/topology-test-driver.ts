@@ -234,6 +234,7 @@ export class TopologyTestDriver {
     const { name: topic } = spec;
     const stored = repartition === undefined ? this.#stored(topic) : [];
     return {
+      partitions: 1,
       write: (key, value, timestampMs, headers = NO_HEADERS) => {
         const output = write(spec, key, value, timestampMs, headers);
         if (repartition === undefined) stored.push(output);
@@ -304,6 +305,7 @@ function serialize<T>(topic: string, field: 'key' | 'value', serde: Serde<T>, va
 /** Encodes changelog records, which nothing reads here, to show serde errors. */
 function changelogWriter(codec: StoreCodec<unknown, unknown> | undefined): RecordWriter {
   return {
+    partitions: 1,
     write: (key, value) => {
       if (codec === undefined) return;
       codec.encodeKey(key as LiveEntry<unknown, unknown>);

@@ -21,6 +21,15 @@ export interface TopicSpec<K = unknown, V = unknown> {
 export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
 
 /**
+ * Chooses the partitions of a record in a topic with so many: one, a list of several, an empty list
+ * to drop and count it, or undefined for the partition of its key.
+ */
+export type StreamPartitioner<K, V> = (
+  record: StreamRecord<K, V>,
+  partitions: number,
+) => number | readonly number[] | undefined;
+
+/**
  * What happens to records with a null key or value: forwarded, dropped and counted, or an error
  * that ends the application.
  */
@@ -56,6 +65,8 @@ export interface OperatorNode extends NodeCommon {
 export interface SinkNode extends NodeCommon {
   readonly kind: 'sink';
   readonly topic: TopicSpec;
+  /** Undefined for the partition of the key. */
+  readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }
 
 /**
@@ -69,6 +80,8 @@ export interface RepartitionNode extends NodeCommon {
   readonly key: Serde<unknown>;
   readonly value: Serde<unknown>;
   readonly partitions: number | undefined;
+  /** Undefined for the partition of the key. */
+  readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }
 
 /** A table that every task sees completely. */

@@ -66,8 +66,8 @@ export interface OperatorContext {
 }
 
 /**
- * Why a record is dropped: its windows have closed, its key or value is null, or an inner join
- * finds no partner.
+ * Why a record is dropped: its windows have closed, its key or value is null, or nothing matches it
+ * (an inner join finds no partner, or a partitioner chooses no partition).
  */
 export type DropReason = 'late' | 'null-key' | 'null-value' | 'unmatched';
 
