@@ -48,7 +48,16 @@ export {
 } from './topology/windows.ts';
 export { StreamRecord } from './topology/stream-record.ts';
 export type { DropReason } from './topology/operator.ts';
-export type { NullHandling, StreamPartitioner, TimestampExtractor } from './topology/node.ts';
+export type { NullHandling, StreamPartitioner } from './topology/node.ts';
+export {
+  failOnInvalidTimestamp,
+  logAndSkipOnInvalidTimestamp,
+  SKIP_RECORD,
+  usePartitionTimeOnInvalidTimestamp,
+  wallclockTimestamp,
+  type TimestampContext,
+  type TimestampExtractor,
+} from './topology/timestamps.ts';
 export type { ReadOnlyKeyValueStore } from './topology/store.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';

@@ -10,8 +10,9 @@ import {
   type OptionChecks,
 } from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
-import type { NullHandling, StreamPartitioner, TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import type { TimestampExtractor } from '../topology/timestamps.ts';
 
 /** Options of every operator. */
 export interface NodeOptions {

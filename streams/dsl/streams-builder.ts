@@ -1,7 +1,8 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
 import { tableSource } from '../operators/table-source.ts';
-import type { NullHandling, SourceNode, TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling, SourceNode } from '../topology/node.ts';
+import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
 import { checkFunctions } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';

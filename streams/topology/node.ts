@@ -2,6 +2,7 @@ import type { LogConfig, Serde } from '../../core/index.ts';
 import type { Operator } from './operator.ts';
 import type { StoreSpec } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
+import type { TimestampExtractor } from './timestamps.ts';
 
 /** What a topology needs to know of a topic. */
 export interface TopicSpec<K = unknown, V = unknown> {
@@ -13,12 +14,6 @@ export interface TopicSpec<K = unknown, V = unknown> {
   /** The settings to create a missing topic with. */
   readonly config: Partial<LogConfig>;
 }
-
-/**
- * Returns the event time of a record, by default its own timestamp. Whole milliseconds since 1970,
- * not before, so that a log accepts it.
- */
-export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
 
 /**
  * Chooses the partitions of a record in a topic with so many: one, a list of several, an empty list
