@@ -189,8 +189,18 @@ module.exports = {
       name: 'no-circular',
       comment: 'Type-only imports count: two files that need each other to be read are one.',
       severity: 'error',
-      from: {},
+      from: { pathNot: '^streams/dsl/' }, // no way round: a circle through other folders is found
       to: { circular: true },
+    },
+    {
+      name: 'no-circular-dsl',
+      comment:
+        'Streams make tables and tables streams, so their classes name each other; one file for ' +
+        'all of them would be too long. Types alone may go in circles here: when it runs, ' +
+        'nothing does.',
+      severity: 'error',
+      from: { path: '^streams/dsl/' },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },
     {
       name: 'no-unresolvable',

@@ -5,7 +5,10 @@
  * @packageDocumentation
  */
 export { StreamsBuilder } from './dsl/streams-builder.ts';
-export { KGroupedStream, KStream, KTable, TimeWindowedStream } from './dsl/kstream.ts';
+export { KGroupedStream } from './dsl/kgrouped-stream.ts';
+export { KStream } from './dsl/kstream.ts';
+export { KTable } from './dsl/ktable.ts';
+export { TimeWindowedStream } from './dsl/time-windowed-stream.ts';
 export type {
   Adder,
   AsyncNotAllowed,
@@ -20,6 +23,10 @@ export type {
   KeyOptions,
   NodeOptions,
   OrNull,
+  PartitionOptions,
+  PrintOptions,
+  RepartitionOptions,
+  SinkOptions,
   SinkTopic,
   SourceOptions,
   StoreOptions,
@@ -41,7 +48,16 @@ export {
 } from './topology/windows.ts';
 export { StreamRecord } from './topology/stream-record.ts';
 export type { DropReason } from './topology/operator.ts';
-export type { NullHandling, TimestampExtractor } from './topology/node.ts';
+export type { NullHandling, StreamPartitioner } from './topology/node.ts';
+export {
+  failOnInvalidTimestamp,
+  logAndSkipOnInvalidTimestamp,
+  SKIP_RECORD,
+  usePartitionTimeOnInvalidTimestamp,
+  wallclockTimestamp,
+  type TimestampContext,
+  type TimestampExtractor,
+} from './topology/timestamps.ts';
 export type { ReadOnlyKeyValueStore } from './topology/store.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';

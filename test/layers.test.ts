@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT } from './kit/root.ts';
 
@@ -121,8 +121,19 @@ const ALLOWED: readonly Plant[] = [
   { ...inTest('streams/state'), imports: 'node:fs' },
 ];
 
-/** Two files that import each other, one of them for a type only. */
-const CIRCLE = ['core/log/circle-a.ts', 'core/log/circle-b.ts'] as const;
+/**
+ * Two files that import each other, the second for a type only or for a value. A circle is reported
+ * once, in its first file.
+ */
+const CIRCLES = [
+  { files: ['core/log/circle-a.ts', 'core/log/circle-b.ts'], form: 'type', rule: 'no-circular' },
+  {
+    files: ['streams/dsl/circle-a.ts', 'streams/dsl/circle-b.ts'],
+    form: 'value',
+    rule: 'no-circular-dsl',
+  },
+  { files: ['streams/dsl/types-a.ts', 'streams/dsl/types-b.ts'], form: 'type', rule: undefined },
+] as const;
 
 /** TypeScript has imports for types only; they count too. */
 const forms = [
@@ -151,7 +162,8 @@ test('every rule has a plant', () => {
   };
   const planted = new Set(VIOLATIONS.map(({ rule }) => rule));
   const names = config.forbidden.map(({ name }) => name);
-  expect(names.filter((name) => !planted.has(name))).toEqual(['no-circular']);
+  const circles = CIRCLES.flatMap(({ rule }) => rule ?? []);
+  expect(names.filter((name) => !planted.has(name))).toEqual(circles);
 });
 
 function inTest(from: string): { readonly from: string; readonly suffix: string } {
@@ -202,9 +214,16 @@ function plantAll(): string[] {
       write(join(from, imports), 'export type T = string;\n');
     }
   }
-  write(CIRCLE[0], "import { b } from './circle-b.ts';\nexport type A = typeof b;\n");
-  write(CIRCLE[1], "import type { A } from './circle-a.ts';\nexport const b = (a: A) => a;\n");
-  return [...expected, `${CIRCLE[0]}: no-circular`]; // a circle is reported once
+  for (const circle of CIRCLES) expected.push(...plantCircle(circle));
+  return expected;
+}
+
+function plantCircle({ files: [first, second], form, rule }: (typeof CIRCLES)[number]): string[] {
+  write(first, `import { b } from './${basename(second)}';\nexport const a = () => b;\n`);
+  const back = form === 'type' ? 'import type { a }' : 'import { a }';
+  const use = form === 'type' ? 'export const b = 1 as unknown as typeof a' : 'export const b = a';
+  write(second, `${back} from './${basename(first)}';\n${use};\n`);
+  return rule === undefined ? [] : [`${first}: ${rule}`];
 }
 
 function write(path: string, text: string): void {

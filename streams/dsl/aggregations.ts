@@ -2,34 +2,11 @@ import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
 import { synchronous } from '../operators/results.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
-import type { Operator } from '../topology/operator.ts';
-import type { TopologyGraph } from '../topology/topology.ts';
 import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
 import { checkFunctions } from './arguments.ts';
 import type { Adder, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
-
-/** A grouped stream before its aggregation. */
-export interface GroupedParts<K, V> {
-  readonly graph: TopologyGraph;
-  readonly node: string;
-  readonly key: Serde<K>;
-  readonly value: Serde<V>;
-  readonly mustRepartition: boolean;
-  readonly partitions: number | undefined;
-}
-
-/** The parts of a table. */
-export interface TableParts<K, V> {
-  readonly graph: TopologyGraph;
-  readonly node: string;
-  readonly store: string;
-  readonly keySerde: Serde<NonNullable<K>>;
-  /** Never writes null, which deletes the row. */
-  readonly valueSerde: Serde<NonNullable<V>>;
-  /** True if it has a row for each key and window. */
-  readonly isWindowed: boolean;
-}
+import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'> {
@@ -74,16 +51,16 @@ export function addAggregate<K, V, A>(
   { kind, add, value }: Aggregating<K, V, A>,
   options: StoreOptions<NonNullable<A>>,
 ): TableParts<K, A> {
-  const { graph } = parts;
+  const { graph, stream } = parts;
   const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
   const node = graph.nameFor(kind, options.name);
   const { store = node, value: valueSerde = value } = options;
   const spec = { name: store, key: keySerde, value: valueSerde, backing: 'changelog' } as const;
   graph.addStore({ ...spec, kind: 'keyValue' });
-  const operator = aggregate({ kind, add, store }) as unknown as Operator;
+  const operator = aggregate({ kind, add, store });
   const parent = readingPoint(parts, store);
-  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
-  return { graph, node, store, keySerde, valueSerde, isWindowed: false };
+  addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
+  return { graph, node, store, keySerde, valueSerde, isWindowed: false, stream };
 }
 
 /** The same for each window. */
@@ -93,16 +70,16 @@ export function addWindowedAggregate<K, V, A>(
   { kind, add, value }: Aggregating<K, V, A>,
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
-  const { graph, key } = parts;
+  const { graph, key, stream } = parts;
   const node = graph.nameFor(`windowed-${kind}`, options.name);
   const { store = node, value: valueSerde = value, emit = 'update' } = options;
   const spec = { name: store, key, value: valueSerde, backing: 'changelog' } as const;
   graph.addStore({ ...spec, kind: 'window', windowLifeMs: windows.sizeMs + windows.graceMs });
-  const operator = windowedAggregate({ kind, add, store, windows, emit }) as unknown as Operator;
+  const operator = windowedAggregate({ kind, add, store, windows, emit });
   const parent = readingPoint(parts, store);
-  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
+  addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
   const keySerde = windowedSerde(key, windows.sizeMs);
-  return { graph, node, store, keySerde, valueSerde, isWindowed: true };
+  return { graph, node, store, keySerde, valueSerde, isWindowed: true, stream };
 }
 
 /** The node to read the group's records from: a repartition node if keys may have changed. */
@@ -110,6 +87,7 @@ function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
   const { graph, node, key, value, mustRepartition, partitions } = parts;
   if (!mustRepartition) return node;
   const name = graph.nameFor('repartition', `${store}-repartition`);
-  graph.add({ kind: 'repartition', name, parents: [node], id: store, key, value, partitions });
+  const repartition = { kind: 'repartition', id: store, key, value, partitions } as const;
+  graph.add({ ...repartition, name, parents: [node], partitioner: undefined });
   return name;
 }

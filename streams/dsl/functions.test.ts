@@ -4,7 +4,9 @@ import { driveNulls, numbers, sums } from '../../test/kit/drive.ts';
 import { StreamsError } from '../errors.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import { tumblingWindow, type Windowed } from '../topology/windows.ts';
-import type { KGroupedStream, KStream, KTable } from './kstream.ts';
+import type { KGroupedStream } from './kgrouped-stream.ts';
+import type { KStream } from './kstream.ts';
+import type { KTable } from './ktable.ts';
 import { StreamsBuilder } from './streams-builder.ts';
 
 interface Order {
@@ -37,7 +39,7 @@ test('[STREAMS-17] types show null where a key or value may be null, and nowhere
   expectTypeOf(grouped.count().toStream()).toEqualTypeOf<KStream<string, number>>();
   const table = builder.table(others);
   expectTypeOf(table.toStream()).toEqualTypeOf<KStream<string, number | null>>();
-  const joined = nulls.joinTable(table, (left, right) => {
+  const joined = nulls.join(table, (left, right) => {
     expectTypeOf(left).toEqualTypeOf<number>();
     expectTypeOf(right).toEqualTypeOf<number>();
     return left + right;
@@ -75,9 +77,17 @@ test('[STREAMS-18] async functions do not compile', () => {
   const global = builder.globalTable(numbers);
   const laterTotal = async ({ total }: Order) => total;
   const laterSum = async (sum: number) => sum + 1;
+  // A join that does not compile resolves to its first overload.
+  /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment */
   const wrongly = (): void => {
     // @ts-expect-error -- it is async
     stream.filter(async () => false);
+    // @ts-expect-error -- it is async
+    stream.filterNot(async () => false);
+    // @ts-expect-error -- it is async
+    stream.foreach(async () => undefined);
+    // @ts-expect-error -- it is async
+    stream.print({ mapper: async () => 'a' });
     // @ts-expect-error -- it is async
     stream.map(async (record) => record);
     // @ts-expect-error -- it is async
@@ -103,9 +113,9 @@ test('[STREAMS-18] async functions do not compile', () => {
     // @ts-expect-error -- it is async
     stream.leftJoin(global, ({ key }) => key, later);
     // @ts-expect-error -- it is async
-    stream.joinTable(table, later);
+    stream.join(table, later);
     // @ts-expect-error -- it is async
-    stream.leftJoinTable(table, later);
+    stream.leftJoin(table, later);
     // @ts-expect-error -- it is async
     grouped.reduce(async (order) => order);
     // @ts-expect-error -- it is async
@@ -119,6 +129,7 @@ test('[STREAMS-18] async functions do not compile', () => {
     // @ts-expect-error -- it is async
     builder.stream(orders, { timestamp: later });
   };
+  /* eslint-enable @typescript-eslint/no-unsafe-class-instance-assignment */
   expect(wrongly).toBeTypeOf('function');
   const fine = stream.mapValues((order): unknown => order); // which may be anything
   expectTypeOf(fine).toEqualTypeOf<KStream<string | null, unknown>>();
@@ -148,6 +159,10 @@ function refusal(call: () => unknown): string {
 describe('[STREAMS-18] an async function', () => {
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown]>([
     ['filter', (s) => s['filter']!(later)],
+    ['filterNot', (s) => s['filterNot']!(later)],
+    ['foreach', (s) => s['foreach']!(later)],
+    ['print', (s) => s['print']!({ mapper: laterKey })],
+    ['print', (s) => s['print']!({ write: later })],
     ['map', (s) => s['map']!(later)],
     ['mapValues', (s) => s['mapValues']!(later)],
     ['flatMap', (s) => s['flatMap']!(later)],
@@ -156,10 +171,13 @@ describe('[STREAMS-18] an async function', () => {
     ['groupBy', (s) => s['groupBy']!(later)],
     ['peek', (s) => s['peek']!(later)],
     ['split', (s) => s['split']!({ a: later })],
+    ['to', (s) => s['to']!([sums], later)],
+    ['to', (s) => s['to']!(sums, { partitioner: later })],
+    ['repartition', (s) => s['repartition']!({ partitioner: later })],
     ['join', (s, b) => s['join']!(b.globalTable(others), later, zero)],
     ['leftJoin', (s, b) => s['leftJoin']!(b.globalTable(others), zero, later)],
-    ['joinTable', (s, b) => s['joinTable']!(b.table(others), later)],
-    ['leftJoinTable', (s, b) => s['leftJoinTable']!(b.table(others), later)],
+    ['join', (s, b) => s['join']!(b.table(others), later)],
+    ['leftJoin', (s, b) => s['leftJoin']!(b.table(others), later)],
     ['reduce', (s) => s['groupByKey']!()['reduce']!(later)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, later)],
     ['aggregate', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(later, zero)],
@@ -173,6 +191,10 @@ describe('[STREAMS-18] an async function', () => {
   const promise = () => Promise.reject(new TypeError('nobody is to see this'));
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown]>([
     ['filter', (s) => s['filter']!(promise)],
+    ['filterNot', (s) => s['filterNot']!(promise)],
+    ['foreach', (s) => s['foreach']!(promise)],
+    ['print', (s) => s['print']!({ mapper: promise })],
+    ['print to', (s) => s['print']!({ write: promise })],
     ['map', (s) => s['map']!(promise)],
     ['map to a promise', (s) => s['map']!(() => ({ key: 'a', value: promise() }))],
     ['mapValues', (s) => s['mapValues']!(promise)],
@@ -185,7 +207,7 @@ describe('[STREAMS-18] an async function', () => {
     ['split', (s) => s['split']!({ a: promise })],
     ['join by', (s, b) => s['join']!(b.globalTable(others), promise, zero)],
     ['leftJoin', (s, b) => s['leftJoin']!(b.globalTable(others), () => 'a', promise)],
-    ['leftJoinTable', (s, b) => s['leftJoinTable']!(b.table(others), promise)],
+    ['leftJoin', (s, b) => s['leftJoin']!(b.table(others), promise)],
     ['reduce', (s) => s['groupByKey']!()['reduce']!(promise)],
     ['aggregate into', (s) => s['groupByKey']!()['aggregate']!(promise, zero)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, promise)],
@@ -208,6 +230,12 @@ describe('[STREAMS-19] mistakes of a program without types', () => {
   test.each<[string, (stream: Untyped, builder: StreamsBuilder) => unknown, string]>([
     ['no mapper', (s) => s['mapValues']!(), `mapValues: ${allowed('mapper')}a function`],
     ['a text for a predicate', (s) => s['filter']!('x'), `filter: ${allowed('predicate')}a fun`],
+    ['no action', (s) => s['foreach']!(), `foreach: ${allowed('action')}a function`],
+    [
+      'a number as the rest',
+      (s) => s['split']!({ a: zero }, 5),
+      `split: ${allowed('rest')}a string`,
+    ],
     ['no branches', (s) => s['split']!(), `split: ${allowed('branches')}an object`],
     ['a branch without a function', (s) => s['split']!({ a: 1 }), `split: ${allowed('a')}a fun`],
     ['no reducer', (s) => s['groupByKey']!()['reduce']!(), `reduce: ${allowed('reducer')}a`],
@@ -216,10 +244,29 @@ describe('[STREAMS-19] mistakes of a program without types', () => {
     ['a topic by name', (_, b) => b.stream('t' as never), `stream: ${allowed('topic')}a topic, as`],
     ['a table by name', (_, b) => b.table('t' as never), `table: ${allowed('topic')}a topic, as`],
     ['a global one', (_, b) => b.globalTable('t' as never), `globalTable: ${allowed('topic')}a`],
+    ['no sinks', (s) => s['to']!([]), `to: ${allowed('topics')}a list of at least one topic`],
+    ['sinks by name', (s) => s['to']!(['t'], zero), `to: ${allowed('topics[0]')}a topic, as`],
+    ['sinks without a function', (s) => s['to']!([sums]), `to: ${allowed('choose')}a function`],
+    [
+      'a partitioner by name',
+      (s) => s['to']!(sums, { partitioner: 5 }),
+      'partitioner must be a fu',
+    ],
     ['a sink by name', (s) => s['to']!('t'), `to: ${allowed('topic')}a topic, as`],
     ['nothing to merge', (s) => s['merge']!(), `merge: ${allowed('other')}a KStream`],
-    ['no table', (s) => s['joinTable']!(), `joinTable: ${allowed('table')}a KTable`],
-    ['no global table', (s) => s['join']!(), `join: ${allowed('table')}a GlobalKTable`],
+    ['no table', (s) => s['join']!(), `join: ${allowed('table')}a KTable or a GlobalKTable, not`],
+    ['a topic to join', (s) => s['leftJoin']!(others, zero), `leftJoin: ${allowed('table')}a KTab`],
+    ['no joiner', (s, b) => s['join']!(b.table(others)), `join: ${allowed('joiner')}a function`],
+    [
+      'no key for a global table',
+      (s, b) => s['join']!(b.globalTable(others), zero),
+      `join: ${allowed('joiner')}a function`,
+    ],
+    [
+      'a key for a table',
+      (s, b) => s['leftJoin']!(b.table(others), zero, zero),
+      'a KTable is joined by the key of the record, without a function for it',
+    ],
     [
       'a builder to run',
       (_, b) => new TopologyTestDriver(b as never),

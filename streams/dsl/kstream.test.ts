@@ -4,7 +4,8 @@ import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { hoppingWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
-import type { KStream, KTable } from './kstream.ts';
+import type { KStream } from './kstream.ts';
+import type { KTable } from './ktable.ts';
 import { StreamsBuilder } from './streams-builder.ts';
 
 const others = topic('others', { key: string(), value: int64() });
@@ -56,6 +57,9 @@ describe('[STREAMS-2] options of the DSL', () => {
     ['table', (b) => b.table(others, wrong)],
     ['globalTable', (b) => b.globalTable(others, wrong)],
     ['filter', (_, s) => s.filter(() => true, wrong)],
+    ['filterNot', (_, s) => s.filterNot(() => true, wrong)],
+    ['foreach', (_, s) => s.foreach(() => true, wrong)],
+    ['print', (_, s) => s.print(wrong)],
     ['selectKey', (_, s) => s.selectKey(() => 1, wrong)],
     ['merge', (_, s) => s.merge(s, wrong)],
     ['split', (_, s) => s.split({}, 'rest', wrong)],
@@ -74,7 +78,9 @@ describe('[STREAMS-2] options of the DSL', () => {
           wrong,
         ),
     ],
-    ['joinTable', (b, s) => s.joinTable(b.table(others), (a) => a, wrong)],
+    ['join with a table', (b, s) => s.join(b.table(others), (a) => a, wrong)],
+    ['repartition', (_, s) => s.repartition(wrong)],
+    ['to one of several', (_, s) => s.to([sums], () => sums, wrong)],
     ['toStream', (_, s) => s.groupByKey().count().toStream(wrong)],
     ['to', (_, s) => s.to(sums, wrong)],
   ])('are refused if unknown: %s', async (_, build) => {
@@ -104,8 +110,13 @@ describe('[STREAMS-3] a topology is refused', () => {
     ],
     [
       'with a join of two builders',
-      (_, s) => s.joinTable(new StreamsBuilder().table(others), (a) => a),
+      (_, s) => s.join(new StreamsBuilder().table(others), (a) => a),
       'join needs both sides from one StreamsBuilder',
+    ],
+    [
+      'with a left join of two builders',
+      (_, s) => s.leftJoin(new StreamsBuilder().table(others), (a) => a),
+      'leftJoin needs both sides from one StreamsBuilder',
     ],
     [
       'with a global join of two builders',
@@ -119,14 +130,14 @@ describe('[STREAMS-3] a topology is refused', () => {
     ],
     [
       'that joins a table by a key that has changed',
-      (b, s) => s.selectKey(() => 'a').joinTable(b.table(others), (a) => a),
+      (b, s) => s.selectKey(() => 'a').join(b.table(others), (a) => a),
       'join before the key changes',
     ],
     [
       'that joins a table of windows',
       (_, s) => {
         const table = windowed(s, {}) as unknown as KTable<string, number>;
-        s.joinTable(table, (a) => a);
+        s.join(table, (a) => a);
       },
       'a table of windows cannot be joined',
     ],
@@ -134,7 +145,7 @@ describe('[STREAMS-3] a topology is refused', () => {
       'that joins a stream with what is repartitioned of it',
       (b, s) => {
         const table = s.groupBy(({ key }) => key, { key: string() }).count({ store: 'counts' });
-        s.joinTable(table, (a) => a);
+        s.join(table, (a) => a);
         b.build();
       },
       'what counts-repartition repartitions is joined with what comes of it',
@@ -145,8 +156,8 @@ describe('[STREAMS-3] a topology is refused', () => {
         const other = b.stream(others);
         const counts = s.groupBy(({ key }) => key, { key: string() }).count();
         const otherCounts = other.groupBy(({ key }) => key, { key: string() }).count();
-        s.joinTable(otherCounts, (a) => a);
-        other.joinTable(counts, (a) => a);
+        s.join(otherCounts, (a) => a);
+        other.join(counts, (a) => a);
         b.build();
       },
       'it would have to wait for itself',
@@ -188,6 +199,11 @@ describe('types', () => {
     expectTypeOf(stream.selectKey(() => 5n)).toEqualTypeOf<KStream<bigint, Order>>();
     const parts = stream.split({ big: ({ value }) => value.total > 9 }, 'small');
     expectTypeOf(parts).toEqualTypeOf<Record<'big' | 'small', KStream<string, Order>>>();
+    const rest = stream.split({ big: ({ value }) => value.total > 9 });
+    expectTypeOf(rest).toEqualTypeOf<Record<'big' | 'rest', KStream<string, Order>>>();
+    const none = stream.split({ big: ({ value }) => value.total > 9 }, null);
+    expectTypeOf(none).toEqualTypeOf<Record<'big', KStream<string, Order>>>();
+    expectTypeOf(stream.filterNot(() => true)).toEqualTypeOf<KStream<string, Order>>();
     const joined = stream.leftJoin(
       builder.globalTable(numbers),
       ({ key }) => key,
@@ -199,6 +215,13 @@ describe('types', () => {
       },
     );
     expectTypeOf(joined).toEqualTypeOf<KStream<string, number>>();
+    const ranked = stream.join(builder.table(others), (order, rank, record) => {
+      expectTypeOf(order).toEqualTypeOf<Order>();
+      expectTypeOf(rank).toEqualTypeOf<number>();
+      expectTypeOf(record).toEqualTypeOf<StreamRecord<string, Order>>();
+      return `${order.total}: ${rank}`;
+    });
+    expectTypeOf(ranked).toEqualTypeOf<KStream<string, string>>();
     const table = totals.groupByKey().reduce((a, b) => a + b);
     expectTypeOf(table).toEqualTypeOf<KTable<string, number>>();
     const windows = totals
@@ -218,7 +241,10 @@ describe('types', () => {
     const global = builder.globalTable(numbers);
     const keyedByNumber = topic('by-number', { key: int64(), value: json<Order>() });
     const total = ({ value }: StreamRecord<string, Order>) => value.total;
+    const byKey = ({ key }: StreamRecord<string, Order>) => key;
     const zero = () => 0;
+    // A join that does not compile resolves to its first overload.
+    /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment */
     const wrongly = (): void => {
       // @ts-expect-error -- the topic's values are numbers
       stream.to(numbers);
@@ -228,12 +254,40 @@ describe('types', () => {
       stream.filter(({ value }) => value.amount > 5);
       // @ts-expect-error -- streams of other values do not merge
       stream.merge(builder.stream(others));
+      // @ts-expect-error -- one of the topics has other values
+      stream.to([keyedByNumber, numbers], () => numbers);
+      // @ts-expect-error -- it chooses a name
+      stream.to([topic('a', { key: string(), value: json<Order>() })], () => 'a');
+      // @ts-expect-error -- a partition is a number
+      stream.to(topic('a', { key: string(), value: json<Order>() }), { partitioner: () => 'a' });
+      // @ts-expect-error -- the serde must match the key
+      stream.repartition({ key: int64() });
+      // @ts-expect-error -- an order has no amount
+      stream.repartition({ partitioner: ({ value }) => Number(value.amount) });
       // @ts-expect-error -- the table's rows are numbers
-      stream.joinTable(table, (_, count: string) => count);
+      stream.join(table, (_, count: string) => count);
       // @ts-expect-error -- in a left join the row may be missing
-      stream.leftJoinTable(table, (_, count: number) => count);
+      stream.leftJoin(table, (_, count: number) => count);
       // @ts-expect-error -- the table's keys are texts
       stream.join(global, total, () => 1);
+      // @ts-expect-error -- the rows of the global table are numbers
+      stream.join(global, byKey, (_, count: string) => count);
+      // @ts-expect-error -- in a left join the row may be missing
+      stream.leftJoin(global, byKey, (_, count: number) => count);
+      // @ts-expect-error -- the table's keys are numbers
+      stream.join(builder.table(keyedByNumber), (order) => order);
+      // @ts-expect-error -- a global table needs a function for the key
+      stream.join(global, () => 1);
+      // @ts-expect-error -- a table has none: the key is the record's
+      stream.join(
+        table,
+        ({ key }: StreamRecord<string, Order>) => key,
+        () => 1,
+      );
+      // @ts-expect-error -- its rows have windows
+      stream.join(windowed(stream.mapValues(zero), {}), () => 1);
+      // @ts-expect-error -- no such option
+      stream.join(table, () => 1, { before: 5 });
       // @ts-expect-error -- a reducer makes values of the same kind
       stream.groupByKey().reduce((order) => order.total);
       // @ts-expect-error -- the serde must match the aggregate
@@ -243,6 +297,7 @@ describe('types', () => {
       // @ts-expect-error -- without windows there is nothing to wait for
       stream.groupByKey().count({ emit: 'final' });
     };
+    /* eslint-enable @typescript-eslint/no-unsafe-class-instance-assignment */
     expect(wrongly).toBeTypeOf('function');
     const wider: Serde<Order | undefined> = json();
     stream.to(topic('wider', { key: string(), value: wider })); // a topic of a wider type is fine

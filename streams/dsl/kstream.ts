@@ -1,50 +1,40 @@
-import { msgpack, type Serde, type Topic } from '../../core/index.ts';
-import { checkArgument, checkHandle, instance } from '../../core/internal.ts';
-import { filter } from '../operators/filter.ts';
+import { msgpack } from '../../core/index.ts';
+import { filter, filterNot } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
-import { joinTable } from '../operators/join.ts';
+import { foreach } from '../operators/foreach.ts';
 import { map, mapValues, selectKey } from '../operators/map.ts';
 import { pass, peek } from '../operators/peek.ts';
+import { print, toStdout } from '../operators/print.ts';
 import type { KeyValue } from '../operators/results.ts';
-import { branch, split } from '../operators/split.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import type { TopologyGraph } from '../topology/topology.ts';
-import { checkWindows, type TimeWindows, type Windowed } from '../topology/windows.ts';
-import {
-  addAggregate,
-  addWindowedAggregate,
-  aggregating,
-  counting,
-  reducing,
-  type Aggregating,
-  type GroupedParts,
-  type TableParts,
-} from './aggregations.ts';
-import { checkFunctions, checkMade, foreign, invalid } from './arguments.ts';
-import type { Adder, Joiner, Predicate, Reducer, Synchronous } from './functions.ts';
-import { GlobalKTable } from './global-ktable.ts';
+import { checkFunctions, checkMade, foreign } from './arguments.ts';
+import { addBranches } from './branches.ts';
+import type { Joiner, Predicate, Synchronous } from './functions.ts';
+import type { GlobalKTable } from './global-ktable.ts';
+import { addJoin } from './joins.ts';
+import { KGroupedStream } from './kgrouped-stream.ts';
+import type { KTable } from './ktable.ts';
 import {
   checkNodeOptions,
   type GroupOptions,
   type KeyOptions,
   type NodeOptions,
+  type PartitionOptions,
+  type PrintOptions,
+  type RepartitionOptions,
+  type SinkOptions,
   type SinkTopic,
-  type StoreOptions,
-  type WindowedOptions,
 } from './node-options.ts';
-
-/** The parts of a stream. */
-interface StreamParts<K, V> {
-  readonly graph: TopologyGraph;
-  /** The node whose output this is. */
-  readonly node: string;
-  /** Undefined if an operator has made new values. A serde never writes null. */
-  readonly keySerde: Serde<NonNullable<K>> | undefined;
-  readonly valueSerde: Serde<NonNullable<V>> | undefined;
-  /** True if the records may no longer be partitioned by their key. */
-  readonly isRekeyed: boolean;
-}
+import { addRepartition, addSink, addSinks } from './outputs.ts';
+import {
+  addOperator,
+  addToStream,
+  NO_SERDES,
+  type Serdes,
+  type StreamMaker,
+  type StreamParts,
+} from './parts.ts';
 
 /**
  * A stream of records. Each method adds a node to the topology and returns the stream behind it;
@@ -62,7 +52,13 @@ export class KStream<K, V> {
   /** Keeps the records for which `predicate` is true. */
   filter(predicate: Predicate<K, V>, options: NodeOptions = {}): KStream<K, V> {
     checkFunctions('filter', { predicate });
-    return this.#add(filter(predicate), options, this.#serdes());
+    return this.#add(filter(predicate), options, this.#parts);
+  }
+
+  /** Keeps the records for which `predicate` is false. */
+  filterNot(predicate: Predicate<K, V>, options: NodeOptions = {}): KStream<K, V> {
+    checkFunctions('filterNot', { predicate });
+    return this.#add(filterNot(predicate), options, this.#parts);
   }
 
   /** Turns each record into one with another key and value. A later grouping repartitions. */
@@ -123,7 +119,36 @@ export class KStream<K, V> {
     options: NodeOptions = {},
   ): KStream<K, V> {
     checkFunctions('peek', { look });
-    return this.#add(peek(look), options, this.#serdes());
+    return this.#add(peek(look), options, this.#parts);
+  }
+
+  /**
+   * Calls `action` with each record; nothing follows. After a crash `action` sees uncommitted
+   * records again.
+   */
+  foreach<R>(
+    action: (record: StreamRecord<K, V>) => R & Synchronous<R>,
+    options: NodeOptions = {},
+  ): void {
+    checkFunctions('foreach', { action });
+    this.#add(foreach(action), options, NO_SERDES);
+  }
+
+  /**
+   * Writes a line for each record, `[label]: key, value`; nothing follows. For a look at a stream:
+   * after a crash uncommitted records are written again.
+   *
+   * @example
+   * orders.print({ label: 'orders', write: (line) => logger.info(line) });
+   */
+  print(options: PrintOptions<K, V> = {}): void {
+    checkNodeOptions('print', options, ['name', 'label', 'mapper', 'write']);
+    const { mapper, write = toStdout } = options;
+    checkFunctions('print', mapper === undefined ? { write } : { mapper, write });
+    const { graph, node } = this.#parts;
+    const name = graph.nameFor('print', options.name);
+    const { label = name } = options;
+    addOperator(graph, print({ label, mapper, write }), { name, parents: [node] });
   }
 
   /** The records of both streams, in no order between them. */
@@ -133,97 +158,75 @@ export class KStream<K, V> {
   ): KStream<K | K2, V | V2> {
     checkMade('merge', 'other', other, KStream);
     checkNodeOptions('merge', options, ['name']);
-    const { graph } = this.#parts;
-    if (other.#parts.graph !== graph) throw foreign('merge');
+    const { graph, node, keySerde, valueSerde, isRekeyed } = this.#parts;
+    const right = other.#parts;
+    if (right.graph !== graph) throw foreign('merge');
     const name = graph.nameFor('merge', options.name);
-    const parents = [this.#parts.node, other.#parts.node];
-    graph.add({
-      kind: 'operator',
-      name,
-      parents,
-      operator: pass<unknown, unknown>('merge'),
-      stores: [],
-    });
-    const isRekeyed = this.#parts.isRekeyed || other.#parts.isRekeyed;
+    addOperator(graph, pass<K | K2, V | V2>('merge'), { name, parents: [node, right.node] });
     return new KStream<unknown, unknown>({
-      ...{ graph, node: name, ...this.#serdes(), isRekeyed },
+      ...{ graph, node: name, keySerde, valueSerde, isRekeyed: isRekeyed || right.isRekeyed },
     }) as KStream<K | K2, V | V2>;
   }
 
   /**
    * Splits the stream: each record goes to the first branch whose predicate is true, or to `rest`.
+   * If `rest` is null, there is none, and records that no branch accepts are dropped.
    *
    * @example
    * const { late, onTime } = flights.split({ late: ({ value }) => value.delay > 15 }, 'onTime');
    */
-  split<B extends string, R extends string = 'rest'>(
+  split<B extends string, R extends string | null = 'rest'>(
     branches: Readonly<Record<B, Predicate<K, V>>>,
     rest: R = 'rest' as R,
     options: NodeOptions = {},
-  ): Record<B | R, KStream<K, V>> {
-    checkArgument('split', 'branches', branches, instance);
-    checkFunctions('split', branches);
-    checkNodeOptions('split', options, ['name']);
-    const { graph, node, isRekeyed } = this.#parts;
-    const entries = Object.entries<Predicate<K, V>>(branches);
-    if (entries.some(([label]) => /^\d+$/.test(label))) {
-      throw invalid(
-        'branches need names that are not numbers, which JavaScript would put in order',
-      );
-    }
-    const name = graph.nameFor('split', options.name);
-    const operator = split(entries.map(([, predicate]) => predicate)) as unknown as Operator;
-    graph.add({ kind: 'operator', name, parents: [node], operator, stores: [] });
-    const streams = [...entries.map(([label]) => label), rest].map((label, index) => {
-      const child = graph.nameFor('branch', `${name}-${label}`);
-      const only = branch(index) as unknown as Operator;
-      graph.add({ kind: 'operator', name: child, parents: [name], operator: only, stores: [] });
-      return [label, new KStream({ graph, node: child, ...this.#serdes(), isRekeyed })] as const;
-    });
-    return Object.fromEntries(streams) as Record<B | R, KStream<K, V>>;
+  ): Record<B | NonNullable<R>, KStream<K, V>> {
+    const parts = addBranches(this.#parts, branches, rest, options);
+    const streams = parts.map(([label, each]) => [label, new KStream(each)] as const);
+    return Object.fromEntries(streams) as Record<B | NonNullable<R>, KStream<K, V>>;
   }
 
   /**
-   * Joins each record with a row of a global table, by any key. Records without a row are dropped.
+   * Joins each record with a row of a table, as the table is at that moment: later changes of the
+   * table join nothing again. With a global table `key` returns the row's key, which may be any.
+   * Another table is joined by the record's own key, and needs as many partitions as the stream.
+   * Records without a row are dropped and counted.
+   *
+   * @example
+   * flights.join(airports, ({ value }) => value.origin, (flight, airport) => airport.name);
+   * orders.join(customers, (order, customer) => ({ ...order, name: customer.name }));
+   *
+   * @throws StreamsError TOPOLOGY_INVALID if the table is of another builder, or if the key may
+   *   have changed since the topic; LogError INVALID_OPTION
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
     joiner: Joiner<K, NonNullable<V>, VT, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    return this.#join('join', table, key, joiner as AnyJoiner, options);
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  join<VT, VR>(
+    table: KTable<NonNullable<K>, VT>,
+    joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  join(...args: readonly unknown[]): KStream<K, unknown> {
+    return new KStream(addJoin(this.#parts, 'join', args));
   }
 
-  /** As `join`; records without a row are joined with undefined. */
+  /** As `join`; records without a row, or without a key, are joined with undefined. */
   leftJoin<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
     joiner: Joiner<K, NonNullable<V>, VT | undefined, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    return this.#join('leftJoin', table, key, joiner as AnyJoiner, options);
-  }
-
-  /**
-   * Joins each record with the row of its key in a table with equally many partitions, as it is at
-   * processing. Records without a row are dropped.
-   */
-  joinTable<VT, VR>(
-    table: KTable<NonNullable<K>, VT>,
-    joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    return this.#joinTable('joinTable', table, joiner as AnyJoiner, options);
-  }
-
-  /** As `joinTable`; records without a row are joined with undefined. */
-  leftJoinTable<VT, VR>(
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  leftJoin<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
     joiner: Joiner<K, NonNullable<V>, NonNullable<VT> | undefined, VR & Synchronous<VR>>,
-    options: NodeOptions = {},
-  ): KStream<K, VR> {
-    return this.#joinTable('leftJoinTable', table, joiner as AnyJoiner, options);
+    options?: NodeOptions,
+  ): KStream<K, VR>;
+  leftJoin(...args: readonly unknown[]): KStream<K, unknown> {
+    return new KStream(addJoin(this.#parts, 'leftJoin', args));
   }
 
   /** Groups by another key, through a repartition topic, so that equal keys meet. */
@@ -248,78 +251,50 @@ export class KStream<K, V> {
     const { graph, node, isRekeyed, keySerde, valueSerde } = this.#parts;
     const { key = keySerde ?? msgpack(), value = valueSerde ?? msgpack() } = options;
     const { partitions } = options;
-    return new KGroupedStream({ graph, node, key, value, mustRepartition: isRekeyed, partitions });
+    return new KGroupedStream({
+      ...{ graph, node, key, value, mustRepartition: isRekeyed, partitions, stream: makeStream },
+    });
+  }
+
+  /**
+   * Sends the records through a topic of the application, so that equal keys meet: by default in
+   * the partition of their key. A later grouping needs no further one. Set a name, or changing the
+   * topology changes the topic.
+   */
+  repartition(
+    options: RepartitionOptions<NonNullable<K>, NonNullable<V>> & PartitionOptions<K, V> = {},
+  ): KStream<K, V> {
+    return new KStream(addRepartition(this.#parts, options));
   }
 
   /**
    * Writes the records to a topic, creating it by its handle if missing. Null keys and values are
-   * written as null.
+   * written as null. Given a list of topics, `choose` returns the one for a record.
+   *
+   * @example
+   * orders.to([small, large], ({ value }) => (value.total < 100 ? small : large));
    */
-  to(topic: SinkTopic<NonNullable<K>, NonNullable<V>>, options: NodeOptions = {}): void {
-    checkHandle('to', topic);
-    checkNodeOptions('to', options, ['name']);
-    const { graph, node } = this.#parts;
-    const name = graph.nameFor('sink', options.name);
-    graph.add({ kind: 'sink', name, parents: [node], topic: topic as Topic<unknown, unknown> });
-  }
-
-  #join<KT, VR>(
-    method: 'join' | 'leftJoin',
-    table: GlobalKTable<KT, unknown>,
-    key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
-    joiner: AnyJoiner,
-    options: NodeOptions,
-  ): KStream<K, VR> {
-    checkMade(method, 'table', table, GlobalKTable);
-    checkFunctions(method, { key, joiner });
-    const { store, graph } = table;
-    if (graph !== this.#parts.graph) throw foreign('join');
-    const isLeft = method === 'leftJoin';
-    const operator = joinTable({ store, isGlobal: true, key, joiner, isLeft });
-    return this.#add(operator, options, this.#keySerdeOnly());
-  }
-
-  #joinTable<VR>(
-    method: 'joinTable' | 'leftJoinTable',
-    table: KTable<NonNullable<K>, unknown>,
-    joiner: AnyJoiner,
-    options: NodeOptions,
-  ): KStream<K, VR> {
-    checkMade(method, 'table', table, KTable);
-    checkFunctions(method, { joiner });
-    const { store, graph, isWindowed } = table;
-    if (graph !== this.#parts.graph) throw foreign('join');
-    if (this.#parts.isRekeyed) {
-      throw invalid(
-        'a stream whose key has changed cannot be joined with a table, for equal keys need not ' +
-          'meet; join before the key changes',
-      );
-    }
-    if (isWindowed)
-      throw invalid('a table of windows cannot be joined with: it has no row for a key');
-    const key = (record: StreamRecord): unknown => record.key;
-    const isLeft = method === 'leftJoinTable';
-    const operator = joinTable({ store, isGlobal: false, key, joiner, isLeft });
-    return this.#add(operator as Operator<K, V, K, VR>, options, this.#keySerdeOnly(), [store]);
+  to(topic: SinkTopic<NonNullable<K>, NonNullable<V>>, options?: SinkOptions<K, V>): void;
+  to<T extends SinkTopic<NonNullable<K>, NonNullable<V>>>(
+    topics: readonly T[],
+    choose: (record: StreamRecord<K, V>) => T,
+    options?: SinkOptions<K, V>,
+  ): void;
+  to<T extends SinkTopic<NonNullable<K>, NonNullable<V>>>(
+    topics: T | readonly T[],
+    choose?: ((record: StreamRecord<K, V>) => T) | SinkOptions<K, V>,
+    options?: SinkOptions<K, V>,
+  ): void {
+    if (isList(topics)) addSinks(this.#parts, topics, choose as () => T, options ?? {});
+    else addSink(this.#parts, topics, (choose ?? {}) as SinkOptions<K, V>);
   }
 
   #add<K2, V2>(
     operator: Operator<K, V, K2, V2>,
     options: NodeOptions,
     serdes: Serdes<K2, V2>,
-    stores: readonly string[] = [],
   ): KStream<K2, V2> {
-    checkNodeOptions(operator.kind, options, ['name']);
-    const { graph, node } = this.#parts;
-    const name = graph.nameFor(operator.kind, options.name);
-    graph.add({ kind: 'operator', name, parents: [node], operator, stores });
-    const isRekeyed = this.#parts.isRekeyed || operator.changesKey;
-    return new KStream({ graph, node: name, ...serdes, isRekeyed });
-  }
-
-  #serdes(): Serdes<K, V> {
-    const { keySerde, valueSerde } = this.#parts;
-    return { keySerde, valueSerde };
+    return new KStream(addToStream(this.#parts, operator, { options, serdes }));
   }
 
   #keySerdeOnly(): Pick<Serdes<K, V>, 'keySerde'> & { valueSerde: undefined } {
@@ -327,168 +302,9 @@ export class KStream<K, V> {
   }
 }
 
-/** A stream grouped by key: aggregate it, or put it into windows first. */
-export class KGroupedStream<K, V> {
-  readonly #parts: GroupedParts<K, V>;
-
-  /** @internal `KStream.groupBy` and `groupByKey` make them. */
-  constructor(parts: GroupedParts<K, V>) {
-    this.#parts = parts;
-  }
-
-  /** Counts the records of each key. */
-  count(options: StoreOptions<number> = {}): KTable<K, number> {
-    return this.#table(counting(), options);
-  }
-
-  /** Combines the values of each key, starting with its first. A null result deletes the row. */
-  reduce(reducer: Reducer<K, V>, options?: StoreOptions<NonNullable<V>>): KTable<K, V>;
-  reduce(
-    reducer: Reducer<K, V, V | null | undefined>,
-    options?: StoreOptions<NonNullable<V>>,
-  ): KTable<K, V | null>;
-  reduce(
-    reducer: Reducer<K, V, V | null | undefined>,
-    options: StoreOptions<NonNullable<V>> = {},
-  ): KTable<K, V | null> {
-    return this.#table(reducing(reducer, this.#parts.value), options);
-  }
-
-  /**
-   * Combines all records of a key into one value: `adder` gets the current one, at first the result
-   * of `initializer`. It may change that in place and return it, but must not keep it elsewhere. A
-   * null result deletes the row: the next record of the key starts over.
-   */
-  aggregate<A>(
-    initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A>,
-    options?: StoreOptions<NonNullable<A>>,
-  ): KTable<K, A>;
-  aggregate<A>(
-    initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | null | undefined>,
-    options?: StoreOptions<NonNullable<A>>,
-  ): KTable<K, A | null>;
-  aggregate<A>(
-    initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | null | undefined>,
-    options: StoreOptions<NonNullable<A>> = {},
-  ): KTable<K, A | null> {
-    return this.#table(aggregating(initializer, adder), options);
-  }
-
-  /** Aggregates each time window separately. */
-  windowedBy(windows: TimeWindows): TimeWindowedStream<K, V> {
-    checkWindows('windowedBy', windows);
-    return new TimeWindowedStream(this.#parts, windows);
-  }
-
-  #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<NonNullable<A>>): KTable<K, A> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value']);
-    return new KTable(addAggregate(this.#parts, what, options));
-  }
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
-/** A grouped stream in time windows. */
-export class TimeWindowedStream<K, V> {
-  readonly #parts: GroupedParts<K, V>;
-  readonly #windows: TimeWindows;
-
-  /** @internal `KGroupedStream.windowedBy` makes them. */
-  constructor(parts: GroupedParts<K, V>, windows: TimeWindows) {
-    this.#parts = parts;
-    this.#windows = windows;
-  }
-
-  /** Counts the records of each key and window. */
-  count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number> {
-    return this.#table(counting(), options);
-  }
-
-  /**
-   * Combines the values of each key and window, starting with the first; null as without windows.
-   */
-  reduce(reducer: Reducer<K, V>, options?: WindowedOptions<NonNullable<V>>): KTable<Windowed<K>, V>;
-  reduce(
-    reducer: Reducer<K, V, V | null | undefined>,
-    options?: WindowedOptions<NonNullable<V>>,
-  ): KTable<Windowed<K>, V | null>;
-  reduce(
-    reducer: Reducer<K, V, V | null | undefined>,
-    options: WindowedOptions<NonNullable<V>> = {},
-  ): KTable<Windowed<K>, V | null> {
-    return this.#table(reducing(reducer, this.#parts.value), options);
-  }
-
-  /** Combines all records of a key in a window into one value; `adder` as without windows. */
-  aggregate<A>(
-    initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A>,
-    options?: WindowedOptions<NonNullable<A>>,
-  ): KTable<Windowed<K>, A>;
-  aggregate<A>(
-    initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | null | undefined>,
-    options?: WindowedOptions<NonNullable<A>>,
-  ): KTable<Windowed<K>, A | null>;
-  aggregate<A>(
-    initializer: () => A & Synchronous<A>,
-    adder: Adder<K, V, A, A | null | undefined>,
-    options: WindowedOptions<NonNullable<A>> = {},
-  ): KTable<Windowed<K>, A | null> {
-    return this.#table(aggregating(initializer, adder), options);
-  }
-
-  #table<A>(
-    what: Aggregating<K, V, A>,
-    options: WindowedOptions<NonNullable<A>>,
-  ): KTable<Windowed<K>, A> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
-    return new KTable(addWindowedAggregate(this.#parts, this.#windows, what, options));
-  }
-}
-
-/**
- * The newest value of each key, in a store of the task. `V` is the type of its changes, with null
- * if rows can be deleted.
- */
-export class KTable<K, V> {
-  readonly #parts: TableParts<K, V>;
-
-  /** @internal `StreamsBuilder.table` and aggregations make them. */
-  constructor(parts: TableParts<K, V>) {
-    this.#parts = parts;
-  }
-
-  /** @internal The graph that it belongs to. */
-  get graph(): TopologyGraph {
-    return this.#parts.graph;
-  }
-
-  /** The name of its store. */
-  get store(): string {
-    return this.#parts.store;
-  }
-
-  /** @internal True if it has a row for each key and window: then nothing can join it. */
-  get isWindowed(): boolean {
-    return this.#parts.isWindowed;
-  }
-
-  /** The changes of the table as a stream; a null value is a deleted row. */
-  toStream(options: NodeOptions = {}): KStream<K, V> {
-    checkNodeOptions('toStream', options, ['name']);
-    const { graph, node: parent, keySerde, valueSerde } = this.#parts;
-    const operator = pass<unknown, unknown>('to-stream');
-    const name = graph.nameFor(operator.kind, options.name);
-    graph.add({ kind: 'operator', name, parents: [parent], operator, stores: [] });
-    return new KStream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });
-  }
-}
-
-type Serdes<K, V> = Pick<StreamParts<K, V>, 'keySerde' | 'valueSerde'>;
-
-/** A joiner whose types the public method has checked. */
-type AnyJoiner = Joiner<unknown, unknown, unknown, never>;
-
-const NO_SERDES = { keySerde: undefined, valueSerde: undefined };
+/** Makes the streams of tables. */
+export const makeStream: StreamMaker = (parts) => new KStream(parts);

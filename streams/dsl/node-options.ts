@@ -10,7 +10,9 @@ import {
   type OptionChecks,
 } from '../../core/internal.ts';
 import type { Emit } from '../operators/windowed-aggregate.ts';
-import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import type { TimestampExtractor } from '../topology/timestamps.ts';
 
 /** Options of every operator. */
 export interface NodeOptions {
@@ -24,12 +26,43 @@ export interface KeyOptions<K> extends NodeOptions {
   readonly key?: Serde<K>;
 }
 
+/** How `print` writes. */
+export interface PrintOptions<K, V> extends NodeOptions {
+  /** Begins each line; default: the name of the node. */
+  readonly label?: string;
+  /** Makes the text of a record. Default: key and value, as Node shows them. */
+  readonly mapper?: (record: StreamRecord<K, V>) => string;
+  /** Takes each line, without a line break. Default: writes it to standard output. */
+  readonly write?: (line: string) => void;
+}
+
 /** Options of a grouping. */
 export interface GroupOptions<K, V> extends KeyOptions<K> {
   /** Writes the value into the repartition topic. Default: the stream's, or msgpack. */
   readonly value?: Serde<V>;
   /** Partitions of the repartition topic; default: as many as the stream has. */
   readonly partitions?: number;
+}
+
+/** Options of a repartition topic. */
+export interface RepartitionOptions<K, V> {
+  /** The topic is `<applicationId>-<name>-repartition`; default: a name from kind and number. */
+  readonly name?: string;
+  /** Writes the keys into the topic. Default: the stream's serde, or msgpack. */
+  readonly key?: Serde<K>;
+  /** Writes the values into the topic. Default: the stream's serde, or msgpack. */
+  readonly value?: Serde<V>;
+  /** Partitions of the topic; default: as many as the stream has. */
+  readonly partitions?: number;
+}
+
+/** Options of a sink. */
+export interface SinkOptions<K, V> extends NodeOptions, PartitionOptions<K, V> {}
+
+/** How to choose partitions. */
+export interface PartitionOptions<K, V> {
+  /** Chooses a record's partitions: one, several, or none. Default: the partition of its key. */
+  readonly partitioner?: StreamPartitioner<K, V>;
 }
 
 /** Options of an aggregation's store. */
@@ -104,6 +137,10 @@ const CHECKS = {
   store: text,
   emit: oneOf('update', 'final'),
   timestamp: callback,
+  partitioner: callback,
+  label: text,
+  mapper: callback,
+  write: callback,
   nullKeys: NULL_HANDLING,
   nullValues: NULL_HANDLING,
 } as const satisfies Record<string, OptionCheck>;

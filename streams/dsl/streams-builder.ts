@@ -1,18 +1,20 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
 import { tableSource } from '../operators/table-source.ts';
-import type { NullHandling, SourceNode, TimestampExtractor } from '../topology/node.ts';
-import type { Operator } from '../topology/operator.ts';
+import type { NullHandling, SourceNode } from '../topology/node.ts';
+import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
 import { checkFunctions } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';
-import { KStream, KTable } from './kstream.ts';
+import { KStream, makeStream } from './kstream.ts';
+import { KTable } from './ktable.ts';
 import {
   checkNodeOptions,
   type OrNull,
   type SourceOptions,
   type TableOptions,
 } from './node-options.ts';
+import { addOperator } from './parts.ts';
 
 /**
  * Builds a topology, which `StreamsApp` or `TopologyTestDriver` runs.
@@ -63,12 +65,15 @@ export class StreamsBuilder {
     });
     const backing = { sourceTopic: topic.name };
     graph.addStore({ name: store, kind: 'keyValue', key, value, backing });
-    const operator = tableSource<K, V>(store) as unknown as Operator;
     const node = graph.nameFor('table', options.name);
-    graph.add({ kind: 'operator', name: node, parents: [source], operator, stores: [store] });
+    const place = { name: node, parents: [source], stores: [store] };
+    addOperator(graph, tableSource<K, V>(store), place);
     const keySerde = key as Serde<NonNullable<K>>;
     const valueSerde = value as Serde<NonNullable<V>>;
-    return new KTable({ graph, node, store, keySerde, valueSerde, isWindowed: false });
+    const isWindowed = false;
+    return new KTable({
+      ...{ graph, node, store, keySerde, valueSerde, isWindowed, stream: makeStream },
+    });
   }
 
   /**

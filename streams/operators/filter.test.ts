@@ -20,3 +20,13 @@ test('[OP-1] filter passes null keys and values to its predicate', () => {
     ['a', null],
   ]);
 });
+
+test('[OP-21] filterNot keeps what filter leaves out, unchanged and in order', () => {
+  const { pipe } = drive(numbers, sums, (stream) =>
+    stream.filterNot(({ value }) => value % 2 === 0),
+  );
+  const headers = [{ key: 'trace', value: Buffer.from('7') }];
+  const out = pipe(['a', 1, 5, headers], ['b', 2, 6], ['a', 3, 3], ['c', 4, 9], ['c', 5, 9]);
+  expect(shown(out)).toEqual(['a 1 @5', 'a 3 @3', 'c 5 @9']);
+  expect(out[0]?.headers).toEqual(headers);
+});

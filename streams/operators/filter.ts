@@ -20,3 +20,18 @@ export function filter<K, V>(
     }),
   };
 }
+
+/** Forwards the records for which `predicate` is false [OP-21]. */
+export function filterNot<K, V>(
+  predicate: (record: StreamRecord<K, V>) => boolean,
+): Operator<K, V, K, V> {
+  return {
+    kind: 'filter-not',
+    changesKey: false,
+    start: (forward) => ({
+      process: (record) => {
+        if (!synchronous(predicate(record))) forward(record);
+      },
+    }),
+  };
+}

@@ -14,7 +14,10 @@ describe('[OP-9] with a global table', () => {
     const table = builder.globalTable(names);
     const key = ({ value }: { value: number }) => (value < 0 ? undefined : value % 10);
     const joiner = (left: number, right: string | undefined) => `${left}-${String(right)}`;
-    builder.stream(numbers, { nullValues: 'pass' })[kind](table, key, joiner).to(joined);
+    const stream = builder.stream(numbers, { nullValues: 'pass' });
+    const results =
+      kind === 'join' ? stream.join(table, key, joiner) : stream.leftJoin(table, key, joiner);
+    results.to(joined);
     return new TopologyTestDriver(builder.build());
   }
 
@@ -124,10 +127,12 @@ describe('[OP-9] with a global table', () => {
 });
 
 describe('[OP-9] with a table', () => {
-  function driverOf(kind: 'joinTable' | 'leftJoinTable') {
+  function driverOf(kind: 'join' | 'leftJoin') {
     const builder = new StreamsBuilder();
     const joiner = (left: number, right: string | undefined) => `${left}-${String(right)}`;
-    builder.stream(numbers)[kind](builder.table(rows), joiner).to(joined);
+    const stream = builder.stream(numbers);
+    const table = builder.table(rows);
+    (kind === 'join' ? stream.join(table, joiner) : stream.leftJoin(table, joiner)).to(joined);
     const driver = new TopologyTestDriver(builder.build());
     const row = (key: string, value: string | null) => {
       driver.inputTopic(rows).pipe({ key, value, timestampMs: 1 });
@@ -139,8 +144,8 @@ describe('[OP-9] with a table', () => {
     return { driver, row, record };
   }
 
-  test('joinTable joins with the row of the same key, triggered by the stream alone', () => {
-    const { driver, row, record } = driverOf('joinTable');
+  test('join joins with the row of the same key, triggered by the stream alone', () => {
+    const { driver, row, record } = driverOf('join');
     expect(record('a', 1)).toEqual([]);
     row('a', 'A');
     expect(driver.outputTopic(joined).readAll()).toEqual([]);
@@ -152,8 +157,8 @@ describe('[OP-9] with a table', () => {
     expect(record('a', 4)).toEqual([]);
   });
 
-  test('leftJoinTable joins records without a row, or without a key, with undefined', () => {
-    const { row, record } = driverOf('leftJoinTable');
+  test('leftJoin joins records without a row, or without a key, with undefined', () => {
+    const { row, record } = driverOf('leftJoin');
     row('a', 'A');
     expect(record('a', 1)).toEqual(['a 1-A @2']);
     expect(record('b', 1)).toEqual(['b 1-undefined @2']);
@@ -168,7 +173,7 @@ describe('[OP-9] with a table', () => {
     const counts = builder.stream(more).groupByKey().count({ store: 'counts' });
     builder
       .stream(numbers)
-      .joinTable(counts, (value, count) => `${value} of ${count}`)
+      .join(counts, (value, count) => `${value} of ${count}`)
       .to(joined);
     const driver = new TopologyTestDriver(builder.build());
     for (let index = 0; index < 3; index++) driver.inputTopic(more).pipe({ key: 'a', value: 0 });

@@ -52,3 +52,19 @@ test('[OP-8] branches whose order JavaScript would change are refused', async ()
   const split = async () => stream.split({ '20': () => true, '10': () => true });
   expect(await codeOf(split())).toContain('names that are not numbers');
 });
+
+test('[OP-24] without a rest, records that no branch accepts are dropped', () => {
+  const builder = new StreamsBuilder();
+  const { small, even, ...others } = builder
+    .stream(numbers)
+    .split({ small: ({ value }) => value < 10, even: ({ value }) => value % 2 === 0 }, null);
+  expect(others).toEqual({});
+  small.to(out('small'));
+  even.to(out('even'));
+  const driver = new TopologyTestDriver(builder.build());
+  const rows = [2, 12, 13, 3].map((value) => ({ key: 'a', value }));
+  driver.inputTopic(numbers).pipeAll(rows);
+  expect(shown(driver.outputTopic(out('small')).readAll())).toEqual(['a 2 @0', 'a 3 @0']);
+  expect(shown(driver.outputTopic(out('even')).readAll())).toEqual(['a 12 @0']);
+  expect(driver.metrics().processedRecords).toBe(4);
+});

@@ -9,20 +9,25 @@ export interface Routed<V> {
 }
 
 /**
- * Sends each record to the branch of the first predicate that is true, or to the extra branch after
- * the last one if none is [OP-8].
+ * Sends each record to the branch of the first predicate that is true [OP-8]. If none is, it goes
+ * to the extra branch after the last one, or nowhere if `hasRest` is false [OP-24].
  */
 export function split<K, V>(
   predicates: readonly ((record: StreamRecord<K, V>) => boolean)[],
+  hasRest: boolean,
 ): Operator<K, V, K, Routed<V>> {
+  const count = hasRest ? predicates.length + 1 : predicates.length;
   return {
     kind: 'split',
     changesKey: false,
     start: (forward) => ({
       process: (record) => {
-        const found = predicates.findIndex((predicate) => synchronous(predicate(record)));
-        const branch = found < 0 ? predicates.length : found;
-        forward(record.withValue({ branch, value: record.value }));
+        let branch = 0;
+        for (const predicate of predicates) {
+          if (synchronous(predicate(record))) break;
+          branch++;
+        }
+        if (branch < count) forward(record.withValue({ branch, value: record.value }));
       },
     }),
   };

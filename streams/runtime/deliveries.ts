@@ -13,6 +13,7 @@ export class Deliveries {
       this.#failure ??= error;
     };
     return {
+      partitions: writer.partitions,
       write: (key, value, timestampMs, headers, partition) => {
         const batch = writer.write(key, value, timestampMs, headers, partition);
         if (batch.watcher === this) return;

@@ -2,6 +2,8 @@ import type { Headers } from '../../core/index.ts';
 
 /** Writes the records of one topic; a `TopicWriter` of core is one. */
 export interface RecordWriter {
+  /** Of the topic. */
+  readonly partitions: number;
   write(
     key: unknown,
     value: unknown,

@@ -45,7 +45,7 @@ test('[STREAMS-5] a repartition topic has as many partitions as writers, or as s
 
 describe('[STREAMS-6] topics that share a store need equally many partitions', () => {
   const join = (builder: StreamsBuilder) =>
-    builder.stream(numbers).joinTable(builder.table(others), (a) => a);
+    builder.stream(numbers).join(builder.table(others), (a) => a);
 
   test('otherwise the plan is refused', async () => {
     const make = async () => plan(join, { numbers: 3, others: 2 });

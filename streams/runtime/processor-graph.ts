@@ -3,8 +3,9 @@ import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
-import type { Outputs, RecordWriter } from './outputs.ts';
+import type { Outputs } from './outputs.ts';
 import { processingFailed } from './record-failures.ts';
+import { writeTo } from './writing.ts';
 
 /** What the processors of a task use. */
 export interface GraphOptions {
@@ -57,7 +58,8 @@ export class ProcessorGraph {
   #startAll(): Map<string, StartedOperator> {
     const started = new Map<string, StartedOperator>();
     const forwards = new Map<string, Forward<unknown, unknown>>();
-    const { outputs } = this.#options;
+    const { outputs, context } = this.#options;
+    const { drop } = context;
     for (const node of [...this.#nodes].reverse()) {
       const forward = toAll(
         // Once per edge: a stream may be merged with itself.
@@ -72,7 +74,7 @@ export class ProcessorGraph {
         started.set(node.name, operator);
         forwards.set(node.name, operator.forward);
       } else {
-        forwards.set(node.name, writeTo(outputs.node(node.name), node.name));
+        forwards.set(node.name, writeTo(node, outputs.node(node.name), drop));
       }
     }
     return started;
@@ -139,17 +141,6 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
     first(record);
     second(record);
     for (const child of others) child(record);
-  };
-}
-
-/** Adds the node and the record to the error if a key or value cannot be written. */
-function writeTo(writer: RecordWriter, node: string): Forward<unknown, unknown> {
-  return (record) => {
-    try {
-      writer.write(record.key ?? null, record.value ?? null, record.timestampMs, record.headers);
-    } catch (cause) {
-      throw processingFailed(node, record, cause);
-    }
   };
 }
 

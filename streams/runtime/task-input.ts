@@ -1,16 +1,35 @@
 import {
   AssertionFailure,
   NULL_POSITION,
+  type Clock,
+  type Logger,
   type PartitionRecords,
   type Serde,
 } from '../../core/index.ts';
-import type { NullHandling, TimestampExtractor } from '../topology/node.ts';
+import type { NullHandling } from '../topology/node.ts';
 import type { DropReason, Forward } from '../topology/operator.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
+import {
+  SKIP_RECORD,
+  type TimestampContext,
+  type TimestampExtractor,
+} from '../topology/timestamps.ts';
 import type { TimedInput } from './operator-time.ts';
 import type { TaskInputPlan } from './plan.ts';
 import { deserializationFailed, processingFailed, unexpectedNull } from './record-failures.ts';
 import { decodeTimeMarker, RecordTime, UpstreamTime } from './stream-time.ts';
+
+/** What an input uses of its task. */
+export interface TaskInputContext {
+  readonly partition: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Counts a record that is dropped at the source. */
+  readonly drop: (reason: DropReason) => void;
+}
+
+/** The time of a record that its extractor skips: no log and no extractor can have it. */
+const SKIPPED_MS = -Infinity;
 
 /**
  * One partition that a task reads: its fetched records, the task's position and the event time
@@ -40,15 +59,17 @@ export class TaskInput implements TimedInput {
   readonly #timestamp: TimestampExtractor<unknown, unknown> | undefined;
   readonly #nullKeys: NullHandling;
   readonly #nullValues: NullHandling;
-  readonly #drop: (reason: DropReason) => void;
+  readonly #context: TaskInputContext;
+  /** What the extractor sees besides the record. */
+  readonly #times: TimestampContext;
   readonly #queue: PartitionRecords[] = [];
   #hasHead = false;
   /** The current record, if its time is not the log's; otherwise it is built when processed. */
   #head: StreamRecord | undefined;
 
-  /** `drop` counts the records dropped because of a null. */
-  constructor(plan: TaskInputPlan, partition: number, drop: (reason: DropReason) => void) {
+  constructor(plan: TaskInputPlan, context: TaskInputContext) {
     const { node } = plan;
+    const { partition, clock } = context;
     const isSource = node.kind === 'source';
     this.topic = plan.topic.name;
     this.partition = partition;
@@ -60,7 +81,14 @@ export class TaskInput implements TimedInput {
     this.#timestamp = isSource ? node.timestamp : undefined;
     this.#nullKeys = isSource ? node.nullKeys : 'pass';
     this.#nullValues = isSource ? node.nullValues : 'pass';
-    this.#drop = drop;
+    this.#context = context;
+    const { time } = this;
+    this.#times = {
+      get partitionTimeMs() {
+        return time.timeMs;
+      },
+      wallClockMs: () => clock.nowMs(),
+    };
   }
 
   get isIdle(): boolean {
@@ -167,24 +195,30 @@ export class TaskInput implements TimedInput {
   /** The record with the event time that the user's function returns. */
   #timed(extract: TimestampExtractor<unknown, unknown>, logged: StreamRecord): StreamRecord {
     if (this.#reasonToDrop(logged) !== undefined) return logged; // no function may see it
-    let timestampMs: number;
+    let timestampMs: number | typeof SKIP_RECORD;
     try {
-      timestampMs = extract(logged);
+      timestampMs = extract(logged, this.#times);
     } catch (cause) {
       throw processingFailed(this.node, logged, cause);
     }
-    if (!Number.isSafeInteger(timestampMs)) throw this.#badTime(logged, timestampMs);
+    if (timestampMs === SKIP_RECORD)
+      timestampMs = SKIPPED_MS; // dropped when its turn comes
+    else if (!Number.isSafeInteger(timestampMs)) throw this.#badTime(logged, timestampMs);
     return logged.with(logged.key, logged.value, timestampMs);
   }
 
   #pass(record: StreamRecord, timeRose: () => void): void {
     const reason = this.#reasonToDrop(record);
     if (reason !== undefined) {
-      this.#drop(reason);
+      this.#context.drop(reason);
       return;
     }
     const { timestampMs } = record;
-    if (!(timestampMs >= 0)) throw this.#badTime(record, timestampMs);
+    if (!(timestampMs >= 0)) {
+      if (timestampMs !== SKIPPED_MS) throw this.#badTime(record, timestampMs);
+      this.#skip(record);
+      return;
+    }
     if (this.time instanceof RecordTime && this.time.observe(timestampMs)) timeRose();
     this.process(record);
   }
@@ -204,6 +238,14 @@ export class TaskInput implements TimedInput {
     }
     if (key === null && this.#nullKeys === 'skip') return 'null-key';
     return value === null && this.#nullValues === 'skip' ? 'null-value' : undefined;
+  }
+
+  #skip({ topic, partition, offset }: StreamRecord): void {
+    const { drop, logger } = this.#context;
+    drop('invalid-timestamp');
+    logger.warn(
+      `${this.node} skips ${topic}-${partition} at offset ${offset}: its time is invalid`,
+    );
   }
 
   #badTime(record: StreamRecord, timestampMs: number): Error {

@@ -176,12 +176,14 @@ async function openTasks(
   states: readonly TaskState[],
   outputs: Outputs,
 ): Promise<Task[]> {
-  const { idleTimeoutMs } = settings;
+  const { idleTimeoutMs, clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
   const tasks: Task[] = [];
   for (const [index, plannedTask] of plan.tasks.entries()) {
     const state = states[index]!;
-    const task = new Task({ plan, task: plannedTask, state, outputs, globalStore, idleTimeoutMs });
+    const task = new Task({
+      ...{ plan, task: plannedTask, state, outputs, globalStore, idleTimeoutMs, clock, logger },
+    });
     for (const input of task.inputs) {
       const kept = committed.get(placeOf(input));
       const { earliest } = await offsetsOf(log, input.topic, input.partition);

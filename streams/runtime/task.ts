@@ -1,4 +1,4 @@
-import type { CommittedOffset, PartitionRecords } from '../../core/index.ts';
+import type { Clock, CommittedOffset, Logger, PartitionRecords } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
@@ -20,6 +20,8 @@ export interface TaskOptions {
   readonly globalStore: (name: string) => ReadOnlyKeyValueStore<unknown, unknown>;
   /** How long an input has to be empty before stream time no longer waits for it. */
   readonly idleTimeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** Counts of what a task has done since its start. */
@@ -63,7 +65,7 @@ export class Task {
   readonly #timeRose = (): void => this.#advance();
 
   constructor(options: TaskOptions) {
-    const { plan, task, state, outputs } = options;
+    const { plan, task, state, outputs, clock, logger } = options;
     const { subTopology, partition } = task;
     this.id = task.id;
     this.plan = task;
@@ -73,7 +75,9 @@ export class Task {
     const drop = (reason: DropReason): void => {
       this.#dropped[reason]++;
     };
-    this.inputs = task.inputs.map((input) => new TaskInput(input, partition, drop));
+    this.inputs = task.inputs.map(
+      (input) => new TaskInput(input, { partition, clock, logger, drop }),
+    );
     this.#feed = new Feed(this.inputs, []);
     const graph = new ProcessorGraph({
       topology: plan.topology,

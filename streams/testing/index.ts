@@ -7,6 +7,7 @@
 export {
   TopologyTestDriver,
   type OutputRecord,
+  type TestDriverOptions,
   type TestInputTopic,
   type TestOutputTopic,
   type TestRecord,

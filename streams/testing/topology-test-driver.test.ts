@@ -4,7 +4,7 @@ import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, shown, sums } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
-import type { KTable } from '../dsl/kstream.ts';
+import type { KTable } from '../dsl/ktable.ts';
 import { hours, minutes, seconds } from '../time.ts';
 import { tumblingWindow, type Windowed } from '../topology/windows.ts';
 import { TopologyTestDriver } from './topology-test-driver.ts';

@@ -4,11 +4,15 @@ import {
   LogError,
   NO_HEADERS,
   serializeToBytes,
+  stderrLogger,
+  systemClock,
+  type Clock,
   type Headers,
+  type Logger,
   type Serde,
   type Topic,
 } from '../../core/index.ts';
-import { checkArgument, checkHandle } from '../../core/internal.ts';
+import { checkArgument, checkHandle, checkOptions, instance } from '../../core/internal.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';
@@ -36,6 +40,14 @@ export interface OutputRecord<K, V> {
   readonly value: V | null;
   readonly timestampMs: number;
   readonly headers: Headers;
+}
+
+/** What a driver can be given. */
+export interface TestDriverOptions {
+  /** The time of day, for `wallclockTimestamp`. Default: the machine's. */
+  readonly clock?: Clock;
+  /** Receives warnings, such as of skipped records. Default: stderr. */
+  readonly logger?: Logger;
 }
 
 /** Pipes records into one topic. */
@@ -86,8 +98,10 @@ export class TopologyTestDriver {
   #offset = 0;
 
   /** @throws LogError INVALID_OPTION, StreamsError as `StreamsApp.start`. */
-  constructor(topology: Topology) {
+  constructor(topology: Topology, options: TestDriverOptions = {}) {
     checkTopology('TopologyTestDriver', topology);
+    checkOptions('TopologyTestDriver', options, { clock: instance, logger: instance });
+    const { clock = systemClock, logger = stderrLogger } = options;
     const plan = makePlan(APPLICATION_ID, topology, () => 1);
     this.#plan = plan;
     for (const { store, topic } of topology.globalTables) {
@@ -105,6 +119,8 @@ export class TopologyTestDriver {
         },
         globalStore: (name) => this.#globalStore(name),
         idleTimeoutMs: 0,
+        clock,
+        logger,
       });
       for (const input of started.inputs) input.endOffset = 0;
       return started;
@@ -234,6 +250,7 @@ export class TopologyTestDriver {
     const { name: topic } = spec;
     const stored = repartition === undefined ? this.#stored(topic) : [];
     return {
+      partitions: 1,
       write: (key, value, timestampMs, headers = NO_HEADERS) => {
         const output = write(spec, key, value, timestampMs, headers);
         if (repartition === undefined) stored.push(output);
@@ -304,6 +321,7 @@ function serialize<T>(topic: string, field: 'key' | 'value', serde: Serde<T>, va
 /** Encodes changelog records, which nothing reads here, to show serde errors. */
 function changelogWriter(codec: StoreCodec<unknown, unknown> | undefined): RecordWriter {
   return {
+    partitions: 1,
     write: (key, value) => {
       if (codec === undefined) return;
       codec.encodeKey(key as LiveEntry<unknown, unknown>);

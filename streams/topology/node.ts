@@ -2,6 +2,7 @@ import type { LogConfig, Serde } from '../../core/index.ts';
 import type { Operator } from './operator.ts';
 import type { StoreSpec } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
+import type { TimestampExtractor } from './timestamps.ts';
 
 /** What a topology needs to know of a topic. */
 export interface TopicSpec<K = unknown, V = unknown> {
@@ -15,10 +16,13 @@ export interface TopicSpec<K = unknown, V = unknown> {
 }
 
 /**
- * Returns the event time of a record, by default its own timestamp. Whole milliseconds since 1970,
- * not before, so that a log accepts it.
+ * Chooses the partitions of a record in a topic with so many: one, a list of several, an empty list
+ * to drop and count it, or undefined for the partition of its key.
  */
-export type TimestampExtractor<K, V> = (record: StreamRecord<K, V>) => number;
+export type StreamPartitioner<K, V> = (
+  record: StreamRecord<K, V>,
+  partitions: number,
+) => number | readonly number[] | undefined;
 
 /**
  * What happens to records with a null key or value: forwarded, dropped and counted, or an error
@@ -56,6 +60,8 @@ export interface OperatorNode extends NodeCommon {
 export interface SinkNode extends NodeCommon {
   readonly kind: 'sink';
   readonly topic: TopicSpec;
+  /** Undefined for the partition of the key. */
+  readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }
 
 /**
@@ -69,6 +75,8 @@ export interface RepartitionNode extends NodeCommon {
   readonly key: Serde<unknown>;
   readonly value: Serde<unknown>;
   readonly partitions: number | undefined;
+  /** Undefined for the partition of the key. */
+  readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }
 
 /** A table that every task sees completely. */

@@ -66,12 +66,13 @@ export interface OperatorContext {
 }
 
 /**
- * Why a record is dropped: its windows have closed, its key or value is null, or an inner join
- * finds no partner.
+ * Why a record is dropped: its windows have closed, its key or value is null, or nothing matches it
+ * (an inner join finds no partner, or a partitioner chooses no partition), or a source skips it
+ * because of its time.
  */
-export type DropReason = 'late' | 'null-key' | 'null-value' | 'unmatched';
+export type DropReason = 'invalid-timestamp' | 'late' | 'null-key' | 'null-value' | 'unmatched';
 
 /** Initial counts of dropped records. */
 export function noneDropped(): Record<DropReason, number> {
-  return { late: 0, 'null-key': 0, 'null-value': 0, unmatched: 0 };
+  return { 'invalid-timestamp': 0, late: 0, 'null-key': 0, 'null-value': 0, unmatched: 0 };
 }

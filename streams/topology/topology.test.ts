@@ -40,7 +40,7 @@ test('[STREAMS-5] a repartition topic ends one sub-topology and starts a later o
 test('[STREAMS-5] nodes that share a store run together', () => {
   const builder = new StreamsBuilder();
   const table = builder.table(others, { name: 't' });
-  builder.stream(numbers, { name: 'a' }).joinTable(table, (a) => a, { name: 'j' });
+  builder.stream(numbers, { name: 'a' }).join(table, (a) => a, { name: 'j' });
   const [only, ...more] = builder.build().subTopologies;
   expect(more).toEqual([]);
   expect(only?.sources.map(({ name }) => name)).toEqual(['source-0000', 'a']);

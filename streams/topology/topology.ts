@@ -53,9 +53,10 @@ export class TopologyGraph {
     return name;
   }
 
-  /** @throws StreamsError NAME_TAKEN */
+  /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have. */
   add(node: TopologyNode): void {
     if (this.#nodes.has(node.name)) throw nameTaken(node.name, 'node');
+    if (node.kind === 'repartition') checkTopicPart(node.id, 'a repartition topic');
     this.#nodes.set(node.name, node);
   }
 
@@ -89,14 +90,18 @@ export class TopologyGraph {
   }
 
   #checkStoreName(name: string): void {
-    if (!STORE_NAME.test(name)) {
-      throw invalid(
-        `a store cannot be called ${JSON.stringify(name)}: topics are named after it, ` +
-          'so it has 1 to 120 characters of a-z A-Z 0-9 . _ -',
-      );
-    }
+    checkTopicPart(name, 'a store');
     if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
   }
+}
+
+/** @throws StreamsError TOPOLOGY_INVALID unless topics can be named after it. */
+function checkTopicPart(name: string, what: string): void {
+  if (STORE_NAME.test(name)) return;
+  throw invalid(
+    `${what} cannot be called ${JSON.stringify(name)}: topics are named after it, ` +
+      'so it has 1 to 120 characters of a-z A-Z 0-9 . _ -',
+  );
 }
 
 /** Only one source may read a topic: two would each need offsets of their own. */

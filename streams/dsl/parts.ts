@@ -1,0 +1,98 @@
+import type { Serde } from '../../core/index.ts';
+import type { Operator } from '../topology/operator.ts';
+import type { TopologyGraph } from '../topology/topology.ts';
+import type { KStream } from './kstream.ts';
+import { checkNodeOptions, type NodeOptions } from './node-options.ts';
+
+/** The parts of a stream. */
+export interface StreamParts<K, V> {
+  readonly graph: TopologyGraph;
+  /** The node whose output this is. */
+  readonly node: string;
+  /** Undefined if an operator has made new values. A serde never writes null. */
+  readonly keySerde: Serde<NonNullable<K>> | undefined;
+  readonly valueSerde: Serde<NonNullable<V>> | undefined;
+  /** True if the records may no longer be partitioned by their key. */
+  readonly isRekeyed: boolean;
+}
+
+/** A grouped stream before its aggregation. */
+export interface GroupedParts<K, V> {
+  readonly graph: TopologyGraph;
+  readonly node: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  readonly mustRepartition: boolean;
+  readonly partitions: number | undefined;
+  readonly stream: StreamMaker;
+}
+
+/** The parts of a table. */
+export interface TableParts<K, V> {
+  readonly graph: TopologyGraph;
+  readonly node: string;
+  readonly store: string;
+  readonly keySerde: Serde<NonNullable<K>>;
+  /** Never writes null, which deletes the row. */
+  readonly valueSerde: Serde<NonNullable<V>>;
+  /** True if it has a row for each key and window. */
+  readonly isWindowed: boolean;
+  readonly stream: StreamMaker;
+}
+
+/**
+ * Makes a stream. Streams make tables, and tables streams: tables are given this, so that their
+ * file does not import that of streams.
+ */
+export type StreamMaker = <K, V>(parts: StreamParts<K, V>) => KStream<K, V>;
+
+/** Where an operator stands in the topology. */
+export interface OperatorPlace {
+  /** As `graph.nameFor` returns it. */
+  readonly name: string;
+  readonly parents: readonly string[];
+  /** The names of the stores that it uses; default: none. */
+  readonly stores?: readonly string[];
+}
+
+/**
+ * Adds an operator to the topology and returns the name of its node. The only place where its
+ * types are forgotten: whoever calls this has checked them.
+ */
+export function addOperator<K, V, K2, V2>(
+  graph: TopologyGraph,
+  operator: Operator<K, V, K2, V2>,
+  { name, parents, stores = [] }: OperatorPlace,
+): string {
+  graph.add({ kind: 'operator', name, parents, operator, stores });
+  return name;
+}
+
+/** The serdes of a stream; undefined where an operator has made new keys or values. */
+export type Serdes<K, V> = Pick<StreamParts<K, V>, 'keySerde' | 'valueSerde'>;
+
+/** Neither keys nor values are those of a topic. */
+export const NO_SERDES = { keySerde: undefined, valueSerde: undefined } as const;
+
+/** What `addToStream` needs besides the operator. */
+export interface StreamAddition<K, V> {
+  readonly options: NodeOptions;
+  /** Of the results. */
+  readonly serdes: Serdes<K, V>;
+  /** The stores that the operator uses; default: none. */
+  readonly stores?: readonly string[];
+}
+
+/** Adds an operator behind a stream and returns the parts of its results. */
+export function addToStream<K, V, K2, V2>(
+  parts: StreamParts<K, V>,
+  operator: Operator<K, V, K2, V2>,
+  { options, serdes: { keySerde, valueSerde }, stores = [] }: StreamAddition<K2, V2>,
+): StreamParts<K2, V2> {
+  checkNodeOptions(operator.kind, options, ['name']);
+  const { graph } = parts;
+  const name = graph.nameFor(operator.kind, options.name);
+  const node = addOperator(graph, operator, { name, parents: [parts.node], stores });
+  const isRekeyed = parts.isRekeyed || operator.changesKey;
+  return { graph, node, keySerde, valueSerde, isRekeyed };
+}

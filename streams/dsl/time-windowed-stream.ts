@@ -1,0 +1,71 @@
+import type { TimeWindows, Windowed } from '../topology/windows.ts';
+import {
+  addWindowedAggregate,
+  aggregating,
+  counting,
+  reducing,
+  type Aggregating,
+} from './aggregations.ts';
+import type { Adder, Reducer, Synchronous } from './functions.ts';
+import { KTable } from './ktable.ts';
+import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
+import type { GroupedParts } from './parts.ts';
+
+/** A grouped stream in time windows. */
+export class TimeWindowedStream<K, V> {
+  readonly #parts: GroupedParts<K, V>;
+  readonly #windows: TimeWindows;
+
+  /** @internal `KGroupedStream.windowedBy` makes them. */
+  constructor(parts: GroupedParts<K, V>, windows: TimeWindows) {
+    this.#parts = parts;
+    this.#windows = windows;
+  }
+
+  /** Counts the records of each key and window. */
+  count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number> {
+    return this.#table(counting(), options);
+  }
+
+  /**
+   * Combines the values of each key and window, starting with the first; null as without windows.
+   */
+  reduce(reducer: Reducer<K, V>, options?: WindowedOptions<NonNullable<V>>): KTable<Windowed<K>, V>;
+  reduce(
+    reducer: Reducer<K, V, V | null | undefined>,
+    options?: WindowedOptions<NonNullable<V>>,
+  ): KTable<Windowed<K>, V | null>;
+  reduce(
+    reducer: Reducer<K, V, V | null | undefined>,
+    options: WindowedOptions<NonNullable<V>> = {},
+  ): KTable<Windowed<K>, V | null> {
+    return this.#table(reducing(reducer, this.#parts.value), options);
+  }
+
+  /** Combines all records of a key in a window into one value; `adder` as without windows. */
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A>,
+    options?: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | null | undefined>,
+    options?: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A | null>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | null | undefined>,
+    options: WindowedOptions<NonNullable<A>> = {},
+  ): KTable<Windowed<K>, A | null> {
+    return this.#table(aggregating(initializer, adder), options);
+  }
+
+  #table<A>(
+    what: Aggregating<K, V, A>,
+    options: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A> {
+    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
+    return new KTable(addWindowedAggregate(this.#parts, this.#windows, what, options));
+  }
+}

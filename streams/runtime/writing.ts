@@ -1,0 +1,62 @@
+import type { StreamPartitioner, TopologyNode } from '../topology/node.ts';
+import type { DropReason, Forward } from '../topology/operator.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import type { RecordWriter } from './outputs.ts';
+import { processingFailed } from './record-failures.ts';
+
+/**
+ * Writes what reaches a sink or repartition node. Adds the node and the record to the error if a
+ * key or value cannot be written, or the partitioner fails.
+ */
+export function writeTo(
+  node: TopologyNode,
+  writer: RecordWriter,
+  drop: (reason: DropReason) => void,
+): Forward<unknown, unknown> {
+  const { name } = node;
+  const write = writing(node, writer, drop);
+  return (record) => {
+    try {
+      write(record);
+    } catch (cause) {
+      throw processingFailed(name, record, cause);
+    }
+  };
+}
+
+function writing(
+  node: TopologyNode,
+  writer: RecordWriter,
+  drop: (reason: DropReason) => void,
+): Forward<unknown, unknown> {
+  const partitioner =
+    node.kind === 'sink' || node.kind === 'repartition' ? node.partitioner : undefined;
+  if (partitioner !== undefined) return partitioned(partitioner, writer, drop);
+  return ({ key, value, timestampMs, headers }) => {
+    writer.write(key ?? null, value ?? null, timestampMs, headers);
+  };
+}
+
+/** Writes each record to the partitions that the partitioner chooses: once to each. */
+function partitioned(
+  partitioner: StreamPartitioner<unknown, unknown>,
+  writer: RecordWriter,
+  drop: (reason: DropReason) => void,
+): Forward<unknown, unknown> {
+  const { partitions } = writer;
+  const write = (record: StreamRecord, partition: number | undefined): void => {
+    const { key, value, timestampMs, headers } = record;
+    writer.write(key ?? null, value ?? null, timestampMs, headers, partition);
+  };
+  return (record) => {
+    const chosen = partitioner(record, partitions);
+    if (typeof chosen !== 'object') {
+      write(record, chosen);
+      return;
+    }
+    if (chosen.length === 0) drop('unmatched');
+    for (const [index, partition] of chosen.entries()) {
+      if (chosen.indexOf(partition) === index) write(record, partition);
+    }
+  };
+}
