@@ -2,6 +2,8 @@ import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
 import { synchronous } from '../operators/results.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
+import { windowStore } from '../state/window-store.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
@@ -78,8 +80,8 @@ export function addAggregate<K, V, A>(
   const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
   const node = graph.nameFor(kind, options.name);
   const { store = node, value: valueSerde = value } = options;
-  const spec = { name: store, key: keySerde, value: valueSerde, backing: 'changelog' } as const;
-  graph.addStore({ ...spec, kind: 'keyValue' });
+  const spec = { key: keySerde, value: valueSerde, backing: 'changelog' } as const;
+  graph.addStore({ ...keyValueStore(store), ...spec });
   const operator = aggregate({ kind, add, store }) as unknown as Operator;
   const parent = readingPoint(parts, store);
   graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
@@ -96,8 +98,9 @@ export function addWindowedAggregate<K, V, A>(
   const { graph, key } = parts;
   const node = graph.nameFor(`windowed-${kind}`, options.name);
   const { store = node, value: valueSerde = value, emit = 'update' } = options;
-  const spec = { name: store, key, value: valueSerde, backing: 'changelog' } as const;
-  graph.addStore({ ...spec, kind: 'window', windowLifeMs: windows.sizeMs + windows.graceMs });
+  const spec = { key, value: valueSerde, backing: 'changelog' } as const;
+  const lifeMs = windows.sizeMs + windows.graceMs;
+  graph.addStore({ ...windowStore(store), ...spec, lifeMs });
   const operator = windowedAggregate({ kind, add, store, windows, emit }) as unknown as Operator;
   const parent = readingPoint(parts, store);
   graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });

@@ -1,6 +1,7 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
 import { tableSource } from '../operators/table-source.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode, TimestampExtractor } from '../topology/node.ts';
 import type { Operator } from '../topology/operator.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
@@ -62,7 +63,7 @@ export class StreamsBuilder {
       ...nulls,
     });
     const backing = { sourceTopic: topic.name };
-    graph.addStore({ name: store, kind: 'keyValue', key, value, backing });
+    graph.addStore({ ...keyValueStore(store), key, value, backing });
     const operator = tableSource<K, V>(store) as unknown as Operator;
     const node = graph.nameFor('table', options.name);
     graph.add({ kind: 'operator', name: node, parents: [source], operator, stores: [store] });
@@ -84,7 +85,7 @@ export class StreamsBuilder {
     checkNodeOptions('globalTable', options, ['store']);
     const { store = topic.name } = options;
     const { name, key, value } = topic;
-    const spec = { name: store, kind: 'keyValue', key, value } as const;
+    const spec = { ...keyValueStore(store), key, value };
     this.#graph.addGlobalTable({ store: { ...spec, backing: { sourceTopic: name } }, topic });
     return new GlobalKTable(this.#graph, store);
   }

@@ -1,4 +1,5 @@
 import { NO_HEADERS } from '../../core/index.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
 import type { DropReason, Operator } from '../topology/operator.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 
@@ -23,7 +24,7 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
     kind: aggregation.kind,
     changesKey: false,
     start(forward, context) {
-      const store = context.keyValueStore<K, A>(aggregation.store);
+      const store = context.store(keyValueStore<K, A>(aggregation.store));
       let current: StreamRecord<K, V>; // the record that `change` adds: saves a closure per record
       const change = (value: A | undefined) => add(value, current) ?? undefined;
       return {

@@ -1,3 +1,4 @@
+import { keyValueStore } from '../state/key-value-store.ts';
 import type { Operator } from '../topology/operator.ts';
 
 /**
@@ -9,7 +10,7 @@ export function tableSource<K, V>(store: string): Operator<K, V, K, V> {
     kind: 'table-source',
     changesKey: false,
     start(forward, context) {
-      const table = context.keyValueStore<K, V>(store);
+      const table = context.store(keyValueStore<K, V>(store));
       return {
         process: (record) => {
           const { key, value, timestampMs } = record;

@@ -1,3 +1,4 @@
+import { windowStore } from '../state/window-store.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -59,7 +60,7 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     const { add, windows, emit } = aggregation;
     this.#windows = windows;
     this.#emit = emit;
-    this.#store = context.windowStore(aggregation.store);
+    this.#store = context.store(windowStore<K, A>(aggregation.store));
     this.#forward = forward;
     this.#context = context;
     this.#change = (value) => add(value, this.#current) ?? undefined;

@@ -83,8 +83,7 @@ export class Task {
       context: {
         taskId: task.id,
         partition,
-        keyValueStore: (name) => state.keyValueStore(name),
-        windowStore: (name) => state.windowStore(name),
+        store: (handle) => state.store(handle),
         globalStore: <K, V>(name: string) =>
           options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
         drop,

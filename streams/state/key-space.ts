@@ -1,6 +1,6 @@
 import type { StoreEntry } from '../topology/store.ts';
-import { decodeTimestamp, windowBounds, type LiveEntry, type StoreCodec } from './codec.ts';
-import type { StateEnvironment, StoredChange } from './environment.ts';
+import { decodeTimestamp, type LiveEntry, type StoreCodec } from './codec.ts';
+import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
 
 /** Changed since the last commit: the uncommitted layer. */
 const CHANGED = 1;
@@ -31,6 +31,8 @@ export class KeySpace<K, V> {
   readonly #codec: StoreCodec<K, V>;
   readonly #environment: StateEnvironment;
   readonly #windowStartMs: number | undefined;
+  /** Its keys in the environment. */
+  readonly #bounds: KeyRange;
   readonly #entries = new Map<unknown, Entry<K, V>>();
   /** Entries with CHANGED, in the order of their first change. Emptied by `takeChanged`. */
   #changed: Entry<K, V>[] = [];
@@ -45,7 +47,9 @@ export class KeySpace<K, V> {
     readonly name: string;
     readonly codec: StoreCodec<K, V>;
     readonly environment: StateEnvironment;
+    /** For one window: its start, and the bounds of its keys in the environment. */
     readonly windowStartMs?: number;
+    readonly bounds?: KeyRange;
     /** True if the checkpoint has nothing of this: no need to look up a missing entry there. */
     readonly isNew: boolean;
   }) {
@@ -53,6 +57,7 @@ export class KeySpace<K, V> {
     this.#codec = options.codec;
     this.#environment = options.environment;
     this.#windowStartMs = options.windowStartMs;
+    this.#bounds = options.bounds ?? ALL;
     this.#isComplete = options.isNew;
   }
 
@@ -212,12 +217,8 @@ export class KeySpace<K, V> {
 
   #loadAll(): void {
     if (this.#isComplete) return;
-    const bounds = this.#windowStartMs === undefined ? ALL : windowBounds(this.#windowStartMs);
-    for (const { key: keyBytes, value } of this.#environment.range(
-      this.#name,
-      bounds.start,
-      bounds.end,
-    )) {
+    const { start, end } = this.#bounds;
+    for (const { key: keyBytes, value } of this.#environment.range(this.#name, start, end)) {
       const key = this.#codec.decodeKey(keyBytes);
       const id = this.#idOf(key);
       if (this.#entries.has(id)) continue;

@@ -1,4 +1,4 @@
-import type { KeyValueStore, ReadOnlyKeyValueStore, WindowStore } from './store.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** Forwards a record. Synchronous: when it returns, everything downstream has run. */
@@ -58,8 +58,8 @@ export interface OperatorContext {
    * that holds records back it is behind that at the start of the topology.
    */
   streamTimeMs(): number;
-  keyValueStore<K, V>(name: string): KeyValueStore<K, V>;
-  windowStore<K, V>(name: string): WindowStore<K, V>;
+  /** One of the stores of its node. */
+  store<Store>(handle: StoreHandle<Store>): Store;
   globalStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V>;
   /** Counts a dropped record by reason, for the metrics. */
   drop(reason: DropReason): void;

@@ -58,14 +58,24 @@ export interface WindowStore<K, V> {
   drop(windowStartMs: number): void;
 }
 
-/** The topology's description of a store. */
-export interface StoreSpec<K = unknown, V = unknown> {
+/**
+ * Names a store and tells its type. The file of each kind of store has a function that makes them:
+ * `keyValueStore<string, number>('totals')`.
+ */
+export interface StoreHandle<Store = unknown> {
   readonly name: string;
-  readonly kind: 'keyValue' | 'window';
+  /** The name of its kind in the list of kinds. */
+  readonly kind: string;
+  /** For the types only. */
+  readonly store?: Store;
+}
+
+/** The topology's description of a store. */
+export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly key: Serde<K>;
   readonly value: Serde<V>;
-  /** For windows: a window lives until stream time is this far past its start. */
-  readonly windowLifeMs?: number;
+  /** An entry lives until stream time is this far past its start. Undefined: until its deletion. */
+  readonly lifeMs?: number;
   /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }
