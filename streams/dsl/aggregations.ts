@@ -78,7 +78,7 @@ export function addAggregate<K, V, A>(
 ): TableParts<K, A> {
   const { graph } = parts;
   const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
-  const node = graph.nameFor(kind, options.name);
+  const node = nodeName(graph, kind, options);
   const { store = node, value: valueSerde = value } = options;
   const spec = { key: keySerde, value: valueSerde, backing: 'changelog' } as const;
   graph.addStore({ ...keyValueStore(store), ...spec });
@@ -96,17 +96,27 @@ export function addWindowedAggregate<K, V, A>(
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
   const { graph, key } = parts;
-  const node = graph.nameFor(`windowed-${kind}`, options.name);
+  const node = nodeName(graph, `windowed-${kind}`, options);
   const { store = node, value: valueSerde = value, emit = 'update' } = options;
   const spec = { key, value: valueSerde, backing: 'changelog' } as const;
-  const lifeMs = windows.sizeMs + windows.graceMs;
-  graph.addStore({ ...windowStore(store), ...spec, lifeMs });
+  const expiry = { lifeMs: windows.sizeMs + windows.graceMs, node };
+  graph.addStore({ ...windowStore(store), ...spec, expiry });
   const operator = windowedAggregate({ kind, add, store, windows, emit }) as unknown as Operator;
   const parent = readingPoint(parts, store);
   graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
   const keySerde = windowedSerde(key, windows.sizeMs);
   return { graph, node, store, keySerde, valueSerde, isWindowed: true };
 }
+
+/**
+ * Named after the store, if that has a name: a commit keeps the operator's time under the node's
+ * name, which then does not depend on the rest of the topology.
+ */
+function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
+  return graph.nameFor(kind, name ?? (store === undefined ? undefined : `${kind}-${store}`));
+}
+
+type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
 
 /** The node to read the group's records from: a repartition node if keys may have changed. */
 function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {

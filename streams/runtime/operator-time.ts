@@ -58,18 +58,18 @@ export class Feed {
  */
 export class OperatorTime {
   readonly feed: Feed;
-  /** The store of its windows; undefined for an operator without windows. */
-  readonly store: string | undefined;
+  /** The name of its node, under which a commit keeps its time; undefined if it needs none kept. */
+  readonly node: string | undefined;
   readonly #processor: Processor<unknown, unknown>;
   /** At the operator. Never goes back. */
   timeMs = -Infinity;
   /** The time up to which the last flush has forwarded everything. */
   #flushedMs = -Infinity;
 
-  constructor(processor: Processor<unknown, unknown>, feed: Feed, store: string | undefined) {
+  constructor(processor: Processor<unknown, unknown>, feed: Feed, node: string | undefined) {
     this.#processor = processor;
     this.feed = feed;
-    this.store = store;
+    this.node = node;
   }
 
   /** True if the operator needs one: it holds records back, or acts on time. */

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { int64, string, topic } from '../../core/index.ts';
 import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
+import { ownTopology } from '../../test/kit/graph.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StoreCodec } from '../state/codec.ts';
 import { KeySpace } from '../state/key-space.ts';
@@ -10,7 +11,7 @@ import { STORE_KINDS } from '../state/store-kinds.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StoreHandle } from '../topology/store.ts';
-import { TopologyGraph, type Topology } from '../topology/topology.ts';
+import type { Topology } from '../topology/topology.ts';
 
 const numbers = topic('numbers', { key: string(), value: int64() });
 const records = topic('records', { key: string(), value: int64() });
@@ -67,17 +68,13 @@ const keepLargest: Operator<string, number, string, number> = {
 };
 
 function topology(): Topology {
-  const graph = new TopologyGraph();
-  const nulls = { nullKeys: 'fail', nullValues: 'fail' } as const;
-  const source = { kind: 'source', timestamp: undefined, topics: [numbers], ...nulls } as const;
-  graph.add({ ...source, name: 'source', parents: [] });
   const serdes = { key: string(), value: int64(), backing: 'changelog' } as const;
-  graph.addStore({ ...largestStore('largest'), ...serdes });
-  const operator = keepLargest as unknown as Operator;
-  const stores = ['largest'];
-  graph.add({ kind: 'operator', name: 'keep', parents: ['source'], operator, stores });
-  graph.add({ kind: 'sink', name: 'sink', parents: ['keep'], topic: records });
-  return graph.build();
+  return ownTopology({
+    input: numbers,
+    output: records,
+    stores: [{ ...largestStore('largest'), ...serdes }],
+    nodes: [{ name: 'keep', operator: keepLargest, stores: ['largest'] }],
+  });
 }
 
 /** The line in the list. */

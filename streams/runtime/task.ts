@@ -45,6 +45,7 @@ export class Task {
   readonly state: TaskState;
   /** How long an input has to be empty before stream time no longer waits for it. */
   idleTimeoutMs: number;
+  readonly #applicationId: string;
   readonly #outputs: Outputs;
   readonly #graph: ProcessorGraph;
   /** All inputs. */
@@ -68,6 +69,7 @@ export class Task {
     this.id = task.id;
     this.plan = task;
     this.state = state;
+    this.#applicationId = plan.applicationId;
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
     const drop = (reason: DropReason): void => {
@@ -133,12 +135,12 @@ export class Task {
   restore(input: TaskInput, offset: number, metadata: string): void {
     input.position = offset;
     input.committedOffset = offset;
-    const kept = decodeOffsetMetadata(metadata);
+    const kept = decodeOffsetMetadata(this.#applicationId, metadata);
     if (kept === undefined) return;
     if (input.time instanceof UpstreamTime) input.time.restore(kept.timeMs, kept.upstreams);
     else input.time.timeMs = kept.timeMs;
     for (const time of this.#graph.times) {
-      const keptMs = kept.stores.get(time.store ?? '') ?? -Infinity;
+      const keptMs = kept.operators.get(time.node ?? '') ?? -Infinity;
       time.timeMs = Math.max(time.timeMs, keptMs);
     }
   }
@@ -226,13 +228,13 @@ export class Task {
 
   /** What to commit: the next offset of each input, and the times that decide lateness. */
   offsets(): CommittedOffset[] {
-    const stores = new Map<string, number>();
-    for (const { store, timeMs } of this.#graph.times) {
-      if (store !== undefined) stores.set(store, timeMs);
+    const operators = new Map<string, number>();
+    for (const { node, timeMs } of this.#graph.times) {
+      if (node !== undefined) operators.set(node, timeMs);
     }
     return this.inputs.map(({ topic, partition, position, time }) => {
       const upstreams = time instanceof UpstreamTime ? time.snapshot() : [];
-      const metadata = encodeOffsetMetadata({ timeMs: time.timeMs, upstreams, stores });
+      const metadata = encodeOffsetMetadata({ timeMs: time.timeMs, upstreams, operators });
       return { topic, partition, offset: position, metadata };
     });
   }

@@ -27,7 +27,7 @@ const WINDOW_LIFE_MS = 10;
 const windows: StoreSpec<string, number> = {
   ...rows,
   ...windowStore('windows'),
-  lifeMs: WINDOW_LIFE_MS,
+  expiry: { lifeMs: WINDOW_LIFE_MS, node: 'windows' },
 };
 
 /** A task's state with its changelogs: commits, checkpoints and crashes as a task does. */

@@ -145,7 +145,7 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   expire(timeMs: number): void {
-    const { lifeMs = Infinity } = this.spec;
+    const { lifeMs = Infinity } = this.spec.expiry ?? {};
     for (const startMs of this.windowStarts()) {
       if (startMs + lifeMs <= timeMs) this.drop(startMs);
     }

@@ -28,7 +28,10 @@ export interface Processor<K, V> {
    * may change it.
    */
   readonly deadlineMs?: number;
-  /** Called when stream time reaches `deadlineMs`, before the record that moved it is processed. */
+  /**
+   * Called when stream time reaches `deadlineMs`, before the record that moved it is processed. An
+   * operator with this method gets its time back at a restart, by the name of its node.
+   */
   advance?(streamTimeMs: number): void;
   /**
    * Forwards what it holds back; called before each commit, in the order of the topology. Until

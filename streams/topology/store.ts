@@ -70,12 +70,20 @@ export interface StoreHandle<Store = unknown> {
   readonly store?: Store;
 }
 
+/** When the entries of a store expire. */
+export interface StoreExpiry {
+  /** An entry lives until the operator's time is this far past its start. */
+  readonly lifeMs: number;
+  /** The node of the operator whose time counts. It drops what has expired in its `advance`. */
+  readonly node: string;
+}
+
 /** The topology's description of a store. */
 export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly key: Serde<K>;
   readonly value: Serde<V>;
-  /** An entry lives until stream time is this far past its start. Undefined: until its deletion. */
-  readonly lifeMs?: number;
+  /** When its entries expire; undefined for a store whose entries live until they are deleted. */
+  readonly expiry?: StoreExpiry;
   /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }
