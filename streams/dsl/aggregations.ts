@@ -1,5 +1,7 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { checkArgument } from '../../core/internal.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
+import { heldStoreSpec, storesFor, type Emit } from '../operators/emit.ts';
 import { synchronous } from '../operators/results.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
@@ -34,7 +36,7 @@ export interface TableParts<K, V> {
 }
 
 /** How to aggregate the records of a key, and the default serde of the result. */
-export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'> {
+export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
   readonly value: Serde<NonNullable<A>>;
 }
 
@@ -79,12 +81,15 @@ export function addAggregate<K, V, A>(
   const { graph } = parts;
   const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
   const node = nodeName(graph, kind, options);
-  const { store = node, value: valueSerde = value } = options;
+  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
+  checkTableEmit(kind, emit);
   const spec = { key: keySerde, value: valueSerde, backing: 'changelog' } as const;
   graph.addStore({ ...keyValueStore(store), ...spec });
-  const operator = aggregate({ kind, add, store }) as unknown as Operator;
+  if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, ...spec }));
+  const operator = aggregate({ kind, add, store, emit }) as unknown as Operator;
   const parent = readingPoint(parts, store);
-  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
+  const stores = storesFor(store, emit);
+  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores });
   return { graph, node, store, keySerde, valueSerde, isWindowed: false };
 }
 
@@ -97,15 +102,26 @@ export function addWindowedAggregate<K, V, A>(
 ): TableParts<Windowed<K>, A> {
   const { graph, key } = parts;
   const node = nodeName(graph, `windowed-${kind}`, options);
-  const { store = node, value: valueSerde = value, emit = 'update' } = options;
+  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
   const spec = { key, value: valueSerde, backing: 'changelog' } as const;
   const expiry = { lifeMs: windows.sizeMs + windows.graceMs, node };
   graph.addStore({ ...windowStore(store), ...spec, expiry });
+  const keySerde = windowedSerde(key, windows.sizeMs);
+  if (typeof emit === 'object') {
+    graph.addStore(heldStoreSpec({ store, node, key: keySerde, value: valueSerde }));
+  }
   const operator = windowedAggregate({ kind, add, store, windows, emit }) as unknown as Operator;
   const parent = readingPoint(parts, store);
-  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores: [store] });
-  const keySerde = windowedSerde(key, windows.sizeMs);
+  const stores = storesFor(store, emit);
+  graph.add({ kind: 'operator', name: node, parents: [parent], operator, stores });
   return { graph, node, store, keySerde, valueSerde, isWindowed: true };
+}
+
+/** @throws LogError INVALID_OPTION for what only windows have, in a program without types. */
+export function checkTableEmit(method: string, emit: Emit): void {
+  checkArgument(method, 'emit', emit, (value) =>
+    value === 'final' ? "an emit without windows; only windows have a 'final' result" : undefined,
+  );
 }
 
 /**

@@ -1,10 +1,12 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
+import { heldStoreSpec, storesFor } from '../operators/emit.ts';
 import { tableSource } from '../operators/table-source.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode, TimestampExtractor } from '../topology/node.ts';
 import type { Operator } from '../topology/operator.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
+import { checkTableEmit } from './aggregations.ts';
 import { checkFunctions } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KStream, KTable } from './kstream.ts';
@@ -53,10 +55,11 @@ export class StreamsBuilder {
    */
   table<K, V>(topic: Topic<K, V>, options: TableOptions<K, V> = {}): KTable<K, V | null> {
     checkHandle('table', topic);
-    checkNodeOptions('table', options, ['name', 'timestamp', 'store']);
+    checkNodeOptions('table', options, ['name', 'timestamp', 'store', 'emit']);
     const graph = this.#graph;
     const { key, value } = topic;
-    const { store = topic.name, timestamp } = options;
+    const { store = topic.name, timestamp, emit = 'each' } = options;
+    checkTableEmit('table', emit);
     const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
     const source = this.#addSource('table', topic, graph.nameFor('source'), {
       timestamp,
@@ -64,9 +67,11 @@ export class StreamsBuilder {
     });
     const backing = { sourceTopic: topic.name };
     graph.addStore({ ...keyValueStore(store), key, value, backing });
-    const operator = tableSource<K, V>(store) as unknown as Operator;
-    const node = graph.nameFor('table', options.name);
-    graph.add({ kind: 'operator', name: node, parents: [source], operator, stores: [store] });
+    const operator = tableSource<K, V>(store, emit) as unknown as Operator;
+    const node = graph.nameFor('table', options.name ?? `table-${store}`);
+    if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, key, value }));
+    const stores = storesFor(store, emit);
+    graph.add({ kind: 'operator', name: node, parents: [source], operator, stores });
     const keySerde = key as Serde<NonNullable<K>>;
     const valueSerde = value as Serde<NonNullable<V>>;
     return new KTable({ graph, node, store, keySerde, valueSerde, isWindowed: false });

@@ -5,7 +5,7 @@ import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/ap
 import { ownTopology } from '../../test/kit/graph.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsError } from '../errors.ts';
-import { resultRecord } from '../operators/aggregate.ts';
+import { resultRecord } from '../operators/results.ts';
 import { windowStore } from '../state/window-store.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StoreSpec } from '../topology/store.ts';
@@ -79,7 +79,7 @@ async function run(
   return committedRows(log, results);
 }
 
-test('[STREAMS-21] an operator with two stores: closed windows of neither come back', async () => {
+test('[STREAMS-TIME-1] closed windows of an operator with two stores stay closed', async () => {
   const log = await openTestLog();
   const next = (...rows: readonly (readonly [string, number, number])[]) =>
     run(log, withTwoStores(), ...rows);
@@ -114,7 +114,7 @@ const delay: Operator<string, number, string, number> = {
   }),
 };
 
-test('[STREAMS-21] two operators that share a store each get their own time back', async () => {
+test('[STREAMS-TIME-1] two operators that share a store each get their own time back', async () => {
   const log = await openTestLog();
   const stores = ['shared'];
   const topology = ownTopology({
@@ -137,7 +137,7 @@ test.each([
   ['m1;2s;0;;counts=2s', 'm1'],
   ['m99;something else', 'm99'],
 ])(
-  '[STREAMS-22] committed offsets of another format are refused: %s',
+  '[STREAMS-TIME-2] committed offsets of another format are refused: %s',
   async (metadata, version) => {
     const log = await openTestLog();
     await run(log, withTwoStores(), ['a', 1, 100]);
@@ -150,7 +150,7 @@ test.each([
   },
 );
 
-test('[STREAMS-22] an offset that another program committed is taken as it is', async () => {
+test('[STREAMS-TIME-2] an offset that another program committed is taken as it is', async () => {
   const log = await openTestLog();
   await produce(log, numbers, [
     ['a', 1, 1],

@@ -101,14 +101,13 @@ export class OperatorTime {
     this.#flushedMs = this.timeMs;
   }
 
-  /** Forwards everything at the end of input; no flush may follow. */
+  /** Forwards everything at the end of input. */
   end(): void {
     this.rise();
     const processor = this.#processor;
-    // Never both: closing a window forwards its changes of this commit, as a flush does, so a flush
-    // first would forward them twice.
-    if (processor.endOfInput === undefined) processor.flush?.();
-    else this.timeMs = Math.max(this.timeMs, processor.endOfInput());
+    processor.flush?.();
+    if (processor.endOfInput !== undefined)
+      this.timeMs = Math.max(this.timeMs, processor.endOfInput());
     this.#flushedMs = this.timeMs;
   }
 }

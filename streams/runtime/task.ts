@@ -57,8 +57,6 @@ export class Task {
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Further input resets it. */
   #isEnded = false;
-  /** The end has forwarded everything; a flush in the next commit would forward it twice. */
-  #isFlushed = false;
   /** Set by everything that a commit has to keep. */
   #isDirty = false;
   readonly #timeRose = (): void => this.#advance();
@@ -205,8 +203,7 @@ export class Task {
 
   /** Forwards what operators hold back and tells downstream how far this task is. */
   flush(): void {
-    if (!this.#isFlushed) this.#graph.flush();
-    this.#isFlushed = false;
+    this.#graph.flush();
     this.#writeMarkers();
   }
 
@@ -257,7 +254,6 @@ export class Task {
   end(): void {
     assert(this.canEnd(), 'a task ends when its input has');
     this.#graph.end();
-    this.#isFlushed = true;
     this.#isEnded = true;
     this.#isDirty = true;
   }

@@ -1,7 +1,7 @@
-import type { KeyValueStore, StoreEntry, StoreHandle, StoreSpec } from '../topology/store.ts';
+import type { KeyValueStore, OnHeld, StoreHandle, StoreSpec } from '../topology/store.ts';
 import { StoreCodec, type LiveEntry } from './codec.ts';
 import type { StateEnvironment, StoreChanges } from './environment.ts';
-import { KeySpace } from './key-space.ts';
+import { KeySpace, noHolding } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 
 /** The newest value of each key. */
@@ -21,6 +21,7 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
   readonly #space: KeySpace<K, V>;
+  readonly #holding = noHolding<K, V>();
   /** A changelog's values carry a timestamp; those of a table's own topic are bare. */
   readonly #decode: (value: Buffer) => V;
 
@@ -31,7 +32,8 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
       hasChangelog ? codec.decodeValue(value) : spec.value.deserialize(value, 0, value.length);
     this.spec = spec;
     this.codec = codec as StoreCodec<unknown, unknown>;
-    this.#space = new KeySpace({ name: spec.name, codec, environment, isNew });
+    const holding = this.#holding;
+    this.#space = new KeySpace({ name: spec.name, codec, environment, isNew, holding });
   }
 
   get name(): string {
@@ -71,8 +73,25 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
     for (const { key, value } of this.#space.all()) yield [key, value as V];
   }
 
-  changed(): Iterable<StoreEntry<K, V>> {
-    return this.#space.changed();
+  holdChanges(onHeld?: OnHeld<K, V>): void {
+    this.#holding.isListed = true;
+    this.#holding.onHeld = onHeld;
+  }
+
+  keepBefore(): void {
+    this.#holding.keepsBefore = true;
+  }
+
+  hold(key: K, before: V | undefined): void {
+    this.#space.hold(key, before);
+  }
+
+  passChanges(visit: OnHeld<K, V>): void {
+    this.#space.passChanges(visit);
+  }
+
+  getPassed(key: K): V | undefined {
+    return this.#space.getPassed(key);
   }
 
   takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {

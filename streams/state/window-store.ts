@@ -1,8 +1,8 @@
 import { int64 } from '../../core/index.ts';
-import type { StoreEntry, StoreHandle, StoreSpec, WindowStore } from '../topology/store.ts';
+import type { OnHeld, StoreEntry, StoreHandle, StoreSpec, WindowStore } from '../topology/store.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
-import { KeySpace } from './key-space.ts';
+import { KeySpace, noHolding } from './key-space.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 
 const INT64 = int64();
@@ -42,6 +42,7 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly #codec: StoreCodec<K, V>;
   readonly #environment: StateEnvironment;
   readonly #windows = new Map<number, KeySpace<K, V>>();
+  readonly #holding = noHolding<K, V>();
   /** The starts of `#windows`, ascending. */
   #starts: number[] = [];
   /** The window of the last update, most often also of the next one; a map lookup costs more. */
@@ -105,8 +106,21 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.#windows.get(windowStartMs)?.all() ?? [];
   }
 
-  changed(windowStartMs: number): Iterable<StoreEntry<K, V>> {
-    return this.#windows.get(windowStartMs)?.changed() ?? [];
+  holdChanges(onHeld?: OnHeld<K, V>): void {
+    this.#holding.isListed = true;
+    this.#holding.onHeld = onHeld;
+  }
+
+  keepBefore(): void {
+    this.#holding.keepsBefore = true;
+  }
+
+  hold(key: K, windowStartMs: number, before: V | undefined): void {
+    this.#windows.get(windowStartMs)?.hold(key, before);
+  }
+
+  passChanges(windowStartMs: number, visit: OnHeld<K, V>): void {
+    this.#windows.get(windowStartMs)?.passChanges(visit);
   }
 
   drop(windowStartMs: number): void {
@@ -173,6 +187,7 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
       windowStartMs,
       bounds: windowBounds(windowStartMs),
       isNew,
+      holding: this.#holding,
     });
     this.#windows.set(windowStartMs, window);
     this.#newestStartMs = Math.max(this.#newestStartMs, windowStartMs);

@@ -45,8 +45,7 @@ export interface Processor<K, V> {
   heldMs?(): number;
   /**
    * Ends the input: closes what waits for stream time and returns the stream time that this
-   * implies, or -Infinity. Older input that still comes is late. Called instead of a flush, not
-   * after it.
+   * implies, or -Infinity. Older input that still comes is late. Called after a flush.
    */
   endOfInput?(): number;
 }
