@@ -137,7 +137,7 @@ const map = running(
   mapped,
 );
 
-function windowedCount(emit: 'update' | 'final'): Contender {
+function windowedCount(emit: 'commit' | 'final'): Contender {
   return running(
     `count, exactly once, emit ${emit}`,
     (builder) => {
@@ -155,5 +155,5 @@ function windowedCount(emit: 'update' | 'final'): Contender {
 
 const notes = { commitIntervalMs: 100, processingGuarantee: 'exactly_once', keys: KEYS };
 await compare('stateless map of JSON', [mapFloor, map], settings, notes);
-const contenders = [countFloor, windowedCount('update'), windowedCount('final')];
+const contenders = [countFloor, windowedCount('commit'), windowedCount('final')];
 await compare('count in windows of a minute', contenders, settings, notes);

@@ -5,6 +5,7 @@
 export interface StreamsErrorDetails {
   APPLICATION_RUNNING: { applicationId: string };
   COMMIT_FAILED: { applicationId: string; step: string };
+  COMMIT_UNREADABLE: { applicationId: string; version: string };
   COPARTITIONING: { topics: readonly { topic: string; partitions: number }[] };
   DESERIALIZATION_FAILED: { topic: string; partition: number; offset: number; field: string };
   INVALID_STATE: { operation: string; state: string };

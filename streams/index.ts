@@ -38,7 +38,7 @@ export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
 export type { KeyValue } from './operators/results.ts';
-export type { Emit } from './operators/windowed-aggregate.ts';
+export type { Emit, TableEmit } from './operators/emit.ts';
 export {
   hoppingWindow,
   tumblingWindow,

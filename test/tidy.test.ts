@@ -84,6 +84,8 @@ const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [stri
         ['core/a.ts', '// eslint-disable-next-line no-explicit-any\nlet a: any;'],
         ['core/a.ts', 'enum A { B }'],
         ['core/a.ts', 'namespace A { f(); }'],
+        ['streams/a.ts', "if (spec.kind === 'window') f();"],
+        ['streams/a.ts', "switch (kind) { case 'keyValue': f(); }"],
       ],
     },
     'postponed work names an issue': {

@@ -1,7 +1,12 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { checkArgument } from '../../core/internal.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
+import { heldStoreSpec, storesFor, type Emit } from '../operators/emit.ts';
 import { synchronous } from '../operators/results.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
+import { windowStore } from '../state/window-store.ts';
+import type { TopologyGraph } from '../topology/topology.ts';
 import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
 import { checkFunctions } from './arguments.ts';
 import type { Adder, Reducer } from './functions.ts';
@@ -9,7 +14,7 @@ import type { StoreOptions, WindowedOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
-export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'> {
+export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
   readonly value: Serde<NonNullable<A>>;
 }
 
@@ -53,13 +58,16 @@ export function addAggregate<K, V, A>(
 ): TableParts<K, A> {
   const { graph, stream } = parts;
   const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
-  const node = graph.nameFor(kind, options.name);
-  const { store = node, value: valueSerde = value } = options;
-  const spec = { name: store, key: keySerde, value: valueSerde, backing: 'changelog' } as const;
-  graph.addStore({ ...spec, kind: 'keyValue' });
-  const operator = aggregate({ kind, add, store });
+  const node = nodeName(graph, kind, options);
+  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
+  checkTableEmit(kind, emit);
+  const spec = { key: keySerde, value: valueSerde, backing: 'changelog' } as const;
+  graph.addStore({ ...keyValueStore(store), ...spec });
+  if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, ...spec }));
+  const operator = aggregate({ kind, add, store, emit });
   const parent = readingPoint(parts, store);
-  addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
+  const stores = storesFor(store, emit);
+  addOperator(graph, operator, { name: node, parents: [parent], stores });
   return { graph, node, store, keySerde, valueSerde, isWindowed: false, stream };
 }
 
@@ -71,16 +79,38 @@ export function addWindowedAggregate<K, V, A>(
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
   const { graph, key, stream } = parts;
-  const node = graph.nameFor(`windowed-${kind}`, options.name);
-  const { store = node, value: valueSerde = value, emit = 'update' } = options;
-  const spec = { name: store, key, value: valueSerde, backing: 'changelog' } as const;
-  graph.addStore({ ...spec, kind: 'window', windowLifeMs: windows.sizeMs + windows.graceMs });
+  const node = nodeName(graph, `windowed-${kind}`, options);
+  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
+  const spec = { key, value: valueSerde, backing: 'changelog' } as const;
+  const expiry = { lifeMs: windows.sizeMs + windows.graceMs, node };
+  graph.addStore({ ...windowStore(store), ...spec, expiry });
+  const keySerde = windowedSerde(key, windows.sizeMs);
+  if (typeof emit === 'object') {
+    graph.addStore(heldStoreSpec({ store, node, key: keySerde, value: valueSerde }));
+  }
   const operator = windowedAggregate({ kind, add, store, windows, emit });
   const parent = readingPoint(parts, store);
-  addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
-  const keySerde = windowedSerde(key, windows.sizeMs);
+  const stores = storesFor(store, emit);
+  addOperator(graph, operator, { name: node, parents: [parent], stores });
   return { graph, node, store, keySerde, valueSerde, isWindowed: true, stream };
 }
+
+/** @throws LogError INVALID_OPTION for what only windows have, in a program without types. */
+export function checkTableEmit(method: string, emit: Emit): void {
+  checkArgument(method, 'emit', emit, (value) =>
+    value === 'final' ? "an emit without windows; only windows have a 'final' result" : undefined,
+  );
+}
+
+/**
+ * Named after the store, if that has a name: a commit keeps the operator's time under the node's
+ * name, which then does not depend on the rest of the topology.
+ */
+function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
+  return graph.nameFor(kind, name ?? (store === undefined ? undefined : `${kind}-${store}`));
+}
+
+type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
 
 /** The node to read the group's records from: a repartition node if keys may have changed. */
 function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {

@@ -63,7 +63,7 @@ export class KGroupedStream<K, V> {
   }
 
   #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<NonNullable<A>>): KTable<K, A> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value']);
+    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
     return new KTable(addAggregate(this.#parts, what, options));
   }
 }

@@ -9,7 +9,7 @@ import {
   type OptionCheck,
   type OptionChecks,
 } from '../../core/internal.ts';
-import type { Emit } from '../operators/windowed-aggregate.ts';
+import type { Emit, TableEmit } from '../operators/emit.ts';
 import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
@@ -74,14 +74,13 @@ export interface StoreOptions<A> extends NodeOptions {
   readonly store?: string;
   /** Writes the values into changelog and checkpoint. Default: msgpack. */
   readonly value?: Serde<A>;
+  /** When results are passed on. Default: `commit`. */
+  readonly emit?: TableEmit;
 }
 
-/** Options of the store of a windowed aggregation, and when its results are forwarded. */
-export interface WindowedOptions<A> extends StoreOptions<A> {
-  /**
-   * `update` (default): each commit forwards the changes. `final`: one result per window, when it
-   * has closed.
-   */
+/** Options of the store of a windowed aggregation. */
+export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
+  /** When results are passed on. Default: `commit`. */
   readonly emit?: Emit;
 }
 
@@ -124,9 +123,24 @@ export interface TableOptions<K, V> extends NodeOptions {
   readonly timestamp?: TimestampExtractor<K | null, V | null>;
   /** Default: the name of the topic. */
   readonly store?: string;
+  /** When changes are passed on. Default: `each`. */
+  readonly emit?: TableEmit;
 }
 
 const NULL_HANDLING = oneOf('pass', 'skip', 'fail');
+
+const EMIT_NAMES = oneOf('commit', 'each', 'final');
+/** The times of a topology are milliseconds since 1970, so that no interval is longer. */
+const EVERY_MS = integer(1);
+
+const emit: OptionCheck = (value) => {
+  const { everyMs, ...others } = (typeof value === 'object' ? (value ?? {}) : {}) as {
+    everyMs?: unknown;
+  };
+  const isInterval = EVERY_MS(everyMs) === undefined && Object.keys(others).length === 0;
+  if (isInterval || EMIT_NAMES(value) === undefined) return undefined;
+  return `${EMIT_NAMES(undefined)} or { everyMs: ${EVERY_MS(undefined)} }`;
+};
 
 /** The check of each option by name: a name means the same everywhere. */
 const CHECKS = {
@@ -135,7 +149,7 @@ const CHECKS = {
   value: instance,
   partitions: integer(1, 10_000),
   store: text,
-  emit: oneOf('update', 'final'),
+  emit,
   timestamp: callback,
   partitioner: callback,
   label: text,

@@ -1,9 +1,12 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
+import { heldStoreSpec, storesFor } from '../operators/emit.ts';
 import { tableSource } from '../operators/table-source.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
+import { checkTableEmit } from './aggregations.ts';
 import { checkFunctions } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KStream, makeStream } from './kstream.ts';
@@ -54,20 +57,22 @@ export class StreamsBuilder {
    */
   table<K, V>(topic: Topic<K, V>, options: TableOptions<K, V> = {}): KTable<K, V | null> {
     checkHandle('table', topic);
-    checkNodeOptions('table', options, ['name', 'timestamp', 'store']);
+    checkNodeOptions('table', options, ['name', 'timestamp', 'store', 'emit']);
     const graph = this.#graph;
     const { key, value } = topic;
-    const { store = topic.name, timestamp } = options;
+    const { store = topic.name, timestamp, emit = 'each' } = options;
+    checkTableEmit('table', emit);
     const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
     const source = this.#addSource('table', topic, graph.nameFor('source'), {
       timestamp,
       ...nulls,
     });
     const backing = { sourceTopic: topic.name };
-    graph.addStore({ name: store, kind: 'keyValue', key, value, backing });
-    const node = graph.nameFor('table', options.name);
-    const place = { name: node, parents: [source], stores: [store] };
-    addOperator(graph, tableSource<K, V>(store), place);
+    graph.addStore({ ...keyValueStore(store), key, value, backing });
+    const node = graph.nameFor('table', options.name ?? `table-${store}`);
+    if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, key, value }));
+    const stores = storesFor(store, emit);
+    addOperator(graph, tableSource<K, V>(store, emit), { name: node, parents: [source], stores });
     const keySerde = key as Serde<NonNullable<K>>;
     const valueSerde = value as Serde<NonNullable<V>>;
     const isWindowed = false;
@@ -89,7 +94,7 @@ export class StreamsBuilder {
     checkNodeOptions('globalTable', options, ['store']);
     const { store = topic.name } = options;
     const { name, key, value } = topic;
-    const spec = { name: store, kind: 'keyValue', key, value } as const;
+    const spec = { ...keyValueStore(store), key, value };
     this.#graph.addGlobalTable({ store: { ...spec, backing: { sourceTopic: name } }, topic });
     return new GlobalKTable(this.#graph, store);
   }

@@ -62,6 +62,7 @@ test('[OP-11] null keys and null values are dropped and counted', () => {
   );
   expect(pipe([null, 1, 5], ['a', null, 6], [null, null, 7])).toEqual([]);
   expect(driver.metrics().droppedRecords).toEqual({
+    'invalid-timestamp': 0,
     late: 0,
     'null-key': 2,
     'null-value': 1,

@@ -1,9 +1,11 @@
-import { NO_HEADERS } from '../../core/index.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
 import type { DropReason, Operator } from '../topology/operator.ts';
-import { StreamRecord } from '../topology/stream-record.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { passingOn, type TableEmit } from './emit.ts';
 
-/** How the records of one key become one value. */
+/** How the records of one key become one value, and when that is passed on. */
 export interface Aggregation<K, V, A> {
+  readonly emit: TableEmit;
   readonly kind: 'count' | 'reduce' | 'aggregate';
   /** The name of its store. */
   readonly store: string;
@@ -12,36 +14,30 @@ export interface Aggregation<K, V, A> {
 }
 
 /**
- * Keeps one value per key in a store and forwards it once per commit that changed it, however many
- * records went into it [OP-11]. The time of a result is that of its newest record. An aggregate
- * that becomes null or undefined is deleted, and its result is null, whether or not the key had one
- * before. Records with a null key or value are dropped.
+ * Keeps one value per key in a store and passes its changes on as `emit` says [OP-11]. The time of
+ * a result is that of its newest record. An aggregate that becomes null or undefined is deleted,
+ * and its result is null, whether or not the key had one before. Records with a null key or value
+ * are dropped.
  */
 export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<K, V, K, A> {
-  const { add } = aggregation;
+  const { add, emit } = aggregation;
   return {
     kind: aggregation.kind,
     changesKey: false,
     start(forward, context) {
-      const store = context.keyValueStore<K, A>(aggregation.store);
+      const store = context.store(keyValueStore<K, A>(aggregation.store));
       let current: StreamRecord<K, V>; // the record that `change` adds: saves a closure per record
       const change = (value: A | undefined) => add(value, current) ?? undefined;
-      return {
-        process: (record) => {
-          const reason = reasonToDrop(record);
-          if (reason !== undefined) {
-            context.drop(reason);
-            return;
-          }
-          current = record;
-          store.update(record.key, record.timestampMs, change);
-        },
-        flush: () => {
-          for (const { key, value, timestampMs } of store.changed()) {
-            forward(resultRecord(key, (value ?? null) as A, timestampMs, context.partition));
-          }
-        },
+      const apply = (record: StreamRecord<K, V>): void => {
+        const reason = reasonToDrop(record);
+        if (reason !== undefined) {
+          context.drop(reason);
+          return;
+        }
+        current = record;
+        store.update(record.key, record.timestampMs, change);
       };
+      return passingOn({ store, emit, apply, forward, context });
     },
   };
 }
@@ -50,14 +46,4 @@ export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<
 export function reasonToDrop({ key, value }: StreamRecord): DropReason | undefined {
   if (key === null || key === undefined) return 'null-key';
   return value === null || value === undefined ? 'null-value' : undefined;
-}
-
-/** A record that no single input record corresponds to. */
-export function resultRecord<K, V>(
-  key: K,
-  value: V,
-  timestampMs: number,
-  partition: number,
-): StreamRecord<K, V> {
-  return new StreamRecord(key, value, timestampMs, NO_HEADERS, '', partition, -1);
 }

@@ -1,3 +1,4 @@
+import { keyValueStore } from '../state/key-value-store.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -32,7 +33,7 @@ export function joinTable<K, V, KT, VT, VR>(
     start(forward, context) {
       const store: ReadOnlyKeyValueStore<KT, VT> = join.isGlobal
         ? context.globalStore(join.store)
-        : context.keyValueStore(join.store);
+        : context.store(keyValueStore<KT, VT>(join.store));
       return {
         process: (record) => {
           if (record.value === null || record.value === undefined) {

@@ -1,4 +1,16 @@
+import { NO_HEADERS } from '../../core/index.ts';
 import { show } from '../../core/internal.ts';
+import { StreamRecord } from '../topology/stream-record.ts';
+
+/** A record that no single input record corresponds to. */
+export function resultRecord<K, V>(
+  key: K,
+  value: V,
+  timestampMs: number,
+  partition: number,
+): StreamRecord<K, V> {
+  return new StreamRecord(key, value, timestampMs, NO_HEADERS, '', partition, -1);
+}
 
 /*
  * Checks the results of users' functions. Errors thrown here become PROCESSING_FAILED with the node

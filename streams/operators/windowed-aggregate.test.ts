@@ -16,7 +16,7 @@ describe('tumbling windows', () => {
 
   test('[OP-12] [OP-15] keep a value for each key and window and forward each change', () => {
     const table = windowTable(
-      { windows, emit: 'update' },
+      { windows, emit: 'commit' },
       `a 1 0
        a 2 9
        b 3 9
@@ -142,7 +142,7 @@ describe('tumbling windows', () => {
 
   test('[OP-13] with updates, too, a closed window accepts no records', () => {
     const table = windowTable(
-      { windows: tumblingWindow({ sizeMs: 10, graceMs: 5 }), emit: 'update' },
+      { windows: tumblingWindow({ sizeMs: 10, graceMs: 5 }), emit: 'commit' },
       `a 1 0
        b 2 14
        a 4 9
@@ -301,7 +301,7 @@ describe('hopping windows', () => {
 describe('[OP-17] event times', () => {
   test.each([-1, -86_400_000])('before 1970 are refused: %d', (time) => {
     const windows = tumblingWindow({ sizeMs: 10 });
-    expect(() => windowTable({ windows, emit: 'update' }, `a 1 ${time}`)).toThrow(
+    expect(() => windowTable({ windows, emit: 'commit' }, `a 1 ${time}`)).toThrow(
       /source-0000 failed on numbers-0 at offset 0: its time is -/,
     );
   });
@@ -420,7 +420,7 @@ test('[OP-11] [OP-15] the end of input forwards each result once, whatever follo
     .to(out);
   grouped
     .windowedBy(tumblingWindow({ sizeMs: 100 })) // open until the end
-    .count({ emit: 'update' })
+    .count({ emit: 'commit' })
     .toStream()
     .map(({ key: { key: name }, value }) => ({ key: `windowed count ${name.key}`, value }))
     .to(out);

@@ -1,5 +1,6 @@
+import { windowStore } from '../state/window-store.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
-import type { WindowStore } from '../topology/store.ts';
+import type { StoreEntry, WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import {
   firstWindowStart,
@@ -7,12 +8,11 @@ import {
   type TimeWindows,
   type Windowed,
 } from '../topology/windows.ts';
-import { reasonToDrop, resultRecord, type Aggregation } from './aggregate.ts';
+import { reasonToDrop, type Aggregation } from './aggregate.ts';
+import { Interval, type Emit } from './emit.ts';
+import { resultRecord } from './results.ts';
 
-/** When a window's result is forwarded: after each change, or once, when the window has closed. */
-export type Emit = 'update' | 'final';
-
-export interface WindowedAggregation<K, V, A> extends Aggregation<K, V, A> {
+export interface WindowedAggregation<K, V, A> extends Omit<Aggregation<K, V, A>, 'emit'> {
   readonly windows: TimeWindows;
   readonly emit: Emit;
 }
@@ -22,8 +22,8 @@ export interface WindowedAggregation<K, V, A> extends Aggregation<K, V, A> {
  *
  * A window closes when stream time reaches its end plus the grace; a record that comes later is
  * dropped and counted as late [OP-13]. With `final` the result is forwarded then, once, windows in
- * the order of their starts [OP-14]; with `update` once per commit that changed it [OP-15]. The
- * time of a result is that of its newest record.
+ * the order of their starts [OP-14]; otherwise its changes as `emit` says [OP-15]. The time of a
+ * result is that of its newest record.
  */
 export function windowedAggregate<K, V, A>(
   aggregation: WindowedAggregation<K, V, A>,
@@ -44,12 +44,14 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   readonly #change: (value: A | undefined) => A | undefined;
   /** The record that `#change` adds: saves a closure per record. */
   #current!: StreamRecord<K, V>;
+  /** With `everyMs`: what waits. */
+  readonly #interval: Interval<Windowed<K>, A> | undefined;
   /** When the oldest open window closes. */
-  deadlineMs: number;
-  /** With `update`: forwards the changes since the last commit. */
+  #closesNextMs: number;
+  /** With `commit`: forwards the changes since the last one. */
   readonly flush?: () => void;
-  /** With `final`: the next result is that of a window still open. */
-  readonly heldMs?: () => number;
+  /** With `final` the next result is that of a window still open, with `everyMs` what waits. */
+  heldMs?: () => number;
 
   constructor(
     aggregation: WindowedAggregation<K, V, A>,
@@ -59,13 +61,20 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     const { add, windows, emit } = aggregation;
     this.#windows = windows;
     this.#emit = emit;
-    this.#store = context.windowStore(aggregation.store);
+    this.#store = context.store(windowStore<K, A>(aggregation.store));
     this.#forward = forward;
     this.#context = context;
     this.#change = (value) => add(value, this.#current) ?? undefined;
-    this.deadlineMs = this.#oldestDeadlineMs();
-    if (emit === 'update') this.flush = () => this.#passChanges();
-    else this.heldMs = () => oldestOpenStart(windows, context.streamTimeMs());
+    this.#closesNextMs = this.#oldestDeadlineMs();
+    this.#interval = typeof emit === 'object' ? this.#startInterval(emit.everyMs) : undefined;
+    if (emit === 'commit' || emit === 'each') this.#store.holdChanges();
+    if (emit === 'commit') this.flush = () => this.#passChanges();
+    if (emit === 'final') this.heldMs = () => oldestOpenStart(windows, context.streamTimeMs());
+  }
+
+  get deadlineMs(): number {
+    const { dueMs = Infinity } = this.#interval ?? {};
+    return Math.min(this.#closesNextMs, dueMs);
   }
 
   process(record: StreamRecord<K, V>): void {
@@ -89,19 +98,24 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
         isLate = true;
         continue;
       }
-      if (closesMs < this.deadlineMs) this.deadlineMs = closesMs;
+      if (closesMs < this.#closesNextMs) this.#closesNextMs = closesMs;
       this.#store.update(record.key, startMs, timestampMs, this.#change);
+      if (this.#emit === 'each') this.#store.passChanges(startMs, this.#passCurrent);
     }
     if (isLate) this.#context.drop('late');
   }
 
   advance(streamTimeMs: number): void {
+    if (this.#interval !== undefined && this.#interval.dueMs <= streamTimeMs) {
+      this.#passChanges();
+      this.#interval.clear();
+    }
     for (const startMs of this.#store.windowStarts()) {
       if (this.#closesMs(startMs) > streamTimeMs) break;
       this.#pass(startMs);
       this.#store.drop(startMs);
     }
-    this.deadlineMs = this.#oldestDeadlineMs();
+    this.#closesNextMs = this.#oldestDeadlineMs();
   }
 
   endOfInput(): number {
@@ -112,24 +126,45 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     return closedMs;
   }
 
+  #startInterval(everyMs: number): Interval<Windowed<K>, A> {
+    const store = this.#store;
+    const interval = new Interval<Windowed<K>, A>(everyMs, store.name, this.#context);
+    store.keepBefore();
+    store.holdChanges((entry, before) =>
+      interval.note(this.#windowed(entry), entry.timestampMs, before),
+    );
+    interval.restore(({ key, windowStartMs }, before) => store.hold(key, windowStartMs, before));
+    this.heldMs = () => interval.heldMs();
+    return interval;
+  }
+
   #passChanges(): void {
     for (const startMs of this.#store.windowStarts()) this.#pass(startMs);
   }
 
-  /**
-   * The results of a window: all of them with `final`, because it has closed; with `update` those
-   * that no commit has forwarded.
-   */
+  /** The results of a window: all with `final`, because it has closed, or those held back. */
   #pass(windowStartMs: number): void {
-    const store = this.#store;
-    const isFinal = this.#emit === 'final';
-    const windowEndMs = windowStartMs + this.#windows.sizeMs;
-    const entries = isFinal ? store.window(windowStartMs) : store.changed(windowStartMs);
-    for (const { key, value, timestampMs } of entries) {
-      const windowed: Windowed<K> = { key, windowStartMs, windowEndMs };
-      const result = (value ?? null) as A;
-      this.#forward(resultRecord(windowed, result, timestampMs, this.#context.partition));
+    if (this.#emit === 'final') {
+      for (const entry of this.#store.window(windowStartMs)) this.#passEntry(entry);
+    } else {
+      this.#store.passChanges(windowStartMs, this.#passEntry);
     }
+  }
+
+  readonly #passEntry = (entry: StoreEntry<K, A>): void => {
+    const result = (entry.value ?? null) as A;
+    const { partition } = this.#context;
+    this.#forward(resultRecord(this.#windowed(entry), result, entry.timestampMs, partition));
+  };
+
+  /** With `each`: passes on what the current record has changed. */
+  readonly #passCurrent = (entry: StoreEntry<K, A>): void => {
+    const result = (entry.value ?? null) as A;
+    this.#forward(this.#current.with(this.#windowed(entry), result, entry.timestampMs));
+  };
+
+  #windowed({ key, windowStartMs = 0 }: StoreEntry<K, A>): Windowed<K> {
+    return { key, windowStartMs, windowEndMs: windowStartMs + this.#windows.sizeMs };
   }
 
   #oldestDeadlineMs(): number {

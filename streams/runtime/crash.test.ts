@@ -9,6 +9,7 @@ import {
   string,
   topic,
   type Log,
+  type Random,
 } from '../../core/index.ts';
 import { produce, runToEnd } from '../../test/kit/app.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
@@ -49,6 +50,50 @@ function* rows(): Generator<[string, number, number]> {
 
 const options = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;
 
+const emitted = topic('emitted', { key: string(), value: int64() });
+
+/** Counts whose results do not depend on commits, so that they are the same after any crash. */
+function emitting(): Topology {
+  const builder = new StreamsBuilder();
+  const stream = builder.stream(numbers).filter(({ value }) => value % 5 === 0);
+  const grouped = stream.groupByKey();
+  const windows = grouped.windowedBy(tumblingWindow({ sizeMs: WINDOW_MS }));
+  const emit = { everyMs: 300 };
+  grouped
+    .count({ store: 'each', emit: 'each' })
+    .toStream()
+    .map(({ key, value }) => ({ key: `each ${key}`, value }))
+    .merge(
+      grouped
+        .count({ store: 'every', emit })
+        .toStream()
+        .map(({ key, value }) => ({ key: `every ${key}`, value })),
+    )
+    .merge(
+      windows
+        .count({ store: 'each-window', emit: 'each' })
+        .toStream()
+        .map(({ key, value }) => ({ key: `each ${key.key} ${key.windowStartMs}`, value })),
+    )
+    .merge(
+      windows
+        .count({ store: 'every-window', emit })
+        .toStream()
+        .map(({ key, value }) => ({ key: `every ${key.key} ${key.windowStartMs}`, value })),
+    )
+    .to(emitted);
+  return builder.build();
+}
+
+/** The results of each key, in their order. */
+async function readEmitted(log: Log): Promise<Record<string, string[]>> {
+  const found: Record<string, string[]> = {};
+  for (const { key, value, timestampMs } of await readTopic(log, emitted, 'read_committed')) {
+    (found[key ?? ''] ??= []).push(`${value} @${timestampMs}`);
+  }
+  return found;
+}
+
 /** Log and state as a crash at one moment would leave them. */
 interface Moment {
   readonly operation: string;
@@ -71,6 +116,7 @@ async function crashOften(
   every: number,
   crash: (disk: MemoryFileSystem) => MemoryFileSystem,
   guarantee: 'exactly_once' | 'at_least_once',
+  made = topology(),
 ): Promise<Moment[]> {
   const moments: Moment[] = [];
   const stateDir = temporaryDirectory();
@@ -85,7 +131,7 @@ async function crashOften(
     cpSync(stateDir, copy, { recursive: true });
     moments.push({ operation: `${count}: ${kind} ${path}`, disk: crash(disk), stateDir: copy });
   };
-  await runToEnd(log, topology(), { ...options, stateDir, processingGuarantee: guarantee });
+  await runToEnd(log, made, { ...options, stateDir, processingGuarantee: guarantee });
   disk.onOperation = undefined;
   return moments;
 }
@@ -145,6 +191,32 @@ test(`[STREAMS-9] exactly_once: kill -9 at any time, seed ${SEED}`, async () => 
   expect(moments.length).toBeGreaterThan(10);
   for (const moment of moments) await checkExactlyOnce(moment);
 }, 60_000);
+
+test.each([
+  ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
+  ['kill -9', (disk: MemoryFileSystem, random: Random) => disk.kill(random)],
+])(
+  `[OP-EMIT-1] [OP-EMIT-2] the same results after %s at any time, seed ${SEED}`,
+  async (_, stop) => {
+    const undisturbed = await open(new MemoryFileSystem({ random: seededRandom(SEED) }));
+    await produce(undisturbed, numbers, rows());
+    await runToEnd(undisturbed, emitting(), { ...options, stateDir: temporaryDirectory() });
+    const expected = await readEmitted(undisturbed);
+    expect(Object.keys(expected).length).toBeGreaterThan(100);
+
+    const random = seededRandom(SEED);
+    const crash = (disk: MemoryFileSystem): MemoryFileSystem => stop(disk, random);
+    const moments = await crashOften(61, crash, 'exactly_once', emitting());
+    expect(moments.length).toBeGreaterThan(5);
+    for (const { disk, stateDir, operation } of moments) {
+      const log = await open(disk);
+      await runToEnd(log, emitting(), { ...options, stateDir });
+      expect(await readEmitted(log), operation).toEqual(expected);
+      await log.close();
+    }
+  },
+  60_000,
+);
 
 test(`[STREAMS-9] at_least_once: kill -9 at any time loses nothing, seed ${SEED}`, async () => {
   const random = seededRandom(SEED);

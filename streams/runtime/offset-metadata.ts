@@ -1,14 +1,18 @@
+import { StreamsError } from '../errors.ts';
+
 /** What a commit keeps beside an input's offset, so that a restart decides lateness as before. */
 export interface OffsetMetadata {
   /** The input's time at the commit. */
   readonly timeMs: number;
   /** For a repartition topic: the time of each upstream task. */
   readonly upstreams: readonly number[];
-  /** The time of each operator with windows, by the name of its store. */
-  readonly stores: ReadonlyMap<string, number>;
+  /** The time of each operator that acts on it, by the name of its node. */
+  readonly operators: ReadonlyMap<string, number>;
 }
 
-const VERSION = 'm1';
+/** `m1` had the operators' times under the names of their stores. */
+const VERSION = 'm2';
+const ANY_VERSION = /^m\d+;/;
 const RADIX = 36;
 /** -Infinity. */
 const NONE = '-';
@@ -17,28 +21,47 @@ const NONE = '-';
  * As text, because Kafka's committed offsets carry a string of at most 4096 bytes: version, times
  * in base 36, and the upstream tasks as distances from the slowest. Enough for some 500 of them.
  */
-export function encodeOffsetMetadata({ timeMs, upstreams, stores }: OffsetMetadata): string {
+export function encodeOffsetMetadata({ timeMs, upstreams, operators }: OffsetMetadata): string {
   const finite = upstreams.filter((each) => each !== -Infinity);
   const base = finite.length === 0 ? 0 : Math.min(...finite);
   const distances = upstreams.map((each) => text(each - base));
-  const times = [...stores].map(([store, storeMs]) => `${store}=${text(storeMs)}`);
+  const times = [...operators].map(
+    ([node, nodeMs]) => `${encodeURIComponent(node)}=${text(nodeMs)}`,
+  );
   return [VERSION, text(timeMs), text(base), distances.join(), times.join()].join(';');
 }
 
-/** Parses it; undefined for the commit of another program. */
-export function decodeOffsetMetadata(metadata: string): OffsetMetadata | undefined {
+/**
+ * Parses it; undefined for the commit of another program.
+ *
+ * @throws StreamsError COMMIT_UNREADABLE for that of another version: without its times, windows
+ *   that have closed would come back.
+ */
+export function decodeOffsetMetadata(
+  applicationId: string,
+  metadata: string,
+): OffsetMetadata | undefined {
   const [version, timeMs = NONE, base = '0', distances = '', times] = metadata.split(';');
+  if (version !== VERSION && ANY_VERSION.test(metadata)) throw unreadable(applicationId, version);
   if (version !== VERSION || times === undefined) return undefined;
   const start = number(base);
-  const stores = list(times).map((each): [string, number] => {
-    const [store = '', storeMs = NONE] = each.split('=');
-    return [store, number(storeMs)];
+  const operators = list(times).map((each): [string, number] => {
+    const [node = '', nodeMs = NONE] = each.split('=');
+    return [decodeURIComponent(node), number(nodeMs)];
   });
   return {
     timeMs: number(timeMs),
     upstreams: list(distances).map((each) => start + number(each)),
-    stores: new Map(stores),
+    operators: new Map(operators),
   };
+}
+
+function unreadable(applicationId: string, version = ''): StreamsError {
+  const message =
+    `another version of Millrace committed the offsets of ${applicationId}, in format ` +
+    `${version}, and this one reads ${VERSION}: finish its input with that version, or delete ` +
+    `the group ${applicationId}, its internal topics and its state to process everything again`;
+  return new StreamsError('COMMIT_UNREADABLE', message, { applicationId, version });
 }
 
 function list(items: string): string[] {

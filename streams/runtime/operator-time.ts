@@ -58,18 +58,18 @@ export class Feed {
  */
 export class OperatorTime {
   readonly feed: Feed;
-  /** The store of its windows; undefined for an operator without windows. */
-  readonly store: string | undefined;
+  /** The name of its node, under which a commit keeps its time; undefined if it needs none kept. */
+  readonly node: string | undefined;
   readonly #processor: Processor<unknown, unknown>;
   /** At the operator. Never goes back. */
   timeMs = -Infinity;
   /** The time up to which the last flush has forwarded everything. */
   #flushedMs = -Infinity;
 
-  constructor(processor: Processor<unknown, unknown>, feed: Feed, store: string | undefined) {
+  constructor(processor: Processor<unknown, unknown>, feed: Feed, node: string | undefined) {
     this.#processor = processor;
     this.feed = feed;
-    this.store = store;
+    this.node = node;
   }
 
   /** True if the operator needs one: it holds records back, or acts on time. */
@@ -101,14 +101,13 @@ export class OperatorTime {
     this.#flushedMs = this.timeMs;
   }
 
-  /** Forwards everything at the end of input; no flush may follow. */
+  /** Forwards everything at the end of input. */
   end(): void {
     this.rise();
     const processor = this.#processor;
-    // Never both: closing a window forwards its changes of this commit, as a flush does, so a flush
-    // first would forward them twice.
-    if (processor.endOfInput === undefined) processor.flush?.();
-    else this.timeMs = Math.max(this.timeMs, processor.endOfInput());
+    processor.flush?.();
+    if (processor.endOfInput !== undefined)
+      this.timeMs = Math.max(this.timeMs, processor.endOfInput());
     this.#flushedMs = this.timeMs;
   }
 }

@@ -1,5 +1,5 @@
 import { StreamsError } from '../errors.ts';
-import { StoreCodec } from '../state/codec.ts';
+import { kindOf } from '../state/store-kinds.ts';
 import type { RepartitionNode, SourceNode, TopicSpec } from '../topology/node.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
@@ -119,17 +119,14 @@ function inputsOf(
 }
 
 function changelogSpec(applicationId: string, store: StoreSpec, partitions: number): TopicSpec {
-  const codec = new StoreCodec(store);
+  const kind = kindOf(store);
+  const codec = kind.codec(store);
   return {
     name: changelogTopic(applicationId, store.name),
     key: codec.entryKey,
     value: codec.entryValue,
     partitions,
-    config: {
-      ...INTERNAL_CONFIG,
-      // Retention deletes whole segments once their windows have closed.
-      cleanupPolicy: store.kind === 'window' ? 'delete' : 'compact',
-    },
+    config: { ...INTERNAL_CONFIG, ...kind.changelogConfig },
   };
 }
 

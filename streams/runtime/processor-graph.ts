@@ -1,4 +1,4 @@
-import { present } from '../../core/internal.ts';
+import { assert, present } from '../../core/internal.ts';
 import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
@@ -35,6 +35,7 @@ export class ProcessorGraph {
     this.#options = options;
     this.#nodes = topology.nodes.filter(({ name }) => subTopology.nodes.includes(name));
     this.#connectTimes(this.#startAll());
+    this.#checkExpiries();
   }
 
   /** Closes windows after the inputs' time rose. Returns true if any operator's time has risen. */
@@ -98,6 +99,16 @@ export class ProcessorGraph {
     }
   }
 
+  /** A commit must keep the time by which a store's entries expire: else they would come back. */
+  #checkExpiries(): void {
+    const { topology, subTopology } = this.#options;
+    for (const name of subTopology.stores) {
+      const { expiry } = present(topology.stores.get(name), 'a sub-topology knows its stores');
+      const isKept = this.times.some(({ node }) => node !== undefined && node === expiry?.node);
+      assert(expiry === undefined || isKept, 'the operator that expires a store acts on time');
+    }
+  }
+
   #isEntry(node: TopologyNode): boolean {
     return this.#options.subTopology.sources.some((each) => each === node);
   }
@@ -126,8 +137,8 @@ class StartedOperator {
   connect(feed: Feed): OperatorTime | undefined {
     this.#feed = feed;
     if (OperatorTime.isNeededBy(this.#processor)) {
-      const store = this.#processor.advance === undefined ? undefined : this.#node.stores[0];
-      this.#time = new OperatorTime(this.#processor, feed, store);
+      const node = this.#processor.advance === undefined ? undefined : this.#node.name;
+      this.#time = new OperatorTime(this.#processor, feed, node);
     }
     return this.#time;
   }

@@ -1,13 +1,13 @@
 import type { Log } from '../../core/index.ts';
-import { TaskWindowStore } from '../state/stores.ts';
+import type { StoreSpan } from '../state/store-kind.ts';
 import { UpstreamTime } from './stream-time.ts';
 import type { Task } from './task.ts';
 import { changelogTopic } from './topics.ts';
 
-/** An offset in a window store's changelog below which no window starts after `newestStartMs`. */
+/** An offset in a changelog below which no entry starts after `newestMs`. */
 interface Mark {
   readonly offset: number;
-  readonly newestStartMs: number;
+  readonly newestMs: number;
 }
 
 /**
@@ -35,8 +35,8 @@ export class Purger {
         if (time instanceof UpstreamTime) partitions.push({ topic, partition, offset });
       }
       for (const [name, store] of task.state.stores) {
-        if (!(store instanceof TaskWindowStore) || store.spec.backing !== 'changelog') continue;
-        const offset = this.#closedBelow(task, store);
+        if (store.span === undefined || store.spec.backing !== 'changelog') continue;
+        const offset = this.#expiredBelow(task, name, store.span);
         const topic = changelogTopic(this.#applicationId, name);
         if (offset > 0) partitions.push({ topic, partition: task.plan.partition, offset });
       }
@@ -44,19 +44,17 @@ export class Purger {
     if (partitions.length > 0) await this.#log.admin().deleteRecords(partitions);
   }
 
-  /** The changelog offset below which all windows have closed. */
-  #closedBelow(task: Task, store: TaskWindowStore<unknown, unknown>): number {
-    const key = `${task.id} ${store.name}`;
+  /** The changelog offset below which all entries have expired. */
+  #expiredBelow(task: Task, store: string, { oldestMs, newestMs }: StoreSpan): number {
+    const key = `${task.id} ${store}`;
     const marks = this.#marks.get(key) ?? [];
     this.#marks.set(key, marks);
-    const [oldestStartMs = Infinity] = store.windowStarts();
     let offset = 0;
-    while (marks[0] !== undefined && marks[0].newestStartMs < oldestStartMs) {
+    while (marks[0] !== undefined && marks[0].newestMs < oldestMs) {
       offset = marks.shift()?.offset ?? 0;
     }
-    const newestStartMs = store.newestStartMs;
-    const end = task.state.changelogOffset(store.name) ?? 0;
-    if (marks.at(-1)?.offset !== end) marks.push({ offset: end, newestStartMs });
+    const end = task.state.changelogOffset(store) ?? 0;
+    if (marks.at(-1)?.offset !== end) marks.push({ offset: end, newestMs });
     return offset;
   }
 }

@@ -8,7 +8,7 @@ import {
 } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { TaskState } from '../state/task-state.ts';
-import { TaskWindowStore, type TaskStore } from '../state/stores.ts';
+import type { TaskStore } from '../state/store-kind.ts';
 import { deserializationFailed } from './record-failures.ts';
 import { placeOf } from './topics.ts';
 
@@ -20,7 +20,7 @@ export interface StoreRestore {
   readonly partition: number;
   /** Where to stop: the end of the changelog, or the committed offset of a table's own topic. */
   readonly endOffset: number | undefined;
-  /** The event time reached for the store's windows: those closed by then are skipped. */
+  /** The event time reached for the store: what has expired by then is dropped. */
   readonly timeMs: number;
 }
 
@@ -54,7 +54,8 @@ export async function restoreStores(
     started.push({ ...restore, end, offset: Math.max(kept ?? 0, earliest) });
   }
   await readBack(log, started, options);
-  for (const restore of restores) dropClosed(restore);
+  // Windows whose result was forwarded before the last commit: the checkpoint may be older.
+  for (const { store, timeMs } of restores) store.expire(timeMs);
 }
 
 /** A store during its restore. */
@@ -90,7 +91,7 @@ async function readBack(
       if (state.tailCount <= tailMax) continue;
       // A long tail: all of it is committed, so it may go into a checkpoint at once.
       const siblings = restores.filter((each) => each.state === state);
-      for (const sibling of siblings) dropClosed(sibling);
+      for (const sibling of siblings) sibling.store.expire(sibling.timeMs);
       const offsets = siblings.map(({ store, offset }) => [store.spec.name, offset] as const);
       state.checkpoint(Object.fromEntries(offsets), cacheEntriesMax);
     }
@@ -117,15 +118,6 @@ function restoreRecord({ store, topic, partition }: StoreRestore, cursor: Record
   } catch (cause) {
     const place = { topic: topic.name, partition, offset, field: 'value' } as const;
     throw deserializationFailed(place, store.spec.value, cause);
-  }
-}
-
-/** Windows whose result was forwarded before the last commit: the checkpoint may be older. */
-function dropClosed({ store, timeMs }: StoreRestore): void {
-  if (!(store instanceof TaskWindowStore)) return;
-  const { windowLifeMs = 0 } = store.spec;
-  for (const startMs of store.windowStarts()) {
-    if (startMs + windowLifeMs <= timeMs) store.drop(startMs);
   }
 }
 

@@ -153,9 +153,10 @@ function restoresOf(
   committed: ReadonlyMap<string, CommittedOffset>,
 ): StoreRestore[] {
   const kept = inputs.map(({ topic }) => committed.get(placeOf({ topic: topic.name, partition })));
-  const metadata = kept.map((each) => decodeOffsetMetadata(each?.metadata ?? ''));
+  const metadata = kept.map((each) => decodeOffsetMetadata(applicationId, each?.metadata ?? ''));
   return [...state.stores].map(([name, store]) => {
-    const { backing, key, value } = store.spec;
+    const { backing, key, value, expiry } = store.spec;
+    const times = metadata.map((each) => each?.operators.get(expiry?.node ?? '') ?? -Infinity);
     const isChangelog = backing === 'changelog';
     const topic = isChangelog ? changelogTopic(applicationId, name) : backing.sourceTopic;
     const processed = committed.get(placeOf({ topic, partition }))?.offset ?? 0;
@@ -165,7 +166,7 @@ function restoresOf(
       topic: topicHandle({ name: topic, key, value, partitions: undefined, config: {} }),
       partition,
       endOffset: isChangelog ? undefined : processed,
-      timeMs: Math.max(...metadata.map((each) => each?.stores.get(name) ?? -Infinity)),
+      timeMs: Math.max(...times),
     };
   });
 }

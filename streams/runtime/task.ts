@@ -47,6 +47,7 @@ export class Task {
   readonly state: TaskState;
   /** How long an input has to be empty before stream time no longer waits for it. */
   idleTimeoutMs: number;
+  readonly #applicationId: string;
   readonly #outputs: Outputs;
   readonly #graph: ProcessorGraph;
   /** All inputs. */
@@ -58,8 +59,6 @@ export class Task {
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Further input resets it. */
   #isEnded = false;
-  /** The end has forwarded everything; a flush in the next commit would forward it twice. */
-  #isFlushed = false;
   /** Set by everything that a commit has to keep. */
   #isDirty = false;
   readonly #timeRose = (): void => this.#advance();
@@ -70,6 +69,7 @@ export class Task {
     this.id = task.id;
     this.plan = task;
     this.state = state;
+    this.#applicationId = plan.applicationId;
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
     const drop = (reason: DropReason): void => {
@@ -87,8 +87,7 @@ export class Task {
       context: {
         taskId: task.id,
         partition,
-        keyValueStore: (name) => state.keyValueStore(name),
-        windowStore: (name) => state.windowStore(name),
+        store: (handle) => state.store(handle),
         globalStore: <K, V>(name: string) =>
           options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
         drop,
@@ -138,12 +137,12 @@ export class Task {
   restore(input: TaskInput, offset: number, metadata: string): void {
     input.position = offset;
     input.committedOffset = offset;
-    const kept = decodeOffsetMetadata(metadata);
+    const kept = decodeOffsetMetadata(this.#applicationId, metadata);
     if (kept === undefined) return;
     if (input.time instanceof UpstreamTime) input.time.restore(kept.timeMs, kept.upstreams);
     else input.time.timeMs = kept.timeMs;
     for (const time of this.#graph.times) {
-      const keptMs = kept.stores.get(time.store ?? '') ?? -Infinity;
+      const keptMs = kept.operators.get(time.node ?? '') ?? -Infinity;
       time.timeMs = Math.max(time.timeMs, keptMs);
     }
   }
@@ -208,8 +207,7 @@ export class Task {
 
   /** Forwards what operators hold back and tells downstream how far this task is. */
   flush(): void {
-    if (!this.#isFlushed) this.#graph.flush();
-    this.#isFlushed = false;
+    this.#graph.flush();
     this.#writeMarkers();
   }
 
@@ -231,13 +229,13 @@ export class Task {
 
   /** What to commit: the next offset of each input, and the times that decide lateness. */
   offsets(): CommittedOffset[] {
-    const stores = new Map<string, number>();
-    for (const { store, timeMs } of this.#graph.times) {
-      if (store !== undefined) stores.set(store, timeMs);
+    const operators = new Map<string, number>();
+    for (const { node, timeMs } of this.#graph.times) {
+      if (node !== undefined) operators.set(node, timeMs);
     }
     return this.inputs.map(({ topic, partition, position, time }) => {
       const upstreams = time instanceof UpstreamTime ? time.snapshot() : [];
-      const metadata = encodeOffsetMetadata({ timeMs: time.timeMs, upstreams, stores });
+      const metadata = encodeOffsetMetadata({ timeMs: time.timeMs, upstreams, operators });
       return { topic, partition, offset: position, metadata };
     });
   }
@@ -260,7 +258,6 @@ export class Task {
   end(): void {
     assert(this.canEnd(), 'a task ends when its input has');
     this.#graph.end();
-    this.#isFlushed = true;
     this.#isEnded = true;
     this.#isDirty = true;
   }

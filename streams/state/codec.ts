@@ -6,9 +6,6 @@ import type { StoreSpec } from '../topology/store.ts';
 const KEY_BYTES_MAX = 1977;
 const INT64 = int64();
 const TIMESTAMP_BYTES = 8;
-const WINDOW_BYTES = 8;
-/** With this bit inverted, the bytes of signed numbers sort as the numbers do. */
-const SIGN_BIT = 0x80;
 
 /** A live entry of a store: one object per key, changed in place. */
 export interface LiveEntry<K, V> {
@@ -20,14 +17,21 @@ export interface LiveEntry<K, V> {
   timestampMs: number;
 }
 
+/** What a kind of store writes before each key. */
+export interface KeyPrefix {
+  readonly sizeBytes: number;
+  write(target: Buffer, position: number, entry: LiveEntry<unknown, unknown>): void;
+}
+
+const NO_PREFIX: KeyPrefix = { sizeBytes: 0, write: () => undefined };
+
 /**
  * The bytes of a store's entries, the same in LMDB and in the changelog:
  *
- *     key:   [windowStart i64, sign bit inverted: windows only] key
+ *     key:   [prefix of the kind of store] key
  *     value: timestamp i64 | value
  *
- * So a window's entries are adjacent, and windows are in order of time. The two serdes write an
- * entry straight into a batch of the changelog.
+ * The two serdes write an entry straight into a batch of the changelog.
  */
 export class StoreCodec<K, V> {
   readonly entryKey: Serde<LiveEntry<K, V>>;
@@ -37,18 +41,17 @@ export class StoreCodec<K, V> {
   readonly #value: Serde<V>;
   readonly #keyStart: number;
 
-  constructor(spec: StoreSpec<K, V>) {
-    const isWindowed = spec.kind === 'window';
+  constructor(spec: StoreSpec<K, V>, prefix = NO_PREFIX) {
     this.#store = spec.name;
     this.#key = spec.key;
     this.#value = spec.value;
-    this.#keyStart = isWindowed ? WINDOW_BYTES : 0;
+    this.#keyStart = prefix.sizeBytes;
     this.entryKey = {
       name: spec.key.name,
-      serialize: ({ key, windowStartMs = 0 }, target, position) => {
+      serialize: (entry, target, position) => {
         if (target.length - position < this.#keyStart) return NO_ROOM;
-        if (isWindowed) writeWindowStart(target, position, windowStartMs);
-        const end = spec.key.serialize(key, target, position + this.#keyStart);
+        prefix.write(target, position, entry);
+        const end = spec.key.serialize(entry.key, target, position + this.#keyStart);
         if (end - position > KEY_BYTES_MAX) throw this.#tooLong(end - position);
         return end;
       },
@@ -141,32 +144,7 @@ function unused(): never {
   throw new AssertionFailure('entries are read through decodeKey and decodeValue');
 }
 
-/** The start of a windowed key's bytes. */
-export function decodeWindowStart(bytes: Buffer): number {
-  const high = bytes.readUInt32BE(0) - SIGN_BIAS;
-  return high * HIGH + bytes.readUInt32BE(4);
-}
-
 /** The time in front of a value. */
 export function decodeTimestamp(bytes: Buffer): number {
   return INT64.deserialize(bytes, 0, TIMESTAMP_BYTES);
 }
-
-/** The bytes before and after all keys of a window. */
-export function windowBounds(windowStartMs: number): {
-  readonly start: Buffer;
-  readonly end: Buffer;
-} {
-  const [start, end] = [Buffer.alloc(WINDOW_BYTES), Buffer.alloc(WINDOW_BYTES)];
-  writeWindowStart(start, 0, windowStartMs);
-  writeWindowStart(end, 0, windowStartMs + 1);
-  return { start, end };
-}
-
-function writeWindowStart(target: Buffer, position: number, windowStartMs: number): void {
-  INT64.serialize(windowStartMs, target, position);
-  target[position]! ^= SIGN_BIT;
-}
-
-const SIGN_BIAS = SIGN_BIT * 0x100_0000;
-const HIGH = 0x1_0000_0000;

@@ -3,7 +3,7 @@ import {
   STATE_FORMAT_VERSION,
   type StateEnvironment,
   type StoredChange,
-  type StoredRemoval,
+  type KeyRange,
 } from './environment.ts';
 
 /** Environments of one kind, which a test may reopen. */
@@ -86,7 +86,7 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
         ['s', rows],
         ['t', rows],
       ]);
-      const range = (start: string, end?: string): StoredRemoval => {
+      const range = (start: string, end?: string): KeyRange => {
         return { start: Buffer.from(start), end: end === undefined ? end : Buffer.from(end) };
       };
       environment.checkpoint(changes, meta);

@@ -4,16 +4,14 @@ export interface StoredChange {
   readonly value: Buffer | undefined;
 }
 
-/**
- * Removes the keys from `start` up to but not including `end`; all with an empty start and no end.
- */
-export interface StoredRemoval {
+/** The keys from `start` up to but not including `end`; all with an empty start and no end. */
+export interface KeyRange {
   readonly start: Buffer;
   readonly end: Buffer | undefined;
 }
 
-/** The changes of a checkpoint to one store, in the order to apply them. */
-export type StoreChanges = readonly (StoredChange | StoredRemoval)[];
+/** The changes of a checkpoint to one store, in the order to apply them; a range is removed. */
+export type StoreChanges = readonly (StoredChange | KeyRange)[];
 
 /**
  * The layout of keys and values (codec.ts). A checkpoint of another version is discarded and the

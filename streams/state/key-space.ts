@@ -1,6 +1,6 @@
-import type { StoreEntry } from '../topology/store.ts';
-import { decodeTimestamp, windowBounds, type LiveEntry, type StoreCodec } from './codec.ts';
-import type { StateEnvironment, StoredChange } from './environment.ts';
+import type { OnHeld, StoreEntry } from '../topology/store.ts';
+import { decodeTimestamp, type LiveEntry, type StoreCodec } from './codec.ts';
+import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
 
 /** Changed since the last commit: the uncommitted layer. */
 const CHANGED = 1;
@@ -8,6 +8,10 @@ const CHANGED = 1;
 const PENDING = 2;
 /** The changelog or a checkpoint has a value for the key: deleting it needs a tombstone. */
 const KEPT = 4;
+/** Changed since it was last passed on. */
+const HELD = 8;
+/** Listed for the changelog and to be passed on: nothing to note at another change. */
+const BOTH = CHANGED | HELD;
 
 /** An entry with its pending work. */
 interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
@@ -16,8 +20,30 @@ interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
   timestampMs: number;
   /** The map key: the key itself, or its bytes as text if it is an object. */
   readonly id: unknown;
-  /** Of CHANGED, PENDING and KEPT. */
+  /** Of CHANGED, PENDING, KEPT and HELD. */
   flags: number;
+  /**
+   * With HELD, if it is kept: the value that was last passed on. An object's bytes, because
+   * functions may change it in place.
+   */
+  before: V | BeforeImage | undefined;
+}
+
+/** The bytes of a value as it was passed on. */
+class BeforeImage {
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+}
+
+/** What an operator holds back: how, and whether it needs to know what it passed on before. */
+export interface Holding<K, V> {
+  /** Changes with HELD are listed; otherwise nothing is. */
+  isListed: boolean;
+  keepsBefore: boolean;
+  onHeld: OnHeld<K, V> | undefined;
 }
 
 /**
@@ -31,11 +57,16 @@ export class KeySpace<K, V> {
   readonly #codec: StoreCodec<K, V>;
   readonly #environment: StateEnvironment;
   readonly #windowStartMs: number | undefined;
+  /** Its keys in the environment. */
+  readonly #bounds: KeyRange;
   readonly #entries = new Map<unknown, Entry<K, V>>();
   /** Entries with CHANGED, in the order of their first change. Emptied by `takeChanged`. */
   #changed: Entry<K, V>[] = [];
   /** Entries with PENDING. Emptied by `takePending`. */
   #pending: Entry<K, V>[] = [];
+  /** Entries with HELD, in the order of their first change. Emptied by `passChanges`. */
+  #held: Entry<K, V>[] = [];
+  readonly #holding: Holding<K, V>;
   /** False if the checkpoint has entries that are not here. */
   #isComplete: boolean;
   /** Deleted entries in memory: they stay until changelog and checkpoint have the deletion. */
@@ -45,15 +76,21 @@ export class KeySpace<K, V> {
     readonly name: string;
     readonly codec: StoreCodec<K, V>;
     readonly environment: StateEnvironment;
+    /** For one window: its start, and the bounds of its keys in the environment. */
     readonly windowStartMs?: number;
+    readonly bounds?: KeyRange;
     /** True if the checkpoint has nothing of this: no need to look up a missing entry there. */
     readonly isNew: boolean;
+    /** Shared by all key spaces of a store. */
+    readonly holding?: Holding<K, V>;
   }) {
     this.#name = options.name;
     this.#codec = options.codec;
     this.#environment = options.environment;
     this.#windowStartMs = options.windowStartMs;
+    this.#bounds = options.bounds ?? ALL;
     this.#isComplete = options.isNew;
+    this.#holding = options.holding ?? noHolding();
   }
 
   /** Entries in memory that are not deleted. */
@@ -74,18 +111,19 @@ export class KeySpace<K, V> {
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void {
     const id = typeof key === 'object' ? this.#idOf(key) : key;
     const entry = this.#entries.get(id) ?? this.#load(key, id);
-    const before = entry?.value;
-    const value = change(before);
     if (entry === undefined) {
       // Also if there was and is no value: the result must not depend on a deleted entry being
       // still in memory.
-      this.#noteChange(this.#add(key, id, value, timestampMs, 0));
+      this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0), undefined);
       return;
     }
+    const passed = this.#imageOf(entry);
+    const before = entry.value;
+    const value = change(before);
     // A deleted key starts over, whether or not its entry is still in memory.
     if (before === undefined || timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
     this.#setValue(entry, value);
-    this.#noteChange(entry);
+    this.#noteChange(entry, passed);
   }
 
   /** Replaces the value and its time. */
@@ -95,10 +133,13 @@ export class KeySpace<K, V> {
     if (entry === undefined) {
       if (value === undefined) return;
       entry = this.#add(key, id, value, timestampMs, 0);
+      this.#noteChange(entry, undefined);
+      return;
     }
+    const passed = this.#imageOf(entry);
     this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
-    this.#noteChange(entry);
+    this.#noteChange(entry, passed);
   }
 
   /** Applies a record of the changelog: committed, and not in the checkpoint. */
@@ -114,9 +155,37 @@ export class KeySpace<K, V> {
     entry.flags |= KEPT | PENDING;
   }
 
-  /** The entries changed since the last commit. */
-  changed(): readonly StoreEntry<K, V>[] {
-    return this.#changed;
+  /** As `KeyValueStore.hold`. */
+  hold(key: K, before: V | undefined): void {
+    const id = this.#idOf(key);
+    const entry =
+      this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, 0, 0);
+    if ((entry.flags & HELD) !== 0) return;
+    entry.flags |= HELD;
+    entry.before = before;
+    this.#held.push(entry);
+  }
+
+  /** As `KeyValueStore.passChanges`. */
+  passChanges(visit: OnHeld<K, V>): void {
+    const held = this.#held;
+    if (held.length === 0) return;
+    this.#held = [];
+    for (const entry of held) {
+      const before = this.#beforeOf(entry);
+      entry.flags &= ~HELD;
+      entry.before = undefined;
+      visit(entry, before);
+      if (entry.value === undefined && (entry.flags & ~KEPT) === 0) this.#forget(entry);
+    }
+  }
+
+  /** As `KeyValueStore.getPassed`. */
+  getPassed(key: K): V | undefined {
+    const id = this.#idOf(key);
+    const entry = this.#entries.get(id) ?? this.#load(key, id);
+    if (entry === undefined) return undefined;
+    return (entry.flags & HELD) === 0 ? entry.value : this.#beforeOf(entry);
   }
 
   /** All entries that are not deleted; loads those that only the checkpoint has. */
@@ -136,8 +205,8 @@ export class KeySpace<K, V> {
     for (const entry of changed) {
       entry.flags &= ~CHANGED;
       if (entry.value === undefined && (entry.flags & KEPT) === 0) {
-        this.#forget(entry); // made and deleted in between: no record needed
-        continue;
+        if ((entry.flags & HELD) === 0) this.#forget(entry);
+        continue; // made and deleted in between: no record needed
       }
       if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
       entry.flags |= PENDING | KEPT;
@@ -159,7 +228,8 @@ export class KeySpace<K, V> {
       entry.flags &= ~PENDING;
       const key = this.#codec.encodeKey(entry);
       if (entry.value !== undefined) return { key, value: this.#codec.encodeValue(entry) };
-      this.#forget(entry);
+      entry.flags &= ~KEPT;
+      if ((entry.flags & HELD) === 0) this.#forget(entry);
       return { key, value: undefined };
     });
   }
@@ -169,7 +239,7 @@ export class KeySpace<K, V> {
     if (this.#entries.size <= count) return;
     for (const entry of this.#entries.values()) {
       if (this.#entries.size <= count) return;
-      if ((entry.flags & (CHANGED | PENDING)) !== 0) continue;
+      if ((entry.flags & (CHANGED | PENDING | HELD)) !== 0) continue;
       this.#forget(entry);
       this.#isComplete = false;
     }
@@ -187,15 +257,38 @@ export class KeySpace<K, V> {
     if (entry.value === undefined) this.#deletedCount--;
   }
 
-  #noteChange(entry: Entry<K, V>): void {
-    if ((entry.flags & CHANGED) !== 0) return;
-    entry.flags |= CHANGED;
-    this.#changed.push(entry);
+  /** Lists a change for the changelog, and for whoever passes it on. */
+  #noteChange(entry: Entry<K, V>, passed: V | BeforeImage | undefined): void {
+    const { flags } = entry;
+    if ((flags & BOTH) === BOTH) return;
+    if ((flags & CHANGED) === 0) {
+      entry.flags |= CHANGED;
+      this.#changed.push(entry);
+    }
+    const { isListed, onHeld } = this.#holding;
+    if (!isListed || (flags & HELD) !== 0) return;
+    entry.flags |= HELD;
+    entry.before = passed;
+    this.#held.push(entry);
+    if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry));
+  }
+
+  /** What to keep of an entry before its first change after it was passed on. */
+  #imageOf(entry: Entry<K, V>): V | BeforeImage | undefined {
+    if (!this.#holding.keepsBefore || (entry.flags & HELD) !== 0) return undefined;
+    const { value } = entry;
+    if (typeof value !== 'object' || value === null) return value;
+    return new BeforeImage(this.#codec.encodeValue(entry));
+  }
+
+  #beforeOf({ before }: Entry<K, V>): V | undefined {
+    return before instanceof BeforeImage ? this.#codec.decodeValue(before.bytes) : before;
   }
 
   #add(key: K, id: unknown, value: V | undefined, timestampMs: number, flags: number): Entry<K, V> {
     const windowStartMs = this.#windowStartMs;
-    const entry: Entry<K, V> = { key, windowStartMs, value, timestampMs, id, flags };
+    const before = undefined;
+    const entry: Entry<K, V> = { key, windowStartMs, value, timestampMs, id, flags, before };
     this.#entries.set(id, entry);
     if (value === undefined) this.#deletedCount++;
     return entry;
@@ -212,12 +305,8 @@ export class KeySpace<K, V> {
 
   #loadAll(): void {
     if (this.#isComplete) return;
-    const bounds = this.#windowStartMs === undefined ? ALL : windowBounds(this.#windowStartMs);
-    for (const { key: keyBytes, value } of this.#environment.range(
-      this.#name,
-      bounds.start,
-      bounds.end,
-    )) {
+    const { start, end } = this.#bounds;
+    for (const { key: keyBytes, value } of this.#environment.range(this.#name, start, end)) {
       const key = this.#codec.decodeKey(keyBytes);
       const id = this.#idOf(key);
       if (this.#entries.has(id)) continue;
@@ -234,6 +323,10 @@ export class KeySpace<K, V> {
 }
 
 const ALL = { start: Buffer.alloc(0), end: undefined };
+
+export function noHolding<K, V>(): Holding<K, V> {
+  return { isListed: false, keepsBefore: false, onHeld: undefined };
+}
 
 function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
   const [left, right] = [a.id as string, b.id as string];

@@ -8,7 +8,7 @@ import {
   type StateEnvironment,
   type StateMeta,
   type StoreChanges,
-  type StoredRemoval,
+  type KeyRange,
 } from './environment.ts';
 import { isSoundHeader, HEADER_BYTES } from './lmdb-header.ts';
 
@@ -139,7 +139,7 @@ export class LmdbEnvironment implements StateEnvironment {
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const NO_BYTES = Buffer.alloc(0);
 
-function removeRange(database: Database<Buffer, Buffer>, { start, end }: StoredRemoval): void {
+function removeRange(database: Database<Buffer, Buffer>, { start, end }: KeyRange): void {
   if (end === undefined && start.length === 0) {
     database.clearSync(); // frees the pages without reading them
     return;

@@ -6,7 +6,9 @@ import type { StoreSpec } from '../topology/store.ts';
 import type { LiveEntry } from './codec.ts';
 import type { EnvironmentKind, EnvironmentPlace } from './environment.suite.ts';
 import type { StateEnvironment } from './environment.ts';
+import { keyValueStore } from './key-value-store.ts';
 import { TaskState } from './task-state.ts';
+import { windowStore } from './window-store.ts';
 
 /** A record of a changelog, as the runtime writes and reads it. */
 interface Change {
@@ -16,14 +18,17 @@ interface Change {
 }
 
 const rows: StoreSpec<string, number> = {
-  name: 'rows',
-  kind: 'keyValue',
+  ...keyValueStore('rows'),
   key: string(),
   value: int64(),
   backing: 'changelog',
 };
-const windows: StoreSpec<string, number> = { ...rows, name: 'windows', kind: 'window' };
 const WINDOW_LIFE_MS = 10;
+const windows: StoreSpec<string, number> = {
+  ...rows,
+  ...windowStore('windows'),
+  expiry: { lifeMs: WINDOW_LIFE_MS, node: 'windows' },
+};
 
 /** A task's state with its changelogs: commits, checkpoints and crashes as a task does. */
 class StateUnderTest {
@@ -75,11 +80,7 @@ class StateUnderTest {
       for (const change of changelog.slice(this.state.changelogOffset(name) ?? 0)) {
         store.restore(change.key, change.value, change.timestampMs);
       }
-      if (store.spec.kind !== 'window') continue;
-      const windowStore = this.state.windowStore(name);
-      for (const startMs of windowStore.windowStarts()) {
-        if (startMs + WINDOW_LIFE_MS <= closedMs) windowStore.drop(startMs);
-      }
+      store.expire(closedMs);
     }
   }
 
@@ -108,7 +109,7 @@ export function storesSuite(kind: EnvironmentKind): void {
 function keyValueTests({ place }: EnvironmentKind): void {
   const open = async () => {
     const it = await StateUnderTest.open(place(), [rows]);
-    return { it, store: () => it.state.keyValueStore<string, number>('rows') };
+    return { it, store: () => it.state.store(keyValueStore<string, number>('rows')) };
   };
 
   test('[STATE-7] reads what it wrote, through all three layers', async () => {
@@ -130,6 +131,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
 
   test('[STATE-8] a commit writes each changed key once, in the order of changes', async () => {
     const { it, store } = await open();
+    store().holdChanges();
     for (const [key, value] of [
       ['b', 1],
       ['a', 1],
@@ -137,12 +139,17 @@ function keyValueTests({ place }: EnvironmentKind): void {
     ] as const) {
       store().put(key, value, value);
     }
-    expect([...store().changed()].map(({ key, value }) => [key, value])).toEqual([
+    const pass = () => {
+      const passed: unknown[] = [];
+      store().passChanges(({ key, value }) => passed.push([key, value]));
+      return passed;
+    };
+    expect(pass()).toEqual([
       ['b', 2],
       ['a', 1],
     ]);
     expect(it.commit()).toEqual({ rows: ['"b" 2 @2', '"a" 1 @1'] });
-    expect([...store().changed()]).toEqual([]);
+    expect(pass()).toEqual([]);
     expect(it.commit()).toEqual({ rows: [] });
     await it.close();
   });
@@ -195,15 +202,18 @@ function keyValueTests({ place }: EnvironmentKind): void {
   test('[STATE-18] a deletion is a change, whatever the state of the key', async () => {
     const { it, store } = await open();
     const remove = () => {
+      const changed: string[] = [];
       store().update('a', 5, () => undefined);
-      const changed = [...store().changed()].map(({ key, value, timestampMs }) => {
-        return `"${key}" ${value} @${timestampMs}`;
+      store().passChanges(({ key, value, timestampMs }) => {
+        changed.push(`"${key}" ${value} @${timestampMs}`);
       });
       return { changed, written: it.commit()['rows'] };
     };
     const change = ['"a" undefined @5'];
+    store().holdChanges();
     expect(remove()).toEqual({ changed: change, written: [] }); // never there
     store().put('a', 1, 2);
+    store().passChanges(() => undefined);
     it.commit();
     expect(remove()).toEqual({ changed: change, written: change });
     expect(remove()).toEqual({ changed: change, written: change }); // the deletion is in memory
@@ -293,8 +303,8 @@ function keyValueTests({ place }: EnvironmentKind): void {
     expect(it.state.changelogOffset('rows')).toBeUndefined();
     it.checkpoint(0);
     await it.restart();
-    expect(it.state.keyValueStore('rows').get('stale')).toBeUndefined();
-    expect([...it.state.keyValueStore('rows').entries()]).toEqual([]);
+    expect(it.state.store(keyValueStore('rows')).get('stale')).toBeUndefined();
+    expect([...it.state.store(keyValueStore('rows')).entries()]).toEqual([]);
     await it.close();
   });
 
@@ -304,7 +314,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
     }
     const spec: StoreSpec<Place, number> = { ...rows, key: json<Place>() };
     const it = await StateUnderTest.open(place(), [spec]);
-    const store = () => it.state.keyValueStore<Place, number>('rows');
+    const store = () => it.state.store(keyValueStore<Place, number>('rows'));
     store().put({ x: 1 }, 10, 1);
     store().update({ x: 1 }, 2, (value) => (value ?? 0) + 1);
     store().put({ x: 2 }, 20, 1);
@@ -321,7 +331,7 @@ function keyValueTests({ place }: EnvironmentKind): void {
   test('[STATE-2] later reads do not overwrite values that are views', async () => {
     const spec: StoreSpec<string, Uint8Array> = { ...rows, value: bytes() };
     const it = await StateUnderTest.open(place(), [spec]);
-    const store = it.state.keyValueStore<string, Uint8Array>('rows');
+    const store = it.state.store(keyValueStore<string, Uint8Array>('rows'));
     store.put('a', Buffer.from('first'), 1);
     store.put('b', Buffer.from('other'), 1);
     it.commit();
@@ -337,18 +347,18 @@ function keyValueTests({ place }: EnvironmentKind): void {
     const it = await StateUnderTest.open(place(), [spec]);
     const written = Buffer.alloc(8);
     int64().serialize(77, written, 0);
-    it.state.keyValueStore('rows').restore(Buffer.from('a'), written, 5);
-    expect(it.state.keyValueStore('rows').get('a')).toBe(77);
+    it.state.store(keyValueStore('rows')).restore(Buffer.from('a'), written, 5);
+    expect(it.state.store(keyValueStore('rows')).get('a')).toBe(77);
     it.checkpoint();
     await it.restart();
-    expect(it.state.keyValueStore('rows').get('a')).toBe(77);
+    expect(it.state.store(keyValueStore('rows')).get('a')).toBe(77);
     await it.close();
   });
 
   test('[STATE-14] an error names store and field if a serde cannot write', async () => {
     const it = await StateUnderTest.open(place(), [rows]);
-    const store = () => it.state.keyValueStore<string, number>('rows');
-    const { codec } = it.state.keyValueStore('rows');
+    const store = () => it.state.store(keyValueStore<string, number>('rows'));
+    const { codec } = it.state.store(keyValueStore('rows'));
     const entry = { key: 'a', windowStartMs: undefined, value: 0.5, timestampMs: 1 };
     expect(() => codec.encodeValue(entry)).toThrow(
       /a value of store rows cannot be written by int64/,
@@ -374,7 +384,7 @@ function committed(it: StateUnderTest): StateUnderTest {
 function windowTests({ place }: EnvironmentKind): void {
   const open = async () => {
     const it = await StateUnderTest.open(place(), [windows]);
-    const store = () => it.state.windowStore<string, number>('windows');
+    const store = () => it.state.store(windowStore<string, number>('windows'));
     const add = (key: string, startMs: number, value: number, timestampMs = startMs) =>
       store().update(key, startMs, timestampMs, (before) => (before ?? 0) + value);
     const content = () =>
@@ -389,6 +399,12 @@ function windowTests({ place }: EnvironmentKind): void {
 
   test('[STATE-7] keeps a value for each key and window, windows by their starts', async () => {
     const { it, store, add, content } = await open();
+    store().holdChanges();
+    const pass = (startMs: number) => {
+      const passed: string[] = [];
+      store().passChanges(startMs, ({ key }) => passed.push(key));
+      return passed;
+    };
     add('a', 20, 1);
     add('a', 0, 2);
     add('b', 20, 3);
@@ -402,11 +418,11 @@ function windowTests({ place }: EnvironmentKind): void {
     expect(store().get('a', 20)).toBe(5);
     expect(store().get('b', 0)).toBeUndefined();
     expect(store().get('b', 30)).toBeUndefined();
-    expect([...store().changed(20)].map(({ key }) => key)).toEqual(['a', 'b']);
+    expect(pass(20)).toEqual(['a', 'b']);
     expect(it.commit()).toEqual({
       windows: ['"a" 20 5 @25', '"b" 20 3 @20', '"a" 0 2 @0', '"a" 10 5 @10'],
     });
-    expect([...store().changed(20)]).toEqual([]);
+    expect(pass(20)).toEqual([]);
     await it.close();
   });
 
@@ -554,8 +570,8 @@ function propertyTests(kind: EnvironmentKind): void {
 }
 
 function takeStep(it: StateUnderTest, model: Model, step: Step): void {
-  const store = it.state.keyValueStore<string, number>('rows');
-  const windowStore = it.state.windowStore<string, number>('windows');
+  const store = it.state.store(keyValueStore<string, number>('rows'));
+  const windowed = it.state.store(windowStore<string, number>('windows'));
   switch (step.kind) {
     case 'put':
       store.put(step.key, step.value, 1);
@@ -576,17 +592,17 @@ function takeStep(it: StateUnderTest, model: Model, step: Step): void {
     case 'window': {
       const { key, startMs } = step;
       if (startMs + WINDOW_LIFE_MS <= model.closedMs) break; // late
-      windowStore.update(key, startMs, 1, (value) => (value ?? 0) + 1);
+      windowed.update(key, startMs, 1, (value) => (value ?? 0) + 1);
       const window = model.windows.get(startMs) ?? new Map<string, number>();
       model.windows.set(startMs, window.set(key, (window.get(key) ?? 0) + 1));
       break;
     }
     case 'close':
       model.closedMs = Math.max(model.closedMs, step.closedMs);
-      for (const startMs of windowStore.windowStarts()) {
+      for (const startMs of windowed.windowStarts()) {
         if (startMs + WINDOW_LIFE_MS > model.closedMs) continue;
-        expect(contentOf(windowStore.window(startMs))).toEqual(model.windows.get(startMs));
-        windowStore.drop(startMs);
+        expect(contentOf(windowed.window(startMs))).toEqual(model.windows.get(startMs));
+        windowed.drop(startMs);
         model.windows.delete(startMs);
       }
       break;
@@ -596,13 +612,13 @@ function takeStep(it: StateUnderTest, model: Model, step: Step): void {
 }
 
 function expectSame(it: StateUnderTest, model: Model): void {
-  const store = it.state.keyValueStore<string, number>('rows');
+  const store = it.state.store(keyValueStore<string, number>('rows'));
   expect(new Map(store.entries())).toEqual(model.rows);
   expect(store.size ?? model.rows.size).toBe(model.rows.size);
-  const windowStore = it.state.windowStore<string, number>('windows');
-  const found = windowStore
+  const windowed = it.state.store(windowStore<string, number>('windows'));
+  const found = windowed
     .windowStarts()
-    .map((startMs) => [startMs, contentOf(windowStore.window(startMs))] as const);
+    .map((startMs) => [startMs, contentOf(windowed.window(startMs))] as const);
   expect(new Map(found)).toEqual(model.windows);
 }
 

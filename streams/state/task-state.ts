@@ -1,8 +1,9 @@
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
-import type { StoreSpec } from '../topology/store.ts';
+import type { StoreHandle, StoreSpec } from '../topology/store.ts';
 import { STATE_FORMAT_VERSION, type StateEnvironment, type StoreChanges } from './environment.ts';
-import { TaskKeyValueStore, TaskWindowStore, type TaskStore } from './stores.ts';
+import type { TaskStore } from './store-kind.ts';
+import { kindOf } from './store-kinds.ts';
 
 /** All stores of one task: one environment, and the changelog offset of each store's checkpoint. */
 export class TaskState {
@@ -23,8 +24,7 @@ export class TaskState {
     this.#changelogOffsets = meta?.changelogOffsets ?? {};
     const stores = specs.map((spec): [string, TaskStore] => {
       const isNew = this.#changelogOffsets[spec.name] === undefined;
-      const Store = spec.kind === 'window' ? TaskWindowStore : TaskKeyValueStore;
-      return [spec.name, new Store(spec, environment, isNew)];
+      return [spec.name, kindOf(spec).open(spec, environment, isNew)];
     });
     this.stores = new Map(stores);
   }
@@ -34,20 +34,12 @@ export class TaskState {
     return this.#changelogOffsets[store];
   }
 
-  /** @throws StreamsError UNKNOWN_STORE */
-  keyValueStore<K, V>(name: string): TaskKeyValueStore<K, V> {
-    const store = this.stores.get(name);
-    if (store instanceof TaskKeyValueStore) return store as TaskKeyValueStore<K, V>;
-    if (store !== undefined) throw wrongKind(store.spec, 'keyValue');
-    throw unknownStore(name, this.stores.keys());
-  }
-
-  /** @throws StreamsError UNKNOWN_STORE */
-  windowStore<K, V>(name: string): TaskWindowStore<K, V> {
-    const store = this.stores.get(name);
-    if (store instanceof TaskWindowStore) return store as TaskWindowStore<K, V>;
-    if (store !== undefined) throw wrongKind(store.spec, 'window');
-    throw unknownStore(name, this.stores.keys());
+  /** @throws StreamsError UNKNOWN_STORE also if the store is of another kind. */
+  store<Store>(handle: StoreHandle<Store>): Store & TaskStore {
+    const store = this.stores.get(handle.name);
+    if (store === undefined) throw unknownStore(handle.name, this.stores.keys());
+    if (store.spec.kind !== handle.kind) throw wrongKind(store.spec, handle);
+    return store as Store & TaskStore;
   }
 
   /**
@@ -70,13 +62,11 @@ export class TaskState {
   }
 }
 
-/** UNKNOWN_STORE for a store of another kind. */
-function wrongKind({ name, kind }: StoreSpec, wanted: StoreSpec['kind']): StreamsError {
-  const message = `store ${name} is a ${KINDS[kind]}, and not a ${KINDS[wanted]}`;
+function wrongKind(store: StoreHandle, wanted: StoreHandle): StreamsError {
+  const { name } = store;
+  const message = `store ${name} is a ${kindOf(store).title}, and not a ${kindOf(wanted).title}`;
   return new StreamsError('UNKNOWN_STORE', message, { store: name });
 }
-
-const KINDS = { keyValue: 'key-value store', window: 'window store' } as const;
 
 /** UNKNOWN_STORE with the nearest name. */
 export function unknownStore(store: string, known: Iterable<string>): StreamsError {

@@ -15,6 +15,7 @@ import {
 import { checkArgument, checkHandle, checkOptions, instance } from '../../core/internal.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
 import { GlobalStore } from '../state/global-store.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';
 import { TaskState, unknownStore } from '../state/task-state.ts';
 import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metrics.ts';
@@ -181,7 +182,7 @@ export class TopologyTestDriver {
   /** A key-value store of the topology. @throws StreamsError UNKNOWN_STORE */
   keyValueStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V> {
     for (const { state } of this.#tasks) {
-      if (state.stores.has(name)) return state.keyValueStore<K, V>(name);
+      if (state.stores.has(name)) return state.store(keyValueStore<K, V>(name));
     }
     throw unknownStore(
       name,

@@ -1,4 +1,4 @@
-import type { KeyValueStore, ReadOnlyKeyValueStore, WindowStore } from './store.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** Forwards a record. Synchronous: when it returns, everything downstream has run. */
@@ -28,7 +28,10 @@ export interface Processor<K, V> {
    * may change it.
    */
   readonly deadlineMs?: number;
-  /** Called when stream time reaches `deadlineMs`, before the record that moved it is processed. */
+  /**
+   * Called when stream time reaches `deadlineMs`, before the record that moved it is processed. An
+   * operator with this method gets its time back at a restart, by the name of its node.
+   */
   advance?(streamTimeMs: number): void;
   /**
    * Forwards what it holds back; called before each commit, in the order of the topology. Until
@@ -42,8 +45,7 @@ export interface Processor<K, V> {
   heldMs?(): number;
   /**
    * Ends the input: closes what waits for stream time and returns the stream time that this
-   * implies, or -Infinity. Older input that still comes is late. Called instead of a flush, not
-   * after it.
+   * implies, or -Infinity. Older input that still comes is late. Called after a flush.
    */
   endOfInput?(): number;
 }
@@ -58,8 +60,8 @@ export interface OperatorContext {
    * that holds records back it is behind that at the start of the topology.
    */
   streamTimeMs(): number;
-  keyValueStore<K, V>(name: string): KeyValueStore<K, V>;
-  windowStore<K, V>(name: string): WindowStore<K, V>;
+  /** One of the stores of its node. */
+  store<Store>(handle: StoreHandle<Store>): Store;
   globalStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V>;
   /** Counts a dropped record by reason, for the metrics. */
   drop(reason: DropReason): void;

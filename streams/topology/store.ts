@@ -18,6 +18,8 @@ export interface ReadOnlyKeyValueStore<K, V> {
 /** A live entry: the store's own object. */
 export interface StoreEntry<K, V> {
   readonly key: K;
+  /** Undefined in a store without windows. */
+  readonly windowStartMs: number | undefined;
   /** Undefined for a deleted entry. */
   readonly value: V | undefined;
   /** The time of the newest record that went into the value. */
@@ -34,9 +36,26 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
    * there was no value.
    */
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void;
-  /** The entries changed since the last commit, in the order of their first change. */
-  changed(): Iterable<StoreEntry<K, V>>;
+  /**
+   * From now on lists changes until they are passed on; `onHeld` gets each entry that joins the
+   * list. Call it before the first change.
+   */
+  holdChanges(onHeld?: OnHeld<K, V>): void;
+  /** From now on keeps what was last passed on of an entry in the list. */
+  keepBefore(): void;
+  /** Puts an entry into the list, at a restart: `before` is what was last passed on of it. */
+  hold(key: K, before: V | undefined): void;
+  /**
+   * Empties the list: `visit` gets each entry changed since it was last passed on, in the order of
+   * their first changes, and what was passed on then, if that is kept.
+   */
+  passChanges(visit: OnHeld<K, V>): void;
+  /** The value as it was last passed on; needs `keepBefore`. */
+  getPassed(key: K): V | undefined;
 }
+
+/** An entry to be passed on, and its value when it was last passed on. */
+export type OnHeld<K, V> = (entry: StoreEntry<K, V>, before: V | undefined) => void;
 
 /** A store of windows: a value for each key and window start. */
 export interface WindowStore<K, V> {
@@ -52,20 +71,43 @@ export interface WindowStore<K, V> {
   windowStarts(): number[];
   /** The entries of one window. */
   window(windowStartMs: number): Iterable<StoreEntry<K, V>>;
-  /** The entries of one window changed since the last commit. */
-  changed(windowStartMs: number): Iterable<StoreEntry<K, V>>;
+  /** As in a key-value store, for all windows. */
+  holdChanges(onHeld?: OnHeld<K, V>): void;
+  keepBefore(): void;
+  /** As in a key-value store; a window that has closed holds nothing. */
+  hold(key: K, windowStartMs: number, before: V | undefined): void;
+  /** As in a key-value store, for one window. */
+  passChanges(windowStartMs: number, visit: OnHeld<K, V>): void;
   /** Removes a whole window that has closed. */
   drop(windowStartMs: number): void;
 }
 
-/** The topology's description of a store. */
-export interface StoreSpec<K = unknown, V = unknown> {
+/**
+ * Names a store and tells its type. The file of each kind of store has a function that makes them:
+ * `keyValueStore<string, number>('totals')`.
+ */
+export interface StoreHandle<Store = unknown> {
   readonly name: string;
-  readonly kind: 'keyValue' | 'window';
+  /** The name of its kind in the list of kinds. */
+  readonly kind: string;
+  /** For the types only. */
+  readonly store?: Store;
+}
+
+/** When the entries of a store expire. */
+export interface StoreExpiry {
+  /** An entry lives until the operator's time is this far past its start. */
+  readonly lifeMs: number;
+  /** The node of the operator whose time counts. It drops what has expired in its `advance`. */
+  readonly node: string;
+}
+
+/** The topology's description of a store. */
+export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly key: Serde<K>;
   readonly value: Serde<V>;
-  /** For windows: a window lives until stream time is this far past its start. */
-  readonly windowLifeMs?: number;
+  /** When its entries expire; undefined for a store whose entries live until they are deleted. */
+  readonly expiry?: StoreExpiry;
   /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }

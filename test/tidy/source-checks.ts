@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import ts from 'typescript';
+import { STORE_KINDS } from '../../streams/state/store-kinds.ts';
 import {
   commentsOf,
   finding,
@@ -145,6 +146,12 @@ const BANS: readonly Ban[] = [
     matches: ts.isModuleDeclaration,
     isAllowed: () => false,
   },
+  {
+    text: 'a comparison with a kind of store',
+    instead: 'a field of its descriptor, StoreKind',
+    matches: isStoreKindTest,
+    isAllowed: (path) => !isShipped(path) || !path.startsWith('streams/'),
+  },
 ];
 
 /**
@@ -173,6 +180,12 @@ function isMember(node: ts.Node, object: string, member: string): boolean {
 
 function isNew(node: ts.Node, className: string): node is ts.NewExpression {
   return ts.isNewExpression(node) && node.expression.getText() === className;
+}
+
+/** A comparison or a case with the name of a kind of store. */
+function isStoreKindTest(node: ts.Node): boolean {
+  if (!ts.isStringLiteral(node) || !(node.text in STORE_KINDS)) return false;
+  return ts.isBinaryExpression(node.parent) || ts.isCaseClause(node.parent);
 }
 
 /** True under an eslint directive that gives a reason. */

@@ -1,111 +1,61 @@
-import type { KeyValueStore, StoreEntry, StoreSpec, WindowStore } from '../topology/store.ts';
-import { decodeWindowStart, StoreCodec, windowBounds, type LiveEntry } from './codec.ts';
-import type { StateEnvironment, StoreChanges, StoredChange, StoredRemoval } from './environment.ts';
-import { KeySpace } from './key-space.ts';
+import { int64 } from '../../core/index.ts';
+import type { OnHeld, StoreEntry, StoreHandle, StoreSpec, WindowStore } from '../topology/store.ts';
+import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
+import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
+import { KeySpace, noHolding } from './key-space.ts';
+import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 
-/** What a task does with a store of any kind. */
-export interface TaskStore {
-  readonly spec: StoreSpec;
-  readonly codec: StoreCodec<unknown, unknown>;
-  /** Calls `visit` with each entry that the changelog needs; returns their number. */
-  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number;
-  /** Returns the changes that a checkpoint has to write. Call it right after a commit. */
-  takePending(): StoreChanges;
-  /** Applies a record of the topic that backs the store. */
-  restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void;
-  /** Drops clean entries until `count` are left in memory, those of the oldest windows first. */
-  shrinkTo(count: number): void;
-}
+const INT64 = int64();
+const WINDOW_BYTES = 8;
+/** With this bit inverted, the bytes of signed numbers sort as the numbers do. */
+const SIGN_BIT = 0x80;
+const SIGN_BIAS = SIGN_BIT * 0x100_0000;
+const HIGH = 0x1_0000_0000;
 
-/** A key-value store of a task. */
-export class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
-  readonly spec: StoreSpec;
-  readonly codec: StoreCodec<unknown, unknown>;
-  readonly #space: KeySpace<K, V>;
-  /** A changelog's values carry a timestamp; those of a table's own topic are bare. */
-  readonly #decode: (value: Buffer) => V;
+/**
+ * Before each key: the start of its window as i64 with the sign bit inverted. So a window's entries
+ * are adjacent, and windows are in order of time.
+ */
+const WINDOW_PREFIX: KeyPrefix = {
+  sizeBytes: WINDOW_BYTES,
+  write: (target, position, { windowStartMs = 0 }) =>
+    writeWindowStart(target, position, windowStartMs),
+};
 
-  constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
-    const codec = new StoreCodec(spec);
-    const hasChangelog = spec.backing === 'changelog';
-    this.#decode = (value) =>
-      hasChangelog ? codec.decodeValue(value) : spec.value.deserialize(value, 0, value.length);
-    this.spec = spec;
-    this.codec = codec as StoreCodec<unknown, unknown>;
-    this.#space = new KeySpace({ name: spec.name, codec, environment, isNew });
-  }
+/** A value for each key and window. */
+export const windowKind: StoreKind = {
+  title: 'window store',
+  // Retention deletes whole segments once their windows have closed.
+  changelogConfig: { cleanupPolicy: 'delete' },
+  codec: (spec) => new StoreCodec(spec, WINDOW_PREFIX),
+  open: (spec, environment, isNew) => new TaskWindowStore(spec, environment, isNew),
+};
 
-  get name(): string {
-    return this.spec.name;
-  }
-
-  get size(): number | undefined {
-    return this.#space.isComplete ? this.#space.count : undefined;
-  }
-
-  get(key: K): V | undefined {
-    return this.#space.get(key);
-  }
-
-  put(key: K, value: V, timestampMs: number): void {
-    this.#space.put(key, value, timestampMs);
-  }
-
-  delete(key: K, timestampMs: number): void {
-    this.#space.put(key, undefined, timestampMs);
-  }
-
-  update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void {
-    this.#space.update(key, timestampMs, change);
-  }
-
-  *entries(): IterableIterator<readonly [K, V]> {
-    for (const { key, value } of this.#space.all()) yield [key, value as V];
-  }
-
-  changed(): Iterable<StoreEntry<K, V>> {
-    return this.#space.changed();
-  }
-
-  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {
-    return this.#space.takeChanged(visit);
-  }
-
-  takePending(): StoreChanges {
-    return this.#space.takePending();
-  }
-
-  restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void {
-    this.#space.restore(key, value && this.#decode(value), timestampMs);
-  }
-
-  shrinkTo(count: number): void {
-    this.#space.shrinkTo(count);
-  }
+export function windowStore<K, V>(name: string): StoreHandle<WindowStore<K, V>> {
+  return { name, kind: 'window' };
 }
 
 /** A window store of a task: a key space for each window. */
-export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
+class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
   readonly #codec: StoreCodec<K, V>;
   readonly #environment: StateEnvironment;
   readonly #windows = new Map<number, KeySpace<K, V>>();
+  readonly #holding = noHolding<K, V>();
   /** The starts of `#windows`, ascending. */
   #starts: number[] = [];
   /** The window of the last update, most often also of the next one; a map lookup costs more. */
   #current: { readonly startMs: number; readonly space: KeySpace<K, V> } | undefined;
-  /**
-   * The start of the newest window that held entries since the task's start; -Infinity for none.
-   */
-  newestStartMs = -Infinity;
+  /** The start of the newest window that held entries since the task's start. */
+  #newestStartMs = -Infinity;
   /** Windows with entries that may be in a checkpoint. */
   readonly #checkpointed = new Set<number>();
   /** Dropped windows that the next checkpoint removes. */
   readonly #dropped = new Set<number>();
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
-    this.#codec = new StoreCodec(spec);
+    this.#codec = new StoreCodec(spec, WINDOW_PREFIX);
     this.spec = spec;
     this.codec = this.#codec as StoreCodec<unknown, unknown>;
     this.#environment = environment;
@@ -120,7 +70,10 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.spec.name;
   }
 
-  /** Entries in memory, of all windows. */
+  get span(): StoreSpan {
+    return { oldestMs: this.#starts[0] ?? Infinity, newestMs: this.#newestStartMs };
+  }
+
   get memoryCount(): number {
     let count = 0;
     for (const window of this.#windows.values()) count += window.count;
@@ -153,8 +106,21 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.#windows.get(windowStartMs)?.all() ?? [];
   }
 
-  changed(windowStartMs: number): Iterable<StoreEntry<K, V>> {
-    return this.#windows.get(windowStartMs)?.changed() ?? [];
+  holdChanges(onHeld?: OnHeld<K, V>): void {
+    this.#holding.isListed = true;
+    this.#holding.onHeld = onHeld;
+  }
+
+  keepBefore(): void {
+    this.#holding.keepsBefore = true;
+  }
+
+  hold(key: K, windowStartMs: number, before: V | undefined): void {
+    this.#windows.get(windowStartMs)?.hold(key, before);
+  }
+
+  passChanges(windowStartMs: number, visit: OnHeld<K, V>): void {
+    this.#windows.get(windowStartMs)?.passChanges(visit);
   }
 
   drop(windowStartMs: number): void {
@@ -174,7 +140,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   takePending(): StoreChanges {
-    const changes: (StoredChange | StoredRemoval)[] = [];
+    const changes: (StoredChange | KeyRange)[] = [];
     if (this.#dropped.size > 0 && this.#checkpointed.size === 0) changes.push(ALL);
     else for (const startMs of this.#dropped) changes.push(windowBounds(startMs));
     this.#dropped.clear();
@@ -190,6 +156,13 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     const startMs = decodeWindowStart(key);
     const window = this.#windows.get(startMs) ?? this.#begin(startMs);
     window.restore(key, value && this.#codec.decodeValue(value), timestampMs);
+  }
+
+  expire(timeMs: number): void {
+    const { lifeMs = Infinity } = this.spec.expiry ?? {};
+    for (const startMs of this.windowStarts()) {
+      if (startMs + lifeMs <= timeMs) this.drop(startMs);
+    }
   }
 
   shrinkTo(count: number): void {
@@ -212,10 +185,12 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
       codec: this.#codec,
       environment: this.#environment,
       windowStartMs,
+      bounds: windowBounds(windowStartMs),
       isNew,
+      holding: this.#holding,
     });
     this.#windows.set(windowStartMs, window);
-    this.newestStartMs = Math.max(this.newestStartMs, windowStartMs);
+    this.#newestStartMs = Math.max(this.#newestStartMs, windowStartMs);
     let index = this.#starts.length;
     while (index > 0 && this.#starts[index - 1]! > windowStartMs) index--;
     this.#starts.splice(index, 0, windowStartMs);
@@ -238,4 +213,23 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 }
 
-const ALL: StoredRemoval = { start: Buffer.alloc(0), end: undefined };
+const ALL: KeyRange = { start: Buffer.alloc(0), end: undefined };
+
+/** The start of a windowed key's bytes. */
+function decodeWindowStart(bytes: Buffer): number {
+  const high = bytes.readUInt32BE(0) - SIGN_BIAS;
+  return high * HIGH + bytes.readUInt32BE(4);
+}
+
+/** The bytes before and after all keys of a window. */
+function windowBounds(windowStartMs: number): KeyRange & { readonly end: Buffer } {
+  const [start, end] = [Buffer.alloc(WINDOW_BYTES), Buffer.alloc(WINDOW_BYTES)];
+  writeWindowStart(start, 0, windowStartMs);
+  writeWindowStart(end, 0, windowStartMs + 1);
+  return { start, end };
+}
+
+function writeWindowStart(target: Buffer, position: number, windowStartMs: number): void {
+  INT64.serialize(windowStartMs, target, position);
+  target[position]! ^= SIGN_BIT;
+}

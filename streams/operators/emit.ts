@@ -1,0 +1,173 @@
+import { NO_ROOM, type Serde } from '../../core/index.ts';
+import { windowStore } from '../state/window-store.ts';
+import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
+import type { KeyValueStore, OnHeld, StoreSpec, WindowStore } from '../topology/store.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { resultRecord } from './results.ts';
+
+/**
+ * When the changes of a table are passed on.
+ *
+ * - `commit`: each commit passes on the keys changed since the last one, each once.
+ * - `each`: every change at once, with the headers of its record, as Kafka Streams without a cache.
+ * - `final`: for windows only: one result for each key and window, when the window has closed.
+ * - `everyMs`: when stream time reaches a multiple of `everyMs`, the keys changed since the last
+ *   one, each once; so at most once for each key in that time. A window that closes earlier passes
+ *   on its changes then. Commits and restarts do not matter.
+ */
+export type Emit = TableEmit | 'final';
+
+/** The same for a table without windows. */
+export type TableEmit = 'commit' | 'each' | { readonly everyMs: number };
+
+/** What a restart has to know of a change that waits: the value that was passed on before. */
+export interface Held<V> {
+  readonly before: V | undefined;
+}
+
+/** The store of the changes that wait, when they are passed on by time. */
+export function heldStoreSpec<K, V>(options: {
+  readonly store: string;
+  /** The operator's. */
+  readonly node: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+}): StoreSpec<K, Held<V>> {
+  const { store, node, key, value } = options;
+  return {
+    ...windowStore(heldStoreOf(store)),
+    key,
+    value: heldSerde(value),
+    backing: 'changelog',
+    expiry: { lifeMs: 0, node }, // its windows start at the time at which they are passed on
+  };
+}
+
+/** The stores of an operator that keeps a table and passes it on. */
+export function storesFor(store: string, emit: Emit): string[] {
+  return typeof emit === 'object' ? [store, heldStoreOf(store)] : [store];
+}
+
+function heldStoreOf(store: string): string {
+  return `${store}-held`;
+}
+
+/** One byte that tells whether there is a value, then the value. */
+function heldSerde<V>(value: Serde<V>): Serde<Held<V>> {
+  return {
+    name: `held(${value.name})`,
+    serialize({ before }, target, position) {
+      if (position >= target.length) return NO_ROOM;
+      target[position] = before === undefined ? 0 : 1;
+      return before === undefined ? position + 1 : value.serialize(before, target, position + 1);
+    },
+    deserialize(source, start, end) {
+      const isEmpty = source[start] === 0;
+      return { before: isEmpty ? undefined : value.deserialize(source, start + 1, end) };
+    },
+  };
+}
+
+/**
+ * The changes that wait for the next multiple of `everyMs`, kept in a window store under that time:
+ * a restart finds them there, and not those that were passed on before the last commit.
+ */
+export class Interval<K, V> {
+  readonly #everyMs: number;
+  readonly #held: WindowStore<K, Held<V>>;
+  readonly #context: OperatorContext;
+  /** When to pass on what waits; Infinity if nothing does. */
+  dueMs = Infinity;
+
+  constructor(everyMs: number, store: string, context: OperatorContext) {
+    this.#everyMs = everyMs;
+    this.#held = context.store(windowStore<K, Held<V>>(heldStoreOf(store)));
+    this.#context = context;
+  }
+
+  /** After a restart: what waited at the last commit. */
+  restore(hold: (key: K, before: V | undefined) => void): void {
+    for (const dueMs of this.#held.windowStarts()) {
+      this.dueMs = Math.min(this.dueMs, dueMs);
+      for (const { key, value } of this.#held.window(dueMs)) hold(key, value?.before);
+    }
+  }
+
+  /** Notes the first change of a key since it was passed on. */
+  note(key: K, timestampMs: number, before: V | undefined): void {
+    if (this.dueMs === Infinity) this.dueMs = this.#reachedMs() + this.#everyMs;
+    this.#held.update(key, this.dueMs, timestampMs, () => ({ before }));
+  }
+
+  /** Everything was passed on. */
+  clear(): void {
+    for (const dueMs of this.#held.windowStarts()) this.#held.drop(dueMs);
+    this.dueMs = Infinity;
+  }
+
+  /** The time of the oldest change that may wait. */
+  heldMs(): number {
+    const everyMs = this.#everyMs;
+    return Math.floor(this.#context.streamTimeMs() / everyMs) * everyMs;
+  }
+
+  /** The last multiple that stream time has reached. Before the first record that is -Infinity. */
+  #reachedMs(): number {
+    return Math.max(0, this.heldMs());
+  }
+}
+
+/** How an operator with a key-value store passes its changes on. */
+export interface TablePassing<K, VIn, V> {
+  readonly store: KeyValueStore<K, V>;
+  readonly emit: TableEmit;
+  /** Changes the store. */
+  readonly apply: (record: StreamRecord<K, VIn>) => void;
+  readonly forward: Forward<K, V>;
+  readonly context: OperatorContext;
+}
+
+/** A processor that changes a table by its records, and passes the changes on as `emit` says. */
+export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processor<K, VIn> {
+  const { store, emit, apply, forward, context } = passing;
+  const pass: OnHeld<K, V> = ({ key, value, timestampMs }) =>
+    forward(resultRecord(key, (value ?? null) as V, timestampMs, context.partition));
+  if (emit === 'commit') {
+    store.holdChanges();
+    return { process: apply, flush: () => store.passChanges(pass) };
+  }
+  if (emit === 'each') {
+    store.holdChanges();
+    let current: StreamRecord<K, VIn>; // saves a closure per record
+    const passThis: OnHeld<K, V> = ({ key, value, timestampMs }) =>
+      forward(current.with(key, (value ?? null) as V, timestampMs));
+    return {
+      process: (record) => {
+        apply(record);
+        current = record;
+        store.passChanges(passThis);
+      },
+    };
+  }
+  const interval = new Interval<K, V>(emit.everyMs, store.name, context);
+  store.keepBefore();
+  store.holdChanges(({ key, timestampMs }, before) => interval.note(key, timestampMs, before));
+  interval.restore((key, before) => store.hold(key, before));
+  const passAll = () => {
+    store.passChanges(pass);
+    interval.clear();
+  };
+  return {
+    process: apply,
+    get deadlineMs() {
+      return interval.dueMs;
+    },
+    advance: passAll,
+    heldMs: () => interval.heldMs(),
+    endOfInput: () => {
+      const { dueMs } = interval;
+      passAll();
+      return dueMs === Infinity ? -Infinity : dueMs; // what was kept of it expires by that time
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import type { LogConfig } from '../../core/index.ts';
+import type { StoreSpec } from '../topology/store.ts';
+import type { LiveEntry, StoreCodec } from './codec.ts';
+import type { StateEnvironment, StoreChanges } from './environment.ts';
+
+/** All that the runtime has to know of a kind of store. */
+export interface StoreKind {
+  /** For messages: `window store`. */
+  readonly title: string;
+  /** Settings of its changelog. */
+  readonly changelogConfig: Partial<LogConfig>;
+  /** The bytes of its entries. */
+  codec(spec: StoreSpec): StoreCodec<unknown, unknown>;
+  /** Opens the store of a task. @param isNew True if no checkpoint has anything of it. */
+  open(spec: StoreSpec, environment: StateEnvironment, isNew: boolean): TaskStore;
+}
+
+/** What a task does with a store of any kind. */
+export interface TaskStore {
+  readonly spec: StoreSpec;
+  readonly codec: StoreCodec<unknown, unknown>;
+  /** Calls `visit` with each entry that the changelog needs; returns their number. */
+  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number;
+  /** Returns the changes that a checkpoint has to write. Call it right after a commit. */
+  takePending(): StoreChanges;
+  /** Applies a record of the topic that backs the store. */
+  restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void;
+  /** Drops clean entries until `count` are left in memory, those of the oldest windows first. */
+  shrinkTo(count: number): void;
+  /** Entries in memory that are not deleted. */
+  readonly memoryCount: number;
+  /** Drops the entries whose life has ended at this time, without a record in the changelog. */
+  expire(timeMs: number): void;
+  /** The starts of the entries that can expire; undefined for a store whose entries do not. */
+  readonly span: StoreSpan | undefined;
+}
+
+/** An entry that starts before `oldestMs` is no longer in the store. */
+export interface StoreSpan {
+  /** The oldest start of an entry; Infinity for none. */
+  readonly oldestMs: number;
+  /** The newest start of any entry since the task's start; -Infinity for none. */
+  readonly newestMs: number;
+}

@@ -1,0 +1,15 @@
+import { present } from '../../core/internal.ts';
+import type { StoreHandle } from '../topology/store.ts';
+import { keyValueKind } from './key-value-store.ts';
+import type { StoreKind } from './store-kind.ts';
+import { windowKind } from './window-store.ts';
+
+/** The one list of the kinds of stores. A new kind is a file like theirs and a line here. */
+export const STORE_KINDS: Readonly<Record<string, StoreKind>> = {
+  keyValue: keyValueKind,
+  window: windowKind,
+};
+
+export function kindOf({ kind }: StoreHandle): StoreKind {
+  return present(STORE_KINDS[kind], 'each store is of a kind in the list');
+}
