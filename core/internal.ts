@@ -4,7 +4,7 @@
  */
 export { assert, present } from './assert.ts';
 export { placeOf } from './check/finding.ts';
-export { checkHandle } from './client/arguments.ts';
+export { checkHandle, headersFault } from './client/arguments.ts';
 export { sleep } from './clock.ts';
 export {
   anything,

@@ -1,4 +1,4 @@
-import { callback, checkArgument } from '../../core/internal.ts';
+import { callback, checkArgument, checkHandle } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 
 /**
@@ -33,6 +33,23 @@ export function checkMade(
   checkArgument(method, argument, given, () =>
     Object.prototype.isPrototypeOf.call(prototype, given as object) ? undefined : `a ${name}`,
   );
+}
+
+/**
+ * Checks the topics that a method is given in a list.
+ *
+ * @throws LogError INVALID_OPTION for an empty list, or an entry that is no topic.
+ */
+export function checkTopics(method: string, topics: readonly unknown[]): void {
+  checkArgument(method, 'topics', topics, () =>
+    topics.length > 0 ? undefined : 'a list of at least one topic',
+  );
+  for (const [index, topic] of topics.entries()) checkHandle(method, topic, `topics[${index}]`);
+}
+
+/** Array.isArray, which does not know that lists may be readonly. */
+export function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 /** TOPOLOGY_INVALID for two sides from different builders. */

@@ -101,6 +101,7 @@ describe('[STREAMS-2] options of the DSL', () => {
 describe('[STREAMS-3] a topology is refused', () => {
   test.each<[string, Parameters<typeof refusal>[0], string]>([
     ['without a topic', () => new StreamsBuilder().build(), 'it reads no topic'],
+    ['with a list that has a topic twice', (b) => (b.stream([sums, sums]), b.build()), 'read it'],
     ['that reads a topic twice', (b) => (b.stream(numbers), b.build()), 'read it once'],
     ['with a table and a stream of a topic', (b) => (b.table(numbers), b.build()), 'read it once'],
     [
@@ -234,6 +235,29 @@ describe('types', () => {
     expectTypeOf(windows).toEqualTypeOf<KTable<Windowed<string>, { sum: number }>>();
   });
 
+  test('[STREAMS-4] of topics and headers that do not match do not compile', () => {
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(orders, { nullKeys: 'fail' });
+    const keyedByNumber = topic('by-number', { key: int64(), value: json<Order>() });
+    const wrongly = (): void => {
+      // @ts-expect-error -- the topics have different values
+      builder.stream([orders, others]);
+      // @ts-expect-error -- headers have bytes
+      stream.mapHeaders(() => [{ key: 'a', value: 'b' }]);
+      // @ts-expect-error -- one of the topics has other values
+      stream.to([keyedByNumber, numbers], () => numbers);
+      // @ts-expect-error -- it chooses a name
+      stream.to([topic('a', { key: string(), value: json<Order>() })], () => 'a');
+      // @ts-expect-error -- a partition is a number
+      stream.to(topic('a', { key: string(), value: json<Order>() }), { partitioner: () => 'a' });
+      // @ts-expect-error -- the serde must match the key
+      stream.repartition({ key: int64() });
+      // @ts-expect-error -- an order has no amount
+      stream.repartition({ partitioner: ({ value }) => Number(value.amount) });
+    };
+    expect(wrongly).toBeTypeOf('function');
+  });
+
   test('[STREAMS-4] that do not match do not compile', () => {
     const builder = new StreamsBuilder();
     const stream = builder.stream(orders, { nullKeys: 'fail' });
@@ -254,16 +278,6 @@ describe('types', () => {
       stream.filter(({ value }) => value.amount > 5);
       // @ts-expect-error -- streams of other values do not merge
       stream.merge(builder.stream(others));
-      // @ts-expect-error -- one of the topics has other values
-      stream.to([keyedByNumber, numbers], () => numbers);
-      // @ts-expect-error -- it chooses a name
-      stream.to([topic('a', { key: string(), value: json<Order>() })], () => 'a');
-      // @ts-expect-error -- a partition is a number
-      stream.to(topic('a', { key: string(), value: json<Order>() }), { partitioner: () => 'a' });
-      // @ts-expect-error -- the serde must match the key
-      stream.repartition({ key: int64() });
-      // @ts-expect-error -- an order has no amount
-      stream.repartition({ partitioner: ({ value }) => Number(value.amount) });
       // @ts-expect-error -- the table's rows are numbers
       stream.join(table, (_, count: string) => count);
       // @ts-expect-error -- in a left join the row may be missing

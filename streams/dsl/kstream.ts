@@ -1,14 +1,15 @@
-import { msgpack } from '../../core/index.ts';
+import { msgpack, type Headers } from '../../core/index.ts';
 import { filter, filterNot } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
 import { foreach } from '../operators/foreach.ts';
 import { map, mapValues, selectKey } from '../operators/map.ts';
+import { mapHeaders } from '../operators/map-headers.ts';
 import { pass, peek } from '../operators/peek.ts';
 import { print, toStdout } from '../operators/print.ts';
 import type { KeyValue } from '../operators/results.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { checkFunctions, checkMade, foreign } from './arguments.ts';
+import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
 import { addBranches } from './branches.ts';
 import type { Joiner, Predicate, Synchronous } from './functions.ts';
 import type { GlobalKTable } from './global-ktable.ts';
@@ -108,6 +109,20 @@ export class KStream<K, V> {
     const { key: keySerde, ...node } = options;
     const { valueSerde } = this.#parts;
     return this.#add(selectKey<K, V, K2>(selector), node, { keySerde, valueSerde });
+  }
+
+  /**
+   * Replaces the headers, which all other operators keep; keys, values and partitions stay.
+   *
+   * @example
+   * orders.mapHeaders((headers) => [...headers, { key: 'source', value: Buffer.from('shop') }]);
+   */
+  mapHeaders(
+    mapper: (headers: Headers, record: StreamRecord<K, V>) => Headers,
+    options: NodeOptions = {},
+  ): KStream<K, V> {
+    checkFunctions('mapHeaders', { mapper });
+    return this.#add(mapHeaders(mapper), options, this.#parts);
   }
 
   /**
@@ -300,10 +315,6 @@ export class KStream<K, V> {
   #keySerdeOnly(): Pick<Serdes<K, V>, 'keySerde'> & { valueSerde: undefined } {
     return { keySerde: this.#parts.keySerde, valueSerde: undefined };
   }
-}
-
-function isList<T>(value: T | readonly T[]): value is readonly T[] {
-  return Array.isArray(value);
 }
 
 /** Makes the streams of tables. */

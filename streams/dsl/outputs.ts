@@ -1,11 +1,11 @@
 import { msgpack, type Topic } from '../../core/index.ts';
-import { checkArgument, checkHandle } from '../../core/internal.ts';
+import { checkHandle } from '../../core/internal.ts';
 import { chooseTopic } from '../operators/choose-topic.ts';
 import { checkedPartitioner } from '../operators/partitioning.ts';
 import { branch } from '../operators/split.ts';
 import type { StreamPartitioner } from '../topology/node.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { checkFunctions } from './arguments.ts';
+import { checkFunctions, checkTopics } from './arguments.ts';
 import {
   checkNodeOptions,
   type PartitionOptions,
@@ -37,10 +37,7 @@ export function addSinks<K, V, T extends SinkTopic<NonNullable<K>, NonNullable<V
   choose: (record: StreamRecord<K, V>) => T,
   options: SinkOptions<K, V>,
 ): void {
-  checkArgument('to', 'topics', topics, () =>
-    topics.length > 0 ? undefined : 'a list of at least one topic',
-  );
-  for (const [index, topic] of topics.entries()) checkHandle('to', topic, `topics[${index}]`);
+  checkTopics('to', topics);
   checkFunctions('to', { choose });
   checkNodeOptions('to', options, ['name', 'partitioner']);
   const { graph, node } = parts;

@@ -7,7 +7,7 @@ import type { NullHandling, SourceNode } from '../topology/node.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
 import { checkTableEmit } from './aggregations.ts';
-import { checkFunctions } from './arguments.ts';
+import { checkFunctions, checkTopics, isList } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KStream, makeStream } from './kstream.ts';
 import { KTable } from './ktable.ts';
@@ -31,24 +31,27 @@ export class StreamsBuilder {
   readonly #graph = new TopologyGraph();
 
   /**
-   * The records of a topic. A topology can read each topic once. By default keys may be null and
-   * values may not; `nullKeys` and `nullValues` change that.
+   * The records of a topic, or of several. A topology can read each topic once. By default keys may
+   * be null and values may not; `nullKeys` and `nullValues` change that.
    *
    * @example
    * builder.stream(users, { nullValues: 'pass' }).filter(({ value }) => value !== null);
    */
   stream<K, V, NullKeys extends NullHandling = 'pass', NullValues extends NullHandling = 'fail'>(
-    topic: Topic<K, V>,
+    topics: Topic<K, V> | readonly [Topic<K, V>, ...Topic<K, V>[]],
     options: SourceOptions<K, V, NullKeys, NullValues> = {},
   ): KStream<OrNull<K, NullKeys>, OrNull<V, NullValues>> {
-    checkHandle('stream', topic);
+    if (isList(topics)) checkTopics('stream', topics);
+    else checkHandle('stream', topics);
+    const list: readonly Topic<K, V>[] = isList(topics) ? topics : [topics];
     checkNodeOptions('stream', options, ['name', 'timestamp', 'nullKeys', 'nullValues']);
     const { name, timestamp, nullKeys = 'pass', nullValues = 'fail' } = options;
     const graph = this.#graph;
     const source = graph.nameFor('source', name);
-    const node = this.#addSource('stream', topic, source, { timestamp, nullKeys, nullValues });
-    const keySerde = topic.key as Serde<NonNullable<OrNull<K, NullKeys>>>;
-    const valueSerde = topic.value as Serde<NonNullable<OrNull<V, NullValues>>>;
+    const node = this.#addSource('stream', list, source, { timestamp, nullKeys, nullValues });
+    const [first] = list as readonly [Topic<K, V>]; // its serdes write what the others read
+    const keySerde = first.key as Serde<NonNullable<OrNull<K, NullKeys>>>;
+    const valueSerde = first.value as Serde<NonNullable<OrNull<V, NullValues>>>;
     return new KStream({ graph, node, keySerde, valueSerde, isRekeyed: false });
   }
 
@@ -63,7 +66,7 @@ export class StreamsBuilder {
     const { store = topic.name, timestamp, emit = 'each' } = options;
     checkTableEmit('table', emit);
     const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
-    const source = this.#addSource('table', topic, graph.nameFor('source'), {
+    const source = this.#addSource('table', [topic], graph.nameFor('source'), {
       timestamp,
       ...nulls,
     });
@@ -106,7 +109,7 @@ export class StreamsBuilder {
 
   #addSource<K, V>(
     method: string,
-    topic: Topic<K, V>,
+    topics: readonly Topic<K, V>[],
     name: string,
     { timestamp, ...nulls }: HowToRead,
   ): string {
@@ -116,7 +119,7 @@ export class StreamsBuilder {
       kind: 'source',
       name,
       parents: [],
-      topics: [topic],
+      topics,
       timestamp: extractor,
     } as const;
     this.#graph.add({ ...source, ...nulls });

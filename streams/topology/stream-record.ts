@@ -44,6 +44,12 @@ export class StreamRecord<K = unknown, V = unknown> {
     return new StreamRecord(key, value, timestampMs, headers, topic, partition, offset);
   }
 
+  /** The same record with other headers. */
+  withHeaders(headers: Headers): StreamRecord<K, V> {
+    const { key, value, timestampMs, topic, partition, offset } = this;
+    return new StreamRecord(key, value, timestampMs, headers, topic, partition, offset);
+  }
+
   /** The same record with another key, value and time. */
   with<K2, V2>(key: K2, value: V2, timestampMs: number): StreamRecord<K2, V2> {
     const { headers, topic, partition, offset } = this;
