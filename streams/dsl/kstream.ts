@@ -7,6 +7,7 @@ import { map, mapValues, selectKey } from '../operators/map.ts';
 import { pass, peek } from '../operators/peek.ts';
 import type { KeyValue } from '../operators/results.ts';
 import { branch, split } from '../operators/split.ts';
+import { changesToStream } from '../operators/to-stream.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
@@ -479,7 +480,7 @@ export class KTable<K, V> {
   toStream(options: NodeOptions = {}): KStream<K, V> {
     checkNodeOptions('toStream', options, ['name']);
     const { graph, node: parent, keySerde, valueSerde } = this.#parts;
-    const operator = pass<unknown, unknown>('to-stream');
+    const operator = changesToStream() as unknown as Operator;
     const name = graph.nameFor(operator.kind, options.name);
     graph.add({ kind: 'operator', name, parents: [parent], operator, stores: [] });
     return new KStream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });

@@ -1,5 +1,6 @@
 import { NO_ROOM, type Serde } from '../../core/index.ts';
 import { windowStore } from '../state/window-store.ts';
+import { Change } from '../topology/change.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { KeyValueStore, OnHeld, StoreSpec, WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -117,21 +118,32 @@ export class Interval<K, V> {
   }
 }
 
+/** The change of an entry since it was last passed on. */
+export function changeOf<V>(
+  value: V | undefined,
+  before: V | undefined,
+  sendsOldValues: boolean,
+): Change<V> {
+  return new Change(value ?? null, sendsOldValues ? (before ?? null) : undefined, true);
+}
+
 /** How an operator with a key-value store passes its changes on. */
 export interface TablePassing<K, VIn, V> {
   readonly store: KeyValueStore<K, V>;
   readonly emit: TableEmit;
   /** Changes the store. */
   readonly apply: (record: StreamRecord<K, VIn>) => void;
-  readonly forward: Forward<K, V>;
+  readonly forward: Forward<K, Change<V>>;
   readonly context: OperatorContext;
 }
 
 /** A processor that changes a table by its records, and passes the changes on as `emit` says. */
 export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processor<K, VIn> {
   const { store, emit, apply, forward, context } = passing;
-  const pass: OnHeld<K, V> = ({ key, value, timestampMs }) =>
-    forward(resultRecord(key, (value ?? null) as V, timestampMs, context.partition));
+  const { sendsOldValues, partition } = context;
+  if (sendsOldValues) store.keepBefore();
+  const pass: OnHeld<K, V> = ({ key, value, timestampMs }, before) =>
+    forward(resultRecord(key, changeOf(value, before, sendsOldValues), timestampMs, partition));
   if (emit === 'commit') {
     store.holdChanges();
     return { process: apply, flush: () => store.passChanges(pass) };
@@ -139,8 +151,8 @@ export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processo
   if (emit === 'each') {
     store.holdChanges();
     let current: StreamRecord<K, VIn>; // saves a closure per record
-    const passThis: OnHeld<K, V> = ({ key, value, timestampMs }) =>
-      forward(current.with(key, (value ?? null) as V, timestampMs));
+    const passThis: OnHeld<K, V> = ({ key, value, timestampMs }, before) =>
+      forward(current.with(key, changeOf(value, before, sendsOldValues), timestampMs));
     return {
       process: (record) => {
         apply(record);

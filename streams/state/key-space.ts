@@ -275,7 +275,8 @@ export class KeySpace<K, V> {
 
   /** What to keep of an entry before its first change after it was passed on. */
   #imageOf(entry: Entry<K, V>): V | BeforeImage | undefined {
-    if (!this.#holding.keepsBefore || (entry.flags & HELD) !== 0) return undefined;
+    const { isListed, keepsBefore } = this.#holding;
+    if (!isListed || !keepsBefore || (entry.flags & HELD) !== 0) return undefined;
     const { value } = entry;
     if (typeof value !== 'object' || value === null) return value;
     return new BeforeImage(this.#codec.encodeValue(entry));

@@ -41,7 +41,7 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
    * list. Call it before the first change.
    */
   holdChanges(onHeld?: OnHeld<K, V>): void;
-  /** From now on keeps what was last passed on of an entry in the list. */
+  /** From now on keeps the value last passed on of each entry that joins the list. */
   keepBefore(): void;
   /** Puts an entry into the list, at a restart: `before` is what was last passed on of it. */
   hold(key: K, before: V | undefined): void;
@@ -50,7 +50,7 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
    * their first changes, and what was passed on then, if that is kept.
    */
   passChanges(visit: OnHeld<K, V>): void;
-  /** The value as it was last passed on; needs `keepBefore`. */
+  /** The value as it was last passed on, which is what others see; needs `keepBefore`. */
   getPassed(key: K): V | undefined;
 }
 
