@@ -135,7 +135,9 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     store.holdChanges((entry, before) =>
       interval.note(this.#windowed(entry), entry.timestampMs, before),
     );
-    interval.restore(({ key, windowStartMs }, before) => store.hold(key, windowStartMs, before));
+    interval.restore(({ key, windowStartMs }, before, timestampMs) =>
+      store.hold(key, windowStartMs, before, timestampMs),
+    );
     this.heldMs = () => interval.heldMs();
     return interval;
   }

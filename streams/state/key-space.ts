@@ -156,10 +156,10 @@ export class KeySpace<K, V> {
   }
 
   /** As `KeyValueStore.hold`. */
-  hold(key: K, before: V | undefined): void {
+  hold(key: K, before: V | undefined, timestampMs: number): void {
     const id = this.#idOf(key);
     const entry =
-      this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, 0, 0);
+      this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, timestampMs, 0);
     if ((entry.flags & HELD) !== 0) return;
     entry.flags |= HELD;
     entry.before = before;
@@ -260,16 +260,20 @@ export class KeySpace<K, V> {
   /** Lists a change for the changelog, and for whoever passes it on. */
   #noteChange(entry: Entry<K, V>, passed: V | BeforeImage | undefined): void {
     const { flags } = entry;
-    if ((flags & BOTH) === BOTH) return;
+    if ((flags & BOTH) === BOTH && entry.value !== undefined) return;
     if ((flags & CHANGED) === 0) {
       entry.flags |= CHANGED;
       this.#changed.push(entry);
     }
     const { isListed, onHeld } = this.#holding;
-    if (!isListed || (flags & HELD) !== 0) return;
-    entry.flags |= HELD;
-    entry.before = passed;
-    this.#held.push(entry);
+    if (!isListed) return;
+    if ((flags & HELD) === 0) {
+      entry.flags |= HELD;
+      entry.before = passed;
+      this.#held.push(entry);
+    } else if (entry.value !== undefined) {
+      return;
+    }
     if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry));
   }
 

@@ -84,7 +84,7 @@ function hold(it: StateUnderTest, { passed, waiting }: Model): void {
   store.holdChanges();
   for (const each of waiting) {
     const sum = passed.get(each);
-    store.hold(each, sum === undefined ? undefined : { sum });
+    store.hold(each, sum === undefined ? undefined : { sum }, 1);
   }
 }
 
