@@ -75,8 +75,9 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   }
 
   get deadlineMs(): number {
-    const { dueMs = Infinity } = this.#interval ?? {};
-    return Math.min(this.#closesNextMs, dueMs);
+    const interval = this.#interval; // read for each record that moves time
+    if (interval === undefined) return this.#closesNextMs;
+    return Math.min(this.#closesNextMs, interval.dueMs);
   }
 
   process(record: StreamRecord<K, V>): void {

@@ -117,7 +117,7 @@ export class KeySpace<K, V> {
       this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0), undefined);
       return;
     }
-    const passed = this.#imageOf(entry);
+    const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
     const before = entry.value;
     const value = change(before);
     // A deleted key starts over, whether or not its entry is still in memory.
@@ -136,7 +136,7 @@ export class KeySpace<K, V> {
       this.#noteChange(entry, undefined);
       return;
     }
-    const passed = this.#imageOf(entry);
+    const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
     this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
     this.#noteChange(entry, passed);
@@ -279,8 +279,7 @@ export class KeySpace<K, V> {
 
   /** What to keep of an entry before its first change after it was passed on. */
   #imageOf(entry: Entry<K, V>): V | BeforeImage | undefined {
-    const { isListed, keepsBefore } = this.#holding;
-    if (!isListed || !keepsBefore || (entry.flags & HELD) !== 0) return undefined;
+    if (!this.#holding.isListed || (entry.flags & HELD) !== 0) return undefined;
     const { value } = entry;
     if (typeof value !== 'object' || value === null) return value;
     return new BeforeImage(this.#codec.encodeValue(entry));
