@@ -1,4 +1,4 @@
-import { pass } from '../operators/peek.ts';
+import { changesToStream } from '../operators/to-stream.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { KStream } from './kstream.ts';
 import { checkNodeOptions, type NodeOptions } from './node-options.ts';
@@ -35,7 +35,7 @@ export class KTable<K, V> {
   toStream(options: NodeOptions = {}): KStream<K, V> {
     checkNodeOptions('toStream', options, ['name']);
     const { graph, node, keySerde, valueSerde, stream } = this.#parts;
-    const operator = pass<K, V>('to-stream');
+    const operator = changesToStream<K, V>();
     const name = graph.nameFor(operator.kind, options.name);
     addOperator(graph, operator, { name, parents: [node] });
     return stream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });

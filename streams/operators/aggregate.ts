@@ -1,4 +1,5 @@
 import { keyValueStore } from '../state/key-value-store.ts';
+import type { Change } from '../topology/change.ts';
 import type { DropReason, Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { passingOn, type TableEmit } from './emit.ts';
@@ -19,7 +20,9 @@ export interface Aggregation<K, V, A> {
  * and its result is null, whether or not the key had one before. Records with a null key or value
  * are dropped.
  */
-export function aggregate<K, V, A>(aggregation: Aggregation<K, V, A>): Operator<K, V, K, A> {
+export function aggregate<K, V, A>(
+  aggregation: Aggregation<K, V, A>,
+): Operator<K, V, K, Change<A>> {
   const { add, emit } = aggregation;
   return {
     kind: aggregation.kind,

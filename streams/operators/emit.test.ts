@@ -120,6 +120,29 @@ describe('[OP-EMIT-2] with emit: { everyMs }', () => {
   });
 });
 
+test('[OP-EMIT-2] a deletion that waits keeps its time and place through a restart', async () => {
+  const log = await openTestLog();
+  const stateDir = temporaryDirectory();
+  const builder = new StreamsBuilder();
+  builder
+    .stream(numbers)
+    .groupByKey()
+    .reduce((sum, value) => (value === 0 ? null : sum + value), { emit: { everyMs: 100 } })
+    .toStream()
+    .to(sums);
+  const run = async (...rows: readonly (readonly [string, number, number])[]) => {
+    await produce(log, numbers, rows);
+    const app = makeApp(log, builder.build(), { stateDir });
+    await app.start();
+    await until(() => app.metrics().processedRecords === rows.length);
+    await app.close();
+    return committedRows(log, sums);
+  };
+  expect(await run(['a', 5, 1], ['b', 1, 100])).toEqual(['a 5 @1']);
+  expect(await run(['a', 1, 110], ['a', 0, 150])).toEqual(['a 5 @1']);
+  expect(await run(['b', 1, 200])).toEqual(['a 5 @1', 'b 1 @100', 'a null @150']);
+});
+
 describe('[OP-EMIT-3] a table of a topic passes its changes on', () => {
   const tableOf = (emit: TableEmit | undefined) => {
     const builder = new StreamsBuilder();

@@ -1,5 +1,6 @@
 import { NO_ROOM, type Serde } from '../../core/index.ts';
 import { windowStore } from '../state/window-store.ts';
+import { Change } from '../topology/change.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { KeyValueStore, OnHeld, StoreSpec, WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -20,8 +21,11 @@ export type Emit = TableEmit | 'final';
 /** The same for a table without windows. */
 export type TableEmit = 'commit' | 'each' | { readonly everyMs: number };
 
-/** What a restart has to know of a change that waits: the value that was passed on before. */
+/** What a restart has to know of a change that waits. */
 export interface Held<V> {
+  /** Its place among those that wait. */
+  readonly order: number;
+  /** The value that was passed on before. */
   readonly before: V | undefined;
 }
 
@@ -52,18 +56,24 @@ function heldStoreOf(store: string): string {
   return `${store}-held`;
 }
 
-/** One byte that tells whether there is a value, then the value. */
+const ORDER_BYTES = 4;
+
+/** The order as u32, one byte that tells whether there is a value, then the value. */
 function heldSerde<V>(value: Serde<V>): Serde<Held<V>> {
   return {
     name: `held(${value.name})`,
-    serialize({ before }, target, position) {
-      if (position >= target.length) return NO_ROOM;
-      target[position] = before === undefined ? 0 : 1;
-      return before === undefined ? position + 1 : value.serialize(before, target, position + 1);
+    serialize({ order, before }, target, position) {
+      const flagAt = position + ORDER_BYTES;
+      if (flagAt >= target.length) return NO_ROOM;
+      target.writeUInt32BE(order, position);
+      target[flagAt] = before === undefined ? 0 : 1;
+      return before === undefined ? flagAt + 1 : value.serialize(before, target, flagAt + 1);
     },
     deserialize(source, start, end) {
-      const isEmpty = source[start] === 0;
-      return { before: isEmpty ? undefined : value.deserialize(source, start + 1, end) };
+      const flagAt = start + ORDER_BYTES;
+      const isEmpty = source[flagAt] === 0;
+      const before = isEmpty ? undefined : value.deserialize(source, flagAt + 1, end);
+      return { order: source.readUInt32BE(start), before };
     },
   };
 }
@@ -78,6 +88,8 @@ export class Interval<K, V> {
   readonly #context: OperatorContext;
   /** When to pass on what waits; Infinity if nothing does. */
   dueMs = Infinity;
+  /** How many changes wait. */
+  #count = 0;
 
   constructor(everyMs: number, store: string, context: OperatorContext) {
     this.#everyMs = everyMs;
@@ -86,23 +98,33 @@ export class Interval<K, V> {
   }
 
   /** After a restart: what waited at the last commit. */
-  restore(hold: (key: K, before: V | undefined) => void): void {
+  restore(hold: (key: K, before: V | undefined, timestampMs: number) => void): void {
     for (const dueMs of this.#held.windowStarts()) {
       this.dueMs = Math.min(this.dueMs, dueMs);
-      for (const { key, value } of this.#held.window(dueMs)) hold(key, value?.before);
+      const waiting = [...this.#held.window(dueMs)].sort(
+        (a, b) => (a.value?.order ?? 0) - (b.value?.order ?? 0),
+      );
+      for (const { key, value, timestampMs } of waiting) hold(key, value?.before, timestampMs);
+      this.#count += waiting.length;
     }
   }
 
-  /** Notes the first change of a key since it was passed on. */
+  /**
+   * Notes the first change of a key since it was passed on, and its deletion: a checkpoint has no
+   * time of a deleted key, so it is kept here.
+   */
   note(key: K, timestampMs: number, before: V | undefined): void {
     if (this.dueMs === Infinity) this.dueMs = this.#reachedMs() + this.#everyMs;
-    this.#held.update(key, this.dueMs, timestampMs, () => ({ before }));
+    const order = this.#held.get(key, this.dueMs)?.order ?? this.#count++;
+    this.#held.update(key, this.dueMs, timestampMs, () => undefined); // its time starts over
+    this.#held.update(key, this.dueMs, timestampMs, () => ({ order, before }));
   }
 
   /** Everything was passed on. */
   clear(): void {
     for (const dueMs of this.#held.windowStarts()) this.#held.drop(dueMs);
     this.dueMs = Infinity;
+    this.#count = 0;
   }
 
   /** The time of the oldest change that may wait. */
@@ -117,21 +139,32 @@ export class Interval<K, V> {
   }
 }
 
+/** The change of an entry since it was last passed on. */
+export function changeOf<V>(
+  value: V | undefined,
+  before: V | undefined,
+  sendsOldValues: boolean,
+): Change<V> {
+  return new Change(value ?? null, sendsOldValues ? (before ?? null) : undefined, true);
+}
+
 /** How an operator with a key-value store passes its changes on. */
 export interface TablePassing<K, VIn, V> {
   readonly store: KeyValueStore<K, V>;
   readonly emit: TableEmit;
   /** Changes the store. */
   readonly apply: (record: StreamRecord<K, VIn>) => void;
-  readonly forward: Forward<K, V>;
+  readonly forward: Forward<K, Change<V>>;
   readonly context: OperatorContext;
 }
 
 /** A processor that changes a table by its records, and passes the changes on as `emit` says. */
 export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processor<K, VIn> {
   const { store, emit, apply, forward, context } = passing;
-  const pass: OnHeld<K, V> = ({ key, value, timestampMs }) =>
-    forward(resultRecord(key, (value ?? null) as V, timestampMs, context.partition));
+  const { sendsOldValues, partition } = context;
+  if (sendsOldValues) store.keepBefore();
+  const pass: OnHeld<K, V> = ({ key, value, timestampMs }, before) =>
+    forward(resultRecord(key, changeOf(value, before, sendsOldValues), timestampMs, partition));
   if (emit === 'commit') {
     store.holdChanges();
     return { process: apply, flush: () => store.passChanges(pass) };
@@ -139,8 +172,8 @@ export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processo
   if (emit === 'each') {
     store.holdChanges();
     let current: StreamRecord<K, VIn>; // saves a closure per record
-    const passThis: OnHeld<K, V> = ({ key, value, timestampMs }) =>
-      forward(current.with(key, (value ?? null) as V, timestampMs));
+    const passThis: OnHeld<K, V> = ({ key, value, timestampMs }, before) =>
+      forward(current.with(key, changeOf(value, before, sendsOldValues), timestampMs));
     return {
       process: (record) => {
         apply(record);
@@ -152,7 +185,7 @@ export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processo
   const interval = new Interval<K, V>(emit.everyMs, store.name, context);
   store.keepBefore();
   store.holdChanges(({ key, timestampMs }, before) => interval.note(key, timestampMs, before));
-  interval.restore((key, before) => store.hold(key, before));
+  interval.restore((key, before, timestampMs) => store.hold(key, before, timestampMs));
   const passAll = () => {
     store.passChanges(pass);
     interval.clear();

@@ -1,5 +1,5 @@
 import { keyValueStore } from '../state/key-value-store.ts';
-import type { Operator } from '../topology/operator.ts';
+import type { Operator, OperatorContext } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
@@ -31,9 +31,9 @@ export function joinTable<K, V, KT, VT, VR>(
     kind: isLeft ? 'left-join' : 'join',
     changesKey: false,
     start(forward, context) {
-      const store: ReadOnlyKeyValueStore<KT, VT> = join.isGlobal
-        ? context.globalStore(join.store)
-        : context.store(keyValueStore<KT, VT>(join.store));
+      const get = join.isGlobal
+        ? globalReader<KT, VT>(join, context)
+        : tableReader<KT, VT>(join, context);
       return {
         process: (record) => {
           if (record.value === null || record.value === undefined) {
@@ -42,7 +42,7 @@ export function joinTable<K, V, KT, VT, VR>(
           }
           const key = synchronous(keyOf(record));
           const isNull = key === null || key === undefined;
-          const right = isNull ? undefined : store.get(key);
+          const right = isNull ? undefined : get(key);
           if (right !== undefined || isLeft) {
             forward(record.withValue(synchronous(joiner(record.value, right, record))));
           } else {
@@ -53,3 +53,19 @@ export function joinTable<K, V, KT, VT, VR>(
     },
   };
 }
+
+type Reader<K, V> = (key: K) => V | undefined;
+
+function globalReader<K, V>({ store }: StoreName, context: OperatorContext): Reader<K, V> {
+  const table: ReadOnlyKeyValueStore<K, V> = context.globalStore(store);
+  return (key) => table.get(key);
+}
+
+/** Reads a table as it was passed on: never ahead of its changes. */
+function tableReader<K, V>({ store }: StoreName, context: OperatorContext): Reader<K, V> {
+  const table = context.store(keyValueStore<K, V>(store));
+  table.keepBefore();
+  return (key) => table.getPassed(key);
+}
+
+type StoreName = Pick<TableJoin<never, never, never, never, never>, 'store'>;

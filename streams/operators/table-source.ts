@@ -1,33 +1,35 @@
 import { keyValueStore } from '../state/key-value-store.ts';
+import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { passingOn, type TableEmit } from './emit.ts';
+import { changeOf, passingOn, type TableEmit } from './emit.ts';
 
 /**
  * Keeps the newest value of each key of its topic in a store, and passes its changes on as `emit`
  * says; with `each` these are its records [OP-10]. A null value deletes; records without a key are
  * dropped.
  */
-export function tableSource<K, V>(store: string, emit: TableEmit): Operator<K, V, K, V> {
+export function tableSource<K, V>(store: string, emit: TableEmit): Operator<K, V, K, Change<V>> {
   return {
     kind: 'table-source',
     changesKey: false,
     start(forward, context) {
       const table = context.store(keyValueStore<K, V>(store));
-      const apply = (record: StreamRecord<K, V>): boolean => {
-        const { key, value, timestampMs } = record;
-        if (key === null) {
-          context.drop('null-key');
-          return false;
-        }
-        if (value === null) table.delete(key, timestampMs);
+      const { sendsOldValues } = context;
+      const apply = ({ key, value, timestampMs }: StreamRecord<K, V>): void => {
+        if (key === null) context.drop('null-key');
+        else if (value === null) table.delete(key, timestampMs);
         else table.put(key, value, timestampMs);
-        return true;
       };
       if (emit !== 'each') return passingOn({ store: table, emit, apply, forward, context });
+      // Its values are not changed in place, so that none has to be copied.
       return {
         process: (record) => {
-          if (apply(record)) forward(record);
+          const { key, value } = record;
+          const before = sendsOldValues && key !== null ? table.get(key) : undefined;
+          apply(record);
+          if (key === null) return;
+          forward(record.withValue(changeOf(value ?? undefined, before, sendsOldValues)));
         },
       };
     },

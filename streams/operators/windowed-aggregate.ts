@@ -1,4 +1,5 @@
 import { windowStore } from '../state/window-store.ts';
+import type { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { StoreEntry, WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -9,7 +10,7 @@ import {
   type Windowed,
 } from '../topology/windows.ts';
 import { reasonToDrop, type Aggregation } from './aggregate.ts';
-import { Interval, type Emit } from './emit.ts';
+import { changeOf, Interval, type Emit } from './emit.ts';
 import { resultRecord } from './results.ts';
 
 export interface WindowedAggregation<K, V, A> extends Omit<Aggregation<K, V, A>, 'emit'> {
@@ -27,7 +28,7 @@ export interface WindowedAggregation<K, V, A> extends Omit<Aggregation<K, V, A>,
  */
 export function windowedAggregate<K, V, A>(
   aggregation: WindowedAggregation<K, V, A>,
-): Operator<K, V, Windowed<K>, A> {
+): Operator<K, V, Windowed<K>, Change<A>> {
   return {
     kind: `windowed-${aggregation.kind}`,
     changesKey: false,
@@ -39,7 +40,7 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   readonly #windows: TimeWindows;
   readonly #emit: Emit;
   readonly #store: WindowStore<K, A>;
-  readonly #forward: Forward<Windowed<K>, A>;
+  readonly #forward: Forward<Windowed<K>, Change<A>>;
   readonly #context: OperatorContext;
   readonly #change: (value: A | undefined) => A | undefined;
   /** The record that `#change` adds: saves a closure per record. */
@@ -55,7 +56,7 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
 
   constructor(
     aggregation: WindowedAggregation<K, V, A>,
-    forward: Forward<Windowed<K>, A>,
+    forward: Forward<Windowed<K>, Change<A>>,
     context: OperatorContext,
   ) {
     const { add, windows, emit } = aggregation;
@@ -67,14 +68,16 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     this.#change = (value) => add(value, this.#current) ?? undefined;
     this.#closesNextMs = this.#oldestDeadlineMs();
     this.#interval = typeof emit === 'object' ? this.#startInterval(emit.everyMs) : undefined;
+    if (context.sendsOldValues) this.#store.keepBefore();
     if (emit === 'commit' || emit === 'each') this.#store.holdChanges();
     if (emit === 'commit') this.flush = () => this.#passChanges();
     if (emit === 'final') this.heldMs = () => oldestOpenStart(windows, context.streamTimeMs());
   }
 
   get deadlineMs(): number {
-    const { dueMs = Infinity } = this.#interval ?? {};
-    return Math.min(this.#closesNextMs, dueMs);
+    const interval = this.#interval; // read for each record that moves time
+    if (interval === undefined) return this.#closesNextMs;
+    return Math.min(this.#closesNextMs, interval.dueMs);
   }
 
   process(record: StreamRecord<K, V>): void {
@@ -133,7 +136,9 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     store.holdChanges((entry, before) =>
       interval.note(this.#windowed(entry), entry.timestampMs, before),
     );
-    interval.restore(({ key, windowStartMs }, before) => store.hold(key, windowStartMs, before));
+    interval.restore(({ key, windowStartMs }, before, timestampMs) =>
+      store.hold(key, windowStartMs, before, timestampMs),
+    );
     this.heldMs = () => interval.heldMs();
     return interval;
   }
@@ -151,16 +156,16 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     }
   }
 
-  readonly #passEntry = (entry: StoreEntry<K, A>): void => {
-    const result = (entry.value ?? null) as A;
-    const { partition } = this.#context;
-    this.#forward(resultRecord(this.#windowed(entry), result, entry.timestampMs, partition));
+  readonly #passEntry = (entry: StoreEntry<K, A>, before?: A): void => {
+    const { partition, sendsOldValues } = this.#context;
+    const change = changeOf(entry.value, before, sendsOldValues);
+    this.#forward(resultRecord(this.#windowed(entry), change, entry.timestampMs, partition));
   };
 
   /** With `each`: passes on what the current record has changed. */
-  readonly #passCurrent = (entry: StoreEntry<K, A>): void => {
-    const result = (entry.value ?? null) as A;
-    this.#forward(this.#current.with(this.#windowed(entry), result, entry.timestampMs));
+  readonly #passCurrent = (entry: StoreEntry<K, A>, before?: A): void => {
+    const change = changeOf(entry.value, before, this.#context.sendsOldValues);
+    this.#forward(this.#current.with(this.#windowed(entry), change, entry.timestampMs));
   };
 
   #windowed({ key, windowStartMs = 0 }: StoreEntry<K, A>): Windowed<K> {

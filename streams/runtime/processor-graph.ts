@@ -14,7 +14,7 @@ export interface GraphOptions {
   readonly outputs: Outputs;
   /** By name of a source or repartition node. */
   readonly inputs: (node: string) => readonly TimedInput[];
-  readonly context: Omit<OperatorContext, 'streamTimeMs'>;
+  readonly context: Omit<OperatorContext, 'streamTimeMs' | 'sendsOldValues'>;
 }
 
 /** The processors of one task, wired up: each calls the next directly. */
@@ -59,8 +59,9 @@ export class ProcessorGraph {
   #startAll(): Map<string, StartedOperator> {
     const started = new Map<string, StartedOperator>();
     const forwards = new Map<string, Forward<unknown, unknown>>();
-    const { outputs, context } = this.#options;
-    const { drop } = context;
+    const { outputs } = this.#options;
+    const { drop } = this.#options.context;
+    const readers = new Set<string>(); // the nodes that need old values
     for (const node of [...this.#nodes].reverse()) {
       const forward = toAll(
         // Once per edge: a stream may be merged with itself.
@@ -71,7 +72,15 @@ export class ProcessorGraph {
       if (this.#isEntry(node)) {
         this.entries.set(node.name, forward);
       } else if (node.kind === 'operator') {
-        const operator = new StartedOperator(node, forward, this.#options.context);
+        const sendsOldValues = this.#nodes.some(
+          (child) => child.parents.includes(node.name) && readers.has(child.name),
+        );
+        const { oldValues } = node.operator;
+        if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
+          readers.add(node.name);
+        }
+        const context = { ...this.#options.context, sendsOldValues };
+        const operator = new StartedOperator(node, forward, context);
         started.set(node.name, operator);
         forwards.set(node.name, operator.forward);
       } else {
@@ -125,7 +134,7 @@ class StartedOperator {
   constructor(
     node: OperatorNode,
     forward: Forward<unknown, unknown>,
-    shared: GraphOptions['context'],
+    shared: Omit<OperatorContext, 'streamTimeMs'>,
   ) {
     const streamTimeMs = (): number => this.#time?.timeMs ?? this.#feed?.timeMs() ?? -Infinity;
     this.#node = node;

@@ -117,7 +117,7 @@ export class KeySpace<K, V> {
       this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0), undefined);
       return;
     }
-    const passed = this.#imageOf(entry);
+    const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
     const before = entry.value;
     const value = change(before);
     // A deleted key starts over, whether or not its entry is still in memory.
@@ -136,7 +136,7 @@ export class KeySpace<K, V> {
       this.#noteChange(entry, undefined);
       return;
     }
-    const passed = this.#imageOf(entry);
+    const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
     this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
     this.#noteChange(entry, passed);
@@ -156,10 +156,10 @@ export class KeySpace<K, V> {
   }
 
   /** As `KeyValueStore.hold`. */
-  hold(key: K, before: V | undefined): void {
+  hold(key: K, before: V | undefined, timestampMs: number): void {
     const id = this.#idOf(key);
     const entry =
-      this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, 0, 0);
+      this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, timestampMs, 0);
     if ((entry.flags & HELD) !== 0) return;
     entry.flags |= HELD;
     entry.before = before;
@@ -260,22 +260,26 @@ export class KeySpace<K, V> {
   /** Lists a change for the changelog, and for whoever passes it on. */
   #noteChange(entry: Entry<K, V>, passed: V | BeforeImage | undefined): void {
     const { flags } = entry;
-    if ((flags & BOTH) === BOTH) return;
+    if ((flags & BOTH) === BOTH && entry.value !== undefined) return;
     if ((flags & CHANGED) === 0) {
       entry.flags |= CHANGED;
       this.#changed.push(entry);
     }
     const { isListed, onHeld } = this.#holding;
-    if (!isListed || (flags & HELD) !== 0) return;
-    entry.flags |= HELD;
-    entry.before = passed;
-    this.#held.push(entry);
+    if (!isListed) return;
+    if ((flags & HELD) === 0) {
+      entry.flags |= HELD;
+      entry.before = passed;
+      this.#held.push(entry);
+    } else if (entry.value !== undefined) {
+      return;
+    }
     if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry));
   }
 
   /** What to keep of an entry before its first change after it was passed on. */
   #imageOf(entry: Entry<K, V>): V | BeforeImage | undefined {
-    if (!this.#holding.keepsBefore || (entry.flags & HELD) !== 0) return undefined;
+    if (!this.#holding.isListed || (entry.flags & HELD) !== 0) return undefined;
     const { value } = entry;
     if (typeof value !== 'object' || value === null) return value;
     return new BeforeImage(this.#codec.encodeValue(entry));

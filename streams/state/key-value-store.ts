@@ -82,8 +82,8 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
     this.#holding.keepsBefore = true;
   }
 
-  hold(key: K, before: V | undefined): void {
-    this.#space.hold(key, before);
+  hold(key: K, before: V | undefined, timestampMs: number): void {
+    this.#space.hold(key, before, timestampMs);
   }
 
   passChanges(visit: OnHeld<K, V>): void {

@@ -3,19 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { bytes, int64, json, string } from '../../core/index.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import type { StoreSpec } from '../topology/store.ts';
-import type { LiveEntry } from './codec.ts';
-import type { EnvironmentKind, EnvironmentPlace } from './environment.suite.ts';
-import type { StateEnvironment } from './environment.ts';
+import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
-import { TaskState } from './task-state.ts';
+import { passedOnSuite } from './passed-on.suite.ts';
+import { StateUnderTest } from './state-under-test.suite.ts';
 import { windowStore } from './window-store.ts';
-
-/** A record of a changelog, as the runtime writes and reads it. */
-interface Change {
-  readonly key: Buffer;
-  readonly value: Buffer | undefined;
-  readonly timestampMs: number;
-}
 
 const rows: StoreSpec<string, number> = {
   ...keyValueStore('rows'),
@@ -30,80 +22,12 @@ const windows: StoreSpec<string, number> = {
   expiry: { lifeMs: WINDOW_LIFE_MS, node: 'windows' },
 };
 
-/** A task's state with its changelogs: commits, checkpoints and crashes as a task does. */
-class StateUnderTest {
-  state!: TaskState;
-  #environment!: StateEnvironment;
-  readonly #place: EnvironmentPlace;
-  readonly #specs: readonly StoreSpec[];
-  readonly changelogs = new Map<string, Change[]>();
-
-  private constructor(place: EnvironmentPlace, specs: readonly StoreSpec[]) {
-    this.#place = place;
-    this.#specs = specs;
-    for (const { name } of specs) this.changelogs.set(name, []);
-  }
-
-  static async open(place: EnvironmentPlace, specs: readonly StoreSpec[]): Promise<StateUnderTest> {
-    const it = new StateUnderTest(place, specs);
-    await it.#open();
-    return it;
-  }
-
-  /** Writes the changelogs; returns the written records by store. */
-  commit(): Record<string, string[]> {
-    const written: Record<string, string[]> = {};
-    for (const [name, store] of this.state.stores) {
-      const changelog = this.changelogs.get(name)!;
-      written[name] = [];
-      store.takeChanged((entry) => {
-        const value = entry.value === undefined ? undefined : store.codec.encodeValue(entry);
-        const { timestampMs } = entry;
-        changelog.push({ key: store.codec.encodeKey(entry), value, timestampMs });
-        written[name]!.push(shown(entry));
-      });
-    }
-    return written;
-  }
-
-  checkpoint(cacheEntriesMax = 1000): void {
-    const offsets = [...this.changelogs].map(([name, { length }]) => [name, length] as const);
-    this.state.checkpoint(Object.fromEntries(offsets), cacheEntriesMax);
-  }
-
-  /** Crashes and restarts from the checkpoint and the rest of the changelogs. */
-  async restart(closedMs = -Infinity): Promise<void> {
-    await this.#environment.close();
-    await this.#open();
-    for (const [name, store] of this.state.stores) {
-      const changelog = this.changelogs.get(name)!;
-      for (const change of changelog.slice(this.state.changelogOffset(name) ?? 0)) {
-        store.restore(change.key, change.value, change.timestampMs);
-      }
-      store.expire(closedMs);
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#environment.close();
-  }
-
-  async #open(): Promise<void> {
-    this.#environment = await this.#place.open(this.#specs.map(({ name }) => name));
-    this.state = new TaskState(this.#environment, this.#specs);
-  }
-}
-
-function shown({ key, windowStartMs, value, timestampMs }: LiveEntry<unknown, unknown>): string {
-  const window = windowStartMs === undefined ? '' : ` ${windowStartMs}`;
-  return `${JSON.stringify(key)}${window} ${JSON.stringify(value)} @${timestampMs}`;
-}
-
 /** The tests of a task's stores on any environment. */
 export function storesSuite(kind: EnvironmentKind): void {
   describe(`a key-value store on a ${kind.name} environment`, () => keyValueTests(kind));
   describe(`a window store on a ${kind.name} environment`, () => windowTests(kind));
   propertyTests(kind);
+  passedOnSuite(kind);
 }
 
 function keyValueTests({ place }: EnvironmentKind): void {

@@ -115,8 +115,8 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     this.#holding.keepsBefore = true;
   }
 
-  hold(key: K, windowStartMs: number, before: V | undefined): void {
-    this.#windows.get(windowStartMs)?.hold(key, before);
+  hold(key: K, windowStartMs: number, before: V | undefined, timestampMs: number): void {
+    this.#windows.get(windowStartMs)?.hold(key, before, timestampMs);
   }
 
   passChanges(windowStartMs: number, visit: OnHeld<K, V>): void {

@@ -13,6 +13,11 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
   readonly kind: string;
   /** True if it may change the key: grouping then needs a repartition topic. */
   readonly changesKey: boolean;
+  /**
+   * For an operator behind a table: `needed` if it reads `Change.oldValue`, `passed` if it only
+   * passes old values on to its successors. Tables keep them only if one of them needs them.
+   */
+  readonly oldValues?: 'needed' | 'passed';
   /** Creates the processor of one task; runs at each start of the task. */
   start(forward: Forward<KOut, VOut>, context: OperatorContext): Processor<KIn, VIn>;
 }
@@ -60,6 +65,8 @@ export interface OperatorContext {
    * that holds records back it is behind that at the start of the topology.
    */
   streamTimeMs(): number;
+  /** True if an operator behind this one, which keeps or changes a table, needs old values. */
+  readonly sendsOldValues: boolean;
   /** One of the stores of its node. */
   store<Store>(handle: StoreHandle<Store>): Store;
   globalStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V>;

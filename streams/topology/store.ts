@@ -38,19 +38,22 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void;
   /**
    * From now on lists changes until they are passed on; `onHeld` gets each entry that joins the
-   * list. Call it before the first change.
+   * list, and again when it is deleted there. Call it before the first change.
    */
   holdChanges(onHeld?: OnHeld<K, V>): void;
-  /** From now on keeps what was last passed on of an entry in the list. */
+  /** From now on keeps the value last passed on of each entry that joins the list. */
   keepBefore(): void;
-  /** Puts an entry into the list, at a restart: `before` is what was last passed on of it. */
-  hold(key: K, before: V | undefined): void;
+  /**
+   * Puts an entry into the list, at a restart: `before` is what was last passed on of it, and
+   * `timestampMs` its time if it is deleted.
+   */
+  hold(key: K, before: V | undefined, timestampMs: number): void;
   /**
    * Empties the list: `visit` gets each entry changed since it was last passed on, in the order of
    * their first changes, and what was passed on then, if that is kept.
    */
   passChanges(visit: OnHeld<K, V>): void;
-  /** The value as it was last passed on; needs `keepBefore`. */
+  /** The value as it was last passed on, which is what others see; needs `keepBefore`. */
   getPassed(key: K): V | undefined;
 }
 
@@ -75,7 +78,7 @@ export interface WindowStore<K, V> {
   holdChanges(onHeld?: OnHeld<K, V>): void;
   keepBefore(): void;
   /** As in a key-value store; a window that has closed holds nothing. */
-  hold(key: K, windowStartMs: number, before: V | undefined): void;
+  hold(key: K, windowStartMs: number, before: V | undefined, timestampMs: number): void;
   /** As in a key-value store, for one window. */
   passChanges(windowStartMs: number, visit: OnHeld<K, V>): void;
   /** Removes a whole window that has closed. */

@@ -1,0 +1,131 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { json, string } from '../../core/index.ts';
+import { SEED } from '../../test/kit/seed.ts';
+import type { StoreSpec } from '../topology/store.ts';
+import type { EnvironmentKind } from './environment.suite.ts';
+import { keyValueStore } from './key-value-store.ts';
+import { StateUnderTest } from './state-under-test.suite.ts';
+
+/** Functions change it in place. */
+interface Total {
+  sum: number;
+}
+
+const handle = keyValueStore<string, Total>('totals');
+const spec: StoreSpec<string, Total> = {
+  ...handle,
+  key: string(),
+  value: json<Total>(),
+  backing: 'changelog',
+};
+
+type Step =
+  | { readonly kind: 'add'; readonly key: string; readonly value: number }
+  | { readonly kind: 'delete' | 'put'; readonly key: string }
+  | { readonly kind: 'pass' | 'commit' | 'restart' }
+  | { readonly kind: 'checkpoint'; readonly cache: number };
+
+const key = fc.constantFrom('a', 'b', 'c', 'd');
+const kinds = fc.constantFrom('pass' as const, 'commit' as const, 'restart' as const);
+const steps = fc.array(
+  fc.oneof<{ weight: number; arbitrary: fc.Arbitrary<Step> }[]>(
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('add'), key, value: fc.nat(9) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('delete', 'put'), key }) },
+    { weight: 4, arbitrary: fc.record({ kind: kinds }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('checkpoint'), cache: fc.constantFrom(0, 1, 9) }),
+    },
+  ),
+  { minLength: 10, maxLength: 60, size: 'max' },
+);
+
+/** What a reader of the changes knows: the sums as they were passed on, and the keys that wait. */
+interface Model {
+  readonly passed: Map<string, number>;
+  readonly waiting: Set<string>;
+}
+
+/** Old values are those that were passed on last, whatever happens to the store in between. */
+export function passedOnSuite(kind: EnvironmentKind): void {
+  test(`[STATE-20] old values on a ${kind.name} environment, seed ${SEED}`, async () => {
+    const property = fc.asyncProperty(steps, async (list) => {
+      const it = await StateUnderTest.open(kind.place(), [spec]);
+      let model: Model = { passed: new Map(), waiting: new Set() };
+      let committed = structuredClone(model);
+      hold(it, model);
+      for (const step of list) {
+        if (step.kind === 'restart') {
+          await it.restart();
+          model = structuredClone(committed);
+          hold(it, model);
+        } else {
+          takeStep(it, model, step);
+          if (step.kind === 'commit' || step.kind === 'checkpoint') {
+            committed = structuredClone(model);
+          }
+        }
+        const store = it.state.store(handle);
+        for (const each of ['a', 'b', 'c', 'd']) {
+          expect(store.getPassed(each)?.sum).toBe(model.passed.get(each));
+        }
+      }
+      await it.close();
+    });
+    await fc.assert(property, { seed: SEED, numRuns: 100 });
+  });
+}
+
+/** As an operator does at its start: what waited at the last commit waits again. */
+function hold(it: StateUnderTest, { passed, waiting }: Model): void {
+  const store = it.state.store(handle);
+  store.keepBefore();
+  store.holdChanges();
+  for (const each of waiting) {
+    const sum = passed.get(each);
+    store.hold(each, sum === undefined ? undefined : { sum }, 1);
+  }
+}
+
+function takeStep(it: StateUnderTest, model: Model, step: Step): void {
+  const store = it.state.store(handle);
+  switch (step.kind) {
+    case 'add':
+      store.update(step.key, 1, (total = { sum: 0 }) => {
+        total.sum += step.value; // in place
+        return total;
+      });
+      model.waiting.add(step.key);
+      break;
+    case 'put':
+      store.put(step.key, { sum: 100 }, 1);
+      model.waiting.add(step.key);
+      break;
+    case 'delete':
+      store.update(step.key, 1, () => undefined);
+      model.waiting.add(step.key);
+      break;
+    case 'pass':
+      pass(it, model);
+      break;
+    case 'checkpoint':
+      it.commit();
+      it.checkpoint(step.cache);
+      break;
+    default:
+      it.commit();
+  }
+}
+
+function pass(it: StateUnderTest, { passed, waiting }: Model): void {
+  const keys = new Set<string>();
+  it.state.store(handle).passChanges(({ key: each, value }, before) => {
+    keys.add(each);
+    expect(before?.sum, each).toBe(passed.get(each));
+    if (value === undefined) passed.delete(each);
+    else passed.set(each, value.sum);
+  });
+  expect(keys).toEqual(waiting);
+  waiting.clear();
+}
