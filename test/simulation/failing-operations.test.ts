@@ -19,7 +19,7 @@ import { DIRECTORY, pump } from './world.ts';
 
 /** One operation in this many fails; `npm run soak` makes each of them fail. */
 const STRIDE = Number(process.env['FAULT_STRIDE'] ?? 6);
-const TIMEOUT_MS = 600_000;
+const TIMEOUT_MS = 3_600_000;
 const SEED = 7;
 
 const config = { segmentBytes: 1024, indexIntervalBytes: 200 };

@@ -5,7 +5,7 @@ import { DIRECTORY } from './world.ts';
 
 /** One byte in this many is flipped; `npm run soak` flips each. */
 const STRIDE = Number(process.env['FLIP_STRIDE'] ?? 29);
-const TIMEOUT_MS = 600_000;
+const TIMEOUT_MS = 3_600_000;
 
 /**
  * Answers that may be wrong, without an error, after a byte of a file was flipped: other values
