@@ -148,11 +148,9 @@ test('[OP-TABLE-2] a join sees a table as it was passed on, not ahead of its cha
   const queries = topic('queries', { key: string(), value: int64() });
   const builder = new StreamsBuilder();
   const table = builder.stream(numbers).groupByKey().count({ store: 'counts' });
-  const joined = builder
-    .stream(queries, { nullKeys: 'fail' })
-    .leftJoin(table, (value, count) => {
-      return value + (count ?? 0);
-    });
+  const joined = builder.stream(queries, { nullKeys: 'fail' }).leftJoin(table, (value, count) => {
+    return value + (count ?? 0);
+  });
   joined.to(sums);
   const log = await openTestLog();
   const run = async (first: number) => {
