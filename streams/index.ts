@@ -26,6 +26,7 @@ export type {
   PartitionOptions,
   PrintOptions,
   RepartitionOptions,
+  StreamTableOptions,
   SinkOptions,
   SinkTopic,
   SourceOptions,

@@ -106,14 +106,14 @@ export function checkTableEmit(method: string, emit: Emit): void {
  * Named after the store, if that has a name: a commit keeps the operator's time under the node's
  * name, which then does not depend on the rest of the topology.
  */
-function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
+export function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
   return graph.nameFor(kind, name ?? (store === undefined ? undefined : `${kind}-${store}`));
 }
 
 type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
 
 /** The node to read the group's records from: a repartition node if keys may have changed. */
-function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
+export function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
   const { graph, node, key, value, mustRepartition, partitions } = parts;
   if (!mustRepartition) return node;
   const name = graph.nameFor('repartition', `${store}-repartition`);

@@ -15,7 +15,7 @@ import type { Joiner, Predicate, Synchronous } from './functions.ts';
 import type { GlobalKTable } from './global-ktable.ts';
 import { addJoin } from './joins.ts';
 import { KGroupedStream } from './kgrouped-stream.ts';
-import type { KTable } from './ktable.ts';
+import { KTable } from './ktable.ts';
 import {
   checkNodeOptions,
   type GroupOptions,
@@ -26,6 +26,7 @@ import {
   type RepartitionOptions,
   type SinkOptions,
   type SinkTopic,
+  type StreamTableOptions,
 } from './node-options.ts';
 import { addRepartition, addSink, addSinks } from './outputs.ts';
 import {
@@ -35,7 +36,9 @@ import {
   type Serdes,
   type StreamMaker,
   type StreamParts,
+  type GroupedParts,
 } from './parts.ts';
+import { addStreamTable } from './tables.ts';
 
 /**
  * A stream of records. Each method adds a node to the topology and returns the stream behind it;
@@ -263,12 +266,18 @@ export class KStream<K, V> {
     options: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, 'name'> = {},
   ): KGroupedStream<NonNullable<K>, NonNullable<V>> {
     checkNodeOptions('groupByKey', options, ['key', 'value', 'partitions']);
-    const { graph, node, isRekeyed, keySerde, valueSerde } = this.#parts;
-    const { key = keySerde ?? msgpack(), value = valueSerde ?? msgpack() } = options;
-    const { partitions } = options;
-    return new KGroupedStream({
-      ...{ graph, node, key, value, mustRepartition: isRekeyed, partitions, stream: makeStream },
-    });
+    return new KGroupedStream(this.#grouped(options));
+  }
+
+  /**
+   * The newest value of each key, in a store with a changelog; a null value deletes the row. Goes
+   * through a repartition topic if the key may have changed. Records without a key are dropped and
+   * counted.
+   */
+  toTable(
+    options: StreamTableOptions<NonNullable<K>, NonNullable<V>> = {},
+  ): KTable<NonNullable<K>, V | null> {
+    return new KTable(addStreamTable<K, V>(this.#grouped(options), options));
   }
 
   /**
@@ -310,6 +319,18 @@ export class KStream<K, V> {
     serdes: Serdes<K2, V2>,
   ): KStream<K2, V2> {
     return new KStream(addToStream(this.#parts, operator, { options, serdes }));
+  }
+
+  #grouped({
+    key = this.#parts.keySerde ?? msgpack(),
+    value = this.#parts.valueSerde ?? msgpack(),
+    partitions,
+  }: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, 'name'>): GroupedParts<
+    NonNullable<K>,
+    NonNullable<V>
+  > {
+    const { graph, node, isRekeyed } = this.#parts;
+    return { graph, node, key, value, partitions, mustRepartition: isRekeyed, stream: makeStream };
   }
 
   #keySerdeOnly(): Pick<Serdes<K, V>, 'keySerde'> & { valueSerde: undefined } {

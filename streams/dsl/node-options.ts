@@ -127,6 +127,19 @@ export interface TableOptions<K, V> extends NodeOptions {
   readonly emit?: TableEmit;
 }
 
+/** How to make a table of a stream, and how to store that. */
+export interface StreamTableOptions<K, V> extends Omit<GroupOptions<K, V>, 'name'> {
+  /** Names the node in descriptions and errors; default: its kind and a number. */
+  readonly name?: string;
+  /**
+   * Names the store, its changelog and its repartition topic. Default: a number from the position
+   * in the topology. Set a name, or changing the topology loses the state.
+   */
+  readonly store?: string;
+  /** When changes are passed on. Default: `each`. */
+  readonly emit?: TableEmit;
+}
+
 const NULL_HANDLING = oneOf('pass', 'skip', 'fail');
 
 const EMIT_NAMES = oneOf('commit', 'each', 'final');

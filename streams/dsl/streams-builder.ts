@@ -1,7 +1,5 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import { checkHandle } from '../../core/internal.ts';
-import { heldStoreSpec, storesFor } from '../operators/emit.ts';
-import { tableSource } from '../operators/table-source.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
@@ -17,7 +15,7 @@ import {
   type SourceOptions,
   type TableOptions,
 } from './node-options.ts';
-import { addOperator } from './parts.ts';
+import { addTable } from './tables.ts';
 
 /**
  * Builds a topology, which `StreamsApp` or `TopologyTestDriver` runs.
@@ -71,17 +69,13 @@ export class StreamsBuilder {
       ...nulls,
     });
     const backing = { sourceTopic: topic.name };
-    graph.addStore({ ...keyValueStore(store), key, value, backing });
     const node = graph.nameFor('table', options.name ?? `table-${store}`);
-    if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, key, value }));
-    const stores = storesFor(store, emit);
-    addOperator(graph, tableSource<K, V>(store, emit), { name: node, parents: [source], stores });
-    const keySerde = key as Serde<NonNullable<K>>;
-    const valueSerde = value as Serde<NonNullable<V>>;
-    const isWindowed = false;
-    return new KTable({
-      ...{ graph, node, store, keySerde, valueSerde, isWindowed, stream: makeStream },
-    });
+    const serdes = { key: key as Serde<NonNullable<K>>, value: value as Serde<NonNullable<V>> };
+    return new KTable(
+      addTable<K, V>({
+        ...{ graph, node, store, parent: source, ...serdes, backing, emit, stream: makeStream },
+      }),
+    );
   }
 
   /**

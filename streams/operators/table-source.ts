@@ -17,8 +17,8 @@ export function tableSource<K, V>(store: string, emit: TableEmit): Operator<K, V
       const table = context.store(keyValueStore<K, V>(store));
       const { sendsOldValues } = context;
       const apply = ({ key, value, timestampMs }: StreamRecord<K, V>): void => {
-        if (key === null) context.drop('null-key');
-        else if (value === null) table.delete(key, timestampMs);
+        if (isAbsent(key)) context.drop('null-key');
+        else if (isAbsent(value)) table.delete(key, timestampMs);
         else table.put(key, value, timestampMs);
       };
       if (emit !== 'each') return passingOn({ store: table, emit, apply, forward, context });
@@ -26,12 +26,17 @@ export function tableSource<K, V>(store: string, emit: TableEmit): Operator<K, V
       return {
         process: (record) => {
           const { key, value } = record;
-          const before = sendsOldValues && key !== null ? table.get(key) : undefined;
+          const before = sendsOldValues && !isAbsent(key) ? table.get(key) : undefined;
           apply(record);
-          if (key === null) return;
+          if (isAbsent(key)) return;
           forward(record.withValue(changeOf(value ?? undefined, before, sendsOldValues)));
         },
       };
     },
   };
+}
+
+/** An undefined from a mapper counts as null. */
+function isAbsent(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
 }
