@@ -31,7 +31,7 @@ describe('[OP-31] toTable', () => {
     expect(driver.keyValueStore('large').size).toBe(0);
   });
 
-  test('equal keys meet although the key has changed, and it keeps its rows over a restart', async () => {
+  test('equal keys meet although the key has changed; it survives a restart', async () => {
     const more = topic('numbers', { key: string(), value: json<number>(), partitions: 3 });
     const totals = topic('totals', { key: string(), value: json<number>(), partitions: 1 });
     const topology = () => {
