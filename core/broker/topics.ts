@@ -56,6 +56,7 @@ export interface TopicsOptions {
 }
 
 const PARTITIONS_MAX = 10_000;
+
 /**
  * The topics of a data directory. The list in `topics.json` is what counts: it is written before a
  * new topic's directories are made and before a deleted one's are removed, so a crash in between is

@@ -1,17 +1,15 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
-import { checkArgument } from '../../core/internal.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
-import { heldStoreSpec, storesFor, type Emit } from '../operators/emit.ts';
 import { synchronous } from '../operators/results.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { windowStore } from '../state/window-store.ts';
-import type { TopologyGraph } from '../topology/topology.ts';
 import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
 import { checkFunctions } from './arguments.ts';
 import type { Adder, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
+import { addTableStores, checkTableEmit, nodeName, readingPoint } from './tables.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
@@ -62,12 +60,12 @@ export function addAggregate<K, V, A>(
   const { store = node, value: valueSerde = value, emit = 'commit' } = options;
   checkTableEmit(kind, emit);
   const spec = { key: keySerde, value: valueSerde, backing: 'changelog' } as const;
-  graph.addStore({ ...keyValueStore(store), ...spec });
-  if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, ...spec }));
+  const stores = addTableStores(graph, {
+    ...{ node, emit, keySerde },
+    spec: { ...keyValueStore(store), ...spec },
+  });
   const operator = aggregate({ kind, add, store, emit });
-  const parent = readingPoint(parts, store);
-  const stores = storesFor(store, emit);
-  addOperator(graph, operator, { name: node, parents: [parent], stores });
+  addOperator(graph, operator, { name: node, parents: [readingPoint(parts, store)], stores });
   return { graph, node, store, keySerde, valueSerde, isWindowed: false, stream };
 }
 
@@ -83,41 +81,12 @@ export function addWindowedAggregate<K, V, A>(
   const { store = node, value: valueSerde = value, emit = 'commit' } = options;
   const spec = { key, value: valueSerde, backing: 'changelog' } as const;
   const expiry = { lifeMs: windows.sizeMs + windows.graceMs, node };
-  graph.addStore({ ...windowStore(store), ...spec, expiry });
   const keySerde = windowedSerde(key, windows.sizeMs);
-  if (typeof emit === 'object') {
-    graph.addStore(heldStoreSpec({ store, node, key: keySerde, value: valueSerde }));
-  }
+  const stores = addTableStores(graph, {
+    ...{ node, emit, keySerde },
+    spec: { ...windowStore(store), ...spec, expiry },
+  });
   const operator = windowedAggregate({ kind, add, store, windows, emit });
-  const parent = readingPoint(parts, store);
-  const stores = storesFor(store, emit);
-  addOperator(graph, operator, { name: node, parents: [parent], stores });
+  addOperator(graph, operator, { name: node, parents: [readingPoint(parts, store)], stores });
   return { graph, node, store, keySerde, valueSerde, isWindowed: true, stream };
-}
-
-/** @throws LogError INVALID_OPTION for what only windows have, in a program without types. */
-export function checkTableEmit(method: string, emit: Emit): void {
-  checkArgument(method, 'emit', emit, (value) =>
-    value === 'final' ? "an emit without windows; only windows have a 'final' result" : undefined,
-  );
-}
-
-/**
- * Named after the store, if that has a name: a commit keeps the operator's time under the node's
- * name, which then does not depend on the rest of the topology.
- */
-export function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
-  return graph.nameFor(kind, name ?? (store === undefined ? undefined : `${kind}-${store}`));
-}
-
-type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
-
-/** The node to read the group's records from: a repartition node if keys may have changed. */
-export function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
-  const { graph, node, key, value, mustRepartition, partitions } = parts;
-  if (!mustRepartition) return node;
-  const name = graph.nameFor('repartition', `${store}-repartition`);
-  const repartition = { kind: 'repartition', id: store, key, value, partitions } as const;
-  graph.add({ ...repartition, name, parents: [node], partitioner: undefined });
-  return name;
 }

@@ -277,6 +277,7 @@ export class KStream<K, V> {
   toTable(
     options: StreamTableOptions<NonNullable<K>, NonNullable<V>> = {},
   ): KTable<NonNullable<K>, V | null> {
+    checkNodeOptions('toTable', options, ['name', 'store', 'key', 'value', 'partitions', 'emit']);
     return new KTable(addStreamTable<K, V>(this.#grouped(options), options));
   }
 

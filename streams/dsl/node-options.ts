@@ -128,9 +128,7 @@ export interface TableOptions<K, V> extends NodeOptions {
 }
 
 /** How to make a table of a stream, and how to store that. */
-export interface StreamTableOptions<K, V> extends Omit<GroupOptions<K, V>, 'name'> {
-  /** Names the node in descriptions and errors; default: its kind and a number. */
-  readonly name?: string;
+export interface StreamTableOptions<K, V> extends GroupOptions<K, V> {
   /**
    * Names the store, its changelog and its repartition topic. Default: a number from the position
    * in the topology. Set a name, or changing the topology loses the state.

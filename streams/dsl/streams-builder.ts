@@ -4,7 +4,6 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
-import { checkTableEmit } from './aggregations.ts';
 import { checkFunctions, checkTopics, isList } from './arguments.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KStream, makeStream } from './kstream.ts';
@@ -15,7 +14,7 @@ import {
   type SourceOptions,
   type TableOptions,
 } from './node-options.ts';
-import { addTable } from './tables.ts';
+import { addTable, checkTableEmit } from './tables.ts';
 
 /**
  * Builds a topology, which `StreamsApp` or `TopologyTestDriver` runs.

@@ -1,10 +1,11 @@
 import type { Serde } from '../../core/index.ts';
-import { heldStoreSpec, storesFor, type TableEmit } from '../operators/emit.ts';
+import { checkArgument } from '../../core/internal.ts';
+import { heldStoreSpec, storesFor, type Emit, type TableEmit } from '../operators/emit.ts';
 import { tableSource } from '../operators/table-source.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { StoreSpec } from '../topology/store.ts';
-import { checkTableEmit, nodeName, readingPoint } from './aggregations.ts';
-import { checkNodeOptions, type StreamTableOptions } from './node-options.ts';
+import type { TopologyGraph } from '../topology/topology.ts';
+import type { StoreOptions, StreamTableOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 
 /** What `addTable` needs to know. */
@@ -21,10 +22,9 @@ export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'n
 /** Adds a table of the newest values of keys: its store, and the operator that keeps it. */
 export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | null> {
   const { graph, node, store, parent, key, value, backing, emit, stream } = table;
-  graph.addStore({ ...keyValueStore(store), key, value, backing });
-  if (typeof emit === 'object') graph.addStore(heldStoreSpec({ store, node, key, value }));
-  const operator = tableSource<K, V>(store, emit);
-  addOperator(graph, operator, { name: node, parents: [parent], stores: storesFor(store, emit) });
+  const spec = { ...keyValueStore(store), key, value, backing };
+  const stores = addTableStores(graph, { node, emit, keySerde: key, spec });
+  addOperator(graph, tableSource<K, V>(store, emit), { name: node, parents: [parent], stores });
   const isWindowed = false;
   return { graph, node, store, keySerde: key, valueSerde: value, isWindowed, stream };
 }
@@ -34,15 +34,62 @@ export function addStreamTable<K, V>(
   parts: GroupedParts<NonNullable<K>, NonNullable<V>>,
   options: StreamTableOptions<NonNullable<K>, NonNullable<V>>,
 ): TableParts<NonNullable<K>, V | null> {
-  checkNodeOptions('toTable', options, ['name', 'store', 'key', 'value', 'partitions', 'emit']);
   const { graph, key, value, stream } = parts;
   const node = nodeName(graph, 'to-table', options);
   const { store = node, emit = 'each' } = options;
   checkTableEmit('toTable', emit);
   const parent = readingPoint(parts, store);
-  const serdes = { key, value };
-  const backing = 'changelog';
   return addTable<NonNullable<K>, V>({
-    ...{ graph, node, store, parent, ...serdes, backing, emit, stream },
+    ...{ graph, node, store, parent, key, value, backing: 'changelog', emit, stream },
   });
+}
+
+/** What `addTableStores` needs to know. */
+export interface TableStores<K, KS, V> {
+  /** The operator that will keep the table. */
+  readonly node: string;
+  readonly emit: Emit;
+  /** Of the table: that of its store, or with windows. */
+  readonly keySerde: Serde<K>;
+  readonly spec: StoreSpec<KS, V>;
+}
+
+/** Adds the store of a table, and that of the changes that wait; returns their names. */
+export function addTableStores<K, KS, V>(
+  graph: TopologyGraph,
+  { node, emit, keySerde, spec }: TableStores<K, KS, V>,
+): string[] {
+  const { name: store, value } = spec;
+  graph.addStore(spec);
+  if (typeof emit === 'object') {
+    graph.addStore(heldStoreSpec({ store, node, key: keySerde, value }));
+  }
+  return storesFor(store, emit);
+}
+
+/** @throws LogError INVALID_OPTION for what only windows have, in a program without types. */
+export function checkTableEmit(method: string, emit: Emit): void {
+  checkArgument(method, 'emit', emit, (value) =>
+    value === 'final' ? "an emit without windows; only windows have a 'final' result" : undefined,
+  );
+}
+
+/**
+ * Named after the store, if that has a name: a commit keeps the operator's time under the node's
+ * name, which then does not depend on the rest of the topology.
+ */
+export function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
+  return graph.nameFor(kind, name ?? (store === undefined ? undefined : `${kind}-${store}`));
+}
+
+type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
+
+/** The node to read the group's records from: a repartition node if keys may have changed. */
+export function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
+  const { graph, node, key, value, mustRepartition, partitions } = parts;
+  if (!mustRepartition) return node;
+  const name = graph.nameFor('repartition', `${store}-repartition`);
+  const repartition = { kind: 'repartition', id: store, key, value, partitions } as const;
+  graph.add({ ...repartition, name, parents: [node], partitioner: undefined });
+  return name;
 }

@@ -26,12 +26,7 @@ export function filterNot<K, V>(
   predicate: (record: StreamRecord<K, V>) => boolean,
 ): Operator<K, V, K, V> {
   return {
+    ...filter<K, V>((record) => !synchronous(predicate(record))),
     kind: 'filter-not',
-    changesKey: false,
-    start: (forward) => ({
-      process: (record) => {
-        if (!synchronous(predicate(record))) forward(record);
-      },
-    }),
   };
 }

@@ -75,7 +75,10 @@ async function run(
   children.delete(child);
   if (how === 0) return;
   const settings = Object.entries(environment).map(([key, value]) => `${key}=${value} `);
-  fail(`${name} ended with ${String(how)}`, `${settings.join('')}npx ${args.slice(1).join(' ')}`);
+  fail(
+    `${name} ended with ${String(how)}`,
+    `${settings.join('')}npx vitest ${args.slice(1).join(' ')}`,
+  );
 }
 
 /** Runs the one-time parts, then simulations on all cores until there are enough crashes. */
