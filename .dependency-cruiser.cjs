@@ -137,7 +137,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(core|streams|connect|job|cli|bench)/',
-        pathNot: ['^core/testing/', TEST],
+        pathNot: ['^(core|streams)/testing/', TEST],
       },
       to: { path: '^core/testing/' },
     },

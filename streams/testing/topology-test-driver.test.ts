@@ -7,7 +7,7 @@ import { StreamsError } from '../errors.ts';
 import type { KTable } from '../dsl/ktable.ts';
 import { hours, minutes, seconds } from '../time.ts';
 import { tumblingWindow, type Windowed } from '../topology/windows.ts';
-import { TopologyTestDriver } from './topology-test-driver.ts';
+import { TopologyTestDriver, type TestDriverOptions } from './topology-test-driver.ts';
 
 /** Sums windowed counts by key in windows of another size. */
 function rollUp(
@@ -280,6 +280,68 @@ describe('[STREAMS-8] the test driver', () => {
     expect(await codeOf(input())).toBe('UNKNOWN_TOPIC_OR_PARTITION');
     const store = async () => driver.keyValueStore('count');
     expect(await codeOf(store())).toContain('did you mean counts?');
+  });
+});
+
+/** The counts of windows of 10 ms, closed in the order of two merged inputs. */
+function twoInputs(options: TestDriverOptions) {
+  const builder = new StreamsBuilder();
+  const others = topic('others', { key: string(), value: int64() });
+  builder
+    .stream(numbers)
+    .merge(builder.stream(others))
+    .groupByKey()
+    .windowedBy(tumblingWindow({ sizeMs: 10 }))
+    .count({ emit: 'final', store: 'counts' })
+    .toStream()
+    .map(({ key, value }) => ({ key: `${key.key}@${key.windowStartMs}`, value }))
+    .to(sums);
+  const driver = new TopologyTestDriver(builder.build(), options);
+  const pipe = (from: typeof numbers, timestampMs: number): string[] => {
+    driver.inputTopic(from).pipe({ key: 'a', value: 1, timestampMs });
+    return shown(driver.outputTopic(sums).readAll());
+  };
+  return { driver, others, pipe };
+}
+
+describe('[STREAMS-DRIVER-1] in the driver, stream time', () => {
+  test('does not wait for an empty input, before its first record or after', () => {
+    const { driver, others, pipe } = twoInputs({});
+    expect(pipe(numbers, 5)).toEqual([]);
+    expect(pipe(numbers, 10)).toEqual(['a@0 1 @5']);
+    expect(pipe(others, 3)).toEqual([]);
+    expect(driver.metrics().droppedRecords.late).toBe(1);
+    expect(pipe(others, 25)).toEqual(['a@10 1 @10']);
+    expect(pipe(numbers, 19)).toEqual([]);
+    expect(driver.metrics().droppedRecords.late).toBe(2);
+  });
+
+  test('rises to the first record before it is counted', () => {
+    const { driver, pipe } = twoInputs({});
+    pipe(numbers, 100);
+    pipe(numbers, 89);
+    expect(driver.metrics().droppedRecords.late).toBe(1);
+  });
+
+  test('waits for an input that is empty for less than idleTimeoutMs', () => {
+    const { driver, others, pipe } = twoInputs({ idleTimeoutMs: 100, wallClockMs: 5 });
+    expect(pipe(numbers, 5)).toEqual([]);
+    driver.advanceWallClock(99);
+    expect(pipe(numbers, 30)).toEqual([]);
+    expect(pipe(others, 25)).toEqual(['a@0 1 @5']);
+    driver.advanceWallClock(99);
+    pipe(numbers, 36);
+    driver.advanceWallClock(1); // others has been empty for 100 ms
+    expect(shown(driver.outputTopic(sums).readAll())).toEqual(['a@20 1 @25']);
+  });
+
+  test.each([
+    [{ idleTimeoutMs: -1 }, 'idleTimeoutMs must be an integer, 0 or more'],
+    [{ wallClockMs: 0.5 }, 'wallClockMs must be an integer'],
+    [{ idleTimeout: 1 } as never, 'did you mean idleTimeoutMs?'],
+  ])('[STREAMS-19] refuses %j', (options: TestDriverOptions, reason: string) => {
+    expect(() => twoInputs(options)).toThrow(reason);
+    expect(() => twoInputs({}).driver.advanceWallClock(-5)).toThrow('ms must be an integer, 0');
   });
 });
 

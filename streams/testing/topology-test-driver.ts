@@ -5,14 +5,19 @@ import {
   NO_HEADERS,
   serializeToBytes,
   stderrLogger,
-  systemClock,
-  type Clock,
   type Headers,
   type Logger,
   type Serde,
   type Topic,
 } from '../../core/index.ts';
-import { checkArgument, checkHandle, checkOptions, instance } from '../../core/internal.ts';
+import {
+  checkArgument,
+  checkHandle,
+  checkOptions,
+  instance,
+  integer,
+} from '../../core/internal.ts';
+import { ManualClock } from '../../core/testing/index.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
@@ -45,8 +50,17 @@ export interface OutputRecord<K, V> {
 
 /** What a driver can be given. */
 export interface TestDriverOptions {
-  /** The time of day, for `wallclockTimestamp`. Default: the machine's. */
-  readonly clock?: Clock;
+  /**
+   * The wall clock at first, in milliseconds since 1970; `advanceWallClock` moves it. Default:
+   * always the same time, in November 2023.
+   */
+  readonly wallClockMs?: number;
+  /**
+   * How long, by the wall clock, an input has to be empty before stream time no longer waits for
+   * it. Default 0: stream time is the newest timestamp of a task, as in Kafka Streams. An
+   * application waits 1 s.
+   */
+  readonly idleTimeoutMs?: number;
   /** Receives warnings, such as of skipped records. Default: stderr. */
   readonly logger?: Logger;
 }
@@ -78,6 +92,12 @@ interface StoredOutput {
 
 const APPLICATION_ID = 'test';
 
+const CHECKS = {
+  wallClockMs: integer(0),
+  idleTimeoutMs: (value: unknown) => (value === Infinity ? undefined : integer(0)(value)),
+  logger: instance,
+};
+
 /**
  * Runs a topology without a log and without waiting: one partition per topic, a commit after each
  * record, and no cache in between (Kafka Streams: `TopologyTestDriver`). Keys and values pass
@@ -90,6 +110,7 @@ const APPLICATION_ID = 'test';
  */
 export class TopologyTestDriver {
   readonly #plan: Plan;
+  readonly #clock: ManualClock;
   readonly #tasks: readonly Task[];
   readonly #globalStores = new Map<string, GlobalStore<unknown, unknown>>();
   readonly #outputs = new Map<string, StoredOutput[]>();
@@ -101,8 +122,10 @@ export class TopologyTestDriver {
   /** @throws LogError INVALID_OPTION, StreamsError as `StreamsApp.start`. */
   constructor(topology: Topology, options: TestDriverOptions = {}) {
     checkTopology('TopologyTestDriver', topology);
-    checkOptions('TopologyTestDriver', options, { clock: instance, logger: instance });
-    const { clock = systemClock, logger = stderrLogger } = options;
+    checkOptions('TopologyTestDriver', options, CHECKS);
+    const { idleTimeoutMs = 0, logger = stderrLogger } = options;
+    const clock = new ManualClock(options.wallClockMs);
+    this.#clock = clock;
     const plan = makePlan(APPLICATION_ID, topology, () => 1);
     this.#plan = plan;
     for (const { store, topic } of topology.globalTables) {
@@ -119,11 +142,12 @@ export class TopologyTestDriver {
           changelog: (store) => changelogWriter(state.stores.get(store)?.codec),
         },
         globalStore: (name) => this.#globalStore(name),
-        idleTimeoutMs: 0,
+        idleTimeoutMs,
         clock,
         logger,
       });
       for (const input of started.inputs) input.endOffset = 0;
+      started.noteEmpty(clock.nowMs());
       return started;
     });
   }
@@ -190,6 +214,18 @@ export class TopologyTestDriver {
     );
   }
 
+  /**
+   * Moves the wall clock, which otherwise stands still: stream time stops waiting for inputs that
+   * have been empty for `idleTimeoutMs`.
+   *
+   * @throws LogError INVALID_OPTION unless `ms` is a whole number, 0 or more.
+   */
+  advanceWallClock(ms: number): void {
+    checkArgument('advanceWallClock', 'ms', ms, integer(0));
+    this.#clock.advance(ms);
+    this.#settle();
+  }
+
   /** Ends the input: windows close and forward their results, as at the end of a bounded job. */
   endOfInput(): void {
     let open = this.#tasks;
@@ -213,7 +249,7 @@ export class TopologyTestDriver {
       const next = this.#internal.shift();
       if (next !== undefined) this.#process(next.topic, next.output);
       for (const task of this.#tasks) {
-        task.noteEmpty(this.#nowMs);
+        task.noteEmpty(this.#clock.nowMs());
         task.flush();
         task.writeChangelog();
         task.committed();

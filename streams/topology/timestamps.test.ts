@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { int64, string, topic, type Logger } from '../../core/index.ts';
-import { ManualClock } from '../../core/testing/index.ts';
 import { makeApp, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, shown, sums } from '../../test/kit/drive.ts';
@@ -85,11 +84,10 @@ test('[OP-28] what is no number is an error under each policy', async () => {
 });
 
 test('[OP-28] wallclockTimestamp reads the clock of the driver or the application', async () => {
-  const clock = new ManualClock(1_000);
   const topology = topologyOf(wallclockTimestamp());
-  const driver = new TopologyTestDriver(topology, { clock });
+  const driver = new TopologyTestDriver(topology, { wallClockMs: 1_000 });
   driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs: 5 });
-  clock.advance(500);
+  driver.advanceWallClock(500);
   driver.inputTopic(numbers).pipe({ key: 'a', value: 2, timestampMs: 5 });
   expect(shown(driver.outputTopic(sums).readAll())).toEqual(['a 1 @1000', 'a 2 @1500']);
 });
