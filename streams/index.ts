@@ -12,7 +12,9 @@ export { TimeWindowedStream } from './dsl/time-windowed-stream.ts';
 export type {
   Adder,
   AsyncNotAllowed,
+  Deletable,
   Joiner,
+  Mapped,
   Predicate,
   Reducer,
   Synchronous,
@@ -32,6 +34,7 @@ export type {
   SourceOptions,
   StoreOptions,
   TableOptions,
+  ViewOptions,
   WindowedOptions,
 } from './dsl/node-options.ts';
 export { StreamsApp, type StreamsState } from './runtime/app.ts';
@@ -40,6 +43,7 @@ export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
 export type { KeyValue } from './operators/results.ts';
 export type { Emit, TableEmit } from './operators/emit.ts';
+export type { Row } from './operators/table-view.ts';
 export {
   hoppingWindow,
   tumblingWindow,

@@ -9,7 +9,7 @@ import { checkFunctions } from './arguments.ts';
 import type { Adder, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
-import { addTableStores, checkTableEmit, nodeName, readingPoint } from './tables.ts';
+import { addTableStores, checkTableEmit, nodeName, readingPoint, storedTable } from './tables.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
@@ -66,7 +66,7 @@ export function addAggregate<K, V, A>(
   });
   const operator = aggregate({ kind, add, store, emit });
   addOperator(graph, operator, { name: node, parents: [readingPoint(parts, store)], stores });
-  return { graph, node, store, keySerde, valueSerde, isWindowed: false, stream };
+  return storedTable({ graph, node, store, keySerde, valueSerde, stream });
 }
 
 /** The same for each window. */
@@ -88,5 +88,6 @@ export function addWindowedAggregate<K, V, A>(
   });
   const operator = windowedAggregate({ kind, add, store, windows, emit });
   addOperator(graph, operator, { name: node, parents: [readingPoint(parts, store)], stores });
-  return { graph, node, store, keySerde, valueSerde, isWindowed: true, stream };
+  const table = { graph, node, store, keySerde, valueSerde, stream };
+  return { ...table, reader: undefined, isWindowed: true, isVersioned: false };
 }

@@ -9,6 +9,11 @@ export type Adder<K, V, A, R = A> = (aggregate: A, record: StreamRecord<K, V>) =
 /** Combines a record's value, `left`, with a row's, `right`. */
 export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
 
+/** The value that a function's result has in a table: nothing deletes a row, which is a null. */
+export type Deletable<T> = T extends null | undefined ? null : T;
+/** The values of a table whose values are made of those of another, where rows can be deleted. */
+export type Mapped<V, V2> = Deletable<V2> | Extract<V, null>;
+
 /** The type that an async function's result must also have, so that none fits. */
 export interface AsyncNotAllowed {
   readonly 'functions of a topology are synchronous': never;

@@ -25,8 +25,8 @@ type TableJoinArguments<K, V> = readonly [
   options?: NodeOptions,
 ];
 
-/** A joiner that takes the rows of its table. */
-type AnyJoiner<K, V> = Joiner<K, NonNullable<V>, never, unknown>;
+/** The overloads have checked that it takes the rows of its table. */
+type AnyJoiner<K, V> = Joiner<K, NonNullable<V>, unknown, unknown>;
 
 /**
  * Adds the join that the arguments ask for and returns the parts of its results. The overloads of
@@ -56,7 +56,7 @@ function addGlobalJoin<K, V>(
   const { store, graph } = table;
   if (graph !== parts.graph) throw foreign(method);
   const isLeft = method === 'leftJoin';
-  const operator = joinTable({ store, isGlobal: true, key, joiner, isLeft });
+  const operator = joinTable({ table: { global: store }, key, joiner, isLeft });
   const serdes = { keySerde: parts.keySerde, valueSerde: undefined };
   return addToStream(parts, operator, { options, serdes });
 }
@@ -72,7 +72,7 @@ function addTableJoin<K, V>(
       ? 'an object: a KTable is joined by the key of the record, without a function for it'
       : undefined,
   );
-  const { store, graph, isWindowed } = table;
+  const { graph, reader } = table.parts;
   if (graph !== parts.graph) throw foreign(method);
   if (parts.isRekeyed) {
     throw invalid(
@@ -80,12 +80,13 @@ function addTableJoin<K, V>(
         'meet; join before the key changes',
     );
   }
-  if (isWindowed)
+  if (reader === undefined)
     throw invalid('a table of windows cannot be joined with: it has no row for a key');
   const isLeft = method === 'leftJoin';
-  const operator = joinTable({ store, isGlobal: false, key: keyOf<K>, joiner, isLeft });
+  const key = keyOf<NonNullable<K>>;
+  const operator = joinTable({ table: reader, key, joiner, isLeft });
   const serdes = { keySerde: parts.keySerde, valueSerde: undefined };
-  return addToStream(parts, operator, { options, serdes, stores: [store] });
+  return addToStream(parts, operator, { options, serdes, stores: reader.stores });
 }
 
 function keyOf<K>({ key }: StreamRecord<K>): K {

@@ -1,43 +1,115 @@
+import { filterTable, mapTableValues, type Row } from '../operators/table-view.ts';
 import { changesToStream } from '../operators/to-stream.ts';
-import type { TopologyGraph } from '../topology/topology.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { checkFunctions } from './arguments.ts';
+import type { Mapped, Synchronous } from './functions.ts';
 import type { KStream } from './kstream.ts';
-import { checkNodeOptions, type NodeOptions } from './node-options.ts';
+import {
+  checkNodeOptions,
+  type KeyOptions,
+  type NodeOptions,
+  type ViewOptions,
+} from './node-options.ts';
 import { addOperator, type TableParts } from './parts.ts';
+import { addView } from './views.ts';
 
 /**
- * The newest value of each key, in a store of the task. `V` is the type of its changes, with null
- * if rows can be deleted.
+ * The newest value of each key. `V` is the type of its changes, with null if rows can be deleted.
+ *
+ * A table of a topic, of a stream, or of an aggregation is kept in a store of the task. One made of
+ * other tables is a view: it stores nothing unless its options name a store. So functions are also
+ * called when a view is read, and again for the value before a change; they are to return the same
+ * each time. They must not change a value in place.
  */
 export class KTable<K, V> {
   readonly #parts: TableParts<K, V>;
 
-  /** @internal `StreamsBuilder.table` and aggregations make them. */
+  /** @internal `StreamsBuilder.table`, aggregations and operators make them. */
   constructor(parts: TableParts<K, V>) {
     this.#parts = parts;
   }
 
-  /** @internal The graph that it belongs to. */
-  get graph(): TopologyGraph {
-    return this.#parts.graph;
+  /** @internal For what is built on it. */
+  get parts(): TableParts<K, V> {
+    return this.#parts;
   }
 
-  /** The name of its store. */
-  get store(): string {
+  /** The name of its store; undefined for a view, which has none. */
+  get store(): string | undefined {
     return this.#parts.store;
   }
 
-  /** @internal True if it has a row for each key and window: then nothing can join it. */
-  get isWindowed(): boolean {
-    return this.#parts.isWindowed;
+  /** Keeps the rows for which `predicate` is true. */
+  filter(
+    predicate: (row: Row<K, NonNullable<V>>) => boolean,
+    options: ViewOptions<NonNullable<V>> = {},
+  ): KTable<K, V | null> {
+    return this.#filter('filter', predicate, options);
   }
 
-  /** The changes of the table as a stream; a null value is a deleted row. */
-  toStream(options: NodeOptions = {}): KStream<K, V> {
+  /** Keeps the rows for which `predicate` is false. */
+  filterNot(
+    predicate: (row: Row<K, NonNullable<V>>) => boolean,
+    options: ViewOptions<NonNullable<V>> = {},
+  ): KTable<K, V | null> {
+    return this.#filter('filterNot', predicate, options);
+  }
+
+  /**
+   * Replaces the value of each row; keys and times stay. A null result deletes the row.
+   *
+   * @example
+   * const names = customers.mapValues(({ firstName, lastName }) => `${firstName} ${lastName}`);
+   */
+  mapValues<V2>(
+    mapper: (value: NonNullable<V>, row: Row<K, NonNullable<V>>) => V2 & Synchronous<V2>,
+    options: ViewOptions<NonNullable<Mapped<V, V2>>> = {},
+  ): KTable<K, Mapped<V, V2>> {
+    checkFunctions('mapValues', { mapper });
+    const view = mapTableValues<K, NonNullable<V>, NonNullable<Mapped<V, V2>>>(mapper);
+    const unknown = { ...view, valueSerde: undefined };
+    return new KTable(addView<K, V, Mapped<V, V2>>('mapValues', this.#parts, unknown, options));
+  }
+
+  /**
+   * The changes of the table as a stream; a null value is a deleted row. With `selector` the
+   * records get other keys, as by `selectKey`: a later grouping repartitions.
+   */
+  toStream<K2>(
+    selector: (record: StreamRecord<K, V>) => K2 & Synchronous<K2>,
+    options?: KeyOptions<NonNullable<K2>>,
+  ): KStream<K2, V>;
+  toStream(options?: NodeOptions): KStream<K, V>;
+  toStream<K2>(
+    selector?: NodeOptions | ((record: StreamRecord<K, V>) => K2 & Synchronous<K2>),
+    options?: KeyOptions<NonNullable<K2>>,
+  ): KStream<K, V> | KStream<K2, V> {
+    if (typeof selector === 'function') {
+      const keyOf = selector as (record: StreamRecord<K, V>) => K2 & Synchronous<K2>;
+      return this.#toStream({}).selectKey<K2>(keyOf, options);
+    }
+    return this.#toStream(selector ?? {});
+  }
+
+  #toStream(options: NodeOptions): KStream<K, V> {
     checkNodeOptions('toStream', options, ['name']);
     const { graph, node, keySerde, valueSerde, stream } = this.#parts;
     const operator = changesToStream<K, V>();
     const name = graph.nameFor(operator.kind, options.name);
     addOperator(graph, operator, { name, parents: [node] });
     return stream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });
+  }
+
+  #filter(
+    method: 'filter' | 'filterNot',
+    predicate: (row: Row<K, NonNullable<V>>) => boolean,
+    options: ViewOptions<NonNullable<V>>,
+  ): KTable<K, V | null> {
+    checkFunctions(method, { predicate });
+    const { valueSerde } = this.#parts;
+    const view = filterTable(predicate, method === 'filterNot');
+    return new KTable(
+      addView<K, V, V | null>(method, this.#parts, { ...view, valueSerde }, options),
+    );
   }
 }

@@ -78,6 +78,16 @@ export interface StoreOptions<A> extends NodeOptions {
   readonly emit?: TableEmit;
 }
 
+/** Options of a table made of other tables, which stores nothing unless `store` is set. */
+export interface ViewOptions<V> extends NodeOptions {
+  /** Keeps the table in a store of this name, with a changelog. Default: it is a view. */
+  readonly store?: string;
+  /** Writes the values. Default: the serde of the table if its values are the same, or msgpack. */
+  readonly value?: Serde<V>;
+  /** With a store: when changes are passed on. Default: `each`. */
+  readonly emit?: TableEmit;
+}
+
 /** Options of the store of a windowed aggregation. */
 export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
   /** When results are passed on. Default: `commit`. */

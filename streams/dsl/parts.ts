@@ -1,4 +1,5 @@
 import type { Serde } from '../../core/index.ts';
+import type { TableReader } from '../operators/table-reader.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { KStream } from './kstream.ts';
@@ -31,12 +32,17 @@ export interface GroupedParts<K, V> {
 export interface TableParts<K, V> {
   readonly graph: TopologyGraph;
   readonly node: string;
-  readonly store: string;
+  /** Undefined for a view, which stores nothing. */
+  readonly store: string | undefined;
+  /** Undefined for a table of windows, which drops them when they close, whoever reads them. */
+  readonly reader: TableReader<K, NonNullable<V>> | undefined;
   readonly keySerde: Serde<NonNullable<K>>;
-  /** Never writes null, which deletes the row. */
-  readonly valueSerde: Serde<NonNullable<V>>;
+  /** Never writes null, which deletes the row. Undefined if a function has made the values. */
+  readonly valueSerde: Serde<NonNullable<V>> | undefined;
   /** True if it has a row for each key and window. */
   readonly isWindowed: boolean;
+  /** True if it passes on changes of the past too, as a versioned table and its views do. */
+  readonly isVersioned: boolean;
   readonly stream: StreamMaker;
 }
 

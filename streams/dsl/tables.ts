@@ -1,6 +1,7 @@
 import type { Serde } from '../../core/index.ts';
 import { checkArgument } from '../../core/internal.ts';
 import { heldStoreSpec, storesFor, type Emit, type TableEmit } from '../operators/emit.ts';
+import { storeReader } from '../operators/table-reader.ts';
 import { tableSource } from '../operators/table-source.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { StoreSpec } from '../topology/store.ts';
@@ -9,7 +10,8 @@ import type { StoreOptions, StreamTableOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 
 /** What `addTable` needs to know. */
-export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'node' | 'store'> {
+export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'node'> {
+  readonly store: string;
   /** The node whose records are the rows. */
   readonly parent: string;
   readonly key: Serde<NonNullable<K>>;
@@ -25,8 +27,17 @@ export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | nu
   const spec = { ...keyValueStore(store), key, value, backing };
   const stores = addTableStores(graph, { node, emit, keySerde: key, spec });
   addOperator(graph, tableSource<K, V>(store, emit), { name: node, parents: [parent], stores });
-  const isWindowed = false;
-  return { graph, node, store, keySerde: key, valueSerde: value, isWindowed, stream };
+  return storedTable({ graph, node, store, keySerde: key, valueSerde: value, stream });
+}
+
+/** The parts of a table that is kept in a key-value store. */
+export function storedTable<K, V>(
+  parts: Pick<TableParts<K, V>, 'graph' | 'node' | 'keySerde' | 'valueSerde' | 'stream'> & {
+    readonly store: string;
+  },
+): TableParts<K, V> {
+  const reader = storeReader<K, NonNullable<V>>(parts.store);
+  return { ...parts, reader, isWindowed: false, isVersioned: false };
 }
 
 /** Makes a table of a stream, behind a repartition topic if keys may have changed. */

@@ -2,7 +2,13 @@ import { NO_ROOM, type Serde } from '../../core/index.ts';
 import { windowStore } from '../state/window-store.ts';
 import { Change } from '../topology/change.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
-import type { KeyValueStore, OnHeld, StoreSpec, WindowStore } from '../topology/store.ts';
+import type {
+  KeyValueStore,
+  OnHeld,
+  PassedRow,
+  StoreSpec,
+  WindowStore,
+} from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { resultRecord } from './results.ts';
 
@@ -25,8 +31,8 @@ export type TableEmit = 'commit' | 'each' | { readonly everyMs: number };
 export interface Held<V> {
   /** Its place among those that wait. */
   readonly order: number;
-  /** The value that was passed on before. */
-  readonly before: V | undefined;
+  /** The row that was passed on before. */
+  readonly before: PassedRow<V> | undefined;
 }
 
 /** The store of the changes that wait, when they are passed on by time. */
@@ -57,23 +63,30 @@ function heldStoreOf(store: string): string {
 }
 
 const ORDER_BYTES = 4;
+const TIME_BYTES = 8;
 
-/** The order as u32, one byte that tells whether there is a value, then the value. */
+/**
+ * The order as u32 and one byte that tells whether there is a row; its time, an f64, and its value.
+ */
 function heldSerde<V>(value: Serde<V>): Serde<Held<V>> {
   return {
     name: `held(${value.name})`,
     serialize({ order, before }, target, position) {
       const flagAt = position + ORDER_BYTES;
-      if (flagAt >= target.length) return NO_ROOM;
+      if (flagAt + 1 + TIME_BYTES > target.length) return NO_ROOM;
       target.writeUInt32BE(order, position);
       target[flagAt] = before === undefined ? 0 : 1;
-      return before === undefined ? flagAt + 1 : value.serialize(before, target, flagAt + 1);
+      if (before === undefined) return flagAt + 1;
+      const valueAt = target.writeDoubleBE(before.timestampMs, flagAt + 1);
+      return value.serialize(before.value, target, valueAt);
     },
     deserialize(source, start, end) {
       const flagAt = start + ORDER_BYTES;
-      const isEmpty = source[flagAt] === 0;
-      const before = isEmpty ? undefined : value.deserialize(source, flagAt + 1, end);
-      return { order: source.readUInt32BE(start), before };
+      const order = source.readUInt32BE(start);
+      if (source[flagAt] === 0) return { order, before: undefined };
+      const timestampMs = source.readDoubleBE(flagAt + 1);
+      const before = value.deserialize(source, flagAt + 1 + TIME_BYTES, end);
+      return { order, before: { value: before, timestampMs } };
     },
   };
 }
@@ -98,7 +111,7 @@ export class Interval<K, V> {
   }
 
   /** After a restart: what waited at the last commit. */
-  restore(hold: (key: K, before: V | undefined, timestampMs: number) => void): void {
+  restore(hold: (key: K, before: PassedRow<V> | undefined, timestampMs: number) => void): void {
     for (const dueMs of this.#held.windowStarts()) {
       this.dueMs = Math.min(this.dueMs, dueMs);
       const waiting = [...this.#held.window(dueMs)].sort(
@@ -113,11 +126,12 @@ export class Interval<K, V> {
    * Notes the first change of a key since it was passed on, and its deletion: a checkpoint has no
    * time of a deleted key, so it is kept here.
    */
-  note(key: K, timestampMs: number, before: V | undefined): void {
+  note(key: K, timestampMs: number, before: V | undefined, beforeMs: number): void {
     if (this.dueMs === Infinity) this.dueMs = this.#reachedMs() + this.#everyMs;
     const order = this.#held.get(key, this.dueMs)?.order ?? this.#count++;
     this.#held.update(key, this.dueMs, timestampMs, () => undefined); // its time starts over
-    this.#held.update(key, this.dueMs, timestampMs, () => ({ order, before }));
+    const row = before === undefined ? undefined : { value: before, timestampMs: beforeMs };
+    this.#held.update(key, this.dueMs, timestampMs, () => ({ order, before: row }));
   }
 
   /** Everything was passed on. */
@@ -184,7 +198,9 @@ export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processo
   }
   const interval = new Interval<K, V>(emit.everyMs, store.name, context);
   store.keepBefore();
-  store.holdChanges(({ key, timestampMs }, before) => interval.note(key, timestampMs, before));
+  store.holdChanges(({ key, timestampMs }, before, beforeMs) =>
+    interval.note(key, timestampMs, before, beforeMs),
+  );
   interval.restore((key, before, timestampMs) => store.hold(key, before, timestampMs));
   const passAll = () => {
     store.passChanges(pass);

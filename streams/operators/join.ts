@@ -1,15 +1,13 @@
-import { keyValueStore } from '../state/key-value-store.ts';
 import type { Operator, OperatorContext } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
+import type { TableReader } from './table-reader.ts';
 
 /** How a stream joins a table. */
 export interface TableJoin<K, V, KT, VT, VR> {
-  /** The name of the table's store. */
-  readonly store: string;
   /** A global table is the same in every task; another has the partition of the task. */
-  readonly isGlobal: boolean;
+  readonly table: { readonly global: string } | TableReader<KT, VT>;
   /** The key in the table; null or undefined for none. */
   readonly key: (record: StreamRecord<K, V>) => KT | null | undefined;
   readonly joiner: (left: V, right: VT, record: StreamRecord<K, V>) => VR;
@@ -31,9 +29,7 @@ export function joinTable<K, V, KT, VT, VR>(
     kind: isLeft ? 'left-join' : 'join',
     changesKey: false,
     start(forward, context) {
-      const get = join.isGlobal
-        ? globalReader<KT, VT>(join, context)
-        : tableReader<KT, VT>(join, context);
+      const get = valueReader(join.table, context);
       return {
         process: (record) => {
           if (record.value === null || record.value === undefined) {
@@ -54,18 +50,14 @@ export function joinTable<K, V, KT, VT, VR>(
   };
 }
 
-type Reader<K, V> = (key: K) => V | undefined;
-
-function globalReader<K, V>({ store }: StoreName, context: OperatorContext): Reader<K, V> {
-  const table: ReadOnlyKeyValueStore<K, V> = context.globalStore(store);
-  return (key) => table.get(key);
+function valueReader<K, V>(
+  table: TableJoin<unknown, unknown, K, V, unknown>['table'],
+  context: OperatorContext,
+): (key: K) => V | undefined {
+  if ('global' in table) {
+    const store: ReadOnlyKeyValueStore<K, V> = context.globalStore(table.global);
+    return (key) => store.get(key);
+  }
+  const read = table.open(context);
+  return (key) => read(key)?.value;
 }
-
-/** Reads a table as it was passed on: never ahead of its changes. */
-function tableReader<K, V>({ store }: StoreName, context: OperatorContext): Reader<K, V> {
-  const table = context.store(keyValueStore<K, V>(store));
-  table.keepBefore();
-  return (key) => table.getPassed(key);
-}
-
-type StoreName = Pick<TableJoin<never, never, never, never, never>, 'store'>;

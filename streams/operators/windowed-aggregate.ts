@@ -133,8 +133,8 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     const store = this.#store;
     const interval = new Interval<Windowed<K>, A>(everyMs, store.name, this.#context);
     store.keepBefore();
-    store.holdChanges((entry, before) =>
-      interval.note(this.#windowed(entry), entry.timestampMs, before),
+    store.holdChanges((entry, before, beforeMs) =>
+      interval.note(this.#windowed(entry), entry.timestampMs, before, beforeMs),
     );
     interval.restore(({ key, windowStartMs }, before, timestampMs) =>
       store.hold(key, windowStartMs, before, timestampMs),

@@ -8,6 +8,7 @@ import {
   runToEnd,
   until,
 } from '../../test/kit/app.ts';
+import { changes, oldAndNew } from '../../test/kit/changes.ts';
 import { ownTopology } from '../../test/kit/graph.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
@@ -15,12 +16,9 @@ import { aggregate } from '../operators/aggregate.ts';
 import { heldStoreSpec, storesFor, type TableEmit } from '../operators/emit.ts';
 import { tableSource } from '../operators/table-source.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
-import type { Change } from '../topology/change.ts';
-import type { Operator } from '../topology/operator.ts';
 import type { Topology } from '../topology/topology.ts';
 
 const numbers = topic('numbers', { key: string(), value: int64() });
-const changes = topic('changes', { key: string(), value: string() });
 const sums = topic('sums', { key: string(), value: int64() });
 
 /** The aggregate changes in place. */
@@ -42,28 +40,10 @@ const summing = (emit: TableEmit) =>
     },
   });
 
-/** Writes `old>new` of each change. */
-const oldAndNew = <V>(
-  show: (value: V) => unknown,
-): Operator<string, Change<V>, string, string> => ({
-  kind: 'old-and-new',
-  changesKey: false,
-  oldValues: 'needed',
-  start: (forward) => ({
-    process: (record) => {
-      const { oldValue, newValue, isLatest } = record.value;
-      const text = [oldValue, newValue].map((value) =>
-        value === null || value === undefined ? '-' : show(value),
-      );
-      forward(record.withValue(`${text.join('>')}${isLatest ? '' : ' late'}`));
-    },
-  }),
-});
-
 function changesOf(emit: TableEmit): Topology {
   const [store, node, key] = ['totals', 'sum', string()];
   const held = typeof emit === 'object' ? [heldStoreSpec({ store, node, key, value: total })] : [];
-  const show = oldAndNew<Total>(({ sum }) => sum);
+  const show = oldAndNew<string, Total>(({ sum }) => sum);
   return ownTopology({
     input: numbers,
     output: changes,
@@ -120,7 +100,7 @@ test('[OP-TABLE-1] the changes of a table of a topic have the values before', as
     stores: [{ ...keyValueStore('rows'), key, value, backing }],
     nodes: [
       { name: 'table', operator: tableSource<string, number>('rows', 'each'), stores: ['rows'] },
-      { name: 'show', parent: 'table', operator: oldAndNew<number>(String), stores: [] },
+      { name: 'show', parent: 'table', operator: oldAndNew<string, number>(), stores: [] },
     ],
   });
   const log = await openTestLog();

@@ -1,4 +1,4 @@
-import type { OnHeld, StoreEntry } from '../topology/store.ts';
+import type { OnHeld, PassedRow, StoreEntry } from '../topology/store.ts';
 import { decodeTimestamp, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
 
@@ -27,6 +27,8 @@ interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
    * functions may change it in place.
    */
   before: V | BeforeImage | undefined;
+  /** With HELD: the time of that value. */
+  beforeMs: number;
 }
 
 /** The bytes of a value as it was passed on. */
@@ -114,16 +116,16 @@ export class KeySpace<K, V> {
     if (entry === undefined) {
       // Also if there was and is no value: the result must not depend on a deleted entry being
       // still in memory.
-      this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0), undefined);
+      this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0), undefined, 0);
       return;
     }
     const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
-    const before = entry.value;
+    const { value: before, timestampMs: beforeMs } = entry;
     const value = change(before);
     // A deleted key starts over, whether or not its entry is still in memory.
-    if (before === undefined || timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
+    if (before === undefined || timestampMs > beforeMs) entry.timestampMs = timestampMs;
     this.#setValue(entry, value);
-    this.#noteChange(entry, passed);
+    this.#noteChange(entry, passed, beforeMs);
   }
 
   /** Replaces the value and its time. */
@@ -133,13 +135,14 @@ export class KeySpace<K, V> {
     if (entry === undefined) {
       if (value === undefined) return;
       entry = this.#add(key, id, value, timestampMs, 0);
-      this.#noteChange(entry, undefined);
+      this.#noteChange(entry, undefined, 0);
       return;
     }
     const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
+    const beforeMs = entry.timestampMs;
     this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
-    this.#noteChange(entry, passed);
+    this.#noteChange(entry, passed, beforeMs);
   }
 
   /** Applies a record of the changelog: committed, and not in the checkpoint. */
@@ -156,13 +159,14 @@ export class KeySpace<K, V> {
   }
 
   /** As `KeyValueStore.hold`. */
-  hold(key: K, before: V | undefined, timestampMs: number): void {
+  hold(key: K, before: PassedRow<V> | undefined, timestampMs: number): void {
     const id = this.#idOf(key);
     const entry =
       this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, timestampMs, 0);
     if ((entry.flags & HELD) !== 0) return;
     entry.flags |= HELD;
-    entry.before = before;
+    entry.before = before?.value;
+    entry.beforeMs = before?.timestampMs ?? 0;
     this.#held.push(entry);
   }
 
@@ -175,17 +179,19 @@ export class KeySpace<K, V> {
       const before = this.#beforeOf(entry);
       entry.flags &= ~HELD;
       entry.before = undefined;
-      visit(entry, before);
+      visit(entry, before, entry.beforeMs);
       if (entry.value === undefined && (entry.flags & ~KEPT) === 0) this.#forget(entry);
     }
   }
 
   /** As `KeyValueStore.getPassed`. */
-  getPassed(key: K): V | undefined {
+  getPassed(key: K): PassedRow<V> | undefined {
     const id = this.#idOf(key);
     const entry = this.#entries.get(id) ?? this.#load(key, id);
     if (entry === undefined) return undefined;
-    return (entry.flags & HELD) === 0 ? entry.value : this.#beforeOf(entry);
+    if ((entry.flags & HELD) === 0) return hasValue(entry) ? entry : undefined;
+    const value = this.#beforeOf(entry);
+    return value === undefined ? undefined : { value, timestampMs: entry.beforeMs };
   }
 
   /** All entries that are not deleted; loads those that only the checkpoint has. */
@@ -258,7 +264,7 @@ export class KeySpace<K, V> {
   }
 
   /** Lists a change for the changelog, and for whoever passes it on. */
-  #noteChange(entry: Entry<K, V>, passed: V | BeforeImage | undefined): void {
+  #noteChange(entry: Entry<K, V>, passed: V | BeforeImage | undefined, passedMs: number): void {
     const { flags } = entry;
     if ((flags & BOTH) === BOTH && entry.value !== undefined) return;
     if ((flags & CHANGED) === 0) {
@@ -270,11 +276,12 @@ export class KeySpace<K, V> {
     if ((flags & HELD) === 0) {
       entry.flags |= HELD;
       entry.before = passed;
+      entry.beforeMs = passedMs;
       this.#held.push(entry);
     } else if (entry.value !== undefined) {
       return;
     }
-    if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry));
+    if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry), entry.beforeMs);
   }
 
   /** What to keep of an entry before its first change after it was passed on. */
@@ -292,7 +299,16 @@ export class KeySpace<K, V> {
   #add(key: K, id: unknown, value: V | undefined, timestampMs: number, flags: number): Entry<K, V> {
     const windowStartMs = this.#windowStartMs;
     const before = undefined;
-    const entry: Entry<K, V> = { key, windowStartMs, value, timestampMs, id, flags, before };
+    const entry: Entry<K, V> = {
+      key,
+      windowStartMs,
+      value,
+      timestampMs,
+      id,
+      flags,
+      before,
+      beforeMs: 0,
+    };
     this.#entries.set(id, entry);
     if (value === undefined) this.#deletedCount++;
     return entry;
@@ -327,6 +343,10 @@ export class KeySpace<K, V> {
 }
 
 const ALL = { start: Buffer.alloc(0), end: undefined };
+
+function hasValue<K, V>(entry: Entry<K, V>): entry is Entry<K, V> & { readonly value: V } {
+  return entry.value !== undefined;
+}
 
 export function noHolding<K, V>(): Holding<K, V> {
   return { isListed: false, keepsBefore: false, onHeld: undefined };

@@ -1,4 +1,10 @@
-import type { KeyValueStore, OnHeld, StoreHandle, StoreSpec } from '../topology/store.ts';
+import type {
+  KeyValueStore,
+  OnHeld,
+  PassedRow,
+  StoreHandle,
+  StoreSpec,
+} from '../topology/store.ts';
 import { StoreCodec, type LiveEntry } from './codec.ts';
 import type { StateEnvironment, StoreChanges } from './environment.ts';
 import { KeySpace, noHolding } from './key-space.ts';
@@ -82,7 +88,7 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
     this.#holding.keepsBefore = true;
   }
 
-  hold(key: K, before: V | undefined, timestampMs: number): void {
+  hold(key: K, before: PassedRow<V> | undefined, timestampMs: number): void {
     this.#space.hold(key, before, timestampMs);
   }
 
@@ -90,7 +96,7 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
     this.#space.passChanges(visit);
   }
 
-  getPassed(key: K): V | undefined {
+  getPassed(key: K): PassedRow<V> | undefined {
     return this.#space.getPassed(key);
   }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { json, string } from '../../core/index.ts';
 import { SEED } from '../../test/kit/seed.ts';
-import type { StoreSpec } from '../topology/store.ts';
+import type { PassedRow, StoreSpec } from '../topology/store.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
@@ -41,9 +41,9 @@ const steps = fc.array(
   { minLength: 10, maxLength: 60, size: 'max' },
 );
 
-/** What a reader of the changes knows: the sums as they were passed on, and the keys that wait. */
+/** What a reader of the changes knows: the rows as they were passed on, and the keys that wait. */
 interface Model {
-  readonly passed: Map<string, number>;
+  readonly passed: Map<string, PassedRow<Total>>;
   readonly waiting: Set<string>;
 }
 
@@ -55,20 +55,24 @@ export function passedOnSuite(kind: EnvironmentKind): void {
       let model: Model = { passed: new Map(), waiting: new Set() };
       let committed = structuredClone(model);
       hold(it, model);
+      let timestampMs = 0;
       for (const step of list) {
+        timestampMs++;
         if (step.kind === 'restart') {
           await it.restart();
           model = structuredClone(committed);
           hold(it, model);
         } else {
-          takeStep(it, model, step);
+          takeStep(it, model, step, timestampMs);
           if (step.kind === 'commit' || step.kind === 'checkpoint') {
             committed = structuredClone(model);
           }
         }
         const store = it.state.store(handle);
         for (const each of ['a', 'b', 'c', 'd']) {
-          expect(store.getPassed(each)?.sum).toBe(model.passed.get(each));
+          const row = store.getPassed(each); // the store's own object, with more fields
+          const shown = row && { value: row.value, timestampMs: row.timestampMs };
+          expect(shown, each).toEqual(model.passed.get(each));
         }
       }
       await it.close();
@@ -82,28 +86,25 @@ function hold(it: StateUnderTest, { passed, waiting }: Model): void {
   const store = it.state.store(handle);
   store.keepBefore();
   store.holdChanges();
-  for (const each of waiting) {
-    const sum = passed.get(each);
-    store.hold(each, sum === undefined ? undefined : { sum }, 1);
-  }
+  for (const each of waiting) store.hold(each, structuredClone(passed.get(each)), 1);
 }
 
-function takeStep(it: StateUnderTest, model: Model, step: Step): void {
+function takeStep(it: StateUnderTest, model: Model, step: Step, timestampMs: number): void {
   const store = it.state.store(handle);
   switch (step.kind) {
     case 'add':
-      store.update(step.key, 1, (total = { sum: 0 }) => {
+      store.update(step.key, timestampMs, (total = { sum: 0 }) => {
         total.sum += step.value; // in place
         return total;
       });
       model.waiting.add(step.key);
       break;
     case 'put':
-      store.put(step.key, { sum: 100 }, 1);
+      store.put(step.key, { sum: 100 }, timestampMs);
       model.waiting.add(step.key);
       break;
     case 'delete':
-      store.update(step.key, 1, () => undefined);
+      store.update(step.key, timestampMs, () => undefined);
       model.waiting.add(step.key);
       break;
     case 'pass':
@@ -120,11 +121,12 @@ function takeStep(it: StateUnderTest, model: Model, step: Step): void {
 
 function pass(it: StateUnderTest, { passed, waiting }: Model): void {
   const keys = new Set<string>();
-  it.state.store(handle).passChanges(({ key: each, value }, before) => {
+  it.state.store(handle).passChanges(({ key: each, value, timestampMs }, before, beforeMs) => {
     keys.add(each);
-    expect(before?.sum, each).toBe(passed.get(each));
+    const row = before && { value: before, timestampMs: beforeMs };
+    expect(row, each).toEqual(passed.get(each));
     if (value === undefined) passed.delete(each);
-    else passed.set(each, value.sum);
+    else passed.set(each, structuredClone({ value, timestampMs }));
   });
   expect(keys).toEqual(waiting);
   waiting.clear();

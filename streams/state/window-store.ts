@@ -1,5 +1,12 @@
 import { int64 } from '../../core/index.ts';
-import type { OnHeld, StoreEntry, StoreHandle, StoreSpec, WindowStore } from '../topology/store.ts';
+import type {
+  OnHeld,
+  PassedRow,
+  StoreEntry,
+  StoreHandle,
+  StoreSpec,
+  WindowStore,
+} from '../topology/store.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
 import { KeySpace, noHolding } from './key-space.ts';
@@ -115,7 +122,7 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     this.#holding.keepsBefore = true;
   }
 
-  hold(key: K, windowStartMs: number, before: V | undefined, timestampMs: number): void {
+  hold(key: K, windowStartMs: number, before: PassedRow<V> | undefined, timestampMs: number): void {
     this.#windows.get(windowStartMs)?.hold(key, before, timestampMs);
   }
 

@@ -47,18 +47,31 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
    * Puts an entry into the list, at a restart: `before` is what was last passed on of it, and
    * `timestampMs` its time if it is deleted.
    */
-  hold(key: K, before: V | undefined, timestampMs: number): void;
+  hold(key: K, before: PassedRow<V> | undefined, timestampMs: number): void;
   /**
    * Empties the list: `visit` gets each entry changed since it was last passed on, in the order of
    * their first changes, and what was passed on then, if that is kept.
    */
   passChanges(visit: OnHeld<K, V>): void;
-  /** The value as it was last passed on, which is what others see; needs `keepBefore`. */
-  getPassed(key: K): V | undefined;
+  /** The row as it was last passed on, which is what others see; needs `keepBefore`. */
+  getPassed(key: K): PassedRow<V> | undefined;
 }
 
-/** An entry to be passed on, and its value when it was last passed on. */
-export type OnHeld<K, V> = (entry: StoreEntry<K, V>, before: V | undefined) => void;
+/** A row of a table as it was passed on. It may be the store's own object: read it at once. */
+export interface PassedRow<V> {
+  readonly value: V;
+  readonly timestampMs: number;
+}
+
+/**
+ * An entry to be passed on, and its value when it was last passed on; `beforeMs` is the time of
+ * that value.
+ */
+export type OnHeld<K, V> = (
+  entry: StoreEntry<K, V>,
+  before: V | undefined,
+  beforeMs: number,
+) => void;
 
 /** A store of windows: a value for each key and window start. */
 export interface WindowStore<K, V> {
@@ -78,7 +91,7 @@ export interface WindowStore<K, V> {
   holdChanges(onHeld?: OnHeld<K, V>): void;
   keepBefore(): void;
   /** As in a key-value store; a window that has closed holds nothing. */
-  hold(key: K, windowStartMs: number, before: V | undefined, timestampMs: number): void;
+  hold(key: K, windowStartMs: number, before: PassedRow<V> | undefined, timestampMs: number): void;
   /** As in a key-value store, for one window. */
   passChanges(windowStartMs: number, visit: OnHeld<K, V>): void;
   /** Removes a whole window that has closed. */
