@@ -1,4 +1,5 @@
-import { noneDropped, type DropReason } from '../topology/operator.ts';
+import type { DropReason } from '../topology/operator.ts';
+import { DropCounts } from './drop-counts.ts';
 import type { Task } from './task.ts';
 
 /** What an application has done since its start, and its current state. */
@@ -6,6 +7,8 @@ export interface StreamsMetrics {
   readonly processedRecords: number;
   /** Dropped records, by reason. */
   readonly droppedRecords: Readonly<Record<DropReason, number>>;
+  /** The same by the name of the node, for those that have dropped any. */
+  readonly droppedByNode: Readonly<Record<string, Readonly<Record<DropReason, number>>>>;
   readonly commits: number;
   /** How long the last commit took. */
   readonly lastCommitMs: number;
@@ -35,7 +38,7 @@ export interface AppCounts {
   lastCheckpointMs: number;
   /** By task id, what its predecessors committed: a failed commit replaces all tasks. */
   readonly processedBefore: Map<string, number>;
-  readonly droppedBefore: Record<DropReason, number>;
+  readonly droppedBefore: DropCounts;
 }
 
 export function newCounts(): AppCounts {
@@ -45,7 +48,7 @@ export function newCounts(): AppCounts {
     checkpoints: 0,
     lastCheckpointMs: 0,
     processedBefore: new Map(),
-    droppedBefore: noneDropped(),
+    droppedBefore: new DropCounts(),
   };
 }
 
@@ -54,19 +57,20 @@ export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
   const { processedBefore } = counts;
   for (const { id, committedCounts } of tasks) {
     processedBefore.set(id, (processedBefore.get(id) ?? 0) + committedCounts.processed);
-    addDropped(counts.droppedBefore, committedCounts.dropped);
+    counts.droppedBefore.addAll(committedCounts.dropped);
   }
 }
 
 export function collectMetrics(tasks: readonly Task[], counts: AppCounts): StreamsMetrics {
   const { commits, lastCommitMs, checkpoints, lastCheckpointMs } = counts;
-  const droppedRecords = { ...counts.droppedBefore };
+  const dropped = counts.droppedBefore.copy();
   const processedOf = ({ id, counts: { processed } }: Task): number =>
     (counts.processedBefore.get(id) ?? 0) + processed;
-  for (const task of tasks) addDropped(droppedRecords, task.counts.dropped);
+  for (const task of tasks) dropped.addAll(task.counts.dropped);
   return {
     processedRecords: tasks.reduce((sum, task) => sum + processedOf(task), 0),
-    droppedRecords,
+    droppedRecords: dropped.total(),
+    droppedByNode: dropped.byNode(),
     commits,
     lastCommitMs,
     checkpoints,
@@ -81,11 +85,4 @@ export function collectMetrics(tasks: readonly Task[], counts: AppCounts): Strea
       streamTimeMs: task.streamTimeMs,
     })),
   };
-}
-
-function addDropped(
-  sums: Record<DropReason, number>,
-  counts: Readonly<Record<DropReason, number>>,
-): void {
-  for (const reason of Object.keys(sums) as DropReason[]) sums[reason] += counts[reason];
 }

@@ -1,6 +1,6 @@
 import { assert, present } from '../../core/internal.ts';
 import type { OperatorNode, TopologyNode } from '../topology/node.ts';
-import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
+import type { DropReason, Forward, OperatorContext, Processor } from '../topology/operator.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
 import type { Outputs } from './outputs.ts';
@@ -14,7 +14,9 @@ export interface GraphOptions {
   readonly outputs: Outputs;
   /** By name of a source or repartition node. */
   readonly inputs: (node: string) => readonly TimedInput[];
-  readonly context: Omit<OperatorContext, 'streamTimeMs' | 'sendsOldValues'>;
+  readonly context: Omit<OperatorContext, 'streamTimeMs' | 'sendsOldValues' | 'drop'>;
+  /** Counts a record that a node drops. */
+  readonly drop: (node: string, reason: DropReason) => void;
 }
 
 /** The processors of one task, wired up: each calls the next directly. */
@@ -60,7 +62,6 @@ export class ProcessorGraph {
     const started = new Map<string, StartedOperator>();
     const forwards = new Map<string, Forward<unknown, unknown>>();
     const { outputs } = this.#options;
-    const { drop } = this.#options.context;
     const readers = new Set<string>(); // the nodes that need old values
     for (const node of [...this.#nodes].reverse()) {
       const forward = toAll(
@@ -69,6 +70,7 @@ export class ProcessorGraph {
           parents.filter((parent) => parent === node.name).map(() => forwards.get(name)!),
         ),
       );
+      const drop = (reason: DropReason): void => this.#options.drop(node.name, reason);
       if (this.#isEntry(node)) {
         this.entries.set(node.name, forward);
       } else if (node.kind === 'operator') {
@@ -79,7 +81,7 @@ export class ProcessorGraph {
         if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
           readers.add(node.name);
         }
-        const context = { ...this.#options.context, sendsOldValues };
+        const context = { ...this.#options.context, sendsOldValues, drop };
         const operator = new StartedOperator(node, forward, context);
         started.set(node.name, operator);
         forwards.set(node.name, operator.forward);

@@ -1,11 +1,12 @@
 import type { Clock, CommittedOffset, Logger, PartitionRecords } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
-import { noneDropped, type DropReason } from '../topology/operator.ts';
+import type { DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TaskState } from '../state/task-state.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
 import { Feed } from './operator-time.ts';
+import { DropCounts } from './drop-counts.ts';
 import type { Outputs } from './outputs.ts';
 import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
 import { ProcessorGraph } from './processor-graph.ts';
@@ -27,7 +28,7 @@ export interface TaskOptions {
 /** Counts of what a task has done since its start. */
 export interface TaskCounts {
   readonly processed: number;
-  readonly dropped: Readonly<Record<DropReason, number>>;
+  readonly dropped: DropCounts;
 }
 
 /** A repartition topic that a task writes to, and the last marker the task wrote there. */
@@ -54,7 +55,7 @@ export class Task {
   readonly #feed: Feed;
   readonly #downstreams: readonly Downstream[];
   #processed = 0;
-  readonly #dropped = noneDropped();
+  readonly #dropped = new DropCounts();
   #committedCounts: TaskCounts;
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Further input resets it. */
@@ -72,12 +73,13 @@ export class Task {
     this.#applicationId = plan.applicationId;
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
-    const drop = (reason: DropReason): void => {
-      this.#dropped[reason]++;
-    };
-    this.inputs = task.inputs.map(
-      (input) => new TaskInput(input, { partition, clock, logger, drop }),
-    );
+    const drop = (node: string, reason: DropReason): void => this.#dropped.add(node, reason);
+    this.inputs = task.inputs.map((input) => {
+      const { name } = input.node;
+      return new TaskInput(input, {
+        ...{ partition, clock, logger, drop: (reason) => drop(name, reason) },
+      });
+    });
     this.#feed = new Feed(this.inputs, []);
     const graph = new ProcessorGraph({
       topology: plan.topology,
@@ -90,8 +92,8 @@ export class Task {
         store: (handle) => state.store(handle),
         globalStore: <K, V>(name: string) =>
           options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
-        drop,
       },
+      drop,
     });
     this.#graph = graph;
     for (const input of this.inputs) {
@@ -110,7 +112,7 @@ export class Task {
 
   /** Counts since the task's start, committed or not. */
   get counts(): TaskCounts {
-    return { processed: this.#processed, dropped: { ...this.#dropped } };
+    return { processed: this.#processed, dropped: this.#dropped.copy() };
   }
 
   /** The same counts, up to the last commit. */
@@ -185,9 +187,9 @@ export class Task {
     return count;
   }
 
-  /** Processes one record of `topic` that is in no log: for the test driver. */
-  inject(topic: string, record: StreamRecord): void {
-    const input = this.inputs.find((each) => each.topic === topic);
+  /** Processes one record that is in no log: for the test driver. */
+  inject(record: StreamRecord): void {
+    const input = this.inputs.find((each) => each.topic === record.topic);
     assert(input !== undefined, 'records come for an input of the task');
     if (input.inject(record, this.#timeRose)) this.#noteProcessed(1);
   }

@@ -4,11 +4,6 @@
  *
  * @packageDocumentation
  */
-export {
-  TopologyTestDriver,
-  type OutputRecord,
-  type TestDriverOptions,
-  type TestInputTopic,
-  type TestOutputTopic,
-  type TestRecord,
-} from './topology-test-driver.ts';
+export { TopologyTestDriver, type TestDriverOptions } from './topology-test-driver.ts';
+export type { OutputRecord, TestRecord } from './test-records.ts';
+export type { TestInputOptions, TestInputTopic, TestOutputTopic } from './test-topics.ts';

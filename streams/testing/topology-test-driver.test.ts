@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { int64, string, topic } from '../../core/index.ts';
+import { int64, partitionOfKey, string, topic } from '../../core/index.ts';
 import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, shown, sums } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
@@ -205,6 +205,8 @@ describe('[STREAMS-8] the test driver', () => {
     const from = new TopologyTestDriver(builder.build()).inputTopic(numbers);
     const message = /^pipe to numbers: record must be an object with a value, and a key/;
     expect(() => from.pipe(record as never)).toThrow(message);
+    const apart = { key: 'a', value: 1, partition: 1 };
+    expect(() => from.pipe(apart)).toThrow('partition must be an integer, 0 to 0');
   });
 
   test('reads an output as a table', () => {
@@ -343,6 +345,136 @@ describe('[STREAMS-DRIVER-1] in the driver, stream time', () => {
     expect(() => twoInputs(options)).toThrow(reason);
     expect(() => twoInputs({}).driver.advanceWallClock(-5)).toThrow('ms must be an integer, 0');
   });
+});
+
+test('[STREAMS-DRIVER-2] with partitions, keys meet as in an application', () => {
+  const builder = new StreamsBuilder();
+  builder
+    .stream(numbers, { name: 'in' })
+    .peek(({ key, partition, offset }) => void seen.push(`${key} ${partition}-${offset}`))
+    .groupBy(({ value }) => `k${value % 3}`, { key: string() })
+    .count({ store: 'counts', emit: 'each' })
+    .toStream()
+    .peek(({ key, partition }) => void counted.set(key, partition))
+    .to(sums, { name: 'out' });
+  const seen: string[] = [];
+  const counted = new Map<string, number>();
+  const driver = new TopologyTestDriver(builder.build(), { partitions: 4 });
+  expect(driver.metrics().tasks.map(({ taskId }) => taskId)).toEqual(
+    ['0_0', '0_1', '0_2', '0_3', '1_0', '1_1', '1_2', '1_3'], // two sub-topologies
+  );
+  const input = driver.inputTopic(numbers);
+  input.pipeAll(['a', 'b', 'c', 'a', null].map((key, index) => ({ key, value: index })));
+  input.pipe({ key: 'a', value: 5, partition: 3 });
+  const partition = (key: string) => partitionOfKey(Buffer.from(key), 0, key.length, 4);
+  expect(['a', 'b', 'c'].map(partition)).toEqual([0, 0, 2]);
+  const expected = ['a 0-0', 'b 0-1', 'c 2-0', 'a 0-2', 'null 0-3', 'a 3-0'];
+  expect(seen).toEqual(expected);
+  const counts = ['k0 1 @0', 'k1 1 @0', 'k2 1 @0', 'k0 2 @0', 'k1 2 @0', 'k2 2 @0'];
+  expect(shown(driver.outputTopic(sums).readAll())).toEqual(counts);
+  for (const [key, at] of counted) expect(at, key).toBe(partition(key));
+  driver.endOfInput();
+});
+
+test('[STREAMS-DRIVER-2] windows behind a repartition topic close in all partitions', () => {
+  const builder = new StreamsBuilder();
+  builder
+    .stream(numbers)
+    .groupBy(({ value }) => `k${value}`, { key: string() })
+    .windowedBy(tumblingWindow({ sizeMs: 10 }))
+    .count({ emit: 'final', store: 'counts' })
+    .toStream()
+    .map(({ key, value }) => ({ key: key.key, value }))
+    .to(sums);
+  const driver = new TopologyTestDriver(builder.build(), { partitions: 3 });
+  const rows = Array.from({ length: 9 }, (_, value) => ({ key: `${value}`, value }));
+  driver.inputTopic(numbers, { advanceMs: 1 }).pipeAll(rows);
+  expect(driver.outputTopic(sums).readAll()).toEqual([]);
+  driver.inputTopic(numbers).pipe({ key: '9', value: 9, timestampMs: 10 });
+  const open = shown(driver.outputTopic(sums).readAll());
+  driver.endOfInput();
+  const all = [...open, ...shown(driver.outputTopic(sums).readAll())].sort();
+  expect(all).toEqual([...rows.map(({ value }) => `k${value} 1 @${value}`), 'k9 1 @10']);
+  expect(open.length).toBeGreaterThan(0); // where no slower partition holds them back
+});
+
+describe('[STREAMS-DRIVER-3] records without a time', () => {
+  const copy = () => {
+    const builder = new StreamsBuilder();
+    builder.stream(numbers).to(sums);
+    return new TopologyTestDriver(builder.build());
+  };
+  const rows = [{ value: 1 }, { value: 2, timestampMs: 500 }, { value: 3 }];
+
+  test('have that of their topic, which advances with each', () => {
+    const driver = copy();
+    const input = driver.inputTopic(numbers, { startMs: 100, advanceMs: 10 });
+    input.pipeAll(rows);
+    input.advanceTime(1_000);
+    input.pipe({ value: 4 });
+    driver.inputTopic(numbers, { startMs: 7 }).pipe({ value: 5 });
+    const output = driver.outputTopic(sums).readAll();
+    expect(output.map(({ timestampMs }) => timestampMs)).toEqual([100, 500, 110, 1_120, 7]);
+  });
+
+  test('or that of the record before, of any topic', () => {
+    const driver = copy();
+    const input = driver.inputTopic(numbers);
+    input.pipeAll(rows);
+    input.advanceTime(5);
+    driver.inputTopic(numbers).pipe({ value: 4 });
+    const output = driver.outputTopic(sums).readAll();
+    expect(output.map(({ timestampMs }) => timestampMs)).toEqual([0, 500, 500, 505]);
+  });
+
+  test('[STREAMS-19] refuses times that are none', () => {
+    const wrong = { start: 1 } as never;
+    expect(() => copy().inputTopic(numbers, wrong)).toThrow('did you mean startMs?');
+    expect(() => copy().inputTopic(numbers, { advanceMs: -1 })).toThrow('advanceMs must be an');
+    expect(() => copy().inputTopic(numbers).advanceTime(0.5)).toThrow('ms must be an integer');
+  });
+});
+
+test('[STREAMS-DRIVER-4] a topic that the topology does not write is refused', () => {
+  const builder = new StreamsBuilder();
+  builder.stream(numbers).to(sums);
+  builder.globalTable(topic('rows', { key: string(), value: int64() }));
+  const driver = new TopologyTestDriver(builder.build());
+  const sumz = topic('sumz', { key: string(), value: int64() });
+  expect(() => driver.outputTopic(sumz)).toThrow(
+    expect.objectContaining({
+      code: 'UNKNOWN_TOPIC_OR_PARTITION',
+      message: 'the topology writes no topic sumz, only sums; did you mean sums?',
+    }),
+  );
+  expect(() => driver.inputTopic(sumz)).toThrow(
+    'the topology reads no topic sumz, only numbers, rows; did you mean rows?',
+  );
+});
+
+test('[STREAMS-DRIVER-5] counts of dropped records are by node and reason', () => {
+  const builder = new StreamsBuilder();
+  const lookedUp = topic('rows', { key: string(), value: int64() });
+  const rows = builder.table(lookedUp);
+  builder
+    .stream(numbers, { name: 'in', nullValues: 'skip' })
+    .join(rows, (left, right) => left + right, { name: 'look-up' })
+    .to(sums, { name: 'out', partitioner: () => [] });
+  const driver = new TopologyTestDriver(builder.build());
+  driver.inputTopic(lookedUp).pipe({ key: 'a', value: 1 });
+  driver.inputTopic(numbers).pipeAll([
+    { key: 'a', value: 1 },
+    { key: 'b', value: 1 },
+    { key: null, value: 1 },
+    { key: 'a', value: null },
+  ]);
+  const { droppedRecords, droppedByNode } = driver.metrics();
+  expect(droppedByNode).toMatchObject({
+    in: { 'null-value': 1, unmatched: 0 },
+    'look-up': { 'null-key': 1, unmatched: 1 },
+    out: { unmatched: 1 },
+  });
+  expect(droppedRecords).toMatchObject({ 'null-value': 1, 'null-key': 1, unmatched: 2, late: 0 });
 });
 
 test('durations are in milliseconds', () => {

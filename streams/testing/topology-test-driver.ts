@@ -1,13 +1,10 @@
+import { closest } from 'fastest-levenshtein';
 import {
   AssertionFailure,
   deserializeBytes,
   LogError,
-  NO_HEADERS,
-  serializeToBytes,
   stderrLogger,
-  type Headers,
   type Logger,
-  type Serde,
   type Topic,
 } from '../../core/index.ts';
 import {
@@ -30,26 +27,24 @@ import { Task } from '../runtime/task.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
-
-/** A record to pipe in. */
-export interface TestRecord<K, V> {
-  readonly key?: K | null;
-  readonly value: V | null;
-  /** Default: the time of the previous record, at first 0. */
-  readonly timestampMs?: number;
-  readonly headers?: Headers;
-}
-
-/** An output record. */
-export interface OutputRecord<K, V> {
-  readonly key: K | null;
-  readonly value: V | null;
-  readonly timestampMs: number;
-  readonly headers: Headers;
-}
+import { checkRecord, writeRecord, type StoredRecord } from './test-records.ts';
+import {
+  makeInputTopic,
+  makeOutputTopic,
+  ownTimes,
+  type RecordTimes,
+  type TestInputOptions,
+  type TestInputTopic,
+  type TestOutputTopic,
+} from './test-topics.ts';
 
 /** What a driver can be given. */
 export interface TestDriverOptions {
+  /**
+   * The partitions of every topic, whatever their handles say. Default: 1. With more, each part of
+   * the topology runs as so many tasks.
+   */
+  readonly partitions?: number;
   /**
    * The wall clock at first, in milliseconds since 1970; `advanceWallClock` moves it. Default:
    * always the same time, in November 2023.
@@ -65,43 +60,24 @@ export interface TestDriverOptions {
   readonly logger?: Logger;
 }
 
-/** Pipes records into one topic. */
-export interface TestInputTopic<K, V> {
-  /** Processes a record: when this returns, all its results are in the output topics. */
-  pipe(record: TestRecord<K, V>): void;
-  /** Processes records one by one. */
-  pipeAll(records: readonly TestRecord<K, V>[]): void;
-}
-
-/** Reads the output of one topic. */
-export interface TestOutputTopic<K, V> {
-  /** The next record, or undefined if there is none. */
-  read(): OutputRecord<K, V> | undefined;
-  /** All unread records. */
-  readAll(): OutputRecord<K, V>[];
-  /** The newest value of each key in the unread records; null deletes. */
-  readTable(): Map<K | null, V>;
-}
-
-interface StoredOutput {
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly timestampMs: number;
-  readonly headers: Headers;
+/** A record for a topic that the topology itself reads. */
+interface InternalRecord {
+  readonly topic: string;
+  readonly record: StoredRecord;
 }
 
 const APPLICATION_ID = 'test';
 
 const CHECKS = {
+  partitions: integer(1, 1_000),
   wallClockMs: integer(0),
   idleTimeoutMs: (value: unknown) => (value === Infinity ? undefined : integer(0)(value)),
   logger: instance,
 };
 
 /**
- * Runs a topology without a log and without waiting: one partition per topic, a commit after each
- * record, and no cache in between (Kafka Streams: `TopologyTestDriver`). Keys and values pass
- * through their serdes, so a wrong serde shows.
+ * Runs a topology without a log and without waiting: by default one partition per topic, a commit
+ * pass through their serdes, so a wrong serde shows.
  *
  * @example
  * const driver = new TopologyTestDriver(builder.build());
@@ -113,21 +89,34 @@ export class TopologyTestDriver {
   readonly #clock: ManualClock;
   readonly #tasks: readonly Task[];
   readonly #globalStores = new Map<string, GlobalStore<unknown, unknown>>();
-  readonly #outputs = new Map<string, StoredOutput[]>();
+  readonly #partitions: number;
+  /** The unread records of each topic that a sink writes. */
+  readonly #outputs = new Map<string, StoredRecord[]>();
   /** Records for topics that the topology itself reads, to process next. */
-  readonly #internal: { readonly topic: string; readonly output: StoredOutput }[] = [];
+  readonly #internal: InternalRecord[] = [];
+  /** The time of the last record piped in. */
   #nowMs = 0;
-  #offset = 0;
+  /** The next offset of each partition. */
+  readonly #offsets = new Map<string, number>();
+  /** The time of topics without one of their own. */
+  readonly #times: RecordTimes = {
+    next: () => this.#nowMs,
+    advance: (ms) => void (this.#nowMs += ms),
+  };
 
   /** @throws LogError INVALID_OPTION, StreamsError as `StreamsApp.start`. */
   constructor(topology: Topology, options: TestDriverOptions = {}) {
     checkTopology('TopologyTestDriver', topology);
     checkOptions('TopologyTestDriver', options, CHECKS);
-    const { idleTimeoutMs = 0, logger = stderrLogger } = options;
+    const { partitions = 1, idleTimeoutMs = 0, logger = stderrLogger } = options;
     const clock = new ManualClock(options.wallClockMs);
     this.#clock = clock;
-    const plan = makePlan(APPLICATION_ID, topology, () => 1);
+    const plan = makePlan(APPLICATION_ID, topology, () => partitions);
     this.#plan = plan;
+    this.#partitions = partitions;
+    for (const node of topology.nodes) {
+      if (node.kind === 'sink') this.#outputs.set(node.topic.name, []);
+    }
     for (const { store, topic } of topology.globalTables) {
       this.#globalStores.set(store.name, new GlobalStore(store.name, topic.key));
     }
@@ -152,55 +141,47 @@ export class TopologyTestDriver {
     });
   }
 
-  /** @throws LogError UNKNOWN_TOPIC_OR_PARTITION for a topic that the topology does not read. */
-  inputTopic<K, V>(topic: Topic<K, V>): TestInputTopic<K, V> {
+  /**
+   * Pipes records into a topic. Records without a time have that of the previous record of any
+   * topic; given `startMs` or `advanceMs`, the topic has a time of its own for them.
+   *
+   * @example
+   * driver.inputTopic(orders, { startMs: 1_000, advanceMs: 10 }).pipeAll([
+   *   { key: 'a', value: 1 }, // at 1000
+   *   { key: 'b', value: 2 }, // at 1010
+   * ]);
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION for a topic that the topology does not read.
+   */
+  inputTopic<K, V>(topic: Topic<K, V>, options?: TestInputOptions): TestInputTopic<K, V> {
     checkHandle('inputTopic', topic);
     const { name } = topic;
-    const task = this.#taskReading(name);
-    const isGlobal = this.#plan.topology.globalTables.some((table) => table.topic.name === name);
-    if (!isGlobal && task === undefined) throw notInTopology(name, 'reads');
-    const pipe = (record: TestRecord<K, V>): void => {
-      checkRecord(name, record);
-      this.#nowMs = record.timestampMs ?? this.#nowMs;
-      const { key = null, value, headers = NO_HEADERS } = record;
-      const written = write(topic, key, value, this.#nowMs, headers);
+    const tables = this.#plan.topology.globalTables.map((table) => table.topic.name);
+    const sources = this.#tasks.flatMap(({ inputs }) => inputs.map((input) => input.topic));
+    const read = new Set([...sources, ...tables]);
+    if (!read.has(name)) throw notInTopology(name, 'reads', read);
+    const times = options === undefined ? this.#times : ownTimes(options);
+    return makeInputTopic(times, (record) => {
+      checkRecord(name, record, this.#partitions);
+      const { key = null, timestampMs = times.next() } = record;
+      this.#nowMs = timestampMs;
+      const written = writeRecord(topic, this.#partitions, { ...record, key, timestampMs });
       this.#setGlobal(name, written);
       this.#process(name, written);
       this.#settle();
-    };
-    return {
-      pipe,
-      pipeAll: (records) => {
-        for (const record of records) pipe(record);
-      },
-    };
+    });
   }
 
-  /** The output of a topic; empty if the topology does not write to it. */
+  /**
+   * The output of a topic.
+   *
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION for a topic that the topology does not write.
+   */
   outputTopic<K, V>(topic: Topic<K, V>): TestOutputTopic<K, V> {
     checkHandle('outputTopic', topic);
-    const stored = this.#stored(topic.name);
-    const decode = ({ key, value, timestampMs, headers }: StoredOutput): OutputRecord<K, V> => ({
-      key: key === null ? null : deserializeBytes(topic.key, key),
-      value: value === null ? null : deserializeBytes(topic.value, value),
-      timestampMs,
-      headers,
-    });
-    return {
-      read: () => {
-        const next = stored.shift();
-        return next === undefined ? undefined : decode(next);
-      },
-      readAll: () => stored.splice(0).map(decode),
-      readTable: () => {
-        const table = new Map<K | null, V>();
-        for (const { key, value } of stored.splice(0).map(decode)) {
-          if (value === null) table.delete(key);
-          else table.set(key, value);
-        }
-        return table;
-      },
-    };
+    const stored = this.#outputs.get(topic.name);
+    if (stored === undefined) throw notInTopology(topic.name, 'writes', this.#outputs.keys());
+    return makeOutputTopic(topic, stored);
   }
 
   /** A key-value store of the topology. @throws StreamsError UNKNOWN_STORE */
@@ -247,7 +228,7 @@ export class TopologyTestDriver {
   #settle(): void {
     do {
       const next = this.#internal.shift();
-      if (next !== undefined) this.#process(next.topic, next.output);
+      if (next !== undefined) this.#process(next.topic, next.record);
       for (const task of this.#tasks) {
         task.noteEmpty(this.#clock.nowMs());
         task.flush();
@@ -258,24 +239,27 @@ export class TopologyTestDriver {
   }
 
   /** Processes a record of a topic that a task reads. */
-  #process(topic: string, { key, value, timestampMs, headers }: StoredOutput): void {
-    const task = this.#taskReading(topic);
+  #process(topic: string, record: StoredRecord): void {
+    const { key, value, timestampMs, headers, partition } = record;
+    const task = this.#taskReading(topic, partition);
     const spec = task?.plan.inputs.find((input) => input.topic.name === topic)?.topic;
     if (task === undefined || spec === undefined) return;
-    const record = new StreamRecord(
+    const place = `${topic}-${partition}`;
+    const offset = this.#offsets.get(place) ?? 0;
+    this.#offsets.set(place, offset + 1);
+    const [readKey, readValue] = [
       key === null ? null : deserializeBytes(spec.key, key),
       value === null ? null : deserializeBytes(spec.value, value),
-      timestampMs,
-      headers,
-      topic,
-      0,
-      this.#offset++,
+    ];
+    task.inject(
+      new StreamRecord(readKey, readValue, timestampMs, headers, topic, partition, offset),
     );
-    task.inject(topic, record);
   }
 
-  #taskReading(topic: string): Task | undefined {
-    return this.#tasks.find(({ inputs }) => inputs.some((input) => input.topic === topic));
+  #taskReading(topic: string, partition: number): Task | undefined {
+    return this.#tasks.find(({ inputs }) =>
+      inputs.some((input) => input.topic === topic && input.partition === partition),
+    );
   }
 
   /** A writer for a sink or repartition node. */
@@ -284,21 +268,26 @@ export class TopologyTestDriver {
     const sink = this.#plan.topology.nodes.find((node) => node.name === name);
     const spec = repartition?.topic ?? (sink?.kind === 'sink' ? sink.topic : undefined);
     if (spec === undefined) throw new AssertionFailure('sinks and repartition nodes write');
-    const { name: topic } = spec;
-    const stored = repartition === undefined ? this.#stored(topic) : [];
+    const topic = spec.name;
+    const partitions = this.#partitions;
+    const stored = repartition === undefined ? this.#outputs.get(topic) : undefined;
+    const isRead = this.#plan.tasks.some(({ inputs }) =>
+      inputs.some((input) => input.topic.name === topic),
+    );
     return {
-      partitions: 1,
-      write: (key, value, timestampMs, headers = NO_HEADERS) => {
-        const output = write(spec, key, value, timestampMs, headers);
-        if (repartition === undefined) stored.push(output);
-        if (this.#taskReading(topic) !== undefined) this.#internal.push({ topic, output });
-        this.#setGlobal(topic, output);
+      partitions,
+      write: (key, value, timestampMs, headers, partition) => {
+        const unwritten = { key, value, timestampMs, headers, partition };
+        const record = writeRecord(spec, partitions, unwritten);
+        stored?.push(record);
+        if (isRead) this.#internal.push({ topic, record });
+        this.#setGlobal(topic, record);
       },
     };
   }
 
   /** Puts a record into the global tables of its topic. */
-  #setGlobal(topic: string, { key, value }: StoredOutput): void {
+  #setGlobal(topic: string, { key, value }: StoredRecord): void {
     if (key === null) return;
     for (const { topic: spec, store } of this.#plan.topology.globalTables) {
       if (spec.name !== topic) continue;
@@ -307,51 +296,10 @@ export class TopologyTestDriver {
     }
   }
 
-  #stored(topic: string): StoredOutput[] {
-    let stored = this.#outputs.get(topic);
-    if (stored === undefined) this.#outputs.set(topic, (stored = []));
-    return stored;
-  }
-
   #globalStore(name: string): GlobalStore<unknown, unknown> {
     const store = this.#globalStores.get(name);
     if (store === undefined) throw unknownStore(name, this.#globalStores.keys());
     return store;
-  }
-}
-
-/** Checks the fields: without types, a misspelt `value` would be a null. */
-function checkRecord(topic: string, record: unknown): void {
-  checkArgument(`pipe to ${topic}`, 'record', record, (given) => {
-    const isRecord = typeof given === 'object' && given !== null && 'value' in given;
-    return isRecord ? undefined : 'an object with a value, and a key if it has one';
-  });
-}
-
-/** @throws LogError SERIALIZATION_FAILED, as a producer does. */
-function write<K, V>(
-  topic: { readonly name: string; readonly key: Serde<K>; readonly value: Serde<V> },
-  key: K | null,
-  value: V | null,
-  timestampMs: number,
-  headers: Headers,
-): StoredOutput {
-  return {
-    key: key === null ? null : serialize(topic.name, 'key', topic.key, key),
-    value: value === null ? null : serialize(topic.name, 'value', topic.value, value),
-    timestampMs,
-    headers,
-  };
-}
-
-function serialize<T>(topic: string, field: 'key' | 'value', serde: Serde<T>, value: T): Buffer {
-  try {
-    return serializeToBytes(serde, value);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message =
-      `the ${field} of a record for ${topic} could not be written by ${serde.name}: ` + reason;
-    throw new LogError('SERIALIZATION_FAILED', message, { topic, field }, { cause });
   }
 }
 
@@ -367,7 +315,10 @@ function changelogWriter(codec: StoreCodec<unknown, unknown> | undefined): Recor
   };
 }
 
-function notInTopology(topic: string, verb: string): LogError {
-  const message = `the topology ${verb} no topic ${topic}`;
+function notInTopology(topic: string, verb: string, known: Iterable<string>): LogError {
+  const names = [...known];
+  const list = names.length === 0 ? 'none at all' : `only ${names.join(', ')}`;
+  const hint = names.length === 0 ? '' : `; did you mean ${closest(topic, names)}?`;
+  const message = `the topology ${verb} no topic ${topic}, ${list}${hint}`;
   return new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic });
 }
