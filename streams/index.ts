@@ -8,6 +8,7 @@ export { StreamsBuilder } from './dsl/streams-builder.ts';
 export { KGroupedStream } from './dsl/kgrouped-stream.ts';
 export { KStream } from './dsl/kstream.ts';
 export { KTable } from './dsl/ktable.ts';
+export { SessionWindowedStream } from './dsl/session-windowed-stream.ts';
 export { TimeWindowedStream } from './dsl/time-windowed-stream.ts';
 export type {
   Adder,
@@ -15,6 +16,7 @@ export type {
   Deletable,
   Joiner,
   Mapped,
+  Merger,
   Predicate,
   Reducer,
   Synchronous,
@@ -46,8 +48,11 @@ export type { Emit, TableEmit } from './operators/emit.ts';
 export type { Row } from './operators/table-view.ts';
 export {
   hoppingWindow,
+  sessionWindow,
+  sessionWindowedSerde,
   tumblingWindow,
   windowedSerde,
+  type SessionWindows,
   type TimeWindows,
   type Windowed,
 } from './topology/windows.ts';

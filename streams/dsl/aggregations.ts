@@ -1,12 +1,27 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
 import { synchronous } from '../operators/results.ts';
+import {
+  sessionAggregate,
+  sessionLifeMs,
+  type SessionAggregation,
+} from '../operators/session-aggregate.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
+import { sessionStoreSpec } from '../state/session-store.ts';
 import { windowStore } from '../state/window-store.ts';
-import { windowedSerde, type TimeWindows, type Windowed } from '../topology/windows.ts';
+import type { Change } from '../topology/change.ts';
+import type { Operator } from '../topology/operator.ts';
+import type { StoreSpec } from '../topology/store.ts';
+import {
+  sessionWindowedSerde,
+  windowedSerde,
+  type SessionWindows,
+  type TimeWindows,
+  type Windowed,
+} from '../topology/windows.ts';
 import { checkFunctions } from './arguments.ts';
-import type { Adder, Reducer } from './functions.ts';
+import type { Adder, Merger, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, readingPoint, storedTable } from './tables.ts';
@@ -16,19 +31,29 @@ export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store'
   readonly value: Serde<NonNullable<A>>;
 }
 
-export function counting<K, V>(): Aggregating<K, V, number> {
-  return { kind: 'count', add: (count) => (count ?? 0) + 1, value: int64() };
+/** The same where values are merged, too. */
+export type Merging<K, V, A> = Aggregating<K, V, A> & Pick<SessionAggregation<K, V, A>, 'merge'>;
+
+export function counting<K, V>(): Merging<K, V, number> {
+  return {
+    kind: 'count',
+    add: (count) => (count ?? 0) + 1,
+    merge: (merged, count) => (merged ?? 0) + count,
+    value: int64(),
+  };
 }
 
 export function reducing<K, V>(
   reducer: Reducer<K, V, V | null | undefined>,
   value: Serde<V>,
-): Aggregating<K, V, V> {
+): Merging<K, V, V> {
   checkFunctions('reduce', { reducer });
   return {
     kind: 'reduce',
     add: (known, record) =>
       known === undefined ? record.value : synchronous(reducer(known, record.value, record)),
+    merge: (merged, other, record) =>
+      merged === undefined ? other : synchronous(reducer(merged, other, record)),
     value: value as Serde<NonNullable<V>>, // a grouped stream has no nulls
   };
 }
@@ -48,46 +73,125 @@ export function aggregating<K, V, A>(
   };
 }
 
-/** Adds an aggregation to the topology, behind a repartition topic if keys may have changed. */
+/** An aggregation whose values can be merged. */
+export function merging<K, V, A>(
+  initializer: () => A,
+  adder: Adder<K, V, A, A | null | undefined>,
+  merger: Merger<K, A>,
+): Merging<K, V, A> {
+  checkFunctions('aggregate', { initializer, adder, merger });
+  return {
+    ...aggregating(initializer, adder),
+    merge: (merged, other, { key }) => {
+      const before = merged === undefined ? synchronous(initializer()) : merged;
+      return synchronous(merger(before, other, key));
+    },
+  };
+}
+
+/** What is aggregated. */
+export interface AggregationInput<K> extends Pick<
+  GroupedParts<K, never>,
+  'graph' | 'key' | 'stream'
+> {
+  /** Adds what has to stand before the aggregation, and returns the nodes to read. */
+  readonly readingPoints: (store: string) => readonly string[];
+}
+
+/** The records of one grouped stream. */
+export function groupedInput<K, V>(parts: GroupedParts<K, V>): AggregationInput<K> {
+  const { graph, key, stream } = parts;
+  return { graph, key, stream, readingPoints: (store) => [readingPoint(parts, store)] };
+}
+
+/** Adds an aggregation to the topology, behind repartition topics where keys may have changed. */
 export function addAggregate<K, V, A>(
-  parts: GroupedParts<K, V>,
+  input: AggregationInput<K>,
   { kind, add, value }: Aggregating<K, V, A>,
   options: StoreOptions<NonNullable<A>>,
 ): TableParts<K, A> {
-  const { graph, stream } = parts;
-  const keySerde = parts.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
-  const node = nodeName(graph, kind, options);
-  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
+  const key = input.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
+  const { emit = 'commit' } = options;
   checkTableEmit(kind, emit);
-  const spec = { key: keySerde, value: valueSerde, backing: 'changelog' } as const;
-  const stores = addTableStores(graph, {
-    ...{ node, emit, keySerde },
-    spec: { ...keyValueStore(store), ...spec },
+  return addKeeper<K, V, K, A>(input, options, {
+    ...{ kind, value, keySerde: key, isWindowed: false },
+    make: ({ store, serdes }) => ({
+      spec: { ...keyValueStore(store), ...serdes, backing: 'changelog' },
+      operator: aggregate({ kind, add, store, emit }),
+    }),
   });
-  const operator = aggregate({ kind, add, store, emit });
-  addOperator(graph, operator, { name: node, parents: [readingPoint(parts, store)], stores });
-  return storedTable({ graph, node, store, keySerde, valueSerde, stream });
 }
 
 /** The same for each window. */
 export function addWindowedAggregate<K, V, A>(
-  parts: GroupedParts<K, V>,
+  input: AggregationInput<K>,
   windows: TimeWindows,
   { kind, add, value }: Aggregating<K, V, A>,
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
-  const { graph, key, stream } = parts;
-  const node = nodeName(graph, `windowed-${kind}`, options);
-  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
-  const spec = { key, value: valueSerde, backing: 'changelog' } as const;
-  const expiry = { lifeMs: windows.sizeMs + windows.graceMs, node };
-  const keySerde = windowedSerde(key, windows.sizeMs);
-  const stores = addTableStores(graph, {
-    ...{ node, emit, keySerde },
-    spec: { ...windowStore(store), ...spec, expiry },
+  const { emit = 'commit' } = options;
+  return addKeeper<K, V, Windowed<K>, A>(input, options, {
+    ...{ kind: `windowed-${kind}`, value, isWindowed: true },
+    keySerde: windowedSerde(input.key, windows.sizeMs),
+    make: ({ node, store, serdes }) => ({
+      spec: {
+        ...{ ...windowStore(store), ...serdes, backing: 'changelog' },
+        expiry: { lifeMs: windows.sizeMs + windows.graceMs, node },
+      },
+      operator: windowedAggregate({ kind, add, store, windows, emit }),
+    }),
   });
-  const operator = windowedAggregate({ kind, add, store, windows, emit });
-  addOperator(graph, operator, { name: node, parents: [readingPoint(parts, store)], stores });
+}
+
+/** The same for each session; its sessions disappear when they merge, so that rows can be null. */
+export function addSessionAggregate<K, V, A>(
+  input: AggregationInput<K>,
+  windows: SessionWindows,
+  { kind, add, merge, value }: Merging<K, V, A>,
+  options: WindowedOptions<NonNullable<A>>,
+): TableParts<Windowed<K>, A | null> {
+  const { emit = 'commit' } = options;
+  const times = { reachMs: windows.gapMs, lifeMs: sessionLifeMs(windows) };
+  return addKeeper<K, V, Windowed<K>, A>(input, options, {
+    ...{ kind: `session-${kind}`, value, isWindowed: true },
+    keySerde: sessionWindowedSerde(input.key),
+    make: ({ node, store, serdes }) => ({
+      spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
+      operator: sessionAggregate({ kind, add, merge, store, windows, emit }),
+    }),
+  });
+}
+
+/** An operator that keeps a table of aggregates. */
+interface Keeper<K, V, KR, A> {
+  readonly kind: string;
+  readonly keySerde: Serde<NonNullable<KR>>;
+  /** The default serde of the values. */
+  readonly value: Serde<NonNullable<A>>;
+  readonly isWindowed: boolean;
+  /** Makes the operator, and describes its store. */
+  readonly make: (names: {
+    readonly node: string;
+    readonly store: string;
+    readonly serdes: { readonly key: Serde<K>; readonly value: Serde<NonNullable<A>> };
+  }) => {
+    readonly spec: StoreSpec<K, NonNullable<A>>;
+    readonly operator: Operator<K, V, KR, Change<A>>;
+  };
+}
+
+function addKeeper<K, V, KR, A>(
+  input: AggregationInput<K>,
+  options: WindowedOptions<NonNullable<A>>,
+  { kind, keySerde, value, isWindowed, make }: Keeper<K, V, KR, A>,
+): TableParts<KR, A> {
+  const { graph, stream, key } = input;
+  const node = nodeName(graph, kind, options);
+  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
+  const { spec, operator } = make({ node, store, serdes: { key, value: valueSerde } });
+  const stores = addTableStores(graph, { node, emit, keySerde, spec });
+  addOperator(graph, operator, { name: node, parents: input.readingPoints(store), stores });
   const table = { graph, node, store, keySerde, valueSerde, stream };
-  return { ...table, reader: undefined, isWindowed: true, isVersioned: false };
+  if (!isWindowed) return storedTable(table);
+  return { ...table, reader: undefined, isWindowed, isVersioned: false };
 }

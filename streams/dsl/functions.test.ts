@@ -3,7 +3,7 @@ import { int64, json, LogError, string, topic } from '../../core/index.ts';
 import { driveNulls, numbers, sums } from '../../test/kit/drive.ts';
 import { StreamsError } from '../errors.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
-import { tumblingWindow, type Windowed } from '../topology/windows.ts';
+import { sessionWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
 import type { KGroupedStream } from './kgrouped-stream.ts';
 import type { KStream } from './kstream.ts';
 import type { KTable } from './ktable.ts';
@@ -56,6 +56,12 @@ test('[STREAMS-17] types show null where a key or value may be null, and nowhere
     .windowedBy(tumblingWindow({ sizeMs: 10 }))
     .reduce((sum, value) => (value === 0 ? null : sum + value));
   expectTypeOf(windowed).toEqualTypeOf<KTable<Windowed<string>, number | null>>();
+  const sessions = grouped.windowedBy(sessionWindow({ gapMs: 10 })).aggregate(
+    () => ({ sum: 0 }),
+    ({ sum }, { value }) => ({ sum: sum + value }),
+    (left, right) => ({ sum: left.sum + right.sum }),
+  );
+  expectTypeOf(sessions).toEqualTypeOf<KTable<Windowed<string>, { sum: number } | null>>();
   nulls.to(topic('copy', { key: string(), value: int64() })); // a topic accepts nulls
   const wrongly = (): void => {
     // @ts-expect-error -- a key may be null
@@ -136,11 +142,32 @@ test('[STREAMS-18] async functions do not compile', () => {
   expectTypeOf(stream.mapValues(() => 'a')).toEqualTypeOf<KStream<string | null, string>>();
 });
 
+test('[STREAMS-18] async functions of sessions do not compile', () => {
+  const grouped = new StreamsBuilder().stream(orders).groupByKey();
+  const sessions = grouped.windowedBy(sessionWindow({ gapMs: 5 }));
+  const laterSum = async (sum: number) => sum + 1;
+  const wrongly = (): void => {
+    // @ts-expect-error -- it is async
+    sessions.reduce(async (order) => order);
+    // @ts-expect-error -- it is async
+    sessions.aggregate(zero, laterSum, (left: number, right: number) => left + right);
+    // @ts-expect-error -- it is async
+    sessions.aggregate(zero, (sum) => sum, laterSum);
+    // @ts-expect-error -- sessions merge
+    sessions.aggregate(zero, (sum) => sum);
+  };
+  expect(wrongly).toBeTypeOf('function');
+});
+
 /** A stream as a program without types sees it: it accepts anything. */
 type Untyped = Record<string, (...args: unknown[]) => Untyped>;
 
 function untyped(builder = new StreamsBuilder()): Untyped {
   return builder.stream(numbers) as unknown as Untyped;
+}
+
+function sessionsOf(stream: Untyped): Untyped {
+  return stream['groupByKey']!()['windowedBy']!(sessionWindow({ gapMs: 5 }));
 }
 
 /** Code and message of what `call` throws. */
@@ -182,6 +209,7 @@ describe('[STREAMS-18] an async function', () => {
     ['reduce', (s) => s['groupByKey']!()['reduce']!(later)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, later)],
     ['aggregate', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(later, zero)],
+    ['aggregate', (s) => sessionsOf(s)['aggregate']!(zero, zero, later)],
     ['stream', (_, b) => b.stream(others, { timestamp: later as never })],
   ])('is refused when the topology is built: %s', (method, build) => {
     const builder = new StreamsBuilder();
@@ -213,6 +241,7 @@ describe('[STREAMS-18] an async function', () => {
     ['aggregate into', (s) => s['groupByKey']!()['aggregate']!(promise, zero)],
     ['aggregate', (s) => s['groupByKey']!()['aggregate']!(zero, promise)],
     ['windows', (s) => s['groupByKey']!()['windowedBy']!(windows)['aggregate']!(zero, promise)],
+    ['sessions', (s) => sessionsOf(s)['aggregate']!(zero, zero, promise)],
   ])('that only its result reveals is refused at its first result: %s', (_, build) => {
     const builder = new StreamsBuilder();
     build(untyped(builder), builder);
@@ -241,6 +270,7 @@ describe('[STREAMS-19] mistakes of a program without types', () => {
     ['a branch without a function', (s) => s['split']!({ a: 1 }), `split: ${allowed('a')}a fun`],
     ['no reducer', (s) => s['groupByKey']!()['reduce']!(), `reduce: ${allowed('reducer')}a`],
     ['no adder', (s) => s['groupByKey']!()['aggregate']!(zero), `aggregate: ${allowed('adder')}a`],
+    ['no merger', (s) => sessionsOf(s)['aggregate']!(zero, zero), `${allowed('merger')}a function`],
     ['no windows', (s) => s['groupByKey']!()['windowedBy']!(), `${allowed('windows')}windows, as`],
     [
       'no topics',

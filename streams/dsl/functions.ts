@@ -6,6 +6,8 @@ export type Predicate<K, V> = (record: StreamRecord<K, V>) => boolean;
 export type Reducer<K, V, R = V> = (aggregate: V, value: V, record: StreamRecord<K, V>) => R;
 /** Adds a record to the current aggregate; `R` is its result. */
 export type Adder<K, V, A, R = A> = (aggregate: A, record: StreamRecord<K, V>) => R;
+/** Combines the aggregates of two sessions of a key. */
+export type Merger<K, A> = (left: A, right: A, key: K) => A;
 /** Combines a record's value, `left`, with a row's, `right`. */
 export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
 

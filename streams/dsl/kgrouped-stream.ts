@@ -1,9 +1,17 @@
-import { checkWindows, type TimeWindows } from '../topology/windows.ts';
-import { addAggregate, aggregating, counting, reducing, type Aggregating } from './aggregations.ts';
+import { checkWindows, type SessionWindows, type TimeWindows } from '../topology/windows.ts';
+import {
+  addAggregate,
+  aggregating,
+  counting,
+  groupedInput,
+  reducing,
+  type Aggregating,
+} from './aggregations.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
 import type { GroupedParts } from './parts.ts';
+import { SessionWindowedStream } from './session-windowed-stream.ts';
 import { TimeWindowedStream } from './time-windowed-stream.ts';
 
 /** A stream grouped by key: aggregate it, or put it into windows first. */
@@ -56,14 +64,19 @@ export class KGroupedStream<K, V> {
     return this.#table(aggregating(initializer, adder), options);
   }
 
-  /** Aggregates each time window separately. */
-  windowedBy(windows: TimeWindows): TimeWindowedStream<K, V> {
+  /** Aggregates each window separately. */
+  windowedBy(windows: TimeWindows): TimeWindowedStream<K, V>;
+  windowedBy(windows: SessionWindows): SessionWindowedStream<K, V>;
+  windowedBy(
+    windows: TimeWindows | SessionWindows,
+  ): TimeWindowedStream<K, V> | SessionWindowedStream<K, V> {
     checkWindows('windowedBy', windows);
+    if ('gapMs' in windows) return new SessionWindowedStream(this.#parts, windows);
     return new TimeWindowedStream(this.#parts, windows);
   }
 
   #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<NonNullable<A>>): KTable<K, A> {
     checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
-    return new KTable(addAggregate(this.#parts, what, options));
+    return new KTable(addAggregate(groupedInput(this.#parts), what, options));
   }
 }

@@ -3,6 +3,7 @@ import {
   addWindowedAggregate,
   aggregating,
   counting,
+  groupedInput,
   reducing,
   type Aggregating,
 } from './aggregations.ts';
@@ -66,6 +67,8 @@ export class TimeWindowedStream<K, V> {
     options: WindowedOptions<NonNullable<A>>,
   ): KTable<Windowed<K>, A> {
     checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
-    return new KTable(addWindowedAggregate(this.#parts, this.#windows, what, options));
+    return new KTable(
+      addWindowedAggregate(groupedInput(this.#parts), this.#windows, what, options),
+    );
   }
 }

@@ -101,7 +101,7 @@ export class Interval<K, V> {
   readonly #context: OperatorContext;
   /** When to pass on what waits; Infinity if nothing does. */
   dueMs = Infinity;
-  /** How many changes wait. */
+  /** The place of the next change that waits. */
   #count = 0;
 
   constructor(everyMs: number, store: string, context: OperatorContext) {
@@ -118,7 +118,7 @@ export class Interval<K, V> {
         (a, b) => (a.value?.order ?? 0) - (b.value?.order ?? 0),
       );
       for (const { key, value, timestampMs } of waiting) hold(key, value?.before, timestampMs);
-      this.#count += waiting.length;
+      this.#count = Math.max(this.#count, (waiting.at(-1)?.value?.order ?? -1) + 1);
     }
   }
 
@@ -132,6 +132,12 @@ export class Interval<K, V> {
     this.#held.update(key, this.dueMs, timestampMs, () => undefined); // its time starts over
     const row = before === undefined ? undefined : { value: before, timestampMs: beforeMs };
     this.#held.update(key, this.dueMs, timestampMs, () => ({ order, before: row }));
+  }
+
+  /** A key does not wait any more. */
+  forget(key: K, timestampMs: number): void {
+    if (this.#held.get(key, this.dueMs) === undefined) return;
+    this.#held.update(key, this.dueMs, timestampMs, () => undefined);
   }
 
   /** Everything was passed on. */

@@ -1,6 +1,6 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   int64,
   openLog,
@@ -18,7 +18,7 @@ import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { Topology } from '../topology/topology.ts';
-import { tumblingWindow, windowedSerde } from '../topology/windows.ts';
+import { sessionWindow, tumblingWindow, windowedSerde } from '../topology/windows.ts';
 
 const RECORDS = 4_000;
 const WINDOW_MS = 500;
@@ -82,6 +82,27 @@ function emitting(): Topology {
         .map(({ key, value }) => ({ key: `every ${key.key} ${key.windowStartMs}`, value })),
     )
     .to(emitted);
+  return builder.build();
+}
+
+/** Sessions of every kind of emit; a key has records for 200 ms, then none for 300. */
+function sessions(): Topology {
+  const builder = new StreamsBuilder();
+  const windowed = builder
+    .stream(numbers)
+    .filter(({ value }) => value % 500 < 200)
+    .groupByKey()
+    .windowedBy(sessionWindow({ gapMs: 60, graceMs: 100 }));
+  const emits = { each: 'each', every: { everyMs: 90 }, final: 'final' } as const;
+  const [each, ...others] = Object.entries(emits).map(([name, emit]) =>
+    windowed
+      .reduce((sum, value) => sum + value, { store: name, emit })
+      .toStream()
+      .map(({ key, value }) => {
+        return { key: `${name} ${key.key} ${key.windowStartMs} ${key.windowEndMs}`, value };
+      }),
+  );
+  others.reduce((merged, other) => merged.merge(other), each!).to(emitted);
   return builder.build();
 }
 
@@ -192,31 +213,36 @@ test(`[STREAMS-9] exactly_once: kill -9 at any time, seed ${SEED}`, async () => 
   for (const moment of moments) await checkExactlyOnce(moment);
 }, 60_000);
 
-test.each([
-  ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
-  ['kill -9', (disk: MemoryFileSystem, random: Random) => disk.kill(random)],
-])(
-  `[OP-EMIT-1] [OP-EMIT-2] the same results after %s at any time, seed ${SEED}`,
-  async (_, stop) => {
-    const undisturbed = await open(new MemoryFileSystem({ random: seededRandom(SEED) }));
-    await produce(undisturbed, numbers, rows());
-    await runToEnd(undisturbed, emitting(), { ...options, stateDir: temporaryDirectory() });
-    const expected = await readEmitted(undisturbed);
-    expect(Object.keys(expected).length).toBeGreaterThan(100);
+describe.each([
+  ['with tables', emitting],
+  ['with sessions', sessions],
+])('%s', (_, make) => {
+  test.each([
+    ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
+    ['kill -9', (disk: MemoryFileSystem, random: Random) => disk.kill(random)],
+  ])(
+    `[OP-EMIT-1] [OP-EMIT-2] the same results after %s at any time, seed ${SEED}`,
+    async (__, stop) => {
+      const undisturbed = await open(new MemoryFileSystem({ random: seededRandom(SEED) }));
+      await produce(undisturbed, numbers, rows());
+      await runToEnd(undisturbed, make(), { ...options, stateDir: temporaryDirectory() });
+      const expected = await readEmitted(undisturbed);
+      expect(Object.keys(expected).length).toBeGreaterThan(100);
 
-    const random = seededRandom(SEED);
-    const crash = (disk: MemoryFileSystem): MemoryFileSystem => stop(disk, random);
-    const moments = await crashOften(61, crash, 'exactly_once', emitting());
-    expect(moments.length).toBeGreaterThan(5);
-    for (const { disk, stateDir, operation } of moments) {
-      const log = await open(disk);
-      await runToEnd(log, emitting(), { ...options, stateDir });
-      expect(await readEmitted(log), operation).toEqual(expected);
-      await log.close();
-    }
-  },
-  60_000,
-);
+      const random = seededRandom(SEED);
+      const crash = (disk: MemoryFileSystem): MemoryFileSystem => stop(disk, random);
+      const moments = await crashOften(61, crash, 'exactly_once', make());
+      expect(moments.length).toBeGreaterThan(5);
+      for (const { disk, stateDir, operation } of moments) {
+        const log = await open(disk);
+        await runToEnd(log, make(), { ...options, stateDir });
+        expect(await readEmitted(log), operation).toEqual(expected);
+        await log.close();
+      }
+    },
+    60_000,
+  );
+});
 
 test(`[STREAMS-9] at_least_once: kill -9 at any time loses nothing, seed ${SEED}`, async () => {
   const random = seededRandom(SEED);

@@ -87,10 +87,11 @@ export class OperatorTime {
   /** Adopts the feed's time; returns true if that moved it. */
   rise(): boolean {
     const timeMs = this.feed.timeMs();
-    if (timeMs <= this.timeMs) return false;
+    const beforeMs = this.timeMs;
+    if (timeMs <= beforeMs) return false;
     this.timeMs = timeMs;
     const { deadlineMs = Infinity } = this.#processor;
-    if (deadlineMs <= timeMs) this.#processor.advance?.(timeMs);
+    if (deadlineMs <= timeMs) this.#processor.advance?.(timeMs, beforeMs);
     return true;
   }
 

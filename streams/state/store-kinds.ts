@@ -1,6 +1,7 @@
 import { present } from '../../core/internal.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { keyValueKind } from './key-value-store.ts';
+import { sessionKind } from './session-store.ts';
 import type { StoreKind } from './store-kind.ts';
 import { windowKind } from './window-store.ts';
 
@@ -8,6 +9,7 @@ import { windowKind } from './window-store.ts';
 export const STORE_KINDS: Readonly<Record<string, StoreKind>> = {
   keyValue: keyValueKind,
   window: windowKind,
+  session: sessionKind,
 };
 
 export function kindOf({ kind }: StoreHandle): StoreKind {

@@ -6,6 +6,7 @@ import type { StoreSpec } from '../topology/store.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
 import { passedOnSuite } from './passed-on.suite.ts';
+import { sessionsSuite } from './sessions.suite.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
 import { windowStore } from './window-store.ts';
 
@@ -28,6 +29,7 @@ export function storesSuite(kind: EnvironmentKind): void {
   describe(`a window store on a ${kind.name} environment`, () => windowTests(kind));
   propertyTests(kind);
   passedOnSuite(kind);
+  sessionsSuite(kind);
 }
 
 function keyValueTests({ place }: EnvironmentKind): void {

@@ -43,14 +43,14 @@ export function windowStore<K, V>(name: string): StoreHandle<WindowStore<K, V>> 
 }
 
 /** A window store of a task: a key space for each window. */
-class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
+export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
   readonly #codec: StoreCodec<K, V>;
   readonly #environment: StateEnvironment;
   readonly #windows = new Map<number, KeySpace<K, V>>();
   readonly #holding = noHolding<K, V>();
-  /** The starts of `#windows`, ascending. */
+  /** The starts of `#windows`, ascending: replaced or changed in place with each window. */
   #starts: number[] = [];
   /** The window of the last update, most often also of the next one; a map lookup costs more. */
   #current: { readonly startMs: number; readonly space: KeySpace<K, V> } | undefined;
@@ -79,6 +79,11 @@ class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
 
   get span(): StoreSpan {
     return { oldestMs: this.#starts[0] ?? Infinity, newestMs: this.#newestStartMs };
+  }
+
+  /** The starts of its windows, ascending; not a copy. */
+  get starts(): readonly number[] {
+    return this.#starts;
   }
 
   get memoryCount(): number {

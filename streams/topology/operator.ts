@@ -36,8 +36,10 @@ export interface Processor<K, V> {
   /**
    * Called when stream time reaches `deadlineMs`, before the record that moved it is processed. An
    * operator with this method gets its time back at a restart, by the name of its node.
+   *
+   * @param beforeMs The time before, perhaps of an earlier run: what was due by then has been done.
    */
-  advance?(streamTimeMs: number): void;
+  advance?(streamTimeMs: number, beforeMs: number): void;
   /**
    * Forwards what it holds back; called before each commit, in the order of the topology. Until
    * then stream time does not advance downstream.

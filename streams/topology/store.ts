@@ -98,6 +98,81 @@ export interface WindowStore<K, V> {
   drop(windowStartMs: number): void;
 }
 
+/** A stretch of time, both ends included. */
+export interface SessionBounds {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** A value for a stretch of time. */
+export interface Session<V> extends SessionBounds {
+  /** The time of the newest record that went into the value. */
+  readonly timestampMs: number;
+  readonly value: V;
+}
+
+/** A session to be passed on. */
+export interface SessionEntry<K, V> extends Omit<Session<V>, 'value'> {
+  readonly key: K;
+  /** Undefined if it was deleted, or merged into another. */
+  readonly value: V | undefined;
+}
+
+/** A session to be passed on, and its value when it was last passed on. */
+export type OnHeldSession<K, V> = (entry: SessionEntry<K, V>, before: V | undefined) => void;
+
+/**
+ * A store of sessions: the values of a key, each for a stretch of time. No two of a key end at the
+ * same time, and they start in the order in which they end. In the store they are together in
+ * stretches of time, by their ends.
+ */
+export interface SessionStore<K, V> {
+  readonly name: string;
+  /** The sessions of a key that end at `earliestEndMs` or later and start by `latestStartMs`. */
+  find(key: K, earliestEndMs: number, latestStartMs: number): Session<V>[];
+  get(key: K, bounds: SessionBounds): Session<V> | undefined;
+  /**
+   * Replaces the value of a session (undefined if there is none) by the result of `change`, with
+   * the greater of both times. Undefined deletes, and counts as a change even without a value.
+   */
+  update(
+    key: K,
+    bounds: Omit<Session<V>, 'value'>,
+    change: (value: V | undefined) => V | undefined,
+  ): void;
+  /** Removes a session that is merged into another: a change only if it was passed on. */
+  remove(key: K, session: Session<V>): void;
+  /** A copy of a value, which nobody changes in place. */
+  copy(value: V): V;
+  /** The key's bytes as text, which sorts as they do. */
+  keyText(key: K): string;
+  /** The start of the stretch that holds the sessions that end at this time. */
+  stretchOf(endMs: number): number;
+  /** The starts of all stretches with sessions, ascending. */
+  stretches(): readonly number[];
+  /** The sessions of a stretch; do not change the store meanwhile. */
+  stretch(startMs: number): Iterable<readonly [K, Session<V>]>;
+  /**
+   * As in a key-value store. `onHeld` also gets a session each time that it is removed, and
+   * `onForgotten` one that leaves the list because it was removed before it was passed on.
+   */
+  holdChanges(
+    onHeld?: OnHeldSession<K, V>,
+    onForgotten?: (entry: SessionEntry<K, V>) => void,
+  ): void;
+  keepBefore(): void;
+  /** As in a key-value store. */
+  hold(key: K, bounds: Omit<Session<V>, 'value'>, before: V | undefined): void;
+  /** As in a key-value store. */
+  passChanges(visit: OnHeldSession<K, V>): void;
+  /** The same for one session, if it waits. */
+  passChange(key: K, bounds: SessionBounds, visit: OnHeldSession<K, V>): void;
+  /** When the oldest stretch expires as a whole; Infinity if there is none. */
+  readonly expiresMs: number;
+  /** Removes the stretches that have expired, without a record in the changelog. */
+  expire(timeMs: number): void;
+}
+
 /**
  * Names a store and tells its type. The file of each kind of store has a function that makes them:
  * `keyValueStore<string, number>('totals')`.
@@ -124,6 +199,8 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly value: Serde<V>;
   /** When its entries expire; undefined for a store whose entries live until they are deleted. */
   readonly expiry?: StoreExpiry;
+  /** Of a session store: the length of a stretch, whose sessions are kept, and expire, together. */
+  readonly stretchMs?: number;
   /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }

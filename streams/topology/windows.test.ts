@@ -5,6 +5,8 @@ import {
   firstWindowStart,
   hoppingWindow,
   oldestOpenStart,
+  sessionWindow,
+  sessionWindowedSerde,
   tumblingWindow,
   windowedSerde,
 } from './windows.ts';
@@ -85,5 +87,42 @@ describe('[OP-20] windowedSerde', () => {
     expect(written).toHaveLength(8);
     expect(deserializeBytes(empty, written).key).toHaveLength(0);
     expect(() => deserializeBytes(empty, Buffer.alloc(7))).toThrow();
+  });
+});
+
+describe('[OP-SESSION-7] sessionWindow', () => {
+  test.each([
+    ['no gap', {}, 'INVALID_OPTION'],
+    ['a negative gap', { gapMs: -1 }, 'INVALID_OPTION'],
+    ['half a millisecond', { gapMs: 0.5 }, 'INVALID_OPTION'],
+    ['a negative grace', { gapMs: 5, graceMs: -1 }, 'INVALID_OPTION'],
+    ['an unknown option', { gapMs: 5, sizeMs: 1 }, 'UNKNOWN_OPTION'],
+  ])('refuses %s', async (_, options, code) => {
+    const make = async () => sessionWindow(options as { gapMs: number });
+    expect(await codeOf(make())).toBe(code);
+  });
+
+  test('has a default grace of 0', () => {
+    expect(sessionWindow({ gapMs: 0 })).toEqual({ gapMs: 0, graceMs: 0 });
+    expect(sessionWindow({ gapMs: 5, graceMs: 9 })).toEqual({ gapMs: 5, graceMs: 9 });
+  });
+});
+
+describe('[OP-SESSION-7] sessionWindowedSerde', () => {
+  const serde = sessionWindowedSerde(string());
+  const key = { key: 'ab', windowStartMs: 0x1_0203_0405, windowEndMs: 0x1_0203_0607 };
+
+  test('writes the key, then end and start in eight bytes each, as Kafka does', () => {
+    const written = serializeToBytes(serde, key);
+    expect(written.toString('hex')).toBe('6162' + '0000000102030607' + '0000000102030405');
+    expect(deserializeBytes(serde, written)).toEqual(key);
+    expect(serde.name).toBe('session-windowed(string)');
+  });
+
+  test('asks for more room if anything does not fit', () => {
+    expect(serde.serialize(key, Buffer.alloc(18), 0)).toBe(18);
+    for (let size = 0; size < 18; size++) {
+      expect(serde.serialize(key, Buffer.alloc(size), 0)).toBe(-1);
+    }
   });
 });

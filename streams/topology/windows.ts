@@ -1,7 +1,10 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
 import { checkArgument, checkOptions, integer, type OptionChecks } from '../../core/internal.ts';
 
-/** A key within a window: [startMs, endMs). */
+/**
+ * A key within a window. The end of a tumbling or hopping window is the first moment behind it; a
+ * session and a sliding window include theirs; that of an unlimited window is Infinity.
+ */
 export interface Windowed<K> {
   readonly key: K;
   readonly windowStartMs: number;
@@ -58,30 +61,115 @@ export function hoppingWindow(options: {
   return { sizeMs, advanceMs, graceMs };
 }
 
+/** Windows of activity: the records of a key up to a gap (Kafka: `SessionWindows`). */
+export interface SessionWindows {
+  /** A record belongs to a session if it is no further than this from one of its records. */
+  readonly gapMs: number;
+  /** How long after its end, which is its last record plus the gap, a session accepts records. */
+  readonly graceMs: number;
+}
+
+/**
+ * Sessions: a key's records without a gap of more than `gapMs` between them. A record that is near
+ * two sessions merges them. A session starts at its first record and ends at its last, both
+ * included.
+ *
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the times are whole milliseconds.
+ */
+export function sessionWindow(options: {
+  readonly gapMs: number;
+  readonly graceMs?: number;
+}): SessionWindows {
+  const { gapMs, graceMs = 0 } = checkedWindow('sessionWindow', options, {
+    gapMs: integer(0),
+    graceMs: integer(0),
+  });
+  return { gapMs, graceMs };
+}
+
+/** Windows of one size around the records of a key (Kafka: `SlidingWindows`). */
+export interface SlidingWindows {
+  /** The greatest difference in time of two records of a window. */
+  readonly differenceMs: number;
+  /** How long after its end a window accepts late records. */
+  readonly graceMs: number;
+}
+
+/**
+ * Windows that slide over the records of each key: one for each set of records that are no further
+ * than `differenceMs` apart. A window ends at a record, or starts right after one; both its bounds
+ * are included.
+ *
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the times are whole milliseconds,
+ *   `differenceMs` at least one.
+ */
+export function slidingWindow(options: {
+  readonly differenceMs: number;
+  readonly graceMs?: number;
+}): SlidingWindows {
+  const { differenceMs, graceMs = 0 } = checkedWindow('slidingWindow', options, {
+    differenceMs: integer(1),
+    graceMs: integer(0),
+  });
+  return { differenceMs, graceMs };
+}
+
+/** One window without an end (Kafka: `UnlimitedWindows`). */
+export interface UnlimitedWindows {
+  /** Older records are in no window. */
+  readonly startMs: number;
+}
+
+/**
+ * One window for each key, from `startMs` on, 1970 by default. It never closes.
+ *
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the start is a whole number of
+ *   milliseconds since 1970.
+ */
+export function unlimitedWindow(options: { readonly startMs?: number } = {}): UnlimitedWindows {
+  const { startMs = 0 } = checkedWindow('unlimitedWindow', options, { startMs: integer(0) });
+  return { startMs };
+}
+
+/** What `windowedBy` takes. */
+export type AnyWindows = TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows;
+
+/** The times that each kind of windows has, and their smallest values. */
+const WINDOW_TIMES: readonly Readonly<Record<string, number>>[] = [
+  { sizeMs: 1, advanceMs: 1, graceMs: 0 },
+  { differenceMs: 1, graceMs: 0 },
+  { gapMs: 0, graceMs: 0 },
+  { startMs: 0 },
+];
+
 /** @throws LogError INVALID_OPTION unless they are windows. */
-export function checkWindows(method: string, windows: TimeWindows): void {
+export function checkWindows(method: string, windows: AnyWindows): void {
   checkArgument(method, 'windows', windows, (value) => {
-    const { sizeMs, advanceMs, graceMs } = (value ?? {}) as Partial<TimeWindows>;
-    const isWindows =
-      integer(1)(sizeMs) === undefined &&
-      integer(1, sizeMs)(advanceMs) === undefined &&
-      integer(0)(graceMs) === undefined;
-    return isWindows ? undefined : 'windows, as tumblingWindow() or hoppingWindow() makes them';
+    const given = (value ?? {}) as Record<string, unknown>;
+    const isWindows = WINDOW_TIMES.some((times) =>
+      Object.entries(times).every(([time, min]) => integer(min)(given[time]) === undefined),
+    );
+    const { advanceMs = 0, sizeMs = 0 } = given as Partial<TimeWindows>;
+    if (isWindows && advanceMs <= sizeMs) return undefined;
+    return 'windows, as tumblingWindow(), sessionWindow() and their like make them';
   });
 }
 
+/** Options that a window cannot do without. */
+const REQUIRED = ['sizeMs', 'advanceMs', 'gapMs', 'differenceMs'];
+
 /** Returns the checked options. */
-function checkedWindow<Options extends { readonly sizeMs: number; readonly advanceMs?: number }>(
+function checkedWindow<Options extends object>(
   what: string,
   options: Options,
   checks: OptionChecks<Options>,
 ): Options {
-  const required = ['sizeMs', 'advanceMs'] as const;
+  const known = Object.keys(checks) as (keyof Options & string)[];
   checkOptions(
     what,
     options,
     checks,
-    required.filter((option) => option in checks),
+    known.filter((option) => REQUIRED.includes(option)),
   );
   return options;
 }
@@ -119,6 +207,30 @@ export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): Serde<Windowe
       const windowStartMs = start.deserialize(source, end - START_BYTES, end);
       const key = inner.deserialize(source, from, end - START_BYTES);
       return { key, windowStartMs, windowEndMs: windowStartMs + sizeMs };
+    },
+  };
+}
+
+/**
+ * A key in a session as Kafka's SessionWindowedSerializer writes it: the key, then end and start of
+ * the session in eight bytes each.
+ */
+export function sessionWindowedSerde<K>(inner: Serde<K>): Serde<Windowed<K>> {
+  const time = int64();
+  return {
+    name: `session-windowed(${inner.name})`,
+    serialize({ key, windowStartMs, windowEndMs }, target, position) {
+      const endAt = inner.serialize(key, target, position);
+      if (endAt === NO_ROOM) return NO_ROOM;
+      const startAt = time.serialize(windowEndMs, target, endAt);
+      return startAt === NO_ROOM ? NO_ROOM : time.serialize(windowStartMs, target, startAt);
+    },
+    deserialize(source, from, end) {
+      const startAt = end - START_BYTES;
+      const endAt = startAt - START_BYTES;
+      const windowStartMs = time.deserialize(source, startAt, end);
+      const windowEndMs = time.deserialize(source, endAt, startAt);
+      return { key: inner.deserialize(source, from, endAt), windowStartMs, windowEndMs };
     },
   };
 }

@@ -1,6 +1,15 @@
 import { int64, string, topic, type Headers, type Topic } from '../../core/index.ts';
-import type { Emit, KStream, TimeWindows, Topology, Windowed } from '../../streams/index.ts';
-import { StreamsBuilder, windowedSerde } from '../../streams/index.ts';
+import type {
+  Emit,
+  KGroupedStream,
+  KStream,
+  KTable,
+  SessionWindows,
+  TimeWindows,
+  Topology,
+  Windowed,
+} from '../../streams/index.ts';
+import { sessionWindowedSerde, StreamsBuilder, windowedSerde } from '../../streams/index.ts';
 import { TopologyTestDriver, type OutputRecord } from '../../streams/testing/index.ts';
 
 /** A record to pipe in: key, value, time, headers. */
@@ -69,7 +78,7 @@ export const sums = topic('sums', { key: string(), value: int64() });
 
 /** Assigns the rows of a table to windows. */
 export interface WindowTableOptions {
-  readonly windows: TimeWindows;
+  readonly windows: TimeWindows | SessionWindows;
   readonly emit: Emit;
 }
 
@@ -80,34 +89,43 @@ export interface WindowTableOptions {
  */
 export function windowTable({ windows, emit }: WindowTableOptions, input: string): string {
   const builder = new StreamsBuilder();
-  const windowed = topic('windowed', {
-    key: windowedSerde(string(), windows.sizeMs),
-    value: int64(),
-  });
-  builder
-    .stream(numbers, { nullValues: 'pass' })
-    .groupByKey()
-    .windowedBy(windows)
-    .reduce((sum, value) => sum + value, { store: 'sums', emit })
-    .toStream()
-    .to(windowed);
+  const isSession = 'gapMs' in windows;
+  const key = isSession ? sessionWindowedSerde(string()) : windowedSerde(string(), windows.sizeMs);
+  const windowed = topic('windowed', { key, value: int64() });
+  const grouped = builder.stream(numbers, { nullValues: 'pass' }).groupByKey();
+  summed(grouped, windows, emit).toStream().to(windowed);
   const driver = new TopologyTestDriver(builder.build());
   const output = driver.outputTopic(windowed);
   const lines: string[] = [];
   for (const line of input.trim().split('\n')) {
-    const [key = '', value, time] = line.trim().split(/\s+/);
-    if (key === 'end') driver.endOfInput();
+    const [name = '', value, time] = line.trim().split(/\s+/);
+    if (name === 'end') driver.endOfInput();
     else {
-      const row = { key: key === 'null' ? null : key, timestampMs: Number(time) };
+      const row = { key: name === 'null' ? null : name, timestampMs: Number(time) };
       driver.inputTopic(numbers).pipe({ ...row, value: value === 'null' ? null : Number(value) });
     }
-    lines.push(line.trim(), ...output.readAll().map(windowLine));
+    const bound = isSession ? ']' : ')';
+    lines.push(line.trim(), ...output.readAll().map((record) => windowLine(record, bound)));
   }
   lines.push(`late: ${driver.metrics().droppedRecords.late}`);
   return lines.join('\n');
 }
 
-function windowLine({ key, value, timestampMs }: OutputRecord<Windowed<string>, number>): string {
-  const window = key && `[${key.windowStartMs}, ${key.windowEndMs})`;
+function summed(
+  grouped: KGroupedStream<string, number>,
+  windows: TimeWindows | SessionWindows,
+  emit: Emit,
+): KTable<Windowed<string>, number | null> {
+  const options = { store: 'sums', emit };
+  const sum = (total: number, value: number): number => total + value;
+  if ('gapMs' in windows) return grouped.windowedBy(windows).reduce(sum, options);
+  return grouped.windowedBy(windows).reduce(sum, options);
+}
+
+function windowLine(
+  { key, value, timestampMs }: OutputRecord<Windowed<string>, number>,
+  bound: string,
+): string {
+  const window = key && `[${key.windowStartMs}, ${key.windowEndMs}${bound}`;
   return `  ${key?.key} ${window} ${value} @${timestampMs}`;
 }

@@ -1,0 +1,63 @@
+import type { SessionWindows, Windowed } from '../topology/windows.ts';
+import {
+  addSessionAggregate,
+  counting,
+  groupedInput,
+  merging,
+  reducing,
+  type Merging,
+} from './aggregations.ts';
+import type { Adder, Merger, Reducer, Synchronous } from './functions.ts';
+import { KTable } from './ktable.ts';
+import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
+import type { GroupedParts } from './parts.ts';
+
+/**
+ * A grouped stream in sessions. A session that is merged into another passes on null before the new
+ * one has its result; so each session that has a value has it once.
+ */
+export class SessionWindowedStream<K, V> {
+  readonly #parts: GroupedParts<K, V>;
+  readonly #windows: SessionWindows;
+
+  /** @internal `KGroupedStream.windowedBy` makes them. */
+  constructor(parts: GroupedParts<K, V>, windows: SessionWindows) {
+    this.#parts = parts;
+    this.#windows = windows;
+  }
+
+  /** Counts the records of each key and session. */
+  count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number | null> {
+    return this.#table(counting(), options);
+  }
+
+  /** Combines the values of each key and session, and so those of sessions that merge. */
+  reduce(
+    reducer: Reducer<K, V, V | null | undefined>,
+    options: WindowedOptions<NonNullable<V>> = {},
+  ): KTable<Windowed<K>, V | null> {
+    return this.#table(reducing(reducer, this.#parts.value), options);
+  }
+
+  /**
+   * Combines all records of a key in a session into one value; `adder` as without windows. `merger`
+   * combines the values of sessions, beginning with the result of `initializer`: a record that
+   * joins a session merges it with an empty one.
+   */
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | null | undefined>,
+    merger: Merger<K, A>,
+    options: WindowedOptions<NonNullable<A>> = {},
+  ): KTable<Windowed<K>, A | null> {
+    return this.#table(merging(initializer, adder, merger), options);
+  }
+
+  #table<A>(
+    what: Merging<K, V, A>,
+    options: WindowedOptions<NonNullable<A>>,
+  ): KTable<Windowed<K>, A | null> {
+    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
+    return new KTable(addSessionAggregate(groupedInput(this.#parts), this.#windows, what, options));
+  }
+}

@@ -1,0 +1,135 @@
+import { sessionStore } from '../state/session-store.ts';
+import type { Change } from '../topology/change.ts';
+import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
+import type { Session, SessionBounds, SessionStore } from '../topology/store.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import type { SessionWindows, Windowed } from '../topology/windows.ts';
+import { reasonToDrop, type Aggregation } from './aggregate.ts';
+import { changeOf, type Emit } from './emit.ts';
+import { resultRecord } from './results.ts';
+import { SessionResults, windowedKey } from './session-results.ts';
+
+export interface SessionAggregation<K, V, A> extends Omit<Aggregation<K, V, A>, 'emit'> {
+  readonly windows: SessionWindows;
+  readonly emit: Emit;
+  /** Adds another session's value to what was merged so far, undefined at first. */
+  readonly merge: (
+    merged: A | undefined,
+    value: A,
+    record: StreamRecord<K, V>,
+  ) => A | null | undefined;
+}
+
+/** A session has closed when stream time is past its end by the gap and the grace. */
+export function sessionLifeMs({ gapMs, graceMs }: SessionWindows): number {
+  return gapMs + graceMs + 1;
+}
+
+/**
+ * Keeps one value for each key and session [OP-SESSION-1]. A record starts a session, or takes the
+ * place of those it belongs to with one that holds them all: their changes to null come before it
+ * [OP-SESSION-2]. The time of a result is the end of its session. Kafka Streams:
+ * KStreamSessionWindowAggregate.
+ */
+export function sessionAggregate<K, V, A>(
+  aggregation: SessionAggregation<K, V, A>,
+): Operator<K, V, Windowed<K>, Change<A>> {
+  return {
+    kind: `session-${aggregation.kind}`,
+    changesKey: false,
+    start: (forward, context) => new SessionAggregator(aggregation, forward, context),
+  };
+}
+
+class SessionAggregator<K, V, A> implements Processor<K, V> {
+  readonly #aggregation: SessionAggregation<K, V, A>;
+  readonly #store: SessionStore<K, A>;
+  readonly #forward: Forward<Windowed<K>, Change<A>>;
+  readonly #context: OperatorContext;
+  readonly #results: SessionResults<K, A>;
+  /** The new value of the session of the current record: saves a closure per record. */
+  #value: A | undefined;
+  readonly #takeValue = (): A | undefined => this.#value;
+  readonly flush?: () => void;
+  readonly heldMs?: () => number;
+
+  constructor(
+    aggregation: SessionAggregation<K, V, A>,
+    forward: Forward<Windowed<K>, Change<A>>,
+    context: OperatorContext,
+  ) {
+    const { emit, windows } = aggregation;
+    const store = context.store(sessionStore<K, A>(aggregation.store));
+    this.#aggregation = aggregation;
+    this.#store = store;
+    this.#forward = forward;
+    this.#context = context;
+    const closesAfterMs = sessionLifeMs(windows);
+    const results = new SessionResults({
+      ...{ store, emit, closesAfterMs, lagMs: 0, forward, context },
+    });
+    this.#results = results;
+    if (results.flush !== undefined) this.flush = results.flush;
+    if (results.heldMs !== undefined) this.heldMs = results.heldMs;
+  }
+
+  get deadlineMs(): number {
+    return this.#results.deadlineMs;
+  }
+
+  process(record: StreamRecord<K, V>): void {
+    const reason = reasonToDrop(record);
+    if (reason !== undefined) {
+      this.#context.drop(reason);
+      return;
+    }
+    const { key, timestampMs } = record;
+    const { gapMs, graceMs } = this.#aggregation.windows;
+    const openMs = this.#context.streamTimeMs() - gapMs - graceMs; // ends before have closed
+    const earliestMs = Math.max(timestampMs - gapMs, openMs);
+    const found = this.#store.find(key, earliestMs, timestampMs + gapMs);
+    const startMs = Math.min(timestampMs, found[0]?.startMs ?? timestampMs);
+    const endMs = Math.max(timestampMs, found.at(-1)?.endMs ?? timestampMs);
+    if (endMs < openMs) {
+      this.#context.drop('late');
+      return;
+    }
+    this.#merge(record, found, { startMs, endMs });
+  }
+
+  advance(streamTimeMs: number, beforeMs: number): void {
+    this.#results.advance(streamTimeMs, beforeMs);
+  }
+
+  endOfInput(): number {
+    return this.#results.endOfInput();
+  }
+
+  /** Replaces the sessions by one that also has the record. */
+  #merge(record: StreamRecord<K, V>, found: readonly Session<A>[], bounds: SessionBounds): void {
+    const { add, merge, emit } = this.#aggregation;
+    const { key } = record;
+    const isEach = emit === 'each';
+    // A session of one moment is no other one with another record of that moment.
+    const isSame = found.length === 1 && bounds.startMs === bounds.endMs;
+    let before: A | undefined;
+    let merged: A | undefined;
+    for (const session of found) {
+      if (isEach && !isSame) this.#pass(key, session, undefined, session.value);
+      else if (isEach && this.#context.sendsOldValues) before = this.#store.copy(session.value);
+      this.#store.remove(key, session);
+      merged = merge(merged, session.value, record) ?? undefined;
+    }
+    this.#value = add(merged, record) ?? undefined;
+    this.#store.update(key, { ...bounds, timestampMs: bounds.endMs }, this.#takeValue);
+    if (isEach) this.#pass(key, bounds, this.#value, before);
+    else this.#results.noteWindow(key, bounds);
+  }
+
+  /** With `each`. Kafka Streams gives these results no headers. */
+  #pass(key: K, bounds: SessionBounds, value: A | undefined, before: A | undefined): void {
+    const { partition, sendsOldValues } = this.#context;
+    const change = changeOf(value, before, sendsOldValues);
+    this.#forward(resultRecord(windowedKey(key, bounds), change, bounds.endMs, partition));
+  }
+}
