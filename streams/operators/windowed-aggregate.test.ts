@@ -191,6 +191,26 @@ describe('tumbling windows', () => {
     `);
   });
 
+  test('[OP-14] the keys of a window are passed on in the order of their bytes', () => {
+    const table = windowTable(
+      { windows, emit: 'final' },
+      `b 1 0
+       ab 2 1
+       a 3 2
+       end`,
+    );
+    expect(table).toMatchInlineSnapshot(`
+      "b 1 0
+      ab 2 1
+      a 3 2
+      end
+        a [0, 10) 3 @2
+        ab [0, 10) 2 @1
+        b [0, 10) 1 @0
+      late: 0"
+    `);
+  });
+
   test('[OP-11] null keys and values are dropped but still advance stream time', () => {
     const table = windowTable(
       { windows, emit: 'final' },

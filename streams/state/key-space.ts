@@ -200,6 +200,13 @@ export class KeySpace<K, V> {
     for (const entry of this.#entries.values()) if (entry.value !== undefined) yield entry;
   }
 
+  /** All entries that are not deleted, in key order if keys compare as their bytes. */
+  sorted(): StoreEntry<K, V>[] {
+    this.#loadAll();
+    const entries = [...this.#entries.values()];
+    return entries.filter(({ value }) => value !== undefined).sort(byId);
+  }
+
   /**
    * Calls `visit` with each entry that the changelog needs and returns their number: one for each
    * key changed since the last call. The store treats them as committed from now on.

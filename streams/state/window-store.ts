@@ -115,7 +115,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   window(windowStartMs: number): Iterable<StoreEntry<K, V>> {
-    return this.#windows.get(windowStartMs)?.all() ?? [];
+    return this.#windows.get(windowStartMs)?.sorted() ?? [];
   }
 
   holdChanges(onHeld?: OnHeld<K, V>): void {

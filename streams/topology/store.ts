@@ -85,7 +85,7 @@ export interface WindowStore<K, V> {
   ): void;
   /** The starts of all windows with entries, ascending. */
   windowStarts(): number[];
-  /** The entries of one window. */
+  /** The entries of one window, in key order if keys compare as their bytes. */
   window(windowStartMs: number): Iterable<StoreEntry<K, V>>;
   /** As in a key-value store, for all windows. */
   holdChanges(onHeld?: OnHeld<K, V>): void;

@@ -7,11 +7,14 @@ export const HOME = fileURLToPath(new URL('.', import.meta.url));
 /** Kafka's jars, which `setup.ts` copies here. */
 export const JARS = `${HOME}lib`;
 
+/** The compiled programs of `streams/`. */
+export const CLASSES = `${HOME}lib-classes`;
+
 /** Java that starts fast: each process lives for seconds. */
 function argumentsOf(main: string, rest: readonly string[]): string[] {
   const fast = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xmx400m'];
   const logging = `-Dlog4j2.configurationFile=${HOME}log4j2.properties`;
-  return [...fast, logging, '-cp', `${JARS}/*`, main, ...rest];
+  return [...fast, logging, '-cp', `${CLASSES}:${JARS}/*`, main, ...rest];
 }
 
 /** Runs a Java class, or a `.java` file, until it ends; returns all its output, stderr last. */
@@ -23,16 +26,17 @@ export async function runJava(main: string, ...rest: readonly string[]): Promise
 }
 
 /**
- * Starts one of the `.java` files here. They end when their stdin ends, so none outlives this
- * process, however it ends.
+ * Starts one of the programs here, by its `.java` file or its compiled class. They end when their
+ * stdin ends, so none outlives this process, however it ends.
  */
 export function startJava(
-  file: string,
+  program: string,
   argument: string,
   output: { readonly stdout: 'pipe' | number; readonly stderr: 'inherit' | number },
 ): ChildProcess {
   const stdio = ['pipe', output.stdout, output.stderr] as const;
-  return spawn('java', argumentsOf(`${HOME}${file}`, [argument]), { stdio: [...stdio] });
+  const main = program.endsWith('.java') ? `${HOME}${program}` : program;
+  return spawn('java', argumentsOf(main, [argument]), { stdio: [...stdio] });
 }
 
 /** Sends a signal and waits for the end of the process. */

@@ -1,0 +1,173 @@
+import java.lang.reflect.Field;
+import java.lang.reflect.Method;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.ProcessorSupplier;
+import org.apache.kafka.streams.processor.api.ProcessorWrapper;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.processor.api.WrappedFixedKeyProcessorSupplier;
+import org.apache.kafka.streams.processor.api.WrappedProcessorSupplier;
+import org.apache.kafka.streams.processor.internals.InternalProcessorContext;
+import org.apache.kafka.streams.processor.internals.ProcessorNode;
+import org.apache.kafka.streams.processor.internals.ProcessorRecordContext;
+import org.apache.kafka.streams.state.StoreBuilder;
+
+/**
+ * The rule STREAM-TIME: gives Kafka's operators the time of the topics that feed them. By themselves
+ * they know only the times of records that reach them, so that a filter before a window delays the
+ * window's end. It uses what is private in Kafka's operators, for nothing else can change it.
+ */
+public class TaskTime implements ProcessorWrapper {
+  /** The topics that feed the operator with a store. */
+  static final Map<String, Set<String>> ORIGINS = new HashMap<>();
+  /** The stores of operators behind final results, for which time has to wait. */
+  static final Set<String> PATIENT = new java.util.HashSet<>();
+  /** The largest time of each topic. */
+  static final Map<String, Long> TIMES = new HashMap<>();
+  /** The operators that know time, in the order of the topology. */
+  static final List<Timed<?, ?, ?, ?>> OPERATORS = new ArrayList<>();
+
+  static void reset() {
+    ORIGINS.clear();
+    PATIENT.clear();
+    TIMES.clear();
+    OPERATORS.clear();
+  }
+
+  /** Moves time before a record is processed; `settle` processes what comes of it. */
+  static void observe(String topic, long timestampMs, Runnable settle) {
+    TIMES.merge(topic, timestampMs, Math::max);
+    for (var operator : OPERATORS) {
+      operator.advance();
+      settle.run();
+    }
+  }
+
+  @Override
+  public <K, V, K2, V2> WrappedProcessorSupplier<K, V, K2, V2> wrapProcessorSupplier(
+      String name, ProcessorSupplier<K, V, K2, V2> supplier) {
+    return new WrappedProcessorSupplier<>() {
+      @Override
+      public Processor<K, V, K2, V2> get() {
+        var processor = supplier.get();
+        Field time = fieldOf(processor.getClass(), "observedStreamTime");
+        if (time == null || stores() == null) return processor;
+        for (var store : stores()) {
+          if (ORIGINS.containsKey(store.name())) return new Timed<>(processor, time, store.name());
+        }
+        return processor;
+      }
+
+      @Override
+      public Set<StoreBuilder<?>> stores() {
+        return supplier.stores();
+      }
+    };
+  }
+
+  @Override
+  public <K, V, V2> WrappedFixedKeyProcessorSupplier<K, V, V2> wrapFixedKeyProcessorSupplier(
+      String name, FixedKeyProcessorSupplier<K, V, V2> supplier) {
+    return ProcessorWrapper.asWrappedFixedKey(supplier);
+  }
+
+  static Field fieldOf(Class<?> type, String name) {
+    for (Class<?> each = type; each != null; each = each.getSuperclass()) {
+      for (Field field : each.getDeclaredFields()) {
+        if (!field.getName().equals(name)) continue;
+        field.setAccessible(true);
+        return field;
+      }
+    }
+    return null;
+  }
+
+  static Method methodOf(Class<?> type, String name) {
+    for (Class<?> each = type; each != null; each = each.getSuperclass()) {
+      for (Method method : each.getDeclaredMethods()) {
+        if (!method.getName().equals(name)) continue;
+        method.setAccessible(true);
+        return method;
+      }
+    }
+    return null;
+  }
+
+  /** An operator whose time is moved from outside. */
+  static class Timed<K, V, K2, V2> implements Processor<K, V, K2, V2> {
+    final Processor<K, V, K2, V2> inner;
+    final Field time;
+    final Set<String> origins;
+    final boolean isPatient;
+    /** Passes on the windows that have closed. */
+    final Method close;
+    InternalProcessorContext<K2, V2> context;
+    ProcessorNode<?, ?, ?, ?> node;
+
+    Timed(Processor<K, V, K2, V2> inner, Field time, String store) {
+      this.inner = inner;
+      this.time = time;
+      this.origins = ORIGINS.get(store);
+      this.isPatient = PATIENT.contains(store);
+      this.close = methodOf(inner.getClass(), "maybeForwardFinalResult");
+    }
+
+    @Override
+    public void init(ProcessorContext<K2, V2> given) {
+      context = (InternalProcessorContext<K2, V2>) given;
+      node = context.currentNode();
+      OPERATORS.add(this);
+      inner.init(given);
+    }
+
+    @Override
+    public void process(Record<K, V> record) {
+      if (!isPatient) move();
+      inner.process(record);
+    }
+
+    @Override
+    public void close() {
+      inner.close();
+    }
+
+    void advance() {
+      if (!move() || close == null) return;
+      context.setCurrentNode(node);
+      context.setRecordContext(new ProcessorRecordContext(0, -1, 0, "", new RecordHeaders()));
+      try {
+        close.invoke(inner, new Record<K, V>(null, null, 0), time.getLong(inner) - graceMs());
+      } catch (ReflectiveOperationException failure) {
+        throw new AssertionError(failure);
+      }
+    }
+
+    /** Returns true if time has risen. */
+    private boolean move() {
+      long nowMs = origins.stream().mapToLong(each -> TIMES.getOrDefault(each, -1L)).max().orElse(-1);
+      try {
+        if (nowMs <= time.getLong(inner)) return false;
+        time.setLong(inner, nowMs);
+        return true;
+      } catch (IllegalAccessException failure) {
+        throw new AssertionError(failure);
+      }
+    }
+
+    /** How long after its end a window closes, as the operator computes it. */
+    private long graceMs() throws ReflectiveOperationException {
+      Object operator = fieldOf(inner.getClass(), "this$0").get(inner);
+      Object windows = fieldOf(operator.getClass(), "windows").get(operator);
+      long graceMs = (long) methodOf(windows.getClass(), "gracePeriodMs").invoke(windows);
+      Method gap = methodOf(windows.getClass(), "inactivityGap");
+      return gap == null ? graceMs : graceMs + (long) gap.invoke(windows);
+    }
+  }
+}

@@ -1,0 +1,404 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.apache.kafka.common.serialization.Serde;
+import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.kstream.Branched;
+import org.apache.kafka.streams.kstream.CogroupedKStream;
+import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.EmitStrategy;
+import org.apache.kafka.streams.kstream.GlobalKTable;
+import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.JoinWindows;
+import org.apache.kafka.streams.kstream.Joined;
+import org.apache.kafka.streams.kstream.KGroupedStream;
+import org.apache.kafka.streams.kstream.KGroupedTable;
+import org.apache.kafka.streams.kstream.KStream;
+import org.apache.kafka.streams.kstream.KTable;
+import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.kstream.Repartitioned;
+import org.apache.kafka.streams.kstream.SessionWindowedCogroupedKStream;
+import org.apache.kafka.streams.kstream.SessionWindowedKStream;
+import org.apache.kafka.streams.kstream.SessionWindows;
+import org.apache.kafka.streams.kstream.SlidingWindows;
+import org.apache.kafka.streams.kstream.StreamJoined;
+import org.apache.kafka.streams.kstream.Suppressed;
+import org.apache.kafka.streams.kstream.TableJoined;
+import org.apache.kafka.streams.kstream.TimeWindowedCogroupedKStream;
+import org.apache.kafka.streams.kstream.TimeWindowedKStream;
+import org.apache.kafka.streams.kstream.TimeWindows;
+import org.apache.kafka.streams.kstream.UnlimitedWindows;
+import org.apache.kafka.streams.kstream.Windowed;
+import org.apache.kafka.streams.processor.StateStore;
+import org.apache.kafka.streams.state.Stores;
+
+/**
+ * Builds the topology that a specification describes; millrace.ts does the same, and spec.ts lists
+ * the steps. `rules` are ids of differences on purpose: Kafka is made to behave as we do.
+ */
+class Topologies {
+  static final Values SERDE = new Values();
+  /**
+   * Far more than windows need. With the default, size and grace, a store forgets windows that a
+   * jump of time closes before they are passed on.
+   */
+  static final Duration RETENTION = Duration.ofDays(365);
+
+  final StreamsBuilder builder;
+  final Set<String> rules;
+  /** By topic: a topic is read once. */
+  final Map<String, Object> sources = new HashMap<>();
+  /** The topics whose records make up a stream or table. */
+  final Map<Object, Set<String>> origins = new IdentityHashMap<>();
+
+  Topologies(StreamsBuilder builder, Set<String> rules) {
+    this.builder = builder;
+    this.rules = rules;
+  }
+
+  void build(JsonNode chain) {
+    Object end = chain(chain);
+    if (end instanceof KTable) end = table(end).toStream();
+    stream(end).to("out", Produced.with(SERDE, SERDE));
+  }
+
+  /** A source and the steps behind it: a KStream, a KTable or a GlobalKTable. */
+  Object chain(JsonNode chain) {
+    String topic = text(chain, "topic");
+    Object flow = sources.get(topic);
+    if (flow == null) {
+      sources.put(topic, flow = source(chain, topic));
+      origins.put(flow, Set.of(topic));
+    }
+    return steps(flow, chain.get("steps"));
+  }
+
+  Object source(JsonNode chain, String topic) {
+    var consumed = Consumed.with(SERDE, SERDE);
+    return switch (text(chain, "from")) {
+      case "stream" -> builder.stream(topic, consumed);
+      case "table" -> builder.table(topic, consumed,
+          Materialized.as(Stores.inMemoryKeyValueStore(topic)));
+      case "versioned" -> builder.table(topic, consumed, Materialized.as(
+          Stores.persistentVersionedKeyValueStore(topic, duration(chain, "historyMs"))));
+      case "global" -> builder.globalTable(topic, consumed,
+          Materialized.as(Stores.inMemoryKeyValueStore(topic)));
+      default -> throw new IllegalArgumentException("no source " + chain);
+    };
+  }
+
+  Object steps(Object flow, JsonNode steps) {
+    for (JsonNode step : steps) {
+      Object other = step.path("with").isObject() ? chain(step.get("with")) : flow;
+      var feeding = new HashSet<>(origins.get(flow));
+      boolean isLookup = flow instanceof KStream && !(other instanceof KStream);
+      if (!isLookup) feeding.addAll(origins.get(other));
+      flow = flow instanceof KTable ? tableStep(table(flow), step, other)
+          : streamStep(stream(flow), step, other);
+      origins.put(flow, feeding);
+    }
+    return flow;
+  }
+
+  /** `other` is the second stream or table of the step, if it is not this one. */
+  Object streamStep(KStream<Object, Object> stream, JsonNode step, Object other) {
+    String fn = step.path("fn").asText();
+    return switch (text(step, "op")) {
+      case "filter" -> stream.filter((k, v) -> Functions.predicate(fn, k, v));
+      case "filterNot" -> stream.filterNot((k, v) -> Functions.predicate(fn, k, v));
+      case "mapValues" -> stream.mapValues((k, v) -> Functions.value(fn, k, v));
+      case "map" -> stream.map((k, v) -> Functions.pair(fn, k, v));
+      case "flatMap" -> stream.flatMap((k, v) -> Functions.pairs(fn, k, v));
+      case "flatMapValues" -> stream.flatMapValues((k, v) -> Functions.values(fn, k, v));
+      case "selectKey" -> stream.selectKey((k, v) -> Functions.key(fn, k, v));
+      case "peek" -> stream.peek((k, v) -> {});
+      case "merge" -> merge(stream, stream(other));
+      case "split" -> split(stream, step);
+      case "tap" -> tap(stream, text(step, "topic"));
+      case "choose" -> choose(stream, step);
+      case "repartition" -> stream.repartition(
+          Repartitioned.with(SERDE, SERDE).withName(text(step, "name")));
+      case "toTable" -> stream.toTable(store(step));
+      case "count", "reduce", "aggregate" -> aggregate(stream, step);
+      case "cogroup" -> cogroup(stream, step);
+      case "join", "leftJoin", "outerJoin" -> join(stream, step, other);
+      case "process" -> Processors.add(builder, stream, step);
+      case "processValues" -> Processors.addValues(builder, stream, step);
+      default -> throw new IllegalArgumentException("no step of a stream " + step);
+    };
+  }
+
+  Object merge(KStream<Object, Object> stream, KStream<Object, Object> other) {
+    boolean isTwice = stream == other && rules.contains("MERGE-WITH-ITSELF");
+    return stream.merge(isTwice ? stream.peek((k, v) -> {}) : other);
+  }
+
+  Object split(KStream<Object, Object> stream, JsonNode step) {
+    List<KStream<Object, Object>> ends = new ArrayList<>();
+    var split = stream.split();
+    JsonNode branches = step.get("branches");
+    for (JsonNode branch : branches) {
+      String fn = branch.path("fn").asText();
+      var to = Branched.<Object, Object>withConsumer(each -> {
+        origins.put(each, origins.get(stream));
+        ends.add(stream(steps(each, branch.get("steps"))));
+      });
+      if (fn.isEmpty()) split.defaultBranch(to);
+      else split = split.branch((k, v) -> Functions.predicate(fn, k, v), to);
+    }
+    if (!branches.get(branches.size() - 1).path("fn").asText().isEmpty()) split.noDefaultBranch();
+    KStream<Object, Object> merged = ends.get(0);
+    for (var each : ends.subList(1, ends.size())) merged = merged.merge(each);
+    return merged;
+  }
+
+  Object tap(KStream<Object, Object> stream, String topic) {
+    stream.to(topic, Produced.with(SERDE, SERDE));
+    return stream;
+  }
+
+  Object choose(KStream<Object, Object> stream, JsonNode step) {
+    String fn = text(step, "fn");
+    String yes = step.get("topics").get(0).asText();
+    String no = step.get("topics").get(1).asText();
+    stream.to((k, v, context) -> Functions.predicate(fn, k, v) ? yes : no,
+        Produced.with(SERDE, SERDE));
+    return stream;
+  }
+
+  // --- aggregations
+
+  KGroupedStream<Object, Object> group(KStream<Object, Object> stream, JsonNode step) {
+    var grouped = Grouped.with("by-" + text(step, "store"), SERDE, SERDE);
+    boolean isWindowed = step.has("windows");
+    if (isWindowed && rules.contains("NULL-VALUES-IN-WINDOWS")) {
+      stream = stream.filter((k, v) -> v != null);
+    }
+    String by = text(step, "by");
+    if (by.equals("key")) return stream.groupByKey(grouped);
+    return stream.groupBy((k, v) -> Functions.key(by, k, v), grouped);
+  }
+
+  Object aggregate(KStream<Object, Object> stream, JsonNode step) {
+    String fn = step.path("fn").asText();
+    String op = text(step, "op");
+    var grouped = group(stream, step);
+    TaskTime.ORIGINS.put(text(step, "store"), origins.get(stream));
+    if (step.path("isPatient").asBoolean()) TaskTime.PATIENT.add(text(step, "store"));
+    JsonNode windows = step.get("windows");
+    if (windows == null) {
+      return switch (op) {
+        case "count" -> grouped.count(store(step));
+        case "reduce" -> grouped.reduce((a, b) -> Functions.reduce(fn, a, b), store(step));
+        default -> grouped.aggregate(Functions.NOTHING, (k, v, a) -> Functions.add(fn, k, v, a), store(step));
+      };
+    }
+    if (text(windows, "kind").equals("session")) {
+      SessionWindowedKStream<Object, Object> sessions =
+          grouped.windowedBy(sessions(windows)).emitStrategy(emit(step));
+      return switch (op) {
+        case "count" -> sessions.count(store(step));
+        case "reduce" -> sessions.reduce((a, b) -> Functions.reduce(fn, a, b), store(step));
+        default -> sessions.aggregate(Functions.NOTHING, (k, v, a) -> Functions.add(fn, k, v, a),
+            (k, a, b) -> Functions.merge(a, b), store(step));
+      };
+    }
+    TimeWindowedKStream<Object, Object> windowed = windowed(grouped, windows);
+    if (emit(step) != EmitStrategy.onWindowUpdate()) windowed = windowed.emitStrategy(emit(step));
+    return switch (op) {
+      case "count" -> windowed.count(store(step));
+      case "reduce" -> windowed.reduce((a, b) -> Functions.reduce(fn, a, b), store(step));
+      default -> windowed.aggregate(Functions.NOTHING, (k, v, a) -> Functions.add(fn, k, v, a), store(step));
+    };
+  }
+
+  TimeWindowedKStream<Object, Object> windowed(KGroupedStream<Object, Object> grouped,
+      JsonNode windows) {
+    return switch (text(windows, "kind")) {
+      case "tumbling", "hopping" -> grouped.windowedBy(times(windows));
+      case "sliding" -> grouped.windowedBy(sliding(windows));
+      case "unlimited" -> grouped.windowedBy(unlimited(windows));
+      default -> throw new IllegalArgumentException("no windows " + windows);
+    };
+  }
+
+  static TimeWindows times(JsonNode windows) {
+    var size = duration(windows, "sizeMs");
+    var made = TimeWindows.ofSizeAndGrace(size, duration(windows, "graceMs"));
+    return windows.has("advanceMs") ? made.advanceBy(duration(windows, "advanceMs")) : made;
+  }
+
+  static SlidingWindows sliding(JsonNode windows) {
+    return SlidingWindows.ofTimeDifferenceAndGrace(duration(windows, "differenceMs"),
+        duration(windows, "graceMs"));
+  }
+
+  static UnlimitedWindows unlimited(JsonNode windows) {
+    return UnlimitedWindows.of().startOn(Instant.ofEpochMilli(windows.get("startMs").asLong()));
+  }
+
+  static SessionWindows sessions(JsonNode windows) {
+    return SessionWindows.ofInactivityGapAndGrace(duration(windows, "gapMs"),
+        duration(windows, "graceMs"));
+  }
+
+  static EmitStrategy emit(JsonNode step) {
+    boolean isFinal = step.path("emit").asText().equals("final");
+    return isFinal ? EmitStrategy.onWindowClose() : EmitStrategy.onWindowUpdate();
+  }
+
+  Object cogroup(KStream<Object, Object> stream, JsonNode step) {
+    CogroupedKStream<Object, Object> all = null;
+    List<KStream<Object, Object>> streams = new ArrayList<>(List.of(stream));
+    for (JsonNode other : step.get("others")) streams.add(stream(chain(other)));
+    int index = 0;
+    for (var each : streams) {
+      String fn = step.get("fns").get(index).asText();
+      var grouped = group(each, Processors.withStore(step, text(step, "store") + "-" + index++));
+      all = all == null ? grouped.cogroup((k, v, a) -> Functions.add(fn, k, v, a))
+          : all.cogroup(grouped, (k, v, a) -> Functions.add(fn, k, v, a));
+    }
+    JsonNode windows = step.get("windows");
+    if (windows == null) return all.aggregate(Functions.NOTHING, store(step));
+    return switch (text(windows, "kind")) {
+      case "session" -> {
+        SessionWindowedCogroupedKStream<Object, Object> made = all.windowedBy(sessions(windows));
+        yield made.aggregate(Functions.NOTHING, (k, a, b) -> Functions.merge(a, b), store(step));
+      }
+      case "sliding" -> all.windowedBy(sliding(windows)).aggregate(Functions.NOTHING, store(step));
+      case "unlimited" -> all.windowedBy(unlimited(windows)).aggregate(Functions.NOTHING, store(step));
+      default -> {
+        TimeWindowedCogroupedKStream<Object, Object> made = all.windowedBy(times(windows));
+        yield made.aggregate(Functions.NOTHING, store(step));
+      }
+    };
+  }
+
+  // --- joins of streams
+
+  Object join(KStream<Object, Object> stream, JsonNode step, Object right) {
+    String op = text(step, "op");
+    if (right instanceof GlobalKTable) {
+      @SuppressWarnings("unchecked") var global = (GlobalKTable<Object, Object>) right;
+      String fn = text(step, "fn");
+      return op.equals("join")
+          ? stream.join(global, (k, v) -> Functions.key(fn, k, v), Functions::join)
+          : stream.leftJoin(global, (k, v) -> Functions.key(fn, k, v), Functions::join);
+    }
+    if (right instanceof KTable) {
+      var joined = Joined.with(SERDE, SERDE, SERDE, "join-" + text(step, "name"));
+      if (step.has("graceMs")) joined = joined.withGracePeriod(duration(step, "graceMs"));
+      return op.equals("join") ? stream.join(table(right), Functions::join, joined)
+          : stream.leftJoin(table(right), Functions::join, joined);
+    }
+    JsonNode windows = step.get("windows");
+    var between = JoinWindows
+        .ofTimeDifferenceAndGrace(Duration.ZERO, duration(windows, "graceMs"))
+        .before(duration(windows, "beforeMs")).after(duration(windows, "afterMs"));
+    var joined = StreamJoined.<Object, Object, Object>with(SERDE, SERDE, SERDE)
+        .withName("join-" + text(step, "name")).withStoreName(text(step, "name"));
+    return switch (op) {
+      case "join" -> stream.join(stream(right), Functions::join, between, joined);
+      case "leftJoin" -> stream.leftJoin(stream(right), Functions::join, between, joined);
+      default -> stream.outerJoin(stream(right), Functions::join, between, joined);
+    };
+  }
+
+  // --- tables
+
+  Object tableStep(KTable<Object, Object> table, JsonNode step, Object other) {
+    String fn = step.path("fn").asText();
+    return switch (text(step, "op")) {
+      case "toStream" -> table.toStream();
+      case "filter" -> isStored(step)
+          ? table.filter((k, v) -> Functions.predicate(fn, k, v), store(step))
+          : table.filter((k, v) -> Functions.predicate(fn, k, v));
+      case "filterNot" -> isStored(step)
+          ? table.filterNot((k, v) -> Functions.predicate(fn, k, v), store(step))
+          : table.filterNot((k, v) -> Functions.predicate(fn, k, v));
+      case "mapValues" -> isStored(step)
+          ? table.mapValues((k, v) -> Functions.value(fn, k, v), store(step))
+          : table.mapValues((k, v) -> Functions.value(fn, k, v));
+      case "count", "reduce", "aggregate" -> aggregateTable(table, step);
+      case "join" -> table.join(table(other), Functions::join, store(step));
+      case "leftJoin" -> table.leftJoin(table(other), Functions::join,
+          store(step));
+      case "outerJoin" -> table.outerJoin(table(other), Functions::join,
+          store(step));
+      case "foreignJoin" -> table.join(table(other),
+          (Object v) -> Functions.foreignKey(fn, v), Functions::join,
+          TableJoined.as("join-" + text(step, "store")), store(step));
+      case "foreignLeftJoin" -> table.leftJoin(table(other),
+          (Object v) -> Functions.foreignKey(fn, v), Functions::join,
+          TableJoined.as("join-" + text(step, "store")), store(step));
+      case "suppress" -> suppress(table, step);
+      default -> throw new IllegalArgumentException("no step of a table " + step);
+    };
+  }
+
+  static boolean isStored(JsonNode step) {
+    return step.has("store");
+  }
+
+  Object aggregateTable(KTable<Object, Object> table, JsonNode step) {
+    String by = text(step, "by");
+    String fn = step.path("fn").asText();
+    KGroupedTable<Object, Object> grouped = table.groupBy(
+        (k, v) -> Functions.pair(by, k, v),
+        Grouped.with("by-" + text(step, "store"), SERDE, SERDE));
+    return switch (text(step, "op")) {
+      case "count" -> grouped.count(store(step));
+      case "reduce" -> grouped.reduce((a, b) -> Functions.reduce(fn, a, b),
+          (a, b) -> Functions.reduce(text(step, "subtract"), a, b), store(step));
+      default -> grouped.aggregate(Functions.NOTHING, (k, v, a) -> Functions.add(fn, k, v, a),
+          (k, v, a) -> Functions.add(text(step, "subtract"), k, v, a), store(step));
+    };
+  }
+
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  Object suppress(KTable<Object, Object> table, JsonNode step) {
+    if (!step.has("limitMs")) {
+      KTable windowed = table;
+      return ((KTable<Windowed<?>, Object>) windowed).suppress(Suppressed
+          .untilWindowCloses(Suppressed.BufferConfig.unbounded()).withName(text(step, "store")));
+    }
+    var config = Suppressed.BufferConfig.maxRecords(step.path("maxRecords").asLong(Long.MAX_VALUE));
+    return table.suppress(Suppressed.untilTimeLimit(duration(step, "limitMs"),
+        step.has("maxRecords") ? config.emitEarlyWhenFull() : config.withNoBound())
+        .withName(text(step, "store")));
+  }
+
+  // --- parts
+
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  static <V, S extends StateStore> Materialized<Object, V, S> store(JsonNode step) {
+    return (Materialized) Materialized.as(text(step, "store")).withKeySerde((Serde) SERDE)
+        .withValueSerde((Serde) SERDE).withRetention(RETENTION);
+  }
+
+  @SuppressWarnings("unchecked")
+  static KStream<Object, Object> stream(Object flow) {
+    return (KStream<Object, Object>) flow;
+  }
+
+  @SuppressWarnings("unchecked")
+  static KTable<Object, Object> table(Object flow) {
+    return (KTable<Object, Object>) flow;
+  }
+
+  static Duration duration(JsonNode node, String field) {
+    return Duration.ofMillis(node.get(field).asLong());
+  }
+
+  static String text(JsonNode node, String field) {
+    return node.get(field).asText();
+  }
+}

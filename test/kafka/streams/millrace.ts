@@ -1,0 +1,325 @@
+import { json, topic, type Headers, type Topic } from '../../../core/index.ts';
+import { silentLogger } from '../../../core/logger.ts';
+import {
+  hoppingWindow,
+  StreamsBuilder,
+  tumblingWindow,
+  type GlobalKTable,
+  type KStream,
+  type KTable,
+  type TimeWindows,
+  type Topology,
+} from '../../../streams/index.ts';
+import { TopologyTestDriver } from '../../../streams/testing/index.ts';
+import * as named from './functions.ts';
+import { CLOSING_MS } from './input.ts';
+import type { Chain, Input, Output, Run, Spec, Step, Value, Windows } from './spec.ts';
+
+type Nullable = Value | null;
+type Stream = KStream<Nullable, Nullable>;
+type Table = KTable<Value, Nullable>;
+type GlobalTable = GlobalKTable<Value, Value>;
+
+/** What a step is applied to. */
+type Flow =
+  | { readonly kind: 'stream'; readonly stream: Stream; readonly isRekeyed: boolean }
+  | { readonly kind: 'table'; readonly table: Table }
+  | { readonly kind: 'global'; readonly global: GlobalTable };
+
+const SERDE = json<Value>();
+const SERDES = { key: SERDE, value: SERDE };
+
+/** A specified topology in our DSL. */
+export class MillraceTopology {
+  readonly #builder = new StreamsBuilder();
+  readonly #topology: Topology;
+  /** By topic: a topic is read once. */
+  readonly #sources = new Map<string, Flow>();
+  /** What it writes to. */
+  readonly #outputs: Topic<Value, Value>[] = [];
+  readonly #keyValueStores: string[] = [];
+
+  constructor({ chain }: Spec) {
+    const end = this.#chain(chain);
+    const stream = end.kind === 'table' ? end.table.toStream() : streamOf(end);
+    stream.to(this.#output('out'));
+    this.#topology = this.#builder.build();
+  }
+
+  /** Pipes the records one by one. */
+  run(inputs: readonly Input[]): Run {
+    const driver = new TopologyTestDriver(this.#topology, { logger: silentLogger });
+    const outputs: Output[] = [];
+    let stores: Run['stores'] | undefined;
+    for (const [step, [name, key, value, timestampMs, texts]] of inputs.entries()) {
+      if (timestampMs >= CLOSING_MS) stores ??= this.#storesOf(driver);
+      const headers = headersOf(texts);
+      driver.inputTopic(topicOf(name)).pipe({ key, value, timestampMs, headers });
+      for (const output of this.#outputs) {
+        for (const result of driver.outputTopic(output).readAll()) {
+          const { key: resultKey, value: resultValue } = result;
+          const parts = [resultKey, resultValue, result.timestampMs] as const;
+          outputs.push([step, output.name, ...parts, textsOf(result.headers)]);
+        }
+      }
+    }
+    return { outputs, stores: stores ?? this.#storesOf(driver) };
+  }
+
+  #storesOf(driver: TopologyTestDriver): Run['stores'] {
+    return Object.fromEntries(
+      this.#keyValueStores.map((name) => [name, [...driver.keyValueStore(name).entries()]]),
+    );
+  }
+
+  #chain(chain: Chain): Flow {
+    let source = this.#sources.get(chain.topic);
+    if (source === undefined) this.#sources.set(chain.topic, (source = this.#source(chain)));
+    return this.#steps(source, chain.steps);
+  }
+
+  #source({ from, topic: name }: Chain): Flow {
+    const source = topicOf(name);
+    switch (from) {
+      case 'stream': {
+        const stream = this.#builder.stream(source, { nullValues: 'pass' });
+        return { kind: 'stream', stream, isRekeyed: false };
+      }
+      case 'table': {
+        const table = this.#builder.table(source, { store: name, emit: 'each' });
+        return tableFlow(this.#stored(name, table));
+      }
+      case 'global':
+        return { kind: 'global', global: this.#builder.globalTable(source, { store: name }) };
+      case 'versioned':
+        throw new TypeError('no versioned tables yet');
+    }
+  }
+
+  #steps(start: Flow, steps: readonly Step[]): Flow {
+    let flow = start;
+    for (const step of steps) {
+      if (flow.kind === 'table') flow = this.#tableStep(flow.table, step);
+      else flow = this.#streamStep(streamOf(flow), flow, step);
+    }
+    return flow;
+  }
+
+  #streamStep(stream: Stream, flow: Flow, step: Step): Flow {
+    const isRekeyed = flow.kind === 'stream' && flow.isRekeyed;
+    const same = (next: Stream): Flow => ({ kind: 'stream', stream: next, isRekeyed });
+    const rekeyed = (next: Stream): Flow => ({ kind: 'stream', stream: next, isRekeyed: true });
+    const { op, fn } = step;
+    switch (op) {
+      case 'filter':
+        return same(stream.filter(({ key, value }) => named.predicate(fn)(key, value)));
+      case 'filterNot':
+        return same(stream.filterNot(({ key, value }) => named.predicate(fn)(key, value)));
+      case 'mapValues':
+        return same(stream.mapValues((value, { key }) => named.mapper(fn)(key, value)));
+      case 'map':
+        return rekeyed(stream.map(({ key, value }) => named.pair(fn)(key, value)));
+      case 'flatMap':
+        return rekeyed(stream.flatMap(({ key, value }) => named.pairs(fn, key, value)));
+      case 'flatMapValues':
+        return same(stream.flatMapValues((value, { key }) => named.several(fn, key, value)));
+      case 'selectKey':
+        return rekeyed(
+          stream.selectKey(({ key, value }) => named.selector(fn)(key, value), { key: SERDE }),
+        );
+      case 'peek':
+        return same(stream.peek(() => undefined));
+      case 'merge':
+        return this.#merge(stream, isRekeyed, step);
+      case 'split':
+        return this.#split(stream, isRekeyed, step);
+      case 'tap':
+        stream.to(this.#output(step.topic));
+        return same(stream);
+      case 'choose': {
+        const [yes, no] = (step.topics ?? []).map((each) => this.#output(each));
+        const topics = [yes!, no!] as const;
+        stream.to(topics, ({ key, value }) => topics[named.predicate(fn)(key, value) ? 0 : 1]);
+        return same(stream);
+      }
+      case 'repartition':
+        return { kind: 'stream', stream: repartitioned(stream, step.name), isRekeyed: false };
+      case 'toTable': {
+        const options = { store: storeOf(step), ...SERDES, emit: 'each' } as const;
+        return tableFlow(this.#stored(options.store, stream.toTable(options)));
+      }
+      case 'count':
+      case 'reduce':
+      case 'aggregate':
+        return this.#aggregate(stream, step);
+      case 'join':
+      case 'leftJoin':
+        return this.#join(isRekeyed ? repartitioned(stream, `join-${step.name}`) : stream, step);
+      default:
+        throw new TypeError(`no step of a stream: ${op}`);
+    }
+  }
+
+  /** The second stream of a step, and whether its keys may have changed. */
+  #merge(stream: Stream, isRekeyed: boolean, step: Step): Flow {
+    if (step.with === 'self') return { kind: 'stream', stream: stream.merge(stream), isRekeyed };
+    const other = this.#chain(withOf(step));
+    const isOtherRekeyed = other.kind === 'stream' && other.isRekeyed;
+    const merged = stream.merge(streamOf(other));
+    return { kind: 'stream', stream: merged, isRekeyed: isRekeyed || isOtherRekeyed };
+  }
+
+  #split(stream: Stream, isRekeyed: boolean, { branches = [] }: Step): Flow {
+    const chosen = branches.flatMap(({ fn }, index) =>
+      fn === undefined ? [] : [[`b${index}`, fn] as const],
+    );
+    const predicates = chosen.map(([label, fn]) => {
+      const accepts = named.predicate(fn);
+      type Accepts = Parameters<Stream['filter']>[0];
+      return [label, (({ key, value }) => accepts(key, value)) satisfies Accepts] as const;
+    });
+    const rest = chosen.length < branches.length ? `b${branches.length - 1}` : null;
+    const split: Record<string, Stream> = stream.split(Object.fromEntries(predicates), rest);
+    const ends = branches.map(({ steps }, index) => {
+      return this.#steps({ kind: 'stream', stream: split[`b${index}`]!, isRekeyed }, steps);
+    });
+    return ends.reduce((left, right) => ({
+      kind: 'stream',
+      stream: streamOf(left).merge(streamOf(right)),
+      isRekeyed: [left, right].some((end) => end.kind === 'stream' && end.isRekeyed),
+    }));
+  }
+
+  #aggregate(stream: Stream, step: Step): Flow {
+    const { op, fn, by, windows, emit = 'each' } = step;
+    const select = by === 'key' ? undefined : named.selector(by);
+    const grouped =
+      select === undefined
+        ? stream.groupByKey(SERDES)
+        : stream.groupBy(({ key, value }) => select(key, value), SERDES);
+    const options = { store: storeOf(step), value: SERDE };
+    if (windows === undefined) {
+      const each = { ...options, emit: 'each' } as const;
+      return tableFlow(this.#stored(each.store, aggregated(grouped, each)));
+    }
+    return tableFlow(aggregated(grouped.windowedBy(windowsOf(windows)), { ...options, emit }));
+
+    function aggregated<O>(on: Aggregable<O>, given: O): Table {
+      const counts = { ...given, value: json<number>() };
+      if (op === 'count') return on.count(counts) as Table;
+      if (op === 'reduce') return on.reduce(named.reducer(fn), given) as Table;
+      const add = named.adder(fn);
+      return on.aggregate(
+        () => '',
+        (sum, { key, value }) => add(key, value, sum),
+        given,
+      ) as Table;
+    }
+  }
+
+  #join(stream: Stream, step: Step): Flow {
+    const other = this.#chain(withOf(step));
+    const isLeft = step.op === 'leftJoin';
+    let joined: Stream;
+    if (other.kind === 'global') {
+      const select = named.selector(step.fn);
+      const keyOf: Parameters<typeof stream.selectKey<Nullable>>[0] = ({ key, value }) =>
+        select(key, value);
+      joined = isLeft
+        ? stream.leftJoin(other.global, keyOf, named.join)
+        : stream.join(other.global, keyOf, named.join);
+    } else if (other.kind === 'table') {
+      joined = isLeft
+        ? stream.leftJoin(other.table, named.join)
+        : stream.join(other.table, named.join);
+    } else throw new TypeError('no joins of streams yet');
+    return { kind: 'stream', stream: joined, isRekeyed: false };
+  }
+
+  #tableStep(table: Table, { op }: Step): Flow {
+    if (op === 'toStream') return { kind: 'stream', stream: table.toStream(), isRekeyed: false };
+    throw new TypeError(`no step of a table: ${op}`);
+  }
+
+  #stored(store: string, table: KTable<Value, Nullable>): Table {
+    this.#keyValueStores.push(store);
+    return table;
+  }
+
+  #output(name = ''): Topic<Value, Value> {
+    const output = topicOf(name);
+    this.#outputs.push(output);
+    return output;
+  }
+}
+
+/** What grouped streams, windowed or not, have in common. */
+interface Aggregable<O> {
+  count(options: O & { value: ReturnType<typeof json<number>> }): unknown;
+  reduce(reducer: ReturnType<typeof named.reducer>, options: O): unknown;
+  aggregate(
+    initializer: () => Nullable,
+    adder: (
+      aggregate: Nullable,
+      record: { readonly key: Value; readonly value: Value },
+    ) => Nullable,
+    options: O,
+  ): unknown;
+}
+
+function tableFlow(table: Table): Flow {
+  return { kind: 'table', table };
+}
+
+function streamOf(flow: Flow): Stream {
+  if (flow.kind !== 'stream') throw new TypeError(`a stream is needed, not a ${flow.kind}`);
+  return flow.stream;
+}
+
+function repartitioned(stream: Stream, name = ''): Stream {
+  return stream.repartition({ name, ...SERDES });
+}
+
+function withOf({ op, with: other }: Step): Chain {
+  if (other === undefined || other === 'self') throw new TypeError(`${op} needs another chain`);
+  return other;
+}
+
+function storeOf({ op, store }: Step): string {
+  if (store === undefined) throw new TypeError(`${op} needs a store`);
+  return store;
+}
+
+function windowsOf(windows: Windows): TimeWindows {
+  switch (windows.kind) {
+    case 'tumbling':
+      return tumblingWindow({ sizeMs: windows.sizeMs, graceMs: windows.graceMs });
+    case 'hopping': {
+      const { sizeMs, advanceMs, graceMs } = windows;
+      return hoppingWindow({ sizeMs, advanceMs, graceMs });
+    }
+    default:
+      throw new TypeError(`no ${windows.kind} windows yet`);
+  }
+}
+
+const topics = new Map<string, Topic<Value, Value>>();
+
+function topicOf(name: string): Topic<Value, Value> {
+  let found = topics.get(name);
+  if (found === undefined) topics.set(name, (found = topic(name, SERDES)));
+  return found;
+}
+
+/** From names and values in turn. */
+function headersOf(texts: readonly string[]): Headers {
+  const headers: { key: string; value: Buffer }[] = [];
+  for (let at = 0; at < texts.length; at += 2) {
+    headers.push({ key: texts[at]!, value: Buffer.from(texts[at + 1]!) });
+  }
+  return headers;
+}
+
+function textsOf(headers: Headers): string[] {
+  return headers.flatMap(({ key, value }) => [key, Buffer.from(value ?? []).toString()]);
+}

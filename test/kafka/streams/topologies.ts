@@ -1,0 +1,71 @@
+import { PARTS, type Part } from './operators.ts';
+import type { Spec, Step } from './spec.ts';
+
+/** How many operators follow each other in a chain that covers pairs. */
+const CHAIN_LENGTH = 4;
+
+/** Chains that no rule makes. */
+const OTHERS: readonly Spec[] = [];
+
+/** All topologies: each operator behind each other one, and some by hand. */
+export function allTopologies(): readonly Spec[] {
+  return [...chainsOfPairs(PARTS).map(specOf), ...OTHERS];
+}
+
+/**
+ * Chains in which each ordered pair of operators occurs, and few pairs twice: pieces of a round
+ * trip that takes each pair once.
+ */
+function chainsOfPairs(parts: readonly Part[]): Part[][] {
+  const trip = roundTrip(parts);
+  const chains: Part[][] = [];
+  for (let at = 0; at < trip.length - 1; at += CHAIN_LENGTH - 1) {
+    chains.push(trip.slice(at, at + CHAIN_LENGTH));
+  }
+  return chains;
+}
+
+/** Goes from each part to each part once (Hierholzer's algorithm). */
+function roundTrip(parts: readonly Part[]): Part[] {
+  // Each begins with its neighbour, so that pieces of the trip have many operators.
+  const open = new Map(
+    parts.map((part, at) => [
+      part,
+      [...parts.slice(0, at + 1).reverse(), ...parts.slice(at + 1).reverse()],
+    ]),
+  );
+  const trip: Part[] = [];
+  const path = [parts[0]!];
+  for (let last = path.at(-1); last !== undefined; last = path.at(-1)) {
+    const next = open.get(last)?.pop();
+    if (next === undefined) trip.push(path.pop()!);
+    else path.push(next);
+  }
+  return trip.reverse();
+}
+
+/** The chain, with what connects operators that do not fit. */
+function specOf(chain: readonly Part[]): Spec {
+  const steps: Step[] = [];
+  let flow: 'stream' | 'table' = 'stream';
+  let isWindowed = false;
+  let isPatient = false;
+  for (const [index, part] of chain.entries()) {
+    const id = `n${index}`;
+    if (flow === 'table' && part.takes === 'stream') steps.push({ op: 'toStream' });
+    if (flow === 'stream' && part.takes === 'table') {
+      steps.push({ op: 'toTable', store: `${id}-table` });
+    }
+    if (isWindowed && part.needsPlainKeys === true) {
+      steps.push({ op: 'selectKey', fn: 'plain' });
+      isWindowed = false;
+    }
+    const step = part.step({ id, isPatient });
+    steps.push(step);
+    flow = part.gives;
+    if (part.keys !== undefined) isWindowed = part.keys === 'windowed';
+    isPatient ||= step.emit === 'final';
+  }
+  const name = chain.map((part) => part.name).join(' > ');
+  return { name, chain: { from: 'stream', topic: 'left', steps } };
+}
