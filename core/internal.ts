@@ -21,5 +21,6 @@ export {
   type OptionCheck,
   type OptionChecks,
 } from './options.ts';
+export { varintSize, writeVarint } from './record/varint.ts';
 export { replaceFile } from './storage/atomic-file.ts';
 export { lockDirectory } from './storage/directory-lock.ts';

@@ -6,6 +6,7 @@
  */
 export { StreamsBuilder } from './dsl/streams-builder.ts';
 export { KGroupedStream } from './dsl/kgrouped-stream.ts';
+export { KGroupedTable } from './dsl/kgrouped-table.ts';
 export { KStream } from './dsl/kstream.ts';
 export { KTable } from './dsl/ktable.ts';
 export { SessionWindowedStream } from './dsl/session-windowed-stream.ts';
@@ -19,6 +20,8 @@ export type {
   Merger,
   Predicate,
   Reducer,
+  RowAdder,
+  RowReducer,
   Synchronous,
 } from './dsl/functions.ts';
 export { GlobalKTable } from './dsl/global-ktable.ts';

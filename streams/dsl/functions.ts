@@ -1,3 +1,4 @@
+import type { Row } from '../operators/table-view.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
 /** Decides on a record. */
@@ -10,6 +11,11 @@ export type Adder<K, V, A, R = A> = (aggregate: A, record: StreamRecord<K, V>) =
 export type Merger<K, A> = (left: A, right: A, key: K) => A;
 /** Combines a record's value, `left`, with a row's, `right`. */
 export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
+
+/** Adds a row to the current aggregate of its group, or takes one away; `R` is its result. */
+export type RowAdder<K, V, A, R = A> = (aggregate: A, row: Row<K, V>) => R;
+/** The same with values like those of the rows. */
+export type RowReducer<K, V, R = V> = (aggregate: V, value: V, row: Row<K, V>) => R;
 
 /** The value that a function's result has in a table: nothing deletes a row, which is a null. */
 export type Deletable<T> = T extends null | undefined ? null : T;

@@ -1,16 +1,20 @@
 import { filterTable, mapTableValues, type Row } from '../operators/table-view.ts';
+import type { KeyValue } from '../operators/results.ts';
 import { changesToStream } from '../operators/to-stream.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions } from './arguments.ts';
 import type { Mapped, Synchronous } from './functions.ts';
+import { addTableGrouping } from './groupings.ts';
+import { KGroupedTable } from './kgrouped-table.ts';
 import type { KStream } from './kstream.ts';
 import {
   checkNodeOptions,
+  type GroupOptions,
   type KeyOptions,
   type NodeOptions,
   type ViewOptions,
 } from './node-options.ts';
-import { addOperator, type TableParts } from './parts.ts';
+import { addOperator, type TableMaker, type TableParts } from './parts.ts';
 import { addView } from './views.ts';
 
 /**
@@ -72,6 +76,20 @@ export class KTable<K, V> {
   }
 
   /**
+   * Groups the rows by another key, through a repartition topic: `mapper` returns the group of a
+   * row and the value that the row has there. With null for either the row is in no group.
+   *
+   * @example
+   * const perCountry = customers.groupBy(({ key, value }) => ({ key: value.country, value: key }));
+   */
+  groupBy<K2, V2>(
+    mapper: (row: Row<K, NonNullable<V>>) => KeyValue<K2, V2>,
+    options: GroupOptions<NonNullable<K2>, NonNullable<V2>> = {},
+  ): KGroupedTable<NonNullable<K2>, NonNullable<V2>> {
+    return new KGroupedTable(addTableGrouping(this.#parts, mapper, options, makeTable));
+  }
+
+  /**
    * The changes of the table as a stream; a null value is a deleted row. With `selector` the
    * records get other keys, as by `selectKey`: a later grouping repartitions.
    */
@@ -113,3 +131,5 @@ export class KTable<K, V> {
     );
   }
 }
+
+const makeTable: TableMaker = (parts) => new KTable(parts);

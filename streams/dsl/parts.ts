@@ -3,6 +3,7 @@ import type { TableReader } from '../operators/table-reader.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { KStream } from './kstream.ts';
+import type { KTable } from './ktable.ts';
 import { checkNodeOptions, type NodeOptions } from './node-options.ts';
 
 /** The parts of a stream. */
@@ -51,6 +52,9 @@ export interface TableParts<K, V> {
  * file does not import that of streams.
  */
 export type StreamMaker = <K, V>(parts: StreamParts<K, V>) => KStream<K, V>;
+
+/** Makes a table, for a grouped table. */
+export type TableMaker = <K, V>(parts: TableParts<K, V>) => KTable<K, V>;
 
 /** Where an operator stands in the topology. */
 export interface OperatorPlace {

@@ -1,0 +1,88 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import {
+  int64,
+  openLog,
+  seededRandom,
+  silentLogger,
+  string,
+  topic,
+  type Log,
+  type Random,
+} from '../../core/index.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
+import type { Topology } from '../../streams/index.ts';
+import { produce, runToEnd } from './app.ts';
+import { readTopic } from './read-topic.ts';
+import { SEED } from './seed.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+/** The input of topologies that crash: `k0` to `k6` in turn, values and times from 0. */
+export const crashInput = topic('numbers', { key: string(), value: int64(), partitions: 1 });
+/** Their output. */
+export const crashOutput = topic('results', { key: string(), value: string() });
+
+/** How a process or its machine stops. */
+export const WAYS_TO_STOP = [
+  ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
+  ['kill -9', (disk: MemoryFileSystem, random: Random) => disk.kill(random)],
+] as const;
+
+const RECORDS = 2_000;
+/** A snapshot at each so many operations of the disk. */
+const EVERY = 53;
+const OPTIONS = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;
+
+/**
+ * Runs a topology to the end, and again from what a crash would leave at many moments of that run;
+ * the results of each key have to be the same, in their order.
+ */
+export async function sameAfterCrashes(
+  made: () => Topology,
+  stop: (disk: MemoryFileSystem, random: Random) => MemoryFileSystem,
+): Promise<void> {
+  const random = seededRandom(SEED);
+  const moments: { operation: string; disk: MemoryFileSystem; stateDir: string }[] = [];
+  const [stateDir, copies] = [temporaryDirectory(), temporaryDirectory()];
+  const disk = new MemoryFileSystem({ random: seededRandom(SEED) });
+  const log = await open(disk);
+  await produce(log, crashInput, rows());
+  let count = SEED % EVERY;
+  disk.onOperation = ({ kind, path }) => {
+    if (++count % EVERY !== 0) return;
+    const copy = join(copies, String(count));
+    cpSync(stateDir, copy, { recursive: true });
+    const operation = `${count}: ${kind} ${path}`;
+    moments.push({ operation, disk: stop(disk, random), stateDir: copy });
+  };
+  await runToEnd(log, made(), { ...OPTIONS, stateDir });
+  disk.onOperation = undefined;
+  const expected = await readResults(log);
+  expect(Object.values(expected).flat().length).toBeGreaterThan(100);
+  expect(moments.length).toBeGreaterThan(5);
+  for (const { operation, ...moment } of moments) {
+    const reopened = await open(moment.disk);
+    await runToEnd(reopened, made(), { ...OPTIONS, stateDir: moment.stateDir });
+    expect(await readResults(reopened), operation).toEqual(expected);
+    await reopened.close();
+  }
+}
+
+function* rows(): Generator<[string, number, number]> {
+  for (let index = 0; index < RECORDS; index++) yield [`k${index % 7}`, index, index];
+}
+
+async function open(fileSystem: MemoryFileSystem): Promise<Log> {
+  const log = await openLog('/data', { fileSystem, logger: silentLogger });
+  onTestFinished(() => log.close());
+  return log;
+}
+
+async function readResults(log: Log): Promise<Record<string, string[]>> {
+  const found: Record<string, string[]> = {};
+  for (const { key, value, timestampMs } of await readTopic(log, crashOutput, 'read_committed')) {
+    (found[key ?? ''] ??= []).push(`${value} @${timestampMs}`);
+  }
+  return found;
+}
