@@ -60,14 +60,16 @@ export class ProcessorGraph {
   /** Starts the operators in reverse, so that each finds what it forwards to. */
   #startAll(): Map<string, StartedOperator> {
     const started = new Map<string, StartedOperator>();
-    const forwards = new Map<string, Forward<unknown, unknown>>();
+    const forwards = new Map<string, (parent: number) => Forward<unknown, unknown>>();
     const { outputs } = this.#options;
     const readers = new Set<string>(); // the nodes that need old values
     for (const node of [...this.#nodes].reverse()) {
       const forward = toAll(
         // Once per edge: a stream may be merged with itself.
         this.#nodes.flatMap(({ name, parents }) =>
-          parents.filter((parent) => parent === node.name).map(() => forwards.get(name)!),
+          parents.flatMap((parent, index) =>
+            parent === node.name ? [forwards.get(name)!(index)] : [],
+          ),
         ),
       );
       const drop = (reason: DropReason): void => this.#options.drop(node.name, reason);
@@ -84,9 +86,10 @@ export class ProcessorGraph {
         const context = { ...this.#options.context, sendsOldValues, drop };
         const operator = new StartedOperator(node, forward, context);
         started.set(node.name, operator);
-        forwards.set(node.name, operator.forward);
+        forwards.set(node.name, (parent) => operator.forwardFrom(parent));
       } else {
-        forwards.set(node.name, writeTo(node, outputs.node(node.name), drop));
+        const write = writeTo(node, outputs.node(node.name), drop);
+        forwards.set(node.name, () => write);
       }
     }
     return started;
@@ -127,7 +130,6 @@ export class ProcessorGraph {
 
 /** A running operator. */
 class StartedOperator {
-  readonly forward: Forward<unknown, unknown>;
   readonly #node: OperatorNode;
   readonly #processor: Processor<unknown, unknown>;
   #feed: Feed | undefined;
@@ -141,7 +143,16 @@ class StartedOperator {
     const streamTimeMs = (): number => this.#time?.timeMs ?? this.#feed?.timeMs() ?? -Infinity;
     this.#node = node;
     this.#processor = node.operator.start(forward, { ...shared, streamTimeMs });
-    this.forward = guarded(node.name, this.#processor);
+  }
+
+  /** What takes the records of its parent with this index. */
+  forwardFrom(parent: number): Forward<unknown, unknown> {
+    const processor = this.#processor;
+    const isOther = parent === 1 && processor.processOther !== undefined;
+    const process: Forward<unknown, unknown> = isOther
+      ? (record) => processor.processOther?.(record)
+      : (record) => processor.process(record);
+    return guarded(this.#node.name, process);
   }
 
   /** Sets the origin of its records; returns its own time, if it has one. */
@@ -167,10 +178,10 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
 }
 
 /** Adds the node and the record to the error that a user's function throws. */
-function guarded(node: string, processor: Processor<unknown, unknown>): Forward<unknown, unknown> {
+function guarded(node: string, process: Forward<unknown, unknown>): Forward<unknown, unknown> {
   return (record) => {
     try {
-      processor.process(record);
+      process(record);
     } catch (cause) {
       throw processingFailed(node, record, cause);
     }

@@ -29,6 +29,11 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
 export interface Processor<K, V> {
   process(record: StreamRecord<K, V>): void;
   /**
+   * For an operator that tells its two parents apart: takes the records of the second one, so that
+   * `process` takes those of the first alone.
+   */
+  processOther?(record: StreamRecord): void;
+  /**
    * The stream time at which to call `advance`, Infinity for never. Read after each call; any call
    * may change it.
    */
