@@ -2,6 +2,7 @@ import { present } from '../../core/internal.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { keyValueKind } from './key-value-store.ts';
 import { sessionKind } from './session-store.ts';
+import { recordKind } from './record-store.ts';
 import type { StoreKind } from './store-kind.ts';
 import { windowKind } from './window-store.ts';
 
@@ -10,6 +11,7 @@ export const STORE_KINDS: Readonly<Record<string, StoreKind>> = {
   keyValue: keyValueKind,
   window: windowKind,
   session: sessionKind,
+  record: recordKind,
 };
 
 export function kindOf({ kind }: StoreHandle): StoreKind {

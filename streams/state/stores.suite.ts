@@ -7,6 +7,7 @@ import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
 import { passedOnSuite } from './passed-on.suite.ts';
 import { sessionsSuite } from './sessions.suite.ts';
+import { recordStoreSuite } from './record-store.suite.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
 import { windowStore } from './window-store.ts';
 
@@ -30,6 +31,7 @@ export function storesSuite(kind: EnvironmentKind): void {
   propertyTests(kind);
   passedOnSuite(kind);
   sessionsSuite(kind);
+  recordStoreSuite(kind);
 }
 
 function keyValueTests({ place }: EnvironmentKind): void {

@@ -1,4 +1,5 @@
 import type { Serde } from '../../core/index.ts';
+import type { StreamRecord } from './stream-record.ts';
 
 /** A readable store. */
 export interface ReadOnlyKeyValueStore<K, V> {
@@ -171,6 +172,50 @@ export interface SessionStore<K, V> {
   readonly expiresMs: number;
   /** Removes the stretches that have expired, without a record in the changelog. */
   expire(timeMs: number): void;
+}
+
+/** A record that a store keeps. */
+export interface KeptRecord<K, V> {
+  readonly recordKey: K;
+  readonly recordValue: V | undefined;
+  readonly timestampMs: number;
+}
+
+/**
+ * A store of records, also of several with one key and time. A record is found by its key and time,
+ * and may wait for a time at which it is passed on: from then on it is not found any more, but its
+ * time still counts.
+ */
+export interface RecordStore<K, V> {
+  readonly name: string;
+  /** The time of the newest record ever kept; -Infinity before the first. */
+  readonly newestMs: number;
+  /**
+   * Keeps a record. `waiting`: until `takeWaiting` passes it on, unless it is matched before.
+   * `passed`: it was passed on already, so that nothing finds it.
+   */
+  add(record: StreamRecord<K, V>, state: 'kept' | 'waiting' | 'passed'): void;
+  /**
+   * Visits the records of a key from `fromMs` to `toMs`, both included, oldest first, those of one
+   * time in the order in which they came. Do not add records of the key meanwhile.
+   */
+  find(key: K, fromMs: number, toMs: number, visit: (record: KeptRecord<K, V>) => void): void;
+  /** As `find`; those that it visits no longer wait. */
+  match(key: K, fromMs: number, toMs: number, visit: (record: KeptRecord<K, V>) => void): void;
+  /** The time of the oldest record that waits; Infinity for none. */
+  oldestWaitingMs(): number;
+  /**
+   * The records up to `untilMs` that wait, which then have been passed on: oldest first, those of
+   * one time in the order of their keys' bytes, those of one key in the order in which they came.
+   */
+  takeWaiting(untilMs: number): StreamRecord<K, V>[];
+  /**
+   * Records before this time have expired. Their life ends by the newest record of the store, but
+   * not before stream time has got there too.
+   */
+  expiredBeforeMs(streamTimeMs: number): number;
+  /** Removes what has expired. */
+  expire(streamTimeMs: number): void;
 }
 
 /**
