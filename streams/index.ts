@@ -22,6 +22,7 @@ export type {
   Reducer,
   RowAdder,
   RowReducer,
+  StreamJoiner,
   Synchronous,
 } from './dsl/functions.ts';
 export { GlobalKTable } from './dsl/global-ktable.ts';
@@ -33,6 +34,7 @@ export type {
   PartitionOptions,
   PrintOptions,
   RepartitionOptions,
+  StreamJoinOptions,
   StreamTableOptions,
   SinkOptions,
   SinkTopic,
@@ -59,6 +61,7 @@ export {
   type TimeWindows,
   type Windowed,
 } from './topology/windows.ts';
+export { joinWindow, type JoinWindow, type JoinWindowOptions } from './topology/join-window.ts';
 export { StreamRecord } from './topology/stream-record.ts';
 export type { DropReason } from './topology/operator.ts';
 export type { NullHandling, StreamPartitioner } from './topology/node.ts';

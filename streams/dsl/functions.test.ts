@@ -296,8 +296,8 @@ describe('[STREAMS-19] mistakes of a program without types', () => {
     ],
     ['a sink by name', (s) => s['to']!('t'), `to: ${allowed('topic')}a topic, as`],
     ['nothing to merge', (s) => s['merge']!(), `merge: ${allowed('other')}a KStream`],
-    ['no table', (s) => s['join']!(), `join: ${allowed('table')}a KTable or a GlobalKTable, not`],
-    ['a topic to join', (s) => s['leftJoin']!(others, zero), `leftJoin: ${allowed('table')}a KTab`],
+    ['no table', (s) => s['join']!(), `join: ${allowed('other')}a KStream, a KTable or`],
+    ['a topic to join', (s) => s['leftJoin']!(others, zero), `leftJoin: ${allowed('other')}a KStr`],
     ['no joiner', (s, b) => s['join']!(b.table(others)), `join: ${allowed('joiner')}a function`],
     [
       'no key for a global table',

@@ -22,6 +22,16 @@ export type Deletable<T> = T extends null | undefined ? null : T;
 /** The values of a table whose values are made of those of another, where rows can be deleted. */
 export type Mapped<V, V2> = Deletable<V2> | Extract<V, null>;
 
+/**
+ * Combines the values of two streams. `record` is the one that came last, of either side; its time
+ * may be older than that of the result.
+ */
+export type StreamJoiner<K, VL, VR, R> = (
+  left: VL,
+  right: VR,
+  record: StreamRecord<K, NonNullable<VL | VR>>,
+) => R;
+
 /** The type that an async function's result must also have, so that none fits. */
 export interface AsyncNotAllowed {
   readonly 'functions of a topology are synchronous': never;

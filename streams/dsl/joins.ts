@@ -41,8 +41,8 @@ export function addJoin<K, V>(
   if (table instanceof GlobalKTable) {
     return addGlobalJoin(parts, method, args as GlobalJoinArguments<K, V>);
   }
-  checkArgument(method, 'table', table, () =>
-    table instanceof KTable ? undefined : 'a KTable or a GlobalKTable',
+  checkArgument(method, 'other', table, () =>
+    table instanceof KTable ? undefined : 'a KStream, a KTable or a GlobalKTable',
   );
   return addTableJoin(parts, method, args as TableJoinArguments<K, V>);
 }

@@ -11,9 +11,9 @@ import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
 import { addBranches } from './branches.ts';
-import type { Joiner, Predicate, Synchronous } from './functions.ts';
+import type { Joiner, Predicate, StreamJoiner, Synchronous } from './functions.ts';
 import type { GlobalKTable } from './global-ktable.ts';
-import { addJoin } from './joins.ts';
+import { addJoin, type JoinMethod } from './joins.ts';
 import { KGroupedStream } from './kgrouped-stream.ts';
 import { KTable } from './ktable.ts';
 import {
@@ -26,6 +26,7 @@ import {
   type RepartitionOptions,
   type SinkOptions,
   type SinkTopic,
+  type StreamJoinOptions,
   type StreamTableOptions,
 } from './node-options.ts';
 import { addRepartition, addSink, addSinks } from './outputs.ts';
@@ -38,6 +39,7 @@ import {
   type StreamParts,
   type GroupedParts,
 } from './parts.ts';
+import { addStreamJoin, type StreamJoinMethod } from './stream-joins.ts';
 import { addStreamTable } from './tables.ts';
 
 /**
@@ -209,12 +211,20 @@ export class KStream<K, V> {
    * Another table is joined by the record's own key, and needs as many partitions as the stream.
    * Records without a row are dropped and counted.
    *
+   * With another stream, joins each record with those of the other one that have its key and are in
+   * its window. A stream whose key may have changed goes through a repartition topic first; both
+   * need equally many partitions.
+   *
    * @example
    * flights.join(airports, ({ value }) => value.origin, (flight, airport) => airport.name);
    * orders.join(customers, (order, customer) => ({ ...order, name: customer.name }));
+   * orders.join(payments, (order, payment) => ({ ...order, paid: payment.amount }), {
+   *   window: joinWindow({ differenceMs: hours(1) }),
+   *   store: 'payments-of-orders',
+   * });
    *
-   * @throws StreamsError TOPOLOGY_INVALID if the table is of another builder, or if the key may
-   *   have changed since the topic; LogError INVALID_OPTION
+   * @throws StreamsError TOPOLOGY_INVALID if the other side is of another builder, or is a table
+   *   and the key may have changed since the topic; LogError INVALID_OPTION
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
@@ -227,11 +237,20 @@ export class KStream<K, V> {
     joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
     options?: NodeOptions,
   ): KStream<K, VR>;
+  join<K2 extends K | null, V2, VR>(
+    other: KStream<K2, V2>,
+    joiner: StreamJoiner<NonNullable<K>, NonNullable<V>, NonNullable<V2>, VR & Synchronous<VR>>,
+    options: StreamJoinOptions<NonNullable<K>, NonNullable<V>, NonNullable<V2>>,
+  ): KStream<NonNullable<K>, VR>;
   join(...args: readonly unknown[]): KStream<K, unknown> {
-    return new KStream(addJoin(this.#parts, 'join', args));
+    return this.#joined('join', args);
   }
 
-  /** As `join`; records without a row, or without a key, are joined with undefined. */
+  /**
+   * As `join`; records without a row, or without a key, are joined with undefined. With another
+   * stream a record of this one that finds no partner is joined with undefined when its window,
+   * with the grace, has closed.
+   */
   leftJoin<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
@@ -243,8 +262,29 @@ export class KStream<K, V> {
     joiner: Joiner<K, NonNullable<V>, NonNullable<VT> | undefined, VR & Synchronous<VR>>,
     options?: NodeOptions,
   ): KStream<K, VR>;
+  leftJoin<K2 extends K | null, V2, VR>(
+    other: KStream<K2, V2>,
+    joiner: StreamJoiner<K, NonNullable<V>, NonNullable<V2> | undefined, VR & Synchronous<VR>>,
+    options: StreamJoinOptions<NonNullable<K>, NonNullable<V>, NonNullable<V2>>,
+  ): KStream<K, VR>;
   leftJoin(...args: readonly unknown[]): KStream<K, unknown> {
-    return new KStream(addJoin(this.#parts, 'leftJoin', args));
+    return this.#joined('leftJoin', args);
+  }
+
+  /** As `leftJoin` with another stream, in both directions. */
+  outerJoin<K2 extends K | null, V2, VR>(
+    other: KStream<K2, V2>,
+    joiner: StreamJoiner<
+      K | K2,
+      NonNullable<V> | undefined,
+      NonNullable<V2> | undefined,
+      VR & Synchronous<VR>
+    >,
+    options: StreamJoinOptions<NonNullable<K>, NonNullable<V>, NonNullable<V2>>,
+  ): KStream<K | K2, VR>;
+  outerJoin(...args: readonly unknown[]): KStream<K, unknown> {
+    checkMade('outerJoin', 'other', args[0], KStream);
+    return this.#joined('outerJoin', args);
   }
 
   /** Groups by another key, through a repartition topic, so that equal keys meet. */
@@ -320,6 +360,15 @@ export class KStream<K, V> {
     serdes: Serdes<K2, V2>,
   ): KStream<K2, V2> {
     return new KStream(addToStream(this.#parts, operator, { options, serdes }));
+  }
+
+  #joined(method: StreamJoinMethod, args: readonly unknown[]): KStream<K, unknown> {
+    const [other, joiner, options] = args;
+    if (!(other instanceof KStream)) {
+      return new KStream(addJoin(this.#parts, method as JoinMethod, args));
+    }
+    const right = (other as KStream<K, unknown>).#parts;
+    return new KStream(addStreamJoin(this.#parts, right, { method, joiner, options }));
   }
 
   #grouped({

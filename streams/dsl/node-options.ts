@@ -1,5 +1,6 @@
 import type { Serde, Topic } from '../../core/index.ts';
 import {
+  anything,
   callback,
   checkOptions,
   instance,
@@ -10,6 +11,7 @@ import {
   type OptionChecks,
 } from '../../core/internal.ts';
 import type { Emit, TableEmit } from '../operators/emit.ts';
+import type { JoinWindow } from '../topology/join-window.ts';
 import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
@@ -94,6 +96,22 @@ export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
   readonly emit?: Emit;
 }
 
+/** How two streams are joined. */
+export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K> {
+  /** Which records meet. */
+  readonly window: JoinWindow;
+  /**
+   * Names the stores, `<store>-left` and `<store>-right`, their changelogs, and the repartition
+   * topics of both sides. Default: the name of the node. Set one of the names, or changing the
+   * topology loses the state.
+   */
+  readonly store?: string;
+  /** Writes the values of the left side. Default: the stream's serde, or msgpack. */
+  readonly value?: Serde<VL>;
+  /** Writes the values of the other side. Default: that stream's serde, or msgpack. */
+  readonly otherValue?: Serde<VR>;
+}
+
 /** The type of keys or values under a null policy. */
 export type OrNull<T, H extends NullHandling> = H extends 'pass' ? T | null : T;
 
@@ -168,6 +186,8 @@ const CHECKS = {
   name: text,
   key: instance,
   value: instance,
+  otherValue: instance,
+  window: anything,
   partitions: integer(1, 10_000),
   store: text,
   emit,

@@ -96,7 +96,10 @@ export function nodeName(graph: TopologyGraph, kind: string, { name, store }: No
 type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
 
 /** The node to read the group's records from: a repartition node if keys may have changed. */
-export function readingPoint<K, V>(parts: GroupedParts<K, V>, store: string): string {
+export function readingPoint<K, V>(
+  parts: Omit<GroupedParts<K, V>, 'stream'>,
+  store: string,
+): string {
   const { graph, node, key, value, mustRepartition, partitions } = parts;
   if (!mustRepartition) return node;
   const name = graph.nameFor('repartition', `${store}-repartition`);

@@ -17,6 +17,7 @@ import { readTopic } from '../../test/kit/read-topic.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { joinWindow } from '../topology/join-window.ts';
 import type { Topology } from '../topology/topology.ts';
 import { sessionWindow, tumblingWindow, windowedSerde } from '../topology/windows.ts';
 
@@ -103,6 +104,28 @@ function sessions(): Topology {
       }),
   );
   others.reduce((merged, other) => merged.merge(other), each!).to(emitted);
+  return builder.build();
+}
+
+/** Joins of every 5th with every 3rd number, some of which find no partner. */
+function joining(): Topology {
+  const builder = new StreamsBuilder();
+  const stream = builder.stream(numbers);
+  const left = stream.filter(({ value }) => value % 5 === 0);
+  const right = stream.filter(({ value }) => value % 3 === 0);
+  const window = joinWindow({ beforeMs: 12, afterMs: 5, graceMs: 30 });
+  const add = (one = 0, other = 0) => one * RECORDS + other;
+  const named = (kind: string) => (record: { readonly key: string | null; value: number }) => ({
+    key: `${kind} ${record.key}`,
+    value: record.value,
+  });
+  left
+    .join(right, add, { window, store: 'inner' })
+    .map(named('inner'))
+    .merge(left.leftJoin(right, add, { window, store: 'left' }).map(named('left')))
+    .merge(left.outerJoin(right, add, { window, store: 'outer' }).map(named('outer')))
+    .merge(left.join(left, add, { window, store: 'self' }).map(named('self')))
+    .to(emitted);
   return builder.build();
 }
 
@@ -216,6 +239,7 @@ test(`[STREAMS-9] exactly_once: kill -9 at any time, seed ${SEED}`, async () => 
 describe.each([
   ['with tables', emitting],
   ['with sessions', sessions],
+  ['with joins', joining],
 ])('%s', (_, make) => {
   test.each([
     ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
@@ -227,7 +251,7 @@ describe.each([
       await produce(undisturbed, numbers, rows());
       await runToEnd(undisturbed, make(), { ...options, stateDir: temporaryDirectory() });
       const expected = await readEmitted(undisturbed);
-      expect(Object.keys(expected).length).toBeGreaterThan(100);
+      expect(Object.values(expected).flat().length).toBeGreaterThan(100);
 
       const random = seededRandom(SEED);
       const crash = (disk: MemoryFileSystem): MemoryFileSystem => stop(disk, random);

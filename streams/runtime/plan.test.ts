@@ -3,6 +3,7 @@ import { int64, string, topic } from '../../core/index.ts';
 import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { joinWindow } from '../topology/join-window.ts';
 import { makePlan } from './plan.ts';
 
 const others = topic('others', { key: string(), value: int64() });
@@ -51,6 +52,48 @@ describe('[STREAMS-6] topics that share a store need equally many partitions', (
     const make = async () => plan(join, { numbers: 3, others: 2 });
     expect(await codeOf(make())).toContain('numbers has 3');
     expect(plan(join, { numbers: 3, others: 3 }).tasks).toHaveLength(3);
+  });
+});
+
+describe('[OP-JOIN-4] a repartition topic of a join', () => {
+  const window = joinWindow({ differenceMs: 5 });
+  const key = string();
+  const rekeyed = (builder: StreamsBuilder, from: typeof numbers) =>
+    builder.stream(from).selectKey(({ value }) => String(value), { key });
+
+  test('has as many partitions as the topic of the other side', () => {
+    const { tasks, repartitionTopics } = plan(
+      (builder) =>
+        rekeyed(builder, numbers).join(builder.stream(others), (a) => a, { window, store: 'j' }),
+      { numbers: 3, others: 2 },
+    );
+    expect(repartitionTopics.map(({ topic, partitions }) => [topic.name, partitions])).toEqual([
+      ['app-j-left-repartition', 2],
+    ]);
+    expect(tasks.map(({ id }) => id)).toEqual(['0_0', '0_1', '0_2', '1_0', '1_1']);
+  });
+
+  test('has as many as the wider one if both sides have one', () => {
+    const { repartitionTopics } = plan(
+      (builder) =>
+        rekeyed(builder, numbers).outerJoin(rekeyed(builder, others), (a) => a, {
+          ...{ window, store: 'j' },
+        }),
+      { numbers: 3, others: 2 },
+    );
+    expect(repartitionTopics.map(({ topic: { name, partitions } }) => [name, partitions])).toEqual([
+      ['app-j-left-repartition', 3],
+      ['app-j-right-repartition', 3],
+    ]);
+  });
+
+  test('streams of topics with different partitions are refused', async () => {
+    const make = async () =>
+      plan(
+        (builder) => builder.stream(numbers).join(builder.stream(others), (a) => a, { window }),
+        { numbers: 3, others: 2 },
+      );
+    expect(await codeOf(make())).toContain('numbers has 3, others has 2');
   });
 });
 

@@ -49,7 +49,8 @@ export interface ChangelogTopic {
 
 /**
  * Lays a topology out over partitions: a sub-topology has as many tasks as its widest input has
- * partitions, and a repartition topic by default as many partitions as it has upstream tasks.
+ * partitions, and a repartition topic by default as many partitions as it has upstream tasks, or as
+ * the topics that its records meet in a store.
  *
  * @param partitionsOf returns a topic's number of partitions, given its declaration.
  * @throws StreamsError COPARTITIONING if inputs that share a store differ in their partitions:
@@ -60,10 +61,13 @@ export function makePlan(
   topology: Topology,
   partitionsOf: (topic: string, declared: number | undefined) => number,
 ): Plan {
-  const repartitions = new Map<string, RepartitionTopic & { upstreamTasks: number }>();
+  const repartitions = new Map<string, PlannedRepartition>();
   const tasks: TaskPlan[] = [];
   const changelogs: ChangelogTopic[] = [];
   for (const subTopology of topology.subTopologies) {
+    for (const [name, planned] of chosenPartitions(subTopology, repartitions, partitionsOf)) {
+      repartitions.set(name, planned);
+    }
     const inputs = subTopology.sources.flatMap((node) => inputsOf(node, repartitions));
     const counts = inputs.map(({ topic }) => ({
       topic: topic.name,
@@ -107,9 +111,38 @@ export function repartitionsEndingIn(
   );
 }
 
+interface PlannedRepartition extends RepartitionTopic {
+  readonly upstreamTasks: number;
+}
+
+type PartitionsOf = Parameters<typeof makePlan>[2];
+
+/**
+ * The repartition topics that a sub-topology reads, with the partitions that their records need to
+ * meet others in its stores: as many as its other topics have, or else the widest of them. What is
+ * set for one, or exists, stays.
+ */
+function chosenPartitions(
+  { sources, stores }: SubTopology,
+  repartitions: ReadonlyMap<string, PlannedRepartition>,
+  partitionsOf: PartitionsOf,
+): [string, PlannedRepartition][] {
+  const own = sources.flatMap(({ name }) => repartitions.get(name) ?? []); // writers come first
+  const given = sources.flatMap((node) => (node.kind === 'source' ? node.topics : []));
+  const others = given.map(({ name, partitions }) => partitionsOf(name, partitions));
+  const widths = own.map(({ partitions }) => partitions);
+  const shared = others[0] ?? Math.max(...widths);
+  return own.map((planned) => {
+    const { node, topic } = planned;
+    if (node.partitions !== undefined || stores.length === 0) return [node.name, planned];
+    const partitions = partitionsOf(topic.name, shared);
+    return [node.name, { ...planned, topic: { ...topic, partitions }, partitions }];
+  });
+}
+
 function inputsOf(
   node: SourceNode | RepartitionNode,
-  repartitions: ReadonlyMap<string, RepartitionTopic & { upstreamTasks: number }>,
+  repartitions: ReadonlyMap<string, PlannedRepartition>,
 ): TaskInputPlan[] {
   if (node.kind === 'source') {
     return node.topics.map((topic) => ({ topic, node, upstreamTasks: undefined }));

@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest';
+import { int64, string, topic, type Log, type Topic } from '../../core/index.ts';
+import { committedRows, makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
+import { plus } from '../../test/kit/join-table.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import type { KStream } from '../dsl/kstream.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { joinWindow } from '../topology/join-window.ts';
+
+const lefts = topic('lefts', { key: string(), value: string() });
+const rights = topic('rights', { key: string(), value: string() });
+const joined = topic('joined', { key: string(), value: string() });
+
+type Build = (left: KStream<string, string>, right: KStream<string, string>) => Results;
+type Results = KStream<string, string>;
+type Row = readonly [topic: Topic<string, string>, key: string, value: string, timeMs: number];
+
+const window = joinWindow({ beforeMs: 700, afterMs: 300, graceMs: 200 });
+
+const KINDS: readonly (readonly [string, Build])[] = [
+  ['join', (left, right) => left.join(right, plus, { window, store: 'j' })],
+  ['leftJoin', (left, right) => left.leftJoin(right, plus, { window, store: 'j' })],
+  ['outerJoin', (left, right) => left.outerJoin(right, plus, { window, store: 'j' })],
+  ['a join with itself', (left) => left.join(left, plus, { window, store: 'j' })],
+];
+
+/** Two sides, now and then out of order, late or far ahead; on both sides some find no partner. */
+function rows(count: number): Row[] {
+  const jitter = [0, 40, -350, 90, -1_200, 10, 0, 700, -90, -600];
+  return Array.from({ length: count }, (_, index) => {
+    const timeMs = Math.max(0, index * 110 + jitter[index % jitter.length]!);
+    const side = index % 5 < 3 ? lefts : rights;
+    return [side, `k${(index * 7) % 4}`, String(index), timeMs];
+  });
+}
+
+async function results(
+  build: Build,
+  slices: readonly (readonly Row[])[],
+  restart: 'never' | 'from the changelogs' | 'from the checkpoint',
+): Promise<string[]> {
+  const log = await openTestLog();
+  await createTopics(log);
+  const kept = temporaryDirectory();
+  const make = () => {
+    const builder = new StreamsBuilder();
+    build(
+      builder.stream(lefts, { nullKeys: 'fail' }),
+      builder.stream(rights, { nullKeys: 'fail' }),
+    ).to(joined);
+    return makeApp(log, builder.build(), {
+      stateDir: restart === 'from the changelogs' ? temporaryDirectory() : kept,
+      cacheEntriesMax: 3,
+      checkpointIntervalMs: 0,
+      idleTimeoutMs: Infinity,
+    });
+  };
+  let app = make();
+  await app.start();
+  let processed = 0;
+  for (const slice of slices) {
+    if (restart !== 'never') {
+      await app.close();
+      app = make();
+      await app.start();
+      processed = 0;
+    }
+    for (const [to, ...row] of slice) await produce(log, to, [row]);
+    processed += slice.length;
+    await until(() => app.metrics().processedRecords >= processed);
+  }
+  await app.finish();
+  return committedRows(log, joined);
+}
+
+async function createTopics(log: Log): Promise<void> {
+  for (const each of [lefts, rights]) await produce(log, each, []);
+}
+
+describe.each(KINDS)('[OP-JOIN-6] %s', (kind, build) => {
+  const all = rows(60);
+  const slices = Array.from({ length: 6 }, (_, index) => all.slice(index * 10, index * 10 + 10));
+
+  test('gives after restarts the results of an undisturbed run', async () => {
+    const expected = await results(build, slices, 'never');
+    expect(expected.length).toBeGreaterThan(15);
+    const isOuter = kind === 'leftJoin' || kind === 'outerJoin';
+    expect(expected.some((row) => row.includes('+- '))).toBe(isOuter);
+    for (const restart of ['from the changelogs', 'from the checkpoint'] as const) {
+      expect(await results(build, slices, restart), restart).toEqual(expected);
+    }
+  }, 30_000);
+});
+
+test('[OP-JOIN-4] sides whose key may have changed go through repartition topics', async () => {
+  const log = await openTestLog();
+  const wide = topic('wide', { key: int64(), value: string(), partitions: 3 });
+  const narrow = topic('narrow', { key: string(), value: string(), partitions: 2 });
+  const builder = new StreamsBuilder();
+  builder
+    .stream(wide)
+    .selectKey(({ value }) => value.slice(0, 1), { key: string() })
+    .join(builder.stream(narrow), plus, { window, store: 'j' })
+    .to(joined);
+  await produce(
+    log,
+    wide,
+    ['a1', 'b2', 'c3', 'a4', 'd5'].map((value, index) => [index, value, index] as const),
+  );
+  await produce(
+    log,
+    narrow,
+    ['a', 'b', 'c', 'e'].map((key, index) => [key, key.toUpperCase(), 10 + index] as const),
+  );
+  const app = makeApp(log, builder.build(), { stateDir: temporaryDirectory() });
+  await app.start();
+  await app.finish();
+  expect((await committedRows(log, joined)).sort()).toEqual([
+    'a a1+A @10',
+    'a a4+A @10',
+    'b b2+B @11',
+    'c c3+C @12',
+  ]);
+  const topics = await log.admin().listTopics();
+  expect(topics).toContain('app-j-left-repartition');
+});
