@@ -7,6 +7,7 @@ export { placeOf } from './check/finding.ts';
 export { checkHandle, headersFault } from './client/arguments.ts';
 export { sleep } from './clock.ts';
 export {
+  able,
   anything,
   callback,
   checkArgument,
@@ -15,6 +16,7 @@ export {
   given,
   instance,
   integer,
+  listOf,
   oneOf,
   show,
   text,

@@ -33,6 +33,7 @@ export type {
   OrNull,
   PartitionOptions,
   PrintOptions,
+  ProcessorOptions,
   RepartitionOptions,
   StreamJoinOptions,
   StreamTableOptions,
@@ -41,6 +42,7 @@ export type {
   SourceOptions,
   StoreOptions,
   TableOptions,
+  ValueProcessorOptions,
   ViewOptions,
   WindowedOptions,
 } from './dsl/node-options.ts';
@@ -49,6 +51,30 @@ export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
 export type { KeyValue } from './operators/results.ts';
+export {
+  keyValueStore,
+  windowStore,
+  type OwnStore,
+  type OwnStoreOptions,
+  type OwnWindowStoreOptions,
+} from './dsl/stores.ts';
+export type {
+  Cancellable,
+  ForwardedRecord,
+  ForwardedTime,
+  ForwardOptions,
+  GlobalTableHandle,
+  NoResult,
+  ProcessingContext,
+  ProcessorContext,
+  ProcessorSupplier,
+  PunctuationType,
+  RecordMetadata,
+  RecordProcessor,
+  ScheduleOptions,
+  ValueProcessorContext,
+  ValueProcessorSupplier,
+} from './topology/processor.ts';
 export type { Emit, TableEmit } from './operators/emit.ts';
 export type { Row } from './operators/table-view.ts';
 export {
@@ -74,7 +100,16 @@ export {
   type TimestampContext,
   type TimestampExtractor,
 } from './topology/timestamps.ts';
-export type { ReadOnlyKeyValueStore } from './topology/store.ts';
+export type {
+  ReadOnlyKeyValueStore,
+  ReadOnlyWindowStore,
+  StoreEntry,
+  StoreExpiry,
+  StoreHandle,
+  StoreSpec,
+  WritableKeyValueStore,
+  WritableWindowStore,
+} from './topology/store.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';
 export { days, hours, milliseconds, minutes, seconds } from './time.ts';

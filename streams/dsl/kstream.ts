@@ -6,8 +6,11 @@ import { map, mapValues, selectKey } from '../operators/map.ts';
 import { mapHeaders } from '../operators/map-headers.ts';
 import { pass, peek } from '../operators/peek.ts';
 import { print, toStdout } from '../operators/print.ts';
+import { process, processValues } from '../operators/process.ts';
 import type { KeyValue } from '../operators/results.ts';
 import type { Operator } from '../topology/operator.ts';
+import type { ProcessorSupplier, ValueProcessorSupplier } from '../topology/processor.ts';
+import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
 import { addBranches } from './branches.ts';
@@ -23,12 +26,15 @@ import {
   type NodeOptions,
   type PartitionOptions,
   type PrintOptions,
+  type ProcessorOptions,
   type RepartitionOptions,
   type SinkOptions,
   type SinkTopic,
   type StreamJoinOptions,
   type StreamTableOptions,
+  type ValueProcessorOptions,
 } from './node-options.ts';
+import { addProcessor } from './processors.ts';
 import { addRepartition, addSink, addSinks } from './outputs.ts';
 import {
   addOperator,
@@ -169,6 +175,59 @@ export class KStream<K, V> {
     const name = graph.nameFor('print', options.name);
     const { label = name } = options;
     addOperator(graph, print({ label, mapper, write }), { name, parents: [node] });
+  }
+
+  /**
+   * Gives each record to a processor of your own, which may keep records in stores, forward any
+   * number of records at any time, and be called back by event time or the clock. What it forwards
+   * has the types of the serdes, or of its context. A later grouping repartitions.
+   *
+   * Stream time behind it is that before it: windows there drop what it forwards for a time that
+   * has passed. Give them a grace of the time for which it holds records back.
+   *
+   * Set a name, or changing the topology loses the times of its punctuations.
+   *
+   * @example
+   * const newest = builder.addStore(keyValueStore('newest', { key: string(), value: int64() }));
+   * prices
+   *   .process<string, number>(
+   *     (context) => {
+   *       const store = context.store(newest);
+   *       context.schedule(minutes(1), 'stream-time', () => {
+   *         for (const [key, value] of store.entries()) context.forward({ key, value });
+   *       });
+   *       return {
+   *         process: ({ key, value, timestampMs }) => store.put(key, value, timestampMs),
+   *       };
+   *     },
+   *     { name: 'newest-each-minute', stores: [newest], key: string(), value: int64() },
+   *   )
+   *   .to(pricesByMinute);
+   *
+   * @throws StreamsError TOPOLOGY_INVALID if a store is not of this builder; LogError
+   *   UNKNOWN_OPTION, INVALID_OPTION
+   */
+  process<K2 = never, V2 = never>(
+    supplier: ProcessorSupplier<K, V, K2, V2>,
+    options: ProcessorOptions<NonNullable<K2>, NonNullable<V2>> = {},
+  ): KStream<K2, V2> {
+    checkNodeOptions('process', options, ['name', 'stores', 'key', 'value']);
+    const serdes = { keySerde: options.key, valueSerde: options.value };
+    const operator = (stores: readonly StoreHandle[]) => process(supplier, stores);
+    const method = 'process';
+    return new KStream(addProcessor(this.#parts, { method, supplier, operator, options, serdes }));
+  }
+
+  /** As `process`, for a processor that keeps the keys: a later grouping need not repartition. */
+  processValues<V2 = never>(
+    supplier: ValueProcessorSupplier<K, V, V2>,
+    options: ValueProcessorOptions<NonNullable<V2>> = {},
+  ): KStream<K, V2> {
+    checkNodeOptions('processValues', options, ['name', 'stores', 'value']);
+    const serdes = { keySerde: this.#parts.keySerde, valueSerde: options.value };
+    const operator = (stores: readonly StoreHandle[]) => processValues(supplier, stores);
+    const method = 'processValues';
+    return new KStream(addProcessor(this.#parts, { method, supplier, operator, options, serdes }));
   }
 
   /** The records of both streams, in no order between them. */

@@ -5,6 +5,7 @@ import {
   checkOptions,
   instance,
   integer,
+  listOf,
   oneOf,
   text,
   type OptionCheck,
@@ -13,6 +14,7 @@ import {
 import type { Emit, TableEmit } from '../operators/emit.ts';
 import type { JoinWindow } from '../topology/join-window.ts';
 import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
+import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 
@@ -25,6 +27,20 @@ export interface NodeOptions {
 /** Options of an operator that makes new keys. */
 export interface KeyOptions<K> extends NodeOptions {
   /** Writes the new key, whose serde is otherwise unknown. Default: msgpack. */
+  readonly key?: Serde<K>;
+}
+
+/** Options of a processor of one's own that keeps the keys. */
+export interface ValueProcessorOptions<V> extends NodeOptions {
+  /** The stores that it uses, as `StreamsBuilder.addStore` returns them. Default: none. */
+  readonly stores?: readonly StoreHandle[];
+  /** Writes the values that it forwards, and tells their type. Default: msgpack. */
+  readonly value?: Serde<V>;
+}
+
+/** Options of a processor of one's own. */
+export interface ProcessorOptions<K, V> extends ValueProcessorOptions<V> {
+  /** Writes the keys that it forwards, and tells their type. Default: msgpack. */
   readonly key?: Serde<K>;
 }
 
@@ -190,6 +206,7 @@ const CHECKS = {
   window: anything,
   partitions: integer(1, 10_000),
   store: text,
+  stores: listOf('stores'),
   emit,
   timestamp: callback,
   partitioner: callback,

@@ -1,7 +1,8 @@
 import type { Serde, Topic } from '../../core/index.ts';
-import { checkHandle } from '../../core/internal.ts';
+import { checkArgument, checkHandle } from '../../core/internal.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
+import type { StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
 import { checkFunctions, checkTopics, isList } from './arguments.ts';
@@ -14,6 +15,7 @@ import {
   type SourceOptions,
   type TableOptions,
 } from './node-options.ts';
+import type { OwnStore } from './stores.ts';
 import { addTable, checkTableEmit } from './tables.ts';
 
 /**
@@ -93,6 +95,26 @@ export class StreamsBuilder {
     const spec = { ...keyValueStore(store), key, value };
     this.#graph.addGlobalTable({ store: { ...spec, backing: { sourceTopic: name } }, topic });
     return new GlobalKTable(this.#graph, store);
+  }
+
+  /**
+   * Adds a store for processors to be connected to, and returns its handle.
+   *
+   * @example
+   * const seen = builder.addStore(keyValueStore('seen', { key: string(), value: int64() }));
+   * orders.process((context) => deduplicate(context.store(seen)), { stores: [seen] });
+   *
+   * @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have; LogError
+   *   INVALID_OPTION
+   */
+  addStore<K, V, Store>(store: OwnStore<K, V, Store>): StoreHandle<Store> {
+    checkArgument('addStore', 'store', store, (given) => {
+      const { kind, key, value } = (given ?? {}) as Partial<StoreSpec>;
+      const isSpec = typeof kind === 'string' && key !== undefined && value !== undefined;
+      return isSpec ? undefined : 'a store with serdes, as keyValueStore(name, options) returns it';
+    });
+    this.#graph.addOwnStore(store);
+    return store;
   }
 
   /** The finished topology. @throws StreamsError TOPOLOGY_INVALID */

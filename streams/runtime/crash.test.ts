@@ -16,6 +16,8 @@ import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import type { KStream } from '../dsl/kstream.ts';
+import { keyValueStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { joinWindow } from '../topology/join-window.ts';
 import type { Topology } from '../topology/topology.ts';
@@ -53,6 +55,26 @@ const options = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: I
 
 const emitted = topic('emitted', { key: string(), value: int64() });
 
+/** Sums in a store of its own, all forwarded every 300 ms of stream time. */
+function summing(builder: StreamsBuilder, stream: KStream<string | null, number>) {
+  const sumOf = builder.addStore(keyValueStore('own', { key: string(), value: int64() }));
+  return stream.process<string, number>(
+    (context) => {
+      const store = context.store(sumOf);
+      context.schedule(300, 'stream-time', (timeMs) => {
+        context.forward({ key: `tick ${context.partition}`, value: timeMs });
+        for (const [key, value] of store.entries()) context.forward({ key: `own ${key}`, value });
+      });
+      return {
+        process: ({ key, value, timestampMs }) => {
+          store.update(key ?? '', timestampMs, (sum = 0) => sum + value);
+        },
+      };
+    },
+    { name: 'own', stores: [sumOf] },
+  );
+}
+
 /** Counts whose results do not depend on commits, so that they are the same after any crash. */
 function emitting(): Topology {
   const builder = new StreamsBuilder();
@@ -82,6 +104,7 @@ function emitting(): Topology {
         .toStream()
         .map(({ key, value }) => ({ key: `every ${key.key} ${key.windowStartMs}`, value })),
     )
+    .merge(summing(builder, stream))
     .to(emitted);
   return builder.build();
 }
@@ -245,7 +268,7 @@ describe.each([
     ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
     ['kill -9', (disk: MemoryFileSystem, random: Random) => disk.kill(random)],
   ])(
-    `[OP-EMIT-1] [OP-EMIT-2] the same results after %s at any time, seed ${SEED}`,
+    `[OP-EMIT-1] [OP-EMIT-2] [OP-PROCESS-3] the same results after %s at any time, seed ${SEED}`,
     async (__, stop) => {
       const undisturbed = await open(new MemoryFileSystem({ random: seededRandom(SEED) }));
       await produce(undisturbed, numbers, rows());

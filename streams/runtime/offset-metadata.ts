@@ -8,6 +8,8 @@ export interface OffsetMetadata {
   readonly upstreams: readonly number[];
   /** The time of each operator that acts on it, by the name of its node. */
   readonly operators: ReadonlyMap<string, number>;
+  /** When each wall-clock punctuation is due, by a name that it has at each start. */
+  readonly punctuations: ReadonlyMap<string, number>;
 }
 
 /** `m1` had the operators' times under the names of their stores. */
@@ -21,14 +23,14 @@ const NONE = '-';
  * As text, because Kafka's committed offsets carry a string of at most 4096 bytes: version, times
  * in base 36, and the upstream tasks as distances from the slowest. Enough for some 500 of them.
  */
-export function encodeOffsetMetadata({ timeMs, upstreams, operators }: OffsetMetadata): string {
+export function encodeOffsetMetadata(metadata: OffsetMetadata): string {
+  const { timeMs, upstreams, operators, punctuations } = metadata;
   const finite = upstreams.filter((each) => each !== -Infinity);
   const base = finite.length === 0 ? 0 : Math.min(...finite);
   const distances = upstreams.map((each) => text(each - base));
-  const times = [...operators].map(
-    ([node, nodeMs]) => `${encodeURIComponent(node)}=${text(nodeMs)}`,
-  );
-  return [VERSION, text(timeMs), text(base), distances.join(), times.join()].join(';');
+  const parts = [VERSION, text(timeMs), text(base), distances.join(), named(operators)];
+  if (punctuations.size > 0) parts.push(named(punctuations));
+  return parts.join(';');
 }
 
 /**
@@ -41,18 +43,16 @@ export function decodeOffsetMetadata(
   applicationId: string,
   metadata: string,
 ): OffsetMetadata | undefined {
-  const [version, timeMs = NONE, base = '0', distances = '', times] = metadata.split(';');
+  const [version, timeMs = NONE, base = '0', distances = '', times, dues = ''] =
+    metadata.split(';');
   if (version !== VERSION && ANY_VERSION.test(metadata)) throw unreadable(applicationId, version);
   if (version !== VERSION || times === undefined) return undefined;
   const start = number(base);
-  const operators = list(times).map((each): [string, number] => {
-    const [node = '', nodeMs = NONE] = each.split('=');
-    return [decodeURIComponent(node), number(nodeMs)];
-  });
   return {
     timeMs: number(timeMs),
     upstreams: list(distances).map((each) => start + number(each)),
-    operators: new Map(operators),
+    operators: byName(times),
+    punctuations: byName(dues),
   };
 }
 
@@ -62,6 +62,20 @@ function unreadable(applicationId: string, version = ''): StreamsError {
     `${version}, and this one reads ${VERSION}: finish its input with that version, or delete ` +
     `the group ${applicationId}, its internal topics and its state to process everything again`;
   return new StreamsError('COMMIT_UNREADABLE', message, { applicationId, version });
+}
+
+/** Names with a time each. */
+function named(times: ReadonlyMap<string, number>): string {
+  const each = [...times].map(([name, timeMs]) => `${encodeURIComponent(name)}=${text(timeMs)}`);
+  return each.join();
+}
+
+function byName(items: string): Map<string, number> {
+  const times = list(items).map((each): [string, number] => {
+    const [name = '', timeMs = NONE] = each.split('=');
+    return [decodeURIComponent(name), number(timeMs)];
+  });
+  return new Map(times);
 }
 
 function list(items: string): string[] {

@@ -1,10 +1,18 @@
 import { assert, present } from '../../core/internal.ts';
 import type { OperatorNode, TopologyNode } from '../topology/node.ts';
-import type { DropReason, Forward, OperatorContext, Processor } from '../topology/operator.ts';
+import type {
+  DropReason,
+  Forward,
+  OperatorContext,
+  Processor,
+  PunctuationRequest,
+} from '../topology/operator.ts';
+import type { Cancellable } from '../topology/processor.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
 import type { Outputs } from './outputs.ts';
-import { processingFailed } from './record-failures.ts';
+import type { Punctuations } from './punctuations.ts';
+import { nodeFailed, processingFailed } from './record-failures.ts';
 import { writeTo } from './writing.ts';
 
 /** What the processors of a task use. */
@@ -14,10 +22,17 @@ export interface GraphOptions {
   readonly outputs: Outputs;
   /** By name of a source or repartition node. */
   readonly inputs: (node: string) => readonly TimedInput[];
-  readonly context: Omit<OperatorContext, 'streamTimeMs' | 'sendsOldValues' | 'drop'>;
+  readonly context: TaskContext;
+  readonly punctuations: Punctuations;
   /** Counts a record that a node drops. */
   readonly drop: (node: string, reason: DropReason) => void;
 }
+
+/** What the operators of a task share of their context. */
+type TaskContext = Omit<OperatorContext, keyof NodeContext | 'streamTimeMs' | 'schedule'>;
+
+/** What differs from node to node. */
+type NodeContext = Pick<OperatorContext, 'node' | 'children' | 'sendsOldValues' | 'drop'>;
 
 /** The processors of one task, wired up: each calls the next directly. */
 export class ProcessorGraph {
@@ -28,6 +43,8 @@ export class ProcessorGraph {
   /** The operators that depend on time, parents first. */
   readonly times: OperatorTime[] = [];
   readonly #options: GraphOptions;
+  /** The operators, parents first. */
+  readonly #operators: readonly StartedOperator[];
   /** The nodes of the sub-topology, parents first. */
   readonly #nodes: readonly TopologyNode[];
 
@@ -36,8 +53,31 @@ export class ProcessorGraph {
     const { topology, subTopology } = options;
     this.#options = options;
     this.#nodes = topology.nodes.filter(({ name }) => subTopology.nodes.includes(name));
-    this.#connectTimes(this.#startAll());
+    const started = this.#startAll();
+    this.#operators = [...started.values()].reverse();
+    this.#connectTimes(started);
     this.#checkExpiries();
+  }
+
+  /** Lets the operators begin, once the task is where its last commit was. */
+  init(): void {
+    const { punctuations, context } = this.#options;
+    for (const operator of this.#operators) {
+      punctuations.starting(operator.node, () => operator.init(context.partition));
+    }
+  }
+
+  /** Ends the operators, all of them; throws the first error. */
+  close(): void {
+    let failure: unknown;
+    for (const operator of this.#operators) {
+      try {
+        operator.close(this.#options.context.partition);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure as Error;
   }
 
   /** Closes windows after the inputs' time rose. Returns true if any operator's time has risen. */
@@ -47,14 +87,20 @@ export class ProcessorGraph {
     return hasRisen;
   }
 
-  /** Forwards what operators hold back until a commit. */
+  /** Forwards what operators hold back until a commit, and what is due by the time it brings. */
   flush(): void {
-    for (const time of this.times) time.flush();
+    for (const time of this.times) {
+      time.flush();
+      this.#options.punctuations.fireStreamTime();
+    }
   }
 
-  /** Ends the input: closes all windows. */
+  /** Ends the input: closes all windows, and calls what is due then. */
   end(): void {
-    for (const time of this.times) time.end();
+    for (const time of this.times) {
+      time.end();
+      this.#options.punctuations.fireStreamTime();
+    }
   }
 
   /** Starts the operators in reverse, so that each finds what it forwards to. */
@@ -64,14 +110,13 @@ export class ProcessorGraph {
     const { outputs } = this.#options;
     const readers = new Set<string>(); // the nodes that need old values
     for (const node of [...this.#nodes].reverse()) {
-      const forward = toAll(
-        // Once per edge: a stream may be merged with itself.
-        this.#nodes.flatMap(({ name, parents }) =>
-          parents.flatMap((parent, index) =>
-            parent === node.name ? [forwards.get(name)!(index)] : [],
-          ),
+      // Once per edge: a stream may be merged with itself.
+      const edges = this.#nodes.flatMap(({ name, parents }) =>
+        parents.flatMap((parent, index) =>
+          parent === node.name ? [[name, forwards.get(name)!(index)] as const] : [],
         ),
       );
+      const forward = toAll(edges.map(([, child]) => child));
       const drop = (reason: DropReason): void => this.#options.drop(node.name, reason);
       if (this.#isEntry(node)) {
         this.entries.set(node.name, forward);
@@ -83,8 +128,9 @@ export class ProcessorGraph {
         if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
           readers.add(node.name);
         }
-        const context = { ...this.#options.context, sendsOldValues, drop };
-        const operator = new StartedOperator(node, forward, context);
+        const own = { node: node.name, children: new Map(edges), sendsOldValues, drop };
+        const { context, punctuations } = this.#options;
+        const operator = new StartedOperator(node, forward, { ...context, ...own }, punctuations);
         started.set(node.name, operator);
         forwards.set(node.name, (parent) => operator.forwardFrom(parent));
       } else {
@@ -138,11 +184,14 @@ class StartedOperator {
   constructor(
     node: OperatorNode,
     forward: Forward<unknown, unknown>,
-    shared: Omit<OperatorContext, 'streamTimeMs'>,
+    shared: TaskContext & NodeContext,
+    punctuations: Punctuations,
   ) {
     const streamTimeMs = (): number => this.#time?.timeMs ?? this.#feed?.timeMs() ?? -Infinity;
     this.#node = node;
-    this.#processor = node.operator.start(forward, { ...shared, streamTimeMs });
+    const schedule = (request: PunctuationRequest): Cancellable =>
+      punctuations.schedule(node.name, request, streamTimeMs);
+    this.#processor = node.operator.start(forward, { ...shared, streamTimeMs, schedule });
   }
 
   /** What takes the records of its parent with this index. */
@@ -153,6 +202,27 @@ class StartedOperator {
       ? (record) => processor.processOther?.(record)
       : (record) => processor.process(record);
     return guarded(this.#node.name, process);
+  }
+
+  /** The name of its node. */
+  get node(): string {
+    return this.#node.name;
+  }
+
+  init(partition: number): void {
+    try {
+      this.#processor.init?.();
+    } catch (cause) {
+      throw nodeFailed(this.node, partition, 'at its start', cause);
+    }
+  }
+
+  close(partition: number): void {
+    try {
+      this.#processor.close?.();
+    } catch (cause) {
+      throw nodeFailed(this.node, partition, 'at its end', cause);
+    }
   }
 
   /** Sets the origin of its records; returns its own time, if it has one. */

@@ -12,6 +12,14 @@ export function processingFailed(node: string, record: StreamRecord, cause: unkn
   return new StreamsError('PROCESSING_FAILED', message, details, { cause });
 }
 
+/** PROCESSING_FAILED where there is no record: `when` says at what. */
+export function nodeFailed(node: string, partition: number, when: string, cause: unknown): Error {
+  if (cause instanceof StreamsError || cause instanceof AssertionFailure) return cause;
+  const message = `${node} failed ${when}: ${reasonOf(cause)}`;
+  const details = { node, topic: '', partition, offset: -1 };
+  return new StreamsError('PROCESSING_FAILED', message, details, { cause });
+}
+
 /** UNEXPECTED_NULL with the record's position and the remedy. */
 export function unexpectedNull(
   node: string,

@@ -4,6 +4,7 @@ import {
   type CommittedOffset,
   type Consumer,
   type Log,
+  type Logger,
   type Producer,
   type Topic,
   type TopicWriter,
@@ -68,6 +69,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     ...(isExactlyOnce && { transactionalId: applicationId }),
   });
   const states: TaskState[] = [];
+  const tasks: Task[] = [];
   const consumer = log.consumer({
     isolationLevel: 'read_committed',
     autoOffsetReset: 'none',
@@ -80,10 +82,11 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     const outputs = await openOutputs(options, producer, deliveries);
     const committed = await committedOffsets(log, options.plan);
     await openStates(options, committed, states);
-    const tasks = await openTasks(options, committed, states, outputs);
+    await openTasks(options, { committed, states, outputs, tasks });
     await assign(consumer, tasks);
     return { tasks, producer, consumer, transaction, deliveries };
   } catch (cause) {
+    abandonTasks(tasks, settings.logger);
     await closeParts({ producer, consumer, states });
     throw cause;
   }
@@ -98,6 +101,17 @@ export async function closeParts(parts: {
   await parts.consumer.close();
   await parts.producer.close().catch(() => undefined); // everything is committed or aborted
   for (const state of parts.states) await state.close();
+}
+
+/** Ends the processors of tasks after an error, and logs the errors of that. */
+export function abandonTasks(tasks: readonly Task[], logger: Logger): void {
+  for (const task of tasks) {
+    try {
+      task.close();
+    } catch (error) {
+      logger.warn(error instanceof Error ? error.message : String(error));
+    }
+  }
 }
 
 /** Creates the internal topics and a writer for each topic that the topology writes to. */
@@ -171,15 +185,21 @@ function restoresOf(
   });
 }
 
+/** What tasks are made of; each one is in `tasks` as soon as it is made. */
+interface TaskParts {
+  readonly committed: ReadonlyMap<string, CommittedOffset>;
+  readonly states: readonly TaskState[];
+  readonly outputs: Outputs;
+  readonly tasks: Task[];
+}
+
+/** Makes the tasks and lets them begin where the last commit was. */
 async function openTasks(
   { log, plan, settings, globalTables }: TaskRunnerOptions,
-  committed: ReadonlyMap<string, CommittedOffset>,
-  states: readonly TaskState[],
-  outputs: Outputs,
-): Promise<Task[]> {
+  { committed, states, outputs, tasks }: TaskParts,
+): Promise<void> {
   const { idleTimeoutMs, clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
-  const tasks: Task[] = [];
   for (const [index, plannedTask] of plan.tasks.entries()) {
     const state = states[index]!;
     const task = new Task({
@@ -191,8 +211,8 @@ async function openTasks(
       task.restore(input, kept?.offset ?? earliest, kept?.metadata ?? '');
     }
     tasks.push(task);
+    task.init();
   }
-  return tasks;
 }
 
 async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void> {

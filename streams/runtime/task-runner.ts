@@ -3,7 +3,13 @@ import { LogError, type CommittedOffset, type Log, type Transaction } from '../.
 import { checkpoint } from './checkpoint.ts';
 import { commit } from './commit.ts';
 import { Purger } from './purge.ts';
-import { closeParts, openParts, type RunnerParts, type TaskRunnerOptions } from './task-opening.ts';
+import {
+  abandonTasks,
+  closeParts,
+  openParts,
+  type RunnerParts,
+  type TaskRunnerOptions,
+} from './task-opening.ts';
 import type { Task } from './task.ts';
 import { placeOf } from './topics.ts';
 
@@ -87,6 +93,7 @@ export class TaskRunner {
       const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
       for (const batch of batches) this.#byInput.get(placeOf(batch))?.add(batch);
       const processed = await this.#processAll();
+      for (const task of this.tasks) task.punctuateWallClock();
       this.#limitQueues();
       const isDry = batches.length === 0 && processed === 0;
       if (isDry || this.#nowMs() - this.#lastLookMs >= POLL_MS) await this.#lookAround();
@@ -96,6 +103,7 @@ export class TaskRunner {
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
     await this.#checkpoint();
     await this.#transaction?.abort(); // nothing was written in it
+    for (const task of this.tasks) task.close();
     await this.#close();
     return hasFinished;
   }
@@ -103,6 +111,7 @@ export class TaskRunner {
   /** Gives up and discards what is not committed. */
   async abandon(): Promise<void> {
     await this.#transaction?.abort().catch(() => undefined); // the next start aborts it
+    abandonTasks(this.tasks, this.#options.settings.logger);
     await this.#close();
   }
 
@@ -119,6 +128,7 @@ export class TaskRunner {
       for (const task of this.tasks) {
         if (!task.hasQueued) continue;
         count += task.process(SLICE_RECORDS);
+        task.punctuateWallClock();
         await nextTurn();
         if (producer.isFull) await producer.room();
         if (this.#isCommitDue(false)) await this.#commit();
@@ -184,12 +194,15 @@ export class TaskRunner {
   #waitMs(): number {
     if (this.tasks.some(({ hasQueued }) => hasQueued)) return 1; // an input keeps others waiting
     if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) return 1; // no input left
-    if (!this.tasks.some(({ needsCommit }) => needsCommit)) return POLL_MS;
+    const dueMs = Math.min(...this.tasks.map(({ wallClockDueMs }) => wallClockDueMs));
+    const waitMs = Math.min(POLL_MS, dueMs - this.#options.settings.clock.nowMs());
+    if (!this.tasks.some(({ needsCommit }) => needsCommit)) return Math.max(1, waitMs);
     const sinceMs = this.#nowMs() - this.#lastCommitMs;
-    return Math.max(1, Math.min(POLL_MS, this.#earlyCommitMs() - sinceMs));
+    return Math.max(1, Math.min(waitMs, this.#earlyCommitMs() - sinceMs));
   }
 
   #isCommitDue(isDry: boolean): boolean {
+    if (this.tasks.some(({ isCommitRequested }) => isCommitRequested)) return true;
     const { commitIntervalMs } = this.#options.settings;
     const sinceMs = this.#nowMs() - this.#lastCommitMs;
     if (sinceMs < (isDry ? this.#earlyCommitMs() : commitIntervalMs)) return false;

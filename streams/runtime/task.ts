@@ -10,6 +10,7 @@ import { DropCounts } from './drop-counts.ts';
 import type { Outputs } from './outputs.ts';
 import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
 import { ProcessorGraph } from './processor-graph.ts';
+import { Punctuations } from './punctuations.ts';
 import { encodeTimeMarker, UpstreamTime, type TimeMarker } from './stream-time.ts';
 import { TaskInput } from './task-input.ts';
 
@@ -51,6 +52,7 @@ export class Task {
   readonly #applicationId: string;
   readonly #outputs: Outputs;
   readonly #graph: ProcessorGraph;
+  readonly #punctuations: Punctuations;
   /** All inputs. */
   readonly #feed: Feed;
   readonly #downstreams: readonly Downstream[];
@@ -62,7 +64,15 @@ export class Task {
   #isEnded = false;
   /** Set by everything that a commit has to keep. */
   #isDirty = false;
+  /** A processor has asked for a commit. */
+  #isCommitRequested = false;
+  /** Time rises with a record: punctuations come behind it. */
   readonly #timeRose = (): void => this.#advance();
+  /** Time rises without a record. */
+  readonly #markerRose = (): void => {
+    this.#advance();
+    this.#punctuate();
+  };
 
   constructor(options: TaskOptions) {
     const { plan, task, state, outputs, clock, logger } = options;
@@ -81,7 +91,10 @@ export class Task {
       });
     });
     this.#feed = new Feed(this.inputs, []);
+    const punctuations = new Punctuations({ partition, nowMs: () => clock.nowMs() });
+    this.#punctuations = punctuations;
     const graph = new ProcessorGraph({
+      punctuations,
       topology: plan.topology,
       subTopology,
       outputs,
@@ -92,6 +105,11 @@ export class Task {
         store: (handle) => state.store(handle),
         globalStore: <K, V>(name: string) =>
           options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
+        wallClockMs: () => clock.nowMs(),
+        requestCommit: () => {
+          this.#isCommitRequested = true;
+          this.#isDirty = true;
+        },
       },
       drop,
     });
@@ -130,6 +148,16 @@ export class Task {
     return this.#isEnded;
   }
 
+  /** True if a processor has asked for a commit since the last one. */
+  get isCommitRequested(): boolean {
+    return this.#isCommitRequested;
+  }
+
+  /** When the next wall-clock punctuation is due; Infinity for never. */
+  get wallClockDueMs(): number {
+    return this.#punctuations.wallClockDueMs;
+  }
+
   /** True if a commit would keep something or write a marker downstream. */
   get needsCommit(): boolean {
     return this.#isDirty || this.#downstreams.some((each) => this.#news(each) !== undefined);
@@ -147,6 +175,27 @@ export class Task {
       const keptMs = kept.operators.get(time.node ?? '') ?? -Infinity;
       time.timeMs = Math.max(time.timeMs, keptMs);
     }
+    this.#punctuations.restore(kept.punctuations);
+  }
+
+  /**
+   * Lets the processors begin. Call it once all inputs are restored, before anything else.
+   *
+   * @throws StreamsError PROCESSING_FAILED
+   */
+  init(): void {
+    this.#graph.init();
+    if (this.#punctuations.hasUnkept) this.#isDirty = true;
+  }
+
+  /** Ends all processors. @throws StreamsError PROCESSING_FAILED with the first error. */
+  close(): void {
+    this.#graph.close();
+  }
+
+  /** Makes the calls that are due by the wall clock. @throws StreamsError PROCESSING_FAILED */
+  punctuateWallClock(): void {
+    if (this.#punctuations.fireWallClock()) this.#isDirty = true;
   }
 
   /**
@@ -173,15 +222,21 @@ export class Task {
 
   /**
    * Processes up to `max` fetched records, oldest timestamp of all inputs first, and returns their
-   * number. With several inputs it waits for those that are known to have more.
+   * number. With several inputs it waits for those that are known to have more. It returns earlier
+   * if a processor asks for a commit.
    */
   process(max: number): number {
     const single = this.inputs.length === 1 ? this.inputs[0] : undefined;
     let count = 0;
     for (; count < max; count++) {
       const input = single ?? this.#oldest();
-      if (input === undefined || !input.stand(this.#timeRose)) break;
+      if (input === undefined || !input.stand(this.#markerRose)) break;
       input.processHead(this.#timeRose);
+      if (this.#punctuations.mayFire) this.#punctuate();
+      if (this.#isCommitRequested) {
+        count++;
+        break;
+      }
     }
     if (count > 0) this.#noteProcessed(count);
     return count;
@@ -192,6 +247,7 @@ export class Task {
     const input = this.inputs.find((each) => each.topic === record.topic);
     assert(input !== undefined, 'records come for an input of the task');
     if (input.inject(record, this.#timeRose)) this.#noteProcessed(1);
+    this.#punctuate();
   }
 
   /**
@@ -204,7 +260,7 @@ export class Task {
       input.noteEmpty(nowMs, this.idleTimeoutMs);
       hasChanged ||= input.isIdle !== wasIdle;
     }
-    if (hasChanged) this.#advance();
+    if (hasChanged) this.#markerRose();
   }
 
   /** Forwards what operators hold back and tells downstream how far this task is. */
@@ -235,9 +291,12 @@ export class Task {
     for (const { node, timeMs } of this.#graph.times) {
       if (node !== undefined) operators.set(node, timeMs);
     }
+    const punctuations = this.#punctuations.wallClockDues();
     return this.inputs.map(({ topic, partition, position, time }) => {
       const upstreams = time instanceof UpstreamTime ? time.snapshot() : [];
-      const metadata = encodeOffsetMetadata({ timeMs: time.timeMs, upstreams, operators });
+      const metadata = encodeOffsetMetadata({
+        ...{ timeMs: time.timeMs, upstreams, operators, punctuations },
+      });
       return { topic, partition, offset: position, metadata };
     });
   }
@@ -245,6 +304,8 @@ export class Task {
   /** Called after a successful commit. */
   committed(): void {
     this.#isDirty = false;
+    this.#isCommitRequested = false;
+    this.#punctuations.committed();
     this.#committedCounts = this.counts;
     for (const input of this.inputs) input.committedOffset = input.position;
   }
@@ -274,7 +335,7 @@ export class Task {
   #oldest(): TaskInput | undefined {
     let oldest: TaskInput | undefined;
     for (const input of this.inputs) {
-      if (!input.stand(this.#timeRose)) {
+      if (!input.stand(this.#markerRose)) {
         if (!input.isCaughtUp) return undefined; // more will come, perhaps older
         continue;
       }
@@ -284,7 +345,14 @@ export class Task {
   }
 
   #advance(): void {
-    if (this.#graph.advance()) this.#isDirty = true;
+    if (!this.#graph.advance()) return;
+    this.#isDirty = true;
+    this.#punctuations.mayFire = true;
+  }
+
+  /** Makes the calls that are due by event time. */
+  #punctuate(): void {
+    if (this.#punctuations.fireStreamTime()) this.#isDirty = true;
   }
 
   /** The marker that a downstream topic needs; undefined if it is up to date. */

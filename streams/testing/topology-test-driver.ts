@@ -24,7 +24,7 @@ import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metri
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
 import { Task } from '../runtime/task.ts';
-import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
 import { checkRecord, writeRecord, type StoredRecord } from './test-records.ts';
@@ -77,6 +77,7 @@ const CHECKS = {
 
 /**
  * Runs a topology without a log and without waiting: by default one partition per topic, a commit
+ * after each record, and no cache in between (Kafka Streams: `TopologyTestDriver`). Keys and values
  * pass through their serdes, so a wrong serde shows.
  *
  * @example
@@ -136,6 +137,7 @@ export class TopologyTestDriver {
         logger,
       });
       for (const input of started.inputs) input.endOffset = 0;
+      started.init();
       started.noteEmpty(clock.nowMs());
       return started;
     });
@@ -184,27 +186,47 @@ export class TopologyTestDriver {
     return makeOutputTopic(topic, stored);
   }
 
-  /** A key-value store of the topology. @throws StreamsError UNKNOWN_STORE */
-  keyValueStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V> {
-    for (const { state } of this.#tasks) {
-      if (state.stores.has(name)) return state.store(keyValueStore<K, V>(name));
-    }
-    throw unknownStore(
-      name,
-      this.#tasks.flatMap(({ state }) => [...state.stores.keys()]),
-    );
+  /**
+   * A store of the topology, of any kind: as a handle of `addStore` says, or by its name and type,
+   * such as that of a table. With several partitions it is that of one of them.
+   *
+   * @example
+   * driver.store(keyValueStore<string, number>('counts')).get('a');
+   *
+   * @throws StreamsError UNKNOWN_STORE also if the store is of another kind.
+   * @throws LogError INVALID_OPTION for a partition that does not exist.
+   */
+  store<Store>(handle: StoreHandle<Store>, partition = 0): Store {
+    checkArgument('store', 'partition', partition, integer(0, this.#partitions - 1));
+    const { name } = handle;
+    const states = this.#tasks.filter(({ plan }) => plan.partition === partition);
+    const owner = states.find(({ state }) => state.stores.has(name));
+    if (owner !== undefined) return owner.state.store(handle);
+    const names = states.flatMap(({ state }) => [...state.stores.keys()]);
+    throw unknownStore(name, names);
   }
 
   /**
    * Moves the wall clock, which otherwise stands still: stream time stops waiting for inputs that
-   * have been empty for `idleTimeoutMs`.
+   * have been empty for `idleTimeoutMs`, and punctuations that are due come, each once.
    *
    * @throws LogError INVALID_OPTION unless `ms` is a whole number, 0 or more.
    */
   advanceWallClock(ms: number): void {
     checkArgument('advanceWallClock', 'ms', ms, integer(0));
     this.#clock.advance(ms);
+    for (const task of this.#tasks) task.punctuateWallClock();
     this.#settle();
+  }
+
+  /** Ends the processors. @throws StreamsError PROCESSING_FAILED with the first error of theirs. */
+  close(): void {
+    for (const task of this.#tasks) task.close();
+  }
+
+  /** A key-value store by its name alone, to read. @throws StreamsError UNKNOWN_STORE */
+  keyValueStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V> {
+    return this.store(keyValueStore<K, V>(name));
   }
 
   /** Ends the input: windows close and forward their results, as at the end of a bounded job. */

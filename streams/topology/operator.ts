@@ -1,3 +1,4 @@
+import type { Cancellable, PunctuationType } from './processor.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
@@ -27,6 +28,11 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
  * the record's offset is committed, so the record is read again.
  */
 export interface Processor<K, V> {
+  /**
+   * Called once, before anything else: event time and positions are those of the last commit, and
+   * the stores are restored.
+   */
+  init?(): void;
   process(record: StreamRecord<K, V>): void;
   /**
    * For an operator that tells its two parents apart: takes the records of the second one, so that
@@ -60,10 +66,23 @@ export interface Processor<K, V> {
    * implies, or -Infinity. Older input that still comes is late. Called after a flush.
    */
   endOfInput?(): number;
+  /** Called when the task ends, also after an error of it or of another one. */
+  close?(): void;
+}
+
+/** A call to be made whenever time has passed; by event time it is due at once. */
+export interface PunctuationRequest {
+  readonly type: PunctuationType;
+  readonly intervalMs: number;
+  /** What the intervals count from; undefined for 0, or for one interval from now by the clock. */
+  readonly startMs: number | undefined;
+  readonly callback: (timeMs: number) => void;
 }
 
 /** What an operator can reach in its task. */
 export interface OperatorContext {
+  /** The name of its node. */
+  readonly node: string;
   /** The task's name, such as `1_3`: third partition of the second sub-topology. */
   readonly taskId: string;
   readonly partition: number;
@@ -77,6 +96,14 @@ export interface OperatorContext {
   /** One of the stores of its node. */
   store<Store>(handle: StoreHandle<Store>): Store;
   globalStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V>;
+  /** The ways to the nodes that follow, by name. */
+  readonly children: ReadonlyMap<string, Forward<unknown, unknown>>;
+  /** The time of day by the application's clock. */
+  wallClockMs(): number;
+  /** Calls back after a record or between two, and before a commit. */
+  schedule(request: PunctuationRequest): Cancellable;
+  /** Asks for a commit as soon as the record is processed. */
+  requestCommit(): void;
   /** Counts a dropped record by reason, for the metrics. */
   drop(reason: DropReason): void;
 }

@@ -27,8 +27,8 @@ export interface StoreEntry<K, V> {
   readonly timestampMs: number;
 }
 
-/** A store of a task, which reads its own writes. */
-export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
+/** A key-value store of a task, which reads its own writes. */
+export interface WritableKeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
   put(key: K, value: V, timestampMs: number): void;
   delete(key: K, timestampMs: number): void;
   /**
@@ -37,6 +37,10 @@ export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
    * there was no value.
    */
   update(key: K, timestampMs: number, change: (value: V | undefined) => V | undefined): void;
+}
+
+/** The same as operators use it, with what is passed on. */
+export interface KeyValueStore<K, V> extends WritableKeyValueStore<K, V> {
   /**
    * From now on lists changes until they are passed on; `onHeld` gets each entry that joins the
    * list, and again when it is deleted there. Call it before the first change.
@@ -74,20 +78,30 @@ export type OnHeld<K, V> = (
   beforeMs: number,
 ) => void;
 
-/** A store of windows: a value for each key and window start. */
-export interface WindowStore<K, V> {
+/** A store of windows that can be read: a value for each key and window start. */
+export interface ReadOnlyWindowStore<K, V> {
   readonly name: string;
+  /** The value of a key in one window, or undefined if there is none; live, as that of a key. */
   get(key: K, windowStartMs: number): V | undefined;
+  /** The starts of all windows with entries, ascending. */
+  windowStarts(): number[];
+  /** The entries of one window, in key order if keys compare as their bytes. */
+  window(windowStartMs: number): Iterable<StoreEntry<K, V>>;
+}
+
+/** A window store of a task, which reads its own writes. */
+export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
+  /** As in a key-value store, for one window. */
   update(
     key: K,
     windowStartMs: number,
     timestampMs: number,
     change: (value: V | undefined) => V | undefined,
   ): void;
-  /** The starts of all windows with entries, ascending. */
-  windowStarts(): number[];
-  /** The entries of one window, in key order if keys compare as their bytes. */
-  window(windowStartMs: number): Iterable<StoreEntry<K, V>>;
+}
+
+/** The same as operators use it, with what is passed on. */
+export interface WindowStore<K, V> extends WritableWindowStore<K, V> {
   /** As in a key-value store, for all windows. */
   holdChanges(onHeld?: OnHeld<K, V>): void;
   keepBefore(): void;

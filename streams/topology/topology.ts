@@ -1,7 +1,7 @@
 import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
-import type { StoreSpec } from './store.ts';
+import type { StoreHandle, StoreSpec } from './store.ts';
 
 /** A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it. */
 export interface Topology {
@@ -44,6 +44,8 @@ export class TopologyGraph {
   readonly #nodes = new Map<string, TopologyNode>();
   readonly #stores = new Map<string, StoreSpec>();
   readonly #globalTables = new Map<string, GlobalTableSpec>();
+  /** The stores that processors may be connected to, as the user has added them. */
+  readonly #ownStores = new Map<string, StoreHandle>();
   #count = 0;
 
   /** A name for a node of this kind: the user's, or one from kind and order. */
@@ -64,6 +66,35 @@ export class TopologyGraph {
   addStore(store: StoreSpec): void {
     this.#checkStoreName(store.name);
     this.#stores.set(store.name, store);
+  }
+
+  /** Adds a store that processors may be connected to. @throws StreamsError as `addStore`. */
+  addOwnStore(store: StoreSpec): void {
+    this.addStore(store);
+    this.#ownStores.set(store.name, store);
+  }
+
+  /**
+   * Connects a processor to a store of the user's own and returns the store's name. Entries expire
+   * by the time of the first node that is connected to their store.
+   *
+   * @throws StreamsError TOPOLOGY_INVALID if it is not of this builder
+   */
+  connectStore(method: string, handle: StoreHandle, node: string): string {
+    const { name } = handle;
+    const spec = this.#stores.get(name);
+    if (spec === undefined || this.#ownStores.get(name) !== handle) {
+      const reason = `${method}: store ${name} is not of this builder; add it with addStore()`;
+      throw new StreamsError('TOPOLOGY_INVALID', reason, { reason });
+    }
+    const { expiry } = spec;
+    if (expiry?.node === '') this.#stores.set(name, { ...spec, expiry: { ...expiry, node } });
+    return name;
+  }
+
+  /** True if no node has this name. */
+  isFree(name: string): boolean {
+    return !this.#nodes.has(name);
   }
 
   /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID as `addStore`. */

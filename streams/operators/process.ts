@@ -1,0 +1,276 @@
+import { closest } from 'fastest-levenshtein';
+import { NO_HEADERS } from '../../core/index.ts';
+import {
+  able,
+  callback as isFunction,
+  checkArgument,
+  checkOptions,
+  integer,
+  oneOf,
+  show,
+} from '../../core/internal.ts';
+import { StreamsError } from '../errors.ts';
+import type { TaskStore } from '../state/store-kind.ts';
+import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
+import type {
+  Cancellable,
+  ForwardedRecord,
+  ForwardedTime,
+  ForwardOptions,
+  GlobalTableHandle,
+  NoResult,
+  ProcessingContext,
+  ProcessorContext,
+  ProcessorSupplier,
+  PunctuationType,
+  RecordMetadata,
+  RecordProcessor,
+  ScheduleOptions,
+  ValueProcessorContext,
+  ValueProcessorSupplier,
+} from '../topology/processor.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
+import { StreamRecord } from '../topology/stream-record.ts';
+import { synchronous } from './results.ts';
+
+/**
+ * Gives each record to a processor of the user's own, which may forward any number of records, at
+ * once or later [OP-PROCESS-1]. Keys may change.
+ */
+export function process<K, V, K2, V2>(
+  supplier: ProcessorSupplier<K, V, K2, V2>,
+  stores: readonly StoreHandle[],
+): Operator<K, V, K2, V2> {
+  return {
+    kind: 'process',
+    changesKey: true,
+    start: (forward, context) => {
+      const own = new RecordContext<K, V, K2, V2>({ forward, context, stores });
+      return new UserProcessor(own, () => supplier(own));
+    },
+  };
+}
+
+/** The same for a processor that keeps the keys, so that no repartition topic follows. */
+export function processValues<K, V, V2>(
+  supplier: ValueProcessorSupplier<K, V, V2>,
+  stores: readonly StoreHandle[],
+): Operator<K, V, K, V2> {
+  return {
+    kind: 'process-values',
+    changesKey: false,
+    start: (forward, context) => {
+      const own = new ValueContext<K, V, V2>({ forward, context, stores });
+      return new UserProcessor(own, () => supplier(own));
+    },
+  };
+}
+
+/** Runs a user's processor. */
+class UserProcessor<K, V> implements Processor<K, V> {
+  readonly #context: NodeContext<K, V, never, never>;
+  readonly #supplier: () => RecordProcessor<K, V>;
+  /** Undefined before `init`. */
+  #processor: RecordProcessor<K, V> | undefined;
+
+  constructor(context: NodeContext<K, V, never, never>, supplier: () => RecordProcessor<K, V>) {
+    this.#context = context;
+    this.#supplier = supplier;
+  }
+
+  /** When an entry of a store expires that this node looks after. */
+  get deadlineMs(): number {
+    return this.#context.expiryMs();
+  }
+
+  init(): void {
+    const processor: unknown = synchronous(this.#supplier());
+    checkArgument('process', 'the result of the supplier', processor, isProcessor);
+    this.#processor = processor as RecordProcessor<K, V>;
+  }
+
+  process(record: StreamRecord<K, V>): void {
+    this.#context.current = record;
+    synchronous(this.#processor!.process(record));
+    this.#context.current = undefined;
+  }
+
+  advance(streamTimeMs: number): void {
+    this.#context.expire(streamTimeMs);
+  }
+
+  close(): void {
+    const processor = this.#processor;
+    this.#processor = undefined;
+    synchronous(processor?.close?.());
+  }
+}
+
+const isProcessor = able('an object with a method process', 'process');
+
+/** What a context is made of. */
+interface ContextParts<K2, V2> {
+  readonly forward: Forward<K2, V2>;
+  readonly context: OperatorContext;
+  /** The stores that the node is connected to. */
+  readonly stores: readonly StoreHandle[];
+}
+
+/** What the contexts of both kinds of processors share. */
+class NodeContext<K, V, K2, V2> implements ProcessingContext {
+  readonly taskId: string;
+  readonly partition: number;
+  /** The record in process. */
+  current: StreamRecord<K, V> | undefined;
+  /** The time of the punctuation in progress. */
+  protected punctuationMs: number | undefined;
+  protected readonly parts: ContextParts<K2, V2>;
+  /** Those that expire by the time of this node. */
+  readonly #expiring: readonly TaskStore[];
+
+  constructor(parts: ContextParts<K2, V2>) {
+    const { context, stores } = parts;
+    this.parts = parts;
+    this.taskId = context.taskId;
+    this.partition = context.partition;
+    this.#expiring = stores
+      .map((handle) => context.store(handle as StoreHandle<TaskStore>))
+      .filter(({ spec }) => spec.expiry?.node === context.node);
+  }
+
+  store<Store>(handle: StoreHandle<Store>): Store {
+    const { context, stores } = this.parts;
+    if (!stores.includes(handle)) throw notConnected(context.node, handle);
+    return context.store(handle);
+  }
+
+  globalTable<KT, VT>({ store }: GlobalTableHandle<KT, VT>): ReadOnlyKeyValueStore<KT, VT> {
+    return this.parts.context.globalStore<KT, VT>(store);
+  }
+
+  schedule(
+    intervalMs: number,
+    type: PunctuationType,
+    callback: (timeMs: number) => NoResult,
+    options: ScheduleOptions = {},
+  ): Cancellable {
+    checkArgument('schedule', 'intervalMs', intervalMs, integer(1));
+    checkArgument('schedule', 'type', type, oneOf('stream-time', 'wall-clock'));
+    checkArgument('schedule', 'callback', callback, isFunction);
+    checkOptions('schedule', options, { startMs: integer(0) });
+    const punctuate = (timeMs: number): void => {
+      this.punctuationMs = timeMs;
+      synchronous(callback(timeMs));
+      this.punctuationMs = undefined;
+    };
+    const { startMs } = options;
+    return this.parts.context.schedule({ type, intervalMs, startMs, callback: punctuate });
+  }
+
+  commit(): void {
+    this.parts.context.requestCommit();
+  }
+
+  recordMetadata(): RecordMetadata | undefined {
+    const { current } = this;
+    if (current === undefined || current.topic === '') return undefined; // of a punctuation
+    const { topic, partition, offset } = current;
+    return { topic, partition, offset };
+  }
+
+  streamTimeMs(): number {
+    return this.parts.context.streamTimeMs();
+  }
+
+  wallClockMs(): number {
+    return this.parts.context.wallClockMs();
+  }
+
+  /** When the next entry expires; Infinity for never. */
+  expiryMs(): number {
+    let expiresMs = Infinity;
+    for (const { span, spec } of this.#expiring) {
+      const { oldestMs = Infinity } = span ?? {};
+      expiresMs = Math.min(expiresMs, oldestMs + (spec.expiry?.lifeMs ?? Infinity));
+    }
+    return expiresMs;
+  }
+
+  expire(streamTimeMs: number): void {
+    for (const store of this.#expiring) store.expire(streamTimeMs);
+  }
+
+  /** The way to one of the nodes that follow, or to all. */
+  protected target({ to }: ForwardOptions): Forward<K2, V2> {
+    if (to === undefined) return this.parts.forward;
+    const { children } = this.parts.context;
+    const child = children.get(to);
+    if (child === undefined) throw unknownChild(to, [...children.keys()]);
+    return child;
+  }
+}
+
+class RecordContext<K, V, K2, V2>
+  extends NodeContext<K, V, K2, V2>
+  implements ProcessorContext<K2, V2>
+{
+  forward(record: ForwardedRecord<K2, V2>, options: ForwardOptions = NO_OPTIONS): void {
+    const target = this.target(options);
+    const isWhole = record instanceof StreamRecord;
+    target(isWhole ? (record as StreamRecord<K2, V2>) : this.#made(record));
+  }
+
+  #made(record: ForwardedRecord<K2, V2>): StreamRecord<K2, V2> {
+    checkFields(record);
+    const { key, value, timestampMs, headers } = record;
+    const { current, punctuationMs } = this;
+    if (current !== undefined) {
+      const made = current.with(key, value, timestampMs ?? current.timestampMs);
+      return headers === undefined ? made : made.withHeaders(headers);
+    }
+    if (punctuationMs === undefined) throw outside();
+    const timeMs = timestampMs ?? punctuationMs;
+    return new StreamRecord(key, value, timeMs, headers ?? NO_HEADERS, '', this.partition, -1);
+  }
+}
+
+class ValueContext<K, V, V2> extends NodeContext<K, V, K, V2> implements ValueProcessorContext<V2> {
+  forward(value: V2, options: ForwardOptions & ForwardedTime = NO_OPTIONS): void {
+    const { current } = this;
+    if (current === undefined) throw this.punctuationMs === undefined ? outside() : keyless();
+    const { timestampMs = current.timestampMs, headers } = options;
+    const made = current.with(current.key, synchronous(value), timestampMs);
+    this.target(options)(headers === undefined ? made : made.withHeaders(headers));
+  }
+}
+
+const NO_OPTIONS = {};
+
+/** Without types it may be anything, and a misspelt name would be a null. */
+function checkFields(record: object): void {
+  const isRecord = 'key' in record && 'value' in record;
+  if (!isRecord) throw new TypeError(`forward needs { key, value }, not ${show(record)}`);
+}
+
+function outside(): TypeError {
+  return new TypeError('forward works while a record is processed, and in a punctuation');
+}
+
+function keyless(): TypeError {
+  return new TypeError(
+    'a punctuation has no key, so processValues cannot forward in it; use process',
+  );
+}
+
+function unknownChild(to: string, names: readonly string[]): TypeError {
+  const known = names.length === 0 ? 'nothing follows it' : `it is followed by ${names.join(', ')}`;
+  const hint = names.length === 0 ? '' : `; did you mean ${closest(to, names)}?`;
+  return new TypeError(`no node ${to} follows it: ${known}${hint}`);
+}
+
+function notConnected(node: string, { name }: StoreHandle): StreamsError {
+  const message =
+    `store ${name} is not connected to ${node}: give the processor the option ` +
+    '{ stores: [...] } with the handle that builder.addStore() returned';
+  return new StreamsError('UNKNOWN_STORE', message, { store: name });
+}

@@ -1,0 +1,137 @@
+import type { Headers } from '../../core/index.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
+import type { StreamRecord } from './stream-record.ts';
+
+/** What a function returns that has no result; a promise does not fit. */
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- void alone accepts promises
+export type NoResult = void | undefined;
+
+/** Makes the processor of one task; called at each start of the task. */
+export type ProcessorSupplier<K, V, K2, V2> = (
+  context: ProcessorContext<K2, V2>,
+) => RecordProcessor<K, V>;
+
+/** As `ProcessorSupplier`, for a processor that keeps the keys. */
+export type ValueProcessorSupplier<K, V, V2> = (
+  context: ValueProcessorContext<V2>,
+) => RecordProcessor<K, V>;
+
+/**
+ * A processor of your own, in one task. Calls never overlap. What it has to know of former records
+ * belongs in stores: fields of its own are gone at a restart.
+ */
+export interface RecordProcessor<K, V> {
+  /** Called with each record. After a crash it sees uncommitted records again. */
+  process(record: StreamRecord<K, V>): NoResult;
+  /** Called when the task ends, also after an error. The last commit is over. */
+  close?(): NoResult;
+}
+
+/** What drives a punctuation: event time, or the application's clock. */
+export type PunctuationType = 'stream-time' | 'wall-clock';
+
+/** When a punctuation is due first. */
+export interface ScheduleOptions {
+  /**
+   * Milliseconds since 1970 from which the interval counts. Default: 0 for `stream-time`, which is
+   * due at once; one interval from now for `wall-clock`.
+   */
+  readonly startMs?: number;
+}
+
+/** A scheduled punctuation. */
+export interface Cancellable {
+  /** Ends it; a restart schedules it again if the supplier does. */
+  cancel(): void;
+}
+
+/** Where a record comes from. */
+export interface RecordMetadata {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** Where a record goes. */
+export interface ForwardOptions {
+  /** The name of the node that is to get it. Default: all that follow. */
+  readonly to?: string;
+}
+
+/** A record to forward. A `StreamRecord` is one. */
+export interface ForwardedRecord<K, V> {
+  readonly key: K;
+  readonly value: V;
+  /** Default: that of the record in process, or the time of the punctuation. */
+  readonly timestampMs?: number;
+  /** Default: those of the record in process; none in a punctuation. */
+  readonly headers?: Headers;
+}
+
+/** What a processor can reach in its task. */
+export interface ProcessingContext {
+  /** The task's name, such as `1_3`: third partition of the second sub-topology. */
+  readonly taskId: string;
+  readonly partition: number;
+  /** One of the stores that the option `stores` names. @throws StreamsError UNKNOWN_STORE */
+  store<Store>(handle: StoreHandle<Store>): Store;
+  /** A global table, which needs no connection. @throws StreamsError UNKNOWN_STORE */
+  globalTable<K, V>(table: GlobalTableHandle<K, V>): ReadOnlyKeyValueStore<K, V>;
+  /**
+   * Calls `callback` with the current time whenever another `intervalMs` has passed.
+   *
+   * With `stream-time` that is after the record that has moved event time. A task that is behind by
+   * several intervals makes one call, as Kafka Streams does. A restart continues where the last
+   * commit was: no call is lost or made twice.
+   *
+   * With `wall-clock` it is between two records. What the supplier itself schedules is kept by
+   * commits: if it fell due while the application was down, it is called at the start, once.
+   *
+   * Only what the supplier schedules, always in the same order, survives a restart; what `process`
+   * or a callback schedules does not.
+   *
+   * @example
+   * context.schedule(minutes(1), 'stream-time', (timeMs) => flushUpTo(timeMs));
+   */
+  schedule(
+    intervalMs: number,
+    type: PunctuationType,
+    callback: (timeMs: number) => NoResult,
+    options?: ScheduleOptions,
+  ): Cancellable;
+  /** Asks for a commit as soon as the record is processed. */
+  commit(): void;
+  /** Of the record in process; undefined in a punctuation. */
+  recordMetadata(): RecordMetadata | undefined;
+  /**
+   * The event time reached, the record in process included; -Infinity before the first record. A
+   * restart keeps it.
+   */
+  streamTimeMs(): number;
+  /** The time of day by the application's clock. */
+  wallClockMs(): number;
+}
+
+/** The context of a processor that may change keys. */
+export interface ProcessorContext<K, V> extends ProcessingContext {
+  /** Sends a record to what follows; when it returns, everything there has run. */
+  forward(record: ForwardedRecord<K, V>, options?: ForwardOptions): void;
+}
+
+/** The context of a processor that keeps the keys. */
+export interface ValueProcessorContext<V> extends ProcessingContext {
+  /**
+   * Sends a value with the key of the record in process to what follows; when it returns, all of
+   * that has run. A punctuation has no key, so it cannot forward.
+   */
+  forward(value: V, options?: ForwardOptions & ForwardedTime): void;
+}
+
+/** Time and headers of a forwarded value; default: those of the record in process. */
+export type ForwardedTime = Pick<ForwardedRecord<never, never>, 'timestampMs' | 'headers'>;
+
+/** A global table, as `StreamsBuilder.globalTable` returns it. */
+export interface GlobalTableHandle<K, V> {
+  readonly store: string;
+  readonly types?: { readonly key: K; readonly value: V };
+}
