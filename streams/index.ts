@@ -5,8 +5,12 @@
  * @packageDocumentation
  */
 export { StreamsBuilder } from './dsl/streams-builder.ts';
+export { CogroupedStream } from './dsl/cogrouped-stream.ts';
+export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
+export { TimeWindowedCogroupedStream } from './dsl/time-windowed-cogrouped-stream.ts';
 export { KGroupedStream } from './dsl/kgrouped-stream.ts';
 export { KGroupedTable } from './dsl/kgrouped-table.ts';
+export type { GroupedStream } from './dsl/parts.ts';
 export { KStream } from './dsl/kstream.ts';
 export { KTable } from './dsl/ktable.ts';
 export { SessionWindowedStream } from './dsl/session-windowed-stream.ts';
@@ -81,10 +85,16 @@ export {
   hoppingWindow,
   sessionWindow,
   sessionWindowedSerde,
+  slidingWindow,
   tumblingWindow,
+  unlimitedWindow,
   windowedSerde,
+  type AnyWindows,
+  type FixedWindows,
   type SessionWindows,
+  type SlidingWindows,
   type TimeWindows,
+  type UnlimitedWindows,
   type Windowed,
 } from './topology/windows.ts';
 export { joinWindow, type JoinWindow, type JoinWindowOptions } from './topology/join-window.ts';

@@ -6,6 +6,8 @@ import {
   sessionLifeMs,
   type SessionAggregation,
 } from '../operators/session-aggregate.ts';
+import { slidingAggregate, slidingLifeMs } from '../operators/sliding-aggregate.ts';
+import { unlimitedAggregate } from '../operators/unlimited-aggregate.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { sessionStoreSpec } from '../state/session-store.ts';
@@ -16,11 +18,13 @@ import type { StoreSpec } from '../topology/store.ts';
 import {
   sessionWindowedSerde,
   windowedSerde,
+  type FixedWindows,
   type SessionWindows,
-  type TimeWindows,
+  type SlidingWindows,
+  type UnlimitedWindows,
   type Windowed,
 } from '../topology/windows.ts';
-import { checkFunctions } from './arguments.ts';
+import { checkFunctions, invalid } from './arguments.ts';
 import type { Adder, Merger, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
@@ -125,10 +129,13 @@ export function addAggregate<K, V, A>(
 /** The same for each window. */
 export function addWindowedAggregate<K, V, A>(
   input: AggregationInput<K>,
-  windows: TimeWindows,
-  { kind, add, value }: Aggregating<K, V, A>,
+  windows: FixedWindows,
+  what: Aggregating<K, V, A>,
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
+  if ('differenceMs' in windows) return addSlidingAggregate(input, windows, what, options);
+  if ('startMs' in windows) return addUnlimitedAggregate(input, windows, what, options);
+  const { kind, add, value } = what;
   const { emit = 'commit' } = options;
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
     ...{ kind: `windowed-${kind}`, value, isWindowed: true },
@@ -142,6 +149,45 @@ export function addWindowedAggregate<K, V, A>(
     }),
   });
 }
+
+function addSlidingAggregate<K, V, A>(
+  input: AggregationInput<K>,
+  windows: SlidingWindows,
+  { kind, add, value }: Aggregating<K, V, A>,
+  options: WindowedOptions<NonNullable<A>>,
+): TableParts<Windowed<K>, A> {
+  const { emit = 'commit' } = options;
+  const times = { reachMs: windows.differenceMs, lifeMs: slidingLifeMs(windows) };
+  return addKeeper<K, V, Windowed<K>, A>(input, options, {
+    ...{ kind: `sliding-${kind}`, value, isWindowed: true },
+    keySerde: windowedSerde(input.key, windows.differenceMs),
+    make: ({ node, store, serdes }) => ({
+      spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
+      operator: slidingAggregate({ kind, add, store, windows, emit }),
+    }),
+  });
+}
+
+function addUnlimitedAggregate<K, V, A>(
+  input: AggregationInput<K>,
+  windows: UnlimitedWindows,
+  { kind, add, value }: Aggregating<K, V, A>,
+  options: WindowedOptions<NonNullable<A>>,
+): TableParts<Windowed<K>, A> {
+  const { emit = 'commit' } = options;
+  if (emit === 'final') throw invalid(`${kind}: ${NEVER_CLOSES}`);
+  const keySerde = windowedSerde(input.key, Infinity);
+  return addKeeper<K, V, Windowed<K>, A, Windowed<K>>(input, options, {
+    ...{ kind: `unlimited-${kind}`, value, keySerde, isWindowed: true },
+    make: ({ store, serdes }) => ({
+      spec: { ...keyValueStore(store), ...serdes, key: keySerde, backing: 'changelog' },
+      operator: unlimitedAggregate({ kind, add, store, windows, emit }),
+    }),
+  });
+}
+
+const NEVER_CLOSES =
+  "an unlimited window never closes and has no 'final' result; choose another emit";
 
 /** The same for each session; its sessions disappear when they merge, so that rows can be null. */
 export function addSessionAggregate<K, V, A>(
@@ -162,8 +208,8 @@ export function addSessionAggregate<K, V, A>(
   });
 }
 
-/** An operator that keeps a table of aggregates. */
-interface Keeper<K, V, KR, A> {
+/** An operator that keeps a table of aggregates, in a store with keys of the type `KS`. */
+interface Keeper<K, V, KR, A, KS> {
   readonly kind: string;
   readonly keySerde: Serde<NonNullable<KR>>;
   /** The default serde of the values. */
@@ -175,15 +221,15 @@ interface Keeper<K, V, KR, A> {
     readonly store: string;
     readonly serdes: { readonly key: Serde<K>; readonly value: Serde<NonNullable<A>> };
   }) => {
-    readonly spec: StoreSpec<K, NonNullable<A>>;
+    readonly spec: StoreSpec<KS, NonNullable<A>>;
     readonly operator: Operator<K, V, KR, Change<A>>;
   };
 }
 
-function addKeeper<K, V, KR, A>(
+function addKeeper<K, V, KR, A, KS = K>(
   input: AggregationInput<K>,
   options: WindowedOptions<NonNullable<A>>,
-  { kind, keySerde, value, isWindowed, make }: Keeper<K, V, KR, A>,
+  { kind, keySerde, value, isWindowed, make }: Keeper<K, V, KR, A, KS>,
 ): TableParts<KR, A> {
   const { graph, stream, key } = input;
   const node = nodeName(graph, kind, options);

@@ -1,4 +1,9 @@
-import { checkWindows, type SessionWindows, type TimeWindows } from '../topology/windows.ts';
+import {
+  checkWindows,
+  type AnyWindows,
+  type FixedWindows,
+  type SessionWindows,
+} from '../topology/windows.ts';
 import {
   addAggregate,
   aggregating,
@@ -7,6 +12,8 @@ import {
   reducing,
   type Aggregating,
 } from './aggregations.ts';
+import { CogroupedStream } from './cogrouped-stream.ts';
+import { firstInput } from './cogroups.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
@@ -21,6 +28,11 @@ export class KGroupedStream<K, V> {
   /** @internal `KStream.groupBy` and `groupByKey` make them. */
   constructor(parts: GroupedParts<K, V>) {
     this.#parts = parts;
+  }
+
+  /** @internal */
+  get parts(): GroupedParts<K, V> {
+    return this.#parts;
   }
 
   /** Counts the records of each key. */
@@ -65,14 +77,29 @@ export class KGroupedStream<K, V> {
   }
 
   /** Aggregates each window separately. */
-  windowedBy(windows: TimeWindows): TimeWindowedStream<K, V>;
+  windowedBy(windows: FixedWindows): TimeWindowedStream<K, V>;
   windowedBy(windows: SessionWindows): SessionWindowedStream<K, V>;
-  windowedBy(
-    windows: TimeWindows | SessionWindows,
-  ): TimeWindowedStream<K, V> | SessionWindowedStream<K, V> {
+  windowedBy(windows: AnyWindows): TimeWindowedStream<K, V> | SessionWindowedStream<K, V> {
     checkWindows('windowedBy', windows);
     if ('gapMs' in windows) return new SessionWindowedStream(this.#parts, windows);
     return new TimeWindowedStream(this.#parts, windows);
+  }
+
+  /**
+   * Begins an aggregation of several streams into one value for each key: `adder` adds the records
+   * of this one, and `cogroup` of the result adds other streams. Write the type of the value at the
+   * adder's first parameter.
+   *
+   * @example
+   * clicks
+   *   .cogroup((visit: Visit, { value }) => ({ ...visit, clicks: visit.clicks + value.count }))
+   *   .cogroup(orders, (visit, { value }) => ({ ...visit, total: visit.total + value.total }))
+   *   .aggregate(() => ({ clicks: 0, total: 0 }), { store: 'visits' });
+   */
+  cogroup<A>(adder: Adder<K, V, A>): CogroupedStream<K, A>;
+  cogroup<A>(adder: Adder<K, V, A, A | null | undefined>): CogroupedStream<K, A, null>;
+  cogroup<A>(adder: Adder<K, V, A, A | null | undefined>): CogroupedStream<K, A, null> {
+    return new CogroupedStream(firstInput(this.#parts, adder));
   }
 
   #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<NonNullable<A>>): KTable<K, A> {

@@ -29,6 +29,12 @@ export interface GroupedParts<K, V> {
   readonly stream: StreamMaker;
 }
 
+/** A grouped stream, for what takes several of them. */
+export interface GroupedStream<K, V> {
+  /** @internal */
+  readonly parts: GroupedParts<K, V>;
+}
+
 /** The parts of a table. */
 export interface TableParts<K, V> {
   readonly graph: TopologyGraph;

@@ -1,4 +1,4 @@
-import type { TimeWindows, Windowed } from '../topology/windows.ts';
+import type { FixedWindows, Windowed } from '../topology/windows.ts';
 import {
   addWindowedAggregate,
   aggregating,
@@ -12,13 +12,13 @@ import { KTable } from './ktable.ts';
 import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
 import type { GroupedParts } from './parts.ts';
 
-/** A grouped stream in time windows. */
+/** A grouped stream in time windows: tumbling, hopping, sliding or unlimited. */
 export class TimeWindowedStream<K, V> {
   readonly #parts: GroupedParts<K, V>;
-  readonly #windows: TimeWindows;
+  readonly #windows: FixedWindows;
 
   /** @internal `KGroupedStream.windowedBy` makes them. */
-  constructor(parts: GroupedParts<K, V>, windows: TimeWindows) {
+  constructor(parts: GroupedParts<K, V>, windows: FixedWindows) {
     this.#parts = parts;
     this.#windows = windows;
   }

@@ -7,7 +7,7 @@ import { passingOn, type TableEmit } from './emit.ts';
 /** How the records of one key become one value, and when that is passed on. */
 export interface Aggregation<K, V, A> {
   readonly emit: TableEmit;
-  readonly kind: 'count' | 'reduce' | 'aggregate';
+  readonly kind: 'count' | 'reduce' | 'aggregate' | 'cogroup';
   /** The name of its store. */
   readonly store: string;
   /** Adds a record to a key's current value, undefined at first. Null or undefined delete it. */

@@ -169,17 +169,19 @@ export function changeOf<V>(
 }
 
 /** How an operator with a key-value store passes its changes on. */
-export interface TablePassing<K, VIn, V> {
+export interface TablePassing<K, VIn, V, KIn = K> {
   readonly store: KeyValueStore<K, V>;
   readonly emit: TableEmit;
   /** Changes the store. */
-  readonly apply: (record: StreamRecord<K, VIn>) => void;
+  readonly apply: (record: StreamRecord<KIn, VIn>) => void;
   readonly forward: Forward<K, Change<V>>;
   readonly context: OperatorContext;
 }
 
 /** A processor that changes a table by its records, and passes the changes on as `emit` says. */
-export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processor<K, VIn> {
+export function passingOn<K, VIn, V, KIn = K>(
+  passing: TablePassing<K, VIn, V, KIn>,
+): Processor<KIn, VIn> {
   const { store, emit, apply, forward, context } = passing;
   const { sendsOldValues, partition } = context;
   if (sendsOldValues) store.keepBefore();
@@ -191,7 +193,7 @@ export function passingOn<K, VIn, V>(passing: TablePassing<K, VIn, V>): Processo
   }
   if (emit === 'each') {
     store.holdChanges();
-    let current: StreamRecord<K, VIn>; // saves a closure per record
+    let current: StreamRecord<KIn, VIn>; // saves a closure per record
     const passThis: OnHeld<K, V> = ({ key, value, timestampMs }, before) =>
       forward(current.with(key, changeOf(value, before, sendsOldValues), timestampMs));
     return {

@@ -18,10 +18,16 @@ import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { KStream } from '../dsl/kstream.ts';
 import { keyValueStore } from '../dsl/stores.ts';
+import type { SessionWindowedStream } from '../dsl/session-windowed-stream.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { joinWindow } from '../topology/join-window.ts';
 import type { Topology } from '../topology/topology.ts';
-import { sessionWindow, tumblingWindow, windowedSerde } from '../topology/windows.ts';
+import {
+  sessionWindow,
+  slidingWindow,
+  tumblingWindow,
+  windowedSerde,
+} from '../topology/windows.ts';
 
 const RECORDS = 4_000;
 const WINDOW_MS = 500;
@@ -109,14 +115,35 @@ function emitting(): Topology {
   return builder.build();
 }
 
-/** Sessions of every kind of emit; a key has records for 200 ms, then none for 300. */
+/** Sessions: a key has records for 200 ms, then none for 300. */
 function sessions(): Topology {
+  const windows = sessionWindow({ gapMs: 60, graceMs: 100 });
+  return withEveryEmit((stream) =>
+    stream
+      .filter(({ value }) => value % 500 < 200)
+      .groupByKey()
+      .windowedBy(windows),
+  );
+}
+
+function slidingWindows(): Topology {
+  const windows = slidingWindow({ differenceMs: 60, graceMs: 100 });
+  return withEveryEmit((stream) =>
+    stream
+      .filter(({ value }) => value % 5 === 0)
+      .groupByKey()
+      .windowedBy(windows),
+  );
+}
+
+/** Sums of the windows with every emit whose results do not depend on commits. */
+function withEveryEmit(
+  windowedOf: (
+    stream: KStream<string | null, number>,
+  ) => Pick<SessionWindowedStream<string, number>, 'reduce'>,
+): Topology {
   const builder = new StreamsBuilder();
-  const windowed = builder
-    .stream(numbers)
-    .filter(({ value }) => value % 500 < 200)
-    .groupByKey()
-    .windowedBy(sessionWindow({ gapMs: 60, graceMs: 100 }));
+  const windowed = windowedOf(builder.stream(numbers));
   const emits = { each: 'each', every: { everyMs: 90 }, final: 'final' } as const;
   const [each, ...others] = Object.entries(emits).map(([name, emit]) =>
     windowed
@@ -263,6 +290,7 @@ describe.each([
   ['with tables', emitting],
   ['with sessions', sessions],
   ['with joins', joining],
+  ['with sliding windows', slidingWindows],
 ])('%s', (_, make) => {
   test.each([
     ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],

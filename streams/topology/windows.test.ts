@@ -7,7 +7,9 @@ import {
   oldestOpenStart,
   sessionWindow,
   sessionWindowedSerde,
+  slidingWindow,
   tumblingWindow,
+  unlimitedWindow,
   windowedSerde,
 } from './windows.ts';
 
@@ -105,6 +107,25 @@ describe('[OP-SESSION-7] sessionWindow', () => {
   test('has a default grace of 0', () => {
     expect(sessionWindow({ gapMs: 0 })).toEqual({ gapMs: 0, graceMs: 0 });
     expect(sessionWindow({ gapMs: 5, graceMs: 9 })).toEqual({ gapMs: 5, graceMs: 9 });
+  });
+});
+
+describe('[OP-SLIDING-6] slidingWindow and unlimitedWindow', () => {
+  test.each([
+    ['no difference', () => slidingWindow({} as { differenceMs: number }), 'INVALID_OPTION'],
+    ['a difference of 0', () => slidingWindow({ differenceMs: 0 }), 'INVALID_OPTION'],
+    ['a grace below 0', () => slidingWindow({ differenceMs: 5, graceMs: -1 }), 'INVALID_OPTION'],
+    ['another option', () => slidingWindow({ differenceMs: 5, x: 1 } as never), 'UNKNOWN_OPTION'],
+    ['a start before 1970', () => unlimitedWindow({ startMs: -1 }), 'INVALID_OPTION'],
+    ['another option', () => unlimitedWindow({ start: 1 } as never), 'UNKNOWN_OPTION'],
+  ])('refuse %s', async (_, make, code) => {
+    expect(await codeOf((async () => make())())).toBe(code);
+  });
+
+  test('have default values', () => {
+    expect(slidingWindow({ differenceMs: 1 })).toEqual({ differenceMs: 1, graceMs: 0 });
+    expect(unlimitedWindow()).toEqual({ startMs: 0 });
+    expect(unlimitedWindow({ startMs: 9 })).toEqual({ startMs: 9 });
   });
 });
 

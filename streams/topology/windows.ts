@@ -131,8 +131,11 @@ export function unlimitedWindow(options: { readonly startMs?: number } = {}): Un
   return { startMs };
 }
 
+/** Windows of a fixed start or size. */
+export type FixedWindows = TimeWindows | SlidingWindows | UnlimitedWindows;
+
 /** What `windowedBy` takes. */
-export type AnyWindows = TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows;
+export type AnyWindows = FixedWindows | SessionWindows;
 
 /** The times that each kind of windows has, and their smallest values. */
 const WINDOW_TIMES: readonly Readonly<Record<string, number>>[] = [

@@ -1,10 +1,11 @@
-import { int64, string, topic, type Headers, type Topic } from '../../core/index.ts';
+import { int64, string, topic, type Headers, type Serde, type Topic } from '../../core/index.ts';
 import type {
   Emit,
   KGroupedStream,
   KStream,
   KTable,
   SessionWindows,
+  SlidingWindows,
   TimeWindows,
   Topology,
   Windowed,
@@ -78,7 +79,7 @@ export const sums = topic('sums', { key: string(), value: int64() });
 
 /** Assigns the rows of a table to windows. */
 export interface WindowTableOptions {
-  readonly windows: TimeWindows | SessionWindows;
+  readonly windows: TimeWindows | SlidingWindows | SessionWindows;
   readonly emit: Emit;
 }
 
@@ -89,8 +90,7 @@ export interface WindowTableOptions {
  */
 export function windowTable({ windows, emit }: WindowTableOptions, input: string): string {
   const builder = new StreamsBuilder();
-  const isSession = 'gapMs' in windows;
-  const key = isSession ? sessionWindowedSerde(string()) : windowedSerde(string(), windows.sizeMs);
+  const [key, bound] = serdeOf(windows);
   const windowed = topic('windowed', { key, value: int64() });
   const grouped = builder.stream(numbers, { nullValues: 'pass' }).groupByKey();
   summed(grouped, windows, emit).toStream().to(windowed);
@@ -104,16 +104,24 @@ export function windowTable({ windows, emit }: WindowTableOptions, input: string
       const row = { key: name === 'null' ? null : name, timestampMs: Number(time) };
       driver.inputTopic(numbers).pipe({ ...row, value: value === 'null' ? null : Number(value) });
     }
-    const bound = isSession ? ']' : ')';
     lines.push(line.trim(), ...output.readAll().map((record) => windowLine(record, bound)));
   }
   lines.push(`late: ${driver.metrics().droppedRecords.late}`);
   return lines.join('\n');
 }
 
+/** The serde of the windows' keys, and how their ends are shown. */
+function serdeOf(
+  windows: TimeWindows | SlidingWindows | SessionWindows,
+): [serde: Serde<Windowed<string>>, bound: string] {
+  if ('gapMs' in windows) return [sessionWindowedSerde(string()), ']'];
+  if ('sizeMs' in windows) return [windowedSerde(string(), windows.sizeMs), ')'];
+  return [windowedSerde(string(), windows.differenceMs), ']'];
+}
+
 function summed(
   grouped: KGroupedStream<string, number>,
-  windows: TimeWindows | SessionWindows,
+  windows: TimeWindows | SlidingWindows | SessionWindows,
   emit: Emit,
 ): KTable<Windowed<string>, number | null> {
   const options = { store: 'sums', emit };
