@@ -27,6 +27,7 @@ export type {
   RowAdder,
   RowReducer,
   StreamJoiner,
+  TableJoiner,
   Synchronous,
 } from './dsl/functions.ts';
 export { GlobalKTable } from './dsl/global-ktable.ts';

@@ -21,13 +21,14 @@ import {
   type FixedWindows,
   type SessionWindows,
   type SlidingWindows,
+  type TimeWindows,
   type UnlimitedWindows,
   type Windowed,
 } from '../topology/windows.ts';
 import { checkFunctions, invalid } from './arguments.ts';
 import type { Adder, Merger, Reducer } from './functions.ts';
 import type { StoreOptions, WindowedOptions } from './node-options.ts';
-import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
+import { addOperator, type GroupedParts, type TableParts, type TableWindows } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, readingPoint, storedTable } from './tables.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
@@ -138,7 +139,7 @@ export function addWindowedAggregate<K, V, A>(
   const { kind, add, value } = what;
   const { emit = 'commit' } = options;
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `windowed-${kind}`, value, isWindowed: true },
+    ...{ kind: `windowed-${kind}`, value, isWindowed: true, windows: timeWindows(windows) },
     keySerde: windowedSerde(input.key, windows.sizeMs),
     make: ({ node, store, serdes }) => ({
       spec: {
@@ -159,7 +160,7 @@ function addSlidingAggregate<K, V, A>(
   const { emit = 'commit' } = options;
   const times = { reachMs: windows.differenceMs, lifeMs: slidingLifeMs(windows) };
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `sliding-${kind}`, value, isWindowed: true },
+    ...{ kind: `sliding-${kind}`, value, isWindowed: true, windows: sliding(windows) },
     keySerde: windowedSerde(input.key, windows.differenceMs),
     make: ({ node, store, serdes }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
@@ -199,13 +200,27 @@ export function addSessionAggregate<K, V, A>(
   const { emit = 'commit' } = options;
   const times = { reachMs: windows.gapMs, lifeMs: sessionLifeMs(windows) };
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `session-${kind}`, value, isWindowed: true },
+    ...{ kind: `session-${kind}`, value, isWindowed: true, windows: sessions(windows) },
     keySerde: sessionWindowedSerde(input.key),
     make: ({ node, store, serdes }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
       operator: sessionAggregate({ kind, add, merge, store, windows, emit }),
     }),
   });
+}
+
+function sessions(windows: SessionWindows): TableWindows {
+  const { gapMs } = windows;
+  return { shape: `sessions with gaps of ${gapMs} ms`, sizeMs: 0, lifeMs: sessionLifeMs(windows) };
+}
+
+/** A record at the end of a sliding window is in it. */
+function sliding({ differenceMs: sizeMs, graceMs }: SlidingWindows): TableWindows {
+  return { shape: `sliding windows of ${sizeMs} ms`, sizeMs, lifeMs: graceMs + 1 };
+}
+
+function timeWindows({ sizeMs, advanceMs, graceMs }: TimeWindows): TableWindows {
+  return { shape: `${sizeMs} ms every ${advanceMs} ms`, sizeMs, lifeMs: graceMs };
 }
 
 /** An operator that keeps a table of aggregates, in a store with keys of the type `KS`. */
@@ -215,6 +230,7 @@ interface Keeper<K, V, KR, A, KS> {
   /** The default serde of the values. */
   readonly value: Serde<NonNullable<A>>;
   readonly isWindowed: boolean;
+  readonly windows?: TableWindows;
   /** Makes the operator, and describes its store. */
   readonly make: (names: {
     readonly node: string;
@@ -229,7 +245,7 @@ interface Keeper<K, V, KR, A, KS> {
 function addKeeper<K, V, KR, A, KS = K>(
   input: AggregationInput<K>,
   options: WindowedOptions<NonNullable<A>>,
-  { kind, keySerde, value, isWindowed, make }: Keeper<K, V, KR, A, KS>,
+  { kind, keySerde, value, isWindowed, windows, make }: Keeper<K, V, KR, A, KS>,
 ): TableParts<KR, A> {
   const { graph, stream, key } = input;
   const node = nodeName(graph, kind, options);
@@ -239,5 +255,6 @@ function addKeeper<K, V, KR, A, KS = K>(
   addOperator(graph, operator, { name: node, parents: input.readingPoints(store), stores });
   const table = { graph, node, store, keySerde, valueSerde, stream };
   if (!isWindowed) return storedTable(table);
-  return { ...table, reader: undefined, isWindowed, isVersioned: false };
+  const noReader = { reader: undefined, isWindowed, isVersioned: false };
+  return { ...table, ...noReader, ...(windows !== undefined && { windows }) };
 }

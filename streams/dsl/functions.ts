@@ -12,6 +12,8 @@ export type Merger<K, A> = (left: A, right: A, key: K) => A;
 /** Combines a record's value, `left`, with a row's, `right`. */
 export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
 
+/** Combines the values of two tables for a key; undefined stands for no row. */
+export type TableJoiner<K, VL, VR, V> = (left: VL, right: VR, key: K) => V;
 /** Adds a row to the current aggregate of its group, or takes one away; `R` is its result. */
 export type RowAdder<K, V, A, R = A> = (aggregate: A, row: Row<K, V>) => R;
 /** The same with values like those of the rows. */

@@ -2,8 +2,8 @@ import { filterTable, mapTableValues, type Row } from '../operators/table-view.t
 import type { KeyValue } from '../operators/results.ts';
 import { changesToStream } from '../operators/to-stream.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { checkFunctions } from './arguments.ts';
-import type { Mapped, Synchronous } from './functions.ts';
+import { checkFunctions, checkMade } from './arguments.ts';
+import type { Mapped, Synchronous, TableJoiner } from './functions.ts';
 import { addTableGrouping } from './groupings.ts';
 import { KGroupedTable } from './kgrouped-table.ts';
 import type { KStream } from './kstream.ts';
@@ -15,6 +15,7 @@ import {
   type ViewOptions,
 } from './node-options.ts';
 import { addOperator, type TableMaker, type TableParts } from './parts.ts';
+import { addTableJoin, type Sides } from './table-joins.ts';
 import { addView } from './views.ts';
 
 /**
@@ -76,6 +77,47 @@ export class KTable<K, V> {
   }
 
   /**
+   * Joins the rows of both tables with equal keys; a row is there while both are. Both need equally
+   * many partitions.
+   *
+   * @example
+   * customers.join(balances, ({ name }, balance) => ({ name, balance }));
+   *
+   * @throws StreamsError TOPOLOGY_INVALID if the tables are of different builders or have different
+   *   windows; at the start COPARTITIONING
+   */
+  join<VO, VR>(
+    other: KTable<K, VO>,
+    joiner: TableJoiner<K, NonNullable<V>, NonNullable<VO>, VR & Synchronous<VR>>,
+    options: ViewOptions<NonNullable<Mapped<V | VO, VR>>> = {},
+  ): KTable<K, Mapped<V | VO, VR>> {
+    return new KTable(addTableJoin('join', this.#sides('join', other), joiner, options));
+  }
+
+  /** As `join`; a row is there while the left one is, and the right one is undefined if missing. */
+  leftJoin<VO, VR>(
+    other: KTable<K, VO>,
+    joiner: TableJoiner<K, NonNullable<V>, NonNullable<VO> | undefined, VR & Synchronous<VR>>,
+    options: ViewOptions<NonNullable<Mapped<V, VR>>> = {},
+  ): KTable<K, Mapped<V, VR>> {
+    return new KTable(addTableJoin('leftJoin', this.#sides('leftJoin', other), joiner, options));
+  }
+
+  /** As `join`; a row is there while either is, and the other one is undefined if missing. */
+  outerJoin<VO, VR>(
+    other: KTable<K, VO>,
+    joiner: TableJoiner<
+      K,
+      NonNullable<V> | undefined,
+      NonNullable<VO> | undefined,
+      VR & Synchronous<VR>
+    >,
+    options: ViewOptions<NonNullable<Mapped<V | VO, VR>>> = {},
+  ): KTable<K, Mapped<V | VO, VR>> {
+    return new KTable(addTableJoin('outerJoin', this.#sides('outerJoin', other), joiner, options));
+  }
+
+  /**
    * Groups the rows by another key, through a repartition topic: `mapper` returns the group of a
    * row and the value that the row has there. With null for either the row is in no group.
    *
@@ -107,6 +149,11 @@ export class KTable<K, V> {
       return this.#toStream({}).selectKey<K2>(keyOf, options);
     }
     return this.#toStream(selector ?? {});
+  }
+
+  #sides<VO>(method: string, other: KTable<K, VO>): Sides<K, V, VO> {
+    checkMade(method, 'other', other, KTable);
+    return { left: this.#parts, right: other.#parts };
   }
 
   #toStream(options: NodeOptions): KStream<K, V> {

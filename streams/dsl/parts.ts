@@ -35,6 +35,16 @@ export interface GroupedStream<K, V> {
   readonly parts: GroupedParts<K, V>;
 }
 
+/** What has to be known of the windows of a table. */
+export interface TableWindows {
+  /** Tables can be joined if these are equal; for messages. */
+  readonly shape: string;
+  /** How far before its end a window has records; 0 for sessions, whose last record is the end. */
+  readonly sizeMs: number;
+  /** How long after its end a window may change. */
+  readonly lifeMs: number;
+}
+
 /** The parts of a table. */
 export interface TableParts<K, V> {
   readonly graph: TopologyGraph;
@@ -48,6 +58,8 @@ export interface TableParts<K, V> {
   readonly valueSerde: Serde<NonNullable<V>> | undefined;
   /** True if it has a row for each key and window. */
   readonly isWindowed: boolean;
+  /** Of a table of windows that others can join. */
+  readonly windows?: TableWindows;
   /** True if it passes on changes of the past too, as a versioned table and its views do. */
   readonly isVersioned: boolean;
   readonly stream: StreamMaker;

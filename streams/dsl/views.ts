@@ -27,7 +27,7 @@ export function addView<K, V, V2>(
     const operator = tableView<K, NonNullable<V>, NonNullable<V2>>(view, isVersioned);
     addOperator(graph, operator, { name: node, parents: [parent] });
     const reader = parts.reader && viewReader(view, parts.reader);
-    return { graph, node, store, reader, keySerde, valueSerde, isWindowed, isVersioned, stream };
+    return { ...parts, node, store, reader, valueSerde };
   }
   if (isWindowed) throw invalid(`${method}: a view of a table of windows cannot have a store`);
   const value = valueSerde ?? msgpack();

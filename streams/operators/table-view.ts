@@ -17,7 +17,8 @@ export interface Row<K, V> {
 
 /** A table made of another one, row by row. */
 export interface TableView<K, V, V2> {
-  readonly kind: 'filter-table' | 'map-table-values';
+  /** Of its operator. */
+  readonly kind: string;
   /** Its value for a row; null or undefined for none. Called again whenever the row is read. */
   readonly view: (value: V, key: K) => V2 | null | undefined;
   /** True if a change of a row that it has not, and had not, is not passed on. */

@@ -110,6 +110,10 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     current.space.update(key, timestampMs, change);
   }
 
+  getPassed(key: K, windowStartMs: number): PassedRow<V> | undefined {
+    return this.#windows.get(windowStartMs)?.getPassed(key);
+  }
+
   windowStarts(): number[] {
     return [...this.#starts];
   }

@@ -102,6 +102,8 @@ export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
 
 /** The same as operators use it, with what is passed on. */
 export interface WindowStore<K, V> extends WritableWindowStore<K, V> {
+  /** As in a key-value store. */
+  getPassed(key: K, windowStartMs: number): PassedRow<V> | undefined;
   /** As in a key-value store, for all windows. */
   holdChanges(onHeld?: OnHeld<K, V>): void;
   keepBefore(): void;

@@ -103,6 +103,14 @@ export class TopologyGraph {
     this.#globalTables.set(table.store.name, table);
   }
 
+  /** True if the node, or one before it in its sub-topology, uses one of these stores. */
+  usesStores(node: string, stores: readonly string[]): boolean {
+    const found = this.#nodes.get(node);
+    if (found?.kind !== 'operator') return false;
+    if (found.stores.some((store) => stores.includes(store))) return true;
+    return found.parents.some((parent) => this.usesStores(parent, stores));
+  }
+
   /**
    * The finished topology: a snapshot without later additions.
    *

@@ -1,0 +1,179 @@
+import { msgpack, type Serde } from '../../core/index.ts';
+import {
+  joinedRows,
+  joinReader,
+  joinTables,
+  mergeSides,
+  reversed,
+  type TableJoin,
+} from '../operators/join-tables.ts';
+import {
+  changesOfSide,
+  joinWindowedTables,
+  sideStoreSpec,
+  type WindowedSide,
+} from '../operators/join-windowed-tables.ts';
+import { storedView } from '../operators/table-view.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
+import type { Windowed } from '../topology/windows.ts';
+import { checkFunctions, foreign, invalid } from './arguments.ts';
+import type { TableJoiner } from './functions.ts';
+import type { ViewOptions } from './node-options.ts';
+import { addOperator, type TableParts } from './parts.ts';
+import { addTableStores, nodeName, storedTable } from './tables.ts';
+import { checkViewOptions } from './views.ts';
+
+/** Which of the rows a join needs. */
+const REQUIRED = {
+  join: { requiresLeft: true, requiresRight: true },
+  leftJoin: { requiresLeft: true, requiresRight: false },
+  outerJoin: { requiresLeft: false, requiresRight: false },
+} as const;
+
+export type TableJoinMethod = keyof typeof REQUIRED;
+
+/** A joiner of any of the methods: their types say which sides may be undefined. */
+type AnyJoiner<K, VL, VR> = TableJoiner<K, VL | undefined, VR | undefined, unknown>;
+
+/** The tables of a join. */
+export interface Sides<K, VL, VR> {
+  readonly left: TableParts<K, VL>;
+  readonly right: TableParts<K, VR>;
+}
+
+/** Adds a join of two tables by their keys; it is stored only if it is given a store, or has to be. */
+export function addTableJoin<K, VL, VR, V>(
+  method: TableJoinMethod,
+  sides: Sides<K, VL, VR>,
+  joiner: unknown,
+  options: ViewOptions<NonNullable<V>>,
+): TableParts<K, V> {
+  checkFunctions(method, { joiner });
+  checkViewOptions(method, options);
+  const { left, right } = sides;
+  if (left.graph !== right.graph) throw foreign(method);
+  const join: TableJoin<K, NonNullable<VL>, NonNullable<VR>, NonNullable<V>> = {
+    joiner: joiner as AnyJoiner<K, NonNullable<VL>, NonNullable<VR>> as () => NonNullable<V>,
+    ...REQUIRED[method],
+    isSkipping: true,
+  };
+  if (left.isWindowed || right.isWindowed) {
+    return windowedJoin<K, VL, VR, V>(method, sides, join, options);
+  }
+  return addKeyedJoin(method, sides, join, options);
+}
+
+/** Adds a join of tables without windows. */
+function addKeyedJoin<K, VL, VR, V>(
+  method: TableJoinMethod,
+  { left, right }: Sides<K, VL, VR>,
+  given: TableJoin<K, NonNullable<VL>, NonNullable<VR>, NonNullable<V>>,
+  options: ViewOptions<NonNullable<V>>,
+): TableParts<K, V> {
+  const { graph, keySerde, stream } = left;
+  const [readLeft, readRight] = [readerOf(method, left), readerOf(method, right)];
+  // One side may read what the other has not been told yet: then the old value has to be stored.
+  const overlaps =
+    graph.usesStores(left.node, readRight.stores) || graph.usesStores(right.node, readLeft.stores);
+  const join = { ...given, isSkipping: !overlaps };
+  const node = nodeName(graph, 'join-tables', options);
+  const parents = [
+    addOperator(graph, joinTables(join, readRight, left.isVersioned), {
+      name: graph.nameFor('join-left', `${node}-left`),
+      parents: [left.node],
+      stores: readRight.stores,
+    }),
+    addOperator(graph, joinTables(reversed(join), readLeft, right.isVersioned), {
+      name: graph.nameFor('join-right', `${node}-right`),
+      parents: [right.node],
+      stores: readLeft.stores,
+    }),
+  ];
+  const { store = overlaps ? node : undefined, emit = 'each', value: valueSerde } = options;
+  if (store === undefined) {
+    addOperator(graph, mergeSides<K, NonNullable<V>>(), { name: node, parents });
+    const reader = joinReader(join, readLeft, readRight);
+    return { graph, node, store, reader, keySerde, valueSerde, ...UNWINDOWED, stream };
+  }
+  const value = valueSerde ?? msgpack();
+  const spec = { ...keyValueStore(store), key: keySerde, value, backing: 'changelog' } as const;
+  const stores = addTableStores(graph, { node, emit, keySerde, spec });
+  const operator = storedView(joinedRows<K, NonNullable<V>>(join), { store, value, emit });
+  addOperator(graph, operator, { name: node, parents, stores });
+  return storedTable({ graph, node, store, keySerde, valueSerde: value, stream });
+}
+
+const UNWINDOWED = { isWindowed: false, isVersioned: false } as const;
+
+function readerOf<K, V>(method: string, { reader }: TableParts<K, V>) {
+  if (reader !== undefined) return reader;
+  throw invalid(`${method}: one of the tables cannot be read, so that nothing can join it`);
+}
+
+/** The keys are windowed, as the tables tell, and their types do not. */
+function windowedJoin<K, VL, VR, V>(
+  method: TableJoinMethod,
+  sides: Sides<K, VL, VR>,
+  join: TableJoin<K, NonNullable<VL>, NonNullable<VR>, NonNullable<V>>,
+  options: ViewOptions<NonNullable<V>>,
+): TableParts<K, V> {
+  const table = addWindowedJoin(
+    method,
+    sides as unknown as Sides<Windowed<unknown>, VL, VR>,
+    join as unknown as TableJoin<
+      Windowed<unknown>,
+      NonNullable<VL>,
+      NonNullable<VR>,
+      NonNullable<V>
+    >,
+    options,
+  );
+  return table as unknown as TableParts<K, V>;
+}
+
+/** Adds a join of tables of windows: it keeps the rows of both. */
+function addWindowedJoin<K, VL, VR, V>(
+  method: TableJoinMethod,
+  { left, right }: Sides<Windowed<K>, VL, VR>,
+  join: TableJoin<Windowed<K>, NonNullable<VL>, NonNullable<VR>, NonNullable<V>>,
+  options: ViewOptions<NonNullable<V>>,
+): TableParts<Windowed<K>, V> {
+  const { graph, keySerde, stream } = left;
+  if (left.windows === undefined || left.windows.shape !== right.windows?.shape) {
+    const [one, other] = [left, right].map(({ windows }) => windows?.shape ?? 'no such windows');
+    throw invalid(`${method} needs tables of the same windows, and not of ${one} and ${other}`);
+  }
+  if (options.store !== undefined) {
+    throw invalid(
+      `${method}: a join of tables of windows keeps their rows, and cannot have a store`,
+    );
+  }
+  const node = nodeName(graph, 'join-windowed-tables', options);
+  const lifeMs = Math.max(left.windows.lifeMs, right.windows.lifeMs);
+  const sides = {
+    left: sideOf(`${node}-left`, left.valueSerde),
+    right: sideOf(`${node}-right`, right.valueSerde),
+  };
+  const [first, second] = [true, false].map((isLeft) => {
+    const side = isLeft ? left : right;
+    const { store } = isLeft ? sides.left : sides.right;
+    const name = graph.nameFor('join-side', store);
+    return addOperator(graph, changesOfSide(isLeft), { name, parents: [side.node] });
+  });
+  for (const side of [sides.left, sides.right] as WindowedSide<unknown>[]) {
+    graph.addStore(sideStoreSpec({ side, key: keySerde, lifeMs, node }));
+  }
+  addOperator(graph, joinWindowedTables({ ...join, ...sides, lifeMs }), {
+    name: node,
+    parents: [first, second] as string[],
+    stores: [sides.left.store, sides.right.store],
+  });
+  const windows = { ...left.windows, lifeMs };
+  const { value: valueSerde } = options;
+  const own = { graph, node, store: undefined, reader: undefined, keySerde, valueSerde, stream };
+  return { ...own, windows, isWindowed: true, isVersioned: false };
+}
+
+function sideOf<V>(store: string, value: Serde<V> | undefined): WindowedSide<V> {
+  return { store, value: value ?? msgpack() };
+}
