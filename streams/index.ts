@@ -14,6 +14,13 @@ export type { GroupedStream } from './dsl/parts.ts';
 export { KStream } from './dsl/kstream.ts';
 export { KTable } from './dsl/ktable.ts';
 export { SessionWindowedStream } from './dsl/session-windowed-stream.ts';
+export {
+  untilTimeLimit,
+  untilWindowCloses,
+  type TimeLimitOptions,
+  type UntilTimeLimit,
+  type UntilWindowCloses,
+} from './dsl/suppression.ts';
 export { TimeWindowedStream } from './dsl/time-windowed-stream.ts';
 export type {
   Adder,
@@ -42,6 +49,7 @@ export type {
   RepartitionOptions,
   StreamJoinOptions,
   StreamTableOptions,
+  SuppressOptions,
   SinkOptions,
   SinkTopic,
   SourceOptions,

@@ -2,6 +2,7 @@ import { filterTable, mapTableValues, type Row } from '../operators/table-view.t
 import type { KeyValue } from '../operators/results.ts';
 import { changesToStream } from '../operators/to-stream.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import type { Windowed } from '../topology/windows.ts';
 import { checkFunctions, checkMade } from './arguments.ts';
 import type { Mapped, Synchronous, TableJoiner } from './functions.ts';
 import { addTableGrouping } from './groupings.ts';
@@ -12,9 +13,11 @@ import {
   type GroupOptions,
   type KeyOptions,
   type NodeOptions,
+  type SuppressOptions,
   type ViewOptions,
 } from './node-options.ts';
 import { addOperator, type TableMaker, type TableParts } from './parts.ts';
+import { addSuppression, type UntilTimeLimit, type UntilWindowCloses } from './suppression.ts';
 import { addTableJoin, type Sides } from './table-joins.ts';
 import { addView } from './views.ts';
 
@@ -74,6 +77,23 @@ export class KTable<K, V> {
     const view = mapTableValues<K, NonNullable<V>, NonNullable<Mapped<V, V2>>>(mapper);
     const unknown = { ...view, valueSerde: undefined };
     return new KTable(addView<K, V, Mapped<V, V2>>('mapValues', this.#parts, unknown, options));
+  }
+
+  /**
+   * Passes fewer changes on: only the final result of each window, or a row some time after its first
+   * change. Changes that wait are in a store with a changelog.
+   *
+   * @example
+   * counts.suppress(untilWindowCloses());
+   * balances.suppress(untilTimeLimit({ ms: minutes(5) }));
+   *
+   * @throws StreamsError TOPOLOGY_INVALID if the table has no windows that close
+   */
+  suppress(
+    until: UntilTimeLimit | (K extends Windowed<unknown> ? UntilWindowCloses : never),
+    options: SuppressOptions<NonNullable<V>> = {},
+  ): KTable<K, V> {
+    return new KTable(addSuppression(this.#parts, until, options));
   }
 
   /**

@@ -106,6 +106,17 @@ export interface ViewOptions<V> extends NodeOptions {
   readonly emit?: TableEmit;
 }
 
+/** Options of a suppression. */
+export interface SuppressOptions<V> extends NodeOptions {
+  /**
+   * Names the store of what waits, and its changelog. Default: the name of the node. Set a name, or
+   * changing the topology loses what waits.
+   */
+  readonly store?: string;
+  /** Writes the values into changelog and checkpoint. Default: the serde of the table, or msgpack. */
+  readonly value?: Serde<V>;
+}
+
 /** Options of the store of a windowed aggregation. */
 export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
   /** When results are passed on. Default: `commit`. */

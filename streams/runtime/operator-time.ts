@@ -85,13 +85,13 @@ export class OperatorTime {
   }
 
   /** Adopts the feed's time; returns true if that moved it. */
-  rise(): boolean {
+  rise(precedesRecord = false): boolean {
     const timeMs = this.feed.timeMs();
     const beforeMs = this.timeMs;
     if (timeMs <= beforeMs) return false;
     this.timeMs = timeMs;
     const { deadlineMs = Infinity } = this.#processor;
-    if (deadlineMs <= timeMs) this.#processor.advance?.(timeMs, beforeMs);
+    if (deadlineMs <= timeMs) this.#processor.advance?.(timeMs, beforeMs, precedesRecord);
     return true;
   }
 

@@ -80,10 +80,10 @@ export class ProcessorGraph {
     if (failure !== undefined) throw failure as Error;
   }
 
-  /** Closes windows after the inputs' time rose. Returns true if any operator's time has risen. */
-  advance(): boolean {
+  /** Closes windows after the inputs' time rose, maybe by a record that comes next. Returns true if any operator's time has risen. */
+  advance(precedesRecord: boolean): boolean {
     let hasRisen = false;
-    for (const time of this.times) if (time.rise()) hasRisen = true;
+    for (const time of this.times) if (time.rise(precedesRecord)) hasRisen = true;
     return hasRisen;
   }
 

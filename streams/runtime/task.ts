@@ -67,10 +67,10 @@ export class Task {
   /** A processor has asked for a commit. */
   #isCommitRequested = false;
   /** Time rises with a record: punctuations come behind it. */
-  readonly #timeRose = (): void => this.#advance();
+  readonly #timeRose = (): void => this.#advance(true);
   /** Time rises without a record. */
   readonly #markerRose = (): void => {
-    this.#advance();
+    this.#advance(false);
     this.#punctuate();
   };
 
@@ -344,8 +344,8 @@ export class Task {
     return oldest;
   }
 
-  #advance(): void {
-    if (!this.#graph.advance()) return;
+  #advance(precedesRecord: boolean): void {
+    if (!this.#graph.advance(precedesRecord)) return;
     this.#isDirty = true;
     this.#punctuations.mayFire = true;
   }

@@ -48,9 +48,10 @@ export interface Processor<K, V> {
    * Called when stream time reaches `deadlineMs`, before the record that moved it is processed. An
    * operator with this method gets its time back at a restart, by the name of its node.
    *
+   * @param precedesRecord True if a record moved time, which is processed next.
    * @param beforeMs The time before, perhaps of an earlier run: what was due by then has been done.
    */
-  advance?(streamTimeMs: number, beforeMs: number): void;
+  advance?(streamTimeMs: number, beforeMs: number, precedesRecord: boolean): void;
   /**
    * Forwards what it holds back; called before each commit, in the order of the topology. Until
    * then stream time does not advance downstream.

@@ -1,0 +1,194 @@
+import { serializeToBytes, type Serde } from '../../core/index.ts';
+import { keyValueStore } from '../state/key-value-store.ts';
+import { Change } from '../topology/change.ts';
+import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
+import type { KeyValueStore, StoreSpec } from '../topology/store.ts';
+import { StreamRecord } from '../topology/stream-record.ts';
+import { bufferedSerde, type Buffered } from './buffered.ts';
+import { ClosingQueue } from './closing-queue.ts';
+import { copying } from './copying.ts';
+import type { TableReader } from './table-reader.ts';
+
+/** What is held back, and until when. */
+export interface Suppression<K, V> {
+  /** The name of the buffer's store. */
+  readonly store: string;
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+  /** The time that a row waits from: its first record's, or the end of its window. */
+  readonly fromMs: (record: StreamRecord<K, unknown>) => number;
+  /** How long it waits from then on. */
+  readonly durationMs: number;
+  /** True for windows, of which only the final results are passed on. */
+  readonly isFinal: boolean;
+  /** How far the time of a result may be before the time that it waits from. */
+  readonly reachMs: number;
+  /** Above these the rows that wait longest are passed on early. */
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+}
+
+/** Describes the store of the buffer. */
+export function bufferSpec<K, V>({
+  store,
+  key,
+  value,
+}: Pick<Suppression<K, V>, 'store' | 'key' | 'value'>): StoreSpec<K, Buffered<V>> {
+  return { ...keyValueStore(store), key, value: bufferedSerde(value), backing: 'changelog' };
+}
+
+/**
+ * Holds the changes of each row back and passes on the last one of them [OP-TABLE-7], as
+ * KTableSuppressProcessorSupplier.java: ordered by the time that rows wait from, then by the bytes
+ * of their keys; a change of a row that waits takes its place.
+ */
+export function suppress<K, V>(
+  suppression: Suppression<K, V>,
+): Operator<K, Change<V>, K, Change<V>> {
+  return {
+    kind: 'suppress',
+    changesKey: false,
+    oldValues: 'needed', // a reader sees the row that was passed on before
+    start: (forward, context) => new Suppressor(suppression, forward, context),
+  };
+}
+
+class Suppressor<K, V> implements Processor<K, Change<V>> {
+  readonly #suppression: Suppression<K, V>;
+  readonly #store: KeyValueStore<K, Buffered<V>>;
+  /** The rows in the store, by the time that they wait from. */
+  readonly #queue: ClosingQueue<K>;
+  readonly #copy: (value: V | null) => V | null;
+  readonly #size: ((key: K, buffered: Buffered<V>) => number) | undefined;
+  readonly #forward: Forward<K, Change<V>>;
+  readonly #context: OperatorContext;
+  /** Of the buffer. */
+  #count = 0;
+  /** Of the buffer, if they are limited. */
+  #bytes = 0;
+
+  constructor(
+    suppression: Suppression<K, V>,
+    forward: Forward<K, Change<V>>,
+    context: OperatorContext,
+  ) {
+    const { store, key: keySerde, value, maxBytes } = suppression;
+    this.#suppression = suppression;
+    this.#store = context.store(keyValueStore<K, Buffered<V>>(store));
+    this.#queue = new ClosingQueue((key) => serializeToBytes(keySerde, key).toString('latin1'));
+    this.#copy = copying(value);
+    this.#size = maxBytes === Infinity ? undefined : sizing(keySerde, value);
+    this.#forward = forward;
+    this.#context = context;
+    for (const [key, buffered] of this.#store.entries()) this.#enqueue(key, buffered);
+  }
+
+  get deadlineMs(): number {
+    return this.#queue.nextEndMs + this.#suppression.durationMs;
+  }
+
+  process(record: StreamRecord<K, Change<V>>): void {
+    const { key, value: change, timestampMs, headers } = record;
+    const { newValue, oldValue = null } = change;
+    const known = this.#store.get(key);
+    const fromMs = known?.fromMs ?? this.#suppression.fromMs(record);
+    const before = known === undefined ? oldValue : known.before;
+    const value = this.#copy(newValue);
+    const buffered: Buffered<V> = { fromMs, before, value, timestampMs, headers };
+    this.#store.put(key, buffered, timestampMs);
+    if (known === undefined) this.#enqueue(key, buffered);
+    else if (this.#size !== undefined) {
+      this.#bytes += this.#size(key, buffered) - this.#size(key, known);
+    }
+    this.#passUntil(this.#context.streamTimeMs());
+    this.#limit();
+  }
+
+  /**
+   * With a time limit, the record that moved time may change a row that is due; then it is part of
+   * the result. So what becomes due by a record waits until that is processed, or time moves again.
+   */
+  advance(streamTimeMs: number, beforeMs: number, precedesRecord: boolean): void {
+    const isHeld = precedesRecord && !this.#suppression.isFinal;
+    this.#passUntil(isHeld ? beforeMs : streamTimeMs);
+  }
+
+  heldMs(): number {
+    const { isFinal, durationMs, reachMs } = this.#suppression;
+    const timeMs = this.#context.streamTimeMs();
+    return isFinal ? timeMs - durationMs - reachMs : Math.min(this.#queue.nextEndMs, timeMs);
+  }
+
+  endOfInput(): number {
+    let lastMs = -Infinity;
+    for (const { key, endMs } of this.#queue.take(Number.MAX_SAFE_INTEGER)) {
+      lastMs = endMs + this.#suppression.durationMs;
+      this.#pass(key);
+    }
+    return lastMs;
+  }
+
+  #enqueue(key: K, buffered: Buffered<V>): void {
+    this.#queue.add(key, { startMs: 0, endMs: buffered.fromMs });
+    this.#count++;
+    if (this.#size !== undefined) this.#bytes += this.#size(key, buffered);
+  }
+
+  #passUntil(timeMs: number): void {
+    if (this.deadlineMs > timeMs) return;
+    for (const { key } of this.#queue.take(timeMs - this.#suppression.durationMs)) this.#pass(key);
+  }
+
+  #limit(): void {
+    const { maxRecords, maxBytes } = this.#suppression;
+    while (this.#count > maxRecords || this.#bytes > maxBytes) {
+      for (const { key } of this.#queue.take(this.#queue.nextEndMs)) {
+        this.#pass(key);
+        break;
+      }
+    }
+  }
+
+  #pass(key: K): void {
+    const buffered = this.#store.get(key);
+    if (buffered === undefined) return;
+    this.#count--;
+    if (this.#size !== undefined) this.#bytes -= this.#size(key, buffered);
+    const { before, value, timestampMs, headers } = buffered;
+    this.#store.delete(key, timestampMs);
+    if (value === null && this.#suppression.isFinal) return; // nothing was passed on of it
+    const { sendsOldValues, partition } = this.#context;
+    const change = new Change(value, sendsOldValues ? before : undefined, true);
+    this.#forward(new StreamRecord(key, change, timestampMs, headers, '', partition, -1));
+  }
+}
+
+/** The bytes of a row in the buffer. */
+function sizing<K, V>(key: Serde<K>, value: Serde<V>): (key: K, buffered: Buffered<V>) => number {
+  const serde = bufferedSerde(value);
+  return (each, buffered) =>
+    serializeToBytes(key, each).length + serializeToBytes(serde, buffered).length;
+}
+
+/** Reads a table as its suppression passed it on: rows that wait are as they were before. */
+export function suppressedReader<K, V>(
+  store: string,
+  parent: TableReader<K, V>,
+): TableReader<K, V> {
+  return {
+    stores: [store, ...parent.stores],
+    open: (context) => {
+      const buffer = context.store(keyValueStore<K, Buffered<V>>(store));
+      const read = parent.open(context);
+      return (key) => {
+        const buffered = buffer.get(key);
+        if (buffered === undefined) return read(key);
+        const { before } = buffered;
+        return before === null ? undefined : { value: before, timestampMs: UNKNOWN_MS };
+      };
+    },
+  };
+}
+
+/** As in Kafka Streams: the time of a row before a change is not known. */
+const UNKNOWN_MS = -1;
