@@ -80,8 +80,8 @@ export class KTable<K, V> {
   }
 
   /**
-   * Passes fewer changes on: only the final result of each window, or a row some time after its first
-   * change. Changes that wait are in a store with a changelog.
+   * Passes fewer changes on: only the final result of each window, or a row some time after its
+   * first change. Changes that wait are in a store with a changelog.
    *
    * @example
    * counts.suppress(untilWindowCloses());

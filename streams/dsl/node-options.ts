@@ -113,7 +113,7 @@ export interface SuppressOptions<V> extends NodeOptions {
    * changing the topology loses what waits.
    */
   readonly store?: string;
-  /** Writes the values into changelog and checkpoint. Default: the serde of the table, or msgpack. */
+  /** Writes the values into changelog and checkpoint. Default: the table's serde, or msgpack. */
   readonly value?: Serde<V>;
 }
 

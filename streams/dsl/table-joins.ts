@@ -41,7 +41,7 @@ export interface Sides<K, VL, VR> {
   readonly right: TableParts<K, VR>;
 }
 
-/** Adds a join of two tables by their keys; it is stored only if it is given a store, or has to be. */
+/** Adds a join of two tables by their keys; it is stored if it is given a store, or has to be. */
 export function addTableJoin<K, VL, VR, V>(
   method: TableJoinMethod,
   sides: Sides<K, VL, VR>,

@@ -22,7 +22,8 @@ const FIXED_BYTES = 1 + 8 + 8 + 4 + 4;
 /**
  * Writes rows that wait:
  *
- *     flags u8 | from f64 | time f64 | size of headers u32 | size of before u32 | headers | before | value
+ *     flags u8 | from f64 | time f64 | size of headers u32 | size of before u32
+ *     headers | before | value
  */
 export function bufferedSerde<V>(value: Serde<V>): Serde<Buffered<V>> {
   return {

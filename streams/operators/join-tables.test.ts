@@ -136,7 +136,7 @@ describe.each(['join', 'leftJoin', 'outerJoin'] as const)('[OP-TJOIN-1] %s', (me
   });
 });
 
-test('[OP-TJOIN-1] a result has the greater time of both rows, and the headers of the change', () => {
+test('[OP-TJOIN-1] a result has the greater time of both, and the headers of the change', () => {
   expect(joinTable('outerJoin', 'L A 9\nR a 4\nR b 12\nL B 3\nR - 2\nL - 1')).toBe(
     unindented(`
       L A 9 | A+- @9

@@ -41,7 +41,7 @@ export function changesOfSide<K, V>(isLeft: boolean): Operator<K, Change<V>, K, 
   };
 }
 
-/** The store of one side: its rows under the ends of their windows, until neither table has them. */
+/** The store of one side: its rows under the ends of their windows, while either has them. */
 export function sideStoreSpec<K, V>(options: {
   readonly side: WindowedSide<V>;
   readonly key: Serde<Windowed<K>>;

@@ -80,7 +80,11 @@ export class ProcessorGraph {
     if (failure !== undefined) throw failure as Error;
   }
 
-  /** Closes windows after the inputs' time rose, maybe by a record that comes next. Returns true if any operator's time has risen. */
+  /**
+   * Closes windows after the inputs' time rose. Returns true if any operator's time has risen.
+   *
+   * @param precedesRecord True if it rose by a record, which is processed next.
+   */
   advance(precedesRecord: boolean): boolean {
     let hasRisen = false;
     for (const time of this.times) if (time.rise(precedesRecord)) hasRisen = true;
