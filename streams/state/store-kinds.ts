@@ -4,6 +4,7 @@ import { keyValueKind } from './key-value-store.ts';
 import { sessionKind } from './session-store.ts';
 import { recordKind } from './record-store.ts';
 import type { StoreKind } from './store-kind.ts';
+import { versionedKind } from './versioned-store.ts';
 import { windowKind } from './window-store.ts';
 
 /** The one list of the kinds of stores. A new kind is a file like theirs and a line here. */
@@ -12,6 +13,7 @@ export const STORE_KINDS: Readonly<Record<string, StoreKind>> = {
   window: windowKind,
   session: sessionKind,
   record: recordKind,
+  versioned: versionedKind,
 };
 
 export function kindOf({ kind }: StoreHandle): StoreKind {

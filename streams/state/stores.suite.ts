@@ -9,6 +9,7 @@ import { passedOnSuite } from './passed-on.suite.ts';
 import { sessionsSuite } from './sessions.suite.ts';
 import { recordStoreSuite } from './record-store.suite.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
+import { versionedStoreSuite } from './versioned-store.suite.ts';
 import { windowStore } from './window-store.ts';
 
 const rows: StoreSpec<string, number> = {
@@ -32,6 +33,7 @@ export function storesSuite(kind: EnvironmentKind): void {
   passedOnSuite(kind);
   sessionsSuite(kind);
   recordStoreSuite(kind);
+  versionedStoreSuite(kind);
 }
 
 function keyValueTests({ place }: EnvironmentKind): void {

@@ -234,6 +234,32 @@ export interface RecordStore<K, V> {
   expire(streamTimeMs: number): void;
 }
 
+/** A value as it was from one time up to, but not including, another. */
+export interface VersionOf<V> extends PassedRow<V> {
+  /** Infinity for the latest version. */
+  readonly validToMs: number;
+}
+
+/**
+ * What became of a version: it is the latest of its key, or one of the past, or it was not kept
+ * because it is older than the history.
+ */
+export type VersionedPut = 'latest' | 'past' | 'expired';
+
+/**
+ * A store that knows the past (Kafka Streams: `VersionedKeyValueStore`). Each value is valid from
+ * its time until that of the next one of its key. It can be read as of any time within the history,
+ * which counts from the newest time ever put; the latest version of a key always stays.
+ */
+export interface VersionedStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
+  /** Adds a version, or replaces that of the same time; null deletes from then on. */
+  put(key: K, value: V | null, timestampMs: number): VersionedPut;
+  /** The value at a time; undefined if there was none. Default: the latest. */
+  get(key: K, asOfMs?: number): V | undefined;
+  /** The same with the times from and to which it is valid. */
+  getVersion(key: K, asOfMs?: number): VersionOf<V> | undefined;
+}
+
 /**
  * Names a store and tells its type. The file of each kind of store has a function that makes them:
  * `keyValueStore<string, number>('totals')`.
@@ -262,6 +288,8 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly expiry?: StoreExpiry;
   /** Of a session store: the length of a stretch, whose sessions are kept, and expire, together. */
   readonly stretchMs?: number;
+  /** For a versioned store: how far back from its newest time it can be read. */
+  readonly historyMs?: number;
   /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
   readonly backing: 'changelog' | { readonly sourceTopic: string };
 }
