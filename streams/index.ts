@@ -54,8 +54,10 @@ export type {
   SinkTopic,
   SourceOptions,
   StoreOptions,
+  TableJoinOptions,
   TableOptions,
   ValueProcessorOptions,
+  VersionedOptions,
   ViewOptions,
   WindowedOptions,
 } from './dsl/node-options.ts';

@@ -1,12 +1,16 @@
+import { msgpack } from '../../core/index.ts';
 import { checkArgument } from '../../core/internal.ts';
-import { joinTable } from '../operators/join.ts';
+import { joinTableWithGrace } from '../operators/grace-join.ts';
+import { joinKind, joinTable } from '../operators/join.ts';
+import { recordStore } from '../state/record-store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
 import type { Joiner } from './functions.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KTable } from './ktable.ts';
-import type { NodeOptions } from './node-options.ts';
-import { addToStream, type StreamParts } from './parts.ts';
+import { checkNodeOptions, type NodeOptions, type TableJoinOptions } from './node-options.ts';
+import { addOperator, addToStream, type StreamParts } from './parts.ts';
+import { readingPoint } from './tables.ts';
 
 export type JoinMethod = 'join' | 'leftJoin';
 
@@ -22,7 +26,7 @@ type GlobalJoinArguments<K, V> = readonly [
 type TableJoinArguments<K, V> = readonly [
   table: KTable<NonNullable<K>, unknown>,
   joiner: AnyJoiner<K, V>,
-  options?: NodeOptions,
+  options?: TableJoinOptions<NonNullable<K>, NonNullable<V>>,
 ];
 
 /** The overloads have checked that it takes the rows of its table. */
@@ -72,21 +76,43 @@ function addTableJoin<K, V>(
       ? 'an object: a KTable is joined by the key of the record, without a function for it'
       : undefined,
   );
-  const { graph, reader } = table.parts;
+  checkNodeOptions(method, options, ['name', 'key', 'value', 'graceMs']);
+  const { graph, reader, isVersioned, keySerde: tableKey } = table.parts;
   if (graph !== parts.graph) throw foreign(method);
-  if (parts.isRekeyed) {
-    throw invalid(
-      'a stream whose key has changed cannot be joined with a table, for equal keys need not ' +
-        'meet; join before the key changes',
-    );
-  }
   if (reader === undefined)
     throw invalid('a table of windows cannot be joined with: it has no row for a key');
-  const isLeft = method === 'leftJoin';
-  const key = keyOf<NonNullable<K>>;
-  const operator = joinTable({ table: reader, key, joiner, isLeft });
-  const serdes = { keySerde: parts.keySerde, valueSerde: undefined };
-  return addToStream(parts, operator, { options, serdes, stores: reader.stores });
+  const { key = parts.keySerde ?? tableKey, value = parts.valueSerde ?? msgpack() } = options;
+  const { graceMs } = options;
+  if (graceMs !== undefined && !isVersioned) {
+    throw invalid(
+      `${method} with graceMs needs a versioned table, which knows the past: give it 'versioned'`,
+    );
+  }
+  const join = { table: reader, key: keyOf<NonNullable<K>>, joiner, isLeft: method === 'leftJoin' };
+  const node = graph.nameFor(joinKind(join), options.name);
+  const parent = readingPoint(
+    {
+      graph,
+      node: parts.node,
+      key,
+      value,
+      mustRepartition: parts.isRekeyed,
+      partitions: undefined,
+    },
+    node,
+  );
+  const result = { graph, node, keySerde: key, valueSerde: undefined, isRekeyed: false };
+  const place = { name: node, parents: [parent] };
+  if (graceMs === undefined) {
+    addOperator(graph, joinTable(join), { ...place, stores: reader.stores });
+    return result;
+  }
+  const buffer = `${node}-buffer`;
+  const expiry = { lifeMs: graceMs + 1, node };
+  graph.addStore({ ...recordStore(buffer), key, value, backing: 'changelog', expiry });
+  const operator = joinTableWithGrace({ ...join, graceMs, buffer });
+  addOperator(graph, operator, { ...place, stores: [...reader.stores, buffer] });
+  return result;
 }
 
 function keyOf<K>({ key }: StreamRecord<K>): K {

@@ -93,6 +93,11 @@ describe('[STREAMS-2] options of the DSL', () => {
     ['key', (_, s) => s.groupBy(() => 1, { key: 'string' as never })],
     ['timestamp', (b) => b.stream(others, { timestamp: 5 as never })],
     ['name', (_, s) => s.filter(() => true, { name: '' })],
+    ['graceMs', (b, s) => s.join(versioned(b), (a) => a, { graceMs: -1 })],
+    ['a history', (b) => b.table(others, { versioned: { historyMs: -1 } })],
+    ['no history', (b) => b.table(others, { versioned: {} as never })],
+    ['a versioned table that waits', (b) => versioned(b, { emit: 'commit' })],
+    ['one of a stream', (_, s) => s.toTable({ versioned: { historyMs: 5 }, emit: 'commit' })],
   ])('are refused if invalid: %s', async (_, build) => {
     expect(await refusal(build)).toBe('INVALID_OPTION');
   });
@@ -130,9 +135,9 @@ describe('[STREAMS-3] a topology is refused', () => {
       'join needs both sides from one StreamsBuilder',
     ],
     [
-      'that joins a table by a key that has changed',
-      (b, s) => s.selectKey(() => 'a').join(b.table(others), (a) => a),
-      'join before the key changes',
+      'that waits for a table that does not know the past',
+      (b, s) => s.join(b.table(others), (a) => a, { graceMs: 5 }),
+      'join with graceMs needs a versioned table',
     ],
     [
       'that joins a table of windows',
@@ -302,6 +307,12 @@ describe('types', () => {
       stream.join(windowed(stream.mapValues(zero), {}), () => 1);
       // @ts-expect-error -- no such option
       stream.join(table, () => 1, { before: 5 });
+      // @ts-expect-error -- it is a time
+      stream.join(table, () => 1, { graceMs: '5' });
+      // @ts-expect-error -- the serde must match the values of the stream
+      stream.join(table, () => 1, { value: string() });
+      // @ts-expect-error -- a history has a length
+      builder.table(others, { versioned: true });
       // @ts-expect-error -- a reducer makes values of the same kind
       stream.groupByKey().reduce((order) => order.total);
       // @ts-expect-error -- the serde must match the aggregate
@@ -323,6 +334,10 @@ const look = (): void => undefined;
 
 function count(stream: KStream<string, number>, store: string): unknown {
   return stream.groupByKey().count({ store });
+}
+
+function versioned(builder: StreamsBuilder, options: { readonly emit?: 'commit' } = {}) {
+  return builder.table(others, { versioned: { historyMs: 5 }, ...options });
 }
 
 function windowed(stream: KStream<string, number>, options: { readonly emit?: 'final' }) {

@@ -33,6 +33,7 @@ import {
   type StreamJoinOptions,
   type StreamTableOptions,
   type ValueProcessorOptions,
+  type TableJoinOptions,
 } from './node-options.ts';
 import { addProcessor } from './processors.ts';
 import { addRepartition, addSink, addSinks } from './outputs.ts';
@@ -266,13 +267,16 @@ export class KStream<K, V> {
 
   /**
    * Joins each record with a row of a table, as the table is at that moment: later changes of the
-   * table join nothing again. With a global table `key` returns the row's key, which may be any.
-   * Another table is joined by the record's own key, and needs as many partitions as the stream.
-   * Records without a row are dropped and counted.
+   * table join nothing again. A versioned table is read as of the record's time, and with `graceMs`
+   * the record waits until changes out of order have come. With a global table `key` returns the
+   * row's key, which may be any. Another table is joined by the record's own key. Records without a
+   * row are dropped and counted.
    *
    * With another stream, joins each record with those of the other one that have its key and are in
-   * its window. A stream whose key may have changed goes through a repartition topic first; both
-   * need equally many partitions.
+   * its window.
+   *
+   * A stream whose key may have changed goes through a repartition topic first, named after the
+   * join. Both sides need equally many partitions.
    *
    * @example
    * flights.join(airports, ({ value }) => value.origin, (flight, airport) => airport.name);
@@ -283,7 +287,7 @@ export class KStream<K, V> {
    * });
    *
    * @throws StreamsError TOPOLOGY_INVALID if the other side is of another builder, or is a table
-   *   and the key may have changed since the topic; LogError INVALID_OPTION
+   *   that cannot be joined so; LogError INVALID_OPTION
    */
   join<KT, VT, VR>(
     table: GlobalKTable<KT, VT>,
@@ -294,7 +298,7 @@ export class KStream<K, V> {
   join<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
     joiner: Joiner<K, NonNullable<V>, NonNullable<VT>, VR & Synchronous<VR>>,
-    options?: NodeOptions,
+    options?: TableJoinOptions<NonNullable<K>, NonNullable<V>>,
   ): KStream<K, VR>;
   join<K2 extends K | null, V2, VR>(
     other: KStream<K2, V2>,
@@ -319,7 +323,7 @@ export class KStream<K, V> {
   leftJoin<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
     joiner: Joiner<K, NonNullable<V>, NonNullable<VT> | undefined, VR & Synchronous<VR>>,
-    options?: NodeOptions,
+    options?: TableJoinOptions<NonNullable<K>, NonNullable<V>>,
   ): KStream<K, VR>;
   leftJoin<K2 extends K | null, V2, VR>(
     other: KStream<K2, V2>,
@@ -376,7 +380,8 @@ export class KStream<K, V> {
   toTable(
     options: StreamTableOptions<NonNullable<K>, NonNullable<V>> = {},
   ): KTable<NonNullable<K>, V | null> {
-    checkNodeOptions('toTable', options, ['name', 'store', 'key', 'value', 'partitions', 'emit']);
+    const known = ['name', 'store', 'key', 'value', 'partitions', 'emit', 'versioned'] as const;
+    checkNodeOptions('toTable', options, known);
     return new KTable(addStreamTable<K, V>(this.#grouped(options), options));
   }
 

@@ -123,6 +123,17 @@ export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
   readonly emit?: Emit;
 }
 
+/** How a stream is joined with a table of its task. */
+export interface TableJoinOptions<K, V> extends KeyOptions<K> {
+  /** Writes the stream's values where that is needed. Default: the stream's serde, or msgpack. */
+  readonly value?: Serde<V>;
+  /**
+   * With a versioned table: how long a record waits for changes of the table that are out of order,
+   * until stream time has reached its own by this. Default: it is joined at once.
+   */
+  readonly graceMs?: number;
+}
+
 /** How two streams are joined. */
 export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K> {
   /** Which records meet. */
@@ -172,14 +183,25 @@ export interface SourceOptions<
   readonly nullValues?: NullValues;
 }
 
+/** How a table keeps its past. */
+export interface VersionedOptions {
+  /** How far back from its newest record the table can be read, and takes records out of order. */
+  readonly historyMs: number;
+}
+
 /** How to read a topic as a table, and how to store that. */
 export interface TableOptions<K, V> extends NodeOptions {
   /** The event time of a record; default: its timestamp in the log. A null value deletes. */
   readonly timestamp?: TimestampExtractor<K | null, V | null>;
   /** Default: the name of the topic. */
   readonly store?: string;
-  /** When changes are passed on. Default: `each`. */
+  /** When changes are passed on. Default: `each`; a versioned table has no other. */
   readonly emit?: TableEmit;
+  /**
+   * Keeps the past too, with a changelog of its own: a join sees the table of its time. Default:
+   * only the newest values.
+   */
+  readonly versioned?: VersionedOptions;
 }
 
 /** How to make a table of a stream, and how to store that. */
@@ -189,8 +211,10 @@ export interface StreamTableOptions<K, V> extends GroupOptions<K, V> {
    * in the topology. Set a name, or changing the topology loses the state.
    */
   readonly store?: string;
-  /** When changes are passed on. Default: `each`. */
+  /** When changes are passed on. Default: `each`; a versioned table has no other. */
   readonly emit?: TableEmit;
+  /** Keeps the past too: a join sees the table of its time. Default: only the newest values. */
+  readonly versioned?: VersionedOptions;
 }
 
 const NULL_HANDLING = oneOf('pass', 'skip', 'fail');
@@ -215,6 +239,8 @@ const CHECKS = {
   value: instance,
   otherValue: instance,
   window: anything,
+  versioned: instance,
+  graceMs: integer(0),
   partitions: integer(1, 10_000),
   store: text,
   stores: listOf('stores'),

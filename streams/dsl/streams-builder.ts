@@ -16,7 +16,7 @@ import {
   type TableOptions,
 } from './node-options.ts';
 import type { OwnStore } from './stores.ts';
-import { addTable, checkTableEmit } from './tables.ts';
+import { addTable, checkTableEmit, historyOf } from './tables.ts';
 
 /**
  * Builds a topology, which `StreamsApp` or `TopologyTestDriver` runs.
@@ -55,15 +55,17 @@ export class StreamsBuilder {
   }
 
   /**
-   * The newest value of each key of a topic; a null value deletes. The topic serves as changelog.
+   * The newest value of each key of a topic; a null value deletes. The topic serves as changelog. A
+   * `versioned` table also keeps the past: a join sees it as it was at the time of the record.
    */
   table<K, V>(topic: Topic<K, V>, options: TableOptions<K, V> = {}): KTable<K, V | null> {
     checkHandle('table', topic);
-    checkNodeOptions('table', options, ['name', 'timestamp', 'store', 'emit']);
+    checkNodeOptions('table', options, ['name', 'timestamp', 'store', 'emit', 'versioned']);
     const graph = this.#graph;
     const { key, value } = topic;
     const { store = topic.name, timestamp, emit = 'each' } = options;
     checkTableEmit('table', emit);
+    const historyMs = historyOf('table', options);
     const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
     const source = this.#addSource('table', [topic], graph.nameFor('source'), {
       timestamp,
@@ -74,7 +76,8 @@ export class StreamsBuilder {
     const serdes = { key: key as Serde<NonNullable<K>>, value: value as Serde<NonNullable<V>> };
     return new KTable(
       addTable<K, V>({
-        ...{ graph, node, store, parent: source, ...serdes, backing, emit, stream: makeStream },
+        ...{ graph, node, store, parent: source, ...serdes, backing, emit, historyMs },
+        stream: makeStream,
       }),
     );
   }

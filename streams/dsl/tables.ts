@@ -1,16 +1,20 @@
 import type { Serde } from '../../core/index.ts';
-import { checkArgument } from '../../core/internal.ts';
+import { checkArgument, checkOptions, integer } from '../../core/internal.ts';
 import { heldStoreSpec, storesFor, type Emit, type TableEmit } from '../operators/emit.ts';
 import { storeReader } from '../operators/table-reader.ts';
 import { tableSource } from '../operators/table-source.ts';
+import { versionedReader, versionedTableSource } from '../operators/versioned-table.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
+import { versionedStore } from '../state/versioned-store.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
-import type { StoreOptions, StreamTableOptions } from './node-options.ts';
+import type { StoreOptions, StreamTableOptions, TableOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 
 /** What `addTable` needs to know. */
 export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'node'> {
+  /** Undefined for a table that knows only the newest values. */
+  readonly historyMs: number | undefined;
   readonly store: string;
   /** The node whose records are the rows. */
   readonly parent: string;
@@ -23,11 +27,26 @@ export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'n
 
 /** Adds a table of the newest values of keys: its store, and the operator that keeps it. */
 export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | null> {
-  const { graph, node, store, parent, key, value, backing, emit, stream } = table;
+  const { graph, node, store, parent, key, value, backing, emit, stream, historyMs } = table;
+  if (historyMs !== undefined) return addVersionedTable<K, V>({ ...table, historyMs });
   const spec = { ...keyValueStore(store), key, value, backing };
   const stores = addTableStores(graph, { node, emit, keySerde: key, spec });
   addOperator(graph, tableSource<K, V>(store, emit), { name: node, parents: [parent], stores });
   return storedTable({ graph, node, store, keySerde: key, valueSerde: value, stream });
+}
+
+/** Adds a table that also keeps the past. */
+function addVersionedTable<K, V>(
+  table: TableAddition<K, V> & { readonly historyMs: number },
+): TableParts<K, V | null> {
+  const { graph, node, store, parent, key, value, stream, historyMs } = table;
+  // The topic cannot serve as changelog: compaction removes its past.
+  graph.addStore({ ...versionedStore(store), key, value, backing: 'changelog', historyMs });
+  const operator = versionedTableSource<K, V>(store);
+  addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
+  const reader = versionedReader<K, NonNullable<V>>(store);
+  const serdes = { keySerde: key, valueSerde: value };
+  return { graph, node, store, reader, ...serdes, isWindowed: false, isVersioned: true, stream };
 }
 
 /** The parts of a table that is kept in a key-value store. */
@@ -49,9 +68,10 @@ export function addStreamTable<K, V>(
   const node = nodeName(graph, 'to-table', options);
   const { store = node, emit = 'each' } = options;
   checkTableEmit('toTable', emit);
+  const historyMs = historyOf('toTable', options);
   const parent = readingPoint(parts, store);
   return addTable<NonNullable<K>, V>({
-    ...{ graph, node, store, parent, key, value, backing: 'changelog', emit, stream },
+    ...{ graph, node, store, parent, key, value, backing: 'changelog', emit, stream, historyMs },
   });
 }
 
@@ -83,6 +103,23 @@ export function checkTableEmit(method: string, emit: Emit): void {
   checkArgument(method, 'emit', emit, (value) =>
     value === 'final' ? "an emit without windows; only windows have a 'final' result" : undefined,
   );
+}
+
+/**
+ * The history of a versioned table; undefined for another.
+ *
+ * @throws LogError INVALID_OPTION, also if its changes are to wait: they would not be in order.
+ */
+export function historyOf(
+  method: string,
+  { versioned, emit = 'each' }: Pick<TableOptions<unknown, unknown>, 'versioned' | 'emit'>,
+): number | undefined {
+  if (versioned === undefined) return undefined;
+  checkOptions(`${method}: versioned`, versioned, { historyMs: integer(0) }, ['historyMs']);
+  checkArgument(method, 'emit', emit, (value) =>
+    value === 'each' ? undefined : "'each': a versioned table passes on every version at once",
+  );
+  return versioned.historyMs;
 }
 
 /**

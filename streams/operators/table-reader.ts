@@ -2,8 +2,11 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import type { OperatorContext } from '../topology/operator.ts';
 import type { PassedRow } from '../topology/store.ts';
 
-/** Finds the row of a key as its table passed it on last; undefined for none. */
-export type ReadRow<K, V> = (key: K) => PassedRow<V> | undefined;
+/**
+ * Finds the row of a key as its table passed it on last; undefined for none. A versioned table can
+ * be read as it was at a time; another is always read as it is.
+ */
+export type ReadRow<K, V> = (key: K, asOfMs?: number) => PassedRow<V> | undefined;
 
 /**
  * How other operators read a table: as it was passed on, never ahead of its changes [OP-TABLE-2]. A

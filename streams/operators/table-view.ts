@@ -118,8 +118,8 @@ export function viewReader<K, V, V2>(
     stores: parent.stores,
     open: (context) => {
       const read = parent.open(context);
-      return (key) => {
-        const row = read(key);
+      return (key, asOfMs) => {
+        const row = read(key, asOfMs);
         if (row === undefined) return undefined;
         const value = view(row.value, key);
         if (value === null || value === undefined) return undefined;

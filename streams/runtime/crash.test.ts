@@ -164,7 +164,9 @@ function joining(): Topology {
   const left = stream.filter(({ value }) => value % 5 === 0);
   const right = stream.filter(({ value }) => value % 3 === 0);
   const window = joinWindow({ beforeMs: 12, afterMs: 5, graceMs: 30 });
-  const add = (one = 0, other = 0) => one * RECORDS + other;
+  const add = (one: number | null = 0, other: number | null = 0) =>
+    (one ?? 0) * RECORDS + (other ?? 0);
+  const rows = right.toTable({ store: 'rows', versioned: { historyMs: 200 } });
   const named = (kind: string) => (record: { readonly key: string | null; value: number }) => ({
     key: `${kind} ${record.key}`,
     value: record.value,
@@ -175,6 +177,7 @@ function joining(): Topology {
     .merge(left.leftJoin(right, add, { window, store: 'left' }).map(named('left')))
     .merge(left.outerJoin(right, add, { window, store: 'outer' }).map(named('outer')))
     .merge(left.join(left, add, { window, store: 'self' }).map(named('self')))
+    .merge(left.leftJoin(rows, add, { graceMs: 25, name: 'grace' }).map(named('grace')))
     .to(emitted);
   return builder.build();
 }
