@@ -1,15 +1,18 @@
 /**
  * What does a topology cost, exactly once with a commit every 100 ms, compared with a loop that
- * reads, parses and writes the same bytes? A stateless map, and a count in windows of a minute over
- * 100,000 keys.
+ * reads, parses and writes the same bytes? A stateless map; a count in windows of a minute over
+ * 100,000 keys; and final counts of 200 keys in windows of an hour, tumbling or one each minute.
  */
 import { int64, json, openLog, string, topic, type Log, type Topic } from 'millrace';
 import {
+  hoppingWindow,
+  hours,
   minutes,
   StreamsApp,
   StreamsBuilder,
   tumblingWindow,
   windowedSerde,
+  type TimeWindows,
 } from 'millrace/streams';
 import { FloorWriter, floorRead } from './floor.ts';
 import { benchSettings, compare, timed, type Contender, type Measured } from './harness.ts';
@@ -47,9 +50,9 @@ function change(event: Event): object {
   return { key: event.key, at: event.at, amount: event.amount * 2 };
 }
 
-function writeFloor(directory: string): void {
+function writeFloor(directory: string, make = eventAt): void {
   const writer = new FloorWriter(directory);
-  for (let index = 0; index < records; index++) writer.write(JSON.stringify(eventAt(index)));
+  for (let index = 0; index < records; index++) writer.write(JSON.stringify(make(index)));
   writer.close();
 }
 
@@ -92,12 +95,13 @@ function running(
   name: string,
   build: (builder: StreamsBuilder) => void,
   out: Topic<unknown, unknown>,
+  make = eventAt,
 ): Contender {
   return {
     name,
     run: async (directory) => {
       await using log = await openLog(directory);
-      await fill(log);
+      await fill(log, make);
       const builder = new StreamsBuilder();
       build(builder);
       const app = new StreamsApp(log, builder.build(), {
@@ -115,11 +119,11 @@ function running(
   };
 }
 
-async function fill(log: Log): Promise<void> {
+async function fill(log: Log, make: (index: number) => Event): Promise<void> {
   const producer = log.producer({ acks: 1 });
   const writer = await producer.writer(events);
   for (let index = 0; index < records; index++) {
-    const event = eventAt(index);
+    const event = make(index);
     writer.write(event.key, event, event.at);
     if (producer.isFull) await producer.room();
   }
@@ -153,7 +157,80 @@ function windowedCount(emit: 'commit' | 'final'): Contender {
   );
 }
 
+/** Ten hours of few keys, such as airports: some eight records a minute and key. */
+const FEW_KEYS = 200;
+const SLOW_RECORDS_PER_SECOND = 1_000_000 / (hours(10) / 1000);
+const slowEvents = topic('events', { key: string(), value: json<Event>(), partitions: 1 });
+const hourCounts = topic('counts', {
+  key: windowedSerde(string(), hours(1)),
+  value: int64(),
+  partitions: 1,
+});
+
+function slowEventAt(index: number): Event {
+  const key = `key-${(Math.imul(index, 0x9e3779b1) >>> 0) % FEW_KEYS}`;
+  const at = START_MS + Math.floor((index * 1000) / SLOW_RECORDS_PER_SECOND);
+  return { ...eventAt(index), key, at };
+}
+
+/** A loop that keeps a count for each minute, and adds up sixty of them for each window. */
+const hoppingFloor: Contender = {
+  name: 'floor: parse, count, add up, write',
+  run: (directory) => {
+    writeFloor(directory, slowEventAt);
+    return timed(records, () => {
+      const writer = new FloorWriter(directory, { name: 'out.log', isSynced: true });
+      const panes = new Map<number, Map<string, number>>();
+      const close = (endMs: number): void => {
+        const sums = new Map<string, number>();
+        for (let start = endMs - hours(1); start < endMs; start += minutes(1)) {
+          for (const [key, n] of panes.get(start) ?? []) sums.set(key, (sums.get(key) ?? 0) + n);
+        }
+        for (const [key, n] of sums) writer.write(`${key} ${endMs} ${n}`);
+        panes.delete(endMs - hours(1));
+      };
+      let now = START_MS;
+      floorRead(directory, (source, start, end) => {
+        const { key, at } = JSON.parse(source.toString('utf8', start, end)) as Event;
+        const pane = at - (at % minutes(1));
+        for (; now < pane; now += minutes(1)) close(now + minutes(1));
+        let keys = panes.get(pane);
+        if (keys === undefined) panes.set(pane, (keys = new Map<string, number>()));
+        keys.set(key, (keys.get(key) ?? 0) + 1);
+      });
+      for (const last = now + hours(1); now < last; now += minutes(1)) close(now + minutes(1));
+      writer.close();
+    });
+  },
+};
+
+function hourlyCount(name: string, windows: TimeWindows): Contender {
+  return running(
+    name,
+    (builder) => {
+      builder
+        .stream(slowEvents)
+        .groupByKey()
+        .windowedBy(windows)
+        .count({ store: 'counts', emit: 'final' })
+        .toStream()
+        .to(hourCounts);
+    },
+    hourCounts,
+    slowEventAt,
+  );
+}
+
 const notes = { commitIntervalMs: 100, processingGuarantee: 'exactly_once', keys: KEYS };
 await compare('stateless map of JSON', [mapFloor, map], settings, notes);
 const contenders = [countFloor, windowedCount('commit'), windowedCount('final')];
 await compare('count in windows of a minute', contenders, settings, notes);
+
+const hour = hours(1);
+const hopping = [
+  hoppingFloor,
+  hourlyCount('tumbling, 1 h, final', tumblingWindow({ sizeMs: hour })),
+  hourlyCount('hopping, 1 h by 1 min, final', hoppingWindow({ sizeMs: hour, advanceMs: 60_000 })),
+];
+const fewKeys = { ...notes, keys: FEW_KEYS, hours: 10 };
+await compare('final count in windows of an hour', hopping, settings, fewKeys);

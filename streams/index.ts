@@ -41,6 +41,7 @@ export { GlobalKTable } from './dsl/global-ktable.ts';
 export type {
   GroupOptions,
   KeyOptions,
+  MergeableOptions,
   NodeOptions,
   OrNull,
   PartitionOptions,

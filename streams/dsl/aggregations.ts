@@ -1,5 +1,8 @@
-import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { int64, msgpack, serializeToBytes, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
+import { copying } from '../operators/copying.ts';
+import { havePanes, paneAggregate } from '../operators/pane-aggregate.ts';
+import type { PaneMerging } from '../operators/pane-merger.ts';
 import { synchronous } from '../operators/results.ts';
 import {
   sessionAggregate,
@@ -27,13 +30,20 @@ import {
 } from '../topology/windows.ts';
 import { checkFunctions, invalid } from './arguments.ts';
 import type { Adder, Merger, Reducer } from './functions.ts';
-import type { StoreOptions, WindowedOptions } from './node-options.ts';
+import {
+  checkNodeOptions,
+  type MergeableOptions,
+  type StoreOptions,
+  type WindowedOptions,
+} from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts, type TableWindows } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, readingPoint, storedTable } from './tables.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
   readonly value: Serde<NonNullable<A>>;
+  /** Combines the values of a key in two stretches of time, if that is possible. */
+  readonly combine?: (left: A, right: A, key: K) => A | null | undefined;
 }
 
 /** The same where values are merged, too. */
@@ -44,6 +54,7 @@ export function counting<K, V>(): Merging<K, V, number> {
     kind: 'count',
     add: (count) => (count ?? 0) + 1,
     merge: (merged, count) => (merged ?? 0) + count,
+    combine: (left, right) => left + right,
     value: int64(),
   };
 }
@@ -127,8 +138,24 @@ export function addAggregate<K, V, A>(
   });
 }
 
-/** The same for each window. */
-export function addWindowedAggregate<K, V, A>(
+/** The same for each window; values are merged where that saves work, and is possible. */
+export function addMergeable<K, V, A>(
+  input: AggregationInput<K>,
+  windows: FixedWindows,
+  what: Aggregating<K, V, A>,
+  given: MergeableOptions<K, NonNullable<A>>,
+): TableParts<Windowed<K>, A> {
+  const { kind } = what;
+  checkNodeOptions(kind, given, ['name', 'store', 'value', 'emit', 'merger']);
+  const { merger, ...options } = given;
+  if (merger === undefined) return addWindowedAggregate(input, windows, what, options);
+  checkFunctions(kind, { merger });
+  const merge = merger as Merger<K, A>; // what is kept is not null
+  const combine = (left: A, right: A, key: K): A => synchronous(merge(left, right, key));
+  return addWindowedAggregate(input, windows, { ...what, combine }, options);
+}
+
+function addWindowedAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: FixedWindows,
   what: Aggregating<K, V, A>,
@@ -136,8 +163,9 @@ export function addWindowedAggregate<K, V, A>(
 ): TableParts<Windowed<K>, A> {
   if ('differenceMs' in windows) return addSlidingAggregate(input, windows, what, options);
   if ('startMs' in windows) return addUnlimitedAggregate(input, windows, what, options);
-  const { kind, add, value } = what;
+  const { kind, add, value, combine } = what;
   const { emit = 'commit' } = options;
+  const hasPanes = emit === 'final' && combine !== undefined && havePanes(windows);
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
     ...{ kind: `windowed-${kind}`, value, isWindowed: true, windows: timeWindows(windows) },
     keySerde: windowedSerde(input.key, windows.sizeMs),
@@ -146,9 +174,25 @@ export function addWindowedAggregate<K, V, A>(
         ...{ ...windowStore(store), ...serdes, backing: 'changelog' },
         expiry: { lifeMs: windows.sizeMs + windows.graceMs, node },
       },
-      operator: windowedAggregate({ kind, add, store, windows, emit }),
+      operator: hasPanes
+        ? paneAggregate({ kind, add, store, windows, combine, ...copiesAndIds(serdes) })
+        : windowedAggregate({ kind, add, store, windows, emit }),
     }),
   });
+}
+
+/** Objects are copied by their serde, and identified by their bytes. */
+function copiesAndIds<K, A>(serdes: {
+  readonly key: Serde<K>;
+  readonly value: Serde<NonNullable<A>>;
+}): Pick<PaneMerging<K, A>, 'copy' | 'idOf'> {
+  const copy = copying<A>(serdes.value); // what is kept is not null
+  const { key: serde } = serdes;
+  return {
+    copy: (value) => copy(value) as A,
+    idOf: (key) =>
+      typeof key === 'object' ? serializeToBytes(serde, key).toString('latin1') : key,
+  };
 }
 
 function addSlidingAggregate<K, V, A>(

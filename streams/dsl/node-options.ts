@@ -16,6 +16,7 @@ import type { JoinWindow } from '../topology/join-window.ts';
 import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import type { Merger } from './functions.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 
 /** Options of every operator. */
@@ -134,6 +135,22 @@ export interface TableJoinOptions<K, V> extends KeyOptions<K> {
   readonly graceMs?: number;
 }
 
+/** Options of a windowed aggregation whose values can be merged. */
+export interface MergeableOptions<K, A> extends WindowedOptions<A> {
+  /**
+   * Combines the values of two stretches of time, the earlier first. Given it, hopping windows with
+   * `emit: 'final'` cost one change of the store for each record, however many windows it is in:
+   * values are kept for each advance of the windows, and merged when a window closes. Default:
+   * none, but `count` does so by itself.
+   *
+   * The results must not depend on where the records are divided: `merger` is associative, a merge
+   * with the result of the initializer changes nothing, and the order of records of different
+   * stretches does not matter. It may change `left` and return it, but not `right`. Nothing may be
+   * null.
+   */
+  readonly merger?: Merger<K, A>;
+}
+
 /** How two streams are joined. */
 export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K> {
   /** Which records meet. */
@@ -249,6 +266,7 @@ const CHECKS = {
   partitioner: callback,
   label: text,
   mapper: callback,
+  merger: callback,
   write: callback,
   nullKeys: NULL_HANDLING,
   nullValues: NULL_HANDLING,

@@ -1,9 +1,9 @@
 import type { FixedWindows, Windowed } from '../topology/windows.ts';
-import { addWindowedAggregate } from './aggregations.ts';
+import { addMergeable } from './aggregations.ts';
 import { cogrouping, type CogroupParts } from './cogroups.ts';
 import type { Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
-import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
+import type { MergeableOptions } from './node-options.ts';
 
 /** Grouped streams that are aggregated together, in time windows. */
 export class TimeWindowedCogroupedStream<K, A, N = never> {
@@ -19,11 +19,10 @@ export class TimeWindowedCogroupedStream<K, A, N = never> {
   /** One value for each key and window, as without windows. */
   aggregate(
     initializer: () => A & Synchronous<A>,
-    options: WindowedOptions<NonNullable<A>> = {},
+    options: MergeableOptions<K, NonNullable<A>> = {},
   ): KTable<Windowed<K>, A | N> {
-    checkNodeOptions('aggregate', options, ['name', 'store', 'value', 'emit']);
     const what = cogrouping<K, A>(initializer);
-    const table = addWindowedAggregate(this.#parts, this.#windows, what, options);
+    const table = addMergeable(this.#parts, this.#windows, what, options);
     return new KTable<Windowed<K>, A | N>(table);
   }
 }

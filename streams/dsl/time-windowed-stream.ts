@@ -1,6 +1,6 @@
 import type { FixedWindows, Windowed } from '../topology/windows.ts';
 import {
-  addWindowedAggregate,
+  addMergeable,
   aggregating,
   counting,
   groupedInput,
@@ -9,7 +9,7 @@ import {
 } from './aggregations.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
-import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
+import { checkNodeOptions, type MergeableOptions, type WindowedOptions } from './node-options.ts';
 import type { GroupedParts } from './parts.ts';
 
 /** A grouped stream in time windows: tumbling, hopping, sliding or unlimited. */
@@ -25,20 +25,24 @@ export class TimeWindowedStream<K, V> {
 
   /** Counts the records of each key and window. */
   count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number> {
+    checkNodeOptions('count', options, ['name', 'store', 'value', 'emit']); // it merges by itself
     return this.#table(counting(), options);
   }
 
   /**
    * Combines the values of each key and window, starting with the first; null as without windows.
    */
-  reduce(reducer: Reducer<K, V>, options?: WindowedOptions<NonNullable<V>>): KTable<Windowed<K>, V>;
+  reduce(
+    reducer: Reducer<K, V>,
+    options?: MergeableOptions<K, NonNullable<V>>,
+  ): KTable<Windowed<K>, V>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
     options?: WindowedOptions<NonNullable<V>>,
   ): KTable<Windowed<K>, V | null>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options: WindowedOptions<NonNullable<V>> = {},
+    options: MergeableOptions<K, NonNullable<V>> = {},
   ): KTable<Windowed<K>, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
@@ -47,7 +51,7 @@ export class TimeWindowedStream<K, V> {
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
-    options?: WindowedOptions<NonNullable<A>>,
+    options?: MergeableOptions<K, NonNullable<A>>,
   ): KTable<Windowed<K>, A>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
@@ -57,18 +61,16 @@ export class TimeWindowedStream<K, V> {
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options: WindowedOptions<NonNullable<A>> = {},
+    options: MergeableOptions<K, NonNullable<A>> = {},
   ): KTable<Windowed<K>, A | null> {
     return this.#table(aggregating(initializer, adder), options);
   }
 
   #table<A>(
     what: Aggregating<K, V, A>,
-    options: WindowedOptions<NonNullable<A>>,
+    options: MergeableOptions<K, NonNullable<A>>,
   ): KTable<Windowed<K>, A> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
-    return new KTable(
-      addWindowedAggregate(groupedInput(this.#parts), this.#windows, what, options),
-    );
+    const input = groupedInput(this.#parts);
+    return new KTable(addMergeable(input, this.#windows, what, options));
   }
 }

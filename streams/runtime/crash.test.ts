@@ -23,6 +23,7 @@ import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { joinWindow } from '../topology/join-window.ts';
 import type { Topology } from '../topology/topology.ts';
 import {
+  hoppingWindow,
   sessionWindow,
   slidingWindow,
   tumblingWindow,
@@ -134,6 +135,24 @@ function slidingWindows(): Topology {
       .groupByKey()
       .windowedBy(windows),
   );
+}
+
+/** Hopping windows that are merged from panes. */
+function panes(): Topology {
+  const builder = new StreamsBuilder();
+  const windows = hoppingWindow({ sizeMs: 300, advanceMs: 50, graceMs: 20 });
+  const windowed = builder.stream(numbers).groupByKey().windowedBy(windows);
+  const sum = (left: number, right: number): number => left + right;
+  const sumsOf = windowed.reduce(sum, { store: 'summed', emit: 'final', merger: sum });
+  const countsOf = windowed.count({ store: 'counted', emit: 'final' });
+  const named = Object.entries({ summed: sumsOf, counted: countsOf }).map(([name, table]) =>
+    table
+      .toStream()
+      .map(({ key, value }) => ({ key: `${name} ${key.key} ${key.windowStartMs}`, value })),
+  );
+  const [first, ...others] = named;
+  others.reduce((merged, other) => merged.merge(other), first!).to(emitted);
+  return builder.build();
 }
 
 /** Sums of the windows with every emit whose results do not depend on commits. */
@@ -294,6 +313,7 @@ describe.each([
   ['with sessions', sessions],
   ['with joins', joining],
   ['with sliding windows', slidingWindows],
+  ['with panes', panes],
 ])('%s', (_, make) => {
   test.each([
     ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],

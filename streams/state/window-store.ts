@@ -122,6 +122,14 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.#windows.get(windowStartMs)?.sorted() ?? [];
   }
 
+  entry(key: K, windowStartMs: number): StoreEntry<K, V> | undefined {
+    return this.#windows.get(windowStartMs)?.entry(key);
+  }
+
+  visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void {
+    this.#windows.get(windowStartMs)?.visit(visit);
+  }
+
   holdChanges(onHeld?: OnHeld<K, V>): void {
     this.#holding.isListed = true;
     this.#holding.onHeld = onHeld;

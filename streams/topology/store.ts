@@ -104,6 +104,10 @@ export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
 export interface WindowStore<K, V> extends WritableWindowStore<K, V> {
   /** As in a key-value store. */
   getPassed(key: K, windowStartMs: number): PassedRow<V> | undefined;
+  /** The entry of a key in one window. */
+  entry(key: K, windowStartMs: number): StoreEntry<K, V> | undefined;
+  /** Calls `visit` with each entry of one window, in no order; do not change it meanwhile. */
+  visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void;
   /** As in a key-value store, for all windows. */
   holdChanges(onHeld?: OnHeld<K, V>): void;
   keepBefore(): void;
