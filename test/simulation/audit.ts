@@ -65,6 +65,8 @@ export async function checkCopies(world: World, life: Life): Promise<void> {
 }
 
 async function read(world: World, log: Log): Promise<Contents> {
+  // First: an open transaction that ends while its topic is read hides what comes behind it.
+  const areCopiesSettled = await isSettled(log, copies.name);
   const both = async (topic: typeof events) => ({
     read_committed: await readTopic(log, topic, 'read_committed'),
     read_uncommitted: await readTopic(log, topic, 'read_uncommitted'),
@@ -83,7 +85,7 @@ async function read(world: World, log: Log): Promise<Contents> {
   return {
     events: await both(events),
     copies: await both(copies),
-    areCopiesSettled: await isSettled(log, copies.name),
+    areCopiesSettled,
     fast: await readTopic(log, fast),
     table: (await isSettled(log, table.name))
       ? await readTopic(log, table, 'read_committed')
