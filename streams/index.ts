@@ -123,6 +123,7 @@ export {
   type TimestampExtractor,
 } from './topology/timestamps.ts';
 export type {
+  KeyedStore,
   ReadOnlyKeyValueStore,
   ReadOnlyWindowStore,
   StoreEntry,

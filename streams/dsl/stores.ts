@@ -1,5 +1,5 @@
 import type { Serde } from '../../core/index.ts';
-import { able, checkArgument, checkOptions, integer, text } from '../../core/internal.ts';
+import { able, checkArgument, checkOptions, flag, integer, text } from '../../core/internal.ts';
 import { keyValueStore as keyValueHandle } from '../state/key-value-store.ts';
 import { windowStore as windowHandle } from '../state/window-store.ts';
 import type {
@@ -18,6 +18,16 @@ export interface OwnStoreOptions<K, V> {
   readonly key: Serde<K>;
   /** Writes the values into changelog and checkpoint. */
   readonly value: Serde<V>;
+  /**
+   * False for a store without a changelog: it is there again after an end in order, and empty after
+   * a crash or another failure. Default: true.
+   */
+  readonly changelog?: boolean;
+  /**
+   * False for a store in memory, which each start reads back from the changelog, all of it.
+   * Default: true.
+   */
+  readonly persistent?: boolean;
 }
 
 /** The same for a store of windows. */
@@ -48,10 +58,8 @@ export function keyValueStore<K, V>(
 ): StoreHandle<WritableKeyValueStore<K, V>> {
   checkArgument('keyValueStore', 'name', name, text);
   if (options === undefined) return keyValueHandle<K, V>(name);
-  checkOptions('keyValueStore', options, { key: serde, value: serde }, ['key', 'value']);
-  const { key, value } = options;
-  const spec = { key, value, backing: 'changelog' } as const;
-  return { ...keyValueHandle<K, V>(name), ...spec };
+  checkOptions('keyValueStore', options, CHECKS, ['key', 'value']);
+  return { ...keyValueHandle<K, V>(name), ...specOf(options) };
 }
 
 /**
@@ -69,12 +77,18 @@ export function windowStore<K, V>(
 ): StoreHandle<WritableWindowStore<K, V>> {
   checkArgument('windowStore', 'name', name, text);
   if (options === undefined) return windowHandle<K, V>(name);
-  const checks = { key: serde, value: serde, retentionMs: integer(0) };
+  const checks = { ...CHECKS, retentionMs: integer(0) };
   checkOptions('windowStore', options, checks, ['key', 'value', 'retentionMs']);
-  const { key, value, retentionMs } = options;
-  const expiry = { lifeMs: retentionMs, node: '' }; // that of the first processor connected to it
-  const spec = { key, value, backing: 'changelog', expiry } as const;
+  // The node is that of the first processor connected to it.
+  const expiry = { lifeMs: options.retentionMs, node: '' };
+  const spec = { ...specOf(options), expiry };
   return { ...windowHandle<K, V>(name), ...spec };
 }
 
 const serde = able('a serde, such as string()', 'serialize', 'deserialize');
+const CHECKS = { key: serde, value: serde, changelog: flag, persistent: flag };
+
+function specOf<K, V>(options: OwnStoreOptions<K, V>): Omit<StoreSpec<K, V>, keyof StoreHandle> {
+  const { key, value, changelog = true, persistent = true } = options;
+  return { key, value, backing: changelog ? 'changelog' : 'none', persistent };
+}

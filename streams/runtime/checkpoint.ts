@@ -10,6 +10,8 @@ export interface CheckpointContext {
   readonly applicationId: string;
   readonly tasks: readonly Task[];
   readonly cacheEntriesMax: number;
+  /** True for the last one of a task that ends in order. */
+  readonly isFinal: boolean;
   readonly onStep: (step: CommitStep) => void;
 }
 
@@ -45,7 +47,7 @@ export async function checkpoint(context: CheckpointContext): Promise<void> {
 }
 
 async function changelogOffsets(
-  { log, applicationId }: CheckpointContext,
+  { log, applicationId, isFinal }: CheckpointContext,
   task: Task,
 ): Promise<Record<string, number>> {
   const offsets: Record<string, number> = {};
@@ -53,6 +55,9 @@ async function changelogOffsets(
     if (spec.backing === 'changelog') {
       const topic = changelogTopic(applicationId, name);
       offsets[name] = (await offsetsOf(log, topic, task.plan.partition)).latest;
+    } else if (spec.backing === 'none') {
+      // Only then the checkpoint is that of the last commit.
+      if (isFinal) offsets[name] = task.committedPosition;
     } else {
       const { sourceTopic } = spec.backing;
       const input = task.inputs.find(({ topic }) => topic === sourceTopic);

@@ -95,13 +95,13 @@ export class GlobalTables {
     for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
       const specs = this.#specs.filter(({ topic }) => topic.name === batch.topic);
       while (batch.next()) {
-        const { keyStart, keyEnd, valueStart, valueEnd } = batch.cursor;
+        const { keyStart, keyEnd, valueStart, valueEnd, timestampMs } = batch.cursor;
         if (keyStart === NULL_POSITION) continue;
         const isNull = valueStart === NULL_POSITION;
         for (const { store, topic } of specs) {
           const key = read(batch, 'key', topic.key, keyStart, keyEnd);
           const value = isNull ? null : read(batch, 'value', topic.value, valueStart, valueEnd);
-          this.store(store.name).set(key, value);
+          this.store(store.name).set(key, value, timestampMs);
         }
       }
     }

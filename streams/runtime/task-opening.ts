@@ -148,9 +148,10 @@ async function openStates(
   const directory = stateDirectoryOf(log, settings);
   const restores: StoreRestore[] = [];
   for (const task of plan.tasks) {
-    const names = task.stores.map(({ name }) => name);
+    const persistent = task.stores.filter((store) => store.persistent !== false);
+    const names = persistent.map(({ name }) => name);
     const environment = await LmdbEnvironment.open(join(directory, task.id), names);
-    const state = new TaskState(environment, task.stores);
+    const state = new TaskState(environment, task.stores, positionOf(task, committed));
     states.push(state);
     restores.push(...restoresOf(applicationId, task, state, committed));
   }
@@ -158,6 +159,15 @@ async function openStates(
   // the start.
   const tailMax = checkpointEntriesMax * 2;
   await restoreStores(log, restores, { cacheEntriesMax, tailMax });
+}
+
+/** The sum of the offsets that were committed last, as `Task.committedPosition`. */
+function positionOf(
+  { inputs, partition }: TaskPlan,
+  committed: ReadonlyMap<string, CommittedOffset>,
+): number {
+  const kept = inputs.map(({ topic }) => committed.get(placeOf({ topic: topic.name, partition })));
+  return kept.reduce((sum, each) => sum + (each?.offset ?? 0), 0);
 }
 
 function restoresOf(
@@ -168,9 +178,13 @@ function restoresOf(
 ): StoreRestore[] {
   const kept = inputs.map(({ topic }) => committed.get(placeOf({ topic: topic.name, partition })));
   const metadata = kept.map((each) => decodeOffsetMetadata(applicationId, each?.metadata ?? ''));
-  return [...state.stores].map(([name, store]) => {
+  return [...state.stores].flatMap(([name, store]) => {
     const { backing, key, value, expiry } = store.spec;
     const times = metadata.map((each) => each?.operators.get(expiry?.node ?? '') ?? -Infinity);
+    if (backing === 'none') {
+      store.expire(Math.max(...times));
+      return [];
+    }
     const isChangelog = backing === 'changelog';
     const topic = isChangelog ? changelogTopic(applicationId, name) : backing.sourceTopic;
     const processed = committed.get(placeOf({ topic, partition }))?.offset ?? 0;

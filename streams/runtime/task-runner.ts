@@ -101,7 +101,7 @@ export class TaskRunner {
       hasFinished = isDry && isFinishing && (await this.#endTasks());
     }
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
-    await this.#checkpoint();
+    await this.#checkpoint(true);
     await this.#transaction?.abort(); // nothing was written in it
     for (const task of this.tasks) task.close();
     await this.#close();
@@ -244,12 +244,14 @@ export class TaskRunner {
     return this.tasks.some(({ state }) => state.tailCount >= checkpointEntriesMax);
   }
 
-  async #checkpoint(): Promise<void> {
+  async #checkpoint(isFinal = false): Promise<void> {
     const { settings, counts, plan, log } = this.#options;
     const { cacheEntriesMax, onStep = ignore } = settings;
     const startMs = this.#nowMs();
     const { applicationId } = plan;
-    await checkpoint({ log, applicationId, tasks: this.tasks, cacheEntriesMax, onStep });
+    await checkpoint({
+      ...{ log, applicationId, tasks: this.tasks, cacheEntriesMax, isFinal, onStep },
+    });
     await this.#purger.run(this.tasks);
     this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;

@@ -148,6 +148,11 @@ export class Task {
     return this.#isEnded;
   }
 
+  /** Changes with each commit that has processed anything: the sum of the committed offsets. */
+  get committedPosition(): number {
+    return this.inputs.reduce((sum, { committedOffset }) => sum + committedOffset, 0);
+  }
+
   /** True if a processor has asked for a commit since the last one. */
   get isCommitRequested(): boolean {
     return this.#isCommitRequested;

@@ -79,6 +79,38 @@ export function environmentSuite({ name, place }: EnvironmentKind): void {
       await environment.close();
     });
 
+    test('[STATE-READ-1] returns ranges against the order, the empty key last', async () => {
+      const environment = await place().open(['s']);
+      const keys = ['a', 'aa', '', 'b', 'ab', '\0', '\0\0'];
+      environment.checkpoint(new Map([['s', keys.map((key) => put(key, key))]]), meta);
+      const list = (from: string, to?: string, isReverse = true) => {
+        const end = to === undefined ? to : Buffer.from(to);
+        const range = environment.range('s', Buffer.from(from), end, isReverse);
+        return [...range].map(({ key }) => key.toString());
+      };
+      const all = ['', '\0', '\0\0', 'a', 'aa', 'ab', 'b'];
+      expect(list('', undefined, false)).toEqual(all);
+      expect(list('')).toEqual(all.reverse());
+      expect(list('aa')).toEqual(['b', 'ab', 'aa']);
+      expect(list('a', 'b')).toEqual(['ab', 'aa', 'a']);
+      expect(list('', 'a')).toEqual(['\0\0', '\0', '']);
+      expect(list('', '')).toEqual([]);
+      expect(list('b', 'a')).toEqual([]);
+      await environment.close();
+    });
+
+    test('[STATE-READ-1] returns long ranges whole, in parts', async () => {
+      const environment = await place().open(['s']);
+      const keys = Array.from({ length: 5_000 }, (_, index) => String(index).padStart(5, '0'));
+      environment.checkpoint(new Map([['s', keys.map((key) => put(key, key))]]), meta);
+      for (const isReverse of [false, true]) {
+        const range = environment.range('s', Buffer.from('00007'), Buffer.from('04990'), isReverse);
+        const found = [...range].map(({ key }) => key.toString());
+        expect(isReverse ? found.reverse() : found).toEqual(keys.slice(7, 4_990));
+      }
+      await environment.close();
+    });
+
     test('[STATE-1] removes ranges of keys, or all, before later changes', async () => {
       const environment = await place().open(['s', 't']);
       const rows = ['', 'a', 'b', 'ba', 'c'].map((key) => put(key, '1'));

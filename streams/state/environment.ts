@@ -36,13 +36,15 @@ export interface StateEnvironment {
   /** The value of a key, in memory of its own. */
   get(store: string, key: Buffer): Buffer | undefined;
   /**
-   * The entries from `start` up to but not including `end`, in memory of their own, in key order;
-   * only an empty key may be anywhere.
+   * The entries from `start` up to but not including `end`, in memory of their own, in key order
+   * or, if `isReverse`, against it. They are read in parts, each as it is at that moment: whoever
+   * stops between two entries holds nothing up.
    */
   range(
     store: string,
     start: Buffer,
     end: Buffer | undefined,
+    isReverse?: boolean,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
   /**
    * Writes changes, preferably in key order, and their meta, atomically. Once it returns, the

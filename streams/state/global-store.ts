@@ -1,11 +1,21 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
-import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
+import type { ReadOnlyKeyValueStore, StoreEntry } from '../topology/store.ts';
+import type { KeyRange } from './environment.ts';
+import { keyRange, prefixRange } from './key-range.ts';
+import { SortedEntries, type Sorted } from './sorted-entries.ts';
+
+/** A row in key order. */
+interface SortedRow extends Sorted {
+  readonly id: unknown;
+}
 
 /** A whole topic in memory: the newest value of each key. */
 export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
   readonly name: string;
   readonly #key: Serde<K>;
-  readonly #entries = new Map<unknown, { readonly key: K; readonly value: V }>();
+  readonly #entries = new Map<unknown, StoreEntry<K, V>>();
+  /** In key order; undefined if the keys have changed since the last range. */
+  #sorted: SortedEntries<SortedRow> | undefined;
 
   constructor(name: string, key: Serde<K>) {
     this.name = name;
@@ -20,15 +30,69 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
     return this.#entries.get(this.#idOf(key))?.value;
   }
 
+  entry(key: K): StoreEntry<K, V> | undefined {
+    return this.#entries.get(this.#idOf(key));
+  }
+
+  range(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>> {
+    return this.#within(this.#between(from, to), false);
+  }
+
+  reverseRange(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>> {
+    return this.#within(this.#between(from, to), true);
+  }
+
+  prefixScan<P = K>(
+    prefix: P,
+    serde: Pick<Serde<P>, 'serialize'> = this.#key as unknown as Serde<P>,
+  ): IterableIterator<StoreEntry<K, V>> {
+    return this.#within(prefixRange(serializeToBytes(serde as Serde<P>, prefix)), false);
+  }
+
+  all(): IterableIterator<StoreEntry<K, V>> {
+    return this.#within(keyRange(undefined, undefined), false);
+  }
+
+  reverseAll(): IterableIterator<StoreEntry<K, V>> {
+    return this.#within(keyRange(undefined, undefined), true);
+  }
+
   /** Null deletes. */
-  set(key: K, value: V | null): void {
+  set(key: K, value: V | null, timestampMs: number): void {
     const id = this.#idOf(key);
-    if (value === null) this.#entries.delete(id);
-    else this.#entries.set(id, { key, value });
+    if (value === null ? this.#entries.delete(id) : !this.#entries.has(id)) {
+      this.#sorted = undefined;
+    }
+    if (value === null) return;
+    this.#entries.set(id, { key, windowStartMs: undefined, value, timestampMs });
   }
 
   *entries(): IterableIterator<readonly [K, V]> {
-    for (const { key, value } of this.#entries.values()) yield [key, value];
+    for (const { key, value } of this.#entries.values()) yield [key, value as V];
+  }
+
+  #between(from: K | undefined, to: K | undefined): KeyRange {
+    const bytesOf = (key: K | undefined) =>
+      key === undefined ? undefined : serializeToBytes(this.#key, key);
+    return keyRange(bytesOf(from), bytesOf(to));
+  }
+
+  *#within({ start, end }: KeyRange, isReverse: boolean): IterableIterator<StoreEntry<K, V>> {
+    const rows = this.#sortedRows().range(start, end);
+    for (const { id } of isReverse ? rows.reverse() : rows) {
+      const entry = this.#entries.get(id); // undefined if it was deleted meanwhile
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  #sortedRows(): SortedEntries<SortedRow> {
+    let sorted = this.#sorted;
+    if (sorted !== undefined) return sorted;
+    this.#sorted = sorted = new SortedEntries();
+    for (const [id, { key }] of this.#entries) {
+      sorted.add({ keyBytes: serializeToBytes(this.#key, key), id });
+    }
+    return sorted;
   }
 
   /** Finds keys that are objects by their bytes. */

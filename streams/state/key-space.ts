@@ -1,6 +1,7 @@
 import type { OnHeld, PassedRow, StoreEntry } from '../topology/store.ts';
 import { decodeTimestamp, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
+import { mergeReads, SortedEntries, type Sorted } from './sorted-entries.ts';
 
 /** Changed since the last commit: the uncommitted layer. */
 const CHANGED = 1;
@@ -29,6 +30,11 @@ interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
   before: V | BeforeImage | undefined;
   /** With HELD: the time of that value. */
   beforeMs: number;
+}
+
+/** An entry that the checkpoint lacks. */
+interface Unstored<K, V> extends Sorted {
+  readonly entry: Entry<K, V>;
 }
 
 /** The bytes of a value as it was passed on. */
@@ -69,6 +75,12 @@ export class KeySpace<K, V> {
   /** Entries with HELD, in the order of their first change. Emptied by `passChanges`. */
   #held: Entry<K, V>[] = [];
   readonly #holding: Holding<K, V>;
+  /** Entries with CHANGED or PENDING, in key order; made by the first range after a checkpoint. */
+  #unstored: SortedEntries<Unstored<K, V>> | undefined;
+  /** Counts checkpoints: what a range has read before one may no longer hold. */
+  #checkpoints = 0;
+  /** True if the checkpoint may have something of this. */
+  #isStored: boolean;
   /** False if the checkpoint has entries that are not here. */
   #isComplete: boolean;
   /** Deleted entries in memory: they stay until changelog and checkpoint have the deletion. */
@@ -92,6 +104,7 @@ export class KeySpace<K, V> {
     this.#windowStartMs = options.windowStartMs;
     this.#bounds = options.bounds ?? ALL;
     this.#isComplete = options.isNew;
+    this.#isStored = !options.isNew;
     this.#holding = options.holding ?? noHolding();
   }
 
@@ -109,10 +122,17 @@ export class KeySpace<K, V> {
     return (this.#entries.get(id) ?? this.#load(key, id))?.value;
   }
 
-  /** The entry of a key; its value is undefined if it is deleted. */
+  /** The entry of a key, or undefined if there is none. */
   entry(key: K): StoreEntry<K, V> | undefined {
     const id = this.#idOf(key);
-    return this.#entries.get(id) ?? this.#load(key, id);
+    const entry = this.#entries.get(id) ?? this.#load(key, id);
+    return entry?.value === undefined ? undefined : entry;
+  }
+
+  /** The bytes of a key. */
+  keyBytes(key: K): Buffer {
+    const windowStartMs = this.#windowStartMs;
+    return this.#codec.encodeKey({ key, windowStartMs, value: undefined, timestampMs: 0 });
   }
 
   /** As `KeyValueStore.update`. */
@@ -161,6 +181,7 @@ export class KeySpace<K, V> {
     this.#setValue(entry, own);
     entry.timestampMs = timestampMs;
     if ((entry.flags & PENDING) === 0) this.#pending.push(entry);
+    this.#noteUnstored(entry);
     entry.flags |= KEPT | PENDING;
   }
 
@@ -220,6 +241,24 @@ export class KeySpace<K, V> {
   }
 
   /**
+   * The entries in a range of keys, or all of them, in the order of the bytes of their keys or
+   * against it. They are read as the range goes on: what is changed or deleted meanwhile is seen as
+   * it is then, and a key that is added may be left out.
+   */
+  *range({ start, end } = this.#bounds, isReverse = false): Generator<StoreEntry<K, V>> {
+    const memory = this.#sortedUnstored().range(start, end);
+    if (isReverse) memory.reverse();
+    const name = this.#name;
+    const stored = this.#isStored ? this.#environment.range(name, start, end, isReverse) : [];
+    const checkpoints = this.#checkpoints;
+    for (const read of mergeReads(memory, stored, isReverse)) {
+      const entry = 'entry' in read ? this.#current(read.entry) : this.#read(read);
+      const now = checkpoints === this.#checkpoints ? entry : this.entry(entry.key);
+      if (now?.value !== undefined) yield now;
+    }
+  }
+
+  /**
    * Calls `visit` with each entry that the changelog needs and returns their number: one for each
    * key changed since the last call. The store treats them as committed from now on.
    */
@@ -248,6 +287,9 @@ export class KeySpace<K, V> {
   takePending(): StoredChange[] {
     const pending = this.#pending;
     this.#pending = [];
+    this.#unstored = undefined;
+    this.#checkpoints++;
+    if (pending.length > 0) this.#isStored = true;
     pending.sort(byId);
     return pending.map((entry) => {
       entry.flags &= ~PENDING;
@@ -287,6 +329,7 @@ export class KeySpace<K, V> {
     const { flags } = entry;
     if ((flags & BOTH) === BOTH && entry.value !== undefined) return;
     if ((flags & CHANGED) === 0) {
+      this.#noteUnstored(entry);
       entry.flags |= CHANGED;
       this.#changed.push(entry);
     }
@@ -301,6 +344,45 @@ export class KeySpace<K, V> {
       return;
     }
     if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry), entry.beforeMs);
+  }
+
+  /** Puts an entry among those that the checkpoint lacks. Call it before its flags change. */
+  #noteUnstored(entry: Entry<K, V>): void {
+    if (this.#unstored === undefined || (entry.flags & (CHANGED | PENDING)) !== 0) return;
+    this.#unstored.add({ keyBytes: this.#codec.encodeKey(entry), entry });
+  }
+
+  #sortedUnstored(): SortedEntries<Unstored<K, V>> {
+    let unstored = this.#unstored;
+    if (unstored !== undefined) return unstored;
+    this.#unstored = unstored = new SortedEntries();
+    for (const entries of [this.#pending, this.#changed]) {
+      for (const entry of entries) {
+        unstored.add({ keyBytes: this.#codec.encodeKey(entry), entry });
+      }
+    }
+    return unstored;
+  }
+
+  /** The entry that a key has now: a deleted one may have been made again. */
+  #current(entry: Entry<K, V>): StoreEntry<K, V> {
+    return this.#entries.get(entry.id) ?? entry;
+  }
+
+  /** An entry of the checkpoint, or what has become of it. Leaves the cache as it is. */
+  #read({
+    key: keyBytes,
+    value,
+  }: {
+    readonly key: Buffer;
+    readonly value: Buffer;
+  }): StoreEntry<K, V> {
+    const key = this.#codec.decodeKey(keyBytes);
+    const live = this.#entries.get(this.#idOf(key));
+    if (live !== undefined) return live;
+    const windowStartMs = this.#windowStartMs;
+    const timestampMs = decodeTimestamp(value);
+    return { key, windowStartMs, value: this.#codec.decodeValue(value), timestampMs };
   }
 
   /** What to keep of an entry before its first change after it was passed on. */
@@ -336,8 +418,7 @@ export class KeySpace<K, V> {
   /** Reads an entry from the checkpoint into the cache. */
   #load(key: K, id: unknown): Entry<K, V> | undefined {
     if (this.#isComplete) return undefined;
-    const probe = { key, windowStartMs: this.#windowStartMs, value: undefined, timestampMs: 0 };
-    const bytes = this.#environment.get(this.#name, this.#codec.encodeKey(probe));
+    const bytes = this.#environment.get(this.#name, this.keyBytes(key));
     if (bytes === undefined) return undefined;
     return this.#add(key, id, this.#codec.decodeValue(bytes), decodeTimestamp(bytes), KEPT);
   }
@@ -356,8 +437,7 @@ export class KeySpace<K, V> {
 
   #idOf(key: K): unknown {
     if (typeof key !== 'object' || key === null) return key;
-    const probe = { key, windowStartMs: this.#windowStartMs, value: undefined, timestampMs: 0 };
-    return this.#codec.encodeKey(probe).toString('latin1');
+    return this.keyBytes(key).toString('latin1');
   }
 }
 

@@ -1,12 +1,15 @@
+import { serializeToBytes, type Serde } from '../../core/index.ts';
 import type {
   KeyValueStore,
   OnHeld,
   PassedRow,
+  StoreEntry,
   StoreHandle,
   StoreSpec,
 } from '../topology/store.ts';
 import { StoreCodec, type LiveEntry } from './codec.ts';
-import type { StateEnvironment, StoreChanges } from './environment.ts';
+import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
+import { keyRange, prefixRange } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 
@@ -28,12 +31,12 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
   readonly codec: StoreCodec<unknown, unknown>;
   readonly #space: KeySpace<K, V>;
   readonly #holding = noHolding<K, V>();
-  /** A changelog's values carry a timestamp; those of a table's own topic are bare. */
+  /** A changelog's values carry a timestamp; those of a topic that is copied are bare. */
   readonly #decode: (value: Buffer) => V;
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
     const codec = new StoreCodec(spec);
-    const hasChangelog = spec.backing === 'changelog';
+    const hasChangelog = typeof spec.backing === 'string';
     this.#decode = (value) =>
       hasChangelog ? codec.decodeValue(value) : spec.value.deserialize(value, 0, value.length);
     this.spec = spec;
@@ -61,6 +64,33 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
 
   get(key: K): V | undefined {
     return this.#space.get(key);
+  }
+
+  entry(key: K): StoreEntry<K, V> | undefined {
+    return this.#space.entry(key);
+  }
+
+  range(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>> {
+    return this.#space.range(this.#between(from, to));
+  }
+
+  reverseRange(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>> {
+    return this.#space.range(this.#between(from, to), true);
+  }
+
+  prefixScan<P = K>(
+    prefix: P,
+    serde: Pick<Serde<P>, 'serialize'> = this.spec.key,
+  ): IterableIterator<StoreEntry<K, V>> {
+    return this.#space.range(prefixRange(serializeToBytes(serde as Serde<P>, prefix)));
+  }
+
+  all(): IterableIterator<StoreEntry<K, V>> {
+    return this.#space.range();
+  }
+
+  reverseAll(): IterableIterator<StoreEntry<K, V>> {
+    return this.#space.range(undefined, true);
   }
 
   put(key: K, value: V, timestampMs: number): void {
@@ -118,5 +148,11 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
 
   shrinkTo(count: number): void {
     this.#space.shrinkTo(count);
+  }
+
+  #between(from: K | undefined, to: K | undefined): KeyRange {
+    const bytesOf = (key: K | undefined) =>
+      key === undefined ? undefined : this.#space.keyBytes(key);
+    return keyRange(bytesOf(from), bytesOf(to));
   }
 }

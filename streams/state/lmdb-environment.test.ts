@@ -6,6 +6,7 @@ import { StreamsError } from '../errors.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { environmentSuite } from './environment.suite.ts';
 import { LmdbEnvironment } from './lmdb-environment.ts';
+import { rangesSuite } from './ranges.suite.ts';
 import { storesSuite } from './stores.suite.ts';
 
 const kind: EnvironmentKind = {
@@ -18,6 +19,7 @@ const kind: EnvironmentKind = {
 
 environmentSuite(kind);
 storesSuite(kind);
+rangesSuite(kind);
 
 test('[STATE-1] a failed checkpoint leaves the previous one intact', async () => {
   const environment = await LmdbEnvironment.open(

@@ -87,15 +87,21 @@ export class LmdbEnvironment implements StateEnvironment {
     store: string,
     start: Buffer,
     end: Buffer | undefined,
-  ): Iterable<{ readonly key: Buffer; readonly value: Buffer }> {
-    const bounds = end === undefined ? { start } : { start, end };
-    try {
-      for (const { key, value } of this.#database(store).getRange(bounds)) {
-        yield { key: key.equals(EMPTY_KEY) ? NO_BYTES : key, value };
-      }
-    } catch (cause) {
-      throw corrupt(this.#directory, cause);
+    isReverse = false,
+  ): Iterable<StoredEntry> {
+    if (end?.length === 0) return;
+    // The empty key comes first, wherever LMDB has the key that stands for it.
+    if (start.length === 0 && !isReverse) yield* this.#emptyKey(store);
+    let bounds: KeyRange = { start, end };
+    let last: Buffer | undefined;
+    for (let limit = FIRST_READ; ; limit = Math.min(limit * 4, READ_MAX)) {
+      const read = this.#read(store, bounds, { last, isReverse, limit });
+      for (const entry of read) if (!isEmptyKey(entry.key)) yield entry;
+      last = read.at(-1)?.key;
+      if (last === undefined || read.length < limit) break;
+      bounds = isReverse ? { start, end: last } : { start: last, end };
     }
+    if (start.length === 0 && isReverse) yield* this.#emptyKey(store);
   }
 
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
@@ -131,9 +137,60 @@ export class LmdbEnvironment implements StateEnvironment {
     await this.#root.close();
   }
 
+  /** Reads up to `limit` entries of a range behind `last`; LMDB's transaction is over then. */
+  #read(
+    store: string,
+    { start, end }: KeyRange,
+    { last, isReverse, limit }: RangePart,
+  ): StoredEntry[] {
+    const exclusiveStart = last !== undefined;
+    const database = this.#database(store);
+    try {
+      if (!isReverse) {
+        const bounds = end === undefined ? { start } : { start, end };
+        return [...database.getRange({ ...bounds, exclusiveStart, limit })];
+      }
+      // Against the order, LMDB's start is the upper end.
+      const from = end === undefined ? {} : { start: end, exclusiveStart: true };
+      const to = start.length === 0 ? {} : { end: start };
+      // Without an end LMDB's is one zero byte, which may be a key.
+      return [...database.getRange({ ...from, ...to, inclusiveEnd: true, reverse: true, limit })];
+    } catch (cause) {
+      throw corrupt(this.#directory, cause);
+    }
+  }
+
+  *#emptyKey(store: string): Iterable<StoredEntry> {
+    const value = this.get(store, NO_BYTES);
+    if (value !== undefined) yield { key: NO_BYTES, value };
+  }
+
   #database(name: string): Database<Buffer, Buffer> {
     return present(this.#databases.get(name), 'every store of the task has a database');
   }
+}
+
+/** An entry as it is in the environment. */
+interface StoredEntry {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** A part of a range. */
+interface RangePart {
+  /** The key of the entry before it. */
+  readonly last: Buffer | undefined;
+  readonly isReverse: boolean;
+  readonly limit: number;
+}
+
+/** The first part of a range is small: many reads need no more than its first entry. */
+const FIRST_READ = 16;
+/** The longest part. */
+const READ_MAX = 1024;
+
+function isEmptyKey(key: Buffer): boolean {
+  return key.length === EMPTY_KEY.length && key.equals(EMPTY_KEY);
 }
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;

@@ -1,6 +1,7 @@
 import type { EnvironmentKind } from './environment.suite.ts';
 import { environmentSuite } from './environment.suite.ts';
 import { MemoryEnvironment } from './memory-environment.ts';
+import { rangesSuite } from './ranges.suite.ts';
 import { storesSuite } from './stores.suite.ts';
 
 const kind: EnvironmentKind = {
@@ -13,3 +14,4 @@ const kind: EnvironmentKind = {
 
 environmentSuite(kind);
 storesSuite(kind);
+rangesSuite(kind);

@@ -5,9 +5,11 @@ import {
   type StoreChanges,
 } from './environment.ts';
 
-/** Checkpoints in memory: for tests of topologies, whose state ends with the process. */
+/** Checkpoints in memory: for tests of topologies, and for stores that are not persistent. */
 export class MemoryEnvironment implements StateEnvironment {
   readonly #stores = new Map<string, Map<string, Buffer>>();
+  /** The sorted keys of stores whose keys have not changed since a range was read. */
+  readonly #sorted = new Map<string, readonly string[]>();
   #meta: StateMeta | undefined;
 
   readMeta(): StateMeta | undefined {
@@ -23,16 +25,26 @@ export class MemoryEnvironment implements StateEnvironment {
     store: string,
     start: Buffer,
     end: Buffer | undefined,
+    isReverse = false,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }> {
-    const entries = [...(this.#stores.get(store) ?? [])].map(([key, value]) => ({
-      key: Buffer.from(key, 'latin1'),
-      value: Buffer.from(value),
-    }));
-    entries.sort((a, b) => Buffer.compare(a.key, b.key));
-    for (const entry of entries) {
-      const isBelow = end === undefined || Buffer.compare(entry.key, end) < 0;
-      if (Buffer.compare(entry.key, start) >= 0 && isBelow) yield entry;
+    const entries = this.#stores.get(store);
+    if (entries === undefined) return;
+    const sorted = this.#sortedKeys(store, entries);
+    const first = indexOf(sorted, start.toString('latin1'));
+    const past = end === undefined ? sorted.length : indexOf(sorted, end.toString('latin1'));
+    for (let step = 0; step < past - first; step++) {
+      const key = sorted[isReverse ? past - 1 - step : first + step]!;
+      const value = entries.get(key); // undefined if it was removed meanwhile
+      if (value !== undefined) {
+        yield { key: Buffer.from(key, 'latin1'), value: Buffer.from(value) };
+      }
     }
+  }
+
+  #sortedKeys(store: string, entries: ReadonlyMap<string, Buffer>): readonly string[] {
+    let sorted = this.#sorted.get(store);
+    if (sorted === undefined) this.#sorted.set(store, (sorted = [...entries.keys()].sort()));
+    return sorted;
   }
 
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
@@ -41,6 +53,7 @@ export class MemoryEnvironment implements StateEnvironment {
       if (store === undefined) this.#stores.set(name, (store = new Map<string, Buffer>()));
       for (const change of changed) {
         if ('start' in change) {
+          this.#sorted.delete(name); // not that of before the changes so far
           const removed = [...this.range(name, change.start, change.end)];
           for (const { key } of removed) store.delete(key.toString('latin1'));
           continue;
@@ -49,16 +62,30 @@ export class MemoryEnvironment implements StateEnvironment {
         if (change.value === undefined) store.delete(text);
         else store.set(text, Buffer.from(change.value));
       }
+      this.#sorted.delete(name);
     }
     this.#meta = meta;
   }
 
   clear(): void {
     this.#stores.clear();
+    this.#sorted.clear();
     this.#meta = undefined;
   }
 
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** The index of the first key that is not below `key`. As latin1, text sorts as its bytes do. */
+function indexOf(sorted: readonly string[], key: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

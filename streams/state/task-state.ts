@@ -1,7 +1,13 @@
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
-import { STATE_FORMAT_VERSION, type StateEnvironment, type StoreChanges } from './environment.ts';
+import {
+  STATE_FORMAT_VERSION,
+  type KeyRange,
+  type StateEnvironment,
+  type StoreChanges,
+} from './environment.ts';
+import { MemoryEnvironment } from './memory-environment.ts';
 import type { TaskStore } from './store-kind.ts';
 import { kindOf } from './store-kinds.ts';
 
@@ -14,17 +20,34 @@ export class TaskState {
    */
   tailCount = 0;
   readonly #environment: StateEnvironment;
+  /** Of the stores that are not persistent, each by its name. */
+  readonly #memory = new Map<string, MemoryEnvironment>();
   /** By store, the changelog offset of its checkpoint. Changes at each checkpoint. */
   #changelogOffsets: Readonly<Record<string, number>>;
 
-  constructor(environment: StateEnvironment, specs: readonly StoreSpec[]) {
+  /**
+   * @param position the sum of the offsets that were committed last: a store without a topic is
+   *   still there if its checkpoint has the same.
+   */
+  constructor(environment: StateEnvironment, specs: readonly StoreSpec[], position = 0) {
     this.#environment = environment;
     const meta = environment.readMeta();
     if (meta === undefined) environment.clear(); // another version, or none
-    this.#changelogOffsets = meta?.changelogOffsets ?? {};
+    const offsets = meta?.changelogOffsets ?? {};
+    const unbacked = specs.filter(({ backing, persistent }) => {
+      return backing === 'none' && persistent !== false;
+    });
+    const stale = unbacked.filter(({ name }) => offsets[name] !== position);
+    this.#changelogOffsets = without(offsets, unbacked);
+    if (unbacked.length > 0) this.#discard(stale);
     const stores = specs.map((spec): [string, TaskStore] => {
-      const isNew = this.#changelogOffsets[spec.name] === undefined;
-      return [spec.name, kindOf(spec).open(spec, environment, isNew)];
+      if (spec.persistent !== false) {
+        const isNew = offsets[spec.name] === undefined || stale.includes(spec);
+        return [spec.name, kindOf(spec).open(spec, environment, isNew)];
+      }
+      const memory = new MemoryEnvironment();
+      this.#memory.set(spec.name, memory);
+      return [spec.name, kindOf(spec).open(spec, memory, true)];
     });
     this.stores = new Map(stores);
   }
@@ -48,9 +71,15 @@ export class TaskState {
    */
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
     const changes = new Map<string, StoreChanges>();
-    for (const [name, store] of this.stores) changes.set(name, store.takePending());
-    const offsets = { ...this.#changelogOffsets, ...changelogOffsets };
+    const inMemory = [...this.#memory.keys()].map((name) => ({ name }));
+    const offsets = without({ ...this.#changelogOffsets, ...changelogOffsets }, inMemory);
     const meta = { formatVersion: STATE_FORMAT_VERSION, changelogOffsets: offsets };
+    for (const [name, store] of this.stores) {
+      const pending = store.takePending();
+      const memory = this.#memory.get(name);
+      if (memory === undefined) changes.set(name, pending);
+      else memory.checkpoint(new Map([[name, pending]]), meta);
+    }
     this.#environment.checkpoint(changes, meta);
     this.#changelogOffsets = offsets;
     this.tailCount = 0;
@@ -60,6 +89,30 @@ export class TaskState {
   close(): Promise<void> {
     return this.#environment.close();
   }
+
+  /**
+   * Empties stores whose checkpoint is not that of the last commit. From now on stores without a
+   * topic have no checkpoint that counts, until the task ends in order.
+   */
+  #discard(stale: readonly StoreSpec[]): void {
+    const changes = new Map(stale.map(({ name }) => [name, [ALL]] as const));
+    const changelogOffsets = this.#changelogOffsets;
+    this.#environment.checkpoint(changes, {
+      formatVersion: STATE_FORMAT_VERSION,
+      changelogOffsets,
+    });
+  }
+}
+
+const ALL: KeyRange = { start: Buffer.alloc(0), end: undefined };
+
+/** The offsets of all other stores. */
+function without(
+  offsets: Readonly<Record<string, number>>,
+  stores: readonly Pick<StoreSpec, 'name'>[],
+): Record<string, number> {
+  const names = new Set(stores.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(offsets).filter(([name]) => !names.has(name)));
 }
 
 function wrongKind(store: StoreHandle, wanted: StoreHandle): StreamsError {

@@ -114,16 +114,59 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.#windows.get(windowStartMs)?.getPassed(key);
   }
 
+  put(key: K, windowStartMs: number, value: V, timestampMs: number): void {
+    const space = this.#windows.get(windowStartMs) ?? this.#begin(windowStartMs);
+    space.put(key, value, timestampMs);
+  }
+
+  delete(key: K, windowStartMs: number, timestampMs: number): void {
+    this.#windows.get(windowStartMs)?.put(key, undefined, timestampMs);
+  }
+
+  entry(key: K, windowStartMs: number): StoreEntry<K, V> | undefined {
+    return this.#windows.get(windowStartMs)?.entry(key);
+  }
+
+  *fetch(key: K, fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>> {
+    for (const startMs of this.#startsWithin(fromMs, toMs)) {
+      const entry = this.entry(key, startMs);
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  *backwardFetch(key: K, fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>> {
+    for (const startMs of this.#startsWithin(fromMs, toMs).reverse()) {
+      const entry = this.entry(key, startMs);
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  *fetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>> {
+    for (const startMs of this.#startsWithin(fromMs, toMs)) {
+      yield* this.#windows.get(startMs)?.range() ?? [];
+    }
+  }
+
+  *backwardFetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>> {
+    for (const startMs of this.#startsWithin(fromMs, toMs).reverse()) {
+      yield* this.#windows.get(startMs)?.range(undefined, true) ?? [];
+    }
+  }
+
+  all(): IterableIterator<StoreEntry<K, V>> {
+    return this.fetchAll(-Infinity, Infinity);
+  }
+
+  backwardAll(): IterableIterator<StoreEntry<K, V>> {
+    return this.backwardFetchAll(-Infinity, Infinity);
+  }
+
   windowStarts(): number[] {
     return [...this.#starts];
   }
 
   window(windowStartMs: number): Iterable<StoreEntry<K, V>> {
     return this.#windows.get(windowStartMs)?.sorted() ?? [];
-  }
-
-  entry(key: K, windowStartMs: number): StoreEntry<K, V> | undefined {
-    return this.#windows.get(windowStartMs)?.entry(key);
   }
 
   visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void {
@@ -199,6 +242,10 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
       window.shrinkTo(Math.max(0, before - excess));
       excess -= before - window.count;
     }
+  }
+
+  #startsWithin(fromMs: number, toMs: number): number[] {
+    return this.#starts.filter((startMs) => startMs >= fromMs && startMs <= toMs);
   }
 
   #begin(windowStartMs: number): KeySpace<K, V> {

@@ -309,12 +309,12 @@ export class TopologyTestDriver {
   }
 
   /** Puts a record into the global tables of its topic. */
-  #setGlobal(topic: string, { key, value }: StoredRecord): void {
+  #setGlobal(topic: string, { key, value, timestampMs }: StoredRecord): void {
     if (key === null) return;
     for (const { topic: spec, store } of this.#plan.topology.globalTables) {
       if (spec.name !== topic) continue;
       const row = value === null ? null : deserializeBytes(spec.value, value);
-      this.#globalStore(store.name).set(deserializeBytes(spec.key, key), row);
+      this.#globalStore(store.name).set(deserializeBytes(spec.key, key), row, timestampMs);
     }
   }
 

@@ -1,8 +1,8 @@
 import type { Serde } from '../../core/index.ts';
 import type { StreamRecord } from './stream-record.ts';
 
-/** A readable store. */
-export interface ReadOnlyKeyValueStore<K, V> {
+/** What every store with one value for each key can do. */
+export interface KeyedStore<K, V> {
   /** The name that the topology has given it. */
   readonly name: string;
   /**
@@ -10,10 +10,36 @@ export interface ReadOnlyKeyValueStore<K, V> {
    * to change with the next record.
    */
   get(key: K): V | undefined;
-  /** All entries, in no particular order; do not change the store meanwhile. */
+  /** All keys and values, in no particular order; do not change the store meanwhile. */
   entries(): IterableIterator<readonly [K, V]>;
   /** The number of entries, if known without counting; otherwise undefined. */
   readonly size: number | undefined;
+}
+
+/** A key-value store that can be read, also in the order of its keys. */
+export interface ReadOnlyKeyValueStore<K, V> extends KeyedStore<K, V> {
+  /** The value of a key with its time, or undefined if there is none; live, as `get`. */
+  entry(key: K): StoreEntry<K, V> | undefined;
+  /**
+   * The entries of the keys from `from` to `to`, both included, in the order of the bytes of their
+   * keys; undefined for no limit.
+   *
+   * Like all lists of entries it is read while it is iterated, and holds nothing up if it is left
+   * unread: entries that are changed or deleted meanwhile are seen as they are then; new keys may
+   * be left out.
+   */
+  range(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>>;
+  /** The same against the order. */
+  reverseRange(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>>;
+  /** The entries whose keys begin with the bytes of `prefix`; its serde is by default the keys'. */
+  prefixScan<P = K>(
+    prefix: P,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): IterableIterator<StoreEntry<K, V>>;
+  /** All entries, in the order of the bytes of their keys. */
+  all(): IterableIterator<StoreEntry<K, V>>;
+  /** The same against the order. */
+  reverseAll(): IterableIterator<StoreEntry<K, V>>;
 }
 
 /** A live entry: the store's own object. */
@@ -83,6 +109,27 @@ export interface ReadOnlyWindowStore<K, V> {
   readonly name: string;
   /** The value of a key in one window, or undefined if there is none; live, as that of a key. */
   get(key: K, windowStartMs: number): V | undefined;
+  /** The same with its time. */
+  entry(key: K, windowStartMs: number): StoreEntry<K, V> | undefined;
+  /**
+   * The entries of a key in the windows that start from `fromMs` to `toMs`, both included, oldest
+   * first.
+   */
+  fetch(key: K, fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
+  /** The same, newest first. */
+  backwardFetch(key: K, fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
+  /**
+   * The entries of all keys in the windows that start from `fromMs` to `toMs`, both included:
+   * oldest window first, and in it in the order of the bytes of the keys. Read while it is
+   * iterated, as in a key-value store.
+   */
+  fetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
+  /** The same against the order. */
+  backwardFetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
+  /** All entries, as `fetchAll` has them. */
+  all(): IterableIterator<StoreEntry<K, V>>;
+  /** The same against the order. */
+  backwardAll(): IterableIterator<StoreEntry<K, V>>;
   /** The starts of all windows with entries, ascending. */
   windowStarts(): number[];
   /** The entries of one window, in key order if keys compare as their bytes. */
@@ -91,6 +138,8 @@ export interface ReadOnlyWindowStore<K, V> {
 
 /** A window store of a task, which reads its own writes. */
 export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
+  put(key: K, windowStartMs: number, value: V, timestampMs: number): void;
+  delete(key: K, windowStartMs: number, timestampMs: number): void;
   /** As in a key-value store, for one window. */
   update(
     key: K,
@@ -104,8 +153,6 @@ export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
 export interface WindowStore<K, V> extends WritableWindowStore<K, V> {
   /** As in a key-value store. */
   getPassed(key: K, windowStartMs: number): PassedRow<V> | undefined;
-  /** The entry of a key in one window. */
-  entry(key: K, windowStartMs: number): StoreEntry<K, V> | undefined;
   /** Calls `visit` with each entry of one window, in no order; do not change it meanwhile. */
   visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void;
   /** As in a key-value store, for all windows. */
@@ -255,7 +302,7 @@ export type VersionedPut = 'latest' | 'past' | 'expired';
  * its time until that of the next one of its key. It can be read as of any time within the history,
  * which counts from the newest time ever put; the latest version of a key always stays.
  */
-export interface VersionedStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
+export interface VersionedStore<K, V> extends KeyedStore<K, V> {
   /** Adds a version, or replaces that of the same time; null deletes from then on. */
   put(key: K, value: V | null, timestampMs: number): VersionedPut;
   /** The value at a time; undefined if there was none. Default: the latest. */
@@ -294,6 +341,11 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly stretchMs?: number;
   /** For a versioned store: how far back from its newest time it can be read. */
   readonly historyMs?: number;
-  /** The source of a restore: a changelog topic of its own, or the topic that it copies. */
-  readonly backing: 'changelog' | { readonly sourceTopic: string };
+  /**
+   * The source of a restore: a changelog topic of its own, the topic that it copies, or nothing:
+   * then it begins empty, unless the task has ended in order.
+   */
+  readonly backing: 'changelog' | 'none' | { readonly sourceTopic: string };
+  /** False for a store in memory, which a restart reads back as a whole. Default: true. */
+  readonly persistent?: boolean;
 }
