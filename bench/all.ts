@@ -10,7 +10,17 @@ import { parseArgs } from 'node:util';
 import { changesBetween, type Result } from './harness.ts';
 
 const BENCHES = [
-  ...['produce', 'consume', 'streams', 'commit', 'compression', 'compaction', 'sizes', 'groups'],
+  ...[
+    'produce',
+    'consume',
+    'streams',
+    'joins',
+    'commit',
+    'compression',
+    'compaction',
+    'sizes',
+    'groups',
+  ],
   ...['restart', 'open'],
 ];
 const RESULTS = fileURLToPath(new URL('results.ndjson', import.meta.url));
