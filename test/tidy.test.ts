@@ -129,10 +129,17 @@ const CHECKS: Record<string, { check: SourceCheck; bad: readonly (readonly [stri
     },
   };
 
+/** A check reads every file: seconds on an idle machine. */
+const TIMEOUT_MS = 120_000;
+
 describe.each(Object.entries(CHECKS))('%s', (_, { check, bad }) => {
-  test('in this project', () => {
-    expect(sources.flatMap(check)).toEqual([]);
-  });
+  test(
+    'in this project',
+    () => {
+      expect(sources.flatMap(check)).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 
   test.each(bad)('not in %s: %j', (path, text) => {
     expect(check(sourceOf(path, text))).toHaveLength(1);

@@ -67,10 +67,7 @@ export function addSuppression<K, V>(
   const { store = `${node}-store`, value: valueSerde = parts.valueSerde } = options;
   const serdes = { key: keySerde, value: valueSerde ?? msgpack() };
   graph.addStore(bufferSpec({ store, ...serdes }));
-  const operator = suppress<K, NonNullable<V>>({ store, ...serdes, ...rules } as Suppression<
-    K,
-    NonNullable<V>
-  >);
+  const operator = suppress<K, NonNullable<V>>({ store, ...serdes, ...rules });
   addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
   return {
     ...parts,

@@ -16,7 +16,7 @@ export interface Suppression<K, V> {
   readonly key: Serde<K>;
   readonly value: Serde<V>;
   /** The time that a row waits from: its first record's, or the end of its window. */
-  readonly fromMs: (record: StreamRecord<K, unknown>) => number;
+  readonly fromMs: (record: StreamRecord<K>) => number;
   /** How long it waits from then on. */
   readonly durationMs: number;
   /** True for windows, of which only the final results are passed on. */

@@ -124,7 +124,7 @@ async function readGroups(log: Log): Promise<Record<string, Group>> {
   return Object.fromEntries([...newest].filter(([, { count }]) => count > 0));
 }
 
-const KEYS = [...'abcdef'];
+const KEYS = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 /** The tables, as what was produced makes them. */
 class Tables {
