@@ -1,13 +1,16 @@
 /**
  * What does a topology cost, exactly once with a commit every 100 ms, compared with a loop that
  * reads, parses and writes the same bytes? A stateless map; a count in windows of a minute over
- * 100,000 keys; and final counts of 200 keys in windows of an hour, tumbling or one each minute.
+ * 100,000 keys; final counts of 200 keys in windows of an hour, tumbling or one each minute; and
+ * final counts of sessions of 20 records.
  */
 import { int64, json, openLog, string, topic, type Log, type Topic } from 'millrace';
 import {
   hoppingWindow,
   hours,
   minutes,
+  sessionWindow,
+  sessionWindowedSerde,
   StreamsApp,
   StreamsBuilder,
   tumblingWindow,
@@ -221,6 +224,66 @@ function hourlyCount(name: string, windows: TimeWindows): Contender {
   );
 }
 
+/** A thousand users at a time, each for two seconds. */
+const USERS = 1_000;
+const SESSION_RECORDS = 20;
+const GAP_MS = 500;
+const visits = topic('events', { key: string(), value: json<Event>(), partitions: 1 });
+const sessions = topic('sessions', {
+  key: sessionWindowedSerde(string()),
+  value: int64(),
+  partitions: 1,
+});
+
+function visitAt(index: number): Event {
+  const round = Math.floor(index / (USERS * SESSION_RECORDS));
+  const key = `user-${round}-${(Math.imul(index, 0x9e3779b1) >>> 0) % USERS}`;
+  return { ...eventAt(index), key };
+}
+
+/** A loop that keeps the open sessions in the order of their last records. */
+const sessionFloor: Contender = {
+  name: 'floor: parse, count sessions, write',
+  run: (directory) => {
+    writeFloor(directory, visitAt);
+    return timed(records, () => {
+      const writer = new FloorWriter(directory, { name: 'out.log', isSynced: true });
+      const open = new Map<string, { start: number; end: number; n: number }>();
+      const closeUntil = (now: number): void => {
+        for (const [key, { start, end, n }] of open) {
+          if (end + GAP_MS >= now) return;
+          open.delete(key);
+          writer.write(`${key} ${start} ${end} ${n}`);
+        }
+      };
+      floorRead(directory, (source, from, to) => {
+        const { key, at } = JSON.parse(source.toString('utf8', from, to)) as Event;
+        closeUntil(at);
+        const { start, n } = open.get(key) ?? { start: at, n: 0 };
+        open.delete(key); // to the end
+        open.set(key, { start, end: at, n: n + 1 });
+      });
+      closeUntil(Infinity);
+      writer.close();
+    });
+  },
+};
+
+const sessionCount = running(
+  'count of sessions, final',
+  (builder) => {
+    builder
+      .stream(visits)
+      .groupByKey()
+      .windowedBy(sessionWindow({ gapMs: GAP_MS }))
+      .count({ store: 'sessions', emit: 'final' })
+      .toStream()
+      .to(sessions);
+  },
+  sessions,
+  visitAt,
+);
+
 const notes = { commitIntervalMs: 100, processingGuarantee: 'exactly_once', keys: KEYS };
 await compare('stateless map of JSON', [mapFloor, map], settings, notes);
 const contenders = [countFloor, windowedCount('commit'), windowedCount('final')];
@@ -234,3 +297,5 @@ const hopping = [
 ];
 const fewKeys = { ...notes, keys: FEW_KEYS, hours: 10 };
 await compare('final count in windows of an hour', hopping, settings, fewKeys);
+const userNotes = { ...notes, keys: USERS, gapMs: GAP_MS };
+await compare('final count of sessions', [sessionFloor, sessionCount], settings, userNotes);
