@@ -47,6 +47,8 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
   readonly #forward: Forward<Windowed<K>, Change<A>>;
   readonly #context: OperatorContext;
   readonly #results: SessionResults<K, A>;
+  /** True if changes wait to be passed on. */
+  readonly #isHeld: boolean;
   /** The new value of the session of the current record: saves a closure per record. */
   #value: A | undefined;
   readonly #takeValue = (): A | undefined => this.#value;
@@ -61,6 +63,7 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
     const { emit, windows } = aggregation;
     const store = context.store(sessionStore<K, A>(aggregation.store));
     this.#aggregation = aggregation;
+    this.#isHeld = emit === 'commit' || typeof emit === 'object';
     this.#store = store;
     this.#forward = forward;
     this.#context = context;
@@ -117,11 +120,14 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
     for (const session of found) {
       if (isEach && !isSame) this.#pass(key, session, undefined, session.value);
       else if (isEach && this.#context.sendsOldValues) before = this.#store.copy(session.value);
-      this.#store.remove(key, session);
+      if (this.#isHeld) this.#store.remove(key, session);
       merged = merge(merged, session.value, record) ?? undefined;
     }
     this.#value = add(merged, record) ?? undefined;
-    this.#store.update(key, { ...bounds, timestampMs: bounds.endMs }, this.#takeValue);
+    const { startMs, endMs } = bounds;
+    const timed = { startMs, endMs, timestampMs: endMs };
+    if (this.#isHeld) this.#store.update(key, timed, this.#takeValue);
+    else this.#store.replace(key, found, timed, this.#value);
     if (isEach) this.#pass(key, bounds, this.#value, before);
     else this.#results.noteWindow(key, bounds);
   }

@@ -1,5 +1,5 @@
 import { int64, NO_ROOM, serializeToBytes, type Serde } from '../../core/index.ts';
-import { present } from '../../core/internal.ts';
+import { assert, present } from '../../core/internal.ts';
 import type {
   OnHeldSession,
   Session,
@@ -86,6 +86,8 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   /** The end and the content of the session that `#replace` sets: saves a closure per record. */
   #endMs = 0;
   #session: Session<V> | undefined;
+  /** What `#merge` puts it in the place of. */
+  #merged: readonly Session<V>[] = [];
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
     const lists = listSpec(spec);
@@ -153,6 +155,23 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     } else if (this.#forget(held)) {
       this.#onForgotten?.(held);
     }
+  }
+
+  replace(
+    key: K,
+    merged: readonly Session<V>[],
+    { startMs, endMs, timestampMs }: Omit<Session<V>, 'value'>,
+    value: V | undefined,
+  ): void {
+    assert(!this.#isHeld, 'a session that waits to be passed on is removed by itself');
+    const stretchMs = this.stretchOf(endMs);
+    for (const session of merged) {
+      if (this.stretchOf(session.endMs) !== stretchMs) this.#set(key, session.endMs, undefined);
+    }
+    this.#merged = merged;
+    this.#endMs = endMs;
+    this.#session = value === undefined ? undefined : { startMs, endMs, timestampMs, value };
+    this.#lists.update(key, stretchMs, endMs, this.#merge);
   }
 
   copy(value: V): V {
@@ -267,6 +286,17 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     const ofKey = this.#heldOfKey.get(this.#idOf(key));
     return ofKey?.find((each) => each.endMs === endMs && each.startMs === startMs);
   }
+
+  /** In one list: the sessions that are merged are next to each other, those of the list last. */
+  readonly #merge = (list: Session<V>[] = []): Session<V>[] | undefined => {
+    const stretchMs = this.stretchOf(this.#endMs);
+    const merged = this.#merged.filter((session) => this.stretchOf(session.endMs) === stretchMs);
+    const first = lowerBound(list, merged[0]?.endMs ?? this.#endMs);
+    if (this.#session === undefined) list.splice(first, merged.length);
+    else if (merged.length === 1) list[first] = this.#session;
+    else list.splice(first, merged.length, this.#session);
+    return list.length === 0 ? undefined : list;
+  };
 
   /** The entry of a session that waits, or one that may be noted. */
   #findHeld(

@@ -210,6 +210,16 @@ export interface SessionStore<K, V> {
   ): void;
   /** Removes a session that is merged into another: a change only if it was passed on. */
   remove(key: K, session: Session<V>): void;
+  /**
+   * Replaces sessions that are merged by one that has their place, with the value given, or by none
+   * if that is undefined. Only where nothing waits to be passed on: see `holdChanges`.
+   */
+  replace(
+    key: K,
+    merged: readonly Session<V>[],
+    bounds: Omit<Session<V>, 'value'>,
+    value: V | undefined,
+  ): void;
   /** A copy of a value, which nobody changes in place. */
   copy(value: V): V;
   /** The key's bytes as text, which sorts as they do. */
