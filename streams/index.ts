@@ -133,6 +133,14 @@ export type {
   WritableKeyValueStore,
   WritableWindowStore,
 } from './topology/store.ts';
+export { TopologyDescription } from './topology/description.ts';
+export type {
+  NodeDescription,
+  StoreDescription,
+  SubTopologyDescription,
+  TopicDescription,
+  TopologyModel,
+} from './topology/topology-model.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';
 export { days, hours, milliseconds, minutes, seconds } from './time.ts';

@@ -34,8 +34,8 @@ export class Punctuations {
   #starting: { readonly node: string; readonly next: Record<PunctuationType, number> } | undefined;
   /** Where the last commit was. */
   #kept: WallClockDues = new Map();
-  /** Set when event time rises or something is scheduled: a stream-time punctuation may be due. */
-  mayFire = false;
+  /** True if event time has risen, or something was scheduled, since stream time last fired. */
+  #mayFire = false;
 
   readonly #partition: number;
 
@@ -46,6 +46,16 @@ export class Punctuations {
   }) {
     this.#partition = options.partition;
     this.#nowMs = options.nowMs;
+  }
+
+  /** True if a stream-time punctuation may be due. */
+  get mayFire(): boolean {
+    return this.#mayFire;
+  }
+
+  /** Notes that event time has risen. */
+  timeRose(): void {
+    this.#mayFire = this.#streamTime.length > 0;
   }
 
   /** True if a wall-clock punctuation is to be kept that the last commit has not. */
@@ -95,7 +105,7 @@ export class Punctuations {
       isCancelled: false,
     };
     this.#insert(schedule);
-    this.mayFire = true;
+    this.#mayFire = true;
     return {
       cancel: () => {
         schedule.isCancelled = true;
@@ -110,7 +120,7 @@ export class Punctuations {
    * @throws StreamsError PROCESSING_FAILED
    */
   fireStreamTime(): boolean {
-    this.mayFire = false;
+    this.#mayFire = false;
     return this.#fire(this.#streamTime);
   }
 

@@ -352,7 +352,7 @@ export class Task {
   #advance(precedesRecord: boolean): void {
     if (!this.#graph.advance(precedesRecord)) return;
     this.#isDirty = true;
-    this.#punctuations.mayFire = true;
+    this.#punctuations.timeRose();
   }
 
   /** Makes the calls that are due by event time. */

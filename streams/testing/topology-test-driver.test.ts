@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { int64, partitionOfKey, string, topic } from '../../core/index.ts';
 import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, shown, sums } from '../../test/kit/drive.ts';
+import { keyValueStore, windowStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import type { KTable } from '../dsl/ktable.ts';
@@ -398,60 +399,6 @@ test('[STREAMS-DRIVER-2] windows behind a repartition topic close in all partiti
   expect(open.length).toBeGreaterThan(0); // where no slower partition holds them back
 });
 
-describe('[STREAMS-DRIVER-3] records without a time', () => {
-  const copy = () => {
-    const builder = new StreamsBuilder();
-    builder.stream(numbers).to(sums);
-    return new TopologyTestDriver(builder.build());
-  };
-  const rows = [{ value: 1 }, { value: 2, timestampMs: 500 }, { value: 3 }];
-
-  test('have that of their topic, which advances with each', () => {
-    const driver = copy();
-    const input = driver.inputTopic(numbers, { startMs: 100, advanceMs: 10 });
-    input.pipeAll(rows);
-    input.advanceTime(1_000);
-    input.pipe({ value: 4 });
-    driver.inputTopic(numbers, { startMs: 7 }).pipe({ value: 5 });
-    const output = driver.outputTopic(sums).readAll();
-    expect(output.map(({ timestampMs }) => timestampMs)).toEqual([100, 500, 110, 1_120, 7]);
-  });
-
-  test('or that of the record before, of any topic', () => {
-    const driver = copy();
-    const input = driver.inputTopic(numbers);
-    input.pipeAll(rows);
-    input.advanceTime(5);
-    driver.inputTopic(numbers).pipe({ value: 4 });
-    const output = driver.outputTopic(sums).readAll();
-    expect(output.map(({ timestampMs }) => timestampMs)).toEqual([0, 500, 500, 505]);
-  });
-
-  test('[STREAMS-19] refuses times that are none', () => {
-    const wrong = { start: 1 } as never;
-    expect(() => copy().inputTopic(numbers, wrong)).toThrow('did you mean startMs?');
-    expect(() => copy().inputTopic(numbers, { advanceMs: -1 })).toThrow('advanceMs must be an');
-    expect(() => copy().inputTopic(numbers).advanceTime(0.5)).toThrow('ms must be an integer');
-  });
-});
-
-test('[STREAMS-DRIVER-4] a topic that the topology does not write is refused', () => {
-  const builder = new StreamsBuilder();
-  builder.stream(numbers).to(sums);
-  builder.globalTable(topic('rows', { key: string(), value: int64() }));
-  const driver = new TopologyTestDriver(builder.build());
-  const sumz = topic('sumz', { key: string(), value: int64() });
-  expect(() => driver.outputTopic(sumz)).toThrow(
-    expect.objectContaining({
-      code: 'UNKNOWN_TOPIC_OR_PARTITION',
-      message: 'the topology writes no topic sumz, only sums; did you mean sums?',
-    }),
-  );
-  expect(() => driver.inputTopic(sumz)).toThrow(
-    'the topology reads no topic sumz, only numbers, rows; did you mean rows?',
-  );
-});
-
 test('[STREAMS-DRIVER-5] counts of dropped records are by node and reason', () => {
   const builder = new StreamsBuilder();
   const lookedUp = topic('rows', { key: string(), value: int64() });
@@ -475,6 +422,36 @@ test('[STREAMS-DRIVER-5] counts of dropped records are by node and reason', () =
     out: { unmatched: 1 },
   });
   expect(droppedRecords).toMatchObject({ 'null-value': 1, 'null-key': 1, unmatched: 2, late: 0 });
+});
+
+test('[STREAMS-DRIVER-6] each store is readable by handle or name, in each partition', () => {
+  const builder = new StreamsBuilder();
+  const lookedUp = topic('rows', { key: string(), value: int64() });
+  builder.globalTable(lookedUp);
+  const grouped = builder.stream(numbers).groupByKey();
+  grouped.count({ store: 'counts' });
+  grouped.windowedBy(tumblingWindow({ sizeMs: 10 })).count({ store: 'windows' });
+  const driver = new TopologyTestDriver(builder.build(), { partitions: 3 });
+  driver.inputTopic(numbers, { startMs: 5, advanceMs: 2 }).pipeAll([
+    { key: 'a', value: 1 },
+    { key: 'c', value: 1 },
+    { key: 'a', value: 1 },
+  ]);
+  driver.inputTopic(lookedUp).pipe({ key: 'r', value: 9, timestampMs: 4 });
+  const [a, c] = ['a', 'c'].map((key) => partitionOfKey(Buffer.from(key), 0, 1, 3));
+  const counts = keyValueStore<string, number>('counts');
+  expect(driver.store(counts, a).entry('a')).toMatchObject({ value: 2, timestampMs: 9 });
+  expect(driver.store(counts, c).get('c')).toBe(1);
+  const windows = driver.store(windowStore<string, number>('windows'), a);
+  const found = [...windows.fetch('a', 0, 100)];
+  expect(found.map(({ windowStartMs, value }) => [windowStartMs, value])).toEqual([[0, 2]]);
+  const rows = driver.store(keyValueStore<string, number>('rows'));
+  expect([...rows.all()]).toMatchObject([{ key: 'r', value: 9, timestampMs: 4 }]);
+  expect(() => driver.store(counts, 3)).toThrow('store: partition must be an integer, 0 to 2');
+  expect(() => driver.store(windowStore('counts'))).toThrow(
+    'is a key-value store, and not a window',
+  );
+  expect(() => driver.store(keyValueStore('row'))).toThrow('did you mean rows?');
 });
 
 test('durations are in milliseconds', () => {

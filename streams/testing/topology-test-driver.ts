@@ -188,7 +188,7 @@ export class TopologyTestDriver {
 
   /**
    * A store of the topology, of any kind: as a handle of `addStore` says, or by its name and type,
-   * such as that of a table. With several partitions it is that of one of them.
+   * such as that of a table or a global one. With several partitions it is that of one of them.
    *
    * @example
    * driver.store(keyValueStore<string, number>('counts')).get('a');
@@ -202,8 +202,10 @@ export class TopologyTestDriver {
     const states = this.#tasks.filter(({ plan }) => plan.partition === partition);
     const owner = states.find(({ state }) => state.stores.has(name));
     if (owner !== undefined) return owner.state.store(handle);
+    const table: unknown = this.#globalStores.get(name);
+    if (table !== undefined && handle.kind === keyValueStore(name).kind) return table as Store;
     const names = states.flatMap(({ state }) => [...state.stores.keys()]);
-    throw unknownStore(name, names);
+    throw unknownStore(name, [...names, ...this.#globalStores.keys()]);
   }
 
   /**

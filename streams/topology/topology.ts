@@ -1,5 +1,6 @@
 import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
+import { TopologyDescription } from './description.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreHandle, StoreSpec } from './store.ts';
 
@@ -13,6 +14,8 @@ export interface Topology {
   readonly globalTables: readonly GlobalTableSpec[];
   /** In topological order: feeders come first. */
   readonly subTopologies: readonly SubTopology[];
+  /** What it consists of, for people and other programs: plain data, and printed as text. */
+  describe(): TopologyDescription;
 }
 
 /** Nodes that one task runs: connected directly or by a store. */
@@ -120,12 +123,13 @@ export class TopologyGraph {
     const nodes = [...this.#nodes.values()];
     if (nodes.length === 0) throw invalid('it reads no topic; begin with builder.stream(...)');
     checkTopics(nodes);
-    return {
+    const built = {
       nodes,
       stores: new Map(this.#stores),
       globalTables: [...this.#globalTables.values()],
       subTopologies: findSubTopologies(nodes),
     };
+    return { ...built, describe: () => new TopologyDescription(built) };
   }
 
   #checkStoreName(name: string): void {

@@ -1,0 +1,118 @@
+import { asDot, asMermaid, asText } from './description-printers.ts';
+import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
+import type { StoreSpec } from './store.ts';
+import type {
+  NodeDescription,
+  StoreDescription,
+  SubTopologyDescription,
+  TopicDescription,
+  TopologyModel,
+} from './topology-model.ts';
+
+/** What a description is made of: a topology. */
+export interface Described {
+  readonly nodes: readonly TopologyNode[];
+  readonly stores: ReadonlyMap<string, StoreSpec>;
+  readonly globalTables: readonly GlobalTableSpec[];
+  readonly subTopologies: readonly DescribedPart[];
+}
+
+/** A sub-topology. */
+interface DescribedPart {
+  readonly id: number;
+  readonly nodes: readonly string[];
+  readonly sources: readonly (SourceNode | RepartitionNode)[];
+  readonly stores: readonly string[];
+}
+
+/**
+ * What a topology consists of, as plain data and as text. Internal topics are without the id of the
+ * application, which a topology does not know.
+ *
+ * @example
+ * logger.info(String(builder.build().describe()));
+ */
+export class TopologyDescription implements TopologyModel {
+  readonly subTopologies: readonly SubTopologyDescription[];
+  readonly globalTables: readonly StoreDescription[];
+  readonly topics: readonly TopicDescription[];
+
+  /** @internal `Topology.describe` makes them. */
+  constructor({ nodes, stores, globalTables, subTopologies }: Described) {
+    const byName = new Map(nodes.map((node) => [node.name, node]));
+    this.subTopologies = subTopologies.map((part) => {
+      const own = part.nodes.map((name) => byName.get(name)!);
+      return {
+        id: part.id,
+        nodes: own.map((node) => nodeOf(node, own, part)),
+        stores: part.stores.map((name) => storeOf(stores.get(name)!)),
+      };
+    });
+    this.globalTables = globalTables.map(({ store }) => storeOf(store));
+    const topics = new Map<string, TopicDescription>();
+    const add = (name: string, isInternal: boolean): void => {
+      topics.set(name, { name, isInternal });
+    };
+    for (const node of nodes) {
+      for (const name of topicsOf(node)) add(name, node.kind === 'repartition');
+    }
+    for (const { topic } of globalTables) add(topic.name, false);
+    this.topics = [...topics.values()];
+  }
+
+  /** As text, in the manner of Kafka's `TopologyDescription`. */
+  toString(): string {
+    return asText(this);
+  }
+
+  /** As a flowchart in the language of Mermaid, for Markdown. */
+  toMermaid(): string {
+    return asMermaid(this);
+  }
+
+  /** As a graph in the language of Graphviz. */
+  toDot(): string {
+    return asDot(this);
+  }
+
+  /** As JSON of the fields. */
+  toJson(): string {
+    return JSON.stringify(this, undefined, 2);
+  }
+}
+
+function nodeOf(
+  node: TopologyNode,
+  siblings: readonly TopologyNode[],
+  part: DescribedPart,
+): NodeDescription {
+  const { name } = node;
+  const isSource = part.sources.some((each) => each === node);
+  const isSink = !isSource && (node.kind === 'sink' || node.kind === 'repartition');
+  // A repartition node has its parents on one side, and its children on the other.
+  const isHere = (other: string): boolean => siblings.some((sibling) => sibling.name === other);
+  const children = siblings.filter((child) => {
+    return child.parents.includes(name) && !part.sources.some((each) => each === child);
+  });
+  return {
+    name,
+    kind: isSource ? 'source' : isSink ? 'sink' : 'processor',
+    operator: node.kind === 'operator' ? node.operator.kind : undefined,
+    topics: topicsOf(node),
+    stores: node.kind === 'operator' ? node.stores : [],
+    predecessors: isSource ? [] : [...new Set(node.parents.filter(isHere))],
+    successors: isSink ? [] : children.map((child) => child.name),
+  };
+}
+
+function topicsOf(node: TopologyNode): string[] {
+  if (node.kind === 'source') return node.topics.map(({ name }) => name);
+  if (node.kind === 'sink') return [node.topic.name];
+  return node.kind === 'repartition' ? [`${node.id}-repartition`] : [];
+}
+
+function storeOf({ name, kind, backing, expiry }: StoreSpec): StoreDescription {
+  const own = backing === 'changelog' ? `${name}-changelog` : undefined;
+  const topic = typeof backing === 'object' ? backing.sourceTopic : own;
+  return { name, kind, topic, retentionMs: expiry?.lifeMs };
+}

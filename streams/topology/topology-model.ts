@@ -1,0 +1,52 @@
+/** A node as `Topology.describe` shows it. */
+export interface NodeDescription {
+  readonly name: string;
+  /** A repartition node is a sink where it ends a sub-topology, a source where it starts one. */
+  readonly kind: 'source' | 'processor' | 'sink';
+  /** What it does: `filter`; undefined for sources and sinks. */
+  readonly operator: string | undefined;
+  /** The topics that it reads or writes; internal ones without the application's id. */
+  readonly topics: readonly string[];
+  /** The stores that it uses. */
+  readonly stores: readonly string[];
+  /** The names of the nodes in its sub-topology that send records here. */
+  readonly predecessors: readonly string[];
+  /** The names of the nodes in its sub-topology that it sends records to. */
+  readonly successors: readonly string[];
+}
+
+/** A store as `Topology.describe` shows it. */
+export interface StoreDescription {
+  readonly name: string;
+  /** `keyValue`, `window` ... */
+  readonly kind: string;
+  /** The topic that it is rebuilt from, without the application's id; undefined for none. */
+  readonly topic: string | undefined;
+  /** How long an entry lives after its start; undefined until it is deleted. */
+  readonly retentionMs: number | undefined;
+}
+
+/** A sub-topology as `Topology.describe` shows it. */
+export interface SubTopologyDescription {
+  /** The first part of the ids of its tasks. */
+  readonly id: number;
+  /** Parents come before their children. */
+  readonly nodes: readonly NodeDescription[];
+  readonly stores: readonly StoreDescription[];
+}
+
+/** A topic as `Topology.describe` shows it. */
+export interface TopicDescription {
+  readonly name: string;
+  /** True if the application makes it and puts its id and a `-` before the name. */
+  readonly isInternal: boolean;
+}
+
+/** What a topology consists of, as plain data. */
+export interface TopologyModel {
+  readonly subTopologies: readonly SubTopologyDescription[];
+  /** Tables that every task sees completely: their stores. */
+  readonly globalTables: readonly StoreDescription[];
+  /** Without changelogs. */
+  readonly topics: readonly TopicDescription[];
+}
