@@ -15,6 +15,7 @@ const BENCHES = [
     'consume',
     'streams',
     'joins',
+    'tables',
     'commit',
     'compression',
     'compaction',

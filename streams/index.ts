@@ -8,6 +8,7 @@ export { StreamsBuilder } from './dsl/streams-builder.ts';
 export { CogroupedStream } from './dsl/cogrouped-stream.ts';
 export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
 export { TimeWindowedCogroupedStream } from './dsl/time-windowed-cogrouped-stream.ts';
+export type { ForeignKeyJoin } from './dsl/foreign-key-joins.ts';
 export { KGroupedStream } from './dsl/kgrouped-stream.ts';
 export { KGroupedTable } from './dsl/kgrouped-table.ts';
 export type { GroupedStream } from './dsl/parts.ts';

@@ -4,7 +4,8 @@ import { changesToStream } from '../operators/to-stream.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { checkFunctions, checkMade } from './arguments.ts';
-import type { Mapped, Synchronous, TableJoiner } from './functions.ts';
+import type { Deletable, Mapped, Synchronous, TableJoiner } from './functions.ts';
+import { addForeignKeyJoin, type ForeignKeyJoin } from './foreign-key-joins.ts';
 import { addTableGrouping } from './groupings.ts';
 import { KGroupedTable } from './kgrouped-table.ts';
 import type { KStream } from './kstream.ts';
@@ -103,24 +104,43 @@ export class KTable<K, V> {
    * @example
    * customers.join(balances, ({ name }, balance) => ({ name, balance }));
    *
+   * With `foreignKey` the row's key in the other table is what that function returns, and both may
+   * have any number of partitions: the tables ask and answer each other through repartition topics.
+   *
+   * @example
+   * orders.join(customers, {
+   *   foreignKey: ({ value }) => value.customer,
+   *   joiner: (order, { name }) => ({ ...order, name }),
+   * });
+   *
    * @throws StreamsError TOPOLOGY_INVALID if the tables are of different builders or have different
    *   windows; at the start COPARTITIONING
    */
+  join<KO, VO, VR>(
+    other: KTable<KO, VO>,
+    how: ForeignKeyJoin<K, NonNullable<V>, KO, NonNullable<VO>, VR & Synchronous<VR>>,
+  ): KTable<K, Deletable<VR> | null>;
   join<VO, VR>(
     other: KTable<K, VO>,
     joiner: TableJoiner<K, NonNullable<V>, NonNullable<VO>, VR & Synchronous<VR>>,
-    options: ViewOptions<NonNullable<Mapped<V | VO, VR>>> = {},
-  ): KTable<K, Mapped<V | VO, VR>> {
-    return new KTable(addTableJoin('join', this.#sides('join', other), joiner, options));
+    options?: ViewOptions<NonNullable<Mapped<V | VO, VR>>>,
+  ): KTable<K, Mapped<V | VO, VR>>;
+  join(...args: readonly unknown[]): unknown {
+    return this.#join('join', args);
   }
 
   /** As `join`; a row is there while the left one is, and the right one is undefined if missing. */
+  leftJoin<KO, VO, VR>(
+    other: KTable<KO, VO>,
+    how: ForeignKeyJoin<K, NonNullable<V>, KO, NonNullable<VO> | undefined, VR & Synchronous<VR>>,
+  ): KTable<K, Deletable<VR> | null>;
   leftJoin<VO, VR>(
     other: KTable<K, VO>,
     joiner: TableJoiner<K, NonNullable<V>, NonNullable<VO> | undefined, VR & Synchronous<VR>>,
-    options: ViewOptions<NonNullable<Mapped<V, VR>>> = {},
-  ): KTable<K, Mapped<V, VR>> {
-    return new KTable(addTableJoin('leftJoin', this.#sides('leftJoin', other), joiner, options));
+    options?: ViewOptions<NonNullable<Mapped<V, VR>>>,
+  ): KTable<K, Mapped<V, VR>>;
+  leftJoin(...args: readonly unknown[]): unknown {
+    return this.#join('leftJoin', args);
   }
 
   /** As `join`; a row is there while either is, and the other one is undefined if missing. */
@@ -169,6 +189,19 @@ export class KTable<K, V> {
       return this.#toStream({}).selectKey<K2>(keyOf, options);
     }
     return this.#toStream(selector ?? {});
+  }
+
+  /** The overloads have checked that the arguments fit together. */
+  #join(method: 'join' | 'leftJoin', args: readonly unknown[]): KTable<K, unknown> {
+    const [given, how, options = {}] = args as readonly [KTable<never, never>, unknown, object?];
+    checkMade(method, 'other', given, KTable);
+    if (typeof how === 'object' && how !== null) {
+      const other = given.parts as unknown as TableParts<unknown, unknown>;
+      const foreignKey = how as ForeignKeyJoin<K, NonNullable<V>, unknown, unknown, unknown>;
+      return new KTable(addForeignKeyJoin(method, this.#parts, other, foreignKey));
+    }
+    const right = given.parts as unknown as TableParts<K, unknown>;
+    return new KTable(addTableJoin(method, { left: this.#parts, right }, how, options));
   }
 
   #sides<VO>(method: string, other: KTable<K, VO>): Sides<K, V, VO> {

@@ -267,6 +267,8 @@ const CHECKS = {
   label: text,
   mapper: callback,
   merger: callback,
+  foreignKey: callback,
+  joiner: callback,
   write: callback,
   nullKeys: NULL_HANDLING,
   nullValues: NULL_HANDLING,

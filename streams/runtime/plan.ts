@@ -64,6 +64,7 @@ export function makePlan(
   const repartitions = new Map<string, PlannedRepartition>();
   const tasks: TaskPlan[] = [];
   const changelogs: ChangelogTopic[] = [];
+  const needed = new PartitionCounts(applicationId, topology, partitionsOf);
   for (const subTopology of topology.subTopologies) {
     for (const [name, planned] of chosenPartitions(subTopology, repartitions, partitionsOf)) {
       repartitions.set(name, planned);
@@ -89,13 +90,60 @@ export function makePlan(
     for (const node of repartitionsEndingIn(topology, subTopology)) {
       const { id, key, value } = node;
       const name = repartitionTopic(applicationId, id);
-      const partitions = partitionsOf(name, node.partitions ?? width);
+      const partitions = partitionsOf(name, needed.declared(node) ?? width);
       const topic = { name, key, value, partitions, config: INTERNAL_CONFIG };
       repartitions.set(node.name, { node, topic, partitions, upstreamTasks: width });
     }
   }
   const repartitionTopics = [...repartitions.values()];
   return { applicationId, topology, tasks, repartitionTopics, changelogs };
+}
+
+/** Finds how many partitions a repartition topic has to have, wherever it is in the topology. */
+class PartitionCounts {
+  readonly #applicationId: string;
+  readonly #topology: Topology;
+  readonly #partitionsOf: (topic: string, declared: number | undefined) => number;
+
+  constructor(
+    applicationId: string,
+    topology: Topology,
+    partitionsOf: (topic: string, declared: number | undefined) => number,
+  ) {
+    this.#applicationId = applicationId;
+    this.#topology = topology;
+    this.#partitionsOf = partitionsOf;
+  }
+
+  /** Undefined for as many as tasks write to it. */
+  declared(node: RepartitionNode): number | undefined {
+    const { partitions, isCopartitioned = false } = node;
+    if (partitions !== undefined || !isCopartitioned) return partitions;
+    const readers = this.#topology.subTopologies.find(({ sources }) => sources.includes(node));
+    const others = readers?.sources.filter(
+      (source) => source.kind === 'source' || source.isCopartitioned !== true,
+    );
+    return others === undefined || others.length === 0 ? undefined : this.#widest(others);
+  }
+
+  #widest(sources: SubTopology['sources']): number {
+    return Math.max(
+      ...sources.flatMap((source) =>
+        source.kind === 'source'
+          ? source.topics.map((topic) => this.#partitionsOf(topic.name, topic.partitions))
+          : [this.#ofRepartition(source)],
+      ),
+    );
+  }
+
+  #ofRepartition(node: RepartitionNode): number {
+    const writers = this.#topology.subTopologies.find((each) =>
+      repartitionsEndingIn(this.#topology, each).includes(node),
+    );
+    const width = writers === undefined ? undefined : this.#widest(writers.sources);
+    const name = repartitionTopic(this.#applicationId, node.id);
+    return this.#partitionsOf(name, this.declared(node) ?? width);
+  }
 }
 
 /** The repartition nodes that this sub-topology writes to. */

@@ -1,5 +1,6 @@
 import { present } from '../../core/internal.ts';
 import type { StoreHandle } from '../topology/store.ts';
+import { groupedKind } from './grouped-store.ts';
 import { keyValueKind } from './key-value-store.ts';
 import { sessionKind } from './session-store.ts';
 import { recordKind } from './record-store.ts';
@@ -10,6 +11,7 @@ import { windowKind } from './window-store.ts';
 /** The one list of the kinds of stores. A new kind is a file like theirs and a line here. */
 export const STORE_KINDS: Readonly<Record<string, StoreKind>> = {
   keyValue: keyValueKind,
+  grouped: groupedKind,
   window: windowKind,
   session: sessionKind,
   record: recordKind,

@@ -75,6 +75,8 @@ export interface RepartitionNode extends NodeCommon {
   readonly key: Serde<unknown>;
   readonly value: Serde<unknown>;
   readonly partitions: number | undefined;
+  /** True if it has, by default, as many partitions as what its readers also read. */
+  readonly isCopartitioned?: boolean;
   /** Undefined for the partition of the key. */
   readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }

@@ -88,6 +88,21 @@ export interface KeyValueStore<K, V> extends WritableKeyValueStore<K, V> {
   getPassed(key: K): PassedRow<V> | undefined;
 }
 
+/** A key in a group; both are bytes that nobody changes. */
+export interface GroupedKey {
+  readonly group: Buffer;
+  readonly key: Buffer;
+}
+
+/** A store of keys within groups. */
+export interface GroupedStore<V> {
+  readonly name: string;
+  put(key: GroupedKey, value: V, timestampMs: number): void;
+  delete(key: GroupedKey, timestampMs: number): void;
+  /** The entries of a group, in the order of their keys' bytes. */
+  group(group: Buffer): StoreEntry<GroupedKey, V>[];
+}
+
 /** A row of a table as it was passed on. It may be the store's own object: read it at once. */
 export interface PassedRow<V> {
   readonly value: V;
