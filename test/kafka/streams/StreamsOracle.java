@@ -102,6 +102,7 @@ public class StreamsOracle {
     config.put("default.key.serde", Values.class);
     config.put("default.value.serde", Values.class);
     config.put("statestore.cache.max.bytes", 0);
+    config.put("__emit.interval.ms.kstreams.outer.join.spurious.results.fix__", 0L);
     config.put("dsl.store.suppliers.class", InMemoryDslStoreSuppliers.class);
     config.put("state.dir", System.getProperty("java.io.tmpdir") + "/kafka-streams-oracle");
     if (rules.contains("STREAM-TIME")) config.put("processor.wrapper.class", TaskTime.class);

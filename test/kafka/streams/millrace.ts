@@ -2,6 +2,7 @@ import { json, topic, type Headers, type Topic } from '../../../core/index.ts';
 import { silentLogger } from '../../../core/logger.ts';
 import {
   hoppingWindow,
+  joinWindow,
   StreamsBuilder,
   tumblingWindow,
   type GlobalKTable,
@@ -78,7 +79,7 @@ export class MillraceTopology {
     return this.#steps(source, chain.steps);
   }
 
-  #source({ from, topic: name }: Chain): Flow {
+  #source({ from, topic: name, historyMs = 0 }: Chain): Flow {
     const source = topicOf(name);
     switch (from) {
       case 'stream': {
@@ -91,8 +92,10 @@ export class MillraceTopology {
       }
       case 'global':
         return { kind: 'global', global: this.#builder.globalTable(source, { store: name }) };
-      case 'versioned':
-        throw new TypeError('no versioned tables yet');
+      case 'versioned': {
+        const options = { store: `${name}-versions`, versioned: { historyMs } };
+        return tableFlow(this.#builder.table(source, options));
+      }
     }
   }
 
@@ -154,7 +157,8 @@ export class MillraceTopology {
         return this.#aggregate(stream, step);
       case 'join':
       case 'leftJoin':
-        return this.#join(isRekeyed ? repartitioned(stream, `join-${step.name}`) : stream, step);
+      case 'outerJoin':
+        return this.#join(stream, step);
       default:
         throw new TypeError(`no step of a stream: ${op}`);
     }
@@ -218,8 +222,12 @@ export class MillraceTopology {
   }
 
   #join(stream: Stream, step: Step): Flow {
-    const other = this.#chain(withOf(step));
+    const other =
+      step.with === 'self'
+        ? { kind: 'stream' as const, stream, isRekeyed: false }
+        : this.#chain(withOf(step));
     const isLeft = step.op === 'leftJoin';
+    const options = { name: `join-${step.name}`, key: SERDE, value: SERDE };
     let joined: Stream;
     if (other.kind === 'global') {
       const select = named.selector(step.fn);
@@ -229,10 +237,27 @@ export class MillraceTopology {
         ? stream.leftJoin(other.global, keyOf, named.join)
         : stream.join(other.global, keyOf, named.join);
     } else if (other.kind === 'table') {
+      const { graceMs } = step;
+      const grace = graceMs === undefined ? {} : { graceMs };
       joined = isLeft
-        ? stream.leftJoin(other.table, named.join)
-        : stream.join(other.table, named.join);
-    } else throw new TypeError('no joins of streams yet');
+        ? stream.leftJoin(other.table, named.join, { ...options, ...grace })
+        : stream.join(other.table, named.join, { ...options, ...grace });
+    } else {
+      const { windows } = step;
+      if (windows?.kind !== 'join') throw new TypeError('a join of streams needs its window');
+      const { beforeMs, afterMs, graceMs } = windows;
+      const window = joinWindow({ beforeMs, afterMs, graceMs });
+      const all = {
+        ...options,
+        otherValue: SERDE,
+        store: step.name ?? step.op,
+        window,
+      };
+      const right = other.stream;
+      if (isLeft) joined = stream.leftJoin(right, named.join, all);
+      else if (step.op === 'join') joined = stream.join(right, named.join, all);
+      else joined = stream.outerJoin(right, named.join, all);
+    }
     return { kind: 'stream', stream: joined, isRekeyed: false };
   }
 

@@ -1,11 +1,45 @@
 import { PARTS, type Part } from './operators.ts';
-import type { Spec, Step } from './spec.ts';
+import type { Chain, Spec, Step, Windows } from './spec.ts';
 
 /** How many operators follow each other in a chain that covers pairs. */
 const CHAIN_LENGTH = 4;
 
+/** With a grace in which nothing is forgotten, which Kafka Streams does a millisecond early. */
+const WINDOWS: Windows = { kind: 'join', beforeMs: 10, afterMs: 4, graceMs: 10_000 };
+const REKEY: Step = { op: 'selectKey', fn: 'by-value' };
+const versions: Chain = { from: 'versioned', topic: 'right', historyMs: 15, steps: [] };
+
+function stream(topic: string, ...steps: readonly Step[]): Chain {
+  return { from: 'stream', topic, steps };
+}
+
+function joinOf(other: Chain): Step {
+  return { op: 'join', name: 'j', windows: WINDOWS, with: other };
+}
+
 /** Chains that no rule makes. */
-const OTHERS: readonly Spec[] = [];
+const OTHERS: readonly Spec[] = [
+  { name: 'join of streams', chain: stream('left', joinOf(stream('right'))) },
+  {
+    name: 'join of streams with other keys',
+    chain: stream('left', REKEY, joinOf(stream('right', REKEY))),
+  },
+  { name: 'join of a stream with itself', chain: stream('left', joinOf(stream('left'))) },
+  {
+    name: 'join with a versioned table',
+    chain: stream('left', { op: 'join', name: 'j', with: versions }),
+  },
+  {
+    name: 'leftJoin with a versioned table',
+    chain: stream('left', { op: 'leftJoin', name: 'j', with: versions }),
+  },
+  {
+    name: 'join with a table by another key',
+    chain: stream('left', REKEY, {
+      ...{ op: 'leftJoin', name: 'j', with: { from: 'table', topic: 'right', steps: [] } },
+    }),
+  },
+];
 
 /** All topologies: each operator behind each other one, and some by hand. */
 export function allTopologies(): readonly Spec[] {
