@@ -21,7 +21,7 @@ export interface TableJoin<K, VL, VR, V> {
 }
 
 /** The value of a row of the join; null for none. */
-export function joinedValue<K, VL, VR, V>(
+function joinedValue<K, VL, VR, V>(
   { joiner, requiresLeft, requiresRight }: TableJoin<K, VL, VR, V>,
   left: VL | undefined,
   right: VR | undefined,

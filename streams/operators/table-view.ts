@@ -130,7 +130,7 @@ export function viewReader<K, V, V2>(
 }
 
 /** Puts a row; null deletes it, which is a change even if it was not there. */
-export function putRow<K, V>(
+function putRow<K, V>(
   table: KeyValueStore<K, V>,
   key: K,
   value: V | null,
