@@ -5,6 +5,8 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -15,6 +17,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.kafka.common.utils.Utils;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.TopologyConfig;
@@ -36,6 +39,9 @@ public class StreamsOracle {
   static final ObjectMapper JSON = new ObjectMapper();
   static final Values SERDE = new Values();
 
+  /** Of stores on disk. */
+  static Path directory;
+
   final JsonNode chain;
   final long closingMs;
   final Set<String> rules = new HashSet<>();
@@ -43,6 +49,7 @@ public class StreamsOracle {
 
   public static void main(String[] args) throws Exception {
     Configurator.setLevel("org.apache.kafka", Level.ERROR); // it warns of each dropped record
+    directory = Files.createTempDirectory("millrace-streams-oracle-");
     var out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
     var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = in.readLine(); line != null; line = in.readLine()) {
@@ -55,6 +62,7 @@ public class StreamsOracle {
       }
       out.println(answer);
     }
+    Utils.delete(directory.toFile());
     Runtime.getRuntime().halt(0);
   }
 
@@ -73,7 +81,7 @@ public class StreamsOracle {
 
   void run(JsonNode input) {
     Properties config = config();
-    TaskTime.reset();
+    Adapted.reset(rules);
     var builder = new StreamsBuilder(new TopologyConfig(new StreamsConfig(config)));
     new Topologies(builder, rules).build(chain);
     try (var driver = new TopologyTestDriver(builder.build(config), config, Instant.EPOCH)) {
@@ -104,8 +112,8 @@ public class StreamsOracle {
     config.put("statestore.cache.max.bytes", 0);
     config.put("__emit.interval.ms.kstreams.outer.join.spurious.results.fix__", 0L);
     config.put("dsl.store.suppliers.class", InMemoryDslStoreSuppliers.class);
-    config.put("state.dir", System.getProperty("java.io.tmpdir") + "/kafka-streams-oracle");
-    if (rules.contains("STREAM-TIME")) config.put("processor.wrapper.class", TaskTime.class);
+    config.put("state.dir", directory.toString());
+    if (Adapted.isNeededBy(rules)) config.put("processor.wrapper.class", Adapted.class);
     return config;
   }
 
@@ -121,7 +129,7 @@ public class StreamsOracle {
     Object value = Values.of(record.get(2));
     String topic = record.get(0).asText();
     long timestampMs = record.get(3).asLong();
-    TaskTime.observe(topic, timestampMs, () -> driver.advanceWallClockTime(Duration.ZERO));
+    Adapted.observe(topic, timestampMs, () -> driver.advanceWallClockTime(Duration.ZERO));
     driver.createInputTopic(topic, SERDE, SERDE)
         .pipeInput(new TestRecord<>(key, value, headers, timestampMs));
   }

@@ -38,6 +38,7 @@ import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.UnlimitedWindows;
 import org.apache.kafka.streams.kstream.Windowed;
 import org.apache.kafka.streams.processor.StateStore;
+import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers.RocksDBDslStoreSuppliers;
 import org.apache.kafka.streams.state.Stores;
 
 /**
@@ -56,6 +57,8 @@ class Topologies {
   final Set<String> rules;
   /** By topic: a topic is read once. */
   final Map<String, Object> sources = new HashMap<>();
+  /** Those of the current step. */
+  final List<KStream<Object, Object>> others = new ArrayList<>();
   /** The topics whose records make up a stream or table. */
   final Map<Object, Set<String>> origins = new IdentityHashMap<>();
 
@@ -99,6 +102,12 @@ class Topologies {
     for (JsonNode step : steps) {
       Object other = step.path("with").isObject() ? chain(step.get("with")) : flow;
       var feeding = new HashSet<>(origins.get(flow));
+      others.clear();
+      for (JsonNode each : step.path("others")) {
+        Object stream = chain(each);
+        others.add(stream(stream));
+        feeding.addAll(origins.get(stream));
+      }
       boolean isLookup = flow instanceof KStream && !(other instanceof KStream);
       if (!isLookup) feeding.addAll(origins.get(other));
       flow = flow instanceof KTable ? tableStep(table(flow), step, other)
@@ -124,8 +133,7 @@ class Topologies {
       case "split" -> split(stream, step);
       case "tap" -> tap(stream, text(step, "topic"));
       case "choose" -> choose(stream, step);
-      case "repartition" -> stream.repartition(
-          Repartitioned.with(SERDE, SERDE).withName(text(step, "name")));
+      case "repartition" -> repartition(stream, text(step, "name"));
       case "toTable" -> stream.toTable(store(step));
       case "count", "reduce", "aggregate" -> aggregate(stream, step);
       case "cogroup" -> cogroup(stream, step);
@@ -165,6 +173,15 @@ class Topologies {
     return stream;
   }
 
+  Object repartition(KStream<Object, Object> stream, String name) {
+    if (!rules.contains("NULL-KEYS-IN-REPARTITION")) {
+      return stream.repartition(Repartitioned.with(SERDE, SERDE).withName(name));
+    }
+    String topic = "oracle-" + name;
+    stream.to(topic, Produced.with(SERDE, SERDE));
+    return builder.stream(topic, Consumed.with(SERDE, SERDE));
+  }
+
   Object choose(KStream<Object, Object> stream, JsonNode step) {
     String fn = text(step, "fn");
     String yes = step.get("topics").get(0).asText();
@@ -191,8 +208,7 @@ class Topologies {
     String fn = step.path("fn").asText();
     String op = text(step, "op");
     var grouped = group(stream, step);
-    TaskTime.ORIGINS.put(text(step, "store"), origins.get(stream));
-    if (step.path("isPatient").asBoolean()) TaskTime.PATIENT.add(text(step, "store"));
+    Adapted.ORIGINS.put(text(step, "store"), origins.get(stream));
     JsonNode windows = step.get("windows");
     if (windows == null) {
       return switch (op) {
@@ -250,6 +266,11 @@ class Topologies {
         duration(windows, "graceMs"));
   }
 
+  /** The first moment at which a session has closed: later its store would still find it. */
+  static Duration sessionLife(JsonNode windows) {
+    return duration(windows, "gapMs").plus(duration(windows, "graceMs")).plusMillis(1);
+  }
+
   static EmitStrategy emit(JsonNode step) {
     boolean isFinal = step.path("emit").asText().equals("final");
     return isFinal ? EmitStrategy.onWindowClose() : EmitStrategy.onWindowUpdate();
@@ -258,7 +279,11 @@ class Topologies {
   Object cogroup(KStream<Object, Object> stream, JsonNode step) {
     CogroupedKStream<Object, Object> all = null;
     List<KStream<Object, Object>> streams = new ArrayList<>(List.of(stream));
-    for (JsonNode other : step.get("others")) streams.add(stream(chain(other)));
+    streams.addAll(others);
+    Set<String> feeding = new HashSet<>();
+    for (var each : streams) feeding.addAll(origins.get(each));
+    Adapted.ORIGINS.put(text(step, "store"), feeding);
+    if (step.path("isPatient").asBoolean()) Adapted.PATIENT.add(text(step, "store"));
     int index = 0;
     for (var each : streams) {
       String fn = step.get("fns").get(index).asText();
@@ -299,12 +324,23 @@ class Topologies {
       return op.equals("join") ? stream.join(table(right), Functions::join, joined)
           : stream.leftJoin(table(right), Functions::join, joined);
     }
+    boolean isItself = right == stream;
+    if (rules.contains("NULL-VALUES-IN-JOINS")) {
+      stream = stream.filter((k, v) -> v != null);
+      right = isItself ? stream : stream(right).filter((k, v) -> v != null);
+    }
     JsonNode windows = step.get("windows");
     var between = JoinWindows
         .ofTimeDifferenceAndGrace(Duration.ZERO, duration(windows, "graceMs"))
         .before(duration(windows, "beforeMs")).after(duration(windows, "afterMs"));
     var joined = StreamJoined.<Object, Object, Object>with(SERDE, SERDE, SERDE)
-        .withName("join-" + text(step, "name")).withStoreName(text(step, "name"));
+        .withName("join-" + text(step, "name"));
+    if (rules.contains("RETENTION-OF-JOINS")) {
+      joined = joined.withThisStoreSupplier(JoinStore.of(text(step, "name") + "-left", between))
+          .withOtherStoreSupplier(JoinStore.of(text(step, "name") + "-right", between));
+    } else {
+      joined = joined.withStoreName(text(step, "name"));
+    }
     return switch (op) {
       case "join" -> stream.join(stream(right), Functions::join, between, joined);
       case "leftJoin" -> stream.leftJoin(stream(right), Functions::join, between, joined);
@@ -380,8 +416,16 @@ class Topologies {
 
   @SuppressWarnings({"unchecked", "rawtypes"})
   static <V, S extends StateStore> Materialized<Object, V, S> store(JsonNode step) {
-    return (Materialized) Materialized.as(text(step, "store")).withKeySerde((Serde) SERDE)
-        .withValueSerde((Serde) SERDE).withRetention(RETENTION);
+    JsonNode windows = step.path("windows");
+    String kind = windows.path("kind").asText();
+    boolean isSession = kind.equals("session");
+    var store = (Materialized) Materialized.as(text(step, "store")).withKeySerde((Serde) SERDE)
+        .withValueSerde((Serde) SERDE);
+    if (isSession) store.withRetention(sessionLife(windows));
+    else if (!kind.isEmpty() && !kind.equals("unlimited")) store.withRetention(RETENTION);
+    // In memory, and only there, final results of one time are in the order of their keys.
+    if (isSession && step.has("emit")) store.withStoreType(new RocksDBDslStoreSuppliers());
+    return store;
   }
 
   @SuppressWarnings("unchecked")

@@ -1,11 +1,17 @@
 import { CLOSING_MS, randomInput } from './input.ts';
 import type { KafkaStreams } from './kafka.ts';
 import { MillraceTopology } from './millrace.ts';
-import { firstDifference, RULE_SETS, type Difference } from './rules.ts';
+import { firstDifference, RULES, type Difference } from './rules.ts';
 import { topicsOf, type Input, type Output, type Run, type Spec } from './spec.ts';
 
-/** How often results were equal only by a rule. */
+/** How many topologies were equal only by a rule. */
 export type RuleCounts = Map<string, number>;
+
+const NO_COUNTS: RuleCounts = new Map();
+
+function count(counts: RuleCounts, rule: string): void {
+  counts.set(rule, (counts.get(rule) ?? 0) + 1);
+}
 
 /** A topology on both sides. */
 export class Comparison {
@@ -35,24 +41,35 @@ export class Comparison {
     counts: RuleCounts,
   ): Promise<Map<number, Difference>> {
     const ours = inputs.map((input) => this.#ours.run(input));
-    let open = new Map<number, Difference>();
-    for (const rules of RULE_SETS) {
-      const tried = rules.length === 0 ? [...inputs.keys()] : [...open.keys()];
-      if (tried.length === 0) break;
-      const kafkas = await this.#kafkas(
-        tried.map((index) => inputs[index]!),
-        rules,
-      );
-      const differences = new Map<number, Difference>();
-      for (const [at, index] of tried.entries()) {
-        const used = new Set(rules);
-        const difference = firstDifference(ours[index]!, kafkas[at]!, used);
-        if (difference !== undefined) differences.set(index, difference);
-        else for (const rule of used) counts.set(rule, (counts.get(rule) ?? 0) + 1);
-      }
-      open = differences;
+    const plain = await this.#kafkas(inputs, []);
+    const used = new Set<string>();
+    const differing = inputs.flatMap((_, index) =>
+      firstDifference(ours[index]!, plain[index]!, used) === undefined ? [] : [index],
+    );
+    for (const rule of used) count(counts, rule);
+    const adapted = await this.#kafkas(
+      differing.map((index) => inputs[index]!),
+      RULES.adapted,
+    );
+    const differences = new Map<number, Difference>();
+    for (const [at, index] of differing.entries()) {
+      const difference = firstDifference(ours[index]!, adapted[at]!, new Set());
+      if (difference !== undefined) differences.set(index, difference);
     }
-    return open;
+    const explained = differing.find((index) => !differences.has(index));
+    if (explained !== undefined && counts !== NO_COUNTS) {
+      await this.#countNeeded(inputs[explained]!, ours[explained]!, counts);
+    }
+    return differences;
+  }
+
+  /** Counts the rules without which the results would differ. */
+  async #countNeeded(input: readonly Input[], ours: Run, counts: RuleCounts): Promise<void> {
+    for (const rule of RULES.adapted) {
+      const others = RULES.adapted.filter((each) => each !== rule);
+      const [without] = await this.#kafkas([input], others);
+      if (firstDifference(ours, without!, new Set()) !== undefined) count(counts, rule);
+    }
   }
 
   #kafkas(
@@ -70,7 +87,7 @@ export class Comparison {
     for (let size = shrunk.length >> 1; size > 0; size >>= 1) {
       for (let at = 0; at < shrunk.length;) {
         const shorter = [...shrunk.slice(0, at), ...shrunk.slice(at + size)];
-        const { size: differing } = await this.#unequal([[...shorter, ...closing]], new Map());
+        const { size: differing } = await this.#unequal([[...shorter, ...closing]], NO_COUNTS);
         if (differing > 0) shrunk = shorter;
         else at += size;
       }
@@ -83,7 +100,7 @@ export class Comparison {
     const isOpening = ([, , , timestampMs]: Input): boolean => timestampMs < CLOSING_MS;
     const isShown = ([, , , , timestampMs]: Output): boolean => timestampMs < CLOSING_MS;
     const [kafkas] = await this.#kafkas([input], []);
-    const [difference] = (await this.#unequal([input], new Map())).values();
+    const [difference] = (await this.#unequal([input], NO_COUNTS)).values();
     return [
       `${this.#spec.name}: ${unequal} of the inputs differ, first that of seed ${seed}`,
       JSON.stringify(this.#spec.chain),

@@ -14,7 +14,7 @@ export function randomInput(topics: readonly string[], seed: number): Input[] {
   const random = seededRandom(seed);
   const inputs: Input[] = [];
   let timeMs = below(random, 30);
-  for (let count = 25 + below(random, 30); count > 0; count--) {
+  for (let count = 25 + 8 * topics.length + below(random, 20); count > 0; count--) {
     const [step, atMs] = nextTime(random, timeMs);
     timeMs = step;
     const topic = pick(random, topics);

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { present } from '../../../core/assert.ts';
-import { startJava, stopJava } from '../java.ts';
+import { startJava } from '../java.ts';
 import { CLOSING_MS } from './input.ts';
 import type { Chain, Input, Run } from './spec.ts';
 
@@ -12,8 +12,29 @@ interface Question {
   readonly inputs: readonly (readonly Input[])[];
 }
 
-/** Kafka Streams' TopologyTestDriver, in one Java process for all topologies. */
+/** How many processes share the work: one for each core of a small machine. */
+const PROCESSES = 2;
+
+/** Kafka Streams' TopologyTestDriver, in Java processes that live as long as this. */
 export class KafkaStreams {
+  readonly #oracles = Array.from({ length: PROCESSES }, () => new Oracle());
+
+  /** What the topology makes of each of the inputs. One question at a time. */
+  async run({ inputs, ...question }: Question): Promise<readonly Run[]> {
+    const each = Math.ceil(inputs.length / PROCESSES);
+    const parts = this.#oracles.map((oracle, index) => {
+      const part = inputs.slice(index * each, (index + 1) * each);
+      return part.length === 0 ? Promise.resolve([]) : oracle.run({ ...question, inputs: part });
+    });
+    return (await Promise.all(parts)).flat();
+  }
+
+  async close(): Promise<void> {
+    for (const oracle of this.#oracles) await oracle.close();
+  }
+}
+
+class Oracle {
   readonly #process: ChildProcess;
   readonly #answers: AsyncIterator<string>;
 
@@ -23,7 +44,6 @@ export class KafkaStreams {
     this.#answers = lines[Symbol.asyncIterator]();
   }
 
-  /** What the topology makes of each of the inputs. One question at a time. */
   async run(question: Question): Promise<readonly Run[]> {
     const asked = { ...question, closingMs: CLOSING_MS };
     this.#process.stdin?.write(`${JSON.stringify(asked)}\n`);
@@ -34,7 +54,10 @@ export class KafkaStreams {
     throw new TypeError(`Kafka Streams: ${answer.error} at ${JSON.stringify(question.chain)}`);
   }
 
-  close(): Promise<void> {
-    return stopJava(this.#process, 'SIGKILL');
+  /** The process deletes its files and ends when its stdin ends. */
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    this.#process.stdin?.end();
+    await ended;
   }
 }

@@ -1,24 +1,27 @@
-import { json, topic, type Headers, type Topic } from '../../../core/index.ts';
+import { topic, type Headers, type Topic } from '../../../core/index.ts';
 import { silentLogger } from '../../../core/logger.ts';
 import {
-  hoppingWindow,
   joinWindow,
   StreamsBuilder,
-  tumblingWindow,
   type GlobalKTable,
-  type KStream,
-  type KTable,
-  type TimeWindows,
   type Topology,
 } from '../../../streams/index.ts';
 import { TopologyTestDriver } from '../../../streams/testing/index.ts';
+import {
+  aggregateStream,
+  aggregateTable,
+  cogroupStreams,
+  SERDE,
+  SERDES,
+  storeOf,
+  type Nullable,
+  type Stream,
+  type Table,
+} from './aggregations.ts';
 import * as named from './functions.ts';
 import { CLOSING_MS } from './input.ts';
-import type { Chain, Input, Output, Run, Spec, Step, Value, Windows } from './spec.ts';
+import type { Chain, Input, Output, Run, Spec, Step, Value } from './spec.ts';
 
-type Nullable = Value | null;
-type Stream = KStream<Nullable, Nullable>;
-type Table = KTable<Value, Nullable>;
 type GlobalTable = GlobalKTable<Value, Value>;
 
 /** What a step is applied to. */
@@ -26,9 +29,6 @@ type Flow =
   | { readonly kind: 'stream'; readonly stream: Stream; readonly isRekeyed: boolean }
   | { readonly kind: 'table'; readonly table: Table }
   | { readonly kind: 'global'; readonly global: GlobalTable };
-
-const SERDE = json<Value>();
-const SERDES = { key: SERDE, value: SERDE };
 
 /** A specified topology in our DSL. */
 export class MillraceTopology {
@@ -88,7 +88,7 @@ export class MillraceTopology {
       }
       case 'table': {
         const table = this.#builder.table(source, { store: name, emit: 'each' });
-        return tableFlow(this.#stored(name, table));
+        return tableFlow(this.#stored({ op: from, store: name }, table));
       }
       case 'global':
         return { kind: 'global', global: this.#builder.globalTable(source, { store: name }) };
@@ -149,12 +149,16 @@ export class MillraceTopology {
         return { kind: 'stream', stream: repartitioned(stream, step.name), isRekeyed: false };
       case 'toTable': {
         const options = { store: storeOf(step), ...SERDES, emit: 'each' } as const;
-        return tableFlow(this.#stored(options.store, stream.toTable(options)));
+        return tableFlow(this.#stored(step, stream.toTable(options)));
       }
       case 'count':
       case 'reduce':
       case 'aggregate':
-        return this.#aggregate(stream, step);
+        return tableFlow(this.#stored(step, aggregateStream(stream, step)));
+      case 'cogroup': {
+        const others = (step.others ?? []).map((other) => streamOf(this.#chain(other)));
+        return tableFlow(this.#stored(step, cogroupStreams(stream, others, step)));
+      }
       case 'join':
       case 'leftJoin':
       case 'outerJoin':
@@ -192,33 +196,6 @@ export class MillraceTopology {
       stream: streamOf(left).merge(streamOf(right)),
       isRekeyed: [left, right].some((end) => end.kind === 'stream' && end.isRekeyed),
     }));
-  }
-
-  #aggregate(stream: Stream, step: Step): Flow {
-    const { op, fn, by, windows, emit = 'each' } = step;
-    const select = by === 'key' ? undefined : named.selector(by);
-    const grouped =
-      select === undefined
-        ? stream.groupByKey(SERDES)
-        : stream.groupBy(({ key, value }) => select(key, value), SERDES);
-    const options = { store: storeOf(step), value: SERDE };
-    if (windows === undefined) {
-      const each = { ...options, emit: 'each' } as const;
-      return tableFlow(this.#stored(each.store, aggregated(grouped, each)));
-    }
-    return tableFlow(aggregated(grouped.windowedBy(windowsOf(windows)), { ...options, emit }));
-
-    function aggregated<O>(on: Aggregable<O>, given: O): Table {
-      const counts = { ...given, value: json<number>() };
-      if (op === 'count') return on.count(counts) as Table;
-      if (op === 'reduce') return on.reduce(named.reducer(fn), given) as Table;
-      const add = named.adder(fn);
-      return on.aggregate(
-        () => '',
-        (sum, { key, value }) => add(key, value, sum),
-        given,
-      ) as Table;
-    }
   }
 
   #join(stream: Stream, step: Step): Flow {
@@ -261,13 +238,34 @@ export class MillraceTopology {
     return { kind: 'stream', stream: joined, isRekeyed: false };
   }
 
-  #tableStep(table: Table, { op }: Step): Flow {
-    if (op === 'toStream') return { kind: 'stream', stream: table.toStream(), isRekeyed: false };
-    throw new TypeError(`no step of a table: ${op}`);
+  #tableStep(table: Table, step: Step): Flow {
+    const { op, fn, store } = step;
+    const options = store === undefined ? {} : { store, value: SERDE, emit: 'each' as const };
+    const made = (next: Table): Flow =>
+      tableFlow(store === undefined ? next : this.#stored(step, next));
+    switch (op) {
+      case 'toStream':
+        return { kind: 'stream', stream: table.toStream(), isRekeyed: false };
+      case 'filter':
+        return made(table.filter(({ key, value }) => named.predicate(fn)(key, value), options));
+      case 'filterNot':
+        return made(table.filterNot(({ key, value }) => named.predicate(fn)(key, value), options));
+      case 'mapValues':
+        return made(
+          table.mapValues((value, { key }) => named.mapper(fn)(key, value), options) as Table,
+        );
+      case 'count':
+      case 'reduce':
+      case 'aggregate':
+        return made(aggregateTable(table, step));
+      default:
+        throw new TypeError(`no step of a table: ${op}`);
+    }
   }
 
-  #stored(store: string, table: KTable<Value, Nullable>): Table {
-    this.#keyValueStores.push(store);
+  /** Notes the store of a table, to compare it. */
+  #stored(step: Step, table: Table): Table {
+    if (step.windows === undefined) this.#keyValueStores.push(storeOf(step));
     return table;
   }
 
@@ -276,20 +274,6 @@ export class MillraceTopology {
     this.#outputs.push(output);
     return output;
   }
-}
-
-/** What grouped streams, windowed or not, have in common. */
-interface Aggregable<O> {
-  count(options: O & { value: ReturnType<typeof json<number>> }): unknown;
-  reduce(reducer: ReturnType<typeof named.reducer>, options: O): unknown;
-  aggregate(
-    initializer: () => Nullable,
-    adder: (
-      aggregate: Nullable,
-      record: { readonly key: Value; readonly value: Value },
-    ) => Nullable,
-    options: O,
-  ): unknown;
 }
 
 function tableFlow(table: Table): Flow {
@@ -308,24 +292,6 @@ function repartitioned(stream: Stream, name = ''): Stream {
 function withOf({ op, with: other }: Step): Chain {
   if (other === undefined || other === 'self') throw new TypeError(`${op} needs another chain`);
   return other;
-}
-
-function storeOf({ op, store }: Step): string {
-  if (store === undefined) throw new TypeError(`${op} needs a store`);
-  return store;
-}
-
-function windowsOf(windows: Windows): TimeWindows {
-  switch (windows.kind) {
-    case 'tumbling':
-      return tumblingWindow({ sizeMs: windows.sizeMs, graceMs: windows.graceMs });
-    case 'hopping': {
-      const { sizeMs, advanceMs, graceMs } = windows;
-      return hoppingWindow({ sizeMs, advanceMs, graceMs });
-    }
-    default:
-      throw new TypeError(`no ${windows.kind} windows yet`);
-  }
 }
 
 const topics = new Map<string, Topic<Value, Value>>();

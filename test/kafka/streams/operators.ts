@@ -24,6 +24,10 @@ const source = (from: Chain['from'], topic: string): Chain => ({ from, topic, st
 
 const TUMBLING: Windows = { kind: 'tumbling', sizeMs: 10, graceMs: 4 };
 const HOPPING: Windows = { kind: 'hopping', sizeMs: 10, advanceMs: 4, graceMs: 0 };
+const SLIDING: Windows = { kind: 'sliding', differenceMs: 6, graceMs: 5 };
+const UNLIMITED: Windows = { kind: 'unlimited', startMs: 20 };
+const JOIN: Windows = { kind: 'join', beforeMs: 4, afterMs: 8, graceMs: 6 };
+const SESSIONS: Windows = { kind: 'session', gapMs: 5, graceMs: 6 };
 /** More than all records but the closing ones are apart. */
 const PATIENT_MS = 10_000;
 
@@ -36,22 +40,60 @@ function namedStream(name: string, step: Step, more: Partial<Part> = {}): Part {
   return stream(name, step, { step: ({ id }) => ({ ...step, name: id }), ...more });
 }
 
+/** An aggregation of a table. */
+function rows(name: string, step: Step): Part {
+  return {
+    ...{ name, takes: 'table', gives: 'table', keys: 'plain', needsPlainKeys: true },
+    step: ({ id }) => ({ ...step, store: id }),
+  };
+}
+
+/** From table to table; with a store, or as a view. */
+function view(name: string, step: Step, isStored = false): Part {
+  return {
+    ...{ name, takes: 'table', gives: 'table', needsPlainKeys: isStored },
+    step: ({ id }) => (isStored ? { ...step, store: id } : step),
+  };
+}
+
 function table(name: string, step: Step): Part {
   const keys = step.windows === undefined ? {} : { keys: 'windowed' as const };
   return {
     ...{ name, takes: 'stream', gives: 'table', ...keys },
     step: ({ id, isPatient }) => ({
-      ...step,
-      ...(isPatient && step.windows !== undefined && patient(step.windows)),
+      ...(isPatient ? patient(step) : step),
+      ...(step.op === 'cogroup' && { others: [source('stream', `${id}-right`)] }),
       store: id,
     }),
   };
 }
 
-function patient(windows: Windows): Pick<Step, 'windows' | 'isPatient'> {
+/** A step with another stream or table, of a topic of its own, to which steps may be applied. */
+function withOther(
+  name: string,
+  step: Step,
+  from: Chain['from'],
+  more: Partial<Part> = {},
+  steps: readonly Step[] = [],
+): Part {
+  return stream(name, step, {
+    ...more,
+    step: ({ id }) => ({ ...step, name: id, with: { from, topic: `${id}-${from}`, steps } }),
+  });
+}
+
+/**
+ * The step with a grace for all that final results before it may bring. Final sliding windows are
+ * then compared by their updates: Kafka's are not passed on at the same time behind others.
+ */
+function patient({ emit, ...step }: Step): Step {
+  const { windows } = step;
+  if (windows === undefined) return step;
   const isPatient = true;
-  if (windows.kind === 'unlimited') return { windows, isPatient };
-  return { windows: { ...windows, graceMs: PATIENT_MS }, isPatient };
+  if (windows.kind === 'unlimited') return { ...step, isPatient };
+  const isFinal = emit !== undefined && windows.kind !== 'sliding';
+  const longer = { ...windows, graceMs: PATIENT_MS };
+  return { ...step, windows: longer, isPatient, ...(isFinal && { emit }) };
 }
 
 const TAG: Step = { op: 'mapValues', fn: 'tag' };
@@ -69,7 +111,7 @@ export const PARTS: readonly Part[] = [
   stream('selectKey', { op: 'selectKey', fn: 'by-value' }, { keys: 'plain' }),
   stream('selectKey of null', { op: 'selectKey', fn: 'nullable' }, { keys: 'plain' }),
   stream('peek', { op: 'peek' }),
-  stream('merge', { op: 'merge', with: { ...source('stream', 'right'), steps: [TAG] } }),
+  withOther('merge', { op: 'merge' }, 'stream', {}, [TAG]),
   stream('merge with itself', { op: 'merge', with: 'self' }),
   stream('split', {
     op: 'split',
@@ -95,24 +137,10 @@ export const PARTS: readonly Part[] = [
     },
   ),
   namedStream('repartition', { op: 'repartition' }),
-  namedStream(
-    'join a table',
-    { op: 'join', with: source('table', 'table') },
-    {
-      needsPlainKeys: true,
-    },
-  ),
-  namedStream(
-    'leftJoin a table',
-    { op: 'leftJoin', with: source('table', 'table') },
-    {
-      needsPlainKeys: true,
-    },
-  ),
-  stream('join a global table', { op: 'join', fn: 'letter', with: source('global', 'global') }),
-  stream('leftJoin a global table', {
-    ...{ op: 'leftJoin', fn: 'nullable', with: source('global', 'global') },
-  }),
+  withOther('join a table', { op: 'join' }, 'table', { needsPlainKeys: true }),
+  withOther('leftJoin a table', { op: 'leftJoin' }, 'table', { needsPlainKeys: true }),
+  withOther('join a global table', { op: 'join', fn: 'letter' }, 'global'),
+  withOther('leftJoin a global table', { op: 'leftJoin', fn: 'nullable' }, 'global'),
   table('toTable', { op: 'toTable' }),
   table('count', { op: 'count', by: 'key' }),
   table('count by', { op: 'count', by: 'nullable' }),
@@ -125,5 +153,33 @@ export const PARTS: readonly Part[] = [
     ...{ op: 'reduce', by: 'key', fn: 'append', windows: TUMBLING, emit: 'final' },
   }),
   table('aggregate hopping', { op: 'aggregate', by: 'key', fn: 'nullable', windows: HOPPING }),
+  table('count sessions', { op: 'count', by: 'key', windows: SESSIONS }),
+  table('aggregate sessions', { op: 'aggregate', by: 'key', fn: 'append', windows: SESSIONS }),
+  table('reduce sessions final', {
+    ...{ op: 'reduce', by: 'by-key', fn: 'nullable', windows: SESSIONS, emit: 'final' },
+  }),
+  table('count sliding', { op: 'count', by: 'key', windows: SLIDING }),
+  table('reduce sliding final', {
+    ...{ op: 'reduce', by: 'key', fn: 'append', windows: SLIDING, emit: 'final' },
+  }),
+  table('aggregate unlimited', { op: 'aggregate', by: 'key', fn: 'append', windows: UNLIMITED }),
+  table('cogroup', {
+    ...{ op: 'cogroup', by: 'key', fns: ['append', 'nullable'] },
+  }),
+  table('cogroup tumbling', {
+    ...{ op: 'cogroup', by: 'key', fns: ['append', 'remove'] },
+    windows: TUMBLING,
+  }),
+  withOther('join a stream', { op: 'join', windows: JOIN }, 'stream', { needsPlainKeys: true }),
+  namedStream('join itself', { op: 'join', with: 'self', windows: JOIN }),
+  rows('count rows', { op: 'count', by: 'swap' }),
+  rows('reduce rows', { op: 'reduce', by: 'null-keys', fn: 'append', subtract: 'remove' }),
+  rows('aggregate rows', {
+    ...{ op: 'aggregate', by: 'swap', fn: 'append', subtract: 'remove-nullable' },
+  }),
+  view('filter a table', { op: 'filter', fn: 'even' }),
+  view('filterNot a table', { op: 'filterNot', fn: 'third' }, true),
+  view('mapValues of a table', { op: 'mapValues', fn: 'with-key' }),
+  view('mapValues of a table to null', { op: 'mapValues', fn: 'nullable' }, true),
   table('count hopping final', { op: 'count', by: 'by-value', windows: HOPPING, emit: 'final' }),
 ];

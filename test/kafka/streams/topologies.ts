@@ -2,7 +2,7 @@ import { PARTS, type Part } from './operators.ts';
 import type { Chain, Spec, Step, Windows } from './spec.ts';
 
 /** How many operators follow each other in a chain that covers pairs. */
-const CHAIN_LENGTH = 4;
+const CHAIN_LENGTH = 5;
 
 /** With a grace in which nothing is forgotten, which Kafka Streams does a millisecond early. */
 const WINDOWS: Windows = { kind: 'join', beforeMs: 10, afterMs: 4, graceMs: 10_000 };
@@ -86,13 +86,17 @@ function specOf(chain: readonly Part[]): Spec {
   let isPatient = false;
   for (const [index, part] of chain.entries()) {
     const id = `n${index}`;
-    if (flow === 'table' && part.takes === 'stream') steps.push({ op: 'toStream' });
-    if (flow === 'stream' && part.takes === 'table') {
-      steps.push({ op: 'toTable', store: `${id}-table` });
+    const mustUnwindow = isWindowed && part.needsPlainKeys === true;
+    if (flow === 'table' && (part.takes === 'stream' || mustUnwindow)) {
+      steps.push({ op: 'toStream' });
+      flow = 'stream';
     }
-    if (isWindowed && part.needsPlainKeys === true) {
+    if (mustUnwindow) {
       steps.push({ op: 'selectKey', fn: 'plain' });
       isWindowed = false;
+    }
+    if (flow === 'stream' && part.takes === 'table') {
+      steps.push({ op: 'toTable', store: `${id}-table` });
     }
     const step = part.step({ id, isPatient });
     steps.push(step);

@@ -1,11 +1,15 @@
 import java.lang.reflect.Field;
+import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.kafka.streams.kstream.internals.Change;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -20,21 +24,32 @@ import org.apache.kafka.streams.processor.internals.ProcessorRecordContext;
 import org.apache.kafka.streams.state.StoreBuilder;
 
 /**
- * The rule STREAM-TIME: gives Kafka's operators the time of the topics that feed them. By themselves
- * they know only the times of records that reach them, so that a filter before a window delays the
- * window's end. It uses what is private in Kafka's operators, for nothing else can change it.
+ * Rules that change Kafka's operators. It uses what is private in them, for nothing else can.
+ *
+ * STREAM-TIME gives them the time of the topics that feed them. By themselves they know only the
+ * times of records that reach them, so that a filter before a window delays the window's end.
+ *
+ * OLD-VALUES lets each change of an aggregate have what was passed on before as its old value. By
+ * themselves the first change of a key has what the initializer returned, a new sliding window what
+ * it began with, and a session of one moment nothing.
  */
-public class TaskTime implements ProcessorWrapper {
+public class Adapted implements ProcessorWrapper {
+  static Set<String> rules = Set.of();
   /** The topics that feed the operator with a store. */
   static final Map<String, Set<String>> ORIGINS = new HashMap<>();
   /** The stores of operators behind final results, for which time has to wait. */
-  static final Set<String> PATIENT = new java.util.HashSet<>();
+  static final Set<String> PATIENT = new HashSet<>();
   /** The largest time of each topic. */
   static final Map<String, Long> TIMES = new HashMap<>();
   /** The operators that know time, in the order of the topology. */
-  static final List<Timed<?, ?, ?, ?>> OPERATORS = new ArrayList<>();
+  static final List<AdaptedProcessor<?, ?, ?, ?>> OPERATORS = new ArrayList<>();
 
-  static void reset() {
+  static boolean isNeededBy(Set<String> rules) {
+    return rules.contains("STREAM-TIME") || rules.contains("OLD-VALUES");
+  }
+
+  static void reset(Set<String> given) {
+    rules = given;
     ORIGINS.clear();
     PATIENT.clear();
     TIMES.clear();
@@ -58,9 +73,9 @@ public class TaskTime implements ProcessorWrapper {
       public Processor<K, V, K2, V2> get() {
         var processor = supplier.get();
         Field time = fieldOf(processor.getClass(), "observedStreamTime");
-        if (time == null || stores() == null) return processor;
+        if (stores() == null) return processor;
         for (var store : stores()) {
-          if (ORIGINS.containsKey(store.name())) return new Timed<>(processor, time, store.name());
+          if (ORIGINS.containsKey(store.name())) return new AdaptedProcessor<>(processor, time, store.name());
         }
         return processor;
       }
@@ -100,9 +115,28 @@ public class TaskTime implements ProcessorWrapper {
     return null;
   }
 
-  /** An operator whose time is moved from outside. */
-  static class Timed<K, V, K2, V2> implements Processor<K, V, K2, V2> {
+  /** The context, but that changes forwarded through it have the right old values. */
+  @SuppressWarnings("unchecked")
+  static <K, V> InternalProcessorContext<K, V> withOldValues(InternalProcessorContext<K, V> context) {
+    Map<String, Object> passedOn = new HashMap<>();
+    InvocationHandler handler = (proxy, method, arguments) -> {
+      if (method.getName().equals("forward") && arguments[0] instanceof Record<?, ?> record) {
+        var change = (Change<?>) record.value();
+        Object old = passedOn.put(Values.json(record.key()), change.newValue);
+        var value = new Change<Object>(change.newValue, old);
+        arguments = arguments.clone();
+        arguments[0] = ((Record<Object, Object>) record).withValue(value);
+      }
+      return method.invoke(context, arguments);
+    };
+    return (InternalProcessorContext<K, V>) Proxy.newProxyInstance(
+        Adapted.class.getClassLoader(), new Class<?>[] {InternalProcessorContext.class}, handler);
+  }
+
+  /** An operator whose time is moved from outside, or whose results are changed. */
+  static class AdaptedProcessor<K, V, K2, V2> implements Processor<K, V, K2, V2> {
     final Processor<K, V, K2, V2> inner;
+    /** Null for an operator without windows. */
     final Field time;
     final Set<String> origins;
     final boolean isPatient;
@@ -111,7 +145,7 @@ public class TaskTime implements ProcessorWrapper {
     InternalProcessorContext<K2, V2> context;
     ProcessorNode<?, ?, ?, ?> node;
 
-    Timed(Processor<K, V, K2, V2> inner, Field time, String store) {
+    AdaptedProcessor(Processor<K, V, K2, V2> inner, Field time, String store) {
       this.inner = inner;
       this.time = time;
       this.origins = ORIGINS.get(store);
@@ -124,7 +158,8 @@ public class TaskTime implements ProcessorWrapper {
       context = (InternalProcessorContext<K2, V2>) given;
       node = context.currentNode();
       OPERATORS.add(this);
-      inner.init(given);
+      boolean keepsOld = rules.contains("OLD-VALUES");
+      inner.init(keepsOld ? withOldValues(context) : given);
     }
 
     @Override
@@ -151,6 +186,7 @@ public class TaskTime implements ProcessorWrapper {
 
     /** Returns true if time has risen. */
     private boolean move() {
+      if (time == null || !rules.contains("STREAM-TIME")) return false;
       long nowMs = origins.stream().mapToLong(each -> TIMES.getOrDefault(each, -1L)).max().orElse(-1);
       try {
         if (nowMs <= time.getLong(inner)) return false;
