@@ -185,8 +185,11 @@ interface Compared {
 function takeStep({ store, model, keyOf }: Compared, step: Step, index: number): void {
   switch (step.kind) {
     case 'add': {
-      const { timeMs, state } = step;
+      const { timeMs } = step;
       if (timeMs < aliveFrom(model)) return; // operators add nothing that has expired
+      // Nor do they let a record wait for a time that has come.
+      const isClosed = timeMs <= model.streamTimeMs - LIFE_MS;
+      const state = step.state === 'waiting' && isClosed ? 'passed' : step.state;
       const value = String(index);
       store.add(record(keyOf(step.key), value, timeMs), state);
       model.records.push({ key: step.key, value, timestampMs: timeMs, state });
@@ -206,8 +209,10 @@ function takeStep({ store, model, keyOf }: Compared, step: Step, index: number):
     }
     case 'expire': {
       model.streamTimeMs = Math.max(model.streamTimeMs, step.timeMs);
-      takeFrom(model, aliveFrom(model)); // operators take what waits before it expires
-      store.takeWaiting(aliveFrom(model));
+      // Operators take what waits by stream time, so that nothing waits when it expires, perhaps only
+      // after a restart.
+      takeFrom(model, model.streamTimeMs - LIFE_MS);
+      store.takeWaiting(model.streamTimeMs - LIFE_MS);
       store.expire(model.streamTimeMs);
       break;
     }
