@@ -1,3 +1,4 @@
+import { msgpack } from '../../core/index.ts';
 import { filterTable, mapTableValues, type Row } from '../operators/table-view.ts';
 import type { KeyValue } from '../operators/results.ts';
 import { changesToStream } from '../operators/to-stream.ts';
@@ -212,7 +213,7 @@ export class KTable<K, V> {
   #toStream(options: NodeOptions): KStream<K, V> {
     checkNodeOptions('toStream', options, ['name']);
     const { graph, node, keySerde, valueSerde, stream } = this.#parts;
-    const operator = changesToStream<K, V>();
+    const operator = changesToStream<K, V>(valueSerde ?? msgpack());
     const name = graph.nameFor(operator.kind, options.name);
     addOperator(graph, operator, { name, parents: [node] });
     return stream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });

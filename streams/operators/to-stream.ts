@@ -1,13 +1,24 @@
+import type { Serde } from '../../core/index.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
+import { copying } from './copying.ts';
 
-/** Forwards the new values of a table's changes; null for a deleted row. */
-export function changesToStream<K, V>(): Operator<K, Change<V>, K, V> {
+/**
+ * Forwards the new values of a table's changes; null for a deleted row.
+ *
+ * The table may later change the object in place. So if an operator behind this one may keep it, it
+ * gets a copy [OP-TABLE-10].
+ */
+export function changesToStream<K, V>(serde: Serde<NonNullable<V>>): Operator<K, Change<V>, K, V> {
   return {
     kind: 'to-stream',
     changesKey: false,
-    start: (forward) => ({
-      process: (record) => forward(record.withValue(record.value.newValue as V)),
-    }),
+    start(forward, { areValuesKept }) {
+      if (!areValuesKept) {
+        return { process: (record) => forward(record.withValue(record.value.newValue as V)) };
+      }
+      const copy = copying<V>(serde as Serde<V>);
+      return { process: (record) => forward(record.withValue(copy(record.value.newValue) as V)) };
+    },
   };
 }

@@ -32,7 +32,10 @@ export interface GraphOptions {
 type TaskContext = Omit<OperatorContext, keyof NodeContext | 'streamTimeMs' | 'schedule'>;
 
 /** What differs from node to node. */
-type NodeContext = Pick<OperatorContext, 'node' | 'children' | 'sendsOldValues' | 'drop'>;
+type NodeContext = Pick<
+  OperatorContext,
+  'node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop'
+>;
 
 /** The processors of one task, wired up: each calls the next directly. */
 export class ProcessorGraph {
@@ -113,6 +116,7 @@ export class ProcessorGraph {
     const forwards = new Map<string, (parent: number) => Forward<unknown, unknown>>();
     const { outputs } = this.#options;
     const readers = new Set<string>(); // the nodes that need old values
+    const keepers = new Set<string>(); // the nodes that keep values, or pass them on to such
     for (const node of [...this.#nodes].reverse()) {
       // Once per edge: a stream may be merged with itself.
       const edges = this.#nodes.flatMap(({ name, parents }) =>
@@ -125,16 +129,18 @@ export class ProcessorGraph {
       if (this.#isEntry(node)) {
         this.entries.set(node.name, forward);
       } else if (node.kind === 'operator') {
-        const sendsOldValues = this.#nodes.some(
-          (child) => child.parents.includes(node.name) && readers.has(child.name),
-        );
+        const sendsOldValues = edges.some(([child]) => readers.has(child));
+        const areValuesKept = edges.some(([child]) => keepers.has(child));
+        if (areValuesKept || node.stores.length > 0) keepers.add(node.name);
         const { oldValues } = node.operator;
         if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
           readers.add(node.name);
         }
-        const own = { node: node.name, children: new Map(edges), sendsOldValues, drop };
+        const own = { node: node.name, children: new Map(edges), drop };
+        const behind = { sendsOldValues, areValuesKept };
         const { context, punctuations } = this.#options;
-        const operator = new StartedOperator(node, forward, { ...context, ...own }, punctuations);
+        const shared = { ...context, ...own, ...behind };
+        const operator = new StartedOperator(node, forward, shared, punctuations);
         started.set(node.name, operator);
         forwards.set(node.name, (parent) => operator.forwardFrom(parent));
       } else {

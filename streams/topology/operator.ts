@@ -94,6 +94,8 @@ export interface OperatorContext {
   streamTimeMs(): number;
   /** True if an operator behind this one, which keeps or changes a table, needs old values. */
   readonly sendsOldValues: boolean;
+  /** True if an operator behind this one has stores, in which it may keep values. */
+  readonly areValuesKept: boolean;
   /** One of the stores of its node. */
   store<Store>(handle: StoreHandle<Store>): Store;
   globalStore<K, V>(name: string): ReadOnlyKeyValueStore<K, V>;
