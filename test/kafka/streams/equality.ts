@@ -1,7 +1,7 @@
 import { CLOSING_MS, randomInput } from './input.ts';
 import type { KafkaStreams } from './kafka.ts';
 import { MillraceTopology } from './millrace.ts';
-import { firstDifference, RULES, type Difference } from './rules.ts';
+import { firstDifference, RULE_IDS, type Difference } from './rules.ts';
 import { topicsOf, type Input, type Output, type Run, type Spec } from './spec.ts';
 
 /** How many topologies were equal only by a rule. */
@@ -42,18 +42,16 @@ export class Comparison {
   ): Promise<Map<number, Difference>> {
     const ours = inputs.map((input) => this.#ours.run(input));
     const plain = await this.#kafkas(inputs, []);
-    const used = new Set<string>();
     const differing = inputs.flatMap((_, index) =>
-      firstDifference(ours[index]!, plain[index]!, used) === undefined ? [] : [index],
+      firstDifference(ours[index]!, plain[index]!) === undefined ? [] : [index],
     );
-    for (const rule of used) count(counts, rule);
     const adapted = await this.#kafkas(
       differing.map((index) => inputs[index]!),
-      RULES.adapted,
+      RULE_IDS,
     );
     const differences = new Map<number, Difference>();
     for (const [at, index] of differing.entries()) {
-      const difference = firstDifference(ours[index]!, adapted[at]!, new Set());
+      const difference = firstDifference(ours[index]!, adapted[at]!);
       if (difference !== undefined) differences.set(index, difference);
     }
     const explained = differing.find((index) => !differences.has(index));
@@ -65,10 +63,10 @@ export class Comparison {
 
   /** Counts the rules without which the results would differ. */
   async #countNeeded(input: readonly Input[], ours: Run, counts: RuleCounts): Promise<void> {
-    for (const rule of RULES.adapted) {
-      const others = RULES.adapted.filter((each) => each !== rule);
+    for (const rule of RULE_IDS) {
+      const others = RULE_IDS.filter((each) => each !== rule);
       const [without] = await this.#kafkas([input], others);
-      if (firstDifference(ours, without!, new Set()) !== undefined) count(counts, rule);
+      if (firstDifference(ours, without!) !== undefined) count(counts, rule);
     }
   }
 
