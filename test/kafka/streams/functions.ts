@@ -8,7 +8,7 @@ import type { Value, WindowedValue } from './spec.ts';
 type Nullable = Value | null;
 
 /** The form in which functions see a key or value. */
-export function text(value: Nullable | undefined): string {
+function text(value: Nullable | undefined): string {
   if (!isWindowed(value)) return String(value ?? null);
   const { key, windowStartMs, windowEndMs } = value;
   return `${text(key)}@${windowStartMs}..${Number.isFinite(windowEndMs) ? windowEndMs : null}`;
