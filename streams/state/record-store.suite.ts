@@ -209,8 +209,8 @@ function takeStep({ store, model, keyOf }: Compared, step: Step, index: number):
     }
     case 'expire': {
       model.streamTimeMs = Math.max(model.streamTimeMs, step.timeMs);
-      // Operators take what waits by stream time, so that nothing waits when it expires, perhaps only
-      // after a restart.
+      // Operators take what waits by stream time, so that nothing waits when it expires, perhaps
+      // only after a restart.
       takeFrom(model, model.streamTimeMs - LIFE_MS);
       store.takeWaiting(model.streamTimeMs - LIFE_MS);
       store.expire(model.streamTimeMs);
