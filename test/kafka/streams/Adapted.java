@@ -3,8 +3,10 @@ import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -35,13 +37,13 @@ import org.apache.kafka.streams.state.StoreBuilder;
  */
 public class Adapted implements ProcessorWrapper {
   static Set<String> rules = Set.of();
-  /** The topics that feed the operator with a store. */
-  static final Map<String, Set<String>> ORIGINS = new HashMap<>();
+  /** The topics that feed the operator with a store, in the order in which operators are built. */
+  static final Map<String, Set<String>> ORIGINS = new LinkedHashMap<>();
   /** The stores of operators behind final results, for which time has to wait. */
   static final Set<String> PATIENT = new HashSet<>();
   /** The largest time of each topic. */
   static final Map<String, Long> TIMES = new HashMap<>();
-  /** The operators that know time, in the order of the topology. */
+  /** The operators that know time; those that feed others come before them. */
   static final List<AdaptedProcessor<?, ?, ?, ?>> OPERATORS = new ArrayList<>();
 
   static boolean isNeededBy(Set<String> rules) {
@@ -140,6 +142,8 @@ public class Adapted implements ProcessorWrapper {
     final Field time;
     final Set<String> origins;
     final boolean isPatient;
+    /** Kafka starts operators in an order of its own, in which those behind may come first. */
+    final int rank;
     /** Passes on the windows that have closed. */
     final Method close;
     InternalProcessorContext<K2, V2> context;
@@ -150,6 +154,7 @@ public class Adapted implements ProcessorWrapper {
       this.time = time;
       this.origins = ORIGINS.get(store);
       this.isPatient = PATIENT.contains(store);
+      this.rank = List.copyOf(ORIGINS.keySet()).indexOf(store);
       this.close = methodOf(inner.getClass(), "maybeForwardFinalResult");
     }
 
@@ -158,6 +163,7 @@ public class Adapted implements ProcessorWrapper {
       context = (InternalProcessorContext<K2, V2>) given;
       node = context.currentNode();
       OPERATORS.add(this);
+      OPERATORS.sort(Comparator.comparingInt(operator -> operator.rank));
       boolean keepsOld = rules.contains("OLD-VALUES");
       inner.init(keepsOld ? withOldValues(context) : given);
     }

@@ -209,6 +209,7 @@ class Topologies {
     String op = text(step, "op");
     var grouped = group(stream, step);
     Adapted.ORIGINS.put(text(step, "store"), origins.get(stream));
+    if (step.path("isPatient").asBoolean()) Adapted.PATIENT.add(text(step, "store"));
     JsonNode windows = step.get("windows");
     if (windows == null) {
       return switch (op) {
@@ -364,11 +365,15 @@ class Topologies {
           ? table.mapValues((k, v) -> Functions.value(fn, k, v), store(step))
           : table.mapValues((k, v) -> Functions.value(fn, k, v));
       case "count", "reduce", "aggregate" -> aggregateTable(table, step);
-      case "join" -> table.join(table(other), Functions::join, store(step));
-      case "leftJoin" -> table.leftJoin(table(other), Functions::join,
-          store(step));
-      case "outerJoin" -> table.outerJoin(table(other), Functions::join,
-          store(step));
+      case "join" -> isStored(step)
+          ? table.join(table(other), Functions::join, store(step))
+          : table.join(table(other), Functions::join);
+      case "leftJoin" -> isStored(step)
+          ? table.leftJoin(table(other), Functions::join, store(step))
+          : table.leftJoin(table(other), Functions::join);
+      case "outerJoin" -> isStored(step)
+          ? table.outerJoin(table(other), Functions::join, store(step))
+          : table.outerJoin(table(other), Functions::join);
       case "foreignJoin" -> table.join(table(other),
           (Object v) -> Functions.foreignKey(fn, v), Functions::join,
           TableJoined.as("join-" + text(step, "store")), store(step));

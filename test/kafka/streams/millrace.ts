@@ -258,9 +258,22 @@ export class MillraceTopology {
       case 'reduce':
       case 'aggregate':
         return made(aggregateTable(table, step));
+      case 'join':
+        return made(table.join(this.#table(step), named.join, options));
+      case 'leftJoin':
+        return made(table.leftJoin(this.#table(step), named.join, options));
+      case 'outerJoin':
+        return made(table.outerJoin(this.#table(step), named.join, options));
       default:
         throw new TypeError(`no step of a table: ${op}`);
     }
+  }
+
+  /** The other table of a join. */
+  #table(step: Step): Table {
+    const other = this.#chain(withOf(step));
+    if (other.kind !== 'table') throw new TypeError(`a table is needed, not a ${other.kind}`);
+    return other.table;
   }
 
   /** Notes the store of a table, to compare it. */

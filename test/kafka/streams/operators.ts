@@ -48,6 +48,16 @@ function rows(name: string, step: Step): Part {
   };
 }
 
+/** A table with another one, of a topic of its own, to which steps may be applied. */
+function tables(name: string, step: Step, steps: readonly Step[] = []): Part {
+  return {
+    ...{ name, takes: 'table', gives: 'table', needsPlainKeys: true },
+    step: ({ id }) => {
+      return { ...step, store: id, with: { from: 'table', topic: `${id}-right`, steps } };
+    },
+  };
+}
+
 /** From table to table; with a store, or as a view. */
 function view(name: string, step: Step, isStored = false): Part {
   return {
@@ -181,5 +191,8 @@ export const PARTS: readonly Part[] = [
   view('filterNot a table', { op: 'filterNot', fn: 'third' }, true),
   view('mapValues of a table', { op: 'mapValues', fn: 'with-key' }),
   view('mapValues of a table to null', { op: 'mapValues', fn: 'nullable' }, true),
+  tables('join tables', { op: 'join' }, [{ op: 'filter', fn: 'third' }]),
+  tables('leftJoin tables', { op: 'leftJoin' }, [{ op: 'mapValues', fn: 'nullable' }]),
+  tables('outerJoin tables', { op: 'outerJoin' }),
   table('count hopping final', { op: 'count', by: 'by-value', windows: HOPPING, emit: 'final' }),
 ];

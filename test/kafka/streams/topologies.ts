@@ -17,6 +17,25 @@ function joinOf(other: Chain): Step {
   return { op: 'join', name: 'j', windows: WINDOWS, with: other };
 }
 
+const TO_TABLE: Step = { op: 'toTable', store: 't' };
+const rows: Chain = {
+  ...{ from: 'table', topic: 'right', steps: [{ op: 'mapValues', fn: 'with-key' }] },
+};
+
+/** Joins of tables that are not stored, and what follows them. */
+const JOINED_VIEWS = ['join', 'leftJoin', 'outerJoin'].map((op) => ({
+  name: `${op} of tables as a view`,
+  chain: stream(
+    'left',
+    TO_TABLE,
+    { op: 'mapValues', fn: 'tag' },
+    { op, with: rows },
+    {
+      ...{ op: 'aggregate', by: 'swap', fn: 'append', subtract: 'remove', store: 'a' },
+    },
+  ),
+}));
+
 /** Chains that no rule makes. */
 const OTHERS: readonly Spec[] = [
   { name: 'join of streams', chain: stream('left', joinOf(stream('right'))) },
@@ -33,6 +52,7 @@ const OTHERS: readonly Spec[] = [
     name: 'leftJoin with a versioned table',
     chain: stream('left', { op: 'leftJoin', name: 'j', with: versions }),
   },
+  ...JOINED_VIEWS,
   {
     name: 'join with a table by another key',
     chain: stream('left', REKEY, {
