@@ -146,6 +146,10 @@ public class Adapted implements ProcessorWrapper {
     final int rank;
     /** Passes on the windows that have closed. */
     final Method close;
+    /** Of a suppression: passes on what is due. */
+    final Method suppressed;
+    /** True of one with a time limit: what a record makes due waits for the record itself. */
+    final boolean isHeld;
     InternalProcessorContext<K2, V2> context;
     ProcessorNode<?, ?, ?, ?> node;
 
@@ -156,6 +160,8 @@ public class Adapted implements ProcessorWrapper {
       this.isPatient = PATIENT.contains(store);
       this.rank = List.copyOf(ORIGINS.keySet()).indexOf(store);
       this.close = methodOf(inner.getClass(), "maybeForwardFinalResult");
+      this.suppressed = methodOf(inner.getClass(), "enforceConstraints");
+      this.isHeld = suppressed != null && !isFinal();
     }
 
     @Override
@@ -180,24 +186,46 @@ public class Adapted implements ProcessorWrapper {
     }
 
     void advance() {
-      if (!move() || close == null) return;
+      if (!isBehind()) return;
       context.setCurrentNode(node);
       context.setRecordContext(new ProcessorRecordContext(0, -1, 0, "", new RecordHeaders()));
       try {
+        if (isHeld) suppressed.invoke(inner);
+        move();
+        if (suppressed != null && !isHeld) suppressed.invoke(inner);
+        if (close == null) return;
         close.invoke(inner, new Record<K, V>(null, null, 0), time.getLong(inner) - graceMs());
       } catch (ReflectiveOperationException failure) {
         throw new AssertionError(failure);
       }
     }
 
-    /** Returns true if time has risen. */
-    private boolean move() {
-      if (time == null || !rules.contains("STREAM-TIME")) return false;
-      long nowMs = origins.stream().mapToLong(each -> TIMES.getOrDefault(each, -1L)).max().orElse(-1);
+    private void move() {
+      if (!isBehind()) return;
       try {
-        if (nowMs <= time.getLong(inner)) return false;
-        time.setLong(inner, nowMs);
-        return true;
+        time.setLong(inner, nowMs());
+      } catch (IllegalAccessException failure) {
+        throw new AssertionError(failure);
+      }
+    }
+
+    private boolean isBehind() {
+      if (time == null || !rules.contains("STREAM-TIME")) return false;
+      try {
+        return time.getLong(inner) < nowMs();
+      } catch (IllegalAccessException failure) {
+        throw new AssertionError(failure);
+      }
+    }
+
+    private long nowMs() {
+      return origins.stream().mapToLong(each -> TIMES.getOrDefault(each, -1L)).max().orElse(-1);
+    }
+
+    /** True of a suppression of windows. */
+    private boolean isFinal() {
+      try {
+        return fieldOf(inner.getClass(), "safeToDropTombstones").getBoolean(inner);
       } catch (IllegalAccessException failure) {
         throw new AssertionError(failure);
       }

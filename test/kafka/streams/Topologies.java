@@ -406,6 +406,7 @@ class Topologies {
 
   @SuppressWarnings({"unchecked", "rawtypes"})
   Object suppress(KTable<Object, Object> table, JsonNode step) {
+    Adapted.ORIGINS.put(text(step, "store") + "-store", origins.get(table));
     if (!step.has("limitMs")) {
       KTable windowed = table;
       return ((KTable<Windowed<?>, Object>) windowed).suppress(Suppressed

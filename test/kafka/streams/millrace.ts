@@ -3,8 +3,12 @@ import { silentLogger } from '../../../core/logger.ts';
 import {
   joinWindow,
   StreamsBuilder,
+  untilTimeLimit,
+  untilWindowCloses,
   type GlobalKTable,
+  type KTable,
   type Topology,
+  type Windowed,
 } from '../../../streams/index.ts';
 import { TopologyTestDriver } from '../../../streams/testing/index.ts';
 import {
@@ -264,6 +268,8 @@ export class MillraceTopology {
         return made(table.leftJoin(this.#table(step), named.join, options));
       case 'outerJoin':
         return made(table.outerJoin(this.#table(step), named.join, options));
+      case 'suppress':
+        return tableFlow(suppressed(table, step));
       default:
         throw new TypeError(`no step of a table: ${op}`);
     }
@@ -300,6 +306,16 @@ function streamOf(flow: Flow): Stream {
 
 function repartitioned(stream: Stream, name = ''): Stream {
   return stream.repartition({ name, ...SERDES });
+}
+
+function suppressed(table: Table, { store = '', limitMs, maxRecords }: Step): Table {
+  const options = { store, value: SERDE };
+  if (limitMs !== undefined) {
+    const limit = maxRecords === undefined ? {} : { maxRecords };
+    return table.suppress(untilTimeLimit({ ms: limitMs, ...limit }), options);
+  }
+  const windowed = table as unknown as KTable<Windowed<Value>, Nullable>;
+  return windowed.suppress(untilWindowCloses(), options) as unknown as Table;
 }
 
 function withOf({ op, with: other }: Step): Chain {

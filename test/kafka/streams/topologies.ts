@@ -36,6 +36,55 @@ const JOINED_VIEWS = ['join', 'leftJoin', 'outerJoin'].map((op) => ({
   ),
 }));
 
+const WINDOWED: readonly (readonly [string, Step])[] = [
+  ['tumbling windows', { op: 'count', windows: { kind: 'tumbling', sizeMs: 10, graceMs: 4 } }],
+  [
+    'hopping windows',
+    {
+      ...{ op: 'reduce', fn: 'append' },
+      windows: { kind: 'hopping', sizeMs: 10, advanceMs: 4, graceMs: 0 },
+    },
+  ],
+];
+
+const LIMITS: readonly (readonly [string, Partial<Step>])[] = [
+  ['by time', { limitMs: 6 }],
+  ['at once', { limitMs: 0 }],
+  ['by number', { limitMs: 20, maxRecords: 2 }],
+];
+
+/** Suppressions, and what follows them. */
+const SUPPRESSED: readonly Spec[] = [
+  ...WINDOWED.map(([name, step]) => ({
+    name: `suppress ${name} until they close`,
+    chain: stream(
+      'left',
+      { op: 'filter', fn: 'even' },
+      { ...step, by: 'key', store: 'w' },
+      { op: 'suppress', store: 's' },
+    ),
+  })),
+  ...LIMITS.map(([name, limit]) => ({
+    name: `suppress a table ${name}`,
+    chain: stream(
+      'left',
+      { op: 'filterNot', fn: 'third' },
+      TO_TABLE,
+      { op: 'suppress', store: 's', ...limit },
+      { op: 'mapValues', fn: 'tag' },
+    ),
+  })),
+  ...LIMITS.map(([name, limit]) => ({
+    name: `aggregate a table that is suppressed ${name}`,
+    chain: stream(
+      'left',
+      TO_TABLE,
+      { op: 'suppress', store: 's', ...limit },
+      { op: 'aggregate', by: 'swap', fn: 'append', subtract: 'remove', store: 'a' },
+    ),
+  })),
+];
+
 /** Chains that no rule makes. */
 const OTHERS: readonly Spec[] = [
   { name: 'join of streams', chain: stream('left', joinOf(stream('right'))) },
@@ -53,6 +102,7 @@ const OTHERS: readonly Spec[] = [
     chain: stream('left', { op: 'leftJoin', name: 'j', with: versions }),
   },
   ...JOINED_VIEWS,
+  ...SUPPRESSED,
   {
     name: 'join with a table by another key',
     chain: stream('left', REKEY, {
