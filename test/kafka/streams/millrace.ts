@@ -268,11 +268,22 @@ export class MillraceTopology {
         return made(table.leftJoin(this.#table(step), named.join, options));
       case 'outerJoin':
         return made(table.outerJoin(this.#table(step), named.join, options));
+      case 'foreignJoin':
+      case 'foreignLeftJoin':
+        return made(this.#foreignJoin(table, step));
       case 'suppress':
         return tableFlow(suppressed(table, step));
       default:
         throw new TypeError(`no step of a table: ${op}`);
     }
+  }
+
+  #foreignJoin(table: Table, step: Step): Table {
+    const keyOf = named.foreignKey(step.fn);
+    const foreignKey = ({ value }: { readonly value: Value }) => keyOf(value);
+    const how = { foreignKey, joiner: named.join, store: storeOf(step), value: SERDE };
+    const other = this.#table(step);
+    return step.op === 'foreignJoin' ? table.join(other, how) : table.leftJoin(other, how);
   }
 
   /** The other table of a join. */

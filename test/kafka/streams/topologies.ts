@@ -85,6 +85,20 @@ const SUPPRESSED: readonly Spec[] = [
   })),
 ];
 
+/** Joins by foreign key, and what follows them. */
+const FOREIGN_JOINS: readonly Spec[] = ['foreignJoin', 'foreignLeftJoin'].flatMap((op) =>
+  ['by-value', 'nullable'].map((fn) => ({
+    name: `${op} ${fn}`,
+    chain: stream(
+      'left',
+      { op: 'filterNot', fn: 'third' },
+      TO_TABLE,
+      { op, fn, store: 'j', with: { from: 'table', topic: 'right', steps: [] } },
+      { op: 'mapValues', fn: 'tag' },
+    ),
+  })),
+);
+
 /** Chains that no rule makes. */
 const OTHERS: readonly Spec[] = [
   { name: 'join of streams', chain: stream('left', joinOf(stream('right'))) },
@@ -103,6 +117,7 @@ const OTHERS: readonly Spec[] = [
   },
   ...JOINED_VIEWS,
   ...SUPPRESSED,
+  ...FOREIGN_JOINS,
   {
     name: 'join with a table by another key',
     chain: stream('left', REKEY, {
