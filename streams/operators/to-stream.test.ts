@@ -24,7 +24,7 @@ function totalsOf(stream: KStream<string, number>): KStream<string, Total> {
 
 test('[OP-TABLE-10] a table behind toStream keeps the values that it got', () => {
   const { pipe } = drive(numbers, changes, (stream) =>
-    changesOf(totalsOf(stream as KStream<string, number>).toTable(), ({ sum }) => sum),
+    changesOf(totalsOf(stream).toTable(), ({ sum }) => sum),
   );
   expect(shown(pipe(['a', 1, 1], ['a', 2, 2], ['a', 3, 3]))).toEqual([
     'a ->1 @1',
@@ -36,7 +36,7 @@ test('[OP-TABLE-10] a table behind toStream keeps the values that it got', () =>
 test('[OP-TABLE-10] so does one behind another operator', () => {
   const { pipe } = drive(numbers, changes, (stream) =>
     changesOf(
-      totalsOf(stream as KStream<string, number>)
+      totalsOf(stream)
         .filter(({ value }) => value.sum > 0)
         .toTable(),
       ({ sum }) => sum,

@@ -17,7 +17,7 @@ export function changesToStream<K, V>(serde: Serde<NonNullable<V>>): Operator<K,
       if (!areValuesKept) {
         return { process: (record) => forward(record.withValue(record.value.newValue as V)) };
       }
-      const copy = copying<V>(serde as Serde<V>);
+      const copy = copying<V>(serde);
       return { process: (record) => forward(record.withValue(copy(record.value.newValue) as V)) };
     },
   };

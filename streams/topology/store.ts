@@ -55,7 +55,9 @@ export interface StoreEntry<K, V> {
 
 /** A key-value store of a task, which reads its own writes. */
 export interface WritableKeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
+  /** Replaces the value of a key. */
   put(key: K, value: V, timestampMs: number): void;
+  /** Deletes a key; nothing happens if it has no value. */
   delete(key: K, timestampMs: number): void;
   /**
    * Reads and writes in one lookup: replaces the value (undefined if there is none) by the result
@@ -153,7 +155,9 @@ export interface ReadOnlyWindowStore<K, V> {
 
 /** A window store of a task, which reads its own writes. */
 export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
+  /** Replaces the value of a key in a window. */
   put(key: K, windowStartMs: number, value: V, timestampMs: number): void;
+  /** Deletes a key of a window; nothing happens if it has no value there. */
   delete(key: K, windowStartMs: number, timestampMs: number): void;
   /** As in a key-value store, for one window. */
   update(

@@ -2,11 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Comparison, type RuleCounts } from './equality.ts';
 import { KafkaStreams } from './kafka.ts';
 import { RULE_IDS } from './rules.ts';
-import { allTopologies } from './topologies.ts';
+import { allTopologies, someTopologies } from './topologies.ts';
 
 /** The first seed, and how many: `SEED=7 SEEDS=1000 npm run test:kafka -- streams` runs others. */
 const SEED = Number(process.env['SEED'] ?? 1);
-const SEEDS = Number(process.env['SEEDS'] ?? 50);
+const SEEDS = Number(process.env['SEEDS'] ?? 10);
+/** Whether to compare each operator behind each other one, which takes an hour or more. */
+const ARE_PAIRS = process.env['PAIRS'] !== undefined;
 
 const seeds = Array.from({ length: SEEDS }, (_, index) => SEED + index);
 const counts: RuleCounts = new Map();
@@ -19,7 +21,7 @@ beforeAll(() => {
 
 afterAll(() => kafka.close());
 
-const topologies = allTopologies();
+const topologies = ARE_PAIRS ? allTopologies() : someTopologies();
 
 describe(`seeds ${SEED} to ${SEED + SEEDS - 1}`, () => {
   const named = topologies.map((spec) => [spec.name, spec] as const);
@@ -30,7 +32,7 @@ describe(`seeds ${SEED} to ${SEED + SEEDS - 1}`, () => {
   });
 
   test('[STREAMS-KAFKA-2] each rule has cases', ({ skip }) => {
-    if (compared < topologies.length) skip('only some topologies ran');
+    if (!ARE_PAIRS || compared < topologies.length) skip('only some topologies ran');
     expect([...counts.keys()].sort()).toEqual([...RULE_IDS].sort());
   });
 });

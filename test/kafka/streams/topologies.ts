@@ -126,6 +126,11 @@ const OTHERS: readonly Spec[] = [
   },
 ];
 
+/** Each operator by itself, and some topologies by hand. */
+export function someTopologies(): readonly Spec[] {
+  return [...PARTS.map((part) => specOf([part])), ...OTHERS];
+}
+
 /** All topologies: each operator behind each other one, and some by hand. */
 export function allTopologies(): readonly Spec[] {
   return [...chainsOfPairs(PARTS).map(specOf), ...OTHERS];
