@@ -101,9 +101,15 @@ test('[CONNECT-SOURCE-3] a new run fences the one before, which commits nothing 
   await using log = await temporaryLog();
   let release: () => void = () => undefined;
   const waiting = new Promise<void>((resolve) => (release = resolve));
-  const onPoll = (next: number) => (next === 20 ? waiting : undefined);
+  let arrive: () => void = () => undefined;
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const onPoll = (next: number) => {
+    if (next !== 20) return undefined;
+    arrive();
+    return waiting;
+  };
   const zombie = new SourceRunner(log, counter({ end: 40, onPoll })).run();
-  await new Promise<void>((resolve) => setImmediate(resolve));
+  await arrived;
   await new SourceRunner(log, counter({ end: 30 })).run();
   release();
   expect(LogError.is(await failureOf(zombie), 'PRODUCER_FENCED')).toBe(true);
