@@ -171,7 +171,8 @@ export class SourceRun {
         writer.write(record.key, record.value, record.timestampMs, record.headers);
       }
     } catch (cause) {
-      if (!(cause instanceof LogError) || topic === undefined) throw cause;
+      // A producer that has failed refuses everything: that is no fault of the record.
+      if (!(cause instanceof LogError) || cause.fatal || topic === undefined) throw cause;
       throw this.#refused(topic, describe?.(index) ?? `record ${index} of a batch`, cause);
     }
     this.records += records.length;
