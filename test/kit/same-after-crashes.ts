@@ -12,7 +12,7 @@ import {
   type Random,
 } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
-import type { Topology } from '../../streams/index.ts';
+import type { StreamsOptions, Topology } from '../../streams/index.ts';
 import { produce, runToEnd } from './app.ts';
 import { readTopic } from './read-topic.ts';
 import { SEED } from './seed.ts';
@@ -23,10 +23,15 @@ export const crashInput = topic('numbers', { key: string(), value: int64(), part
 /** Their output. */
 export const crashOutput = topic('results', { key: string(), value: string() });
 
+type WayToStop = (disk: MemoryFileSystem, random: Random) => MemoryFileSystem;
+
+export const powerCut: WayToStop = (disk, random) => disk.crash(random);
+export const kill: WayToStop = (disk, random) => disk.kill(random);
+
 /** How a process or its machine stops. */
 export const WAYS_TO_STOP = [
-  ['a power cut', (disk: MemoryFileSystem, random: Random) => disk.crash(random)],
-  ['kill -9', (disk: MemoryFileSystem, random: Random) => disk.kill(random)],
+  ['a power cut', powerCut],
+  ['kill -9', kill],
 ] as const;
 
 const RECORDS = 2_000;
@@ -39,37 +44,78 @@ interface Comparison {
   readonly compares?: 'all' | 'last values';
 }
 
+/** What a crash in one operation of the log's disk would leave. */
+export interface Moment {
+  readonly operation: string;
+  readonly disk: MemoryFileSystem;
+  readonly stateDir: string;
+}
+
+/** A run whose crashes are tried. */
+export interface CrashingRun {
+  readonly topology: Topology;
+  /** Writes the input. */
+  readonly fill: (log: Log) => Promise<void>;
+  readonly options: Partial<StreamsOptions>;
+  /** A moment comes at each so many operations of the disk. */
+  readonly every: number;
+  readonly stop: WayToStop;
+}
+
+/**
+ * Runs a topology to the end and snapshots what a crash at each n-th operation of the log's disk
+ * would leave. The state is LMDB's on the real disk, copied at that moment: at worst newer than
+ * after a power cut, so this also shows that it is never ahead of the durable log.
+ */
+export async function crashMoments(
+  run: CrashingRun,
+): Promise<{ readonly log: Log; readonly moments: readonly Moment[] }> {
+  const { topology, fill, options, every, stop } = run;
+  const random = seededRandom(SEED);
+  const moments: Moment[] = [];
+  const [stateDir, copies] = [temporaryDirectory(), temporaryDirectory()];
+  const disk = new MemoryFileSystem({ random: seededRandom(SEED) });
+  const log = await openDisk(disk);
+  await fill(log);
+  let count = SEED % every;
+  disk.onOperation = ({ kind, path }) => {
+    if (++count % every !== 0) return;
+    const copy = join(copies, String(count));
+    cpSync(stateDir, copy, { recursive: true });
+    const operation = `${count}: ${kind} ${path}`;
+    moments.push({ operation, disk: stop(disk, random), stateDir: copy });
+  };
+  await runToEnd(log, topology, { ...options, stateDir });
+  disk.onOperation = undefined;
+  return { log, moments };
+}
+
+/** Opens the log on a disk; it is closed when the test ends. */
+export async function openDisk(fileSystem: MemoryFileSystem): Promise<Log> {
+  const log = await openLog('/data', { fileSystem, logger: silentLogger });
+  onTestFinished(() => log.close());
+  return log;
+}
+
 /**
  * Runs a topology to the end, and again from what a crash would leave at many moments of that run;
  * the results of each key have to be the same, in their order.
  */
 export async function sameAfterCrashes(
   made: () => Topology,
-  stop: (disk: MemoryFileSystem, random: Random) => MemoryFileSystem,
+  stop: WayToStop,
   { compares = 'all' }: Comparison = {},
 ): Promise<void> {
   const isLast = compares === 'last values';
-  const random = seededRandom(SEED);
-  const moments: { operation: string; disk: MemoryFileSystem; stateDir: string }[] = [];
-  const [stateDir, copies] = [temporaryDirectory(), temporaryDirectory()];
-  const disk = new MemoryFileSystem({ random: seededRandom(SEED) });
-  const log = await open(disk);
-  await produce(log, crashInput, rows());
-  let count = SEED % EVERY;
-  disk.onOperation = ({ kind, path }) => {
-    if (++count % EVERY !== 0) return;
-    const copy = join(copies, String(count));
-    cpSync(stateDir, copy, { recursive: true });
-    const operation = `${count}: ${kind} ${path}`;
-    moments.push({ operation, disk: stop(disk, random), stateDir: copy });
-  };
-  await runToEnd(log, made(), { ...OPTIONS, stateDir });
-  disk.onOperation = undefined;
+  const fill = (log: Log): Promise<void> => produce(log, crashInput, rows());
+  const { log, moments } = await crashMoments({
+    ...{ topology: made(), fill, options: OPTIONS, every: EVERY, stop },
+  });
   const expected = await readResults(log, isLast);
   expect(Object.values(expected).flat().length).toBeGreaterThan(isLast ? 5 : 100);
   expect(moments.length).toBeGreaterThan(5);
   for (const { operation, ...moment } of moments) {
-    const reopened = await open(moment.disk);
+    const reopened = await openDisk(moment.disk);
     await runToEnd(reopened, made(), { ...OPTIONS, stateDir: moment.stateDir });
     expect(await readResults(reopened, isLast), operation).toEqual(expected);
     await reopened.close();
@@ -78,12 +124,6 @@ export async function sameAfterCrashes(
 
 function* rows(): Generator<[string, number, number]> {
   for (let index = 0; index < RECORDS; index++) yield [`k${index % 7}`, index, index];
-}
-
-async function open(fileSystem: MemoryFileSystem): Promise<Log> {
-  const log = await openLog('/data', { fileSystem, logger: silentLogger });
-  onTestFinished(() => log.close());
-  return log;
 }
 
 async function readResults(log: Log, isLast: boolean): Promise<Record<string, string[]>> {
