@@ -1,4 +1,4 @@
-import { int64, msgpack, serializeToBytes, type Serde } from '../../core/index.ts';
+import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
 import { copying } from '../operators/copying.ts';
 import { havePanes, paneAggregate } from '../operators/pane-aggregate.ts';
@@ -12,6 +12,7 @@ import {
 import { slidingAggregate, slidingLifeMs } from '../operators/sliding-aggregate.ts';
 import { unlimitedAggregate } from '../operators/unlimited-aggregate.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
+import { keyIdentity } from '../state/codec.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { sessionStoreSpec } from '../state/session-store.ts';
 import { windowStore } from '../state/window-store.ts';
@@ -190,8 +191,7 @@ function copiesAndIds<K, A>(serdes: {
   const { key: serde } = serdes;
   return {
     copy: (value) => copy(value) as A,
-    idOf: (key) =>
-      typeof key === 'object' ? serializeToBytes(serde, key).toString('latin1') : key,
+    idOf: (key) => keyIdentity(serde, key),
   };
 }
 

@@ -1,3 +1,4 @@
+import { byId } from '../state/key-space.ts';
 import type { StoreEntry, WindowStore } from '../topology/store.ts';
 import type { TimeWindows } from '../topology/windows.ts';
 
@@ -201,11 +202,6 @@ export class PaneMerger<K, A> {
   #panesBetween(startMs: number, endMs: number): number[] {
     return this.#panes.windowStarts().filter((paneMs) => paneMs >= startMs && paneMs < endMs);
   }
-}
-
-function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
-  const [left, right] = [a.id as string, b.id as string];
-  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 /** Values of panes cannot be deleted: those of other panes of the window would remain. */

@@ -1,4 +1,5 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
+import { keyText } from '../state/codec.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
@@ -75,7 +76,7 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
     const { store, key: keySerde, value, maxBytes } = suppression;
     this.#suppression = suppression;
     this.#store = context.store(keyValueStore<K, Buffered<V>>(store));
-    this.#queue = new ClosingQueue((key) => serializeToBytes(keySerde, key).toString('latin1'));
+    this.#queue = new ClosingQueue((key) => keyText(keySerde, key));
     this.#copy = copying(value);
     this.#size = maxBytes === Infinity ? undefined : sizing(keySerde, value);
     this.#forward = forward;

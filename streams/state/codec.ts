@@ -1,4 +1,10 @@
-import { AssertionFailure, int64, NO_ROOM, type Serde } from '../../core/index.ts';
+import {
+  AssertionFailure,
+  int64,
+  NO_ROOM,
+  serializeToBytes,
+  type Serde,
+} from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 
@@ -147,4 +153,19 @@ function unused(): never {
 /** The time in front of a value. */
 export function decodeTimestamp(bytes: Buffer): number {
   return INT64.deserialize(bytes, 0, TIMESTAMP_BYTES);
+}
+
+/** The bytes of a key as text, which sorts as they do. */
+export function keyText<K>(serde: Serde<K>, key: K): string {
+  return serializeToBytes(serde, key).toString('latin1');
+}
+
+/** What finds a key in a map: the key itself, or the bytes of an object. */
+export function keyIdentity<K>(serde: Serde<K>, key: K): unknown {
+  return typeof key === 'object' && key !== null ? keyText(serde, key) : key;
+}
+
+/** A copy of bytes: a view would keep the whole buffer that it was read from in memory. */
+export function owned<T>(value: T): T {
+  return value instanceof Uint8Array ? (Buffer.from(value) as T & Buffer) : value;
 }

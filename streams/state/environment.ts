@@ -55,3 +55,26 @@ export interface StateEnvironment {
   clear(): void;
   close(): Promise<void>;
 }
+
+/**
+ * Yields the first key of each group of adjacent keys, such as those of a window: it jumps from one
+ * group to the next. `endOf` returns the end of the group that a key is in.
+ */
+export function* firstKeys(
+  environment: StateEnvironment,
+  store: string,
+  endOf: (key: Buffer) => Buffer,
+  end?: Buffer,
+): Generator<Buffer> {
+  let from = Buffer.alloc(0);
+  for (;;) {
+    let found: Buffer | undefined;
+    for (const { key } of environment.range(store, from, end)) {
+      found = key;
+      break;
+    }
+    if (found === undefined) return;
+    yield found;
+    from = Buffer.from(endOf(found));
+  }
+}

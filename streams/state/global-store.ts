@@ -1,5 +1,6 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
 import type { ReadOnlyKeyValueStore, StoreEntry } from '../topology/store.ts';
+import { keyIdentity } from './codec.ts';
 import type { KeyRange } from './environment.ts';
 import { keyRange, prefixRange } from './key-range.ts';
 import { SortedEntries, type Sorted } from './sorted-entries.ts';
@@ -27,11 +28,11 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
   }
 
   get(key: K): V | undefined {
-    return this.#entries.get(this.#idOf(key))?.value;
+    return this.#entries.get(keyIdentity(this.#key, key))?.value;
   }
 
   entry(key: K): StoreEntry<K, V> | undefined {
-    return this.#entries.get(this.#idOf(key));
+    return this.#entries.get(keyIdentity(this.#key, key));
   }
 
   range(from: K | undefined, to: K | undefined): IterableIterator<StoreEntry<K, V>> {
@@ -59,7 +60,7 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
 
   /** Null deletes. */
   set(key: K, value: V | null, timestampMs: number): void {
-    const id = this.#idOf(key);
+    const id = keyIdentity(this.#key, key);
     if (value === null ? this.#entries.delete(id) : !this.#entries.has(id)) {
       this.#sorted = undefined;
     }
@@ -93,11 +94,5 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
       sorted.add({ keyBytes: serializeToBytes(this.#key, key), id });
     }
     return sorted;
-  }
-
-  /** Finds keys that are objects by their bytes. */
-  #idOf(key: K): unknown {
-    if (typeof key !== 'object' || key === null) return key;
-    return serializeToBytes(this.#key, key).toString('latin1');
   }
 }

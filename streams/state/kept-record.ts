@@ -1,7 +1,7 @@
 import { int64, msgpack, NO_ROOM, type Header, type Serde } from '../../core/index.ts';
 import type { KeptRecord } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
-import type { LiveEntry } from './codec.ts';
+import { owned, type LiveEntry } from './codec.ts';
 
 /** It waits to be passed on. */
 export const WAITS = 1;
@@ -155,9 +155,4 @@ export function fill<K, V>(record: StoredRecord<K, V>, content: StoredContent<V>
     partition,
     offset,
   );
-}
-
-/** A view would keep the whole buffer that it was read from in memory. */
-export function owned<T>(value: T): T {
-  return value instanceof Uint8Array ? (Buffer.from(value) as T & Buffer) : value;
 }

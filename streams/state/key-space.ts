@@ -1,5 +1,5 @@
 import type { OnHeld, PassedRow, StoreEntry } from '../topology/store.ts';
-import { decodeTimestamp, type LiveEntry, type StoreCodec } from './codec.ts';
+import { decodeTimestamp, owned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
 import { mergeReads, SortedEntries, type Sorted } from './sorted-entries.ts';
 
@@ -175,8 +175,7 @@ export class KeySpace<K, V> {
   restore(keyBytes: Buffer, value: V | undefined, timestampMs: number): void {
     const key = this.#codec.decodeKey(keyBytes);
     const id = this.#idOf(key);
-    // A view would keep the whole fetched buffer in memory.
-    const own = value instanceof Uint8Array ? (Buffer.from(value) as V & Buffer) : value;
+    const own = owned(value);
     const entry = this.#entries.get(id) ?? this.#add(key, id, own, timestampMs, 0);
     this.#setValue(entry, own);
     entry.timestampMs = timestampMs;
@@ -451,7 +450,8 @@ export function noHolding<K, V>(): Holding<K, V> {
   return { isListed: false, keepsBefore: false, onHeld: undefined };
 }
 
-function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
+/** In the order of keys' identities: as final results, and as their bytes sort if they do. */
+export function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
   const [left, right] = [a.id as string, b.id as string];
   return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -4,6 +4,7 @@ import {
   type StateMeta,
   type StoreChanges,
 } from './environment.ts';
+import { firstNotBelow } from './sorted-list.ts';
 
 /** Checkpoints in memory: for tests of topologies, and for stores that are not persistent. */
 export class MemoryEnvironment implements StateEnvironment {
@@ -30,8 +31,9 @@ export class MemoryEnvironment implements StateEnvironment {
     const entries = this.#stores.get(store);
     if (entries === undefined) return;
     const sorted = this.#sortedKeys(store, entries);
-    const first = indexOf(sorted, start.toString('latin1'));
-    const past = end === undefined ? sorted.length : indexOf(sorted, end.toString('latin1'));
+    const first = firstNotBelow(sorted, start.toString('latin1'), isBelow);
+    const past =
+      end === undefined ? sorted.length : firstNotBelow(sorted, end.toString('latin1'), isBelow);
     for (let step = 0; step < past - first; step++) {
       const key = sorted[isReverse ? past - 1 - step : first + step]!;
       const value = entries.get(key); // undefined if it was removed meanwhile
@@ -78,14 +80,7 @@ export class MemoryEnvironment implements StateEnvironment {
   }
 }
 
-/** The index of the first key that is not below `key`. As latin1, text sorts as its bytes do. */
-function indexOf(sorted: readonly string[], key: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (sorted[middle]! < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** As latin1, text sorts as its bytes do. */
+function isBelow(text: string, bound: string): boolean {
+  return text < bound;
 }

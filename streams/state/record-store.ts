@@ -3,7 +3,13 @@ import { assert } from '../../core/internal.ts';
 import type { KeptRecord, RecordStore, StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
-import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
+import {
+  firstKeys,
+  type KeyRange,
+  type StateEnvironment,
+  type StoreChanges,
+  type StoredChange,
+} from './environment.ts';
 import {
   fill,
   PASSED,
@@ -13,6 +19,7 @@ import {
   WAITS,
 } from './kept-record.ts';
 import { RecordSegment, SEGMENT_BYTES } from './record-segment.ts';
+import { firstNotBelow, insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { WaitingRecords } from './waiting-records.ts';
 
@@ -94,7 +101,10 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     if (isNew) return;
     const newest = environment.get(spec.name, NEWEST_KEY);
     if (newest !== undefined) this.newestMs = INT64.deserialize(newest, 0, newest.length);
-    for (const startMs of this.#storedSegments()) this.#begin(startMs, true);
+    const endOf = (key: Buffer): Buffer => segmentBounds(segmentStart(key)).end;
+    for (const key of firstKeys(environment, spec.name, endOf, NEWEST_KEY)) {
+      this.#begin(segmentStart(key), true);
+    }
   }
 
   get name(): string {
@@ -245,7 +255,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
       if (startMs + this.#codecs.segmentMs <= fromMs) continue;
       const records = this.#segments.get(startMs)!.recordsOf(key);
       if (records === undefined) continue;
-      for (let index = firstFrom(records, fromMs); index < records.length; index++) {
+      for (let index = firstNotBelow(records, fromMs, isBefore); index < records.length; index++) {
         const record = records[index]!;
         if (record.timestampMs > toMs) break;
         if ((record.flags & PASSED) !== 0) continue;
@@ -311,32 +321,15 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     this.#waiting.remove(segment.startMs);
     insert(this.#unlisted, segment.startMs);
   }
-
-  /** The segments in the checkpoint, found by jumping from each one's first key to the next. */
-  *#storedSegments(): Generator<number> {
-    let from = Buffer.alloc(0);
-    for (;;) {
-      let found: number | undefined;
-      for (const { key } of this.#environment.range(this.name, from, NEWEST_KEY)) {
-        found = INT64.deserialize(key, 0, SEGMENT_BYTES);
-        break;
-      }
-      if (found === undefined) return;
-      yield found;
-      from = Buffer.from(segmentBounds(found).end);
-    }
-  }
 }
 
-/** The index of the first record from this time on; the records are in the order of time. */
-function firstFrom(records: readonly KeptRecord<unknown, unknown>[], fromMs: number): number {
-  let [low, high] = [0, records.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (records[middle]!.timestampMs < fromMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function isBefore({ timestampMs }: KeptRecord<unknown, unknown>, timeMs: number): boolean {
+  return timestampMs < timeMs;
+}
+
+/** The start of the segment, before each key. */
+function segmentStart(key: Buffer): number {
+  return INT64.deserialize(key, 0, SEGMENT_BYTES);
 }
 
 /** The bytes before and after all keys of a segment. */
@@ -345,11 +338,4 @@ function segmentBounds(startMs: number): KeyRange & { readonly end: Buffer } {
   INT64.serialize(startMs, start, 0);
   INT64.serialize(startMs + 1, end, 0);
   return { start, end };
-}
-
-/** Inserts a number into an ascending list. */
-function insert(list: number[], value: number): void {
-  let index = list.length;
-  while (index > 0 && list[index - 1]! > value) index--;
-  list.splice(index, 0, value);
 }

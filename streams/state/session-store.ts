@@ -1,4 +1,4 @@
-import { int64, NO_ROOM, serializeToBytes, type Serde } from '../../core/index.ts';
+import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
 import { assert, present } from '../../core/internal.ts';
 import type {
   OnHeldSession,
@@ -9,8 +9,9 @@ import type {
   StoreHandle,
   StoreSpec,
 } from '../topology/store.ts';
-import type { LiveEntry, StoreCodec } from './codec.ts';
+import { keyIdentity, keyText, owned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoreChanges } from './environment.ts';
+import { firstNotBelow } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
 
@@ -110,7 +111,11 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
       if (start < first) continue;
       const list = this.#lists.get(key, start);
       if (list === undefined) continue;
-      for (let index = lowerBound(list, earliestEndMs); index < list.length; index++) {
+      for (
+        let index = firstNotBelow(list, earliestEndMs, endsBefore);
+        index < list.length;
+        index++
+      ) {
         const session = list[index]!;
         if (session.startMs > latestStartMs) return found; // later ones start later still
         found.push(session);
@@ -121,7 +126,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
 
   get(key: K, { startMs, endMs }: SessionBounds): Session<V> | undefined {
     const list = this.#lists.get(key, this.stretchOf(endMs));
-    const session = list?.[lowerBound(list, endMs)];
+    const session = list?.[firstNotBelow(list, endMs, endsBefore)];
     return session?.endMs === endMs && session.startMs === startMs ? session : undefined;
   }
 
@@ -184,7 +189,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   }
 
   keyText(key: K): string {
-    return serializeToBytes(this.#key, key).toString('latin1');
+    return keyText(this.#key, key);
   }
 
   stretchOf(endMs: number): number {
@@ -275,7 +280,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   }
 
   readonly #replace = (list: Session<V>[] = []): Session<V>[] | undefined => {
-    const index = lowerBound(list, this.#endMs);
+    const index = firstNotBelow(list, this.#endMs, endsBefore);
     const known = list[index]?.endMs === this.#endMs ? 1 : 0;
     if (this.#session === undefined) list.splice(index, known);
     else list.splice(index, known, this.#session);
@@ -291,7 +296,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   readonly #merge = (list: Session<V>[] = []): Session<V>[] | undefined => {
     const stretchMs = this.stretchOf(this.#endMs);
     const merged = this.#merged.filter((session) => this.stretchOf(session.endMs) === stretchMs);
-    const first = lowerBound(list, merged[0]?.endMs ?? this.#endMs);
+    const first = firstNotBelow(list, merged[0]?.endMs ?? this.#endMs, endsBefore);
     if (this.#session === undefined) list.splice(first, merged.length);
     else if (merged.length === 1) list[first] = this.#session;
     else list.splice(first, merged.length, this.#session);
@@ -333,7 +338,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   }
 
   #idOf(key: K): unknown {
-    return typeof key === 'object' && key !== null ? this.keyText(key) : key;
+    return keyIdentity(this.#key, key);
   }
 }
 
@@ -380,23 +385,13 @@ function listSerde<V>(value: Serde<V>): Serde<Session<V>[]> {
         const valueAt = position + HEAD_BYTES;
         position = valueAt + source.readUInt32BE(valueAt - LENGTH_BYTES);
         const content = value.deserialize(source, valueAt, position);
-        // A view would keep the whole buffer in memory.
-        const own = content instanceof Uint8Array ? (Buffer.from(content) as V & Buffer) : content;
-        sessions.push({ startMs, endMs, timestampMs, value: own });
+        sessions.push({ startMs, endMs, timestampMs, value: owned(content) });
       }
       return sessions;
     },
   };
 }
 
-/** The place of the first session that ends at `endMs` or later. */
-function lowerBound<V>(list: readonly Session<V>[], endMs: number): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (list[middle]!.endMs < endMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function endsBefore({ endMs }: SessionBounds, timeMs: number): boolean {
+  return endMs < timeMs;
 }

@@ -1,3 +1,5 @@
+import { firstNotBelow } from './sorted-list.ts';
+
 /** What is sorted. */
 export interface Sorted {
   readonly keyBytes: Buffer;
@@ -68,19 +70,12 @@ function between<E extends Sorted>(
   start: Buffer,
   end: Buffer | undefined,
 ): readonly E[] {
-  return list.slice(indexOf(list, start), end === undefined ? list.length : indexOf(list, end));
+  const past = end === undefined ? list.length : firstNotBelow(list, end, isBelow);
+  return list.slice(firstNotBelow(list, start, isBelow), past);
 }
 
-/** The index of the first entry that is not below `key`. */
-function indexOf(list: readonly Sorted[], key: Buffer): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (Buffer.compare(list[middle]!.keyBytes, key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function isBelow({ keyBytes }: Sorted, key: Buffer): boolean {
+  return Buffer.compare(keyBytes, key) < 0;
 }
 
 function merged<E extends Sorted>(one: readonly E[], other: readonly E[]): E[] {

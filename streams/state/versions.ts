@@ -1,5 +1,5 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
-import { owned } from './kept-record.ts';
+import { owned } from './codec.ts';
 
 /** A value from its time on, until the time of the next version. Undefined for a deletion. */
 export interface StoredVersion<V> {

@@ -8,8 +8,15 @@ import type {
   WindowStore,
 } from '../topology/store.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
-import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
+import {
+  firstKeys,
+  type KeyRange,
+  type StateEnvironment,
+  type StoreChanges,
+  type StoredChange,
+} from './environment.ts';
 import { KeySpace, noHolding } from './key-space.ts';
+import { insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 
 const INT64 = int64();
@@ -67,7 +74,9 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     this.codec = this.#codec as StoreCodec<unknown, unknown>;
     this.#environment = environment;
     if (isNew) return;
-    for (const startMs of this.#storedWindows()) {
+    const endOf = (key: Buffer): Buffer => windowBounds(decodeWindowStart(key)).end;
+    for (const key of firstKeys(environment, spec.name, endOf)) {
+      const startMs = decodeWindowStart(key);
       this.#checkpointed.add(startMs);
       this.#begin(startMs);
     }
@@ -262,25 +271,8 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     });
     this.#windows.set(windowStartMs, window);
     this.#newestStartMs = Math.max(this.#newestStartMs, windowStartMs);
-    let index = this.#starts.length;
-    while (index > 0 && this.#starts[index - 1]! > windowStartMs) index--;
-    this.#starts.splice(index, 0, windowStartMs);
+    insert(this.#starts, windowStartMs);
     return window;
-  }
-
-  /** The windows in the checkpoint, found by jumping from each one's first key to the next. */
-  *#storedWindows(): Generator<number> {
-    let from = Buffer.alloc(0);
-    for (;;) {
-      let found: number | undefined;
-      for (const { key } of this.#environment.range(this.name, from, undefined)) {
-        found = decodeWindowStart(key);
-        break;
-      }
-      if (found === undefined) return;
-      yield found;
-      from = Buffer.from(windowBounds(found).end);
-    }
   }
 }
 
