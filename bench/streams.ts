@@ -4,21 +4,20 @@
  * 100,000 keys; final counts of 200 keys in windows of an hour, tumbling or one each minute; and
  * final counts of sessions of 20 records.
  */
-import { int64, json, openLog, string, topic, type Log, type Topic } from 'millrace';
+import { int64, json, string, topic, type Topic } from 'millrace';
 import {
   hoppingWindow,
   hours,
   minutes,
   sessionWindow,
   sessionWindowedSerde,
-  StreamsApp,
-  StreamsBuilder,
   tumblingWindow,
   windowedSerde,
+  type StreamsBuilder,
   type TimeWindows,
 } from 'millrace/streams';
-import { FloorWriter, floorRead } from './floor.ts';
-import { benchSettings, compare, timed, type Contender, type Measured } from './harness.ts';
+import { benchSettings, compare, type Contender } from './harness.ts';
+import { application, countMinutes, floor } from './topologies.ts';
 
 const settings = benchSettings(1_000_000);
 const { records } = settings;
@@ -53,84 +52,23 @@ function change(event: Event): object {
   return { key: event.key, at: event.at, amount: event.amount * 2 };
 }
 
-function writeFloor(directory: string, make = eventAt): void {
-  const writer = new FloorWriter(directory);
-  for (let index = 0; index < records; index++) writer.write(JSON.stringify(make(index)));
-  writer.close();
-}
+const mapFloor = floor({
+  ...{ name: 'floor: parse, change, write', records, rowAt: eventAt },
+  begin: (write) => ({ visit: (event) => write(JSON.stringify(change(event))) }),
+});
 
-const mapFloor: Contender = {
-  name: 'floor: parse, change, write',
-  run: (directory) => {
-    writeFloor(directory);
-    return timed(records, () => {
-      const writer = new FloorWriter(directory, { name: 'out.log', isSynced: true });
-      floorRead(directory, (source, start, end) => {
-        const event = JSON.parse(source.toString('utf8', start, end)) as Event;
-        writer.write(JSON.stringify(change(event)));
-      });
-      writer.close();
-    });
-  },
-};
-
-const countFloor: Contender = {
-  name: 'floor: parse, count, write',
-  run: (directory) => {
-    writeFloor(directory);
-    return timed(records, () => {
-      const windows = new Map<number, Map<string, number>>();
-      floorRead(directory, (source, start, end) => {
-        const { key, at } = JSON.parse(source.toString('utf8', start, end)) as Event;
-        const window = at - (at % minutes(1));
-        let keys = windows.get(window);
-        if (keys === undefined) windows.set(window, (keys = new Map<string, number>()));
-        keys.set(key, (keys.get(key) ?? 0) + 1);
-      });
-      const writer = new FloorWriter(directory, { name: 'out.log', isSynced: true });
-      for (const keys of windows.values()) for (const [key, n] of keys) writer.write(`${key} ${n}`);
-      writer.close();
-    });
-  },
-};
+const countFloor = floor({
+  ...{ name: 'floor: parse, count, write', records, rowAt: eventAt },
+  begin: countMinutes,
+});
 
 function running(
   name: string,
   build: (builder: StreamsBuilder) => void,
-  out: Topic<unknown, unknown>,
-  make = eventAt,
+  output: Pick<Topic<unknown, unknown>, 'name'>,
+  rowAt = eventAt,
 ): Contender {
-  return {
-    name,
-    run: async (directory) => {
-      await using log = await openLog(directory);
-      await fill(log, make);
-      const builder = new StreamsBuilder();
-      build(builder);
-      const app = new StreamsApp(log, builder.build(), {
-        applicationId: 'bench',
-        commitIntervalMs: 100,
-      });
-      const measured = await timed(records, async () => {
-        await app.start();
-        await app.finish();
-      });
-      const [offsets] = await log.admin().offsets(out.name);
-      if ((offsets?.latest ?? 0) === 0) throw new Error(`${name} wrote nothing`);
-      return measured satisfies Measured;
-    },
-  };
-}
-
-async function fill(log: Log, make: (index: number) => Event): Promise<void> {
-  const producer = log.producer({ acks: 1 });
-  const writer = await producer.writer(events);
-  for (let index = 0; index < records; index++) {
-    const event = make(index);
-    writer.write(event.key, event, event.at);
-    if (producer.isFull) await producer.room();
-  }
-  await producer.flush();
+  return application({ name, records, rowAt, inputs: [events], build, output });
 }
 
 const map = running(
@@ -163,7 +101,6 @@ function windowedCount(emit: 'commit' | 'final'): Contender {
 /** Ten hours of few keys, such as airports: some eight records a minute and key. */
 const FEW_KEYS = 200;
 const SLOW_RECORDS_PER_SECOND = 1_000_000 / (hours(10) / 1000);
-const slowEvents = topic('events', { key: string(), value: json<Event>(), partitions: 1 });
 const hourCounts = topic('counts', {
   key: windowedSerde(string(), hours(1)),
   value: int64(),
@@ -177,42 +114,40 @@ function slowEventAt(index: number): Event {
 }
 
 /** A loop that keeps a count for each minute, and adds up sixty of them for each window. */
-const hoppingFloor: Contender = {
-  name: 'floor: parse, count, add up, write',
-  run: (directory) => {
-    writeFloor(directory, slowEventAt);
-    return timed(records, () => {
-      const writer = new FloorWriter(directory, { name: 'out.log', isSynced: true });
-      const panes = new Map<number, Map<string, number>>();
-      const close = (endMs: number): void => {
-        const sums = new Map<string, number>();
-        for (let start = endMs - hours(1); start < endMs; start += minutes(1)) {
-          for (const [key, n] of panes.get(start) ?? []) sums.set(key, (sums.get(key) ?? 0) + n);
-        }
-        for (const [key, n] of sums) writer.write(`${key} ${endMs} ${n}`);
-        panes.delete(endMs - hours(1));
-      };
-      let now = START_MS;
-      floorRead(directory, (source, start, end) => {
-        const { key, at } = JSON.parse(source.toString('utf8', start, end)) as Event;
+const hoppingFloor = floor({
+  ...{ name: 'floor: parse, count, add up, write', records, rowAt: slowEventAt },
+  begin: (write) => {
+    const panes = new Map<number, Map<string, number>>();
+    const close = (endMs: number): void => {
+      const sums = new Map<string, number>();
+      for (let start = endMs - hours(1); start < endMs; start += minutes(1)) {
+        for (const [key, n] of panes.get(start) ?? []) sums.set(key, (sums.get(key) ?? 0) + n);
+      }
+      for (const [key, n] of sums) write(`${key} ${endMs} ${n}`);
+      panes.delete(endMs - hours(1));
+    };
+    let now = START_MS;
+    return {
+      visit: ({ key, at }) => {
         const pane = at - (at % minutes(1));
         for (; now < pane; now += minutes(1)) close(now + minutes(1));
         let keys = panes.get(pane);
         if (keys === undefined) panes.set(pane, (keys = new Map<string, number>()));
         keys.set(key, (keys.get(key) ?? 0) + 1);
-      });
-      for (const last = now + hours(1); now < last; now += minutes(1)) close(now + minutes(1));
-      writer.close();
-    });
+      },
+      end: () => {
+        for (const last = now + hours(1); now < last; now += minutes(1)) close(now + minutes(1));
+      },
+    };
   },
-};
+});
 
 function hourlyCount(name: string, windows: TimeWindows): Contender {
   return running(
     name,
     (builder) => {
       builder
-        .stream(slowEvents)
+        .stream(events)
         .groupByKey()
         .windowedBy(windows)
         .count({ store: 'counts', emit: 'final' })
@@ -228,7 +163,6 @@ function hourlyCount(name: string, windows: TimeWindows): Contender {
 const USERS = 1_000;
 const SESSION_RECORDS = 20;
 const GAP_MS = 500;
-const visits = topic('events', { key: string(), value: json<Event>(), partitions: 1 });
 const sessions = topic('sessions', {
   key: sessionWindowedSerde(string()),
   value: int64(),
@@ -242,38 +176,34 @@ function visitAt(index: number): Event {
 }
 
 /** A loop that keeps the open sessions in the order of their last records. */
-const sessionFloor: Contender = {
-  name: 'floor: parse, count sessions, write',
-  run: (directory) => {
-    writeFloor(directory, visitAt);
-    return timed(records, () => {
-      const writer = new FloorWriter(directory, { name: 'out.log', isSynced: true });
-      const open = new Map<string, { start: number; end: number; n: number }>();
-      const closeUntil = (now: number): void => {
-        for (const [key, { start, end, n }] of open) {
-          if (end + GAP_MS >= now) return;
-          open.delete(key);
-          writer.write(`${key} ${start} ${end} ${n}`);
-        }
-      };
-      floorRead(directory, (source, from, to) => {
-        const { key, at } = JSON.parse(source.toString('utf8', from, to)) as Event;
+const sessionFloor = floor({
+  ...{ name: 'floor: parse, count sessions, write', records, rowAt: visitAt },
+  begin: (write) => {
+    const open = new Map<string, { start: number; end: number; n: number }>();
+    const closeUntil = (now: number): void => {
+      for (const [key, { start, end, n }] of open) {
+        if (end + GAP_MS >= now) return;
+        open.delete(key);
+        write(`${key} ${start} ${end} ${n}`);
+      }
+    };
+    return {
+      visit: ({ key, at }) => {
         closeUntil(at);
         const { start, n } = open.get(key) ?? { start: at, n: 0 };
         open.delete(key); // to the end
         open.set(key, { start, end: at, n: n + 1 });
-      });
-      closeUntil(Infinity);
-      writer.close();
-    });
+      },
+      end: () => closeUntil(Infinity),
+    };
   },
-};
+});
 
 const sessionCount = running(
   'count of sessions, final',
   (builder) => {
     builder
-      .stream(visits)
+      .stream(events)
       .groupByKey()
       .windowedBy(sessionWindow({ gapMs: GAP_MS }))
       .count({ store: 'sessions', emit: 'final' })
