@@ -48,6 +48,7 @@ export type {
   PartitionOptions,
   PrintOptions,
   ProcessorOptions,
+  RekeyingOptions,
   RepartitionOptions,
   StreamJoinOptions,
   StreamTableOptions,

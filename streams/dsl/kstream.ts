@@ -27,6 +27,7 @@ import {
   type PartitionOptions,
   type PrintOptions,
   type ProcessorOptions,
+  type RekeyingOptions,
   type RepartitionOptions,
   type SinkOptions,
   type SinkTopic,
@@ -77,7 +78,7 @@ export class KStream<K, V> {
   /** Turns each record into one with another key and value. A later grouping repartitions. */
   map<K2, V2>(
     mapper: (record: StreamRecord<K, V>) => KeyValue<K2, V2>,
-    options: NodeOptions = {},
+    options: RekeyingOptions = {},
   ): KStream<K2, V2> {
     checkFunctions('map', { mapper });
     return this.#add(map(mapper), options, NO_SERDES);
@@ -97,7 +98,7 @@ export class KStream<K, V> {
    */
   flatMap<K2, V2>(
     mapper: (record: StreamRecord<K, V>) => Iterable<KeyValue<K2, V2>>,
-    options: NodeOptions = {},
+    options: RekeyingOptions = {},
   ): KStream<K2, V2> {
     checkFunctions('flatMap', { mapper });
     return this.#add(flatMap(mapper), options, NO_SERDES);
@@ -112,10 +113,16 @@ export class KStream<K, V> {
     return this.#add(flatMapValues(mapper), options, this.#keySerdeOnly());
   }
 
-  /** Replaces the keys. A later grouping repartitions. */
+  /**
+   * Replaces the keys. A later grouping repartitions, unless `preserves` says that it need not.
+   *
+   * @example
+   * // By customer, in the partition of the customer: also where each of the orders is.
+   * byCustomer.selectKey(({ key, value }) => `${key}/${value.id}`, { preserves: 'partition' });
+   */
   selectKey<K2>(
     selector: (record: StreamRecord<K, V>) => K2 & Synchronous<K2>,
-    options: KeyOptions<NonNullable<K2>> = {},
+    options: KeyOptions<NonNullable<K2>> & RekeyingOptions = {},
   ): KStream<K2, V> {
     checkFunctions('selectKey', { selector });
     const { key: keySerde, ...node } = options;
@@ -212,7 +219,7 @@ export class KStream<K, V> {
     supplier: ProcessorSupplier<K, V, K2, V2>,
     options: ProcessorOptions<NonNullable<K2>, NonNullable<V2>> = {},
   ): KStream<K2, V2> {
-    checkNodeOptions('process', options, ['name', 'stores', 'key', 'value']);
+    checkNodeOptions('process', options, ['name', 'stores', 'key', 'value', 'preserves']);
     const serdes = { keySerde: options.key, valueSerde: options.value };
     const operator = (stores: readonly StoreHandle[]) => process(supplier, stores);
     const method = 'process';

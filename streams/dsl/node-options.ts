@@ -31,6 +31,20 @@ export interface KeyOptions<K> extends NodeOptions {
   readonly key?: Serde<K>;
 }
 
+/** Options of an operator whose records may have other keys. */
+export interface RekeyingOptions extends NodeOptions {
+  /**
+   * `partition` promises that a record with a new key is in the right partition: with all others of
+   * that key, and, if a join follows, where the other side has it. Groupings and joins then do not
+   * repartition. Default: they do.
+   *
+   * A broken promise gives wrong results: a key has a row in each partition that it is in, and a
+   * join misses what is in another one. An application cannot find that out; a
+   * `TopologyTestDriver` with several `partitions` fails on such a key.
+   */
+  readonly preserves?: 'partition';
+}
+
 /** Options of a processor of one's own that keeps the keys. */
 export interface ValueProcessorOptions<V> extends NodeOptions {
   /** The stores that it uses, as `StreamsBuilder.addStore` returns them. Default: none. */
@@ -40,7 +54,7 @@ export interface ValueProcessorOptions<V> extends NodeOptions {
 }
 
 /** Options of a processor of one's own. */
-export interface ProcessorOptions<K, V> extends ValueProcessorOptions<V> {
+export interface ProcessorOptions<K, V> extends ValueProcessorOptions<V>, RekeyingOptions {
   /** Writes the keys that it forwards, and tells their type. Default: msgpack. */
   readonly key?: Serde<K>;
 }
@@ -261,6 +275,7 @@ const CHECKS = {
   partitions: integer(1, 10_000),
   store: text,
   stores: listOf('stores'),
+  preserves: oneOf('partition'),
   emit,
   timestamp: callback,
   partitioner: callback,

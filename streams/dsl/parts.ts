@@ -1,10 +1,10 @@
-import type { Serde } from '../../core/index.ts';
+import { msgpack, type Serde } from '../../core/index.ts';
 import type { TableReader } from '../operators/table-reader.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { KStream } from './kstream.ts';
 import type { KTable } from './ktable.ts';
-import { checkNodeOptions, type NodeOptions } from './node-options.ts';
+import { checkNodeOptions, type RekeyingOptions } from './node-options.ts';
 
 /** The parts of a stream. */
 export interface StreamParts<K, V> {
@@ -81,6 +81,8 @@ export interface OperatorPlace {
   readonly parents: readonly string[];
   /** The names of the stores that it uses; default: none. */
   readonly stores?: readonly string[];
+  /** Of the new keys, if they are promised to be in the right partition. */
+  readonly preserves?: Serde<unknown> | undefined;
 }
 
 /**
@@ -90,9 +92,9 @@ export interface OperatorPlace {
 export function addOperator<K, V, K2, V2>(
   graph: TopologyGraph,
   operator: Operator<K, V, K2, V2>,
-  { name, parents, stores = [] }: OperatorPlace,
+  { name, parents, stores = [], preserves }: OperatorPlace,
 ): string {
-  graph.add({ kind: 'operator', name, parents, operator, stores });
+  graph.add({ kind: 'operator', name, parents, operator, stores, preserves });
   return name;
 }
 
@@ -104,7 +106,7 @@ export const NO_SERDES = { keySerde: undefined, valueSerde: undefined } as const
 
 /** What `addToStream` needs besides the operator. */
 export interface StreamAddition<K, V> {
-  readonly options: NodeOptions;
+  readonly options: RekeyingOptions;
   /** Of the results. */
   readonly serdes: Serdes<K, V>;
   /** The stores that the operator uses; default: none. */
@@ -117,10 +119,22 @@ export function addToStream<K, V, K2, V2>(
   operator: Operator<K, V, K2, V2>,
   { options, serdes: { keySerde, valueSerde }, stores = [] }: StreamAddition<K2, V2>,
 ): StreamParts<K2, V2> {
-  checkNodeOptions(operator.kind, options, ['name']);
+  const { kind, changesKey } = operator;
+  checkNodeOptions(kind, options, changesKey ? ['name', 'preserves'] : ['name']);
   const { graph } = parts;
-  const name = graph.nameFor(operator.kind, options.name);
-  const node = addOperator(graph, operator, { name, parents: [parts.node], stores });
-  const isRekeyed = parts.isRekeyed || operator.changesKey;
+  const name = graph.nameFor(kind, options.name);
+  const place = { name, parents: [parts.node], stores };
+  const preserves = promisedKeys(options, keySerde);
+  const node = addOperator(graph, operator, { ...place, preserves });
+  const isRekeyed = parts.isRekeyed || (changesKey && preserves === undefined);
   return { graph, node, keySerde, valueSerde, isRekeyed };
+}
+
+/** The serde of new keys that are promised to be in the right partition. */
+export function promisedKeys<K>(
+  { preserves }: RekeyingOptions,
+  keySerde: Serde<NonNullable<K>> | undefined,
+): Serde<unknown> | undefined {
+  if (preserves === undefined) return undefined;
+  return keySerde ?? msgpack();
 }

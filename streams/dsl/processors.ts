@@ -2,8 +2,8 @@ import { checkArgument } from '../../core/internal.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { checkFunctions } from './arguments.ts';
-import type { NodeOptions } from './node-options.ts';
-import { addOperator, type Serdes, type StreamParts } from './parts.ts';
+import type { RekeyingOptions } from './node-options.ts';
+import { addOperator, promisedKeys, type Serdes, type StreamParts } from './parts.ts';
 
 /** What `addProcessor` needs to know. */
 export interface ProcessorAddition<K, V, K2, V2> {
@@ -11,7 +11,7 @@ export interface ProcessorAddition<K, V, K2, V2> {
   readonly supplier: unknown;
   /** Makes the operator, once the arguments are checked. */
   readonly operator: (stores: readonly StoreHandle[]) => Operator<K, V, K2, V2>;
-  readonly options: NodeOptions & { readonly stores?: readonly StoreHandle[] };
+  readonly options: RekeyingOptions & { readonly stores?: readonly StoreHandle[] };
   /** Of the results. */
   readonly serdes: Serdes<K2, V2>;
 }
@@ -35,8 +35,11 @@ export function addProcessor<K, V, K2, V2>(
     options.name ?? (derived !== undefined && graph.isFree(derived) ? derived : undefined);
   const name = graph.nameFor(made.kind, given);
   const names = stores.map((handle) => graph.connectStore(method, handle, name));
-  const node = addOperator(graph, made, { name, parents: [parts.node], stores: names });
-  return { graph, node, ...serdes, isRekeyed: parts.isRekeyed || made.changesKey };
+  const preserves = promisedKeys(options, serdes.keySerde);
+  const place = { name, parents: [parts.node], stores: names, preserves };
+  const node = addOperator(graph, made, place);
+  const isRekeyed = parts.isRekeyed || (made.changesKey && preserves === undefined);
+  return { graph, node, ...serdes, isRekeyed };
 }
 
 function storeHandle(given: unknown): string | undefined {

@@ -44,6 +44,7 @@ export function process<K, V, K2, V2>(
   return {
     kind: 'process',
     changesKey: true,
+    keepsAnyKey: true,
     start: (forward, context) => {
       const own = new RecordContext<K, V, K2, V2>({ forward, context, stores });
       return new UserProcessor(own, () => supplier(own));
@@ -59,6 +60,7 @@ export function processValues<K, V, V2>(
   return {
     kind: 'process-values',
     changesKey: false,
+    keepsAnyKey: true,
     start: (forward, context) => {
       const own = new ValueContext<K, V, V2>({ forward, context, stores });
       return new UserProcessor(own, () => supplier(own));

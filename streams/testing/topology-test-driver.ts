@@ -27,6 +27,7 @@ import { Task } from '../runtime/task.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
+import { withPlaceChecks } from './key-places.ts';
 import { checkRecord, writeRecord, type StoredRecord } from './test-records.ts';
 import {
   makeInputTopic,
@@ -112,7 +113,8 @@ export class TopologyTestDriver {
     const { partitions = 1, idleTimeoutMs = 0, logger = stderrLogger } = options;
     const clock = new ManualClock(options.wallClockMs);
     this.#clock = clock;
-    const plan = makePlan(APPLICATION_ID, topology, () => partitions);
+    const checked = partitions === 1 ? topology : withPlaceChecks(topology);
+    const plan = makePlan(APPLICATION_ID, checked, () => partitions);
     this.#plan = plan;
     this.#partitions = partitions;
     for (const node of topology.nodes) {

@@ -17,12 +17,13 @@ export function asText({ subTopologies, globalTables }: TopologyModel): string {
 }
 
 function textOfNode(node: NodeDescription): string[] {
-  const { name, kind, operator, topics, stores, predecessors, successors } = node;
+  const { name, kind, operator, preserves, topics, stores, predecessors, successors } = node;
+  const promise = preserves === undefined ? '' : `, preserves: ${preserves}`;
   const list = (names: readonly string[]): string =>
     names.length === 0 ? 'none' : names.join(', ');
   const what = {
     source: `Source: ${name} (topics: [${topics.join(', ')}])`,
-    processor: `Processor: ${name} (${operator}, stores: [${stores.join(', ')}])`,
+    processor: `Processor: ${name} (${operator}, stores: [${stores.join(', ')}]${promise})`,
     sink: `Sink: ${name} (topic: ${topics.join(', ')})`,
   };
   const lines = [`    ${what[kind]}`];
@@ -131,7 +132,10 @@ function drawing({ subTopologies, globalTables }: TopologyModel): {
   return { ids, edges };
 }
 
-/** A name that does not say what its node does gets that beside it. */
-function label({ name, operator }: NodeDescription): string {
-  return operator === undefined || name.startsWith(operator) ? name : `${name} (${operator})`;
+/** A name that does not say what its node does gets that beside it, and what it promises. */
+function label({ name, operator, preserves }: NodeDescription): string {
+  const promise = preserves === undefined ? [] : [`preserves ${preserves}`];
+  const what = operator === undefined || name.startsWith(operator) ? [] : [operator];
+  const beside = [...what, ...promise];
+  return beside.length === 0 ? name : `${name} (${beside.join(', ')})`;
 }

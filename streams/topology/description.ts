@@ -98,6 +98,7 @@ function nodeOf(
     name,
     kind: isSource ? 'source' : isSink ? 'sink' : 'processor',
     operator: node.kind === 'operator' ? node.operator.kind : undefined,
+    preserves: node.kind === 'operator' && node.preserves ? 'partition' : undefined,
     topics: topicsOf(node),
     stores: node.kind === 'operator' ? node.stores : [],
     predecessors: isSource ? [] : [...new Set(node.parents.filter(isHere))],

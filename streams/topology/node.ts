@@ -54,6 +54,8 @@ export interface OperatorNode extends NodeCommon {
   readonly operator: Operator;
   /** The stores that it uses, by name. */
   readonly stores: readonly string[];
+  /** The serde of its new keys, if the user promises that they are in the right partition. */
+  readonly preserves?: Serde<unknown> | undefined;
 }
 
 /** Writes to a topic. */

@@ -5,6 +5,8 @@ export interface NodeDescription {
   readonly kind: 'source' | 'processor' | 'sink';
   /** What it does: `filter`; undefined for sources and sinks. */
   readonly operator: string | undefined;
+  /** `partition` if it is promised that its new keys are in the right one. */
+  readonly preserves: 'partition' | undefined;
   /** The topics that it reads or writes; internal ones without the application's id. */
   readonly topics: readonly string[];
   /** The stores that it uses. */
