@@ -113,7 +113,10 @@ export interface StoreOptions<A> extends NodeOptions {
 
 /** Options of a table made of other tables, which stores nothing unless `store` is set. */
 export interface ViewOptions<V> extends NodeOptions {
-  /** Keeps the table in a store of this name, with a changelog. Default: it is a view. */
+  /**
+   * Keeps the table in a store of this name, with a changelog; rows of windows until these have
+   * closed. Default: it is a view.
+   */
   readonly store?: string;
   /** Writes the values. Default: the serde of the table if its values are the same, or msgpack. */
   readonly value?: Serde<V>;

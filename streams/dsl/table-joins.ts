@@ -13,15 +13,13 @@ import {
   sideStoreSpec,
   type WindowedSide,
 } from '../operators/join-windowed-tables.ts';
-import { storedView } from '../operators/table-view.ts';
-import { keyValueStore } from '../state/key-value-store.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
 import type { TableJoiner } from './functions.ts';
 import type { ViewOptions } from './node-options.ts';
 import { addOperator, type TableParts } from './parts.ts';
-import { addTableStores, nodeName, storedTable } from './tables.ts';
-import { checkViewOptions } from './views.ts';
+import { nodeName } from './tables.ts';
+import { addStoredView, checkViewOptions } from './views.ts';
 
 /** Which of the rows a join needs. */
 const REQUIRED = {
@@ -95,12 +93,9 @@ function addKeyedJoin<K, VL, VR, V>(
     const reader = joinReader(join, readLeft, readRight);
     return { graph, node, store, reader, keySerde, valueSerde, ...UNWINDOWED, stream };
   }
-  const value = valueSerde ?? msgpack();
-  const spec = { ...keyValueStore(store), key: keySerde, value, backing: 'changelog' } as const;
-  const stores = addTableStores(graph, { node, emit, keySerde, spec });
-  const operator = storedView(joinedRows<K, NonNullable<V>>(join), { store, value, emit });
-  addOperator(graph, operator, { name: node, parents, stores });
-  return storedTable({ graph, node, store, keySerde, valueSerde: value, stream });
+  const parts = { graph, keySerde, reader: undefined, stream, ...UNWINDOWED };
+  const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents };
+  return addStoredView<K, V, V>(parts, joinedRows(join), kept);
 }
 
 const UNWINDOWED = { isWindowed: false, isVersioned: false } as const;
@@ -143,12 +138,11 @@ function addWindowedJoin<K, VL, VR, V>(
     const [one, other] = [left, right].map(({ windows }) => windows?.shape ?? 'no such windows');
     throw invalid(`${method} needs tables of the same windows, and not of ${one} and ${other}`);
   }
-  if (options.store !== undefined) {
-    throw invalid(
-      `${method}: a join of tables of windows keeps their rows, and cannot have a store`,
-    );
-  }
+  const { store, emit = 'each', value: valueSerde } = options;
   const node = nodeName(graph, 'join-windowed-tables', options);
+  // A stored one is joined first, and then kept.
+  const joining =
+    store === undefined ? node : graph.nameFor('join-windowed-tables', `${node}-join`);
   const lifeMs = Math.max(left.windows.lifeMs, right.windows.lifeMs);
   const sides = {
     left: sideOf(`${node}-left`, left.valueSerde),
@@ -161,17 +155,20 @@ function addWindowedJoin<K, VL, VR, V>(
     return addOperator(graph, changesOfSide(isLeft), { name, parents: [side.node] });
   });
   for (const side of [sides.left, sides.right] as WindowedSide<unknown>[]) {
-    graph.addStore(sideStoreSpec({ side, key: keySerde, lifeMs, node }));
+    graph.addStore(sideStoreSpec({ side, key: keySerde, lifeMs, node: joining }));
   }
   addOperator(graph, joinWindowedTables({ ...join, ...sides, lifeMs }), {
-    name: node,
+    name: joining,
     parents: [first, second] as string[],
     stores: [sides.left.store, sides.right.store],
   });
-  const windows = { ...left.windows, lifeMs };
-  const { value: valueSerde } = options;
-  const own = { graph, node, store: undefined, reader: undefined, keySerde, valueSerde, stream };
-  return { ...own, windows, isWindowed: true, isVersioned: false };
+  const parts = {
+    ...{ graph, reader: undefined, keySerde, stream },
+    ...{ windows: { ...left.windows, lifeMs }, isWindowed: true, isVersioned: false },
+  };
+  if (store === undefined) return { ...parts, node, store, valueSerde };
+  const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents: [joining] };
+  return addStoredView<Windowed<K>, V, V>(parts, joinedRows(join), kept);
 }
 
 function sideOf<V>(store: string, value: Serde<V> | undefined): WindowedSide<V> {

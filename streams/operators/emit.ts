@@ -168,6 +168,15 @@ export function changeOf<V>(
   return new Change(value ?? null, sendsOldValues ? (before ?? null) : undefined, true);
 }
 
+/** Passes on a row that was held back: no single record corresponds to it. */
+export function passingRows<K, V>(
+  forward: Forward<K, Change<V>>,
+  { sendsOldValues, partition }: Pick<OperatorContext, 'sendsOldValues' | 'partition'>,
+): OnHeld<K, V> {
+  return ({ key, value, timestampMs }, before) =>
+    forward(resultRecord(key, changeOf(value, before, sendsOldValues), timestampMs, partition));
+}
+
 /** How an operator with a key-value store passes its changes on. */
 export interface TablePassing<K, VIn, V, KIn = K> {
   readonly store: KeyValueStore<K, V>;
@@ -183,10 +192,9 @@ export function passingOn<K, VIn, V, KIn = K>(
   passing: TablePassing<K, VIn, V, KIn>,
 ): Processor<KIn, VIn> {
   const { store, emit, apply, forward, context } = passing;
-  const { sendsOldValues, partition } = context;
+  const { sendsOldValues } = context;
   if (sendsOldValues) store.keepBefore();
-  const pass: OnHeld<K, V> = ({ key, value, timestampMs }, before) =>
-    forward(resultRecord(key, changeOf(value, before, sendsOldValues), timestampMs, partition));
+  const pass = passingRows(forward, context);
   if (emit === 'commit') {
     store.holdChanges();
     return { process: apply, flush: () => store.passChanges(pass) };

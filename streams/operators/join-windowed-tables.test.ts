@@ -110,7 +110,6 @@ describe('[OP-TJOIN-4] tables of the same windows', () => {
     const plain = builder.table(others) as unknown as Counts;
     expect(() => counts.join(plain, paste)).toThrow(/same windows/);
     expect(() => plain.join(counts, paste)).toThrow(/same windows/);
-    expect(() => counts.join(counts, paste, { store: 'joined' })).toThrow(/cannot have a store/);
   });
 });
 

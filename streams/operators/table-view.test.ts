@@ -90,15 +90,6 @@ describe('[OP-TABLE-3]', () => {
       'a10 200 @12',
     ]);
   });
-
-  test('a view of a table of windows cannot have a store', () => {
-    const table = new StreamsBuilder()
-      .stream(numbers)
-      .groupByKey()
-      .windowedBy(tumblingWindow({ sizeMs: 10 }))
-      .count();
-    expect(() => table.filter(() => true, { store: 'kept' })).toThrow(/cannot have a store/);
-  });
 });
 
 describe('[OP-TABLE-4] a view in a store', () => {

@@ -1,11 +1,13 @@
 import type { Serde } from '../../core/index.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
+import { windowedKeyStore } from '../state/windowed-key-store.ts';
 import { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { KeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import type { Windowed } from '../topology/windows.ts';
 import { copying } from './copying.ts';
-import { passingOn, type TableEmit } from './emit.ts';
+import { passingOn, passingRows, type TableEmit } from './emit.ts';
 import { synchronous } from './results.ts';
 import type { TableReader } from './table-reader.ts';
 
@@ -91,22 +93,77 @@ export function storedView<K, V, V2>(
   view: TableView<K, V, V2>,
   { store, value: serde, emit }: ViewStore<V2>,
 ): Operator<K, Change<V>, K, Change<V2>> {
-  const { kind, skipsAbsent } = view;
-  const copy = copying(serde);
   return {
-    kind,
+    kind: view.kind,
     changesKey: false,
-    start: (forward, context): Processor<K, Change<V>> => {
+    start: (forward, context) => {
       const table = context.store(keyValueStore<K, V2>(store));
-      const apply = ({ key, value, timestampMs }: StreamRecord<K, Change<V>>): void => {
-        putRow(table, key, copy(viewOf(view, key, value.newValue)), timestampMs);
-      };
-      const passing = { store: table, emit, apply };
-      if (!skipsAbsent) return passingOn({ ...passing, forward, context });
-      const known: OperatorContext = { ...context, sendsOldValues: true };
-      return passingOn({ ...passing, forward: unlessAbsent(forward), context: known });
+      return keepingView(view, { table, serde, emit }, forward, context);
     },
   };
+}
+
+/**
+ * The same for a table of windows: its rows stay until their windows have closed [OP-TABLE-11]. By
+ * then all their changes have come, and what waits is passed on before it goes.
+ */
+export function storedWindowedView<K, V, V2>(
+  view: TableView<Windowed<K>, V, V2>,
+  { store, value: serde, emit }: ViewStore<V2>,
+): Operator<Windowed<K>, Change<V>, Windowed<K>, Change<V2>> {
+  return {
+    kind: view.kind,
+    changesKey: false,
+    start: (forward, context): Processor<Windowed<K>, Change<V>> => {
+      const table = context.store(windowedKeyStore<K, V2>(store));
+      const keeping = keepingView(view, { table, serde, emit }, forward, context);
+      const behind = behindView(view, forward, context);
+      const pass = passingRows(behind.forward, behind.context);
+      return {
+        ...keeping,
+        get deadlineMs() {
+          return Math.min(table.expiresMs, keeping.deadlineMs ?? Infinity);
+        },
+        advance: (streamTimeMs, beforeMs, precedesRecord) => {
+          const { deadlineMs = Infinity } = keeping;
+          if (deadlineMs <= streamTimeMs) {
+            keeping.advance?.(streamTimeMs, beforeMs, precedesRecord);
+          }
+          table.passExpiring(streamTimeMs, pass);
+          table.expire(streamTimeMs);
+        },
+      };
+    },
+  };
+}
+
+/** A processor that keeps a view in a store, and passes its changes on. */
+function keepingView<K, V, V2>(
+  view: TableView<K, V, V2>,
+  kept: {
+    readonly table: KeyValueStore<K, V2>;
+    readonly serde: Serde<V2>;
+    readonly emit: TableEmit;
+  },
+  forward: Forward<K, Change<V2>>,
+  context: OperatorContext,
+): Processor<K, Change<V>> {
+  const { table: store, serde, emit } = kept;
+  const copy = copying(serde);
+  const apply = ({ key, value, timestampMs }: StreamRecord<K, Change<V>>): void => {
+    putRow(store, key, copy(viewOf(view, key, value.newValue)), timestampMs);
+  };
+  return passingOn({ store, emit, apply, ...behindView(view, forward, context) });
+}
+
+/** Where the changes of a view go: a filter has to know the old values of all. */
+function behindView<K, V, V2>(
+  { skipsAbsent }: TableView<K, V, V2>,
+  forward: Forward<K, Change<V2>>,
+  context: OperatorContext,
+): { readonly forward: Forward<K, Change<V2>>; readonly context: OperatorContext } {
+  if (!skipsAbsent) return { forward, context };
+  return { forward: unlessAbsent(forward), context: { ...context, sendsOldValues: true } };
 }
 
 /** Reads a view through the reader of its table. */

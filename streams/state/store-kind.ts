@@ -7,6 +7,8 @@ import type { StateEnvironment, StoreChanges } from './environment.ts';
 export interface StoreKind {
   /** For messages: `window store`. */
   readonly title: string;
+  /** Another kind whose handles read it too: it can do all that those promise. */
+  readonly readAs?: string;
   /** Settings of its changelog. */
   readonly changelogConfig: Partial<LogConfig>;
   /** The bytes of its entries. */

@@ -7,10 +7,12 @@ import { recordKind } from './record-store.ts';
 import type { StoreKind } from './store-kind.ts';
 import { versionedKind } from './versioned-store.ts';
 import { windowKind } from './window-store.ts';
+import { windowedKeyKind } from './windowed-key-store.ts';
 
 /** The one list of the kinds of stores. A new kind is a file like theirs and a line here. */
 export const STORE_KINDS: Readonly<Record<string, StoreKind>> = {
   keyValue: keyValueKind,
+  windowedKeyValue: windowedKeyKind,
   grouped: groupedKind,
   window: windowKind,
   session: sessionKind,

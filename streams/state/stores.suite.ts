@@ -11,6 +11,7 @@ import { recordStoreSuite } from './record-store.suite.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
 import { versionedStoreSuite } from './versioned-store.suite.ts';
 import { windowStore } from './window-store.ts';
+import { windowedKeyStoreSuite } from './windowed-key-store.suite.ts';
 
 const rows: StoreSpec<string, number> = {
   ...keyValueStore('rows'),
@@ -34,6 +35,7 @@ export function storesSuite(kind: EnvironmentKind): void {
   sessionsSuite(kind);
   recordStoreSuite(kind);
   versionedStoreSuite(kind);
+  windowedKeyStoreSuite(kind);
 }
 
 function keyValueTests({ place }: EnvironmentKind): void {

@@ -61,7 +61,10 @@ export class TaskState {
   store<Store>(handle: StoreHandle<Store>): Store & TaskStore {
     const store = this.stores.get(handle.name);
     if (store === undefined) throw unknownStore(handle.name, this.stores.keys());
-    if (store.spec.kind !== handle.kind) throw wrongKind(store.spec, handle);
+    const { kind } = store.spec;
+    if (kind !== handle.kind && kindOf(store.spec).readAs !== handle.kind) {
+      throw wrongKind(store.spec, handle);
+    }
     return store as Store & TaskStore;
   }
 

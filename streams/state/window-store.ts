@@ -178,6 +178,20 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return this.#windows.get(windowStartMs)?.sorted() ?? [];
   }
 
+  /** The entries of one window whose keys are in a range of bytes, in their order or against it. */
+  rangeIn(
+    windowStartMs: number,
+    { start, end }: KeyRange,
+    isReverse: boolean,
+  ): IterableIterator<StoreEntry<K, V>> {
+    const bounds = windowBounds(windowStartMs);
+    const range = {
+      start: Buffer.concat([bounds.start, start]),
+      end: end === undefined ? bounds.end : Buffer.concat([bounds.start, end]),
+    };
+    return this.#windows.get(windowStartMs)?.range(range, isReverse) ?? [].values();
+  }
+
   visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void {
     this.#windows.get(windowStartMs)?.visit(visit);
   }

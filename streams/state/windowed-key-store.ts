@@ -1,0 +1,263 @@
+import { serializeToBytes, type Serde } from '../../core/index.ts';
+import { present } from '../../core/internal.ts';
+import type {
+  KeyValueStore,
+  OnHeld,
+  PassedRow,
+  StoreEntry,
+  StoreHandle,
+  StoreSpec,
+} from '../topology/store.ts';
+import type { Windowed } from '../topology/windows.ts';
+import type { LiveEntry, StoreCodec } from './codec.ts';
+import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
+import { keyRange, prefixRange } from './key-range.ts';
+import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
+import { TaskWindowStore, windowKind } from './window-store.ts';
+
+/** The newest value of each key of a window, until the window has closed. */
+export const windowedKeyKind: StoreKind = {
+  title: 'key-value store of windows',
+  readAs: 'keyValue',
+  changelogConfig: windowKind.changelogConfig,
+  codec: (spec) => windowKind.codec(spec),
+  open: (spec, environment, isNew) =>
+    new TaskWindowedKeyStore(spec as StoreSpec<Windowed<unknown>>, environment, isNew),
+};
+
+export function windowedKeyStore<K, V>(name: string): StoreHandle<WindowedKeyStore<K, V>> {
+  return { name, kind: 'windowedKeyValue' };
+}
+
+/** A key-value store with keys of windows, as operators use it. */
+export interface WindowedKeyStore<K, V> extends KeyValueStore<Windowed<K>, V> {
+  /** When the oldest rows expire; Infinity if there are none. */
+  readonly expiresMs: number;
+  /** As `passChanges`, for the rows that expire by this time. */
+  passExpiring(timeMs: number, visit: OnHeld<Windowed<K>, V>): void;
+  /** Removes the rows that have expired, without a record in the changelog. */
+  expire(timeMs: number): void;
+}
+
+/** What is needed to describe such a store. */
+export interface WindowedKeyStoreOptions<K, V> {
+  readonly store: string;
+  readonly key: Serde<Windowed<K>>;
+  readonly value: Serde<V>;
+  /** The node of the operator whose time counts. */
+  readonly node: string;
+  /** How long after its end a window may change. */
+  readonly lifeMs: number;
+}
+
+/** Rows expire in stretches: however long they live, there are only so many at a time. */
+const STRETCHES_MAX = 64;
+
+export function windowedKeyStoreSpec<K, V>(
+  options: WindowedKeyStoreOptions<K, V>,
+): StoreSpec<Windowed<K>, V> {
+  const { store, key, value, node, lifeMs } = options;
+  const stretchMs = Math.max(1, Math.ceil(lifeMs / STRETCHES_MAX));
+  // A stretch expires with the last row that may be in it.
+  const expiry = { lifeMs: stretchMs - 1 + lifeMs, node };
+  return { ...windowedKeyStore(store), key, value, backing: 'changelog', expiry, stretchMs };
+}
+
+/**
+ * Rows of windows, together in stretches of time by the ends of their windows: a window store in
+ * which a stretch takes the place of a window.
+ */
+class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<K, V>, TaskStore {
+  readonly spec: StoreSpec;
+  readonly codec: StoreCodec<unknown, unknown>;
+  readonly #rows: TaskWindowStore<Windowed<K>, V>;
+  readonly #key: Serde<Windowed<K>>;
+  readonly #stretchMs: number;
+  readonly #lifeMs: number;
+  /** Counts changes and checkpoints: what was read before one may no longer hold. */
+  #changes = 0;
+
+  constructor(spec: StoreSpec<Windowed<K>, V>, environment: StateEnvironment, isNew: boolean) {
+    this.#rows = new TaskWindowStore(spec, environment, isNew);
+    this.spec = spec;
+    this.codec = this.#rows.codec;
+    this.#key = spec.key;
+    this.#stretchMs = present(spec.stretchMs, 'a store of windowed keys has stretches');
+    this.#lifeMs = present(spec.expiry, 'its rows expire').lifeMs;
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get size(): undefined {
+    return undefined;
+  }
+
+  get memoryCount(): number {
+    return this.#rows.memoryCount;
+  }
+
+  get span(): StoreSpan {
+    return this.#rows.span;
+  }
+
+  get expiresMs(): number {
+    return (this.#rows.starts[0] ?? Infinity) + this.#lifeMs;
+  }
+
+  get(key: Windowed<K>): V | undefined {
+    return this.#rows.get(key, this.#stretchOf(key));
+  }
+
+  entry(key: Windowed<K>): StoreEntry<Windowed<K>, V> | undefined {
+    return this.#rows.entry(key, this.#stretchOf(key));
+  }
+
+  range(from: Windowed<K> | undefined, to: Windowed<K> | undefined): Rows<K, V> {
+    return this.#merged(keyRange(this.#bytesOf(from), this.#bytesOf(to)), false);
+  }
+
+  reverseRange(from: Windowed<K> | undefined, to: Windowed<K> | undefined): Rows<K, V> {
+    return this.#merged(keyRange(this.#bytesOf(from), this.#bytesOf(to)), true);
+  }
+
+  prefixScan<P = Windowed<K>>(
+    prefix: P,
+    serde: Pick<Serde<P>, 'serialize'> = this.#key as unknown as Serde<P>,
+  ): Rows<K, V> {
+    return this.#merged(prefixRange(serializeToBytes(serde as Serde<P>, prefix)), false);
+  }
+
+  all(): Rows<K, V> {
+    return this.#merged(keyRange(undefined, undefined), false);
+  }
+
+  reverseAll(): Rows<K, V> {
+    return this.#merged(keyRange(undefined, undefined), true);
+  }
+
+  *entries(): IterableIterator<readonly [Windowed<K>, V]> {
+    for (const { key, value } of this.#rows.all()) yield [key, value as V];
+  }
+
+  put(key: Windowed<K>, value: V, timestampMs: number): void {
+    this.#changes++;
+    this.#rows.put(key, this.#stretchOf(key), value, timestampMs);
+  }
+
+  delete(key: Windowed<K>, timestampMs: number): void {
+    this.#changes++;
+    this.#rows.delete(key, this.#stretchOf(key), timestampMs);
+  }
+
+  update(
+    key: Windowed<K>,
+    timestampMs: number,
+    change: (value: V | undefined) => V | undefined,
+  ): void {
+    this.#changes++;
+    this.#rows.update(key, this.#stretchOf(key), timestampMs, change);
+  }
+
+  holdChanges(onHeld?: OnHeld<Windowed<K>, V>): void {
+    this.#rows.holdChanges(onHeld);
+  }
+
+  keepBefore(): void {
+    this.#rows.keepBefore();
+  }
+
+  hold(key: Windowed<K>, before: PassedRow<V> | undefined, timestampMs: number): void {
+    this.#rows.hold(key, this.#stretchOf(key), before, timestampMs);
+  }
+
+  /** Oldest stretch first. */
+  passChanges(visit: OnHeld<Windowed<K>, V>): void {
+    for (const startMs of this.#rows.starts) this.#rows.passChanges(startMs, visit);
+  }
+
+  getPassed(key: Windowed<K>): PassedRow<V> | undefined {
+    return this.#rows.getPassed(key, this.#stretchOf(key));
+  }
+
+  passExpiring(timeMs: number, visit: OnHeld<Windowed<K>, V>): void {
+    for (const startMs of this.#rows.starts) {
+      if (startMs + this.#lifeMs > timeMs) return;
+      this.#rows.passChanges(startMs, visit);
+    }
+  }
+
+  expire(timeMs: number): void {
+    this.#changes++;
+    this.#rows.expire(timeMs);
+  }
+
+  takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {
+    return this.#rows.takeChanged(visit);
+  }
+
+  takePending(): StoreChanges {
+    this.#changes++;
+    return this.#rows.takePending();
+  }
+
+  restore(key: Buffer, value: Buffer | undefined, timestampMs: number): void {
+    this.#rows.restore(key, value, timestampMs);
+  }
+
+  shrinkTo(count: number): void {
+    this.#rows.shrinkTo(count);
+  }
+
+  /** The start of the stretch that a window's end is in. */
+  #stretchOf({ windowEndMs }: Windowed<K>): number {
+    return windowEndMs - (windowEndMs % this.#stretchMs);
+  }
+
+  #bytesOf(key: Windowed<K> | undefined): Buffer | undefined {
+    return key === undefined ? undefined : serializeToBytes(this.#key, key);
+  }
+
+  /** The rows of all stretches in the order of the bytes of their keys, or against it. */
+  *#merged(range: KeyRange, isReverse: boolean): Generator<StoreEntry<Windowed<K>, V>> {
+    const direction = isReverse ? -1 : 1;
+    const heads: Head<K, V>[] = [];
+    for (const startMs of [...this.#rows.starts]) {
+      const rows = this.#rows.rangeIn(startMs, range, isReverse);
+      const head = this.#next(rows);
+      if (head !== undefined) heads.push(head);
+    }
+    while (heads.length > 0) {
+      let first = 0;
+      for (let index = 1; index < heads.length; index++) {
+        const order = Buffer.compare(heads[index]!.bytes, heads[first]!.bytes);
+        if (order * direction < 0) first = index;
+      }
+      const { row, rows, changes } = heads[first]!;
+      const now = changes === this.#changes ? row : this.entry(row.key);
+      if (now !== undefined) yield now;
+      const next = this.#next(rows);
+      if (next === undefined) heads.splice(first, 1);
+      else heads[first] = next;
+    }
+  }
+
+  #next(rows: Rows<K, V>): Head<K, V> | undefined {
+    const next = rows.next();
+    if (next.done === true) return undefined;
+    const bytes = serializeToBytes(this.#key, next.value.key);
+    return { row: next.value, bytes, rows, changes: this.#changes };
+  }
+}
+
+type Rows<K, V> = IterableIterator<StoreEntry<Windowed<K>, V>>;
+
+/** The next row of a stretch, and those behind it. */
+interface Head<K, V> {
+  readonly row: StoreEntry<Windowed<K>, V>;
+  readonly bytes: Buffer;
+  readonly rows: Rows<K, V>;
+  /** The changes of the store when the row was read. */
+  readonly changes: number;
+}
