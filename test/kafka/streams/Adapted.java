@@ -47,7 +47,8 @@ public class Adapted implements ProcessorWrapper {
   static final List<AdaptedProcessor<?, ?, ?, ?>> OPERATORS = new ArrayList<>();
 
   static boolean isNeededBy(Set<String> rules) {
-    return rules.contains("STREAM-TIME") || rules.contains("OLD-VALUES");
+    return rules.contains("STREAM-TIME") || rules.contains("OLD-VALUES")
+        || rules.contains("UNMATCHED-IN-JOINS");
   }
 
   static void reset(Set<String> given) {
@@ -56,6 +57,12 @@ public class Adapted implements ProcessorWrapper {
     PATIENT.clear();
     TIMES.clear();
     OPERATORS.clear();
+    AdaptedJoin.Unmatched.reset();
+  }
+
+  static void add(AdaptedProcessor<?, ?, ?, ?> operator) {
+    OPERATORS.add(operator);
+    OPERATORS.sort(Comparator.comparingInt(each -> each.rank));
   }
 
   /** Moves time before a record is processed; `settle` processes what comes of it. */
@@ -63,6 +70,14 @@ public class Adapted implements ProcessorWrapper {
     TIMES.merge(topic, timestampMs, Math::max);
     for (var operator : OPERATORS) {
       operator.advance();
+      settle.run();
+    }
+  }
+
+  /** Moves time after a record was processed, for what is behind repartition topics. */
+  static void observed(Runnable settle) {
+    for (var operator : OPERATORS) {
+      operator.advanceBehind();
       settle.run();
     }
   }
@@ -76,6 +91,10 @@ public class Adapted implements ProcessorWrapper {
         var processor = supplier.get();
         Field time = fieldOf(processor.getClass(), "observedStreamTime");
         if (stores() == null) return processor;
+        var unmatched = AdaptedJoin.Unmatched.of(name);
+        if (unmatched != null && AdaptedJoin.isFor(processor)) {
+          return new AdaptedJoin<>(processor, unmatched, name.endsWith("-this-join"));
+        }
         for (var store : stores()) {
           if (ORIGINS.containsKey(store.name())) return new AdaptedProcessor<>(processor, time, store.name());
         }
@@ -168,8 +187,7 @@ public class Adapted implements ProcessorWrapper {
     public void init(ProcessorContext<K2, V2> given) {
       context = (InternalProcessorContext<K2, V2>) given;
       node = context.currentNode();
-      OPERATORS.add(this);
-      OPERATORS.sort(Comparator.comparingInt(operator -> operator.rank));
+      add(this);
       boolean keepsOld = rules.contains("OLD-VALUES");
       inner.init(keepsOld ? withOldValues(context) : given);
     }
@@ -187,8 +205,7 @@ public class Adapted implements ProcessorWrapper {
 
     void advance() {
       if (!isBehind()) return;
-      context.setCurrentNode(node);
-      context.setRecordContext(new ProcessorRecordContext(0, -1, 0, "", new RecordHeaders()));
+      enter();
       try {
         if (isHeld) suppressed.invoke(inner);
         move();
@@ -198,6 +215,14 @@ public class Adapted implements ProcessorWrapper {
       } catch (ReflectiveOperationException failure) {
         throw new AssertionError(failure);
       }
+    }
+
+    void advanceBehind() {}
+
+    /** Lets what is passed on now come from this operator, and from no record. */
+    void enter() {
+      context.setCurrentNode(node);
+      context.setRecordContext(new ProcessorRecordContext(0, -1, 0, "", new RecordHeaders()));
     }
 
     private void move() {
@@ -218,7 +243,7 @@ public class Adapted implements ProcessorWrapper {
       }
     }
 
-    private long nowMs() {
+    long nowMs() {
       return origins.stream().mapToLong(each -> TIMES.getOrDefault(each, -1L)).max().orElse(-1);
     }
 

@@ -5,18 +5,20 @@ import org.apache.kafka.streams.state.WindowStore;
 import org.apache.kafka.streams.state.internals.InMemoryWindowStore;
 
 /**
- * The rule RETENTION-OF-JOINS: one side of a join, which keeps records one millisecond longer than it
- * says, for Kafka accepts no other length than its own.
+ * The rule RETENTION-OF-JOINS: one side of a join, which keeps records longer than it says, for Kafka
+ * accepts no other length than its own: by one millisecond, or more if a bound is negative.
  */
-record JoinStore(String name, long windowSize, long retentionPeriod)
+record JoinStore(String name, long windowSize, long retentionPeriod, long lifeMs)
     implements WindowBytesStoreSupplier {
   static JoinStore of(String name, JoinWindows windows) {
-    return new JoinStore(name, windows.size(), windows.size() + windows.gracePeriodMs());
+    long graceMs = windows.gracePeriodMs();
+    long lifeMs = Math.max(windows.beforeMs, 0) + Math.max(windows.afterMs, 0) + graceMs + 1;
+    return new JoinStore(name, windows.size(), windows.size() + graceMs, lifeMs);
   }
 
   @Override
   public WindowStore<Bytes, byte[]> get() {
-    return new InMemoryWindowStore(name, retentionPeriod + 1, windowSize, true, metricsScope());
+    return new InMemoryWindowStore(name, lifeMs, windowSize, true, metricsScope());
   }
 
   @Override

@@ -129,9 +129,11 @@ public class StreamsOracle {
     Object value = Values.of(record.get(2));
     String topic = record.get(0).asText();
     long timestampMs = record.get(3).asLong();
-    Adapted.observe(topic, timestampMs, () -> driver.advanceWallClockTime(Duration.ZERO));
+    Runnable settle = () -> driver.advanceWallClockTime(Duration.ZERO);
+    Adapted.observe(topic, timestampMs, settle);
     driver.createInputTopic(topic, SERDE, SERDE)
         .pipeInput(new TestRecord<>(key, value, headers, timestampMs));
+    Adapted.observed(settle);
   }
 
   /** A result is [step, topic, key, value, time, [name, text, ...]]. */

@@ -36,6 +36,7 @@ import org.apache.kafka.streams.kstream.TimeWindowedCogroupedKStream;
 import org.apache.kafka.streams.kstream.TimeWindowedKStream;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.UnlimitedWindows;
+import org.apache.kafka.streams.kstream.ValueJoiner;
 import org.apache.kafka.streams.kstream.Windowed;
 import org.apache.kafka.streams.processor.StateStore;
 import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers.RocksDBDslStoreSuppliers;
@@ -326,14 +327,25 @@ class Topologies {
           : stream.leftJoin(table(right), Functions::join, joined);
     }
     boolean isItself = right == stream;
+    AdaptedJoin.Unmatched unmatched = null;
+    if (!op.equals("join") && rules.contains("UNMATCHED-IN-JOINS")) {
+      var feeding = new HashSet<>(origins.get(stream));
+      feeding.addAll(origins.get(right));
+      unmatched = new AdaptedJoin.Unmatched("join-" + text(step, "name"), feeding,
+          step.path("isPatient").asBoolean(), isRepartitioned(stream) && isRepartitioned(right));
+      stream = unmatched.tagged(stream);
+      right = isItself ? stream : unmatched.tagged(stream(right));
+    }
+    ValueJoiner<Object, Object, Object> joiner =
+        unmatched == null ? Functions::join : unmatched.joiner();
     if (rules.contains("NULL-VALUES-IN-JOINS")) {
       stream = stream.filter((k, v) -> v != null);
       right = isItself ? stream : stream(right).filter((k, v) -> v != null);
     }
     JsonNode windows = step.get("windows");
-    var between = JoinWindows
-        .ofTimeDifferenceAndGrace(Duration.ZERO, duration(windows, "graceMs"))
-        .before(duration(windows, "beforeMs")).after(duration(windows, "afterMs"));
+    Duration before = duration(windows, "beforeMs");
+    var between = JoinWindows.ofTimeDifferenceAndGrace(before.abs(), duration(windows, "graceMs"))
+        .after(duration(windows, "afterMs")).before(before);
     var joined = StreamJoined.<Object, Object, Object>with(SERDE, SERDE, SERDE)
         .withName("join-" + text(step, "name"));
     if (rules.contains("RETENTION-OF-JOINS")) {
@@ -342,11 +354,21 @@ class Topologies {
     } else {
       joined = joined.withStoreName(text(step, "name"));
     }
-    return switch (op) {
-      case "join" -> stream.join(stream(right), Functions::join, between, joined);
-      case "leftJoin" -> stream.leftJoin(stream(right), Functions::join, between, joined);
-      default -> stream.outerJoin(stream(right), Functions::join, between, joined);
+    var made = switch (op) {
+      case "join" -> stream.join(stream(right), joiner, between, joined);
+      case "leftJoin" -> stream.leftJoin(stream(right), joiner, between, joined);
+      default -> stream.outerJoin(stream(right), joiner, between, joined);
     };
+    return unmatched == null ? made : unmatched.untagged(made);
+  }
+
+  /** Whether a join sends the stream through a repartition topic. */
+  static boolean isRepartitioned(Object stream) {
+    try {
+      return Adapted.fieldOf(stream.getClass(), "repartitionRequired").getBoolean(stream);
+    } catch (IllegalAccessException failure) {
+      throw new AssertionError(failure);
+    }
   }
 
   // --- tables

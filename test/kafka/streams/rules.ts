@@ -14,6 +14,7 @@ export const RULE_IDS: readonly string[] = [
   'OLD-VALUES',
   'RETENTION-OF-JOINS',
   'STREAM-TIME',
+  'UNMATCHED-IN-JOINS',
 ];
 
 export type Difference = {

@@ -99,6 +99,77 @@ const FOREIGN_JOINS: readonly Spec[] = ['foreignJoin', 'foreignLeftJoin'].flatMa
   })),
 );
 
+/** Windows of joins: before, after and grace. */
+const JOIN_WINDOWS: readonly (readonly [number, number, number])[] = [
+  [5, 5, 10],
+  [0, 7, 0],
+  [20, 0, 4],
+  [2, 9, 0],
+  [0, 0, 3],
+  [0, 0, 0],
+];
+
+function joinWithin(
+  op: string,
+  other: Chain | 'self',
+  window: readonly number[] = [4, 8, 6],
+): Step {
+  const [beforeMs = 0, afterMs = 0, graceMs = 0] = window;
+  const windows = { kind: 'join', beforeMs, afterMs, graceMs } as const;
+  return { op, name: 'j', windows, with: other };
+}
+
+/** Joins of streams that pass on what finds no partner, and what comes before and after. */
+const UNMATCHED: readonly Spec[] = ['leftJoin', 'outerJoin'].flatMap((op) => {
+  const join = joinWithin(op, stream('right'));
+  const patient = { kind: 'tumbling', sizeMs: 10, graceMs: 10_000 } as const;
+  const windowed: Step = {
+    ...{ op: 'aggregate', by: 'key', fn: 'append', store: 'a' },
+    ...{ windows: patient, isPatient: true },
+  };
+  return [
+    ...JOIN_WINDOWS.map((window) => ({
+      name: `${op} of streams, before ${window[0]}, after ${window[1]}, grace ${window[2]}`,
+      chain: stream('left', joinWithin(op, stream('right'), window)),
+    })),
+    {
+      name: `${op} of streams with other keys`,
+      chain: stream('left', REKEY, joinWithin(op, stream('right', REKEY))),
+    },
+    {
+      name: `${op} of a stream with itself`,
+      chain: stream('left', joinWithin(op, 'self')),
+    },
+    {
+      name: `${op} of filtered streams`,
+      chain: stream(
+        'left',
+        { op: 'filter', fn: 'early-key' },
+        joinWithin(op, stream('right', { op: 'flatMapValues', fn: 'tag' })),
+        { op: 'mapValues', fn: 'with-key' },
+      ),
+    },
+    { name: `aggregate behind ${op} of streams`, chain: stream('left', join, windowed) },
+    {
+      name: `final results behind ${op} of streams`,
+      chain: stream('left', join, { ...windowed, emit: 'final' }),
+    },
+    {
+      name: `toTable behind ${op} of streams`,
+      chain: stream('left', join, { op: 'toTable', store: 't' }),
+    },
+  ];
+});
+
+/** Joins in which one side is always newer than the other. */
+const NEGATIVE: readonly Spec[] = [
+  [-2, 9, 5],
+  [12, -3, 4],
+].map((window) => ({
+  name: `join of streams, before ${window[0]}, after ${window[1]}, grace ${window[2]}`,
+  chain: stream('left', joinWithin('join', stream('right'), window)),
+}));
+
 /** Chains that no rule makes. */
 const OTHERS: readonly Spec[] = [
   { name: 'join of streams', chain: stream('left', joinOf(stream('right'))) },
@@ -118,6 +189,8 @@ const OTHERS: readonly Spec[] = [
   ...JOINED_VIEWS,
   ...SUPPRESSED,
   ...FOREIGN_JOINS,
+  ...UNMATCHED,
+  ...NEGATIVE,
   {
     name: 'join with a table by another key',
     chain: stream('left', REKEY, {
