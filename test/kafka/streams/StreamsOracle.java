@@ -91,8 +91,11 @@ public class StreamsOracle {
       String stores = null;
       for (JsonNode record : input) {
         if (stores == null && record.path(3).asLong() >= closingMs) stores = stores(driver);
-        if (record.isNumber()) driver.advanceWallClockTime(Duration.ofMillis(record.asLong()));
-        else pipe(driver, record);
+        if (record.path(0).asText().isEmpty()) {
+          driver.advanceWallClockTime(Duration.ofMillis(record.path(3).asLong()));
+        } else {
+          pipe(driver, record);
+        }
         for (String topic : new TreeSet<>(driver.producedTopicNames())) {
           if (!topic.startsWith("oracle-")) read(driver, topic, step, first);
         }
@@ -117,7 +120,7 @@ public class StreamsOracle {
     return config;
   }
 
-  /** A record is [topic, key, value, time, [name, text, ...]]. */
+  /** A record is [topic, key, value, time, [name, text, ...]]; without a topic, time passes. */
   void pipe(TopologyTestDriver driver, JsonNode record) {
     Headers headers = new RecordHeaders();
     JsonNode given = record.get(4);

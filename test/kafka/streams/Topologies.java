@@ -139,8 +139,8 @@ class Topologies {
       case "count", "reduce", "aggregate" -> aggregate(stream, step);
       case "cogroup" -> cogroup(stream, step);
       case "join", "leftJoin", "outerJoin" -> join(stream, step, other);
-      case "process" -> Processors.add(builder, stream, step);
-      case "processValues" -> Processors.addValues(builder, stream, step);
+      case "process" -> Processors.add(stream, step);
+      case "processValues" -> Processors.addValues(stream, step);
       default -> throw new IllegalArgumentException("no step of a stream " + step);
     };
   }

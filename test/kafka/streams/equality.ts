@@ -2,7 +2,7 @@ import { CLOSING_MS, randomInput } from './input.ts';
 import type { KafkaStreams } from './kafka.ts';
 import { MillraceTopology } from './millrace.ts';
 import { firstDifference, RULE_IDS, type Difference } from './rules.ts';
-import { topicsOf, type Input, type Output, type Run, type Spec } from './spec.ts';
+import { hasClock, topicsOf, type Input, type Output, type Run, type Spec } from './spec.ts';
 
 /** How many topologies were equal only by a rule. */
 export type RuleCounts = Map<string, number>;
@@ -26,8 +26,9 @@ export class Comparison {
 
   /** Runs the inputs of some seeds; returns a report of the first that differs, or undefined. */
   async run(seeds: readonly number[], counts: RuleCounts): Promise<string | undefined> {
-    const topics = topicsOf(this.#spec.chain);
-    const inputs = seeds.map((seed) => randomInput(topics, seed));
+    const { chain } = this.#spec;
+    const topics = topicsOf(chain);
+    const inputs = seeds.map((seed) => randomInput(topics, seed, hasClock(chain)));
     const unequal = await this.#unequal(inputs, counts);
     const [index] = unequal.keys();
     if (index === undefined) return undefined;

@@ -8,7 +8,7 @@ import type { Value, WindowedValue } from './spec.ts';
 type Nullable = Value | null;
 
 /** The form in which functions see a key or value. */
-function text(value: Nullable | undefined): string {
+export function text(value: Nullable | undefined): string {
   if (!isWindowed(value)) return String(value ?? null);
   const { key, windowStartMs, windowEndMs } = value;
   return `${text(key)}@${windowStartMs}..${Number.isFinite(windowEndMs) ? windowEndMs : null}`;
@@ -18,7 +18,7 @@ function isWindowed(value: Nullable | undefined): value is WindowedValue {
   return typeof value === 'object' && value !== null;
 }
 
-function hash(value: Nullable | undefined): number {
+export function hash(value: Nullable | undefined): number {
   const characters = text(value);
   let sum = 7;
   for (let at = 0; at < characters.length; at++) {
@@ -28,7 +28,7 @@ function hash(value: Nullable | undefined): number {
 }
 
 /** Keeps the texts that grow from step to step short. */
-function cut(long: string): string {
+export function cut(long: string): string {
   return long.length <= 40 ? long : `${long.slice(0, 24)}#${hash(long)}`;
 }
 

@@ -8,9 +8,9 @@ const KEYS = ['a', 'b', 'c', 'd'];
 
 /**
  * Random records for some topics: few keys, null keys and values, times that repeat, jump ahead or
- * lie back, headers. Records far ahead in time come last.
+ * lie back, headers. Records far ahead in time come last. With a clock, that is moved in between.
  */
-export function randomInput(topics: readonly string[], seed: number): Input[] {
+export function randomInput(topics: readonly string[], seed: number, hasClock: boolean): Input[] {
   const random = seededRandom(seed);
   const inputs: Input[] = [];
   let timeMs = below(random, 30);
@@ -21,6 +21,7 @@ export function randomInput(topics: readonly string[], seed: number): Input[] {
     const key = random.next() < 0.07 ? null : pick(random, KEYS);
     const value = random.next() < 0.12 ? null : below(random, 12);
     inputs.push([topic, key, value, atMs, headers(random)]);
+    if (hasClock && random.next() < 0.2) inputs.push(['', null, null, below(random, 80), []]);
   }
   for (let round = 1; round <= CLOSING_ROUNDS; round++) {
     for (const topic of topics) {

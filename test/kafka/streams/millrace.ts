@@ -24,6 +24,7 @@ import {
 } from './aggregations.ts';
 import * as named from './functions.ts';
 import { CLOSING_MS } from './input.ts';
+import { process, processValues } from './processors.ts';
 import type { Chain, Input, Output, Run, Spec, Step, Value } from './spec.ts';
 
 type GlobalTable = GlobalKTable<Value, Value>;
@@ -53,13 +54,14 @@ export class MillraceTopology {
 
   /** Pipes the records one by one. */
   run(inputs: readonly Input[]): Run {
-    const driver = new TopologyTestDriver(this.#topology, { logger: silentLogger });
+    const driver = new TopologyTestDriver(this.#topology, { logger: silentLogger, wallClockMs: 0 });
     const outputs: Output[] = [];
     let stores: Run['stores'] | undefined;
     for (const [step, [name, key, value, timestampMs, texts]] of inputs.entries()) {
       if (timestampMs >= CLOSING_MS) stores ??= this.#storesOf(driver);
       const headers = headersOf(texts);
-      driver.inputTopic(topicOf(name)).pipe({ key, value, timestampMs, headers });
+      if (name === '') driver.advanceWallClock(timestampMs);
+      else driver.inputTopic(topicOf(name)).pipe({ key, value, timestampMs, headers });
       for (const output of this.#outputs) {
         for (const result of driver.outputTopic(output).readAll()) {
           const { key: resultKey, value: resultValue } = result;
@@ -167,6 +169,12 @@ export class MillraceTopology {
       case 'leftJoin':
       case 'outerJoin':
         return this.#join(stream, step);
+      case 'process':
+        this.#storedBy(step);
+        return rekeyed(process(this.#builder, stream, step));
+      case 'processValues':
+        this.#storedBy(step);
+        return same(processValues(this.#builder, stream, step));
       default:
         throw new TypeError(`no step of a stream: ${op}`);
     }
@@ -295,8 +303,12 @@ export class MillraceTopology {
 
   /** Notes the store of a table, to compare it. */
   #stored(step: Step, table: Table): Table {
-    if (step.windows === undefined) this.#keyValueStores.push(storeOf(step));
+    this.#storedBy(step);
     return table;
+  }
+
+  #storedBy({ store, windows }: Step): void {
+    if (store !== undefined && windows === undefined) this.#keyValueStores.push(store);
   }
 
   #output(name = ''): Topic<Value, Value> {

@@ -40,6 +40,11 @@ function namedStream(name: string, step: Step, more: Partial<Part> = {}): Part {
   return stream(name, step, { step: ({ id }) => ({ ...step, name: id }), ...more });
 }
 
+/** A processor of the user's own with a store. */
+function storing(name: string, step: Step): Part {
+  return stream(name, step, { step: ({ id }) => ({ ...step, store: id }) });
+}
+
 /** An aggregation of a table. */
 function rows(name: string, step: Step): Part {
   return {
@@ -194,5 +199,11 @@ export const PARTS: readonly Part[] = [
   tables('join tables', { op: 'join' }, [{ op: 'filter', fn: 'third' }]),
   tables('leftJoin tables', { op: 'leftJoin' }, [{ op: 'mapValues', fn: 'nullable' }]),
   tables('outerJoin tables', { op: 'outerJoin' }),
+  namedStream('process', { op: 'process', fn: 'vary' }),
+  namedStream('process to named nodes', { op: 'process', fn: 'route' }),
+  storing('process with a store', { op: 'process', fn: 'sum' }),
+  storing('process with punctuations', { op: 'process', fn: 'flush' }),
+  stream('processValues', { op: 'processValues', fn: 'vary' }),
+  storing('processValues with a store', { op: 'processValues', fn: 'number' }),
   table('count hopping final', { op: 'count', by: 'by-value', windows: HOPPING, emit: 'final' }),
 ];

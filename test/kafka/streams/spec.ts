@@ -83,7 +83,10 @@ export interface WindowedValue {
   readonly windowEndMs: number;
 }
 
-/** A record to pipe in: topic, key, value, time, and names and values of headers in turn. */
+/**
+ * A record to pipe in: topic, key, value, time, and names and values of headers in turn. Without a
+ * topic it moves the wall clock by this time.
+ */
 export type Input = readonly [
   topic: string,
   key: Value | null,
@@ -107,6 +110,11 @@ export interface Run {
   readonly outputs: readonly Output[];
   /** The entries of each store before the closing records. */
   readonly stores: Readonly<Record<string, readonly (readonly unknown[])[]>>;
+}
+
+/** Whether the wall clock matters to a chain. */
+export function hasClock(chain: Chain): boolean {
+  return JSON.stringify(chain).includes('"fn":"flush"');
 }
 
 /** All topics that a chain reads. */

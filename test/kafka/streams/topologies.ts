@@ -192,6 +192,10 @@ const OTHERS: readonly Spec[] = [
   ...UNMATCHED,
   ...NEGATIVE,
   {
+    name: 'processValues with the places of records',
+    chain: stream('left', { op: 'processValues', fn: 'place' }),
+  },
+  {
     name: 'join with a table by another key',
     chain: stream('left', REKEY, {
       ...{ op: 'leftJoin', name: 'j', with: { from: 'table', topic: 'right', steps: [] } },
