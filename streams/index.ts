@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export { StreamsBuilder } from './dsl/streams-builder.ts';
+export { StreamsBuilder, type BuilderOptions } from './dsl/streams-builder.ts';
 export { CogroupedStream } from './dsl/cogrouped-stream.ts';
 export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
 export { TimeWindowedCogroupedStream } from './dsl/time-windowed-cogrouped-stream.ts';

@@ -38,7 +38,8 @@ import {
   type WindowedOptions,
 } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts, type TableWindows } from './parts.ts';
-import { addTableStores, checkTableEmit, nodeName, readingPoint, storedTable } from './tables.ts';
+import { GROUPINGS, readingPoint } from './repartitioning.ts';
+import { addTableStores, checkTableEmit, nodeName, storedTable } from './tables.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
@@ -118,7 +119,8 @@ export interface AggregationInput<K> extends Pick<
 /** The records of one grouped stream. */
 export function groupedInput<K, V>(parts: GroupedParts<K, V>): AggregationInput<K> {
   const { graph, key, stream } = parts;
-  return { graph, key, stream, readingPoints: (store) => [readingPoint(parts, store)] };
+  const read = { ...parts, readers: GROUPINGS };
+  return { graph, key, stream, readingPoints: (store) => [readingPoint(read, store)] };
 }
 
 /** Adds an aggregation to the topology, behind repartition topics where keys may have changed. */

@@ -6,7 +6,7 @@ import type { Aggregating, AggregationInput, Merging } from './aggregations.ts';
 import { checkFunctions, foreign } from './arguments.ts';
 import type { Adder, Merger } from './functions.ts';
 import { addOperator, type GroupedParts, type GroupedStream } from './parts.ts';
-import { readingPoint } from './tables.ts';
+import { readingPoint } from './repartitioning.ts';
 
 /** The streams of a cogroup. */
 export interface CogroupParts<K, A> extends AggregationInput<K> {

@@ -10,7 +10,7 @@ import { GlobalKTable } from './global-ktable.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type NodeOptions, type TableJoinOptions } from './node-options.ts';
 import { addOperator, addToStream, type StreamParts } from './parts.ts';
-import { readingPoint } from './tables.ts';
+import { joinSide, joinsWith, mustMove, readingPoint } from './repartitioning.ts';
 
 export type JoinMethod = 'join' | 'leftJoin';
 
@@ -90,15 +90,11 @@ function addTableJoin<K, V>(
   }
   const join = { table: reader, key: keyOf<NonNullable<K>>, joiner, isLeft: method === 'leftJoin' };
   const node = graph.nameFor(joinKind(join), options.name);
+  const own = joinSide(parts);
+  const isMoved = mustMove(graph, own, { node: table.parts.node, mustRepartition: false });
+  const readers = joinsWith(table.parts.node);
   const parent = readingPoint(
-    {
-      graph,
-      node: parts.node,
-      key,
-      value,
-      mustRepartition: parts.isRekeyed,
-      partitions: undefined,
-    },
+    { ...own, graph, key, value, partitions: undefined, readers, isMoved },
     node,
   );
   const result = { graph, node, keySerde: key, valueSerde: undefined, isRekeyed: false };

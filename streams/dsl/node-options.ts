@@ -101,8 +101,9 @@ export interface PartitionOptions<K, V> {
 /** Options of an aggregation's store. */
 export interface StoreOptions<A> extends NodeOptions {
   /**
-   * Names the store, its changelog and its repartition topic. Default: a number from the position
-   * in the topology. Set a name, or changing the topology loses the state.
+   * Names the store, its changelog and the repartition topic, unless an earlier reader of the
+   * stream has one that it shares. Default: a number from the position in the topology. Set a name,
+   * or changing the topology loses the state.
    */
   readonly store?: string;
   /** Writes the values into changelog and checkpoint. Default: msgpack. */
@@ -174,8 +175,8 @@ export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K> {
   readonly window: JoinWindow;
   /**
    * Names the stores, `<store>-left` and `<store>-right`, their changelogs, and the repartition
-   * topics of both sides. Default: the name of the node. Set one of the names, or changing the
-   * topology loses the state.
+   * topics of both sides, unless an earlier join has one that it shares. Default: the name of the
+   * node. Set one of the names, or changing the topology loses the state.
    */
   readonly store?: string;
   /** Writes the values of the left side. Default: the stream's serde, or msgpack. */
@@ -241,8 +242,9 @@ export interface TableOptions<K, V> extends NodeOptions {
 /** How to make a table of a stream, and how to store that. */
 export interface StreamTableOptions<K, V> extends GroupOptions<K, V> {
   /**
-   * Names the store, its changelog and its repartition topic. Default: a number from the position
-   * in the topology. Set a name, or changing the topology loses the state.
+   * Names the store, its changelog and the repartition topic, unless an earlier reader of the
+   * stream has one that it shares. Default: a number from the position in the topology. Set a name,
+   * or changing the topology loses the state.
    */
   readonly store?: string;
   /** When changes are passed on. Default: `each`; a versioned table has no other. */

@@ -11,7 +11,8 @@ import { checkJoinWindow, joinLifeMs } from '../topology/join-window.ts';
 import { checkFunctions, foreign } from './arguments.ts';
 import { checkNodeOptions, type StreamJoinOptions } from './node-options.ts';
 import { addOperator, type StreamParts } from './parts.ts';
-import { nodeName, readingPoint } from './tables.ts';
+import { joinSide, joinsWith, mustMove, readingPoint } from './repartitioning.ts';
+import { nodeName } from './tables.ts';
 
 const KINDS = { join: 'inner', leftJoin: 'left', outerJoin: 'outer' } as const satisfies Record<
   string,
@@ -42,12 +43,16 @@ export function addStreamJoin<K, VL, VR>(
   const kind = KINDS[method];
   const node = nodeName(graph, STREAM_JOIN_KINDS[kind], options);
   const { store = node, window } = options;
-  const addSide = <V>(parts: StreamParts<K, V>, side: Side<NonNullable<K>, V>) => {
+  const addSide = <V>(
+    parts: StreamParts<K, V>,
+    other: StreamParts<K, unknown>,
+    side: Side<NonNullable<K>, V>,
+  ) => {
     const name = `${store}-${side.name}`;
-    const parent = readingPoint(
-      { ...parts, ...side, mustRepartition: parts.isRekeyed, partitions: undefined },
-      name,
-    );
+    const own = joinSide(parts);
+    const isMoved = mustMove(graph, own, joinSide(other));
+    const how = { ...own, readers: joinsWith(other.node), isMoved, partitions: undefined };
+    const parent = readingPoint({ ...side, ...how, graph }, name);
     const expiry = { lifeMs: joinLifeMs(window), node };
     const { key, value } = side;
     graph.addStore({ ...recordStore(name), key, value, backing: 'changelog', expiry });
@@ -55,7 +60,7 @@ export function addStreamJoin<K, VL, VR>(
   };
   const keySerde = options.key ?? left.keySerde ?? right.keySerde ?? msgpack();
   const valueSerde = options.value ?? left.valueSerde ?? msgpack();
-  const ours = addSide(left, { name: 'left', key: keySerde, value: valueSerde });
+  const ours = addSide(left, right, { name: 'left', key: keySerde, value: valueSerde });
   const result = { graph, node, keySerde, valueSerde: undefined, isRekeyed: false } as const;
   const common = { window, joiner: joiner as AnyStreamJoiner<K, VL, VR, unknown> };
   if (kind === 'inner' && left.node === right.node) {
@@ -64,7 +69,7 @@ export function addStreamJoin<K, VL, VR>(
     addOperator(graph, operator, { name: node, parents: [ours.parent], stores: [ours.name] });
     return result;
   }
-  const theirs = addSide(right, {
+  const theirs = addSide(right, left, {
     name: 'right',
     key: options.key ?? right.keySerde ?? keySerde,
     value: options.otherValue ?? right.valueSerde ?? msgpack(),

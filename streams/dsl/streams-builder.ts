@@ -1,5 +1,5 @@
 import type { Serde, Topic } from '../../core/index.ts';
-import { checkArgument, checkHandle } from '../../core/internal.ts';
+import { checkArgument, checkHandle, checkOptions, flag } from '../../core/internal.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
@@ -18,6 +18,20 @@ import {
 import type { OwnStore } from './stores.ts';
 import { addTable, checkTableEmit, historyOf } from './tables.ts';
 
+/** How a topology is made. */
+export interface BuilderOptions {
+  /**
+   * Whether operators that read one stream by its new key, with the same serdes, share a
+   * repartition topic, named after the first of them. With false each has one of its own. Default:
+   * true (Kafka: `merge.repartition.topics`).
+   *
+   * Results are the same. But do not change it, nor which of them is the first, before the
+   * application has ended by `finish()`: what is still in a topic that nobody reads any more is not
+   * processed. Give the stream a `repartition({ name })` to choose the name.
+   */
+  readonly mergeRepartitionTopics?: boolean;
+}
+
 /**
  * Builds a topology, which `StreamsApp` or `TopologyTestDriver` runs.
  *
@@ -27,7 +41,13 @@ import { addTable, checkTableEmit, historyOf } from './tables.ts';
  * const topology = builder.build();
  */
 export class StreamsBuilder {
-  readonly #graph = new TopologyGraph();
+  readonly #graph: TopologyGraph;
+
+  /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
+  constructor(options: BuilderOptions = {}) {
+    checkOptions('StreamsBuilder', options, { mergeRepartitionTopics: flag });
+    this.#graph = new TopologyGraph(options.mergeRepartitionTopics);
+  }
 
   /**
    * The records of a topic, or of several. A topology can read each topic once. By default keys may

@@ -10,6 +10,7 @@ import type { StoreSpec } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { StoreOptions, StreamTableOptions, TableOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
+import { GROUPINGS, readingPoint } from './repartitioning.ts';
 
 /** What `addTable` needs to know. */
 export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'node'> {
@@ -69,7 +70,7 @@ export function addStreamTable<K, V>(
   const { store = node, emit = 'each' } = options;
   checkTableEmit('toTable', emit);
   const historyMs = historyOf('toTable', options);
-  const parent = readingPoint(parts, store);
+  const parent = readingPoint({ ...parts, readers: GROUPINGS }, store);
   return addTable<NonNullable<K>, V>({
     ...{ graph, node, store, parent, key, value, backing: 'changelog', emit, stream, historyMs },
   });
@@ -131,16 +132,3 @@ export function nodeName(graph: TopologyGraph, kind: string, { name, store }: No
 }
 
 type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;
-
-/** The node to read the group's records from: a repartition node if keys may have changed. */
-export function readingPoint<K, V>(
-  parts: Omit<GroupedParts<K, V>, 'stream'>,
-  store: string,
-): string {
-  const { graph, node, key, value, mustRepartition, partitions } = parts;
-  if (!mustRepartition) return node;
-  const name = graph.nameFor('repartition', `${store}-repartition`);
-  const repartition = { kind: 'repartition', id: store, key, value, partitions } as const;
-  graph.add({ ...repartition, name, parents: [node], partitioner: undefined });
-  return name;
-}

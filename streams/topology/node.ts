@@ -79,6 +79,8 @@ export interface RepartitionNode extends NodeCommon {
   readonly partitions: number | undefined;
   /** True if it has, by default, as many partitions as what its readers also read. */
   readonly isCopartitioned?: boolean;
+  /** Operators of this name may share the topic; undefined if it has one reader only. */
+  readonly readers?: string | undefined;
   /** Undefined for the partition of the key. */
   readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }

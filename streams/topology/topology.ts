@@ -49,7 +49,13 @@ export class TopologyGraph {
   readonly #globalTables = new Map<string, GlobalTableSpec>();
   /** The stores that processors may be connected to, as the user has added them. */
   readonly #ownStores = new Map<string, StoreHandle>();
+  readonly #sharesTopics: boolean;
   #count = 0;
+
+  /** @param sharesTopics Whether one repartition topic may serve several operators. */
+  constructor(sharesTopics = true) {
+    this.#sharesTopics = sharesTopics;
+  }
 
   /** A name for a node of this kind: the user's, or one from kind and order. */
   nameFor(kind: string, given?: string): string {
@@ -58,11 +64,52 @@ export class TopologyGraph {
     return name;
   }
 
-  /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have. */
-  add(node: TopologyNode): void {
+  /**
+   * Adds a node, the last one to get the records of its parents; or right behind the node with the
+   * name `behind`, the first one to get its records.
+   *
+   * @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have.
+   */
+  add(node: TopologyNode, behind?: string): void {
     if (this.#nodes.has(node.name)) throw nameTaken(node.name, 'node');
     if (node.kind === 'repartition') checkTopicPart(node.id, 'a repartition topic');
-    this.#nodes.set(node.name, node);
+    const later = behind === undefined ? [] : [...this.#nodes.values()];
+    while (later.length > 0 && later.shift()?.name !== behind); // now those behind it
+    for (const { name } of later) this.#nodes.delete(name);
+    for (const each of [node, ...later]) this.#nodes.set(each.name, each);
+  }
+
+  /** A repartition node that has everything that this one would have but its name. */
+  sharedRepartition(wanted: Omit<RepartitionNode, 'name' | 'id'>): string | undefined {
+    const { readers, key, value, partitions } = wanted;
+    const parents = wanted.parents.join();
+    if (!this.#sharesTopics || readers === undefined) return undefined;
+    for (const node of this.#nodes.values()) {
+      if (node.kind !== 'repartition' || node.readers !== readers) continue;
+      const isSame = node.key === key && node.value === value && node.partitions === partitions;
+      if (isSame && node.parents.join() === parents) return node.name;
+    }
+    return undefined;
+  }
+
+  /**
+   * True if records that `from` puts out get to where `to` runs: it is in the same sub-topology, or
+   * behind repartition topics.
+   */
+  feeds(from: string, to: string): boolean {
+    const members = membersOf([...this.#nodes.values()]);
+    const startingIn = (name: string): Unnumbered | undefined =>
+      members.find(({ nodes, sources }) => {
+        const isRepartition = this.#nodes.get(name)?.kind === 'repartition';
+        return isRepartition ? sources.some((each) => each.name === name) : nodes.includes(name);
+      });
+    const reached = new Set([startingIn(from)]);
+    for (const member of reached) {
+      for (const name of member?.nodes ?? []) {
+        if (this.#nodes.get(name)?.kind === 'repartition') reached.add(startingIn(name));
+      }
+    }
+    return reached.has(startingIn(to));
   }
 
   /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have. */
@@ -170,6 +217,14 @@ function checkTopics(nodes: readonly TopologyNode[]): void {
  * groups.
  */
 function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
+  return inOrder(membersOf(nodes)).map((member, id) => ({
+    ...member,
+    id,
+    stores: [...new Set(member.stores)],
+  }));
+}
+
+function membersOf(nodes: readonly TopologyNode[]): Unnumbered[] {
   const groups = new Groups();
   for (const node of nodes) {
     const own = readingSide(node.name);
@@ -188,7 +243,7 @@ function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
       byGroup.set(group, [...(byGroup.get(group) ?? []), node]);
     }
   }
-  const members = [...byGroup.entries()].map(([group, inside]) => {
+  return [...byGroup.entries()].map(([group, inside]) => {
     const begins = (node: TopologyNode): node is SourceNode | RepartitionNode =>
       node.kind === 'source' ||
       (node.kind === 'repartition' && groups.find(readingSide(node.name)) === group);
@@ -198,11 +253,6 @@ function findSubTopologies(nodes: readonly TopologyNode[]): SubTopology[] {
       stores: inside.flatMap((node) => (node.kind === 'operator' ? node.stores : [])),
     };
   });
-  return inOrder(members).map((member, id) => ({
-    ...member,
-    id,
-    stores: [...new Set(member.stores)],
-  }));
 }
 
 type Unnumbered = Omit<SubTopology, 'id'>;

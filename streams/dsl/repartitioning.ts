@@ -1,0 +1,62 @@
+import type { RepartitionNode } from '../topology/node.ts';
+import type { TopologyGraph } from '../topology/topology.ts';
+import type { GroupedParts, StreamParts } from './parts.ts';
+
+/** What `readingPoint` needs to know of the stream. */
+export interface ReadingParts<K, V> extends Omit<GroupedParts<K, V>, 'stream'> {
+  /** As of a repartition node; default: no other operator reads the topic. */
+  readonly readers?: string | undefined;
+  /** True if keys are unchanged, and it has to go elsewhere to meet what it is joined with. */
+  readonly isMoved?: boolean;
+}
+
+/** The operators that make a table of a stream: each needs it by its key, and nothing else. */
+export const GROUPINGS = 'groupings';
+
+/** The joins with what this node puts out. */
+export function joinsWith(node: string): string {
+  return `joins with ${node}`;
+}
+
+/**
+ * The node to read the records from, so that equal keys meet: a repartition node if keys may have
+ * changed, perhaps that of another reader [OP-TOPOLOGY-4].
+ */
+export function readingPoint<K, V>(parts: ReadingParts<K, V>, store: string): string {
+  const { graph, node, key, value, mustRepartition, partitions, readers, isMoved = false } = parts;
+  if (!mustRepartition && !isMoved) return node;
+  const repartition: Omit<RepartitionNode, 'name'> = {
+    ...{ kind: 'repartition', id: store, key, value, partitions, parents: [node], readers },
+    partitioner: undefined,
+  };
+  const shared = graph.sharedRepartition(repartition);
+  if (shared !== undefined) return shared;
+  const name = graph.nameFor('repartition', `${store}-repartition`);
+  // What is moved would otherwise be written behind what is made of it.
+  graph.add({ ...repartition, name }, isMoved ? node : undefined);
+  return name;
+}
+
+/** A side of a join: the node that puts it out, and whether it goes through a topic anyway. */
+export interface JoinSide {
+  readonly node: string;
+  readonly mustRepartition: boolean;
+}
+
+/** A stream as a side of a join. */
+export function joinSide({
+  node,
+  isRekeyed,
+}: Pick<StreamParts<never, never>, 'node' | 'isRekeyed'>): JoinSide {
+  return { node, mustRepartition: isRekeyed };
+}
+
+/**
+ * True if `own` has to go through a repartition topic to be joined with `other`, although its keys
+ * are unchanged: where it is, that is what `other` is made of, which would have to wait for itself.
+ */
+export function mustMove(graph: TopologyGraph, own: JoinSide, other: JoinSide): boolean {
+  if (own.mustRepartition) return false;
+  const isBehind = graph.feeds(own.node, other.node);
+  return isBehind && (other.mustRepartition || !graph.feeds(other.node, own.node));
+}
