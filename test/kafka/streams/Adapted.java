@@ -89,6 +89,7 @@ public class Adapted implements ProcessorWrapper {
       @Override
       public Processor<K, V, K2, V2> get() {
         var processor = supplier.get();
+        if (ORIGINS.containsKey(name)) return new AdaptedGraceJoin<>(processor, name);
         Field time = fieldOf(processor.getClass(), "observedStreamTime");
         if (stores() == null) return processor;
         var unmatched = AdaptedJoin.Unmatched.of(name);

@@ -322,7 +322,7 @@ class Topologies {
     }
     if (right instanceof KTable) {
       var joined = Joined.with(SERDE, SERDE, SERDE, "join-" + text(step, "name"));
-      if (step.has("graceMs")) joined = joined.withGracePeriod(duration(step, "graceMs"));
+      if (step.has("graceMs")) return graceJoin(stream, step, table(right), joined);
       return op.equals("join") ? stream.join(table(right), Functions::join, joined)
           : stream.leftJoin(table(right), Functions::join, joined);
     }
@@ -360,6 +360,18 @@ class Topologies {
       default -> stream.outerJoin(stream(right), joiner, between, joined);
     };
     return unmatched == null ? made : unmatched.untagged(made);
+  }
+
+  /** Kafka's left join fails at a record without a key; by the rule it is joined at once. */
+  KStream<Object, Object> graceJoin(KStream<Object, Object> stream, JsonNode step,
+      KTable<Object, Object> right, Joined<Object, Object, Object> with) {
+    var joined = with.withGracePeriod(duration(step, "graceMs"));
+    Adapted.ORIGINS.put("join-" + text(step, "name"), origins.get(stream));
+    if (text(step, "op").equals("join")) return stream.join(right, Functions::join, joined);
+    var keyed = stream.filter((k, v) -> k != null).leftJoin(right, Functions::join, joined);
+    if (!rules.contains("NULL-KEYS-IN-GRACE-JOINS")) return keyed;
+    return keyed.merge(stream.filter((k, v) -> k == null && v != null)
+        .mapValues(v -> (Object) Functions.join(v, null)));
   }
 
   /** Whether a join sends the stream through a repartition topic. */

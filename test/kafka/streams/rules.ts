@@ -8,6 +8,7 @@ import type { Output, Run } from './spec.ts';
  */
 export const RULE_IDS: readonly string[] = [
   'MERGE-WITH-ITSELF',
+  'NULL-KEYS-IN-GRACE-JOINS',
   'NULL-KEYS-IN-REPARTITION',
   'NULL-VALUES-IN-JOINS',
   'NULL-VALUES-IN-WINDOWS',

@@ -186,6 +186,21 @@ const OTHERS: readonly Spec[] = [
     name: 'leftJoin with a versioned table',
     chain: stream('left', { op: 'leftJoin', name: 'j', with: versions }),
   },
+  ...[0, 5].flatMap((graceMs) =>
+    ['join', 'leftJoin'].map((op) => ({
+      name: `${op} with a versioned table and a grace of ${graceMs}`,
+      chain: stream('left', { op, name: 'j', with: versions, graceMs }),
+    })),
+  ),
+  {
+    name: 'join with a versioned table and grace behind a filter',
+    chain: stream(
+      'left',
+      { op: 'filter', fn: 'even' },
+      { op: 'leftJoin', name: 'j', with: versions, graceMs: 4 },
+      { op: 'toTable', store: 't' },
+    ),
+  },
   ...JOINED_VIEWS,
   ...SUPPRESSED,
   ...FOREIGN_JOINS,
