@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Set;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.streams.kstream.internals.Change;
+import org.apache.kafka.streams.processor.StateStore;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -23,7 +24,9 @@ import org.apache.kafka.streams.processor.api.WrappedProcessorSupplier;
 import org.apache.kafka.streams.processor.internals.InternalProcessorContext;
 import org.apache.kafka.streams.processor.internals.ProcessorNode;
 import org.apache.kafka.streams.processor.internals.ProcessorRecordContext;
+import org.apache.kafka.streams.state.SessionStore;
 import org.apache.kafka.streams.state.StoreBuilder;
+import org.apache.kafka.streams.state.internals.WrappedStateStore;
 
 /**
  * Rules that change Kafka's operators. It uses what is private in them, for nothing else can.
@@ -170,12 +173,17 @@ public class Adapted implements ProcessorWrapper {
     final Method suppressed;
     /** True of one with a time limit: what a record makes due waits for the record itself. */
     final boolean isHeld;
+    final String storeName;
     InternalProcessorContext<K2, V2> context;
     ProcessorNode<?, ?, ?, ?> node;
+    /** A store of sessions, which has a time of its own: it still finds a closed one until then. */
+    Object sessions;
+    Field sessionsTime;
 
     AdaptedProcessor(Processor<K, V, K2, V2> inner, Field time, String store) {
       this.inner = inner;
       this.time = time;
+      this.storeName = store;
       this.origins = ORIGINS.get(store);
       this.isPatient = PATIENT.contains(store);
       this.rank = List.copyOf(ORIGINS.keySet()).indexOf(store);
@@ -191,6 +199,11 @@ public class Adapted implements ProcessorWrapper {
       add(this);
       boolean keepsOld = rules.contains("OLD-VALUES");
       inner.init(keepsOld ? withOldValues(context) : given);
+      StateStore store = context.getStateStore(storeName);
+      if (!(store instanceof SessionStore)) return;
+      while (store instanceof WrappedStateStore<?, ?, ?> wrapper) store = wrapper.wrapped();
+      sessions = store;
+      sessionsTime = fieldOf(store.getClass(), "observedStreamTime");
     }
 
     @Override
@@ -230,6 +243,7 @@ public class Adapted implements ProcessorWrapper {
       if (!isBehind()) return;
       try {
         time.setLong(inner, nowMs());
+        if (sessions != null) sessionsTime.setLong(sessions, nowMs());
       } catch (IllegalAccessException failure) {
         throw new AssertionError(failure);
       }

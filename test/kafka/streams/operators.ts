@@ -16,7 +16,7 @@ export interface Part {
 export interface Place {
   /** Unique in the topology. */
   readonly id: string;
-  /** Behind final windows: its own windows must not close before theirs. */
+  /** Behind results of earlier times: its own windows must not close before them. */
   readonly isPatient: boolean;
 }
 
@@ -98,8 +98,8 @@ function withOther(
 }
 
 /**
- * The step with a grace for all that final results before it may bring. Final sliding windows are
- * then compared by their updates: Kafka's are not passed on at the same time behind others.
+ * The step with a grace for all that may come late. Final sliding windows are then compared by
+ * their updates: Kafka's are not passed on at the same time behind others.
  */
 function patient({ emit, ...step }: Step): Step {
   const { windows } = step;

@@ -23,7 +23,7 @@ export interface Step {
   readonly by?: string;
   readonly windows?: Windows;
   readonly emit?: 'final';
-  /** Behind final results, so that its windows do not close before theirs. */
+  /** Behind results of earlier times, so that its windows do not close before them. */
   readonly isPatient?: boolean;
   /** The name of its store; unique. Without it a table is not stored. */
   readonly store?: string;

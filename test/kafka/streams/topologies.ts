@@ -266,6 +266,7 @@ function specOf(chain: readonly Part[]): Spec {
   let flow: 'stream' | 'table' = 'stream';
   let isWindowed = false;
   let isPatient = false;
+  let hasSessions = false;
   for (const [index, part] of chain.entries()) {
     const id = `n${index}`;
     const mustUnwindow = isWindowed && part.needsPlainKeys === true;
@@ -284,7 +285,10 @@ function specOf(chain: readonly Part[]): Spec {
     steps.push(step);
     flow = part.gives;
     if (part.keys !== undefined) isWindowed = part.keys === 'windowed';
-    isPatient ||= step.emit === 'final';
+    hasSessions ||= step.windows?.kind === 'session';
+    // What rows take away for a session that has been merged is as old as that session was.
+    const areRows = part.takes === 'table' && step.by !== undefined;
+    isPatient ||= step.emit === 'final' || (hasSessions && areRows);
   }
   const name = chain.map((part) => part.name).join(' > ');
   return { name, chain: { from: 'stream', topic: 'left', steps } };
