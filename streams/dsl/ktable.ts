@@ -2,6 +2,7 @@ import { msgpack } from '../../core/index.ts';
 import { filterTable, mapTableValues, type Row } from '../operators/table-view.ts';
 import type { KeyValue } from '../operators/results.ts';
 import { changesToStream } from '../operators/to-stream.ts';
+import type { RowTransformerSupplier } from '../topology/processor.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { checkFunctions, checkMade } from './arguments.ts';
@@ -16,11 +17,13 @@ import {
   type KeyOptions,
   type NodeOptions,
   type SuppressOptions,
+  type TransformOptions,
   type ViewOptions,
 } from './node-options.ts';
 import { addOperator, type TableMaker, type TableParts } from './parts.ts';
 import { addSuppression, type UntilTimeLimit, type UntilWindowCloses } from './suppression.ts';
 import { addTableJoin, type Sides } from './table-joins.ts';
+import { addTransformation } from './transformations.ts';
 import { addView } from './views.ts';
 
 /**
@@ -79,6 +82,33 @@ export class KTable<K, V> {
     const view = mapTableValues<K, NonNullable<V>, NonNullable<Mapped<V, V2>>>(mapper);
     const unknown = { ...view, valueSerde: undefined };
     return new KTable(addView<K, V, Mapped<V, V2>>('mapValues', this.#parts, unknown, options));
+  }
+
+  /**
+   * Replaces the value of each row by what a transformer of your own makes of its changes, which
+   * may depend on stores, times and global tables. It is called once for each change, also for a
+   * deletion, with null; null as its result deletes the row. The table is always stored, so that
+   * old values are those that were passed on.
+   *
+   * @example
+   * const versions = builder.addStore(keyValueStore('versions', { key: string(), value: int64() }));
+   * prices.transformValues((context) => {
+   *   const store = context.store(versions);
+   *   return {
+   *     transform: ({ key, value, timestampMs }) => {
+   *       store.update(key, timestampMs, (count = 0) => count + 1);
+   *       return value && { ...value, version: store.get(key) };
+   *     },
+   *   };
+   * }, { store: 'versioned-prices', stores: [versions] });
+   *
+   * @throws StreamsError TOPOLOGY_INVALID for a store of another builder
+   */
+  transformValues<V2>(
+    supplier: RowTransformerSupplier<K, V, V2 & Synchronous<V2>>,
+    options: TransformOptions<NonNullable<Deletable<V2>>> = {},
+  ): KTable<K, Deletable<V2>> {
+    return new KTable(addTransformation<K, V, Deletable<V2>>(this.#parts, supplier, options));
   }
 
   /**

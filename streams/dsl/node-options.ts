@@ -125,6 +125,21 @@ export interface ViewOptions<V> extends NodeOptions {
   readonly emit?: TableEmit;
 }
 
+/** Options of `transformValues`. */
+export interface TransformOptions<V> extends NodeOptions {
+  /**
+   * Names the store of the table, and its changelog. Default: the name of the node. Set a name, or
+   * changing the topology loses the state.
+   */
+  readonly store?: string;
+  /** Writes the values. Default: msgpack. */
+  readonly value?: Serde<V>;
+  /** When changes are passed on. Default: `each`. */
+  readonly emit?: TableEmit;
+  /** The stores that the transformer uses, as `StreamsBuilder.addStore` returns them. */
+  readonly stores?: readonly StoreHandle[];
+}
+
 /** Options of a suppression. */
 export interface SuppressOptions<V> extends NodeOptions {
   /**

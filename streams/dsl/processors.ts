@@ -1,6 +1,7 @@
 import { checkArgument } from '../../core/internal.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StoreHandle } from '../topology/store.ts';
+import type { TopologyGraph } from '../topology/topology.ts';
 import { checkFunctions } from './arguments.ts';
 import type { RekeyingOptions } from './node-options.ts';
 import { addOperator, promisedKeys, type Serdes, type StreamParts } from './parts.ts';
@@ -25,21 +26,36 @@ export function addProcessor<K, V, K2, V2>(
   const { graph } = parts;
   const { stores = [] } = options;
   const made = operator(stores);
-  for (const [index, handle] of stores.entries()) {
-    checkArgument(method, `stores[${index}]`, handle, storeHandle);
-  }
+  checkStores(method, stores);
   // Named after its first store: a commit keeps the node's time under its name, which then does not
   // depend on the rest of the topology.
   const derived = stores[0] === undefined ? undefined : `${made.kind}-${stores[0].name}`;
   const given =
     options.name ?? (derived !== undefined && graph.isFree(derived) ? derived : undefined);
   const name = graph.nameFor(made.kind, given);
-  const names = stores.map((handle) => graph.connectStore(method, handle, name));
+  const names = connectStores(graph, method, stores, name);
   const preserves = promisedKeys(options, serdes.keySerde);
   const place = { name, parents: [parts.node], stores: names, preserves };
   const node = addOperator(graph, made, place);
   const isRekeyed = parts.isRekeyed || (made.changesKey && preserves === undefined);
   return { graph, node, ...serdes, isRekeyed };
+}
+
+/** @throws LogError INVALID_OPTION unless all are stores. */
+export function checkStores(method: string, stores: readonly StoreHandle[]): void {
+  for (const [index, handle] of stores.entries()) {
+    checkArgument(method, `stores[${index}]`, handle, storeHandle);
+  }
+}
+
+/** Connects a node to stores; returns their names. @throws StreamsError TOPOLOGY_INVALID */
+export function connectStores(
+  graph: TopologyGraph,
+  method: string,
+  stores: readonly StoreHandle[],
+  node: string,
+): string[] {
+  return stores.map((handle) => graph.connectStore(method, handle, node));
 }
 
 function storeHandle(given: unknown): string | undefined {

@@ -93,9 +93,9 @@ function addKeyedJoin<K, VL, VR, V>(
     const reader = joinReader(join, readLeft, readRight);
     return { graph, node, store, reader, keySerde, valueSerde, ...UNWINDOWED, stream };
   }
-  const parts = { graph, keySerde, reader: undefined, stream, ...UNWINDOWED };
+  const basis = { graph, keySerde, stream, ...UNWINDOWED };
   const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents };
-  return addStoredView<K, V, V>(parts, joinedRows(join), kept);
+  return addStoredView<K, V, V>(basis, joinedRows(join), kept);
 }
 
 const UNWINDOWED = { isWindowed: false, isVersioned: false } as const;
@@ -162,13 +162,13 @@ function addWindowedJoin<K, VL, VR, V>(
     parents: [first, second] as string[],
     stores: [sides.left.store, sides.right.store],
   });
-  const parts = {
-    ...{ graph, reader: undefined, keySerde, stream },
+  const basis = {
+    ...{ graph, keySerde, stream },
     ...{ windows: { ...left.windows, lifeMs }, isWindowed: true, isVersioned: false },
   };
-  if (store === undefined) return { ...parts, node, store, valueSerde };
+  if (store === undefined) return { ...basis, node, store, reader: undefined, valueSerde };
   const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents: [joining] };
-  return addStoredView<Windowed<K>, V, V>(parts, joinedRows(join), kept);
+  return addStoredView<Windowed<K>, V, V>(basis, joinedRows(join), kept);
 }
 
 function sideOf<V>(store: string, value: Serde<V> | undefined): WindowedSide<V> {

@@ -1,19 +1,12 @@
 import { msgpack, type Serde } from '../../core/index.ts';
 import { checkArgument } from '../../core/internal.ts';
 import type { TableEmit } from '../operators/emit.ts';
-import {
-  storedView,
-  storedWindowedView,
-  tableView,
-  viewReader,
-  type TableView,
-} from '../operators/table-view.ts';
+import { storedView, type KeptTable } from '../operators/stored-view.ts';
+import { tableView, viewReader, type TableView } from '../operators/table-view.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { windowedKeyStoreSpec } from '../state/windowed-key-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
-import type { StoreSpec } from '../topology/store.ts';
-import type { Windowed } from '../topology/windows.ts';
 import { checkNodeOptions, type ViewOptions } from './node-options.ts';
 import { addOperator, type TableParts } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, storedTable } from './tables.ts';
@@ -45,49 +38,47 @@ export function addView<K, V, V2>(
   return addStoredView<K, V, V2>(parts, view, kept);
 }
 
-/** How a view is kept. */
-interface KeptView<V> {
+/** How a table made of another one is kept. */
+export interface KeptNode<V> {
   readonly node: string;
   readonly store: string;
   readonly value: Serde<V>;
   readonly emit: TableEmit;
   readonly parents: readonly string[];
+  /** Other stores that its operator uses. */
+  readonly stores?: readonly string[];
 }
 
-/** Adds a view with a store; the rows of windows that close leave it then. */
+/** What is known of a table that is made of others, before it has a node. */
+export type TableBasis<K, V> = Omit<TableParts<K, V>, 'node' | 'store' | 'reader' | 'valueSerde'>;
+
+/** Adds a view with a store. */
 export function addStoredView<K, V, V2>(
-  parts: Omit<TableParts<K, V>, 'node' | 'store' | 'valueSerde'>,
+  basis: TableBasis<K, V>,
   view: TableView<K, NonNullable<V>, NonNullable<V2>>,
-  { node, store, value, emit, parents }: KeptView<NonNullable<V2>>,
+  kept: KeptNode<NonNullable<V2>>,
 ): TableParts<K, V2> {
-  const { graph, keySerde, windows, isWindowed, stream } = parts;
-  const add = <KS, KO>(
-    spec: StoreSpec<KS, NonNullable<V2>>,
-    operator: Operator<KO, Change<NonNullable<V>>, KO, Change<NonNullable<V2>>>,
-  ): void => {
-    const stores = addTableStores(graph, { node, emit, keySerde, spec });
-    addOperator(graph, operator, { name: node, parents, stores });
-  };
-  const kept = { store, value, emit };
-  if (windows === undefined) {
-    const spec = { ...keyValueStore(store), key: keySerde, value, backing: 'changelog' } as const;
-    add(spec, storedView(view, kept));
-  } else {
-    // The keys have windows, as the table tells, and their type does not.
-    const key = keySerde as unknown as Serde<Windowed<unknown>>;
-    const ofWindows = view as unknown as TableView<
-      Windowed<unknown>,
-      NonNullable<V>,
-      NonNullable<V2>
-    >;
-    const { lifeMs } = windows;
-    add(
-      windowedKeyStoreSpec({ store, key, value, node, lifeMs }),
-      storedWindowedView(ofWindows, kept),
-    );
-  }
+  return addKeptTable<K, V, V2>(basis, kept, (table) => storedView(view, table));
+}
+
+/** Adds a table with a store; rows of windows leave it when these have closed. */
+export function addKeptTable<K, V, V2>(
+  basis: TableBasis<K, V>,
+  { node, store, value, emit, parents, stores: others = [] }: KeptNode<NonNullable<V2>>,
+  operatorOf: (
+    kept: KeptTable<NonNullable<V2>>,
+  ) => Operator<K, Change<NonNullable<V>>, K, Change<NonNullable<V2>>>,
+): TableParts<K, V2> {
+  const { graph, keySerde, windows, isWindowed, stream } = basis;
+  const isExpiring = windows !== undefined;
+  const spec = isExpiring
+    ? windowedKeyStoreSpec({ store, key: keySerde, value, node, lifeMs: windows.lifeMs })
+    : ({ ...keyValueStore(store), key: keySerde, value, backing: 'changelog' } as const);
+  const own = addTableStores(graph, { node, emit, keySerde, spec });
+  const operator = operatorOf({ store, value, emit, isExpiring });
+  addOperator(graph, operator, { name: node, parents, stores: [...own, ...others] });
   if (!isWindowed) return storedTable({ graph, node, store, keySerde, valueSerde: value, stream });
-  return { ...parts, node, store, reader: undefined, valueSerde: value };
+  return { ...basis, node, store, reader: undefined, valueSerde: value };
 }
 
 /** Only what is stored can wait before it is passed on. */

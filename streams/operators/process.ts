@@ -1,36 +1,20 @@
 import { closest } from 'fastest-levenshtein';
 import { NO_HEADERS } from '../../core/index.ts';
-import {
-  able,
-  callback as isFunction,
-  checkArgument,
-  checkOptions,
-  integer,
-  oneOf,
-  show,
-} from '../../core/internal.ts';
-import { StreamsError } from '../errors.ts';
-import type { TaskStore } from '../state/store-kind.ts';
-import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
+import { able, checkArgument, show } from '../../core/internal.ts';
+import type { Forward, Operator, Processor } from '../topology/operator.ts';
 import type {
-  Cancellable,
   ForwardedRecord,
   ForwardedTime,
   ForwardOptions,
-  GlobalTableHandle,
-  NoResult,
-  ProcessingContext,
   ProcessorContext,
   ProcessorSupplier,
-  PunctuationType,
-  RecordMetadata,
   RecordProcessor,
-  ScheduleOptions,
   ValueProcessorContext,
   ValueProcessorSupplier,
 } from '../topology/processor.ts';
-import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
+import type { StoreHandle } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
+import { NodeContext, type NodeParts } from './node-context.ts';
 import { synchronous } from './results.ts';
 
 /**
@@ -70,12 +54,12 @@ export function processValues<K, V, V2>(
 
 /** Runs a user's processor. */
 class UserProcessor<K, V> implements Processor<K, V> {
-  readonly #context: NodeContext<K, V, never, never>;
+  readonly #context: NodeContext<K, V>;
   readonly #supplier: () => RecordProcessor<K, V>;
   /** Undefined before `init`. */
   #processor: RecordProcessor<K, V> | undefined;
 
-  constructor(context: NodeContext<K, V, never, never>, supplier: () => RecordProcessor<K, V>) {
+  constructor(context: NodeContext<K, V>, supplier: () => RecordProcessor<K, V>) {
     this.#context = context;
     this.#supplier = supplier;
   }
@@ -111,109 +95,32 @@ class UserProcessor<K, V> implements Processor<K, V> {
 const isProcessor = able('an object with a method process', 'process');
 
 /** What a context is made of. */
-interface ContextParts<K2, V2> {
+interface ContextParts<K2, V2> extends NodeParts {
   readonly forward: Forward<K2, V2>;
-  readonly context: OperatorContext;
-  /** The stores that the node is connected to. */
-  readonly stores: readonly StoreHandle[];
 }
 
 /** What the contexts of both kinds of processors share. */
-class NodeContext<K, V, K2, V2> implements ProcessingContext {
-  readonly taskId: string;
-  readonly partition: number;
-  /** The record in process. */
-  current: StreamRecord<K, V> | undefined;
-  /** The time of the punctuation in progress. */
-  protected punctuationMs: number | undefined;
-  protected readonly parts: ContextParts<K2, V2>;
-  /** Those that expire by the time of this node. */
-  readonly #expiring: readonly TaskStore[];
+class ForwardingContext<K, V, K2, V2> extends NodeContext<K, V> {
+  readonly #forward: Forward<K2, V2>;
+  readonly #children: ReadonlyMap<string, Forward<unknown, unknown>>;
 
-  constructor(parts: ContextParts<K2, V2>) {
-    const { context, stores } = parts;
-    this.parts = parts;
-    this.taskId = context.taskId;
-    this.partition = context.partition;
-    this.#expiring = stores
-      .map((handle) => context.store(handle as StoreHandle<TaskStore>))
-      .filter(({ spec }) => spec.expiry?.node === context.node);
-  }
-
-  store<Store>(handle: StoreHandle<Store>): Store {
-    const { context, stores } = this.parts;
-    if (!stores.includes(handle)) throw notConnected(context.node, handle);
-    return context.store(handle);
-  }
-
-  globalTable<KT, VT>({ store }: GlobalTableHandle<KT, VT>): ReadOnlyKeyValueStore<KT, VT> {
-    return this.parts.context.globalStore<KT, VT>(store);
-  }
-
-  schedule(
-    intervalMs: number,
-    type: PunctuationType,
-    callback: (timeMs: number) => NoResult,
-    options: ScheduleOptions = {},
-  ): Cancellable {
-    checkArgument('schedule', 'intervalMs', intervalMs, integer(1));
-    checkArgument('schedule', 'type', type, oneOf('stream-time', 'wall-clock'));
-    checkArgument('schedule', 'callback', callback, isFunction);
-    checkOptions('schedule', options, { startMs: integer(0) });
-    const punctuate = (timeMs: number): void => {
-      this.punctuationMs = timeMs;
-      synchronous(callback(timeMs));
-      this.punctuationMs = undefined;
-    };
-    const { startMs } = options;
-    return this.parts.context.schedule({ type, intervalMs, startMs, callback: punctuate });
-  }
-
-  commit(): void {
-    this.parts.context.requestCommit();
-  }
-
-  recordMetadata(): RecordMetadata | undefined {
-    const { current } = this;
-    if (current === undefined || current.topic === '') return undefined; // of a punctuation
-    const { topic, partition, offset } = current;
-    return { topic, partition, offset };
-  }
-
-  streamTimeMs(): number {
-    return this.parts.context.streamTimeMs();
-  }
-
-  wallClockMs(): number {
-    return this.parts.context.wallClockMs();
-  }
-
-  /** When the next entry expires; Infinity for never. */
-  expiryMs(): number {
-    let expiresMs = Infinity;
-    for (const { span, spec } of this.#expiring) {
-      const { oldestMs = Infinity } = span ?? {};
-      expiresMs = Math.min(expiresMs, oldestMs + (spec.expiry?.lifeMs ?? Infinity));
-    }
-    return expiresMs;
-  }
-
-  expire(streamTimeMs: number): void {
-    for (const store of this.#expiring) store.expire(streamTimeMs);
+  constructor({ forward, ...parts }: ContextParts<K2, V2>) {
+    super(parts);
+    this.#forward = forward;
+    this.#children = parts.context.children;
   }
 
   /** The way to one of the nodes that follow, or to all. */
   protected target({ to }: ForwardOptions): Forward<K2, V2> {
-    if (to === undefined) return this.parts.forward;
-    const { children } = this.parts.context;
-    const child = children.get(to);
-    if (child === undefined) throw unknownChild(to, [...children.keys()]);
+    if (to === undefined) return this.#forward;
+    const child = this.#children.get(to);
+    if (child === undefined) throw unknownChild(to, [...this.#children.keys()]);
     return child;
   }
 }
 
 class RecordContext<K, V, K2, V2>
-  extends NodeContext<K, V, K2, V2>
+  extends ForwardingContext<K, V, K2, V2>
   implements ProcessorContext<K2, V2>
 {
   forward(record: ForwardedRecord<K2, V2>, options: ForwardOptions = NO_OPTIONS): void {
@@ -236,7 +143,10 @@ class RecordContext<K, V, K2, V2>
   }
 }
 
-class ValueContext<K, V, V2> extends NodeContext<K, V, K, V2> implements ValueProcessorContext<V2> {
+class ValueContext<K, V, V2>
+  extends ForwardingContext<K, V, K, V2>
+  implements ValueProcessorContext<V2>
+{
   forward(value: V2, options: ForwardOptions & ForwardedTime = NO_OPTIONS): void {
     const { current } = this;
     if (current === undefined) throw this.punctuationMs === undefined ? outside() : keyless();
@@ -268,11 +178,4 @@ function unknownChild(to: string, names: readonly string[]): TypeError {
   const known = names.length === 0 ? 'nothing follows it' : `it is followed by ${names.join(', ')}`;
   const hint = names.length === 0 ? '' : `; did you mean ${closest(to, names)}?`;
   return new TypeError(`no node ${to} follows it: ${known}${hint}`);
-}
-
-function notConnected(node: string, { name }: StoreHandle): StreamsError {
-  const message =
-    `store ${name} is not connected to ${node}: give the processor the option ` +
-    '{ stores: [...] } with the handle that builder.addStore() returned';
-  return new StreamsError('UNKNOWN_STORE', message, { store: name });
 }

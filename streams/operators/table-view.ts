@@ -1,13 +1,5 @@
-import type { Serde } from '../../core/index.ts';
-import { keyValueStore } from '../state/key-value-store.ts';
-import { windowedKeyStore } from '../state/windowed-key-store.ts';
 import { Change } from '../topology/change.ts';
-import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
-import type { KeyValueStore } from '../topology/store.ts';
-import type { StreamRecord } from '../topology/stream-record.ts';
-import type { Windowed } from '../topology/windows.ts';
-import { copying } from './copying.ts';
-import { passingOn, passingRows, type TableEmit } from './emit.ts';
+import type { Operator } from '../topology/operator.ts';
 import { synchronous } from './results.ts';
 import type { TableReader } from './table-reader.ts';
 
@@ -81,91 +73,6 @@ export function tableView<K, V, V2>(
   };
 }
 
-/** Where a view is kept, and when its changes are passed on. */
-export interface ViewStore<V> {
-  readonly store: string;
-  readonly value: Serde<V>;
-  readonly emit: TableEmit;
-}
-
-/** Keeps a view in a store of its own, and passes its changes on as `emit` says [OP-TABLE-4]. */
-export function storedView<K, V, V2>(
-  view: TableView<K, V, V2>,
-  { store, value: serde, emit }: ViewStore<V2>,
-): Operator<K, Change<V>, K, Change<V2>> {
-  return {
-    kind: view.kind,
-    changesKey: false,
-    start: (forward, context) => {
-      const table = context.store(keyValueStore<K, V2>(store));
-      return keepingView(view, { table, serde, emit }, forward, context);
-    },
-  };
-}
-
-/**
- * The same for a table of windows: its rows stay until their windows have closed [OP-TABLE-11]. By
- * then all their changes have come, and what waits is passed on before it goes.
- */
-export function storedWindowedView<K, V, V2>(
-  view: TableView<Windowed<K>, V, V2>,
-  { store, value: serde, emit }: ViewStore<V2>,
-): Operator<Windowed<K>, Change<V>, Windowed<K>, Change<V2>> {
-  return {
-    kind: view.kind,
-    changesKey: false,
-    start: (forward, context): Processor<Windowed<K>, Change<V>> => {
-      const table = context.store(windowedKeyStore<K, V2>(store));
-      const keeping = keepingView(view, { table, serde, emit }, forward, context);
-      const behind = behindView(view, forward, context);
-      const pass = passingRows(behind.forward, behind.context);
-      return {
-        ...keeping,
-        get deadlineMs() {
-          return Math.min(table.expiresMs, keeping.deadlineMs ?? Infinity);
-        },
-        advance: (streamTimeMs, beforeMs, precedesRecord) => {
-          const { deadlineMs = Infinity } = keeping;
-          if (deadlineMs <= streamTimeMs) {
-            keeping.advance?.(streamTimeMs, beforeMs, precedesRecord);
-          }
-          table.passExpiring(streamTimeMs, pass);
-          table.expire(streamTimeMs);
-        },
-      };
-    },
-  };
-}
-
-/** A processor that keeps a view in a store, and passes its changes on. */
-function keepingView<K, V, V2>(
-  view: TableView<K, V, V2>,
-  kept: {
-    readonly table: KeyValueStore<K, V2>;
-    readonly serde: Serde<V2>;
-    readonly emit: TableEmit;
-  },
-  forward: Forward<K, Change<V2>>,
-  context: OperatorContext,
-): Processor<K, Change<V>> {
-  const { table: store, serde, emit } = kept;
-  const copy = copying(serde);
-  const apply = ({ key, value, timestampMs }: StreamRecord<K, Change<V>>): void => {
-    putRow(store, key, copy(viewOf(view, key, value.newValue)), timestampMs);
-  };
-  return passingOn({ store, emit, apply, ...behindView(view, forward, context) });
-}
-
-/** Where the changes of a view go: a filter has to know the old values of all. */
-function behindView<K, V, V2>(
-  { skipsAbsent }: TableView<K, V, V2>,
-  forward: Forward<K, Change<V2>>,
-  context: OperatorContext,
-): { readonly forward: Forward<K, Change<V2>>; readonly context: OperatorContext } {
-  if (!skipsAbsent) return { forward, context };
-  return { forward: unlessAbsent(forward), context: { ...context, sendsOldValues: true } };
-}
-
 /** Reads a view through the reader of its table. */
 export function viewReader<K, V, V2>(
   { view }: TableView<K, V, V2>,
@@ -186,35 +93,11 @@ export function viewReader<K, V, V2>(
   };
 }
 
-/** Puts a row; null deletes it, which is a change even if it was not there. */
-function putRow<K, V>(
-  table: KeyValueStore<K, V>,
-  key: K,
-  value: V | null,
-  timestampMs: number,
-): void {
-  if (value !== null) table.put(key, value, timestampMs);
-  else if (table.get(key) !== undefined) table.delete(key, timestampMs);
-  else table.update(key, timestampMs, nothing);
-}
-
-function nothing(): undefined {
-  return undefined;
-}
-
-/** Null for no value. */
-function viewOf<K, V, V2>(
+/** Its value for a row; null for none. */
+export function viewOf<K, V, V2>(
   { view }: TableView<K, V, V2>,
   key: K,
   value: V | null | undefined,
 ): V2 | null {
   return value === null || value === undefined ? null : (view(value, key) ?? null);
-}
-
-/** Drops the changes of rows that were not there and are not. */
-function unlessAbsent<K, V>(forward: Forward<K, Change<V>>): Forward<K, Change<V>> {
-  return (record) => {
-    const { newValue, oldValue } = record.value;
-    if (newValue !== null || oldValue !== null) forward(record);
-  };
 }

@@ -14,10 +14,10 @@ const LIFE_MS = 130;
 /** Two rows are together in a stretch, or expire up to so much later. */
 const STRETCH_MS = 3;
 const serde = windowedSerde(string(), SIZE_MS);
-const spec = windowedKeyStoreSpec<string, number>({
+const spec = windowedKeyStoreSpec<Windowed<string>, number>({
   ...{ store: 'rows', key: serde, value: int64(), node: 'view', lifeMs: LIFE_MS },
 });
-const handle = windowedKeyStore<string, number>('rows');
+const handle = windowedKeyStore<Windowed<string>, number>('rows');
 
 type Row = Pick<StoreEntry<Windowed<string>, number>, 'key' | 'value' | 'timestampMs'>;
 

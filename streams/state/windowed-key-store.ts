@@ -25,24 +25,25 @@ export const windowedKeyKind: StoreKind = {
     new TaskWindowedKeyStore(spec as StoreSpec<Windowed<unknown>>, environment, isNew),
 };
 
-export function windowedKeyStore<K, V>(name: string): StoreHandle<WindowedKeyStore<K, V>> {
+export function windowedKeyStore<KW, V>(name: string): StoreHandle<WindowedKeyStore<KW, V>> {
   return { name, kind: 'windowedKeyValue' };
 }
 
 /** A key-value store with keys of windows, as operators use it. */
-export interface WindowedKeyStore<K, V> extends KeyValueStore<Windowed<K>, V> {
+export interface WindowedKeyStore<KW, V> extends KeyValueStore<KW, V> {
   /** When the oldest rows expire; Infinity if there are none. */
   readonly expiresMs: number;
   /** As `passChanges`, for the rows that expire by this time. */
-  passExpiring(timeMs: number, visit: OnHeld<Windowed<K>, V>): void;
+  passExpiring(timeMs: number, visit: OnHeld<KW, V>): void;
   /** Removes the rows that have expired, without a record in the changelog. */
   expire(timeMs: number): void;
 }
 
 /** What is needed to describe such a store. */
-export interface WindowedKeyStoreOptions<K, V> {
+export interface WindowedKeyStoreOptions<KW, V> {
   readonly store: string;
-  readonly key: Serde<Windowed<K>>;
+  /** Of keys of windows, as the table tells; its type need not. */
+  readonly key: Serde<KW>;
   readonly value: Serde<V>;
   /** The node of the operator whose time counts. */
   readonly node: string;
@@ -53,9 +54,9 @@ export interface WindowedKeyStoreOptions<K, V> {
 /** Rows expire in stretches: however long they live, there are only so many at a time. */
 const STRETCHES_MAX = 64;
 
-export function windowedKeyStoreSpec<K, V>(
-  options: WindowedKeyStoreOptions<K, V>,
-): StoreSpec<Windowed<K>, V> {
+export function windowedKeyStoreSpec<KW, V>(
+  options: WindowedKeyStoreOptions<KW, V>,
+): StoreSpec<KW, V> {
   const { store, key, value, node, lifeMs } = options;
   const stretchMs = Math.max(1, Math.ceil(lifeMs / STRETCHES_MAX));
   // A stretch expires with the last row that may be in it.
@@ -67,7 +68,7 @@ export function windowedKeyStoreSpec<K, V>(
  * Rows of windows, together in stretches of time by the ends of their windows: a window store in
  * which a stretch takes the place of a window.
  */
-class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<K, V>, TaskStore {
+class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
   readonly #rows: TaskWindowStore<Windowed<K>, V>;

@@ -27,6 +27,22 @@ export interface RecordProcessor<K, V> {
   close?(): NoResult;
 }
 
+/** Makes the transformer of one task; called at each start of the task. */
+export type RowTransformerSupplier<K, V, V2> = (
+  context: ProcessingContext,
+) => RowTransformer<K, V, V2>;
+
+/** Makes the rows of a table of the changes of another one, in one task. */
+export interface RowTransformer<K, V, V2> {
+  /**
+   * Called with each change of a row, once; the value is null if the row was deleted. Returns the
+   * new value; null or undefined deletes.
+   */
+  transform(record: StreamRecord<K, V>): V2;
+  /** Called when the task ends, also after an error. The last commit is over. */
+  close?(): NoResult;
+}
+
 /** What drives a punctuation: event time, or the application's clock. */
 export type PunctuationType = 'stream-time' | 'wall-clock';
 

@@ -1,0 +1,121 @@
+import {
+  callback as isFunction,
+  checkArgument,
+  checkOptions,
+  integer,
+  oneOf,
+} from '../../core/internal.ts';
+import { StreamsError } from '../errors.ts';
+import type { TaskStore } from '../state/store-kind.ts';
+import type { OperatorContext } from '../topology/operator.ts';
+import type {
+  Cancellable,
+  GlobalTableHandle,
+  NoResult,
+  ProcessingContext,
+  PunctuationType,
+  RecordMetadata,
+  ScheduleOptions,
+} from '../topology/processor.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { synchronous } from './results.ts';
+
+/** What the context of a node is made of. */
+export interface NodeParts {
+  readonly context: OperatorContext;
+  /** The stores that the node is connected to. */
+  readonly stores: readonly StoreHandle[];
+}
+
+/** What a processor of the user's own can reach, whatever it does with its records. */
+export class NodeContext<K, V> implements ProcessingContext {
+  readonly taskId: string;
+  readonly partition: number;
+  /** The record in process. */
+  current: StreamRecord<K, V> | undefined;
+  /** The time of the punctuation in progress. */
+  protected punctuationMs: number | undefined;
+  protected readonly parts: NodeParts;
+  /** Those that expire by the time of this node. */
+  readonly #expiring: readonly TaskStore[];
+
+  constructor(parts: NodeParts) {
+    const { context, stores } = parts;
+    this.parts = parts;
+    this.taskId = context.taskId;
+    this.partition = context.partition;
+    this.#expiring = stores
+      .map((handle) => context.store(handle as StoreHandle<TaskStore>))
+      .filter(({ spec }) => spec.expiry?.node === context.node);
+  }
+
+  store<Store>(handle: StoreHandle<Store>): Store {
+    const { context, stores } = this.parts;
+    if (!stores.includes(handle)) throw notConnected(context.node, handle);
+    return context.store(handle);
+  }
+
+  globalTable<KT, VT>({ store }: GlobalTableHandle<KT, VT>): ReadOnlyKeyValueStore<KT, VT> {
+    return this.parts.context.globalStore<KT, VT>(store);
+  }
+
+  schedule(
+    intervalMs: number,
+    type: PunctuationType,
+    callback: (timeMs: number) => NoResult,
+    options: ScheduleOptions = {},
+  ): Cancellable {
+    checkArgument('schedule', 'intervalMs', intervalMs, integer(1));
+    checkArgument('schedule', 'type', type, oneOf('stream-time', 'wall-clock'));
+    checkArgument('schedule', 'callback', callback, isFunction);
+    checkOptions('schedule', options, { startMs: integer(0) });
+    const punctuate = (timeMs: number): void => {
+      this.punctuationMs = timeMs;
+      synchronous(callback(timeMs));
+      this.punctuationMs = undefined;
+    };
+    const { startMs } = options;
+    return this.parts.context.schedule({ type, intervalMs, startMs, callback: punctuate });
+  }
+
+  commit(): void {
+    this.parts.context.requestCommit();
+  }
+
+  recordMetadata(): RecordMetadata | undefined {
+    const { current } = this;
+    if (current === undefined || current.topic === '') return undefined; // of a punctuation
+    const { topic, partition, offset } = current;
+    return { topic, partition, offset };
+  }
+
+  streamTimeMs(): number {
+    return this.parts.context.streamTimeMs();
+  }
+
+  wallClockMs(): number {
+    return this.parts.context.wallClockMs();
+  }
+
+  /** When the next entry expires; Infinity for never. */
+  expiryMs(): number {
+    let expiresMs = Infinity;
+    for (const { span, spec } of this.#expiring) {
+      const { oldestMs = Infinity } = span ?? {};
+      expiresMs = Math.min(expiresMs, oldestMs + (spec.expiry?.lifeMs ?? Infinity));
+    }
+    return expiresMs;
+  }
+
+  expire(streamTimeMs: number): void {
+    for (const store of this.#expiring) store.expire(streamTimeMs);
+  }
+}
+
+function notConnected(node: string, { name }: StoreHandle): StreamsError {
+  const message =
+    `store ${name} is not connected to ${node}: give the processor the option ` +
+    '{ stores: [...] } with the handle that builder.addStore() returned';
+  return new StreamsError('UNKNOWN_STORE', message, { store: name });
+}
