@@ -88,11 +88,13 @@ export type {
   ProcessorContext,
   ProcessorSupplier,
   PunctuationType,
+  ReadOnlyTable,
   RecordMetadata,
   RecordProcessor,
   RowTransformer,
   RowTransformerSupplier,
   ScheduleOptions,
+  TableHandle,
   ValueProcessorContext,
   ValueProcessorSupplier,
 } from './topology/processor.ts';

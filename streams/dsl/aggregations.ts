@@ -10,6 +10,7 @@ import {
   type SessionAggregation,
 } from '../operators/session-aggregate.ts';
 import { slidingAggregate, slidingLifeMs } from '../operators/sliding-aggregate.ts';
+import { storeReader, windowReader, type TableReader } from '../operators/table-reader.ts';
 import { unlimitedAggregate } from '../operators/unlimited-aggregate.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
 import { keyIdentity } from '../state/codec.ts';
@@ -172,6 +173,7 @@ function addWindowedAggregate<K, V, A>(
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
     ...{ kind: `windowed-${kind}`, value, isWindowed: true, windows: timeWindows(windows) },
     keySerde: windowedSerde(input.key, windows.sizeMs),
+    ...(emit !== 'final' && { readerOf: windowReader<K, NonNullable<A>> }),
     make: ({ node, store, serdes }) => ({
       spec: {
         ...{ ...windowStore(store), ...serdes, backing: 'changelog' },
@@ -226,6 +228,7 @@ function addUnlimitedAggregate<K, V, A>(
   const keySerde = windowedSerde(input.key, Infinity);
   return addKeeper<K, V, Windowed<K>, A, Windowed<K>>(input, options, {
     ...{ kind: `unlimited-${kind}`, value, keySerde, isWindowed: true },
+    readerOf: storeReader<Windowed<K>, NonNullable<A>>,
     make: ({ store, serdes }) => ({
       spec: { ...keyValueStore(store), ...serdes, key: keySerde, backing: 'changelog' },
       operator: unlimitedAggregate({ kind, add, store, windows, emit }),
@@ -277,6 +280,8 @@ interface Keeper<K, V, KR, A, KS> {
   readonly value: Serde<NonNullable<A>>;
   readonly isWindowed: boolean;
   readonly windows?: TableWindows;
+  /** For a table of windows that can be read while they are open. */
+  readonly readerOf?: (store: string) => TableReader<KR, NonNullable<A>>;
   /** Makes the operator, and describes its store. */
   readonly make: (names: {
     readonly node: string;
@@ -291,7 +296,7 @@ interface Keeper<K, V, KR, A, KS> {
 function addKeeper<K, V, KR, A, KS = K>(
   input: AggregationInput<K>,
   options: WindowedOptions<NonNullable<A>>,
-  { kind, keySerde, value, isWindowed, windows, make }: Keeper<K, V, KR, A, KS>,
+  { kind, keySerde, value, isWindowed, windows, readerOf, make }: Keeper<K, V, KR, A, KS>,
 ): TableParts<KR, A> {
   const { graph, stream, key } = input;
   const node = nodeName(graph, kind, options);
@@ -301,6 +306,6 @@ function addKeeper<K, V, KR, A, KS = K>(
   addOperator(graph, operator, { name: node, parents: input.readingPoints(store), stores });
   const table = { graph, node, store, keySerde, valueSerde, stream };
   if (!isWindowed) return storedTable(table);
-  const noReader = { reader: undefined, isWindowed, isVersioned: false };
-  return { ...table, ...noReader, ...(windows !== undefined && { windows }) };
+  const reader = readerOf?.(store);
+  return { ...table, reader, isWindowed, isVersioned: false, ...(windows && { windows }) };
 }

@@ -43,7 +43,8 @@ export function addForeignKeyJoin<K, V, KO, VO, VR>(
   checkFunctions(method, { foreignKey, joiner });
   checkTableEmit(method, emit);
   if (left.graph !== right.graph) throw foreign(method);
-  if (right.reader === undefined) throw invalid(`${method}: the other table has no row for a key`);
+  if (right.reader === undefined || right.isWindowed)
+    throw invalid(`${method}: the other table has no row for a key`);
   const { graph, keySerde: key, stream } = left;
   const node = nodeName(graph, 'foreign-key-join', how);
   const { store = node } = how;

@@ -77,9 +77,9 @@ function addTableJoin<K, V>(
       : undefined,
   );
   checkNodeOptions(method, options, ['name', 'key', 'value', 'graceMs']);
-  const { graph, reader, isVersioned, keySerde: tableKey } = table.parts;
+  const { graph, reader, isWindowed, isVersioned, keySerde: tableKey } = table.parts;
   if (graph !== parts.graph) throw foreign(method);
-  if (reader === undefined)
+  if (reader === undefined || isWindowed)
     throw invalid('a table of windows cannot be joined with: it has no row for a key');
   const { key = parts.keySerde ?? tableKey, value = parts.valueSerde ?? msgpack() } = options;
   const { graceMs } = options;

@@ -6,11 +6,11 @@ import { map, mapValues, selectKey } from '../operators/map.ts';
 import { mapHeaders } from '../operators/map-headers.ts';
 import { pass, peek } from '../operators/peek.ts';
 import { print, toStdout } from '../operators/print.ts';
+import type { Connections } from '../operators/node-context.ts';
 import { process, processValues } from '../operators/process.ts';
 import type { KeyValue } from '../operators/results.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { ProcessorSupplier, ValueProcessorSupplier } from '../topology/processor.ts';
-import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
 import { addBranches } from './branches.ts';
@@ -219,9 +219,9 @@ export class KStream<K, V> {
     supplier: ProcessorSupplier<K, V, K2, V2>,
     options: ProcessorOptions<NonNullable<K2>, NonNullable<V2>> = {},
   ): KStream<K2, V2> {
-    checkNodeOptions('process', options, ['name', 'stores', 'key', 'value', 'preserves']);
+    checkNodeOptions('process', options, ['name', 'stores', 'tables', 'key', 'value', 'preserves']);
     const serdes = { keySerde: options.key, valueSerde: options.value };
-    const operator = (stores: readonly StoreHandle[]) => process(supplier, stores);
+    const operator = (connections: Connections) => process(supplier, connections);
     const method = 'process';
     return new KStream(addProcessor(this.#parts, { method, supplier, operator, options, serdes }));
   }
@@ -231,9 +231,9 @@ export class KStream<K, V> {
     supplier: ValueProcessorSupplier<K, V, V2>,
     options: ValueProcessorOptions<NonNullable<V2>> = {},
   ): KStream<K, V2> {
-    checkNodeOptions('processValues', options, ['name', 'stores', 'value']);
+    checkNodeOptions('processValues', options, ['name', 'stores', 'tables', 'value']);
     const serdes = { keySerde: this.#parts.keySerde, valueSerde: options.value };
-    const operator = (stores: readonly StoreHandle[]) => processValues(supplier, stores);
+    const operator = (connections: Connections) => processValues(supplier, connections);
     const method = 'processValues';
     return new KStream(addProcessor(this.#parts, { method, supplier, operator, options, serdes }));
   }

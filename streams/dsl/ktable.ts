@@ -36,6 +36,8 @@ import { addView } from './views.ts';
  */
 export class KTable<K, V> {
   readonly #parts: TableParts<K, V>;
+  /** @internal For the types only. */
+  declare readonly types?: { readonly key: K; readonly value: V };
 
   /** @internal `StreamsBuilder.table`, aggregations and operators make them. */
   constructor(parts: TableParts<K, V>) {
@@ -91,7 +93,8 @@ export class KTable<K, V> {
    * old values are those that were passed on.
    *
    * @example
-   * const versions = builder.addStore(keyValueStore('versions', { key: string(), value: int64() }));
+   * const changes = keyValueStore('changes', { key: string(), value: int64() });
+   * const versions = builder.addStore(changes);
    * prices.transformValues((context) => {
    *   const store = context.store(versions);
    *   return {

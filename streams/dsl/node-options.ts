@@ -14,6 +14,7 @@ import {
 import type { Emit, TableEmit } from '../operators/emit.ts';
 import type { JoinWindow } from '../topology/join-window.ts';
 import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
+import type { TableHandle } from '../topology/processor.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Merger } from './functions.ts';
@@ -49,6 +50,8 @@ export interface RekeyingOptions extends NodeOptions {
 export interface ValueProcessorOptions<V> extends NodeOptions {
   /** The stores that it uses, as `StreamsBuilder.addStore` returns them. Default: none. */
   readonly stores?: readonly StoreHandle[];
+  /** The tables that it reads, as `context.table` gives them. Default: none. */
+  readonly tables?: readonly TableHandle<unknown, unknown>[];
   /** Writes the values that it forwards, and tells their type. Default: msgpack. */
   readonly value?: Serde<V>;
 }
@@ -136,8 +139,10 @@ export interface TransformOptions<V> extends NodeOptions {
   readonly value?: Serde<V>;
   /** When changes are passed on. Default: `each`. */
   readonly emit?: TableEmit;
-  /** The stores that the transformer uses, as `StreamsBuilder.addStore` returns them. */
+  /** The stores that it uses, as `StreamsBuilder.addStore` returns them. Default: none. */
   readonly stores?: readonly StoreHandle[];
+  /** The tables that it reads, as `context.table` gives them. Default: none. */
+  readonly tables?: readonly TableHandle<unknown, unknown>[];
 }
 
 /** Options of a suppression. */
@@ -295,6 +300,7 @@ const CHECKS = {
   partitions: integer(1, 10_000),
   store: text,
   stores: listOf('stores'),
+  tables: listOf('tables'),
   preserves: oneOf('partition'),
   emit,
   timestamp: callback,

@@ -51,7 +51,7 @@ export interface TableParts<K, V> {
   readonly node: string;
   /** Undefined for a view, which stores nothing. */
   readonly store: string | undefined;
-  /** Undefined for a table of windows, which drops them when they close, whoever reads them. */
+  /** Undefined for a table of windows that does not know what was passed on. */
   readonly reader: TableReader<K, NonNullable<V>> | undefined;
   readonly keySerde: Serde<NonNullable<K>>;
   /** Never writes null, which deletes the row. Undefined if a function has made the values. */

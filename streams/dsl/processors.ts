@@ -1,18 +1,27 @@
 import { checkArgument } from '../../core/internal.ts';
 import type { Operator } from '../topology/operator.ts';
+import type { Connections } from '../operators/node-context.ts';
+import type { StreamsError } from '../errors.ts';
+import type { TableHandle } from '../topology/processor.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
-import { checkFunctions } from './arguments.ts';
+import { checkFunctions, foreign, invalid } from './arguments.ts';
 import type { RekeyingOptions } from './node-options.ts';
-import { addOperator, promisedKeys, type Serdes, type StreamParts } from './parts.ts';
+import {
+  addOperator,
+  promisedKeys,
+  type Serdes,
+  type StreamParts,
+  type TableParts,
+} from './parts.ts';
 
 /** What `addProcessor` needs to know. */
 export interface ProcessorAddition<K, V, K2, V2> {
   readonly method: 'process' | 'processValues';
   readonly supplier: unknown;
   /** Makes the operator, once the arguments are checked. */
-  readonly operator: (stores: readonly StoreHandle[]) => Operator<K, V, K2, V2>;
-  readonly options: RekeyingOptions & { readonly stores?: readonly StoreHandle[] };
+  readonly operator: (connections: Connections) => Operator<K, V, K2, V2>;
+  readonly options: RekeyingOptions & ConnectionOptions;
   /** Of the results. */
   readonly serdes: Serdes<K2, V2>;
 }
@@ -24,16 +33,16 @@ export function addProcessor<K, V, K2, V2>(
 ): StreamParts<K2, V2> {
   checkFunctions(method, { supplier });
   const { graph } = parts;
-  const { stores = [] } = options;
-  const made = operator(stores);
-  checkStores(method, stores);
+  const connections = connectionsOf(method, graph, options);
+  const made = operator(connections);
+  const { stores } = connections;
   // Named after its first store: a commit keeps the node's time under its name, which then does not
   // depend on the rest of the topology.
   const derived = stores[0] === undefined ? undefined : `${made.kind}-${stores[0].name}`;
   const given =
     options.name ?? (derived !== undefined && graph.isFree(derived) ? derived : undefined);
   const name = graph.nameFor(made.kind, given);
-  const names = connectStores(graph, method, stores, name);
+  const names = connect(graph, method, connections, name);
   const preserves = promisedKeys(options, serdes.keySerde);
   const place = { name, parents: [parts.node], stores: names, preserves };
   const node = addOperator(graph, made, place);
@@ -41,21 +50,60 @@ export function addProcessor<K, V, K2, V2>(
   return { graph, node, ...serdes, isRekeyed };
 }
 
-/** @throws LogError INVALID_OPTION unless all are stores. */
-export function checkStores(method: string, stores: readonly StoreHandle[]): void {
+/** Options of what uses stores and tables. */
+interface ConnectionOptions {
+  readonly stores?: readonly StoreHandle[];
+  readonly tables?: readonly TableHandle<unknown, unknown>[];
+}
+
+/**
+ * Checks what a node is to be connected to.
+ *
+ * @throws LogError INVALID_OPTION unless they are stores and tables; StreamsError TOPOLOGY_INVALID
+ *   for a table of another builder, or one that cannot be read.
+ */
+export function connectionsOf(
+  method: string,
+  graph: TopologyGraph,
+  { stores = [], tables = [] }: ConnectionOptions,
+): Connections {
   for (const [index, handle] of stores.entries()) {
     checkArgument(method, `stores[${index}]`, handle, storeHandle);
   }
+  return {
+    stores,
+    tables: tables.map((handle, index) => {
+      checkArgument(method, `tables[${index}]`, handle, tableHandle);
+      const { parts } = handle as unknown as { readonly parts: TableParts<unknown, unknown> };
+      if (parts.graph !== graph) throw foreign(`${method}: tables[${index}]`);
+      if (parts.reader === undefined) throw unreadable(method, index);
+      return { handle, reader: parts.reader };
+    }),
+  };
 }
 
-/** Connects a node to stores; returns their names. @throws StreamsError TOPOLOGY_INVALID */
-export function connectStores(
+/** Connects a node; returns the names of all stores. @throws StreamsError TOPOLOGY_INVALID */
+export function connect(
   graph: TopologyGraph,
   method: string,
-  stores: readonly StoreHandle[],
+  { stores, tables }: Connections,
   node: string,
 ): string[] {
-  return stores.map((handle) => graph.connectStore(method, handle, node));
+  const own = stores.map((handle) => graph.connectStore(method, handle, node));
+  return [...new Set([...own, ...tables.flatMap(({ reader }) => reader.stores)])];
+}
+
+function tableHandle(given: unknown): string | undefined {
+  const { parts, toStream } = (given ?? {}) as { parts?: unknown; toStream?: unknown };
+  return parts !== undefined && typeof toStream === 'function' ? undefined : 'a KTable';
+}
+
+/** Sessions, sliding windows and final results are not kept by what was passed on of them. */
+function unreadable(method: string, index: number): StreamsError {
+  return invalid(
+    `${method}: tables[${index}] is a table of windows that only knows its newest results; read ` +
+      'a view of it that has a store: table.filter(() => true, { store })',
+  );
 }
 
 function storeHandle(given: unknown): string | undefined {

@@ -4,7 +4,7 @@ import type { RowTransformerSupplier } from '../topology/processor.ts';
 import { checkFunctions } from './arguments.ts';
 import { checkNodeOptions, type TransformOptions } from './node-options.ts';
 import type { TableParts } from './parts.ts';
-import { checkStores, connectStores } from './processors.ts';
+import { connect, connectionsOf } from './processors.ts';
 import { checkTableEmit, nodeName } from './tables.ts';
 import { addKeptTable } from './views.ts';
 
@@ -17,16 +17,16 @@ export function addTransformation<K, V, V2>(
   options: TransformOptions<NonNullable<V2>>,
 ): TableParts<K, V2> {
   checkFunctions(METHOD, { supplier });
-  checkNodeOptions(METHOD, options, ['name', 'store', 'value', 'emit', 'stores']);
-  const { emit = 'each', value = msgpack(), stores: handles = [] } = options;
+  checkNodeOptions(METHOD, options, ['name', 'store', 'value', 'emit', 'stores', 'tables']);
+  const { emit = 'each', value = msgpack() } = options;
   checkTableEmit(METHOD, emit);
-  checkStores(METHOD, handles);
   const { graph, node: parent } = parts;
+  const connections = connectionsOf(METHOD, graph, options);
   const node = nodeName(graph, 'transform-values', options);
   const { store = node } = options;
-  const stores = connectStores(graph, METHOD, handles, node);
+  const stores = connect(graph, METHOD, connections, node);
   const kept = { node, store, value, emit, parents: [parent], stores };
   return addKeptTable<K, V, V2>(parts, kept, (table) =>
-    transformTable<K, V, NonNullable<V2>>(supplier, handles, table),
+    transformTable<K, V, NonNullable<V2>>(supplier, connections, table),
   );
 }

@@ -3,6 +3,7 @@ import { checkArgument } from '../../core/internal.ts';
 import type { TableEmit } from '../operators/emit.ts';
 import { storedView, type KeptTable } from '../operators/stored-view.ts';
 import { tableView, viewReader, type TableView } from '../operators/table-view.ts';
+import { storeReader } from '../operators/table-reader.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { windowedKeyStoreSpec } from '../state/windowed-key-store.ts';
 import type { Change } from '../topology/change.ts';
@@ -78,7 +79,8 @@ export function addKeptTable<K, V, V2>(
   const operator = operatorOf({ store, value, emit, isExpiring });
   addOperator(graph, operator, { name: node, parents, stores: [...own, ...others] });
   if (!isWindowed) return storedTable({ graph, node, store, keySerde, valueSerde: value, stream });
-  return { ...basis, node, store, reader: undefined, valueSerde: value };
+  const reader = storeReader<K, NonNullable<V2>>(store);
+  return { ...basis, node, store, reader, valueSerde: value };
 }
 
 /** Only what is stored can wait before it is passed on. */

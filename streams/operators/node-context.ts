@@ -14,18 +14,32 @@ import type {
   NoResult,
   ProcessingContext,
   PunctuationType,
+  ReadOnlyTable,
   RecordMetadata,
   ScheduleOptions,
+  TableHandle,
 } from '../topology/processor.ts';
-import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
+import type { PassedRow, ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
+import type { ReadRow, TableReader } from './table-reader.ts';
 
 /** What the context of a node is made of. */
 export interface NodeParts {
   readonly context: OperatorContext;
-  /** The stores that the node is connected to. */
+  readonly connections: Connections;
+}
+
+/** What a node is connected to. */
+export interface Connections {
   readonly stores: readonly StoreHandle[];
+  readonly tables: readonly ConnectedTable[];
+}
+
+/** A table that a node reads. */
+export interface ConnectedTable {
+  readonly handle: TableHandle<unknown, unknown>;
+  readonly reader: TableReader<unknown, unknown>;
 }
 
 /** What a processor of the user's own can reach, whatever it does with its records. */
@@ -37,23 +51,33 @@ export class NodeContext<K, V> implements ProcessingContext {
   /** The time of the punctuation in progress. */
   protected punctuationMs: number | undefined;
   protected readonly parts: NodeParts;
-  /** Those that expire by the time of this node. */
+  readonly #tables: ReadonlyMap<TableHandle<unknown, unknown>, ReadRow<unknown, unknown>>;
+  /** The stores that expire by the time of this node. */
   readonly #expiring: readonly TaskStore[];
 
   constructor(parts: NodeParts) {
-    const { context, stores } = parts;
+    const { context, connections } = parts;
+    const { stores, tables } = connections;
     this.parts = parts;
     this.taskId = context.taskId;
     this.partition = context.partition;
+    this.#tables = new Map(tables.map(({ handle, reader }) => [handle, reader.open(context)]));
     this.#expiring = stores
       .map((handle) => context.store(handle as StoreHandle<TaskStore>))
       .filter(({ spec }) => spec.expiry?.node === context.node);
   }
 
   store<Store>(handle: StoreHandle<Store>): Store {
-    const { context, stores } = this.parts;
-    if (!stores.includes(handle)) throw notConnected(context.node, handle);
+    const { context, connections } = this.parts;
+    if (!connections.stores.includes(handle)) throw notConnected(context.node, handle);
     return context.store(handle);
+  }
+
+  table<KT, VT>(table: TableHandle<KT, VT>): ReadOnlyTable<KT, NonNullable<VT>> {
+    const read = this.#tables.get(table);
+    if (read === undefined) throw unknownTable(this.parts.context.node);
+    const row = (key: KT) => read(key) as PassedRow<NonNullable<VT>> | undefined;
+    return { row, get: (key) => row(key)?.value };
   }
 
   globalTable<KT, VT>({ store }: GlobalTableHandle<KT, VT>): ReadOnlyKeyValueStore<KT, VT> {
@@ -111,6 +135,13 @@ export class NodeContext<K, V> implements ProcessingContext {
   expire(streamTimeMs: number): void {
     for (const store of this.#expiring) store.expire(streamTimeMs);
   }
+}
+
+function unknownTable(node: string): StreamsError {
+  const message =
+    `a table is not connected to ${node}: give the processor the option ` +
+    '{ tables: [...] } with it';
+  return new StreamsError('UNKNOWN_STORE', message, { store: node });
 }
 
 function notConnected(node: string, { name }: StoreHandle): StreamsError {

@@ -12,9 +12,8 @@ import type {
   ValueProcessorContext,
   ValueProcessorSupplier,
 } from '../topology/processor.ts';
-import type { StoreHandle } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
-import { NodeContext, type NodeParts } from './node-context.ts';
+import { NodeContext, type Connections, type NodeParts } from './node-context.ts';
 import { synchronous } from './results.ts';
 
 /**
@@ -23,14 +22,14 @@ import { synchronous } from './results.ts';
  */
 export function process<K, V, K2, V2>(
   supplier: ProcessorSupplier<K, V, K2, V2>,
-  stores: readonly StoreHandle[],
+  connections: Connections,
 ): Operator<K, V, K2, V2> {
   return {
     kind: 'process',
     changesKey: true,
     keepsAnyKey: true,
     start: (forward, context) => {
-      const own = new RecordContext<K, V, K2, V2>({ forward, context, stores });
+      const own = new RecordContext<K, V, K2, V2>({ forward, context, connections });
       return new UserProcessor(own, () => supplier(own));
     },
   };
@@ -39,14 +38,14 @@ export function process<K, V, K2, V2>(
 /** The same for a processor that keeps the keys, so that no repartition topic follows. */
 export function processValues<K, V, V2>(
   supplier: ValueProcessorSupplier<K, V, V2>,
-  stores: readonly StoreHandle[],
+  connections: Connections,
 ): Operator<K, V, K, V2> {
   return {
     kind: 'process-values',
     changesKey: false,
     keepsAnyKey: true,
     start: (forward, context) => {
-      const own = new ValueContext<K, V, V2>({ forward, context, stores });
+      const own = new ValueContext<K, V, V2>({ forward, context, connections });
       return new UserProcessor(own, () => supplier(own));
     },
   };

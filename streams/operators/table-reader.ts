@@ -1,6 +1,8 @@
 import { keyValueStore } from '../state/key-value-store.ts';
+import { windowStore } from '../state/window-store.ts';
 import type { OperatorContext } from '../topology/operator.ts';
 import type { PassedRow } from '../topology/store.ts';
+import type { Windowed } from '../topology/windows.ts';
 
 /**
  * Finds the row of a key as its table passed it on last; undefined for none. A versioned table can
@@ -27,6 +29,18 @@ export function storeReader<K, V>(store: string): TableReader<K, V> {
       const table = context.store(keyValueStore<K, V>(store));
       table.keepBefore();
       return (key) => table.getPassed(key);
+    },
+  };
+}
+
+/** Reads a table of windows that is kept in a window store, while they are open. */
+export function windowReader<K, V>(store: string): TableReader<Windowed<K>, V> {
+  return {
+    stores: [store],
+    open: (context) => {
+      const table = context.store(windowStore<K, V>(store));
+      table.keepBefore();
+      return ({ key, windowStartMs }) => table.getPassed(key, windowStartMs);
     },
   };
 }

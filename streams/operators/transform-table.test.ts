@@ -125,7 +125,7 @@ describe('[OP-TABLE-12] transformValues', () => {
     });
     driver.inputTopic(names).pipe({ key: 'a', value: 'Ann' });
     expect(pipe('a 1 5, b 1 12')).toEqual(['a ->Ann @5', 'b ->- @12']);
-    expect(seen).toEqual([5, 0, 0, 0, 12, 1, 0, 10]);
+    expect(seen).toEqual([5, 0, 0, 5, 12, 1, 0, 12]);
     driver.close();
     expect(seen.at(-1)).toBe('closed');
   });
@@ -233,7 +233,7 @@ describe('[OP-TABLE-12] transformValues', () => {
     });
     table.transformValues(() => ({
       // @ts-expect-error the value of a deleted row is null
-      transform: ({ value }) => value + 1,
+      transform: ({ value }) => value.toFixed(1),
     }));
     table.transformValues(() => ({ transform: () => json }), {});
   });
@@ -271,6 +271,6 @@ describe.each(WAYS_TO_STOP)('[OP-TABLE-12] after %s at any time', (_, stop) => {
   }
 
   test(`gives the same changes, seed ${SEED}`, async () => {
-    await sameAfterCrashes(topology, stop);
+    await sameAfterCrashes(topology, stop, { every: 11 });
   }, 60_000);
 });

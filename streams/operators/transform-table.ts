@@ -2,9 +2,8 @@ import { able, checkArgument } from '../../core/internal.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { RowTransformer, RowTransformerSupplier } from '../topology/processor.ts';
-import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { NodeContext } from './node-context.ts';
+import { NodeContext, type Connections } from './node-context.ts';
 import { synchronous } from './results.ts';
 import { keepRows, type KeptTable } from './stored-view.ts';
 
@@ -15,14 +14,14 @@ import { keepRows, type KeptTable } from './stored-view.ts';
  */
 export function transformTable<K, V, V2>(
   supplier: RowTransformerSupplier<K, V, unknown>,
-  stores: readonly StoreHandle[],
+  connections: Connections,
   kept: KeptTable<V2>,
 ): Operator<K, Change<NonNullable<V>>, K, Change<V2>> {
   return {
     kind: 'transform-values',
     changesKey: false,
     start: (forward, context) => {
-      const own = new NodeContext<K, V>({ context, stores });
+      const own = new NodeContext<K, V>({ context, connections });
       const transforming = new Transforming<K, V, V2>(own, () => supplier(own));
       const rowOf = (record: StreamRecord<K, Change<NonNullable<V>>>) => transforming.rowOf(record);
       const keeping = keepRows({ rowOf, skipsAbsent: false }, kept, forward, context);

@@ -1,5 +1,5 @@
 import type { Headers } from '../../core/index.ts';
-import type { ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
+import type { PassedRow, ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** What a function returns that has no result; a promise does not fit. */
@@ -91,6 +91,8 @@ export interface ProcessingContext {
   readonly partition: number;
   /** One of the stores that the option `stores` names. @throws StreamsError UNKNOWN_STORE */
   store<Store>(handle: StoreHandle<Store>): Store;
+  /** One of the tables that the option `tables` names. @throws StreamsError UNKNOWN_STORE */
+  table<K, V>(table: TableHandle<K, V>): ReadOnlyTable<K, NonNullable<V>>;
   /** A global table, which needs no connection. @throws StreamsError UNKNOWN_STORE */
   globalTable<K, V>(table: GlobalTableHandle<K, V>): ReadOnlyKeyValueStore<K, V>;
   /**
@@ -150,4 +152,22 @@ export type ForwardedTime = Pick<ForwardedRecord<never, never>, 'timestampMs' | 
 export interface GlobalTableHandle<K, V> {
   readonly store: string;
   readonly types?: { readonly key: K; readonly value: V };
+}
+
+/** A `KTable`, for a processor that reads it. */
+export interface TableHandle<K, V> {
+  /** For the types only. */
+  readonly types?: { readonly key: K; readonly value: V };
+  toStream(): unknown;
+}
+
+/**
+ * A table as a processor reads it: as it was passed on, never ahead of its changes. Do not change
+ * its values.
+ */
+export interface ReadOnlyTable<K, V> {
+  /** The value of a key; undefined if there is no row. */
+  get(key: K): V | undefined;
+  /** The same with its time. */
+  row(key: K): PassedRow<V> | undefined;
 }

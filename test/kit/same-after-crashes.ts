@@ -39,9 +39,11 @@ const RECORDS = 2_000;
 const EVERY = 53;
 const OPTIONS = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;
 
-/** What has to be the same: all results of each key, or only the last one's value. */
 interface Comparison {
+  /** What has to be the same: all results of each key, or only the last one's value. */
   readonly compares?: 'all' | 'last values';
+  /** As that of a run; fewer where a topology writes little. */
+  readonly every?: number;
 }
 
 /** What a crash in one operation of the log's disk would leave. */
@@ -104,12 +106,12 @@ export async function openDisk(fileSystem: MemoryFileSystem): Promise<Log> {
 export async function sameAfterCrashes(
   made: () => Topology,
   stop: WayToStop,
-  { compares = 'all' }: Comparison = {},
+  { compares = 'all', every = EVERY }: Comparison = {},
 ): Promise<void> {
   const isLast = compares === 'last values';
   const fill = (log: Log): Promise<void> => produce(log, crashInput, rows());
   const { log, moments } = await crashMoments({
-    ...{ topology: made(), fill, options: OPTIONS, every: EVERY, stop },
+    ...{ topology: made(), fill, options: OPTIONS, every, stop },
   });
   const expected = await readResults(log, isLast);
   expect(Object.values(expected).flat().length).toBeGreaterThan(isLast ? 5 : 100);

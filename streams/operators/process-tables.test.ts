@@ -1,0 +1,309 @@
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import { int64, string, topic } from '../../core/index.ts';
+import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
+import { numbers, shown, sums } from '../../test/kit/drive.ts';
+import {
+  crashInput,
+  crashOutput,
+  sameAfterCrashes,
+  WAYS_TO_STOP,
+} from '../../test/kit/same-after-crashes.ts';
+import { SEED } from '../../test/kit/seed.ts';
+import type { KTable } from '../dsl/ktable.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
+import type { ReadOnlyTable, TableHandle } from '../topology/processor.ts';
+import { sessionWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
+import type { TableEmit } from './emit.ts';
+
+const asked = topic('asked', { key: string(), value: int64() });
+const windows = tumblingWindow({ sizeMs: 10, graceMs: 5 });
+
+type Numbers = KTable<string, number | null>;
+
+/** A processor of `asked` that answers with the row of `keyOf` in a table of `numbers`. */
+function answering<K, V>(
+  tableOf: (builder: StreamsBuilder) => KTable<K, V>,
+  keyOf: (key: string, value: number) => K,
+) {
+  const builder = new StreamsBuilder();
+  const table = tableOf(builder);
+  builder
+    .stream(asked)
+    .process<string, string>(
+      (context) => {
+        const rows = context.table(table);
+        return {
+          process: ({ key, value }) => {
+            const row = rows.row(keyOf(key ?? '', value));
+            const text = row === undefined ? 'none' : `${String(row.value)} @${row.timestampMs}`;
+            context.forward({ key: key ?? '', value: text });
+          },
+        };
+      },
+      { tables: [table], value: string() },
+    )
+    .to(answers);
+  const driver = new TopologyTestDriver(builder.build());
+  const put = (...rows: (readonly [string, number | null, number])[]) => {
+    const records = rows.map(([key, value, timestampMs]) => ({ key, value, timestampMs }));
+    driver.inputTopic(numbers).pipeAll(records);
+  };
+  const ask = (key: string, value = 0) => {
+    driver.inputTopic(asked).pipe({ key, value, timestampMs: 0 });
+    return driver
+      .outputTopic(answers)
+      .readAll()
+      .map((answer) => answer.value)
+      .join();
+  };
+  return { driver, put, ask };
+}
+
+const answers = topic('answers', { key: string(), value: string() });
+
+describe('[OP-TABLE-13] a processor reads', () => {
+  test('a table of a topic, in the sub-topology that this makes of both', () => {
+    const { put, ask } = answering(
+      (builder) => builder.table(numbers),
+      (key) => key,
+    );
+    expect(ask('a')).toBe('none');
+    put(['a', 5, 1], ['b', 6, 2]);
+    expect(ask('a')).toBe('5 @1');
+    put(['a', null, 3]);
+    expect(ask('a')).toBe('none');
+    expect(ask('b')).toBe('6 @2');
+  });
+
+  test('views, joins and suppressed tables, which store nothing', () => {
+    const view = (table: Numbers) => table.mapValues((value) => value * 10);
+    const { put, ask } = answering(
+      (builder) => {
+        const table = builder.table(numbers);
+        return view(table).join(
+          table.filter(({ value }) => value > 5),
+          (left, right) => left + right,
+        );
+      },
+      (key) => key,
+    );
+    put(['a', 5, 1], ['b', 6, 2]);
+    expect([ask('a'), ask('b')]).toEqual(['none', '66 @2']);
+  });
+
+  test('the open windows of an aggregation, and of a view in a store', () => {
+    const counts = (builder: StreamsBuilder) =>
+      builder.stream(numbers).groupByKey().windowedBy(windows).count({ emit: 'each' });
+    const windowed = (key: string, startMs: number): Windowed<string> => {
+      return { key, windowStartMs: startMs, windowEndMs: startMs + 10 };
+    };
+    for (const tableOf of [
+      counts,
+      (builder: StreamsBuilder) => counts(builder).filter(() => true, { store: 'kept' }),
+    ]) {
+      const { put, ask } = answering(tableOf, windowed);
+      put(['a', 0, 1], ['a', 0, 2], ['a', 0, 12]);
+      expect([ask('a', 0), ask('a', 10), ask('a', 20)]).toEqual(['2 @2', '1 @12', 'none']);
+    }
+  });
+
+  const emits: readonly (readonly [TableEmit, string])[] = [
+    ['each', '2 @9'],
+    ['commit', '1 @1'],
+    [{ everyMs: 100 }, '1 @1'],
+  ];
+  test.each(emits)('what was passed on, never ahead of it: emit %o', async (emit, expected) => {
+    const log = await openTestLog();
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(numbers);
+    const counts = stream.groupByKey().count({ emit });
+    stream
+      .process<string, string>(
+        (context) => {
+          const rows = context.table(counts);
+          return {
+            process: ({ key }) => {
+              const row = rows.row(key ?? '');
+              const value = row === undefined ? 'none' : `${row.value} @${row.timestampMs}`;
+              context.forward({ key: 'found', value });
+            },
+          };
+        },
+        { tables: [counts], value: string() },
+      )
+      .to(answers);
+    const topology = builder.build();
+    await produce(log, numbers, [['a', 0, 1]]);
+    await runToEnd(log, topology);
+    await produce(log, numbers, [['a', 0, 9]]);
+    await runToEnd(log, topology);
+    expect((await committedRows(log, answers)).at(-1)).toMatch(new RegExp(`^found ${expected}`));
+  });
+
+  test('tables in punctuations, and in transformValues', () => {
+    const builder = new StreamsBuilder();
+    const table = builder.table(numbers);
+    const others = builder.table(asked).transformValues(
+      (context) => {
+        const rows = context.table(table);
+        return { transform: ({ key, value }) => (value ?? 0) + (rows.get(key) ?? 0) };
+      },
+      { tables: [table] },
+    );
+    others
+      .toStream()
+      .process<string, number>(
+        (context) => {
+          const [one, other] = [context.table(table), context.table(others)];
+          context.schedule(10, 'stream-time', () => {
+            context.forward({ key: 'tick', value: (one.get('a') ?? 0) * (other.get('a') ?? 0) });
+          });
+          return { process: (record) => context.forward(record) };
+        },
+        { tables: [table, others], value: int64() },
+      )
+      .to(sums);
+    const driver = new TopologyTestDriver(builder.build());
+    driver.inputTopic(numbers).pipe({ key: 'a', value: 7, timestampMs: 1 });
+    driver.inputTopic(asked).pipe({ key: 'a', value: 3, timestampMs: 2 });
+    driver.inputTopic(numbers).pipe({ key: 'b', value: 3, timestampMs: 10 });
+    driver.inputTopic(asked).pipe({ key: 'b', value: 3, timestampMs: 10 });
+    const output = shown(driver.outputTopic(sums).readAll());
+    expect(output).toEqual(['a 10 @2', 'tick 70 @2', 'b 6 @10', 'tick 70 @10']);
+  });
+});
+
+describe('[OP-TABLE-14] connecting a processor to a table', () => {
+  test('joins their sub-topologies, and describe() shows the store', () => {
+    const builder = new StreamsBuilder();
+    const table = builder.table(numbers, { store: 'rows' });
+    const node = { name: 'reading', tables: [table] };
+    builder.stream(asked).process(() => ({ process: () => undefined }), node);
+    const { subTopologies } = builder.build().describe();
+    expect(subTopologies).toHaveLength(1);
+    const nodes = subTopologies.flatMap((each) => each.nodes);
+    expect(nodes.find(({ name }) => name === 'reading')).toMatchObject({ stores: ['rows'] });
+  });
+
+  test('needs equally many partitions', async () => {
+    const builder = new StreamsBuilder();
+    const table = builder.table(topic('numbers', { key: string(), value: int64(), partitions: 2 }));
+    const one = topic('asked', { key: string(), value: int64(), partitions: 3 });
+    builder.stream(one).process(() => ({ process: () => undefined }), { tables: [table] });
+    const log = await openTestLog();
+    await produce(log, topic('numbers', { key: string(), value: int64(), partitions: 2 }), []);
+    await produce(log, one, []);
+    await expect(runToEnd(log, builder.build())).rejects.toMatchObject({ code: 'COPARTITIONING' });
+  });
+
+  test('that comes of what the processor makes is refused', () => {
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(numbers);
+    const counts = stream.groupBy(({ value }) => `${value}`, { key: string() }).count();
+    stream.process(() => ({ process: () => undefined }), { tables: [counts] });
+    expect(() => builder.build()).toThrow(/wait for itself/);
+  });
+
+  test('is refused for other builders, for sessions, and for what is no table', () => {
+    const processing = (tables: unknown) => () =>
+      new StreamsBuilder()
+        .stream(numbers)
+        .process(() => ({ process: () => undefined }), { tables: tables as [] });
+    const builder = new StreamsBuilder();
+    expect(processing([builder.table(numbers)])).toThrow(/one StreamsBuilder/);
+    expect(processing(['rows'])).toThrow(/tables\[0\].*KTable/);
+    expect(processing('rows')).toThrow(/tables/);
+    const stream = builder.stream(asked);
+    const grouped = stream.groupByKey();
+    for (const table of [
+      grouped.windowedBy(sessionWindow({ gapMs: 5 })).count(),
+      grouped.windowedBy(windows).count({ emit: 'final' }),
+    ]) {
+      expect(() =>
+        stream.process(() => ({ process: () => undefined }), { tables: [table] }),
+      ).toThrow(/a view of it that has a store/);
+    }
+  });
+
+  test('is needed before it is read', () => {
+    const builder = new StreamsBuilder();
+    const table = builder.table(numbers);
+    builder.stream(asked).process((context) => {
+      context.table(table);
+      return { process: () => undefined };
+    });
+    expect(() => new TopologyTestDriver(builder.build())).toThrow(/tables: \[/);
+  });
+
+  test('windows still cannot be joined with by a key', () => {
+    const builder = new StreamsBuilder();
+    const table = builder.stream(numbers).groupByKey().windowedBy(windows).count();
+    const kept = table.filter(() => true, { store: 'kept' });
+    const stream = builder.stream(asked) as never as {
+      join: (other: unknown, joiner: unknown) => unknown;
+    };
+    expect(() => stream.join(kept, () => 1)).toThrow(/table of windows/);
+  });
+
+  test('is typed by the table', () => {
+    const builder = new StreamsBuilder();
+    const table = builder.table(numbers);
+    const stream = builder.stream(asked);
+    stream.process(
+      (context) => {
+        const rows = context.table(table);
+        expectTypeOf(rows).toEqualTypeOf<ReadOnlyTable<string, number>>();
+        // @ts-expect-error its keys are strings
+        rows.get(7);
+        // @ts-expect-error it is read-only
+        expectTypeOf(rows.put);
+        return { process: () => undefined };
+      },
+      { tables: [table] },
+    );
+    expectTypeOf<KTable<Windowed<string>, number>>().toExtend<
+      TableHandle<Windowed<string>, number>
+    >();
+    // @ts-expect-error a stream is no table
+    const none = () => stream.process(() => ({ process: () => undefined }), { tables: [stream] });
+    expect(none).toThrow();
+    const global = builder.globalTable(topic('names', { key: string(), value: int64() }));
+    // @ts-expect-error a global table needs no connection
+    const all = () => stream.process(() => ({ process: () => undefined }), { tables: [global] });
+    expect(all).toThrow(/KTable/);
+  });
+});
+
+describe.each(WAYS_TO_STOP)('[OP-TABLE-13] after %s at any time', (_, stop) => {
+  function topology() {
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(crashInput);
+    const counts = stream
+      .filter(({ value }) => value % 3 !== 0)
+      .groupByKey()
+      .count({ store: 'counts', emit: { everyMs: 50 } });
+    stream
+      .process<string, string>(
+        (context) => {
+          const rows = context.table(counts);
+          return {
+            process: ({ key, value }) => {
+              const row = rows.row(key ?? '');
+              context.forward({
+                key: key ?? '',
+                value: `${value} ${row?.value} ${row?.timestampMs}`,
+              });
+            },
+          };
+        },
+        { name: 'reading', tables: [counts], key: string(), value: string() },
+      )
+      .to(crashOutput);
+    return builder.build();
+  }
+
+  test(`a processor reads the same, seed ${SEED}`, async () => {
+    await sameAfterCrashes(topology, stop, { every: 11 });
+  }, 60_000);
+});
