@@ -76,7 +76,7 @@ function addTableJoin<K, V>(
       ? 'an object: a KTable is joined by the key of the record, without a function for it'
       : undefined,
   );
-  checkNodeOptions(method, options, ['name', 'key', 'value', 'graceMs']);
+  checkNodeOptions(method, options, ['name', 'key', 'value', 'graceMs', 'repartition']);
   const { graph, reader, isWindowed, isVersioned, keySerde: tableKey } = table.parts;
   if (graph !== parts.graph) throw foreign(method);
   if (reader === undefined || isWindowed)
@@ -93,10 +93,10 @@ function addTableJoin<K, V>(
   const own = joinSide(parts);
   const isMoved = mustMove(graph, own, { node: table.parts.node, mustRepartition: false });
   const readers = joinsWith(table.parts.node);
-  const parent = readingPoint(
-    { ...own, graph, key, value, partitions: undefined, readers, isMoved },
-    node,
-  );
+  const onlyIf =
+    options.repartition === undefined ? undefined : ({ join: node, has: 'other' } as const);
+  const how = { ...own, readers, isMoved, onlyIf, partitions: undefined };
+  const parent = readingPoint({ ...how, graph, key, value }, node);
   const result = { graph, node, keySerde: key, valueSerde: undefined, isRekeyed: false };
   const place = { name: node, parents: [parent] };
   if (graceMs === undefined) {

@@ -162,8 +162,19 @@ export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
   readonly emit?: Emit;
 }
 
+/** What to do if the sides of a join are not partitioned alike. */
+export interface CopartitionOptions {
+  /**
+   * `if-needed` repartitions a stream whose partitions are not as many as those of the other side:
+   * of two streams the one with fewer, with a table the stream, for a table stays where it is. With
+   * as many partitions on both sides nothing is repartitioned. Decided at the start, when the
+   * topics are known. Default: the application does not start.
+   */
+  readonly repartition?: 'if-needed';
+}
+
 /** How a stream is joined with a table of its task. */
-export interface TableJoinOptions<K, V> extends KeyOptions<K> {
+export interface TableJoinOptions<K, V> extends KeyOptions<K>, CopartitionOptions {
   /** Writes the stream's values where that is needed. Default: the stream's serde, or msgpack. */
   readonly value?: Serde<V>;
   /**
@@ -190,7 +201,7 @@ export interface MergeableOptions<K, A> extends WindowedOptions<A> {
 }
 
 /** How two streams are joined. */
-export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K> {
+export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K>, CopartitionOptions {
   /** Which records meet. */
   readonly window: JoinWindow;
   /**
@@ -302,6 +313,7 @@ const CHECKS = {
   stores: listOf('stores'),
   tables: listOf('tables'),
   preserves: oneOf('partition'),
+  repartition: oneOf('if-needed'),
   emit,
   timestamp: callback,
   partitioner: callback,

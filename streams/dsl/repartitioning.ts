@@ -1,4 +1,4 @@
-import type { RepartitionNode } from '../topology/node.ts';
+import type { RepartitionCondition, RepartitionNode } from '../topology/node.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { GroupedParts, StreamParts } from './parts.ts';
 
@@ -8,6 +8,8 @@ export interface ReadingParts<K, V> extends Omit<GroupedParts<K, V>, 'stream'> {
   readonly readers?: string | undefined;
   /** True if keys are unchanged, and it has to go elsewhere to meet what it is joined with. */
   readonly isMoved?: boolean;
+  /** If keys are unchanged and it is not moved: when it goes through a topic nevertheless. */
+  readonly onlyIf?: RepartitionCondition | undefined;
 }
 
 /** The operators that make a table of a stream: each needs it by its key, and nothing else. */
@@ -23,11 +25,14 @@ export function joinsWith(node: string): string {
  * changed, perhaps that of another reader [OP-TOPOLOGY-4].
  */
 export function readingPoint<K, V>(parts: ReadingParts<K, V>, store: string): string {
-  const { graph, node, key, value, mustRepartition, partitions, readers, isMoved = false } = parts;
-  if (!mustRepartition && !isMoved) return node;
+  const { graph, node, key, value, mustRepartition, partitions, isMoved = false } = parts;
+  const isNeeded = mustRepartition || isMoved;
+  const onlyIf = isNeeded ? undefined : parts.onlyIf;
+  if (!isNeeded && onlyIf === undefined) return node;
+  const readers = isNeeded ? parts.readers : undefined;
   const repartition: Omit<RepartitionNode, 'name'> = {
     ...{ kind: 'repartition', id: store, key, value, partitions, parents: [node], readers },
-    partitioner: undefined,
+    ...{ partitioner: undefined, onlyIf },
   };
   const shared = graph.sharedRepartition(repartition);
   if (shared !== undefined) return shared;

@@ -35,7 +35,7 @@ export function addStreamJoin<K, VL, VR>(
 ): StreamParts<K, unknown> {
   const options = given as StreamJoinOptions<NonNullable<K>, NonNullable<VL>, NonNullable<VR>>;
   checkFunctions(method, { joiner });
-  const known = ['name', 'store', 'key', 'value', 'otherValue', 'window'] as const;
+  const known = ['name', 'store', 'key', 'value', 'otherValue', 'window', 'repartition'] as const;
   checkNodeOptions(method, options, known);
   checkJoinWindow(method, options.window);
   const { graph } = left;
@@ -51,7 +51,12 @@ export function addStreamJoin<K, VL, VR>(
     const name = `${store}-${side.name}`;
     const own = joinSide(parts);
     const isMoved = mustMove(graph, own, joinSide(other));
-    const how = { ...own, readers: joinsWith(other.node), isMoved, partitions: undefined };
+    // What is repartitioned anyway fits what is not.
+    const doesOtherFit = other.isRekeyed || mustMove(graph, joinSide(other), own);
+    const isAsked = options.repartition !== undefined && parts.node !== other.node;
+    const onlyIf = isAsked && !doesOtherFit ? ({ join: node, has: 'fewer' } as const) : undefined;
+    const readers = joinsWith(other.node);
+    const how = { ...own, readers, isMoved, onlyIf, partitions: undefined };
     const parent = readingPoint({ ...side, ...how, graph }, name);
     const expiry = { lifeMs: joinLifeMs(window), node };
     const { key, value } = side;

@@ -173,3 +173,35 @@ test('[OP-JOIN-4] sides whose key may have changed go through repartition topics
   const topics = await log.admin().listTopics();
   expect(topics).toContain('app-j-left-repartition');
 });
+
+test("[OP-TOPOLOGY-10] repartition: 'if-needed' joins what is not partitioned alike", async () => {
+  const wide = topic('wide', { key: string(), value: string(), partitions: 3 });
+  const right = topic('narrow', { key: string(), value: string() });
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  const run = async (partitions: 2 | 3): Promise<{ rows: string[]; topics: string[] }> => {
+    const log = await openTestLog();
+    const builder = new StreamsBuilder();
+    builder
+      .stream(wide, { nullKeys: 'fail' })
+      .join(builder.stream(right), plus, { window, store: 'j', repartition: 'if-needed' })
+      .to(joined);
+    const rows = (name: string) =>
+      keys.map((key, index) => [key, `${name}${index}`, index] as const);
+    await produce(log, wide, rows('left'));
+    await log.admin().createTopic('narrow', { partitions });
+    await produce(log, right, rows('r'));
+    const app = makeApp(log, builder.build(), { stateDir: temporaryDirectory() });
+    await app.start();
+    await app.finish();
+    const topics = await log.admin().listTopics();
+    return {
+      rows: (await committedRows(log, joined)).sort(),
+      topics: topics.filter((name) => name.endsWith('-repartition')),
+    };
+  };
+  const [alike, different] = [await run(3), await run(2)];
+  expect(alike.rows).toHaveLength(keys.length);
+  expect(different.rows).toEqual(alike.rows);
+  expect(alike.topics).toEqual([]);
+  expect(different.topics).toEqual(['app-j-right-repartition']);
+});

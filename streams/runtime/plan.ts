@@ -1,8 +1,8 @@
-import { StreamsError } from '../errors.ts';
 import { kindOf } from '../state/store-kinds.ts';
 import type { RepartitionNode, SourceNode, TopicSpec } from '../topology/node.ts';
 import type { StoreSpec } from '../topology/store.ts';
-import type { SubTopology, Topology } from '../topology/topology.ts';
+import { checkCopartitioning, type SubTopology, type Topology } from '../topology/topology.ts';
+import { settleRepartitions } from './settle.ts';
 import { changelogTopic, INTERNAL_CONFIG, repartitionTopic } from './topics.ts';
 
 /** A topology laid out over partitions: its tasks and what each reads and keeps. */
@@ -61,6 +61,23 @@ export function makePlan(
   topology: Topology,
   partitionsOf: (topic: string, declared: number | undefined) => number,
 ): Plan {
+  const layOut = (candidate: Topology): LaidOut => {
+    return layOutTopology(applicationId, candidate, partitionsOf);
+  };
+  const settled = settleRepartitions(topology, (each) => layOut(each).repartitionTopics);
+  return layOut(settled);
+}
+
+/** A plan that knows how many tasks write to each repartition topic. */
+interface LaidOut extends Plan {
+  readonly repartitionTopics: readonly PlannedRepartition[];
+}
+
+function layOutTopology(
+  applicationId: string,
+  topology: Topology,
+  partitionsOf: PartitionsOf,
+): LaidOut {
   const repartitions = new Map<string, PlannedRepartition>();
   const tasks: TaskPlan[] = [];
   const changelogs: ChangelogTopic[] = [];
@@ -209,21 +226,6 @@ function changelogSpec(applicationId: string, store: StoreSpec, partitions: numb
     partitions,
     config: { ...INTERNAL_CONFIG, ...kind.changelogConfig },
   };
-}
-
-function checkCopartitioning(
-  subTopology: SubTopology,
-  topics: readonly { readonly topic: string; readonly partitions: number }[],
-): void {
-  const differ = topics.some(({ partitions }) => partitions !== topics[0]?.partitions);
-  if (!differ || subTopology.stores.length === 0) return;
-  const list = topics.map(({ topic, partitions }) => `${topic} has ${partitions}`).join(', ');
-  const stores = subTopology.stores.join(', ');
-  throw new StreamsError(
-    'COPARTITIONING',
-    `topics that meet in store ${stores} need equally many partitions: ${list}`,
-    { topics },
-  );
 }
 
 /**

@@ -19,12 +19,13 @@ export function asText({ subTopologies, globalTables }: TopologyModel): string {
 function textOfNode(node: NodeDescription): string[] {
   const { name, kind, operator, preserves, topics, stores, predecessors, successors } = node;
   const promise = preserves === undefined ? '' : `, preserves: ${preserves}`;
+  const condition = node.isIfNeeded ? ', if needed' : '';
   const list = (names: readonly string[]): string =>
     names.length === 0 ? 'none' : names.join(', ');
   const what = {
-    source: `Source: ${name} (topics: [${topics.join(', ')}])`,
+    source: `Source: ${name} (topics: [${topics.join(', ')}]${condition})`,
     processor: `Processor: ${name} (${operator}, stores: [${stores.join(', ')}]${promise})`,
-    sink: `Sink: ${name} (topic: ${topics.join(', ')})`,
+    sink: `Sink: ${name} (topic: ${topics.join(', ')}${condition})`,
   };
   const lines = [`    ${what[kind]}`];
   if (kind !== 'sink') lines.push(`      --> ${list(successors)}`);
@@ -133,9 +134,10 @@ function drawing({ subTopologies, globalTables }: TopologyModel): {
 }
 
 /** A name that does not say what its node does gets that beside it, and what it promises. */
-function label({ name, operator, preserves }: NodeDescription): string {
+function label({ name, operator, preserves, isIfNeeded }: NodeDescription): string {
+  const condition = isIfNeeded ? ['if needed'] : [];
   const promise = preserves === undefined ? [] : [`preserves ${preserves}`];
   const what = operator === undefined || name.startsWith(operator) ? [] : [operator];
-  const beside = [...what, ...promise];
+  const beside = [...what, ...promise, ...condition];
   return beside.length === 0 ? name : `${name} (${beside.join(', ')})`;
 }

@@ -99,6 +99,7 @@ function nodeOf(
     kind: isSource ? 'source' : isSink ? 'sink' : 'processor',
     operator: node.kind === 'operator' ? node.operator.kind : undefined,
     preserves: node.kind === 'operator' && node.preserves ? 'partition' : undefined,
+    isIfNeeded: node.kind === 'repartition' && node.onlyIf !== undefined,
     topics: topicsOf(node),
     stores: node.kind === 'operator' ? node.stores : [],
     predecessors: isSource ? [] : [...new Set(node.parents.filter(isHere))],

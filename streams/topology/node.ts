@@ -66,6 +66,13 @@ export interface SinkNode extends NodeCommon {
   readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }
 
+/** A side of a join is repartitioned only if it has fewer, or other, partitions than the other. */
+export interface RepartitionCondition {
+  /** The node of the join. */
+  readonly join: string;
+  readonly has: 'fewer' | 'other';
+}
+
 /**
  * Writes to an internal topic by key and reads it back, so that equal keys meet in one task. Its
  * parents and its children are in different sub-topologies.
@@ -79,6 +86,8 @@ export interface RepartitionNode extends NodeCommon {
   readonly partitions: number | undefined;
   /** True if it has, by default, as many partitions as what its readers also read. */
   readonly isCopartitioned?: boolean;
+  /** When the topic is needed at all, which is known once the partitions of topics are. */
+  readonly onlyIf?: RepartitionCondition | undefined;
   /** Operators of this name may share the topic; undefined if it has one reader only. */
   readonly readers?: string | undefined;
   /** Undefined for the partition of the key. */

@@ -7,6 +7,8 @@ export interface NodeDescription {
   readonly operator: string | undefined;
   /** `partition` if it is promised that its new keys are in the right one. */
   readonly preserves: 'partition' | undefined;
+  /** True for a repartition that is left out if its join does not need it. */
+  readonly isIfNeeded: boolean;
   /** The topics that it reads or writes; internal ones without the application's id. */
   readonly topics: readonly string[];
   /** The stores that it uses. */

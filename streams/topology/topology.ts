@@ -164,25 +164,68 @@ export class TopologyGraph {
   /**
    * The finished topology: a snapshot without later additions.
    *
-   * @throws StreamsError TOPOLOGY_INVALID
+   * @throws StreamsError TOPOLOGY_INVALID, COPARTITIONING
    */
   build(): Topology {
     const nodes = [...this.#nodes.values()];
     if (nodes.length === 0) throw invalid('it reads no topic; begin with builder.stream(...)');
     checkTopics(nodes);
-    const built = {
-      nodes,
-      stores: new Map(this.#stores),
-      globalTables: [...this.#globalTables.values()],
-      subTopologies: findSubTopologies(nodes),
-    };
-    return { ...built, describe: () => new TopologyDescription(built) };
+    const globalTables = [...this.#globalTables.values()];
+    const topology = makeTopology({ nodes, stores: new Map(this.#stores), globalTables });
+    for (const subTopology of topology.subTopologies) checkDeclared(subTopology);
+    return topology;
   }
 
   #checkStoreName(name: string): void {
     checkTopicPart(name, 'a store');
     if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
   }
+}
+
+/** Divides checked nodes into sub-topologies. @throws StreamsError TOPOLOGY_INVALID */
+export function makeTopology(parts: Pick<Topology, 'nodes' | 'stores' | 'globalTables'>): Topology {
+  const { nodes, stores, globalTables } = parts;
+  const made = { nodes, stores, globalTables, subTopologies: findSubTopologies(nodes) };
+  return { ...made, describe: () => new TopologyDescription(made) };
+}
+
+/** A topic and its number of partitions. */
+export interface PartitionedTopic {
+  readonly topic: string;
+  readonly partitions: number;
+}
+
+/**
+ * Checks that what meets in a store has equally many partitions: else equal keys would not meet.
+ *
+ * @throws StreamsError COPARTITIONING
+ */
+export function checkCopartitioning(
+  { stores }: Pick<SubTopology, 'stores'>,
+  topics: readonly PartitionedTopic[],
+): void {
+  const counts = topics.map(({ partitions }) => partitions);
+  if (stores.length === 0 || counts.every((count) => count === counts[0])) return;
+  const list = topics.map(({ topic, partitions }) => `${topic} has ${partitions}`).join(', ');
+  throw new StreamsError(
+    'COPARTITIONING',
+    `topics that meet in store ${stores.join(', ')} need equally many partitions: ${list}. ` +
+      "Create them so, or give the join of a stream the option { repartition: 'if-needed' }, or " +
+      `send a stream through repartition({ partitions: ${Math.max(...counts)} }) first; a table ` +
+      'is moved by table.toStream().repartition(...).toTable()',
+    { topics },
+  );
+}
+
+/** Checks what is known before the topics are: the partitions that their handles declare. */
+function checkDeclared(subTopology: SubTopology): void {
+  const declared = subTopology.sources.flatMap((node) =>
+    node.kind === 'source'
+      ? node.topics.map(({ name, partitions }) => ({ topic: name, partitions }))
+      : [{ topic: `${node.id}-repartition`, partitions: node.partitions }],
+  );
+  const known = declared.filter((each): each is PartitionedTopic => each.partitions !== undefined);
+  checkCopartitioning(subTopology, known);
 }
 
 /** @throws StreamsError TOPOLOGY_INVALID unless topics can be named after it. */
