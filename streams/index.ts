@@ -73,9 +73,15 @@ export type { CommitStep } from './runtime/commit.ts';
 export type { KeyValue } from './operators/results.ts';
 export {
   keyValueStore,
+  recordStore,
+  sessionStore,
+  versionedStore,
   windowStore,
+  type OwnRecordStoreOptions,
+  type OwnSessionStoreOptions,
   type OwnStore,
   type OwnStoreOptions,
+  type OwnVersionedStoreOptions,
   type OwnWindowStoreOptions,
 } from './dsl/stores.ts';
 export type {
@@ -132,13 +138,28 @@ export {
 } from './topology/timestamps.ts';
 export type {
   KeyedStore,
+  KeySession,
+  KeyVersion,
+  PassedRow,
   ReadOnlyKeyValueStore,
+  ReadOnlyRecordStore,
+  ReadOnlySessionStore,
+  ReadOnlyVersionedStore,
   ReadOnlyWindowStore,
+  RecordEntry,
+  Session,
+  SessionBounds,
+  SessionRange,
   StoreEntry,
   StoreExpiry,
   StoreHandle,
   StoreSpec,
+  VersionedPut,
+  VersionedStore,
+  VersionOf,
   WritableKeyValueStore,
+  WritableRecordStore,
+  WritableSessionStore,
   WritableWindowStore,
 } from './topology/store.ts';
 export { TopologyDescription } from './topology/description.ts';

@@ -98,6 +98,7 @@ export class NodeContext<K, V> implements ProcessingContext {
       this.punctuationMs = timeMs;
       synchronous(callback(timeMs));
       this.punctuationMs = undefined;
+      this.dropLate();
     };
     const { startMs } = options;
     return this.parts.context.schedule({ type, intervalMs, startMs, callback: punctuate });
@@ -130,6 +131,13 @@ export class NodeContext<K, V> implements ProcessingContext {
       expiresMs = Math.min(expiresMs, oldestMs + (spec.expiry?.lifeMs ?? Infinity));
     }
     return expiresMs;
+  }
+
+  /** Drops what was put into stores although it has expired: after a restart it is not there. */
+  dropLate(): void {
+    if (this.#expiring.length === 0) return;
+    const timeMs = this.streamTimeMs();
+    if (this.expiryMs() <= timeMs) this.expire(timeMs);
   }
 
   expire(streamTimeMs: number): void {

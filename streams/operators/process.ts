@@ -78,6 +78,7 @@ class UserProcessor<K, V> implements Processor<K, V> {
     this.#context.current = record;
     synchronous(this.#processor!.process(record));
     this.#context.current = undefined;
+    this.#context.dropLate();
   }
 
   advance(streamTimeMs: number): void {

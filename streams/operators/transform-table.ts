@@ -66,6 +66,7 @@ class Transforming<K, V, V2> {
     context.current = current;
     const row = synchronous(this.#transformer!.transform(current)) as V2 | null | undefined;
     context.current = undefined;
+    context.dropLate();
     return row ?? null;
   }
 

@@ -1,6 +1,7 @@
 import { int64 } from '../../core/index.ts';
 import type { StoreCodec } from './codec.ts';
 import { fill, StoredRecord, WAITS, type StoredContent } from './kept-record.ts';
+import { mergeReads } from './sorted-entries.ts';
 
 const INT64 = int64();
 /** The start of the segment, before each key. */
@@ -23,6 +24,7 @@ export interface SegmentOptions<K, V> {
   readonly range: (
     start: Buffer,
     end: Buffer,
+    isReverse?: boolean,
   ) => Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
   /** Called for each record that is read from the checkpoint. */
   readonly onLoaded: () => void;
@@ -67,6 +69,31 @@ export class RecordSegment<K, V> {
     const known = this.#keys.get(this.#idOf(key));
     if (known === undefined ? this.#isComplete : known.isComplete) return known?.records;
     return this.#load(key).records;
+  }
+
+  /**
+   * All records, in the order of the bytes of their keys, then of time and of their arrival, or
+   * against that. Leaves in the checkpoint what is only there.
+   */
+  *all(isReverse: boolean): Generator<StoredRecord<K, V>> {
+    const { codec, read, range, startMs } = this.#options;
+    const memory = [...this.#keys.values()].flatMap(({ records }) =>
+      records.map((entry) => ({ keyBytes: codec.encodeKey(entry), entry })),
+    );
+    const sign = isReverse ? -1 : 1;
+    memory.sort((a, b) => sign * Buffer.compare(a.keyBytes, b.keyBytes));
+    const stored = this.isCheckpointed
+      ? range(timeBytes(startMs), timeBytes(startMs + 1), isReverse)
+      : [];
+    for (const found of mergeReads(memory, stored, isReverse)) {
+      if ('entry' in found) {
+        yield found.entry;
+        continue;
+      }
+      const record = codec.decodeKey(found.key);
+      fill(record, read(found.value, TIMESTAMP_BYTES));
+      yield record;
+    }
   }
 
   /** Adds a record behind those of its time. */

@@ -1,6 +1,12 @@
 import { int64 } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
-import type { KeptRecord, RecordStore, StoreHandle, StoreSpec } from '../topology/store.ts';
+import type {
+  KeptRecord,
+  RecordEntry,
+  RecordStore,
+  StoreHandle,
+  StoreSpec,
+} from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
 import {
@@ -55,6 +61,14 @@ export const recordKind: StoreKind = {
 export function recordStore<K, V>(name: string): StoreHandle<RecordStore<K, V>> {
   return { name, kind: 'record' };
 }
+
+/** Times, both ends included. */
+interface Times {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+const ALWAYS: Times = { fromMs: -Infinity, toMs: Infinity };
 
 type Visit<K, V> = (record: KeptRecord<K, V>) => void;
 
@@ -116,8 +130,53 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     return { oldestMs: this.#starts[0] ?? Infinity, newestMs: this.#starts.at(-1) ?? -Infinity };
   }
 
+  put(key: K, value: V, timestampMs: number): void {
+    this.#add(key, timestampMs).stored.recordValue = value;
+  }
+
+  fetch(key: K, fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
+    return this.#fetch(key, { fromMs, toMs }, false);
+  }
+
+  backwardFetch(key: K, fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
+    return this.#fetch(key, { fromMs, toMs }, true);
+  }
+
+  fetchAll(fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
+    return this.#fetchAll({ fromMs, toMs }, false);
+  }
+
+  backwardFetchAll(fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
+    return this.#fetchAll({ fromMs, toMs }, true);
+  }
+
+  all(): Generator<RecordEntry<K, V>> {
+    return this.#fetchAll(ALWAYS, false);
+  }
+
+  backwardAll(): Generator<RecordEntry<K, V>> {
+    return this.#fetchAll(ALWAYS, true);
+  }
+
   add(record: StreamRecord<K, V>, state: 'kept' | 'waiting' | 'passed'): void {
     const { key, value, timestampMs } = record;
+    const { segment, stored } = this.#add(key, timestampMs);
+    if (state === 'passed') {
+      stored.flags |= PASSED;
+      return;
+    }
+    stored.recordValue = value;
+    if (state === 'kept') return;
+    stored.flags |= WAITS;
+    stored.waiting = record;
+    if (segment.isListed) this.#waiting.add(stored);
+  }
+
+  /** Adds a record without a value. */
+  #add(
+    key: K,
+    timestampMs: number,
+  ): { readonly segment: RecordSegment<K, V>; readonly stored: StoredRecord<K, V> } {
     const startMs = this.#codecs.segmentStartOf(timestampMs);
     let segment = this.#current;
     if (segment?.startMs !== startMs) {
@@ -129,15 +188,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     if (timestampMs > this.newestMs) this.newestMs = timestampMs;
     stored.flags = CHANGED;
     this.#changed.push(stored);
-    if (state === 'passed') {
-      stored.flags |= PASSED;
-      return;
-    }
-    stored.recordValue = value;
-    if (state === 'kept') return;
-    stored.flags |= WAITS;
-    stored.waiting = record;
-    if (segment.isListed) this.#waiting.add(stored);
+    return { segment, stored };
   }
 
   find(key: K, fromMs: number, toMs: number, visit: Visit<K, V>): void {
@@ -249,6 +300,41 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     }
   }
 
+  *#fetch(key: K, times: Times, isReverse: boolean): Generator<RecordEntry<K, V>> {
+    for (const segment of this.#segmentsIn(times, isReverse)) {
+      const records = [...(segment.recordsOf(key) ?? [])];
+      if (isReverse) records.reverse();
+      yield* this.#within(records, segment, times);
+    }
+  }
+
+  *#fetchAll(times: Times, isReverse: boolean): Generator<RecordEntry<K, V>> {
+    for (const segment of this.#segmentsIn(times, isReverse)) {
+      yield* this.#within(segment.all(isReverse), segment, times);
+    }
+  }
+
+  /** Those of some records that are found at these times, as long as their segment is there. */
+  *#within(
+    records: Iterable<StoredRecord<K, V>>,
+    { startMs }: RecordSegment<K, V>,
+    { fromMs, toMs }: Times,
+  ): Generator<RecordEntry<K, V>> {
+    for (const { recordKey: key, recordValue: value, timestampMs, flags } of records) {
+      if (!this.#segments.has(startMs)) return;
+      if (timestampMs < fromMs || timestampMs > toMs || (flags & PASSED) !== 0) continue;
+      yield { key, value: value as V, timestampMs };
+    }
+  }
+
+  #segmentsIn({ fromMs, toMs }: Times, isReverse: boolean): RecordSegment<K, V>[] {
+    const { segmentMs } = this.#codecs;
+    const found = this.#starts
+      .filter((startMs) => startMs <= toMs && startMs + segmentMs > fromMs)
+      .map((startMs) => this.#segments.get(startMs)!);
+    return isReverse ? found.reverse() : found;
+  }
+
   #visit(key: K, fromMs: number, toMs: number, visit: Visit<K, V>, isMatch: boolean): void {
     for (const startMs of this.#starts) {
       if (startMs > toMs) return;
@@ -285,7 +371,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     const { segmentMs, codec, read } = this.#codecs;
     const segment = new RecordSegment<K, V>({
       ...{ startMs, endMs: startMs + segmentMs, isCheckpointed, codec, read },
-      range: (start, end) => this.#environment.range(this.name, start, end),
+      range: (start, end, isReverse) => this.#environment.range(this.name, start, end, isReverse),
       onLoaded: () => this.memoryCount++,
     });
     this.#segments.set(startMs, segment);

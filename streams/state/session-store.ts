@@ -1,16 +1,21 @@
-import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
+import { serializeToBytes, type Serde } from '../../core/index.ts';
 import { assert, present } from '../../core/internal.ts';
 import type {
+  KeySession,
   OnHeldSession,
   Session,
   SessionBounds,
   SessionEntry,
+  SessionRange,
   SessionStore,
   StoreHandle,
   StoreSpec,
 } from '../topology/store.ts';
-import { keyIdentity, keyText, owned, type LiveEntry, type StoreCodec } from './codec.ts';
-import type { StateEnvironment, StoreChanges } from './environment.ts';
+import { keyIdentity, keyText, type LiveEntry, type StoreCodec } from './codec.ts';
+import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
+import { keyRange } from './key-range.ts';
+import { mergeLists } from './merge-lists.ts';
+import { sessionListSerde } from './session-list.ts';
 import { firstNotBelow } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
@@ -84,11 +89,13 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   readonly #held = new Set<HeldSession<K, V>>();
   /** The same by the key's identity. */
   readonly #heldOfKey = new Map<unknown, HeldSession<K, V>[]>();
-  /** The end and the content of the session that `#replace` sets: saves a closure per record. */
-  #endMs = 0;
+  /** The bounds and the content of the session that `#replace` sets: saves a closure per record. */
+  #bounds: SessionBounds = { startMs: 0, endMs: 0 };
   #session: Session<V> | undefined;
   /** What `#merge` puts it in the place of. */
   #merged: readonly Session<V>[] = [];
+  /** Counts changes and checkpoints: what was read before one may no longer hold. */
+  #changes = 0;
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
     const lists = listSpec(spec);
@@ -124,10 +131,39 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     return found;
   }
 
-  get(key: K, { startMs, endMs }: SessionBounds): Session<V> | undefined {
-    const list = this.#lists.get(key, this.stretchOf(endMs));
-    const session = list?.[firstNotBelow(list, endMs, endsBefore)];
-    return session?.endMs === endMs && session.startMs === startMs ? session : undefined;
+  get(key: K, bounds: SessionBounds): Session<V> | undefined {
+    const list = this.#lists.get(key, this.stretchOf(bounds.endMs));
+    const session = list?.[firstNotBelow(list, bounds, isBefore)];
+    return session !== undefined && isSame(session, bounds) ? session : undefined;
+  }
+
+  fetch(key: K, range: SessionRange = {}): Generator<KeySession<K, V>> {
+    return this.#fetch(key, range, false);
+  }
+
+  backwardFetch(key: K, range: SessionRange = {}): Generator<KeySession<K, V>> {
+    return this.#fetch(key, range, true);
+  }
+
+  fetchAll(from?: K, to?: K, range: SessionRange = {}): Generator<KeySession<K, V>> {
+    return this.#fetchAll(this.#between(from, to), range, false);
+  }
+
+  backwardFetchAll(from?: K, to?: K, range: SessionRange = {}): Generator<KeySession<K, V>> {
+    return this.#fetchAll(this.#between(from, to), range, true);
+  }
+
+  put(key: K, { startMs, endMs }: SessionBounds, value: V, timestampMs: number): void {
+    const bounds = { startMs, endMs, timestampMs };
+    const known = this.#isHeld ? this.get(key, bounds) : undefined;
+    this.#change(key, bounds, value, this.#isHeld ? this.#findHeld(key, bounds, known) : undefined);
+  }
+
+  delete(key: K, bounds: SessionBounds): void {
+    const known = this.get(key, bounds);
+    if (known === undefined) return;
+    const held = this.#isHeld ? this.#findHeld(key, known, known) : undefined;
+    this.#change(key, known, undefined, held);
   }
 
   update(
@@ -139,19 +175,12 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     const timeMs = Math.max(known?.timestampMs ?? -Infinity, timestampMs);
     const bounds = { startMs, endMs, timestampMs: timeMs };
     const held = this.#isHeld ? this.#findHeld(key, bounds, known) : undefined;
-    const value = change(known?.value);
-    if (value === undefined) this.#set(key, endMs, undefined);
-    else this.#set(key, endMs, { ...bounds, value });
-    if (held === undefined) return;
-    const isNews = this.#note(held) || value === undefined;
-    held.value = value;
-    held.timestampMs = timeMs;
-    if (isNews) this.#onHeld?.(held, held.before);
+    this.#change(key, bounds, change(known?.value), held);
   }
 
   remove(key: K, session: Session<V>): void {
     const held = this.#isHeld ? this.#findHeld(key, session, session) : undefined;
-    this.#set(key, session.endMs, undefined);
+    this.#set(key, session, undefined);
     if (held === undefined) return;
     held.value = undefined;
     if (held.wasPassed) {
@@ -171,11 +200,12 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     assert(!this.#isHeld, 'a session that waits to be passed on is removed by itself');
     const stretchMs = this.stretchOf(endMs);
     for (const session of merged) {
-      if (this.stretchOf(session.endMs) !== stretchMs) this.#set(key, session.endMs, undefined);
+      if (this.stretchOf(session.endMs) !== stretchMs) this.#set(key, session, undefined);
     }
     this.#merged = merged;
-    this.#endMs = endMs;
+    this.#bounds = { startMs, endMs };
     this.#session = value === undefined ? undefined : { startMs, endMs, timestampMs, value };
+    this.#changes++;
     this.#lists.update(key, stretchMs, endMs, this.#merge);
   }
 
@@ -245,6 +275,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   }
 
   expire(timeMs: number): void {
+    this.#changes++;
     this.#lists.expire(timeMs);
   }
 
@@ -261,6 +292,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   }
 
   takePending(): StoreChanges {
+    this.#changes++;
     return this.#lists.takePending();
   }
 
@@ -272,16 +304,80 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     this.#lists.shrinkTo(count);
   }
 
-  /** Puts a session into the list where it belongs, or removes what ends there. */
-  #set(key: K, endMs: number, session: Session<V> | undefined): void {
-    this.#endMs = endMs;
+  *#fetch(key: K, range: SessionRange, isReverse: boolean): Generator<KeySession<K, V>> {
+    for (const startMs of this.#stretchesFrom(range, isReverse)) {
+      const list = this.#lists.get(key, startMs);
+      if (list !== undefined) yield* this.#within(key, list, range, isReverse);
+    }
+  }
+
+  *#fetchAll(keys: KeyRange, range: SessionRange, isReverse: boolean): Generator<KeySession<K, V>> {
+    const starts = this.#stretchesFrom(range, isReverse);
+    const lists = starts.map((startMs) => this.#lists.rangeIn(startMs, keys, isReverse));
+    const bytesOf = ({ key }: { readonly key: K }) => serializeToBytes(this.#key, key);
+    for (const { key, value = [] } of mergeLists(lists, bytesOf, isReverse)) {
+      yield* this.#within(key, value, range, isReverse);
+    }
+  }
+
+  /** The sessions of a list that are within a range; each as it is when its turn comes. */
+  *#within(
+    key: K,
+    list: readonly Session<V>[],
+    { earliestEndMs = -Infinity, latestStartMs = Infinity }: SessionRange,
+    isReverse: boolean,
+  ): Generator<KeySession<K, V>> {
+    const changes = this.#changes;
+    const sessions = list.slice(firstNotBelow(list, earliestEndMs, endsBefore));
+    if (isReverse) sessions.reverse();
+    for (const session of sessions) {
+      if (session.startMs > latestStartMs) continue;
+      const now = changes === this.#changes ? session : this.get(key, session);
+      if (now !== undefined) yield { key, ...now };
+    }
+  }
+
+  #stretchesFrom({ earliestEndMs = -Infinity }: SessionRange, isReverse: boolean): number[] {
+    const first = this.stretchOf(earliestEndMs);
+    const starts = this.#lists.starts.filter((startMs) => startMs >= first);
+    return isReverse ? starts.reverse() : starts;
+  }
+
+  #between(from: K | undefined, to: K | undefined): KeyRange {
+    const bytesOf = (key: K | undefined) =>
+      key === undefined ? undefined : serializeToBytes(this.#key, key);
+    return keyRange(bytesOf(from), bytesOf(to));
+  }
+
+  /** Gives a session another value; undefined removes it. `held` is its entry, if changes are. */
+  #change(
+    key: K,
+    bounds: Omit<Session<V>, 'value'>,
+    value: V | undefined,
+    held: HeldSession<K, V> | undefined,
+  ): void {
+    const { startMs, endMs, timestampMs } = bounds;
+    const session = value === undefined ? undefined : { startMs, endMs, timestampMs, value };
+    this.#set(key, bounds, session);
+    if (held === undefined) return;
+    const isNews = this.#note(held) || value === undefined;
+    held.value = value;
+    held.timestampMs = timestampMs;
+    if (isNews) this.#onHeld?.(held, held.before);
+  }
+
+  /** Puts a session into the list where it belongs, or removes the one with these bounds. */
+  #set(key: K, bounds: SessionBounds, session: Session<V> | undefined): void {
+    this.#bounds = bounds;
     this.#session = session;
-    this.#lists.update(key, this.stretchOf(endMs), endMs, this.#replace);
+    this.#changes++;
+    this.#lists.update(key, this.stretchOf(bounds.endMs), bounds.endMs, this.#replace);
   }
 
   readonly #replace = (list: Session<V>[] = []): Session<V>[] | undefined => {
-    const index = firstNotBelow(list, this.#endMs, endsBefore);
-    const known = list[index]?.endMs === this.#endMs ? 1 : 0;
+    const index = firstNotBelow(list, this.#bounds, isBefore);
+    const found = list[index];
+    const known = found !== undefined && isSame(found, this.#bounds) ? 1 : 0;
     if (this.#session === undefined) list.splice(index, known);
     else list.splice(index, known, this.#session);
     return list.length === 0 ? undefined : list;
@@ -294,9 +390,10 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
 
   /** In one list: the sessions that are merged are next to each other, those of the list last. */
   readonly #merge = (list: Session<V>[] = []): Session<V>[] | undefined => {
-    const stretchMs = this.stretchOf(this.#endMs);
+    const { endMs } = this.#bounds;
+    const stretchMs = this.stretchOf(endMs);
     const merged = this.#merged.filter((session) => this.stretchOf(session.endMs) === stretchMs);
-    const first = firstNotBelow(list, merged[0]?.endMs ?? this.#endMs, endsBefore);
+    const first = firstNotBelow(list, merged[0]?.endMs ?? endMs, endsBefore);
     if (this.#session === undefined) list.splice(first, merged.length);
     else if (merged.length === 1) list[first] = this.#session;
     else list.splice(first, merged.length, this.#session);
@@ -344,54 +441,18 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
 
 /** The store of lists that a session store is kept in. */
 function listSpec<K, V>(spec: StoreSpec<K, V>): StoreSpec<K, Session<V>[]> {
-  return { ...spec, value: listSerde(spec.value) };
-}
-
-const INT64 = int64();
-const TIME_BYTES = 8;
-const LENGTH_BYTES = 4;
-const HEAD_BYTES = 3 * TIME_BYTES + LENGTH_BYTES;
-
-/**
- * The sessions of a key and stretch, by their ends, each as
- *
- *     start i64 | end i64 | timestamp i64 | length of the value u32 | value
- */
-function listSerde<V>(value: Serde<V>): Serde<Session<V>[]> {
-  return {
-    name: value.name,
-    serialize(sessions, target, position) {
-      let end = position;
-      for (const { startMs, endMs, timestampMs, value: content } of sessions) {
-        const valueAt = end + HEAD_BYTES;
-        if (valueAt > target.length) return NO_ROOM;
-        INT64.serialize(startMs, target, end);
-        INT64.serialize(endMs, target, end + TIME_BYTES);
-        INT64.serialize(timestampMs, target, end + 2 * TIME_BYTES);
-        end = value.serialize(content, target, valueAt);
-        if (end === NO_ROOM) return NO_ROOM;
-        target.writeUInt32BE(end - valueAt, valueAt - LENGTH_BYTES);
-      }
-      return end;
-    },
-    deserialize(source, start, end) {
-      const sessions: Session<V>[] = [];
-      for (let position = start; position < end;) {
-        const time = (index: number): number => {
-          const from = position + index * TIME_BYTES;
-          return INT64.deserialize(source, from, from + TIME_BYTES);
-        };
-        const [startMs, endMs, timestampMs] = [time(0), time(1), time(2)];
-        const valueAt = position + HEAD_BYTES;
-        position = valueAt + source.readUInt32BE(valueAt - LENGTH_BYTES);
-        const content = value.deserialize(source, valueAt, position);
-        sessions.push({ startMs, endMs, timestampMs, value: owned(content) });
-      }
-      return sessions;
-    },
-  };
+  return { ...spec, value: sessionListSerde(spec.value) };
 }
 
 function endsBefore({ endMs }: SessionBounds, timeMs: number): boolean {
   return endMs < timeMs;
+}
+
+/** The order of the sessions of a key: by their ends, and those of one end by their starts. */
+function isBefore(session: SessionBounds, { startMs, endMs }: SessionBounds): boolean {
+  return session.endMs < endMs || (session.endMs === endMs && session.startMs < startMs);
+}
+
+function isSame(a: SessionBounds, b: SessionBounds): boolean {
+  return a.endMs === b.endMs && a.startMs === b.startMs;
 }

@@ -5,6 +5,7 @@ import { SEED } from '../../test/kit/seed.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
+import { ownReadsSuite } from './own-reads.suite.ts';
 import { passedOnSuite } from './passed-on.suite.ts';
 import { sessionsSuite } from './sessions.suite.ts';
 import { recordStoreSuite } from './record-store.suite.ts';
@@ -36,6 +37,7 @@ export function storesSuite(kind: EnvironmentKind): void {
   recordStoreSuite(kind);
   versionedStoreSuite(kind);
   windowedKeyStoreSuite(kind);
+  ownReadsSuite(kind);
 }
 
 function keyValueTests({ place }: EnvironmentKind): void {

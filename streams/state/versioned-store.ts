@@ -1,6 +1,7 @@
 import { int64 } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import type {
+  KeyVersion,
   StoreHandle,
   StoreSpec,
   VersionedPut,
@@ -9,6 +10,7 @@ import type {
 } from '../topology/store.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
+import { keyRange } from './key-range.ts';
 import { KeySpace } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 import { versionsSerde, type StoredVersion } from './versions.ts';
@@ -114,16 +116,27 @@ class TaskVersionedStore<K, V> implements VersionedStore<K, V>, TaskStore {
   }
 
   get(key: K, asOfMs?: number): V | undefined {
-    return this.#find(key, asOfMs)?.value;
+    return this.#find(this.#space.get(key), asOfMs)?.value;
   }
 
   getVersion(key: K, asOfMs?: number): VersionOf<V> | undefined {
-    const found = this.#find(key, asOfMs);
-    if (found?.value === undefined) return undefined;
-    const versions = this.#space.get(key) ?? [];
-    const next = versions[versions.indexOf(found) + 1];
-    const { value, timestampMs } = found;
-    return { value, timestampMs, validToMs: next?.timestampMs ?? Infinity };
+    return this.#versionAt(this.#space.get(key), asOfMs);
+  }
+
+  history(key: K, fromMs?: number, toMs?: number): Generator<VersionOf<V>> {
+    return this.#history(key, false, fromMs, toMs);
+  }
+
+  backwardHistory(key: K, fromMs?: number, toMs?: number): Generator<VersionOf<V>> {
+    return this.#history(key, true, fromMs, toMs);
+  }
+
+  range(from?: K, to?: K, asOfMs?: number): Generator<KeyVersion<K, V>> {
+    return this.#range(this.#between(from, to), false, asOfMs);
+  }
+
+  reverseRange(from?: K, to?: K, asOfMs?: number): Generator<KeyVersion<K, V>> {
+    return this.#range(this.#between(from, to), true, asOfMs);
   }
 
   *entries(): IterableIterator<readonly [K, V]> {
@@ -174,9 +187,55 @@ class TaskVersionedStore<K, V> implements VersionedStore<K, V>, TaskStore {
     return this.#newestMs - this.#historyMs;
   }
 
-  /** The version of a key at a time, which may be a deletion. */
-  #find(key: K, asOfMs = Infinity): StoredVersion<V> | undefined {
-    const versions = this.#space.get(key);
+  #versionAt(
+    versions: readonly StoredVersion<V>[] = [],
+    asOfMs?: number,
+  ): VersionOf<V> | undefined {
+    const found = this.#find(versions, asOfMs);
+    if (found?.value === undefined) return undefined;
+    const next = versions[versions.indexOf(found) + 1];
+    const { value, timestampMs } = found;
+    return { value, timestampMs, validToMs: next?.timestampMs ?? Infinity };
+  }
+
+  *#history(
+    key: K,
+    isReverse: boolean,
+    fromMs = -Infinity,
+    toMs = Infinity,
+  ): Generator<VersionOf<V>> {
+    const versions = this.#space.get(key) ?? [];
+    const earliestMs = Math.max(fromMs, this.#historyStartMs);
+    const found: VersionOf<V>[] = [];
+    for (const [index, { value, timestampMs }] of versions.entries()) {
+      const next = versions[index + 1];
+      const validToMs = next?.timestampMs ?? Infinity;
+      if (value === undefined || timestampMs > toMs || validToMs <= earliestMs) continue;
+      // The latest version never becomes history.
+      if (next === undefined || earliestMs <= toMs) found.push({ value, timestampMs, validToMs });
+    }
+    yield* isReverse ? found.reverse() : found;
+  }
+
+  *#range(keys: KeyRange, isReverse: boolean, asOfMs?: number): Generator<KeyVersion<K, V>> {
+    for (const { key, value: versions } of this.#space.range(keys, isReverse)) {
+      const version = this.#versionAt(versions, asOfMs);
+      if (version !== undefined) yield { key, ...version };
+    }
+  }
+
+  #between(from: K | undefined, to: K | undefined): KeyRange {
+    const bytesOf = (key: K | undefined) =>
+      key === undefined ? undefined : this.#space.keyBytes(key);
+    const { start, end } = keyRange(bytesOf(from) ?? ROWS.start, bytesOf(to));
+    return { start, end: end ?? ROWS.end };
+  }
+
+  /** The version at a time, which may be a deletion. */
+  #find(
+    versions: readonly StoredVersion<V>[] | undefined,
+    asOfMs = Infinity,
+  ): StoredVersion<V> | undefined {
     if (versions === undefined) return undefined;
     const latest = versions.at(-1);
     // The latest version never becomes history.

@@ -12,6 +12,7 @@ import type { Windowed } from '../topology/windows.ts';
 import type { LiveEntry, StoreCodec } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
 import { keyRange, prefixRange } from './key-range.ts';
+import { mergeLists } from './merge-lists.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
 
@@ -222,43 +223,26 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
 
   /** The rows of all stretches in the order of the bytes of their keys, or against it. */
   *#merged(range: KeyRange, isReverse: boolean): Generator<StoreEntry<Windowed<K>, V>> {
-    const direction = isReverse ? -1 : 1;
-    const heads: Head<K, V>[] = [];
-    for (const startMs of [...this.#rows.starts]) {
-      const rows = this.#rows.rangeIn(startMs, range, isReverse);
-      const head = this.#next(rows);
-      if (head !== undefined) heads.push(head);
-    }
-    while (heads.length > 0) {
-      let first = 0;
-      for (let index = 1; index < heads.length; index++) {
-        const order = Buffer.compare(heads[index]!.bytes, heads[first]!.bytes);
-        if (order * direction < 0) first = index;
-      }
-      const { row, rows, changes } = heads[first]!;
+    const lists = this.#rows.starts.map((startMs) => this.#read(startMs, range, isReverse));
+    const bytesOf = ({ row }: ReadRow<K, V>) => serializeToBytes(this.#key, row.key);
+    for (const { row, changes } of mergeLists(lists, bytesOf, isReverse)) {
       const now = changes === this.#changes ? row : this.entry(row.key);
       if (now !== undefined) yield now;
-      const next = this.#next(rows);
-      if (next === undefined) heads.splice(first, 1);
-      else heads[first] = next;
     }
   }
 
-  #next(rows: Rows<K, V>): Head<K, V> | undefined {
-    const next = rows.next();
-    if (next.done === true) return undefined;
-    const bytes = serializeToBytes(this.#key, next.value.key);
-    return { row: next.value, bytes, rows, changes: this.#changes };
+  *#read(startMs: number, range: KeyRange, isReverse: boolean): Generator<ReadRow<K, V>> {
+    for (const row of this.#rows.rangeIn(startMs, range, isReverse)) {
+      yield { row, changes: this.#changes };
+    }
   }
 }
 
 type Rows<K, V> = IterableIterator<StoreEntry<Windowed<K>, V>>;
 
-/** The next row of a stretch, and those behind it. */
-interface Head<K, V> {
+/** A row that was read ahead. */
+interface ReadRow<K, V> {
   readonly row: StoreEntry<Windowed<K>, V>;
-  readonly bytes: Buffer;
-  readonly rows: Rows<K, V>;
-  /** The changes of the store when the row was read. */
+  /** The changes of the store when it was read. */
   readonly changes: number;
 }

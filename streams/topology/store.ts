@@ -198,6 +198,46 @@ export interface Session<V> extends SessionBounds {
   readonly value: V;
 }
 
+/** A session of a key. */
+export interface KeySession<K, V> extends Session<V> {
+  readonly key: K;
+}
+
+/** Sessions that end at `earliestEndMs` or later and start by `latestStartMs`. Default: all. */
+export interface SessionRange {
+  readonly earliestEndMs?: number;
+  readonly latestStartMs?: number;
+}
+
+/** A session store that can be read. */
+export interface ReadOnlySessionStore<K, V> {
+  readonly name: string;
+  /** A session by its bounds, or undefined if there is none; live, as the value of a key. */
+  get(key: K, bounds: SessionBounds): Session<V> | undefined;
+  /**
+   * The sessions of a key by their ends, oldest first. Read while it is iterated, as in a key-value
+   * store.
+   */
+  fetch(key: K, range?: SessionRange): IterableIterator<KeySession<K, V>>;
+  /** The same, newest first. */
+  backwardFetch(key: K, range?: SessionRange): IterableIterator<KeySession<K, V>>;
+  /**
+   * The sessions of the keys from `from` to `to`, both included, in the order of the bytes of their
+   * keys; undefined for no limit. Those of a key by their ends.
+   */
+  fetchAll(from?: K, to?: K, range?: SessionRange): IterableIterator<KeySession<K, V>>;
+  /** The same against the order. */
+  backwardFetchAll(from?: K, to?: K, range?: SessionRange): IterableIterator<KeySession<K, V>>;
+}
+
+/** A session store of a task, which reads its own writes. */
+export interface WritableSessionStore<K, V> extends ReadOnlySessionStore<K, V> {
+  /** Replaces the value of a session, which is found by both its bounds. */
+  put(key: K, bounds: SessionBounds, value: V, timestampMs: number): void;
+  /** Deletes a session; nothing happens if there is none with these bounds. */
+  delete(key: K, bounds: SessionBounds): void;
+}
+
 /** A session to be passed on. */
 export interface SessionEntry<K, V> extends Omit<Session<V>, 'value'> {
   readonly key: K;
@@ -209,15 +249,13 @@ export interface SessionEntry<K, V> extends Omit<Session<V>, 'value'> {
 export type OnHeldSession<K, V> = (entry: SessionEntry<K, V>, before: V | undefined) => void;
 
 /**
- * A store of sessions: the values of a key, each for a stretch of time. No two of a key end at the
- * same time, and they start in the order in which they end. In the store they are together in
- * stretches of time, by their ends.
+ * The same as operators use it: the values of a key, each for a stretch of time. Here no two of a
+ * key end at the same time, and they start in the order in which they end. In the store they are
+ * together in stretches of time, by their ends.
  */
-export interface SessionStore<K, V> {
-  readonly name: string;
+export interface SessionStore<K, V> extends WritableSessionStore<K, V> {
   /** The sessions of a key that end at `earliestEndMs` or later and start by `latestStartMs`. */
   find(key: K, earliestEndMs: number, latestStartMs: number): Session<V>[];
-  get(key: K, bounds: SessionBounds): Session<V> | undefined;
   /**
    * Replaces the value of a session (undefined if there is none) by the result of `change`, with
    * the greater of both times. Undefined deletes, and counts as a change even without a value.
@@ -277,13 +315,47 @@ export interface KeptRecord<K, V> {
   readonly timestampMs: number;
 }
 
-/**
- * A store of records, also of several with one key and time. A record is found by its key and time,
- * and may wait for a time at which it is passed on: from then on it is not found any more, but its
- * time still counts.
- */
-export interface RecordStore<K, V> {
+/** A record of a record store. */
+export interface RecordEntry<K, V> {
+  readonly key: K;
+  readonly value: V;
+  readonly timestampMs: number;
+}
+
+/** A store of records that can be read; of a key and time it may have several. */
+export interface ReadOnlyRecordStore<K, V> {
   readonly name: string;
+  /**
+   * The records of a key from `fromMs` to `toMs`, both included, oldest first, those of one time in
+   * the order in which they came. Read while it is iterated, as in a key-value store.
+   */
+  fetch(key: K, fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
+  /** The same against the order. */
+  backwardFetch(key: K, fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
+  /**
+   * The records of all keys from `fromMs` to `toMs`, both included, in segments of time, oldest
+   * first; in each in the order of the bytes of their keys, those of a key as `fetch` has them.
+   */
+  fetchAll(fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
+  /** The same against the order. */
+  backwardFetchAll(fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
+  /** All records, as `fetchAll` has them. */
+  all(): IterableIterator<RecordEntry<K, V>>;
+  /** The same against the order. */
+  backwardAll(): IterableIterator<RecordEntry<K, V>>;
+}
+
+/** A store of records of a task, which reads its own writes. */
+export interface WritableRecordStore<K, V> extends ReadOnlyRecordStore<K, V> {
+  /** Keeps a record besides those of its key and time that are there. */
+  put(key: K, value: V, timestampMs: number): void;
+}
+
+/**
+ * The same as joins use it. A record is found by its key and time, and may wait for a time at which
+ * it is passed on: from then on it is not found any more, but its time still counts.
+ */
+export interface RecordStore<K, V> extends WritableRecordStore<K, V> {
   /** The time of the newest record ever kept; -Infinity before the first. */
   readonly newestMs: number;
   /**
@@ -326,18 +398,42 @@ export interface VersionOf<V> extends PassedRow<V> {
  */
 export type VersionedPut = 'latest' | 'past' | 'expired';
 
+/** A version of a key. */
+export interface KeyVersion<K, V> extends VersionOf<V> {
+  readonly key: K;
+}
+
+/** A versioned store that can be read. */
+export interface ReadOnlyVersionedStore<K, V> extends KeyedStore<K, V> {
+  /** The value at a time; undefined if there was none. Default: the latest. */
+  get(key: K, asOfMs?: number): V | undefined;
+  /** The same with the times from and to which it is valid. */
+  getVersion(key: K, asOfMs?: number): VersionOf<V> | undefined;
+  /**
+   * The versions of a key that were valid at any time from `fromMs` to `toMs`, both included,
+   * oldest first, as they are when it is first read; by default all that the history has.
+   */
+  history(key: K, fromMs?: number, toMs?: number): IterableIterator<VersionOf<V>>;
+  /** The same, newest first. */
+  backwardHistory(key: K, fromMs?: number, toMs?: number): IterableIterator<VersionOf<V>>;
+  /**
+   * The versions at a time, by default the latest, of the keys from `from` to `to`, both included,
+   * in the order of the bytes of their keys; undefined for no limit. Read while it is iterated, as
+   * in a key-value store.
+   */
+  range(from?: K, to?: K, asOfMs?: number): IterableIterator<KeyVersion<K, V>>;
+  /** The same against the order. */
+  reverseRange(from?: K, to?: K, asOfMs?: number): IterableIterator<KeyVersion<K, V>>;
+}
+
 /**
  * A store that knows the past (Kafka Streams: `VersionedKeyValueStore`). Each value is valid from
  * its time until that of the next one of its key. It can be read as of any time within the history,
  * which counts from the newest time ever put; the latest version of a key always stays.
  */
-export interface VersionedStore<K, V> extends KeyedStore<K, V> {
+export interface VersionedStore<K, V> extends ReadOnlyVersionedStore<K, V> {
   /** Adds a version, or replaces that of the same time; null deletes from then on. */
   put(key: K, value: V | null, timestampMs: number): VersionedPut;
-  /** The value at a time; undefined if there was none. Default: the latest. */
-  get(key: K, asOfMs?: number): V | undefined;
-  /** The same with the times from and to which it is valid. */
-  getVersion(key: K, asOfMs?: number): VersionOf<V> | undefined;
 }
 
 /**
