@@ -31,6 +31,7 @@ import org.apache.kafka.streams.state.ValueAndTimestamp;
 /** The processors of the topologies by name; processors.ts has the same. */
 class Processors {
   static final Duration STREAM = Duration.ofMillis(10);
+  static final Duration PATIENT = Duration.ofMillis(100_000);
   static final Duration CLOCK = Duration.ofMillis(50);
   static final int CLOCK_COUNT = 3;
 
@@ -40,7 +41,10 @@ class Processors {
       case "vary" -> stream.process(Vary::new);
       case "route" -> routed(stream, step.get("name").asText());
       case "sum" -> stream.process(withStore(store, () -> new Sum(store)));
-      case "flush" -> stream.process(withStore(store, () -> new Flush(store)));
+      case "flush" -> {
+        Duration every = step.path("isPatient").asBoolean() ? PATIENT : STREAM;
+        yield stream.process(withStore(store, () -> new Flush(store, every)));
+      }
       default -> throw new IllegalArgumentException("no processor " + step);
     };
   }
@@ -151,19 +155,21 @@ class Processors {
 
   static class Flush extends ContextualProcessor<Object, Object, Object, Object> {
     final String name;
+    final Duration every;
     TimestampedKeyValueStore<Object, Object> store;
     Cancellable punctuation;
     int shown;
 
-    Flush(String name) {
+    Flush(String name, Duration every) {
       this.name = name;
+      this.every = every;
     }
 
     @Override
     public void init(ProcessorContext<Object, Object> context) {
       super.init(context);
       store = context.getStateStore(name);
-      context.schedule(STREAM, PunctuationType.STREAM_TIME, this::flush);
+      context.schedule(every, PunctuationType.STREAM_TIME, this::flush);
       punctuation = context.schedule(CLOCK, PunctuationType.WALL_CLOCK_TIME, this::show);
     }
 

@@ -18,6 +18,8 @@ export interface Place {
   readonly id: string;
   /** Behind results of earlier times: its own windows must not close before them. */
   readonly isPatient: boolean;
+  /** Behind a repartition topic, where time moves once all records of a step have been read. */
+  readonly isRepartitioned: boolean;
 }
 
 const source = (from: Chain['from'], topic: string): Chain => ({ from, topic, steps: [] });
@@ -202,7 +204,16 @@ export const PARTS: readonly Part[] = [
   namedStream('process', { op: 'process', fn: 'vary' }),
   namedStream('process to named nodes', { op: 'process', fn: 'route' }),
   storing('process with a store', { op: 'process', fn: 'sum' }),
-  storing('process with punctuations', { op: 'process', fn: 'flush' }),
+  stream(
+    'process with punctuations',
+    { op: 'process' },
+    {
+      step: ({ id, isRepartitioned }) => {
+        const flush: Step = { op: 'process', fn: 'flush', store: id };
+        return isRepartitioned ? { ...flush, isPatient: true } : flush;
+      },
+    },
+  ),
   stream('processValues', { op: 'processValues', fn: 'vary' }),
   storing('processValues with a store', { op: 'processValues', fn: 'number' }),
   table('count hopping final', { op: 'count', by: 'by-value', windows: HOPPING, emit: 'final' }),

@@ -18,6 +18,7 @@ type Store = ReturnType<typeof addStore>;
 
 /** The intervals of punctuations by stream time and by the clock. */
 const STREAM_MS = 10;
+const PATIENT_MS = 100_000;
 const CLOCK_MS = 50;
 /** How often the punctuation by the clock comes until it is cancelled. */
 const CLOCK_COUNT = 3;
@@ -29,7 +30,10 @@ export function process(builder: StreamsBuilder, stream: Stream, step: Step): St
   const store = addStore(builder, step);
   const options = { ...SERDES, stores: [store] };
   if (step.fn === 'sum') return stream.process(sum(store), options);
-  if (step.fn === 'flush') return stream.process(flush(store), options);
+  if (step.fn === 'flush') {
+    const everyMs = step.isPatient === true ? PATIENT_MS : STREAM_MS;
+    return stream.process(flush(store, everyMs), options);
+  }
   throw new TypeError(`no processor ${step.fn}`);
 }
 
@@ -91,11 +95,11 @@ function sum(handle: Store): Supplier {
 }
 
 /** Keeps records, passes the newest on by stream time, and shows them by the clock. */
-function flush(handle: Store): Supplier {
+function flush(handle: Store, everyMs: number): Supplier {
   return (context) => {
     const store = context.store(handle);
     let shown = 0;
-    context.schedule(STREAM_MS, 'stream-time', (timeMs) => {
+    context.schedule(everyMs, 'stream-time', (timeMs) => {
       for (const { key, value } of [...store.all()]) {
         context.forward({ key, value: named.cut(`${timeMs}:${named.text(value)}`) });
         store.delete(key, timeMs);

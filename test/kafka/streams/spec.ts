@@ -23,7 +23,10 @@ export interface Step {
   readonly by?: string;
   readonly windows?: Windows;
   readonly emit?: 'final';
-  /** Behind results of earlier times, so that its windows do not close before them. */
+  /**
+   * Behind results of earlier times, so that its windows do not close before them. Of a processor:
+   * without punctuations by stream time before the closing records.
+   */
   readonly isPatient?: boolean;
   /** The name of its store; unique. Without it a table is not stored. */
   readonly store?: string;

@@ -266,6 +266,7 @@ function specOf(chain: readonly Part[]): Spec {
   let flow: 'stream' | 'table' = 'stream';
   let isWindowed = false;
   let isPatient = false;
+  let isRepartitioned = false;
   let hasSessions = false;
   for (const [index, part] of chain.entries()) {
     const id = `n${index}`;
@@ -281,14 +282,16 @@ function specOf(chain: readonly Part[]): Spec {
     if (flow === 'stream' && part.takes === 'table') {
       steps.push({ op: 'toTable', store: `${id}-table` });
     }
-    const step = part.step({ id, isPatient });
+    const step = part.step({ id, isPatient, isRepartitioned });
     steps.push(step);
     flow = part.gives;
     if (part.keys !== undefined) isWindowed = part.keys === 'windowed';
     hasSessions ||= step.windows?.kind === 'session';
     // What rows take away for a session that has been merged is as old as that session was.
     const areRows = part.takes === 'table' && step.by !== undefined;
-    isPatient ||= step.emit === 'final' || (hasSessions && areRows);
+    const isVaried = step.fn === 'vary'; // a processor that forwards older records, too
+    isPatient ||= step.emit === 'final' || (hasSessions && areRows) || isVaried;
+    isRepartitioned ||= step.store !== undefined || step.name !== undefined;
   }
   const name = chain.map((part) => part.name).join(' > ');
   return { name, chain: { from: 'stream', topic: 'left', steps } };
