@@ -1,4 +1,4 @@
-import type { Serde, Topic } from '../../core/index.ts';
+import type { Serde, Topic, TopicPattern } from '../../core/index.ts';
 import { checkArgument, checkHandle, checkOptions, flag } from '../../core/internal.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
@@ -53,22 +53,32 @@ export class StreamsBuilder {
    * The records of a topic, or of several. A topology can read each topic once. By default keys may
    * be null and values may not; `nullKeys` and `nullValues` change that.
    *
+   * A pattern stands for all topics that match at the start, perhaps none. Those that come later
+   * are read, from their beginning, once the application sees them (`metadataMaxAgeMs`): it
+   * restarts its tasks then. Topics that the application makes for itself never match.
+   *
    * @example
    * builder.stream(users, { nullValues: 'pass' }).filter(({ value }) => value !== null);
+   * builder.stream(topicPattern(/^orders-/, { key: string(), value: json<Order>() }));
    */
   stream<K, V, NullKeys extends NullHandling = 'pass', NullValues extends NullHandling = 'fail'>(
-    topics: Topic<K, V> | readonly [Topic<K, V>, ...Topic<K, V>[]],
+    topics: Topic<K, V> | readonly [Topic<K, V>, ...Topic<K, V>[]] | TopicPattern<K, V>,
     options: SourceOptions<K, V, NullKeys, NullValues> = {},
   ): KStream<OrNull<K, NullKeys>, OrNull<V, NullValues>> {
-    if (isList(topics)) checkTopics('stream', topics);
-    else checkHandle('stream', topics);
-    const list: readonly Topic<K, V>[] = isList(topics) ? topics : [topics];
+    const pattern = patternOf(topics);
+    const list = pattern === undefined ? listOfTopics(topics as StreamTopics<K, V>) : [];
     checkNodeOptions('stream', options, ['name', 'timestamp', 'nullKeys', 'nullValues']);
     const { name, timestamp, nullKeys = 'pass', nullValues = 'fail' } = options;
     const graph = this.#graph;
     const source = graph.nameFor('source', name);
-    const node = this.#addSource('stream', list, source, { timestamp, nullKeys, nullValues });
-    const [first] = list as readonly [Topic<K, V>]; // its serdes write what the others read
+    const matching = pattern as TopicPattern<unknown, unknown> | undefined;
+    const node = this.#addSource('stream', list, source, {
+      timestamp,
+      nullKeys,
+      nullValues,
+      pattern: matching,
+    });
+    const first = (pattern ?? list[0])!; // its serdes write what the others read
     const keySerde = first.key as Serde<NonNullable<OrNull<K, NullKeys>>>;
     const valueSerde = first.value as Serde<NonNullable<OrNull<V, NullValues>>>;
     return new KStream({ graph, node, keySerde, valueSerde, isRekeyed: false });
@@ -149,7 +159,7 @@ export class StreamsBuilder {
     method: string,
     topics: readonly Topic<K, V>[],
     name: string,
-    { timestamp, ...nulls }: HowToRead,
+    { timestamp, pattern, ...nulls }: HowToRead,
   ): string {
     if (timestamp !== undefined) checkFunctions(method, { timestamp });
     const extractor = timestamp as TimestampExtractor<unknown, unknown> | undefined;
@@ -159,6 +169,7 @@ export class StreamsBuilder {
       parents: [],
       topics,
       timestamp: extractor,
+      pattern,
     } as const;
     this.#graph.add({ ...source, ...nulls });
     return name;
@@ -168,4 +179,27 @@ export class StreamsBuilder {
 /** How to read the records of a source. */
 interface HowToRead extends Pick<SourceNode, 'nullKeys' | 'nullValues'> {
   readonly timestamp: TimestampExtractor<never, never> | undefined;
+  readonly pattern?: TopicPattern<unknown, unknown> | undefined;
+}
+
+type StreamTopics<K, V> = Topic<K, V> | readonly Topic<K, V>[];
+
+/** @throws LogError INVALID_OPTION */
+function listOfTopics<K, V>(topics: StreamTopics<K, V>): readonly Topic<K, V>[] {
+  if (isList(topics)) {
+    checkTopics('stream', topics);
+    return topics;
+  }
+  checkHandle('stream', topics);
+  return [topics];
+}
+
+/** The pattern, if it is one. @throws LogError INVALID_OPTION for a bare regular expression. */
+function patternOf<K, V>(
+  topics: StreamTopics<K, V> | TopicPattern<K, V>,
+): TopicPattern<K, V> | undefined {
+  checkArgument('stream', 'topics', topics, (given) =>
+    given instanceof RegExp ? 'topicPattern(/.../, { key, value }), which has serdes' : undefined,
+  );
+  return 'pattern' in topics ? topics : undefined;
 }

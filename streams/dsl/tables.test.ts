@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { json, string, topic } from '../../core/index.ts';
+import { int64, json, string, topic } from '../../core/index.ts';
 import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { drive, driveNulls, numbers, shown, sums } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from './streams-builder.ts';
@@ -76,4 +76,19 @@ describe('[OP-31] toTable', () => {
     );
     expect(() => stream.toTable({ stroe: 's' } as object)).toThrow(/stroe/);
   });
+});
+
+test('[OP-TOPOLOGY-11] a table of a topic needs no changelog, one of a stream does', () => {
+  const builder = new StreamsBuilder();
+  builder.table(topic('rows', { key: string(), value: int64() }));
+  const stream = builder.stream(topic('events', { key: string(), value: int64() }));
+  stream.toTable({ store: 'newest' });
+  stream.selectKey(({ key }) => key, { key: string() }).toTable({ store: 'moved' });
+  const { subTopologies } = builder.build().describe();
+  const stores = subTopologies.flatMap((each) => each.stores);
+  expect(stores.map(({ name, topic: from }) => [name, from])).toEqual([
+    ['rows', 'rows'],
+    ['newest', 'newest-changelog'],
+    ['moved', 'moved-changelog'],
+  ]);
 });

@@ -14,14 +14,15 @@ import {
   type StreamsMetrics,
 } from './metrics.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
-import { makePlan, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { Planner } from './planner.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
-import { topicHandle } from './topics.ts';
 
 /**
  * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; any
- * state -> ERROR. After a failed commit RUNNING goes back to RESTORING.
+ * state -> ERROR. RUNNING goes back to RESTORING after a failed commit, and when other topics match
+ * a pattern.
  */
 export type StreamsState =
   'CREATED' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
@@ -59,6 +60,7 @@ export class StreamsApp implements AsyncDisposable {
   readonly #log: Log;
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
+  readonly #planner: Planner;
   #state: StreamsState = 'CREATED';
   /** Shows the newest state even to subscribers that come after the end. */
   readonly #states = new ReplaySubject<StreamsState>(1);
@@ -84,6 +86,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
+    this.#planner = new Planner(log, topology, this.#settings);
     stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
     this.#enter('CREATED');
@@ -169,9 +172,14 @@ export class StreamsApp implements AsyncDisposable {
     if (this.#ending === undefined) throw this.#wrongState('finish', 'start it first');
     const ended = this.#ending.hear();
     this.#isFinishing = true;
-    this.#runner?.finish();
-    await ended;
+    await Promise.all([this.#finishInput(), ended]);
     if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
+  }
+
+  /** Lets the runner finish, or the next one, if there is more to read. */
+  async #finishInput(): Promise<void> {
+    if (await this.#planner.look()) this.#runner?.stop();
+    else this.#runner?.finish();
   }
 
   /** Sets how long an empty input holds stream time back. */
@@ -225,7 +233,8 @@ export class StreamsApp implements AsyncDisposable {
       ids.add(applicationId);
       isOwner = true;
       this.#enter('RESTORING');
-      await this.#runWithTables(await this.#makePlan(), started);
+      await this.#planner.plan(); // fails before anything is read
+      await this.#runWithTables(started);
       this.#enter('NOT_RUNNING');
     } catch (error) {
       this.#enter('ERROR');
@@ -236,7 +245,7 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
-  async #runWithTables(plan: Plan, started: () => void): Promise<void> {
+  async #runWithTables(started: () => void): Promise<void> {
     const globalTables = new GlobalTables(this.#log, this.#topology.globalTables);
     this.#globalTables = globalTables;
     try {
@@ -245,22 +254,27 @@ export class StreamsApp implements AsyncDisposable {
         this.#globalFailure = error;
         this.#runner?.stop();
       });
-      await this.#runAttempts(plan, globalTables, started);
+      await this.#runAttempts(globalTables, started);
       if (this.#globalFailure !== undefined) throw this.#globalFailure as Error;
     } finally {
       await globalTables.close();
     }
   }
 
-  /** Runs attempts; after a transient failure the next one starts from the last commit. */
-  async #runAttempts(plan: Plan, globalTables: GlobalTables, started: () => void): Promise<void> {
+  /**
+   * Runs attempts; after a transient failure the next one starts from the last commit, and so it
+   * does, with a new plan, when topics come.
+   */
+  async #runAttempts(globalTables: GlobalTables, started: () => void): Promise<void> {
     const { clock } = this.#settings;
     let failingSinceMs: number | undefined;
     while (!this.#mustStop) {
       const { commits } = this.#counts;
       try {
+        const plan = await this.#planner.plan();
         this.#hasFinished = await this.#runOnce(plan, globalTables, started);
-        return;
+        if (!this.#planner.isOld) return;
+        if (this.state === 'RUNNING') this.#enter('RESTORING');
       } catch (error) {
         if (!isRecoverable(error)) throw error;
         const nowMs = clock.monotonicMs();
@@ -282,16 +296,19 @@ export class StreamsApp implements AsyncDisposable {
     keepCommitted(this.#runner?.tasks ?? [], counts);
     this.#runner = runner;
     if (this.#isFinishing) runner.finish();
-    if (this.#mustStop) runner.stop();
+    if (this.#mustStop || this.#planner.isOld) runner.stop();
     else {
       this.#enter('RUNNING');
       started();
     }
+    const watch = this.#planner.watch(() => runner.stop());
     try {
       return await runner.run();
     } catch (error) {
       await runner.abandon();
       throw error;
+    } finally {
+      watch?.stop();
     }
   }
 
@@ -310,23 +327,6 @@ export class StreamsApp implements AsyncDisposable {
 
   get #mustStop(): boolean {
     return this.#isClosing || this.#globalFailure !== undefined;
-  }
-
-  async #makePlan(): Promise<Plan> {
-    const admin = this.#log.admin();
-    const partitions = new Map<string, number>();
-    for (const node of this.#topology.nodes) {
-      if (node.kind !== 'source') continue;
-      for (const topic of node.topics) {
-        partitions.set(topic.name, await admin.ensureTopic(topicHandle(topic)));
-      }
-    }
-    const { applicationId } = this.#settings;
-    return makePlan(
-      applicationId,
-      this.#topology,
-      (topic, declared) => declared ?? partitions.get(topic) ?? 1,
-    );
   }
 
   #wrongState(operation: string, hint: string): StreamsError {

@@ -46,6 +46,11 @@ export interface StreamsOptions {
    */
   readonly idleTimeoutMs?: number;
   /**
+   * How often to look for topics that match a pattern and are not read yet. Default 10 s, as of a
+   * consumer; Kafka's `metadata.max.age.ms`: 5 min.
+   */
+  readonly metadataMaxAgeMs?: number;
+  /**
    * The directory of the state. Default: `streams/<applicationId>` in the log's directory; required
    * if the log has none.
    */
@@ -76,6 +81,7 @@ export const STREAMS_DEFAULTS = {
   // Kafka's max.task.idle.ms is 0. A second costs only latency, and keeps a task that is between
   // two fetches from being overtaken.
   idleTimeoutMs: 1_000,
+  metadataMaxAgeMs: 10_000,
   transactionTimeoutMs: 60_000,
   clock: systemClock,
   logger: stderrLogger,
@@ -95,6 +101,7 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   checkpointEntriesMax: integer(1),
   cacheEntriesMax: integer(0),
   idleTimeoutMs: (value) => (value === Infinity ? undefined : integer(0)(value)),
+  metadataMaxAgeMs: integer(1),
   stateDir: text,
   transactionTimeoutMs: integer(1),
   onStep: callback,

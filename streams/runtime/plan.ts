@@ -92,7 +92,7 @@ function layOutTopology(
       partitions: partitionsOf(topic.name, topic.partitions),
     }));
     checkCopartitioning(subTopology, counts);
-    const width = Math.max(...counts.map(({ partitions }) => partitions));
+    const width = Math.max(0, ...counts.map(({ partitions }) => partitions)); // 0 without a topic
     const stores = subTopology.stores.map((name) => topology.stores.get(name)!);
     const upstreams = upstreamsOf(topology, subTopology);
     for (let partition = 0; partition < width; partition++) {
@@ -101,10 +101,10 @@ function layOutTopology(
       tasks.push({ id, subTopology, partition, inputs: own, stores, upstreams });
     }
     for (const store of stores) {
-      if (store.backing !== 'changelog') continue;
+      if (store.backing !== 'changelog' || width === 0) continue;
       changelogs.push({ store, topic: changelogSpec(applicationId, store, width) });
     }
-    for (const node of repartitionsEndingIn(topology, subTopology)) {
+    for (const node of width === 0 ? [] : repartitionsEndingIn(topology, subTopology)) {
       const { id, key, value } = node;
       const name = repartitionTopic(applicationId, id);
       const partitions = partitionsOf(name, needed.declared(node) ?? width);
@@ -140,11 +140,13 @@ class PartitionCounts {
     const others = readers?.sources.filter(
       (source) => source.kind === 'source' || source.isCopartitioned !== true,
     );
-    return others === undefined || others.length === 0 ? undefined : this.#widest(others);
+    const widest = others === undefined ? 0 : this.#widest(others);
+    return widest === 0 ? undefined : widest;
   }
 
   #widest(sources: SubTopology['sources']): number {
     return Math.max(
+      0,
       ...sources.flatMap((source) =>
         source.kind === 'source'
           ? source.topics.map((topic) => this.#partitionsOf(topic.name, topic.partitions))
@@ -212,8 +214,8 @@ function inputsOf(
   if (node.kind === 'source') {
     return node.topics.map((topic) => ({ topic, node, upstreamTasks: undefined }));
   }
-  const { topic, upstreamTasks } = repartitions.get(node.name)!; // its writers come first
-  return [{ topic, node, upstreamTasks }];
+  const planned = repartitions.get(node.name); // its writers come first; without any there is none
+  return planned === undefined ? [] : [{ ...planned, node }];
 }
 
 function changelogSpec(applicationId: string, store: StoreSpec, partitions: number): TopicSpec {

@@ -13,6 +13,7 @@ import {
   checkOptions,
   instance,
   integer,
+  listOf,
 } from '../../core/internal.ts';
 import { ManualClock } from '../../core/testing/index.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
@@ -24,6 +25,7 @@ import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metri
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
 import { Task } from '../runtime/task.ts';
+import { withMatchingTopics } from '../runtime/topic-patterns.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
@@ -46,6 +48,11 @@ export interface TestDriverOptions {
    * the topology runs as so many tasks.
    */
   readonly partitions?: number;
+  /**
+   * The names of the topics that exist, for sources with a pattern; those that the topology writes
+   * exist, too. Default: none.
+   */
+  readonly topics?: readonly string[];
   /**
    * The wall clock at first, in milliseconds since 1970; `advanceWallClock` moves it. Default:
    * always the same time, in November 2023.
@@ -71,6 +78,7 @@ const APPLICATION_ID = 'test';
 
 const CHECKS = {
   partitions: integer(1, 1_000),
+  topics: listOf('topic names'),
   wallClockMs: integer(0),
   idleTimeoutMs: (value: unknown) => (value === Infinity ? undefined : integer(0)(value)),
   logger: instance,
@@ -110,11 +118,16 @@ export class TopologyTestDriver {
   constructor(topology: Topology, options: TestDriverOptions = {}) {
     checkTopology('TopologyTestDriver', topology);
     checkOptions('TopologyTestDriver', options, CHECKS);
-    const { partitions = 1, idleTimeoutMs = 0, logger = stderrLogger } = options;
+    const { partitions = 1, topics = [], idleTimeoutMs = 0, logger = stderrLogger } = options;
     const clock = new ManualClock(options.wallClockMs);
     this.#clock = clock;
     const checked = partitions === 1 ? topology : withPlaceChecks(topology);
-    const plan = makePlan(APPLICATION_ID, checked, () => partitions);
+    const written = topology.nodes.flatMap((node) => {
+      return node.kind === 'sink' ? [node.topic.name] : [];
+    });
+    const existing = [...new Set([...topics, ...written])];
+    const matched = withMatchingTopics(checked, APPLICATION_ID, existing);
+    const plan = makePlan(APPLICATION_ID, matched, () => partitions);
     this.#plan = plan;
     this.#partitions = partitions;
     for (const node of topology.nodes) {

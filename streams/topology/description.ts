@@ -108,7 +108,10 @@ function nodeOf(
 }
 
 function topicsOf(node: TopologyNode): string[] {
-  if (node.kind === 'source') return node.topics.map(({ name }) => name);
+  if (node.kind === 'source') {
+    const { pattern, topics } = node;
+    return pattern === undefined ? topics.map(({ name }) => name) : [String(pattern.pattern)];
+  }
   if (node.kind === 'sink') return [node.topic.name];
   return node.kind === 'repartition' ? [`${node.id}-repartition`] : [];
 }

@@ -1,4 +1,4 @@
-import type { LogConfig, Serde } from '../../core/index.ts';
+import type { LogConfig, Serde, TopicPattern } from '../../core/index.ts';
 import type { Operator } from './operator.ts';
 import type { StoreSpec } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
@@ -42,7 +42,9 @@ interface NodeCommon {
 /** Reads topics. */
 export interface SourceNode extends NodeCommon {
   readonly kind: 'source';
+  /** With a pattern: those that match, once the application starts; none before. */
   readonly topics: readonly TopicSpec[];
+  readonly pattern?: TopicPattern<unknown, unknown> | undefined;
   readonly timestamp: TimestampExtractor<unknown, unknown> | undefined;
   readonly nullKeys: NullHandling;
   readonly nullValues: NullHandling;

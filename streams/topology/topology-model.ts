@@ -9,7 +9,10 @@ export interface NodeDescription {
   readonly preserves: 'partition' | undefined;
   /** True for a repartition that is left out if its join does not need it. */
   readonly isIfNeeded: boolean;
-  /** The topics that it reads or writes; internal ones without the application's id. */
+  /**
+   * The topics that it reads or writes, or the pattern of their names; internal ones without the
+   * application's id.
+   */
   readonly topics: readonly string[];
   /** The stores that it uses. */
   readonly stores: readonly string[];

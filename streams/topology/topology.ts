@@ -237,22 +237,33 @@ function checkTopicPart(name: string, what: string): void {
   );
 }
 
-/** Only one source may read a topic: two would each need offsets of their own. */
-function checkTopics(nodes: readonly TopologyNode[]): void {
+/**
+ * Only one source may read a topic: two would each need offsets of their own.
+ *
+ * @throws StreamsError TOPOLOGY_INVALID
+ */
+export function checkTopics(nodes: readonly TopologyNode[]): void {
+  const sources = nodes.filter((node): node is SourceNode => node.kind === 'source');
   const readBy = new Map<string, string>();
-  for (const node of nodes) {
-    if (node.kind !== 'source') continue;
+  for (const node of sources) {
     for (const { name } of node.topics) {
       const other = readBy.get(name);
-      if (other !== undefined) {
-        throw invalid(
-          `topic ${name} is read by ${other} and by ${node.name}; ` +
-            'read it once and use the stream twice',
-        );
-      }
+      if (other !== undefined) throw readTwice(name, other, node.name);
       readBy.set(name, node.name);
     }
   }
+  for (const { name: source, pattern } of sources) {
+    for (const [name, other] of readBy) {
+      if (other === source || pattern?.pattern.test(name) !== true) continue;
+      throw readTwice(name, other, `${source}, for it matches ${String(pattern.pattern)}`);
+    }
+  }
+}
+
+function readTwice(topic: string, first: string, second: string): StreamsError {
+  return invalid(
+    `topic ${topic} is read by ${first} and by ${second}; read it once and use the stream twice`,
+  );
 }
 
 /**
