@@ -44,6 +44,8 @@ public class Adapted implements ProcessorWrapper {
   static final Map<String, Set<String>> ORIGINS = new LinkedHashMap<>();
   /** The stores of operators behind final results, for which time has to wait. */
   static final Set<String> PATIENT = new HashSet<>();
+  /** The stores of suppressions of sessions. */
+  static final Set<String> SESSIONS = new HashSet<>();
   /** The largest time of each topic. */
   static final Map<String, Long> TIMES = new HashMap<>();
   /** The operators that know time; those that feed others come before them. */
@@ -51,13 +53,14 @@ public class Adapted implements ProcessorWrapper {
 
   static boolean isNeededBy(Set<String> rules) {
     return rules.contains("STREAM-TIME") || rules.contains("OLD-VALUES")
-        || rules.contains("UNMATCHED-IN-JOINS");
+        || rules.contains("UNMATCHED-IN-JOINS") || rules.contains("FINAL-SESSIONS");
   }
 
   static void reset(Set<String> given) {
     rules = given;
     ORIGINS.clear();
     PATIENT.clear();
+    SESSIONS.clear();
     TIMES.clear();
     OPERATORS.clear();
     AdaptedJoin.Unmatched.reset();
@@ -190,6 +193,7 @@ public class Adapted implements ProcessorWrapper {
       this.close = methodOf(inner.getClass(), "maybeForwardFinalResult");
       this.suppressed = methodOf(inner.getClass(), "enforceConstraints");
       this.isHeld = suppressed != null && !isFinal();
+      if (SESSIONS.contains(store) && rules.contains("FINAL-SESSIONS")) waitLonger();
     }
 
     @Override
@@ -260,6 +264,16 @@ public class Adapted implements ProcessorWrapper {
 
     long nowMs() {
       return origins.stream().mapToLong(each -> TIMES.getOrDefault(each, -1L)).max().orElse(-1);
+    }
+
+    /** The rule FINAL-SESSIONS: a session is passed on when no record can change it any more. */
+    private void waitLonger() {
+      try {
+        Field duration = fieldOf(inner.getClass(), "suppressDurationMillis");
+        duration.setLong(inner, duration.getLong(inner) + 1);
+      } catch (IllegalAccessException failure) {
+        throw new AssertionError(failure);
+      }
     }
 
     /** True of a suppression of windows. */

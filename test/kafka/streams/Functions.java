@@ -96,6 +96,8 @@ class Functions {
       case "nullable" -> hash(value) % 3 == 0 ? null : cut(Values.text(aggregate) + "n");
       case "remove" -> cut(Values.text(aggregate) + "-" + Values.text(value));
       case "remove-nullable" -> hash(value) % 3 == 0 ? null : aggregate;
+      case "greatest" -> Values.text(value).compareTo(Values.text(aggregate)) >= 0
+          ? Values.text(value) : aggregate;
       default -> throw new IllegalArgumentException("no adder " + name);
     };
   }

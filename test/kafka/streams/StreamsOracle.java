@@ -10,8 +10,10 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
@@ -27,6 +29,7 @@ import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers.InMemoryDslStoreS
 import org.apache.kafka.streams.state.ReadOnlySessionStore;
 import org.apache.kafka.streams.state.TimestampedKeyValueStore;
 import org.apache.kafka.streams.state.TimestampedWindowStore;
+import org.apache.kafka.streams.state.VersionedKeyValueStore;
 import org.apache.kafka.streams.test.TestRecord;
 import org.apache.logging.log4j.Level;
 import org.apache.logging.log4j.core.config.Configurator;
@@ -45,6 +48,8 @@ public class StreamsOracle {
   final JsonNode chain;
   final long closingMs;
   final Set<String> rules = new HashSet<>();
+  /** The time of the newest record with a key of each topic. */
+  final Map<String, Long> newest = new HashMap<>();
   final StringBuilder answer = new StringBuilder("{\"runs\":[");
 
   public static void main(String[] args) throws Exception {
@@ -81,6 +86,7 @@ public class StreamsOracle {
 
   void run(JsonNode input) {
     Properties config = config();
+    newest.clear();
     Adapted.reset(rules);
     var builder = new StreamsBuilder(new TopologyConfig(new StreamsConfig(config)));
     new Topologies(builder, rules).build(chain);
@@ -132,6 +138,7 @@ public class StreamsOracle {
     Object value = Values.of(record.get(2));
     String topic = record.get(0).asText();
     long timestampMs = record.get(3).asLong();
+    if (key != null) newest.merge(topic, timestampMs, Math::max);
     Runnable settle = () -> driver.advanceWallClockTime(Duration.ZERO);
     Adapted.observe(topic, timestampMs, settle);
     driver.createInputTopic(topic, SERDE, SERDE)
@@ -158,7 +165,7 @@ public class StreamsOracle {
     }
   }
 
-  /** The entries of each store, [key, value, time] or [key, window start, end, value, time]. */
+  /** The entries of each store; stores.ts says what is in them. */
   String stores(TopologyTestDriver driver) {
     List<String> stores = new ArrayList<>();
     for (var each : driver.getAllStateStores().entrySet()) {
@@ -180,8 +187,28 @@ public class StreamsOracle {
     if (store instanceof TimestampedWindowStore) {
       try (var all = driver.<Object, Object>getTimestampedWindowStore(name).all()) {
         all.forEachRemaining(entry -> entries.add("[" + Values.json(entry.key.key()) + ","
+            + entry.key.window().start() + "," + Values.json(entry.value.value()) + ","
+            + entry.value.timestamp() + "]"));
+      }
+      return true;
+    }
+    if (store instanceof ReadOnlySessionStore) {
+      try (var all = driver.<Object, Object>getSessionStore(name).fetch(null, null)) {
+        all.forEachRemaining(entry -> entries.add("[" + Values.json(entry.key.key()) + ","
             + entry.key.window().start() + "," + entry.key.window().end() + ","
-            + Values.json(entry.value.value()) + "," + entry.value.timestamp() + "]"));
+            + Values.json(entry.value) + "]"));
+      }
+      return true;
+    }
+    if (store instanceof VersionedKeyValueStore) {
+      long newestMs = newest.getOrDefault(name, -1L);
+      for (long ms = newestMs - chain.findValue("historyMs").asLong(); ms <= newestMs; ms++) {
+        for (String key : List.of("a", "b", "c", "d")) {
+          var version = driver.<Object, Object>getVersionedKeyValueStore(name).get(key, ms);
+          if (version == null) continue;
+          entries.add("[\"" + key + "\"," + ms + "," + Values.json(version.value()) + ","
+              + version.timestamp() + "]");
+        }
       }
       return true;
     }

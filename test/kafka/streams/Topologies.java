@@ -440,7 +440,9 @@ class Topologies {
 
   @SuppressWarnings({"unchecked", "rawtypes"})
   Object suppress(KTable<Object, Object> table, JsonNode step) {
-    Adapted.ORIGINS.put(text(step, "store") + "-store", origins.get(table));
+    String buffer = text(step, "store") + "-store";
+    Adapted.ORIGINS.put(buffer, origins.get(table));
+    if (step.path("windows").path("kind").asText().equals("session")) Adapted.SESSIONS.add(buffer);
     if (!step.has("limitMs")) {
       KTable windowed = table;
       return ((KTable<Windowed<?>, Object>) windowed).suppress(Suppressed

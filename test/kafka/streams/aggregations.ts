@@ -17,6 +17,7 @@ import type { Step, Value, Windows } from './spec.ts';
 export type Nullable = Value | null;
 export type Stream = KStream<Nullable, Nullable>;
 export type Table = KTable<Value, Nullable>;
+type Merger = (left: Value, right: Value) => Value;
 type Grouped = KGroupedStream<Value, Value>;
 
 export const SERDE = json<Value>();
@@ -50,7 +51,9 @@ function aggregateWindows(grouped: Grouped, windows: Windows, step: Step): Table
   const options = { store: storeOf(step), value: SERDE, emit: emitOf(step) };
   if (op === 'count') return windowed.count({ ...options, ...COUNTS }) as unknown as Table;
   if (op === 'reduce') return windowed.reduce(named.reducer(fn), options) as unknown as Table;
-  return windowed.aggregate(nothing, adder(fn), options) as unknown as Table;
+  const merger = fn === 'greatest' ? { merger: named.reducer(fn) as Merger } : {};
+  const all = { ...options, ...merger };
+  return windowed.aggregate<Nullable>(nothing, adder(fn), all) as unknown as Table;
 }
 
 function aggregateSessions(

@@ -75,6 +75,7 @@ const ADDERS: Table<(key: Nullable, value: Nullable, aggregate: Nullable) => Nul
   nullable: (_, value, aggregate) => (hash(value) % 3 === 0 ? null : cut(`${text(aggregate)}n`)),
   remove: (_, value, aggregate) => cut(`${text(aggregate)}-${text(value)}`),
   'remove-nullable': (_, value, aggregate) => (hash(value) % 3 === 0 ? null : aggregate),
+  greatest: (_, value, aggregate) => (text(value) >= text(aggregate) ? text(value) : aggregate),
 };
 
 const FOREIGN_KEYS: Table<(value: Nullable) => string | null> = {

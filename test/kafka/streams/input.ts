@@ -4,7 +4,7 @@ import type { Input } from './spec.ts';
 /** The times of these records close everything that is open. */
 export const CLOSING_MS = 1_000_000;
 const CLOSING_ROUNDS = 5;
-const KEYS = ['a', 'b', 'c', 'd'];
+export const KEYS: readonly string[] = ['a', 'b', 'c', 'd'];
 
 /**
  * Random records for some topics: few keys, null keys and values, times that repeat, jump ahead or

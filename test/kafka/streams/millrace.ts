@@ -25,6 +25,7 @@ import {
 import * as named from './functions.ts';
 import { CLOSING_MS } from './input.ts';
 import { process, processValues } from './processors.ts';
+import { newestOf, storeOfSource, storeOfStep, versionsOf, type ComparedStore } from './stores.ts';
 import type { Chain, Input, Output, Run, Spec, Step, Value } from './spec.ts';
 
 type GlobalTable = GlobalKTable<Value, Value>;
@@ -43,7 +44,7 @@ export class MillraceTopology {
   readonly #sources = new Map<string, Flow>();
   /** What it writes to. */
   readonly #outputs: Topic<Value, Value>[] = [];
-  readonly #keyValueStores: string[] = [];
+  readonly #stores: ComparedStore[] = [];
 
   constructor({ chain }: Spec) {
     const end = this.#chain(chain);
@@ -56,9 +57,9 @@ export class MillraceTopology {
   run(inputs: readonly Input[]): Run {
     const driver = new TopologyTestDriver(this.#topology, { logger: silentLogger, wallClockMs: 0 });
     const outputs: Output[] = [];
-    let stores: Run['stores'] | undefined;
+    let stores: Omit<Run, 'outputs'> | undefined;
     for (const [step, [name, key, value, timestampMs, texts]] of inputs.entries()) {
-      if (timestampMs >= CLOSING_MS) stores ??= this.#storesOf(driver);
+      if (timestampMs >= CLOSING_MS) stores ??= this.#storesOf(driver, inputs);
       const headers = headersOf(texts);
       if (name === '') driver.advanceWallClock(timestampMs);
       else driver.inputTopic(topicOf(name)).pipe({ key, value, timestampMs, headers });
@@ -70,13 +71,19 @@ export class MillraceTopology {
         }
       }
     }
-    return { outputs, stores: stores ?? this.#storesOf(driver) };
+    return { outputs, ...(stores ?? this.#storesOf(driver, inputs)) };
   }
 
-  #storesOf(driver: TopologyTestDriver): Run['stores'] {
-    return Object.fromEntries(
-      this.#keyValueStores.map((name) => [name, [...driver.keyValueStore(name).entries()]]),
-    );
+  #storesOf(driver: TopologyTestDriver, inputs: readonly Input[]): Omit<Run, 'outputs'> {
+    const nowMs = newestOf(inputs);
+    return {
+      stores: Object.fromEntries(
+        this.#stores.map(({ name, entries }) => [name, entries(driver, inputs)]),
+      ),
+      bounds: Object.fromEntries(
+        this.#stores.flatMap(({ name, bound }) => (bound ? [[name, bound(nowMs)]] : [])),
+      ),
+    };
   }
 
   #chain(chain: Chain): Flow {
@@ -85,21 +92,22 @@ export class MillraceTopology {
     return this.#steps(source, chain.steps);
   }
 
-  #source({ from, topic: name, historyMs = 0 }: Chain): Flow {
+  #source(chain: Chain): Flow {
+    const { from, topic: name, historyMs = 0 } = chain;
     const source = topicOf(name);
+    this.#stores.push(...storeOfSource(chain));
     switch (from) {
       case 'stream': {
         const stream = this.#builder.stream(source, { nullValues: 'pass' });
         return { kind: 'stream', stream, isRekeyed: false };
       }
       case 'table': {
-        const table = this.#builder.table(source, { store: name, emit: 'each' });
-        return tableFlow(this.#stored({ op: from, store: name }, table));
+        return tableFlow(this.#builder.table(source, { store: name, emit: 'each' }));
       }
       case 'global':
         return { kind: 'global', global: this.#builder.globalTable(source, { store: name }) };
       case 'versioned': {
-        const options = { store: `${name}-versions`, versioned: { historyMs } };
+        const options = { store: versionsOf(name), versioned: { historyMs } };
         return tableFlow(this.#builder.table(source, options));
       }
     }
@@ -170,10 +178,10 @@ export class MillraceTopology {
       case 'outerJoin':
         return this.#join(stream, step);
       case 'process':
-        this.#storedBy(step);
+        this.#stores.push(...storeOfStep(step));
         return rekeyed(process(this.#builder, stream, step));
       case 'processValues':
-        this.#storedBy(step);
+        this.#stores.push(...storeOfStep(step));
         return same(processValues(this.#builder, stream, step));
       default:
         throw new TypeError(`no step of a stream: ${op}`);
@@ -303,12 +311,8 @@ export class MillraceTopology {
 
   /** Notes the store of a table, to compare it. */
   #stored(step: Step, table: Table): Table {
-    this.#storedBy(step);
+    this.#stores.push(...storeOfStep(step));
     return table;
-  }
-
-  #storedBy({ store, windows }: Step): void {
-    if (store !== undefined && windows === undefined) this.#keyValueStores.push(store);
   }
 
   #output(name = ''): Topic<Value, Value> {

@@ -1,5 +1,5 @@
 import { CLOSING_MS } from './input.ts';
-import type { Output, Run } from './spec.ts';
+import type { Bound, Entry, Output, Run } from './spec.ts';
 
 /**
  * The differences from Kafka Streams that are on purpose. For each, Topologies.java or Adapted.java
@@ -7,6 +7,7 @@ import type { Output, Run } from './spec.ts';
  * the reason and an example of each, under the same id.
  */
 export const RULE_IDS: readonly string[] = [
+  'FINAL-SESSIONS',
   'MERGE-WITH-ITSELF',
   'NULL-KEYS-IN-GRACE-JOINS',
   'NULL-KEYS-IN-REPARTITION',
@@ -33,11 +34,20 @@ export function firstDifference(ours: Run, kafkas: Run): Difference | undefined 
     if (!same(one, other)) return { what: `output ${index}`, ours: one, kafkas: other };
   }
   for (const [name, entries] of Object.entries(ours.stores)) {
-    const times = (kafkas.stores[name] ?? []).map((entry) => entry.slice(0, -1));
-    const [one, other] = [sorted(entries), sorted(times)];
+    const [one, other] = kept(entries, kafkas.stores[name] ?? [], ours.bounds?.[name]);
     if (!same(one, other)) return { what: `store ${name}`, ours: one, kafkas: other };
   }
   return undefined;
+}
+
+/** The entries of both stores, sorted, without those that one of them need not have any more. */
+function kept(ours: readonly Entry[], kafkas: readonly Entry[], bound: Bound | undefined) {
+  const [left, right] = [sorted(ours), sorted(kafkas)];
+  if (bound === undefined) return [left, right] as const;
+  const isOpen = (entry: string): boolean => {
+    return Number((JSON.parse(entry) as Entry)[bound.column]) >= bound.openMs;
+  };
+  return [left.filter(isOpen), right.filter(isOpen)] as const;
 }
 
 /** The results by step and topic, without those of closing records. */
@@ -50,7 +60,7 @@ function compare(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-function sorted(entries: readonly (readonly unknown[])[]): string[] {
+function sorted(entries: readonly Entry[]): string[] {
   return entries.map((entry) => JSON.stringify(entry)).sort();
 }
 

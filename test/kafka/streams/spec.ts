@@ -108,11 +108,22 @@ export type Output = readonly [
   headers: readonly string[],
 ];
 
+/** An entry of a store; what it has depends on the kind of store. */
+export type Entry = readonly unknown[];
+
+/** Where entries may have expired: all are kept whose column is this time or later. */
+export interface Bound {
+  readonly column: number;
+  readonly openMs: number;
+}
+
 /** What a topology made of an input. */
 export interface Run {
   readonly outputs: readonly Output[];
   /** The entries of each store before the closing records. */
-  readonly stores: Readonly<Record<string, readonly (readonly unknown[])[]>>;
+  readonly stores: Readonly<Record<string, readonly Entry[]>>;
+  /** Of stores whose entries expire; ours has them. */
+  readonly bounds?: Readonly<Record<string, Bound>>;
 }
 
 /** Whether the wall clock matters to a chain. */

@@ -47,6 +47,22 @@ const WINDOWED: readonly (readonly [string, Step])[] = [
   ],
 ];
 
+const SESSIONS: Windows = { kind: 'session', gapMs: 5, graceMs: 6 };
+const PANES: Windows = { kind: 'hopping', sizeMs: 12, advanceMs: 4, graceMs: 3 };
+
+/** Final results that ours merges from panes. */
+const PANED: readonly Spec[] = [{ op: 'count' }, { op: 'aggregate', fn: 'greatest' }].map(
+  (step) => ({
+    name: `${step.op} hopping final by panes`,
+    chain: stream(
+      'left',
+      { ...step, by: 'key', windows: PANES, emit: 'final', store: 'p' },
+      { op: 'toStream' },
+      { op: 'toTable', store: 't' },
+    ),
+  }),
+);
+
 const LIMITS: readonly (readonly [string, Partial<Step>])[] = [
   ['by time', { limitMs: 6 }],
   ['at once', { limitMs: 0 }],
@@ -64,6 +80,23 @@ const SUPPRESSED: readonly Spec[] = [
       { op: 'suppress', store: 's' },
     ),
   })),
+  {
+    name: 'suppress sessions until they close',
+    chain: stream(
+      'left',
+      { op: 'filter', fn: 'even' },
+      { op: 'aggregate', fn: 'append', windows: SESSIONS, by: 'key', store: 'w' },
+      { op: 'suppress', store: 's', windows: SESSIONS },
+    ),
+  },
+  {
+    name: 'sessions behind a filter',
+    chain: stream(
+      'left',
+      { op: 'filter', fn: 'even' },
+      { op: 'aggregate', fn: 'append', windows: SESSIONS, by: 'key', store: 'w' },
+    ),
+  },
   ...LIMITS.map(([name, limit]) => ({
     name: `suppress a table ${name}`,
     chain: stream(
@@ -202,6 +235,7 @@ const OTHERS: readonly Spec[] = [
     ),
   },
   ...JOINED_VIEWS,
+  ...PANED,
   ...SUPPRESSED,
   ...FOREIGN_JOINS,
   ...UNMATCHED,
