@@ -27,7 +27,8 @@ export interface BuilderOptions {
    *
    * Results are the same. But do not change it, nor which of them is the first, before the
    * application has ended by `finish()`: what is still in a topic that nobody reads any more is not
-   * processed. Give the stream a `repartition({ name })` to choose the name.
+   * processed, and the next start warns of it. Give the stream a `repartition({ name })` to choose
+   * the name.
    */
   readonly mergeRepartitionTopics?: boolean;
 }

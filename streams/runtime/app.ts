@@ -18,6 +18,7 @@ import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
+import { warnOfUnread } from './unread-topics.ts';
 
 /**
  * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; any
@@ -233,7 +234,8 @@ export class StreamsApp implements AsyncDisposable {
       ids.add(applicationId);
       isOwner = true;
       this.#enter('RESTORING');
-      await this.#planner.plan(); // fails before anything is read
+      const plan = await this.#planner.plan(); // fails before anything is read
+      await warnOfUnread(this.#log, plan, this.#settings.logger);
       await this.#runWithTables(started);
       this.#enter('NOT_RUNNING');
     } catch (error) {

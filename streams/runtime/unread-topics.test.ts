@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { int64, silentLogger, string, topic, type Log } from '../../core/index.ts';
+import { makeApp, openTestLog, produce } from '../../test/kit/app.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+
+const serdes = { key: string(), value: int64() };
+const numbers = topic('numbers', serdes);
+
+/** Starts and ends an application that groups under this name; returns its warnings. */
+async function warnings(log: Log, store: string): Promise<string[]> {
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
+  const builder = new StreamsBuilder();
+  const grouped = builder.stream(numbers).groupBy(({ key }) => key, { key: string() });
+  grouped.count({ store });
+  const app = makeApp(log, builder.build(), { logger, stateDir: temporaryDirectory() });
+  await app.start();
+  await app.finish();
+  return lines;
+}
+
+test('[OP-TOPOLOGY-14] warns of records in a repartition topic that is left', async () => {
+  const log = await openTestLog();
+  await produce(log, numbers, [['a', 1, 1]]);
+  expect(await warnings(log, 'old')).toEqual([]);
+  // Everything in the old topic is processed: only markers and the ends of transactions follow.
+  expect(await warnings(log, 'new')).toEqual([]);
+  await produce(log, topic('app-other-repartition', serdes), [['b', 1, 2]]); // no offset of ours
+  expect(await warnings(log, 'new')).toEqual([]);
+  await produce(log, topic('app-old-repartition', serdes), [['b', 1, 2]]);
+  expect(await warnings(log, 'old2')).toEqual([
+    'app no longer reads app-old-repartition, which has records that it has not processed; to ' +
+      'process them, run the topology that made them once more, with finish()',
+  ]);
+});

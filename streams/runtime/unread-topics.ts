@@ -1,0 +1,82 @@
+import { bytes, LogError, NULL_POSITION, type Log, type Logger } from '../../core/index.ts';
+import type { Plan } from './plan.ts';
+import { offsetsOf } from './restore.ts';
+import { decodeTimeMarker } from './stream-time.ts';
+import { repartitionTopic, topicHandle } from './topics.ts';
+
+/** A partition, and how far the application has read it. */
+interface Position {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/**
+ * Warns of repartition topics that the application read once and no longer does, if there are
+ * records for it in them [OP-TOPOLOGY-14]: its topology was changed before it had processed them.
+ */
+export async function warnOfUnread(log: Log, plan: Plan, logger: Logger): Promise<void> {
+  for (const topic of await leftTopics(log, plan)) {
+    const positions = await committedPositions(log, plan.applicationId, topic);
+    for (const position of positions) {
+      if (!(await hasUnread(log, position))) continue;
+      logger.warn(
+        `${plan.applicationId} no longer reads ${topic.name}, which has records that it has not ` +
+          'processed; to process them, run the topology that made them once more, with finish()',
+      );
+      break;
+    }
+  }
+}
+
+interface LeftTopic {
+  readonly name: string;
+  readonly partitions: number;
+}
+
+/** The repartition topics that may have been those of the application. */
+async function leftTopics(log: Log, { applicationId, topology }: Plan): Promise<LeftTopic[]> {
+  const read = topology.nodes.flatMap((node) => {
+    return node.kind === 'repartition' ? [repartitionTopic(applicationId, node.id)] : [];
+  });
+  const { topics } = await log.api.metadata({});
+  return topics.flatMap(({ topic: name, partitions }) => {
+    const isOwn = name.startsWith(`${applicationId}-`) && name.endsWith('-repartition');
+    return isOwn && !read.includes(name) ? [{ name, partitions }] : [];
+  });
+}
+
+/** Those of another application, whose id begins alike, have no offsets of this one. */
+async function committedPositions(
+  log: Log,
+  groupId: string,
+  { name: topic, partitions: count }: LeftTopic,
+): Promise<Position[]> {
+  const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
+  const { offsets } = await log.api.offsetFetch({ groupId, partitions, requireStable: false });
+  return offsets.flatMap(({ partition, offset, error }) => {
+    if (error !== undefined) throw LogError.fromData(error);
+    return offset >= 0 ? [{ topic, partition, offset }] : [];
+  });
+}
+
+/** True if anything but markers of time is behind the position. */
+async function hasUnread(log: Log, { topic: name, partition, offset }: Position): Promise<boolean> {
+  const { earliest, latest } = await offsetsOf(log, name, partition);
+  let position = Math.max(offset, earliest);
+  if (position >= latest) return false;
+  const serdes = { key: bytes(), value: bytes() };
+  const topic = topicHandle({ name, ...serdes, partitions: undefined, config: {} });
+  await using consumer = log.consumer({ isolationLevel: 'read_committed' });
+  await consumer.assign([{ topic, partition, offset: position }]);
+  while (position < latest) {
+    for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
+      while (batch.next()) {
+        const { keyStart, headers } = batch.cursor;
+        if (keyStart !== NULL_POSITION || decodeTimeMarker(headers) === undefined) return true;
+      }
+      position = batch.endOffset;
+    }
+  }
+  return false;
+}
