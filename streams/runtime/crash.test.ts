@@ -151,6 +151,44 @@ function panes(): Topology {
   return builder.build();
 }
 
+/** Two streams into one value: with and without windows. */
+function cogroups(): Topology {
+  const builder = new StreamsBuilder();
+  const stream = builder.stream(numbers);
+  const of = (divisor: number) => stream.filter(({ value }) => value % divisor === 0).groupByKey();
+  const cogrouped = of(5)
+    .cogroup((sum: number, { value }) => sum + value)
+    .cogroup(of(7), (sum, { value }) => (sum * 3 - value) % 1_000_003);
+  const none = () => 0;
+  const value = int64();
+  const [tumbling, gaps] = [
+    { sizeMs: 100, graceMs: 20 },
+    { gapMs: 60, graceMs: 50 },
+  ];
+  cogrouped
+    .aggregate(none, { store: 'cogrouped', emit: { everyMs: 80 }, value })
+    .toStream()
+    .map((record) => ({ key: `all ${record.key}`, value: record.value }))
+    .merge(
+      cogrouped
+        .windowedBy(tumblingWindow(tumbling))
+        .aggregate(none, { store: 'cogrouped-windows', emit: 'each', value })
+        .toStream()
+        .map(({ key, value: sum }) => ({ key: `in ${key.key} ${key.windowStartMs}`, value: sum })),
+    )
+    .merge(
+      cogrouped
+        .windowedBy(sessionWindow(gaps))
+        .aggregate(none, (left, right) => left + right, {
+          ...{ store: 'cogrouped-sessions', emit: 'final', value },
+        })
+        .toStream()
+        .map(({ key, value: sum }) => ({ key: `of ${key.key} ${key.windowEndMs}`, value: sum })),
+    )
+    .to(emitted);
+  return builder.build();
+}
+
 /** Sums of the windows with every emit whose results do not depend on commits. */
 function withEveryEmit(
   windowedOf: (
@@ -278,9 +316,10 @@ describe.each([
   ['with joins', joining],
   ['with sliding windows', slidingWindows],
   ['with panes', panes],
+  ['with cogroups', cogroups],
 ])('%s', (_, make) => {
   test.each(WAYS_TO_STOP)(
-    `[OP-EMIT-1] [OP-EMIT-2] [OP-PROCESS-3] the same results after %s at any time, seed ${SEED}`,
+    `[OP-EMIT-1] [OP-EMIT-2] [OP-PROCESS-3] [OP-COGROUP-1] the same after %s, seed ${SEED}`,
     async (__, stop) => {
       // Panes write little: few operations, so that a moment comes more often.
       const { log, moments } = await crashOften(43, stop, 'exactly_once', make());
