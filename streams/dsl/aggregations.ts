@@ -171,7 +171,12 @@ function addWindowedAggregate<K, V, A>(
   const { emit = 'commit' } = options;
   const hasPanes = emit === 'final' && combine !== undefined && havePanes(windows);
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `windowed-${kind}`, value, isWindowed: true, windows: timeWindows(windows) },
+    ...{
+      kind: `windowed-${kind}`,
+      value,
+      isWindowed: true,
+      windows: timeWindows(windows, input.key),
+    },
     keySerde: windowedSerde(input.key, windows.sizeMs),
     ...(emit !== 'final' && { readerOf: windowReader<K, NonNullable<A>> }),
     make: ({ node, store, serdes }) => ({
@@ -208,7 +213,7 @@ function addSlidingAggregate<K, V, A>(
   const { emit = 'commit' } = options;
   const times = { reachMs: windows.differenceMs, lifeMs: slidingLifeMs(windows) };
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `sliding-${kind}`, value, isWindowed: true, windows: sliding(windows) },
+    ...{ kind: `sliding-${kind}`, value, isWindowed: true, windows: sliding(windows, input.key) },
     keySerde: windowedSerde(input.key, windows.differenceMs),
     make: ({ node, store, serdes }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
@@ -264,12 +269,18 @@ function sessions(windows: SessionWindows): TableWindows {
 }
 
 /** A record at the end of a sliding window is in it. */
-function sliding({ differenceMs: sizeMs, graceMs }: SlidingWindows): TableWindows {
-  return { shape: `sliding windows of ${sizeMs} ms`, sizeMs, lifeMs: graceMs + 1 };
+function sliding<K>(
+  { differenceMs: sizeMs, graceMs }: SlidingWindows,
+  innerKey: Serde<K>,
+): TableWindows {
+  return { shape: `sliding windows of ${sizeMs} ms`, sizeMs, lifeMs: graceMs + 1, innerKey };
 }
 
-function timeWindows({ sizeMs, advanceMs, graceMs }: TimeWindows): TableWindows {
-  return { shape: `${sizeMs} ms every ${advanceMs} ms`, sizeMs, lifeMs: graceMs };
+function timeWindows<K>(
+  { sizeMs, advanceMs, graceMs }: TimeWindows,
+  innerKey: Serde<K>,
+): TableWindows {
+  return { shape: `${sizeMs} ms every ${advanceMs} ms`, sizeMs, lifeMs: graceMs, innerKey };
 }
 
 /** An operator that keeps a table of aggregates, in a store with keys of the type `KS`. */

@@ -43,6 +43,8 @@ export interface TableWindows {
   readonly sizeMs: number;
   /** How long after its end a window may change. */
   readonly lifeMs: number;
+  /** Writes the keys without their windows, if all windows have this one size. */
+  readonly innerKey?: Serde<unknown>;
 }
 
 /** The parts of a table. */

@@ -1,4 +1,4 @@
-import { msgpack, NO_ROOM, type Headers, type Serde } from '../../core/index.ts';
+import { msgpack, NO_HEADERS, NO_ROOM, type Headers, type Serde } from '../../core/index.ts';
 
 /** A row that waits to be passed on. */
 export interface Buffered<V> {
@@ -7,10 +7,10 @@ export interface Buffered<V> {
   /** What was passed on before; null for nothing. */
   readonly before: V | null;
   /** Of the last change; null for a deletion. */
-  readonly value: V | null;
+  value: V | null;
   /** Of the last change. */
-  readonly timestampMs: number;
-  readonly headers: Headers;
+  timestampMs: number;
+  headers: Headers;
 }
 
 const HAS_BEFORE = 1;
@@ -32,7 +32,8 @@ export function bufferedSerde<V>(value: Serde<V>): Serde<Buffered<V>> {
       const headersAt = position + FIXED_BYTES;
       if (headersAt > target.length) return NO_ROOM;
       const { fromMs, before, timestampMs, headers } = buffered;
-      const beforeAt = HEADERS.serialize(headers, target, headersAt);
+      const hasHeaders = headers.length > 0; // most often not, and then they take no bytes
+      const beforeAt = hasHeaders ? HEADERS.serialize(headers, target, headersAt) : headersAt;
       if (beforeAt === NO_ROOM) return NO_ROOM;
       const valueAt = before === null ? beforeAt : value.serialize(before, target, beforeAt);
       if (valueAt === NO_ROOM) return NO_ROOM;
@@ -55,7 +56,8 @@ export function bufferedSerde<V>(value: Serde<V>): Serde<Buffered<V>> {
         before: hasBefore ? value.deserialize(source, beforeAt, valueAt) : null,
         value: (flags & HAS_VALUE) === 0 ? null : value.deserialize(source, valueAt, end),
         timestampMs: source.readDoubleBE(start + 9),
-        headers: HEADERS.deserialize(source, headersAt, beforeAt),
+        headers:
+          beforeAt === headersAt ? NO_HEADERS : HEADERS.deserialize(source, headersAt, beforeAt),
       };
     },
   };

@@ -63,6 +63,8 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
   readonly #size: ((key: K, buffered: Buffered<V>) => number) | undefined;
   readonly #forward: Forward<K, Change<V>>;
   readonly #context: OperatorContext;
+  /** The record that `#keep` keeps: saves a closure per record. */
+  #current!: StreamRecord<K, Change<V>>;
   /** Of the buffer. */
   #count = 0;
   /** Of the buffer, if they are limited. */
@@ -89,18 +91,8 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
   }
 
   process(record: StreamRecord<K, Change<V>>): void {
-    const { key, value: change, timestampMs, headers } = record;
-    const { newValue, oldValue = null } = change;
-    const known = this.#store.get(key);
-    const fromMs = known?.fromMs ?? this.#suppression.fromMs(record);
-    const before = known === undefined ? oldValue : known.before;
-    const value = this.#copy(newValue);
-    const buffered: Buffered<V> = { fromMs, before, value, timestampMs, headers };
-    this.#store.put(key, buffered, timestampMs);
-    if (known === undefined) this.#enqueue(key, buffered);
-    else if (this.#size !== undefined) {
-      this.#bytes += this.#size(key, buffered) - this.#size(key, known);
-    }
+    this.#current = record;
+    this.#store.update(record.key, record.timestampMs, this.#keep);
     this.#passUntil(this.#context.streamTimeMs());
     this.#limit();
   }
@@ -128,6 +120,24 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
     }
     return lastMs;
   }
+
+  readonly #keep = (known: Buffered<V> | undefined): Buffered<V> => {
+    const { key, value: change, timestampMs, headers } = this.#current;
+    const value = this.#copy(change.newValue);
+    if (known === undefined) {
+      const fromMs = this.#suppression.fromMs(this.#current);
+      const before = change.oldValue ?? null;
+      const buffered = { fromMs, before, value, timestampMs, headers };
+      this.#enqueue(key, buffered);
+      return buffered;
+    }
+    const sizeBefore = this.#size?.(key, known) ?? 0;
+    known.value = value;
+    known.timestampMs = timestampMs;
+    known.headers = headers;
+    if (this.#size !== undefined) this.#bytes += this.#size(key, known) - sizeBefore;
+    return known;
+  };
 
   #enqueue(key: K, buffered: Buffered<V>): void {
     this.#queue.add(key, { startMs: 0, endMs: buffered.fromMs });
