@@ -202,5 +202,7 @@ function patternOf<K, V>(
   checkArgument('stream', 'topics', topics, (given) =>
     given instanceof RegExp ? 'topicPattern(/.../, { key, value }), which has serdes' : undefined,
   );
-  return 'pattern' in topics ? topics : undefined;
+  // A program without types may give anything, which is refused as no topic.
+  const { pattern } = (topics ?? {}) as Partial<TopicPattern<K, V>>;
+  return pattern === undefined ? undefined : (topics as TopicPattern<K, V>);
 }
