@@ -311,7 +311,9 @@ export class MillraceTopology {
 
   /** Notes the store of a table, to compare it. */
   #stored(step: Step, table: Table): Table {
-    this.#stores.push(...storeOfStep(step));
+    // Rows of windows leave a stored view when these have closed, and stay in Kafka Streams.
+    const isView = table.parts.isWindowed && step.windows === undefined;
+    if (!isView) this.#stores.push(...storeOfStep(step));
     return table;
   }
 

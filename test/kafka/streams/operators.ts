@@ -68,7 +68,7 @@ function tables(name: string, step: Step, steps: readonly Step[] = []): Part {
 /** From table to table; with a store, or as a view. */
 function view(name: string, step: Step, isStored = false): Part {
   return {
-    ...{ name, takes: 'table', gives: 'table', needsPlainKeys: isStored },
+    ...{ name, takes: 'table', gives: 'table' },
     step: ({ id }) => (isStored ? { ...step, store: id } : step),
   };
 }
