@@ -203,6 +203,6 @@ function patternOf<K, V>(
     given instanceof RegExp ? 'topicPattern(/.../, { key, value }), which has serdes' : undefined,
   );
   // A program without types may give anything, which is refused as no topic.
-  const { pattern } = (topics ?? {}) as Partial<TopicPattern<K, V>>;
+  const { pattern } = ((topics as unknown) ?? {}) as Partial<TopicPattern<K, V>>;
   return pattern === undefined ? undefined : (topics as TopicPattern<K, V>);
 }
