@@ -55,7 +55,7 @@ function joinTable(method: Method, input: string, options = {}): string {
   return lines.join('\n');
 }
 
-/** The input of Kafka's join tests (AbstractJoinIntegrationTest), at equal distances of time. */
+/** The input of Kafka's join tests (AbstractJoinIntegrationTest); its end is out of order. */
 const INPUT = `
   L - 1
   R - 2
@@ -70,8 +70,16 @@ const INPUT = `
   R - 11
   L - 12
   R - 13
-  R d 14
-  L D 15
+  R d 7
+  L D 6
+  L - 2
+  R - 3
+  R e 14
+  L E 15
+  L - 10
+  R - 9
+  L F 4
+  R f 3
 `;
 
 const RESULTS = {
@@ -89,8 +97,16 @@ const RESULTS = {
     R - 11 | - @11
     L - 12
     R - 13
-    R d 14
-    L D 15 | D+d @15`,
+    R d 7
+    L D 6 | D+d @7
+    L - 2 | - @7
+    R - 3
+    R e 14
+    L E 15 | E+e @15
+    L - 10 | - @14
+    R - 9
+    L F 4
+    R f 3 | F+f @4`,
   leftJoin: `
     L - 1
     R - 2
@@ -105,8 +121,16 @@ const RESULTS = {
     R - 11 | C+- @11
     L - 12 | - @12
     R - 13
-    R d 14
-    L D 15 | D+d @15`,
+    R d 7
+    L D 6 | D+d @7
+    L - 2 | - @7
+    R - 3
+    R e 14
+    L E 15 | E+e @15
+    L - 10 | - @14
+    R - 9
+    L F 4 | F+- @4
+    R f 3 | F+f @4`,
   outerJoin: `
     L - 1
     R - 2
@@ -121,8 +145,16 @@ const RESULTS = {
     R - 11 | C+- @11
     L - 12 | - @12
     R - 13
-    R d 14 | -+d @14
-    L D 15 | D+d @15`,
+    R d 7 | -+d @7
+    L D 6 | D+d @7
+    L - 2 | -+d @7
+    R - 3 | - @3
+    R e 14 | -+e @14
+    L E 15 | E+e @15
+    L - 10 | -+e @14
+    R - 9 | - @9
+    L F 4 | F+- @4
+    R f 3 | F+f @4`,
 };
 
 const unindented = (text: string) => text.trim().replace(/^ +/gm, '');

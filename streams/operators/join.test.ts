@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { int64, json, string, topic } from '../../core/index.ts';
 import { numbers, shown } from '../../test/kit/drive.ts';
+import {
+  joined as joinedTexts,
+  joinTable,
+  lefts,
+  plus,
+  rights,
+} from '../../test/kit/join-table.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 
@@ -49,6 +56,46 @@ describe('[OP-9] with a global table', () => {
       'a 14-undefined @0',
       'a -1-undefined @0',
     ]);
+  });
+
+  test.each(['join', 'leftJoin'] as const)('%s, record by record', (kind) => {
+    const builder = new StreamsBuilder();
+    const table = builder.globalTable(rights);
+    const stream = builder.stream(lefts, { nullValues: 'pass' });
+    const keyOf = ({ value }: { readonly value: string | null }) => value?.at(0);
+    const results =
+      kind === 'join' ? stream.join(table, keyOf, plus) : stream.leftJoin(table, keyOf, plus);
+    results.to(joinedTexts);
+    const all = `
+      L k null 1
+      R A null 2
+      L k A1 3
+        k A1+- @3
+      R A a 4
+      L k A2 5
+        k A2+a @5
+      R A b 6
+      L k null 7
+      L k B1 8
+        k B1+- @8
+      R B c 7
+      L null B2 10
+        null B2+c @10
+      L k A3 2
+        k A3+b @2
+      R A null 3
+      L k A4 15
+        k A4+- @15
+      null-value: 2`;
+    const isUnmatched = (line: string) => line.includes('+-');
+    const lines = all
+      .trim()
+      .split('\n')
+      .map((line) => line.replace(/^ {6}/, ''));
+    const input = lines.filter((line) => /^[LR]/.test(line)).join('\n');
+    const expected =
+      kind === 'leftJoin' ? lines : [...lines.filter((line) => !isUnmatched(line)), 'unmatched: 3'];
+    expect(joinTable(new TopologyTestDriver(builder.build()), input)).toBe(expected.join('\n'));
   });
 
   test('the row is the current one: changes and deletes affect later records', () => {
