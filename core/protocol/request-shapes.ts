@@ -1,8 +1,8 @@
 import { LogError } from '../errors.ts';
-import { flag, integer, oneOf, show, type OptionCheck } from '../options.ts';
+import { flag, integer, oneOf, type OptionCheck } from '../options.ts';
 import type { BrokerRequests, RequestName, RequestOf } from './broker-api.ts';
 import type { LedPartition, TopicPartition } from './topic-partition.ts';
-import { fields, list, nullable, optional, value, type Shape } from './shape.ts';
+import { fields, list, misfit, nullable, optional, value, type Shape } from './shape.ts';
 import { STRING_BYTES_MAX } from './struct-codec.ts';
 
 const INT16_MAX = 0x7fff;
@@ -19,13 +19,13 @@ const wait: OptionCheck = (given) =>
     : `a number of milliseconds, at most ${INT32_MAX}`;
 
 /** A string that is kept in a struct of Kafka. */
-const name: Shape = (given, field) => {
+const name: Shape = (given) => {
   const allowed = `a string of at most ${STRING_BYTES_MAX} bytes of UTF-8`;
-  if (typeof given !== 'string') return { field, value: show(given), allowed };
+  if (typeof given !== 'string') return misfit(given, allowed);
   if (given.length * 3 <= STRING_BYTES_MAX) return undefined;
   const sizeBytes = Buffer.byteLength(given);
   if (sizeBytes <= STRING_BYTES_MAX) return undefined;
-  return { field, value: `one of ${sizeBytes} bytes`, allowed };
+  return { field: '', value: `one of ${sizeBytes} bytes`, allowed };
 };
 const text = value(textOnly);
 const bytes = value(bytesOnly);
@@ -47,17 +47,16 @@ const led = { topic, partition, currentLeaderEpoch: optional(epoch) };
 const topics = fields<{ readonly topics: readonly string[] }>({ topics: names });
 const validateOnly = optional(boolean);
 
-const spec: Shape = (given, field) => {
-  if (typeof given === 'object' && given !== null) {
-    return fields<{ timestampMs: number }>({ timestampMs: value(integer(-1)) })(given, field);
-  }
-  return value(oneOf('earliest', 'latest', 'max_timestamp'))(given, field);
-};
+const atTime = fields<{ timestampMs: number }>({ timestampMs: value(integer(-1)) });
+const atEnd = value(oneOf('earliest', 'latest', 'max_timestamp'));
+const spec: Shape = (given) =>
+  typeof given === 'object' && given !== null ? atTime(given) : atEnd(given);
 
-const config: Shape = (given, field) => {
-  if (typeof given !== 'object' || given === null) return value(() => 'an object')(given, field);
-  return list(text)(Object.values(given), field);
-};
+const texts = list(text);
+const config: Shape = (given) =>
+  typeof given === 'object' && given !== null
+    ? texts(Object.values(given))
+    : misfit(given, 'an object');
 
 const transaction = { transactionalId: name, producerId, producerEpoch };
 const member = {
@@ -135,7 +134,7 @@ const SHAPES: { readonly [Name in keyof BrokerRequests]: Shape } = {
     transactionVersion: optional(value(oneOf(1, 2))),
   }),
   listTransactions: fields<RequestOf<'listTransactions'>>({
-    states: optional(list(text)),
+    states: optional(texts),
     producerIds: optional(list(value(numberOnly))),
     durationMs: optional(value(numberOnly)),
   }),
@@ -179,7 +178,7 @@ const SHAPES: { readonly [Name in keyof BrokerRequests]: Shape } = {
     partitions: optional(list(place)),
     requireStable: boolean,
   }),
-  listGroups: fields<RequestOf<'listGroups'>>({ states: optional(list(text)) }),
+  listGroups: fields<RequestOf<'listGroups'>>({ states: optional(texts) }),
   describeGroups: fields<RequestOf<'describeGroups'>>({ groupIds: names }),
   deleteGroups: fields<RequestOf<'deleteGroups'>>({ groupIds: names }),
   offsetDelete: fields<RequestOf<'offsetDelete'>>({ groupId: name, partitions: list(place) }),
@@ -239,9 +238,10 @@ export function checkRequest<Name extends RequestName>(
   request: Name,
   given: RequestOf<Name>,
 ): void {
-  const misfit = SHAPES[request](given, '');
-  if (misfit === undefined) return;
-  const { field, value: shown, allowed } = misfit;
+  const found = SHAPES[request](given);
+  if (found === undefined) return;
+  const { field: path, value: shown, allowed } = found;
+  const field = path || 'request'; // it is itself no object
   const message = `${request}: ${field} must be ${allowed}, not ${shown}`;
-  throw new LogError('INVALID_REQUEST', message, { request, ...misfit });
+  throw new LogError('INVALID_REQUEST', message, { request, field, value: shown, allowed });
 }

@@ -2,40 +2,40 @@ import { show, type OptionCheck } from '../options.ts';
 
 /** What a value in a request is not, and where. */
 export interface Misfit {
-  /** As one would write it: `partitions[3].offset`. */
+  /** As one would write it, or nothing for the whole value: `partitions[3].offset`. */
   readonly field: string;
   readonly value: string;
   readonly allowed: string;
 }
 
-/** Returns what is wrong with the value of `field`, or undefined if nothing is. */
-export type Shape = (value: unknown, field: string) => Misfit | undefined;
+/** Returns what is wrong with a value, or undefined if nothing is. */
+export type Shape = (value: unknown) => Misfit | undefined;
 
 /** A value that `check` accepts. */
 export function value(check: OptionCheck): Shape {
-  return (given, field) => {
+  return (given) => {
     const allowed = check(given);
-    return allowed === undefined ? undefined : { field, value: show(given), allowed };
+    return allowed === undefined ? undefined : misfit(given, allowed);
   };
 }
 
 /** The same, or undefined. */
 export function optional(shape: Shape): Shape {
-  return (given, field) => (given === undefined ? undefined : shape(given, field));
+  return (given) => (given === undefined ? undefined : shape(given));
 }
 
 /** The same, or null. */
 export function nullable(shape: Shape): Shape {
-  return (given, field) => (given === null ? undefined : shape(given, field));
+  return (given) => (given === null ? undefined : shape(given));
 }
 
 /** A list of such. */
 export function list(shape: Shape): Shape {
-  return (given, field) => {
-    if (!Array.isArray(given)) return { field, value: show(given), allowed: 'a list' };
+  return (given) => {
+    if (!Array.isArray(given)) return misfit(given, 'a list');
     for (let index = 0; index < given.length; index++) {
-      const misfit = shape(given[index], `${field}[${index}]`);
-      if (misfit !== undefined) return misfit;
+      const found = shape(given[index]);
+      if (found !== undefined) return within(`[${index}]`, found);
     }
     return undefined;
   };
@@ -46,15 +46,23 @@ export function fields<Value>(shapes: {
   readonly [Name in keyof Required<Value>]: Shape;
 }): Shape {
   const known = Object.entries<Shape>(shapes);
-  return (given, field) => {
-    if (typeof given !== 'object' || given === null) {
-      return { field: field || 'request', value: show(given), allowed: 'an object' };
-    }
-    const prefix = field === '' ? '' : `${field}.`;
+  return (given) => {
+    if (typeof given !== 'object' || given === null) return misfit(given, 'an object');
     for (const [name, shape] of known) {
-      const misfit = shape((given as Record<string, unknown>)[name], prefix + name);
-      if (misfit !== undefined) return misfit;
+      const found = shape((given as Record<string, unknown>)[name]);
+      if (found !== undefined) return within(name, found);
     }
     return undefined;
   };
+}
+
+/** The value itself is not what is allowed. */
+export function misfit(given: unknown, allowed: string): Misfit {
+  return { field: '', value: show(given), allowed };
+}
+
+/** The same, seen from what holds the value. Only then are names put together: most values fit. */
+function within(name: string, { field, ...rest }: Misfit): Misfit {
+  const isNamed = field !== '' && !field.startsWith('[');
+  return { field: name + (isNamed ? `.${field}` : field), ...rest };
 }
