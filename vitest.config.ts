@@ -37,6 +37,8 @@ export default defineConfig({
     ],
     // Processes, not threads: tests change the working directory, send signals and load LMDB.
     pool: 'forks',
+    // All files of a worker share its modules: loading them for each took half of all the time.
+    isolate: false,
     maxWorkers: availableParallelism(), // the default leaves one core idle: half of two
     testTimeout: 20_000,
     hookTimeout: 20_000,
