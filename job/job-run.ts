@@ -1,6 +1,6 @@
 import type { Log, Timer } from '../core/index.ts';
 import { SinkRunner, SourceRunner } from '../connect/index.ts';
-import { StreamsApp, type StreamsMetrics, type Topology } from '../streams/index.ts';
+import { StreamsApp, StreamsError, type StreamsMetrics, type Topology } from '../streams/index.ts';
 import { buildTopology, type Job } from './define-job.ts';
 import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
 import type { RunJobSettings } from './run-options.ts';
@@ -102,6 +102,18 @@ export class JobRun {
       .map(({ kind, name }) => `${kind} ${name}`);
   }
 
+  /** Starts the application; false if the job was stopped meanwhile, which closes it. */
+  async #startApp(): Promise<boolean> {
+    try {
+      await this.#app.start();
+      return true;
+    } catch (error) {
+      const isClosed = error instanceof StreamsError && error.code === 'INVALID_STATE';
+      if (isClosed && this.#stop.signal.aborted) return false;
+      throw error;
+    }
+  }
+
   /** Closes the application. `start` and `done` throw its failures. */
   async #closeApp(): Promise<void> {
     await this.#app.close().catch(ignore);
@@ -114,7 +126,7 @@ export class JobRun {
     const [forTables, others] = this.#divideSources();
     await this.#all(forTables.map((source) => this.#runPart(source)));
     if (this.#stop.signal.aborted) return false;
-    await this.#app.start();
+    if (!(await this.#startApp())) return false;
     const app = this.#app.done;
     app.catch((error: unknown) => this.#stop.fail(error));
     const sinks = this.#sinks.map((sink) => this.#runPart(sink));

@@ -95,6 +95,29 @@ test('[JOB-9] a job that ends by itself has no deadline', async () => {
   expect(summary.isComplete).toBe(true);
 });
 
+test('[JOB-9] a job that is stopped while it starts ends in order', async () => {
+  const polled: boolean[] = [];
+  for (let turns = 1; turns < 40; turns += 3) {
+    const stop = new AbortController();
+    const directory = join(temporaryDirectory(), 'log');
+    let isPolled = false;
+    const idle = source('idle', async () => {
+      isPolled = true;
+      await sleep(systemClock, 1);
+      return undefined;
+    });
+    // The first report comes when the parts are about to start.
+    const onProgress = async (): Promise<void> => {
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+      stop.abort();
+    };
+    const settings = { directory, signal: stop.signal, onProgress: () => void onProgress() };
+    expect(await runJob(copyJob(idle), settings)).toMatchObject({ isComplete: false });
+    polled.push(isPolled);
+  }
+  expect(polled).toContain(false); // stopped before the topology had started
+});
+
 test('[JOB-10] a stopped stage is not called done', async () => {
   const directory = join(temporaryDirectory(), 'log');
   const { connector, answer } = deaf();
