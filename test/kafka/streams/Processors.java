@@ -41,10 +41,7 @@ class Processors {
       case "vary" -> stream.process(Vary::new);
       case "route" -> routed(stream, step.get("name").asText());
       case "sum" -> stream.process(withStore(store, () -> new Sum(store)));
-      case "flush" -> {
-        Duration every = step.path("isPatient").asBoolean() ? PATIENT : STREAM;
-        yield stream.process(withStore(store, () -> new Flush(store, every)));
-      }
+      case "flush" -> stream.process(withStore(store, () -> new Flush(store, intervalOf(step))));
       default -> throw new IllegalArgumentException("no processor " + step);
     };
   }
@@ -58,7 +55,7 @@ class Processors {
           new FixedKeyProcessorSupplier<Object, Object, Object>() {
             @Override
             public FixedKeyProcessor<Object, Object, Object> get() {
-              return new NumberValues(store);
+              return new NumberValues(store, intervalOf(step));
             }
 
             @Override
@@ -68,6 +65,11 @@ class Processors {
           });
       default -> throw new IllegalArgumentException("no processor of values " + step);
     };
+  }
+
+  /** Of punctuations by stream time. */
+  private static Duration intervalOf(JsonNode step) {
+    return step.path("isPatient").asBoolean() ? PATIENT : STREAM;
   }
 
   /** The step with another name for its store. */
@@ -169,8 +171,18 @@ class Processors {
     public void init(ProcessorContext<Object, Object> context) {
       super.init(context);
       store = context.getStateStore(name);
-      context.schedule(every, PunctuationType.STREAM_TIME, this::flush);
+      if (every == PATIENT) {
+        Instant start = Instant.ofEpochMilli(PATIENT.toMillis());
+        context.schedule(start, every, PunctuationType.STREAM_TIME, this::flush);
+      } else {
+        context.schedule(every, PunctuationType.STREAM_TIME, this::flush);
+      }
       punctuation = context.schedule(CLOCK, PunctuationType.WALL_CLOCK_TIME, this::show);
+    }
+
+    /** Alike on both sides only if the task reads one topic. */
+    long nowMs() {
+      return every == PATIENT ? 0 : context().currentStreamTimeMs();
     }
 
     void flush(long timeMs) {
@@ -186,7 +198,7 @@ class Processors {
       for (var entry : listOf(store.reverseRange("b", null))) {
         String text = Functions.cut("clock " + timeMs + " " + context().currentSystemTimeMs() + ":"
             + Values.text(entry.value));
-        context().forward(new Record<>(entry.key, text, context().currentStreamTimeMs()));
+        context().forward(new Record<>(entry.key, text, nowMs()));
       }
     }
 
@@ -195,7 +207,7 @@ class Processors {
       store.put(present(record.key()),
           ValueAndTimestamp.make(Values.text(record.value()), record.timestamp()));
       if (record.value() != null) return;
-      context().forward(record.withValue(String.valueOf(context().currentStreamTimeMs())));
+      context().forward(record.withValue(String.valueOf(nowMs())));
     }
   }
 
@@ -237,17 +249,20 @@ class Processors {
 
   static class NumberValues extends ContextualFixedKeyProcessor<Object, Object, Object> {
     final String name;
+    final Duration every;
     TimestampedKeyValueStore<Object, Object> store;
 
-    NumberValues(String name) {
+    NumberValues(String name, Duration every) {
       this.name = name;
+      this.every = every;
     }
 
     @Override
     public void init(FixedKeyProcessorContext<Object, Object> context) {
       super.init(context);
       store = context.getStateStore(name);
-      context.schedule(Instant.ofEpochMilli(3), STREAM, PunctuationType.STREAM_TIME, timeMs -> {
+      Instant start = Instant.ofEpochMilli(every == PATIENT ? PATIENT.toMillis() : 3);
+      context.schedule(start, every, PunctuationType.STREAM_TIME, timeMs -> {
         for (var entry : listOf(store.all())) store.delete(entry.key);
       });
     }

@@ -47,6 +47,17 @@ function storing(name: string, step: Step): Part {
   return stream(name, step, { step: ({ id }) => ({ ...step, store: id }) });
 }
 
+/** The same, with a punctuation by stream time. */
+function punctuated(name: string, step: Step): Part {
+  return stream(name, step, {
+    step: ({ id, isRepartitioned }) => ({
+      ...step,
+      store: id,
+      ...(isRepartitioned && { isPatient: true }),
+    }),
+  });
+}
+
 /** An aggregation of a table. */
 function rows(name: string, step: Step): Part {
   return {
@@ -204,17 +215,8 @@ export const PARTS: readonly Part[] = [
   namedStream('process', { op: 'process', fn: 'vary' }),
   namedStream('process to named nodes', { op: 'process', fn: 'route' }),
   storing('process with a store', { op: 'process', fn: 'sum' }),
-  stream(
-    'process with punctuations',
-    { op: 'process' },
-    {
-      step: ({ id, isRepartitioned }) => {
-        const flush: Step = { op: 'process', fn: 'flush', store: id };
-        return isRepartitioned ? { ...flush, isPatient: true } : flush;
-      },
-    },
-  ),
+  punctuated('process with punctuations', { op: 'process', fn: 'flush' }),
   stream('processValues', { op: 'processValues', fn: 'vary' }),
-  storing('processValues with a store', { op: 'processValues', fn: 'number' }),
+  punctuated('processValues with a store', { op: 'processValues', fn: 'number' }),
   table('count hopping final', { op: 'count', by: 'by-value', windows: HOPPING, emit: 'final' }),
 ];

@@ -30,10 +30,7 @@ export function process(builder: StreamsBuilder, stream: Stream, step: Step): St
   const store = addStore(builder, step);
   const options = { ...SERDES, stores: [store] };
   if (step.fn === 'sum') return stream.process(sum(store), options);
-  if (step.fn === 'flush') {
-    const everyMs = step.isPatient === true ? PATIENT_MS : STREAM_MS;
-    return stream.process(flush(store, everyMs), options);
-  }
+  if (step.fn === 'flush') return stream.process(flush(store, intervalOf(step)), options);
   throw new TypeError(`no processor ${step.fn}`);
 }
 
@@ -43,9 +40,17 @@ export function processValues(builder: StreamsBuilder, stream: Stream, step: Ste
   if (step.fn === 'place') return stream.processValues(place, { value: SERDE });
   const store = addStore(builder, step);
   if (step.fn === 'number') {
-    return stream.processValues(numberValues(store), { value: SERDE, stores: [store] });
+    return stream.processValues(numberValues(store, intervalOf(step)), {
+      value: SERDE,
+      stores: [store],
+    });
   }
   throw new TypeError(`no processor of values ${step.fn}`);
+}
+
+/** Of punctuations by stream time. */
+function intervalOf({ isPatient }: Step): number {
+  return isPatient === true ? PATIENT_MS : STREAM_MS;
 }
 
 function addStore(builder: StreamsBuilder, step: Step) {
@@ -98,24 +103,31 @@ function sum(handle: Store): Supplier {
 function flush(handle: Store, everyMs: number): Supplier {
   return (context) => {
     const store = context.store(handle);
+    // Kafka's is that of the task: alike if that reads one topic.
+    const nowMs = (): number => (everyMs === PATIENT_MS ? 0 : context.streamTimeMs());
     let shown = 0;
-    context.schedule(everyMs, 'stream-time', (timeMs) => {
-      for (const { key, value } of [...store.all()]) {
-        context.forward({ key, value: named.cut(`${timeMs}:${named.text(value)}`) });
-        store.delete(key, timeMs);
-      }
-    });
+    context.schedule(
+      everyMs,
+      'stream-time',
+      (timeMs) => {
+        for (const { key, value } of [...store.all()]) {
+          context.forward({ key, value: named.cut(`${timeMs}:${named.text(value)}`) });
+          store.delete(key, timeMs);
+        }
+      },
+      everyMs === PATIENT_MS ? { startMs: PATIENT_MS } : {},
+    );
     const punctuation = context.schedule(CLOCK_MS, 'wall-clock', (timeMs) => {
       if (++shown === CLOCK_COUNT) punctuation.cancel();
       for (const { key, value } of [...store.reverseRange('b', undefined)]) {
         const text = named.cut(`clock ${timeMs} ${context.wallClockMs()}:${named.text(value)}`);
-        context.forward({ key, value: text, timestampMs: context.streamTimeMs() });
+        context.forward({ key, value: text, timestampMs: nowMs() });
       }
     });
     return {
       process: ({ key, value, timestampMs }) => {
         store.put(present(key), named.text(value), timestampMs);
-        if (value === null) context.forward({ key, value: String(context.streamTimeMs()) });
+        if (value === null) context.forward({ key, value: String(nowMs()) });
       },
     };
   };
@@ -160,16 +172,16 @@ const place: ValueSupplier = (context) => ({
 });
 
 /** The number of each record of its key since the last punctuation by stream time. */
-function numberValues(handle: Store): ValueSupplier {
+function numberValues(handle: Store, everyMs: number): ValueSupplier {
   return (context) => {
     const store = context.store(handle);
     context.schedule(
-      STREAM_MS,
+      everyMs,
       'stream-time',
       (timeMs) => {
         for (const { key } of [...store.all()]) store.delete(key, timeMs);
       },
-      { startMs: 3 },
+      { startMs: everyMs === PATIENT_MS ? PATIENT_MS : 3 },
     );
     return {
       process: ({ key, value, timestampMs }) => {

@@ -50,9 +50,9 @@ function kept(ours: readonly Entry[], kafkas: readonly Entry[], bound: Bound | u
   return [left.filter(isOpen), right.filter(isOpen)] as const;
 }
 
-/** The results by step and topic, without those of closing records. */
+/** The results by step and topic, without those of closing records, which may be somewhat older. */
 function comparable(outputs: readonly Output[]): Output[] {
-  const results = outputs.filter(([, , , , timestampMs]) => timestampMs < CLOSING_MS);
+  const results = outputs.filter(([, , , , timestampMs]) => timestampMs < CLOSING_MS / 2);
   return results.sort((a, b) => a[0] - b[0] || compare(a[1], b[1]));
 }
 

@@ -1,5 +1,5 @@
 import { PARTS, type Part } from './operators.ts';
-import type { Chain, Spec, Step, Windows } from './spec.ts';
+import { topicsOf, type Chain, type Spec, type Step, type Windows } from './spec.ts';
 
 /** How many operators follow each other in a chain that covers pairs. */
 const CHAIN_LENGTH = 5;
@@ -294,6 +294,11 @@ function roundTrip(parts: readonly Part[]): Part[] {
   return trip.reverse();
 }
 
+/** The step without punctuations by stream time. */
+function withoutPunctuations(step: Step): Step {
+  return step.fn === 'flush' || step.fn === 'number' ? { ...step, isPatient: true } : step;
+}
+
 /** The chain, with what connects operators that do not fit. */
 function specOf(chain: readonly Part[]): Spec {
   const steps: Step[] = [];
@@ -328,5 +333,8 @@ function specOf(chain: readonly Part[]): Spec {
     isRepartitioned ||= step.store !== undefined || step.name !== undefined;
   }
   const name = chain.map((part) => part.name).join(' > ');
-  return { name, chain: { from: 'stream', topic: 'left', steps } };
+  const whole: Chain = { from: 'stream', topic: 'left', steps };
+  // Kafka punctuates by the time of all topics that a task reads.
+  const areAlone = topicsOf(whole).length === 1;
+  return { name, chain: areAlone ? whole : { ...whole, steps: steps.map(withoutPunctuations) } };
 }
