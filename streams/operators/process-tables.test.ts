@@ -186,15 +186,21 @@ describe('[OP-TABLE-14] connecting a processor to a table', () => {
     expect(nodes.find(({ name }) => name === 'reading')).toMatchObject({ stores: ['rows'] });
   });
 
-  test('needs equally many partitions', async () => {
-    const builder = new StreamsBuilder();
-    const table = builder.table(topic('numbers', { key: string(), value: int64(), partitions: 2 }));
-    const one = topic('asked', { key: string(), value: int64(), partitions: 3 });
-    builder.stream(one).process(() => ({ process: () => undefined }), { tables: [table] });
+  test('needs equally many partitions: at build if the handles declare them, or at start', async () => {
+    const reading = (partitions?: number) => {
+      const of = partitions === undefined ? {} : { partitions };
+      const builder = new StreamsBuilder();
+      const table = builder.table(topic('numbers', { key: string(), value: int64(), ...of }));
+      builder
+        .stream(topic('asked', { key: string(), value: int64(), partitions: 3 }))
+        .process(() => ({ process: () => undefined }), { tables: [table] });
+      return builder;
+    };
+    const refused = { code: 'COPARTITIONING' };
+    expect(() => reading(2).build()).toThrow(expect.objectContaining(refused) as Error);
     const log = await openTestLog();
     await produce(log, topic('numbers', { key: string(), value: int64(), partitions: 2 }), []);
-    await produce(log, one, []);
-    await expect(runToEnd(log, builder.build())).rejects.toMatchObject({ code: 'COPARTITIONING' });
+    await expect(runToEnd(log, reading().build())).rejects.toMatchObject(refused);
   });
 
   test('that comes of what the processor makes is refused', () => {

@@ -158,6 +158,7 @@ export interface GlobalTableHandle<K, V> {
 export interface TableHandle<K, V> {
   /** For the types only. */
   readonly types?: { readonly key: K; readonly value: V };
+  /** Tells a table from anything else with these types. */
   toStream(): unknown;
 }
 

@@ -13,7 +13,8 @@ function loadedPackages(): string[] {
 
 test('[RECORD-20] a codec loads its package when it is first used', async () => {
   // Other files of tests run in this process before, and may have loaded some.
-  for (const path of Object.keys(cache)) if (PACKAGE.test(path)) delete cache[path];
+  for (const path of Object.keys(cache))
+    if (PACKAGE.test(path)) Reflect.deleteProperty(cache, path);
   vi.resetModules();
   const { compress } = await import('../compression.ts');
   const loaded = CODECS.map((codec) => {
