@@ -51,6 +51,7 @@ export function keepRows<K, V, V2>(
   const copy = copying(kept.value);
   const keeping = (store: KeyValueStore<K, V2>): Processor<K, Change<V>> => {
     const apply = (record: StreamRecord<K, Change<V>>): void => {
+      if (!record.value.isLatest) return; // of the past: the row is newer
       putRow(store, record.key, copy(maker.rowOf(record)), record.timestampMs);
     };
     return passingOn({ store, emit: kept.emit, apply, ...behind });

@@ -219,6 +219,31 @@ describe('[OP-ASOF-1] a versioned table', () => {
     `);
   });
 
+  test('changes no row of the past in what is kept of it: views, and what is grouped', () => {
+    const driver = joinWith(100, (_, right) => {
+      const kept = right.mapValues((value) => value.toLowerCase(), { store: 'kept' });
+      kept
+        .groupBy(({ value }) => ({ key: 'all', value }))
+        .reduce(
+          (all, value) => all + value,
+          (all, value) => all.replace(value, ''),
+          { store: 'all', emit: 'each' },
+        );
+      return kept.toStream().mapValues((value) => value ?? 'deleted');
+    });
+    const input = `R a B 20
+                   R a A 10
+                   R a null 15`;
+    expect(joinTable(driver, input)).toMatchInlineSnapshot(`
+      "R a B 20
+        a b @20
+      R a A 10
+      R a null 15"
+    `);
+    expect(driver.keyValueStore('kept').get('a')).toBe('b');
+    expect(driver.keyValueStore('all').get('all')).toBe('b');
+  });
+
   test('is read through its views as of the time too', () => {
     const driver = joinWith(100, (left, right) =>
       left.join(
