@@ -26,7 +26,9 @@ export function settleRepartitions(
     const alone = without(settled, ({ name, onlyIf: other }) => {
       return name !== node.name && other?.join === onlyIf.join;
     });
-    const { partitions, upstreamTasks } = plan(alone).find((each) => each.node === node)!;
+    // No topic that matches a pattern, no records to move.
+    const widths = plan(alone).find((each) => each.node === node);
+    const { partitions, upstreamTasks } = widths ?? { partitions: 0, upstreamTasks: 0 };
     const isNeeded = { fewer: upstreamTasks < partitions, other: upstreamTasks !== partitions };
     settled = isNeeded[onlyIf.has] ? alone : without(settled, ({ name }) => name === node.name);
   }
