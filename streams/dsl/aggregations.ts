@@ -213,7 +213,7 @@ function addSlidingAggregate<K, V, A>(
   const { emit = 'commit' } = options;
   const times = { reachMs: windows.differenceMs, lifeMs: slidingLifeMs(windows) };
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `sliding-${kind}`, value, isWindowed: true, windows: sliding(windows, input.key) },
+    ...{ kind: `sliding-${kind}`, value, isWindowed: true, windows: sliding(windows) },
     keySerde: windowedSerde(input.key, windows.differenceMs),
     make: ({ node, store, serdes }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
@@ -269,11 +269,8 @@ function sessions(windows: SessionWindows): TableWindows {
 }
 
 /** A record at the end of a sliding window is in it. */
-function sliding<K>(
-  { differenceMs: sizeMs, graceMs }: SlidingWindows,
-  innerKey: Serde<K>,
-): TableWindows {
-  return { shape: `sliding windows of ${sizeMs} ms`, sizeMs, lifeMs: graceMs + 1, innerKey };
+function sliding({ differenceMs: sizeMs, graceMs }: SlidingWindows): TableWindows {
+  return { shape: `sliding windows of ${sizeMs} ms`, sizeMs, lifeMs: graceMs + 1 };
 }
 
 function timeWindows<K>(
