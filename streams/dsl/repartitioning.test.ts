@@ -27,10 +27,9 @@ type Numbers = KStream<string, number>;
 /** The repartition topics of what `build` makes of a stream with new keys. */
 function repartitions(
   build: (byValue: Numbers, builder: StreamsBuilder) => unknown,
-  mergeRepartitionTopics?: boolean,
+  mergeRepartitionTopics: boolean | undefined = true,
 ): string[] {
-  const options = mergeRepartitionTopics === undefined ? {} : { mergeRepartitionTopics };
-  const builder = new StreamsBuilder(options);
+  const builder = new StreamsBuilder({ mergeRepartitionTopics });
   const stream = builder.stream(numbers, { nullKeys: 'fail' });
   build(
     stream.selectKey(({ value }) => String(value % 3), { key: string() }),
@@ -102,7 +101,7 @@ describe('[OP-TOPOLOGY-4] one repartition topic serves', () => {
   });
 
   test('is read by all of them, as the description shows', () => {
-    const builder = new StreamsBuilder();
+    const builder = new StreamsBuilder({ mergeRepartitionTopics: true });
     const grouped = builder.stream(numbers).groupBy(({ key }) => key, { key: string() });
     grouped.count({ store: 'a', name: 'count-a' });
     grouped.count({ store: 'b', name: 'count-b' });
@@ -178,9 +177,11 @@ describe('[OP-TOPOLOGY-5] each has a repartition topic of its own', () => {
     expect(repartitions(build)).toEqual(expected);
   });
 
-  test('if the builder is told so', async () => {
+  test('unless the builder is told so', async () => {
     const build = (s: Numbers) => [count(s, 'a'), count(s, 'b')];
-    expect(repartitions(build)).toEqual(['a']);
+    const byDefault = new StreamsBuilder();
+    build(byDefault.stream(numbers, { nullKeys: 'fail' }).selectKey(() => 'x', { key: string() }));
+    expect(byDefault.build().subTopologies).toHaveLength(3);
     expect(repartitions(build, true)).toEqual(['a']);
     expect(repartitions(build, false)).toEqual(['a', 'b']);
     const make = (options: object) => codeOf((async () => new StreamsBuilder(options))());
@@ -216,6 +217,7 @@ test('[OP-TOPOLOGY-6] an operator elsewhere renames no topic and no store', () =
     'a',
     'a-repartition',
     'b',
+    'b-repartition',
     'j-left',
     'j-left-repartition',
     'j-right',
@@ -392,10 +394,23 @@ describe('[OP-TOPOLOGY-8] a stream is joined with what is repartitioned of it', 
   });
 
   test('with a table of it, as that is before the record itself', () => {
-    const results = table((s) => {
+    const build = (s: KStream<string, string>, view = s) => {
       const counts = s.groupBy(({ value }) => value, { key: string() }).count({ store: 'c' });
-      return s.leftJoin(counts, (boss, count) => `${boss}:${count ?? 0}`, { name: 'j' });
-    }, input);
+      const left = view === s ? s : s.filter(() => true).mapValues((boss) => boss);
+      return left.leftJoin(counts, (boss, count) => `${boss}:${count ?? 0}`, { name: 'j' });
+    };
+    const results = table((s) => build(s), input);
+    // Operators in between that were added behind the grouping.
+    expect(
+      table(
+        (s) =>
+          build(
+            s,
+            s.peek(() => undefined),
+          ),
+        input,
+      ),
+    ).toBe(results);
     expect(results).toMatchInlineSnapshot(`
       "ann none 1
         ann none:0 1

@@ -200,6 +200,7 @@ test('[OP-JOIN-4] stores and repartition topics are named after the join', () =>
     'select-key-0002',
     'paid-right-repartition',
     'stream-join-paid',
+    'mine-right-repartition',
     'mine',
     'stream-join-self',
   ]);

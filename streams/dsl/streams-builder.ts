@@ -22,10 +22,12 @@ import { addTable, checkTableEmit, historyOf } from './tables.ts';
 export interface BuilderOptions {
   /**
    * Whether operators that read one stream by its new key, with the same serdes, share a
-   * repartition topic, named after the first of them. With false each has one of its own. Default:
-   * true (Kafka: `merge.repartition.topics`).
+   * repartition topic, named after the first of them. Default: false, each has one of its own (as in
+   * Kafka without `merge.repartition.topics`).
    *
-   * Results are the same. But do not change it, nor which of them is the first, before the
+   * Results are the same, with less to write. But what reads one topic must have equally many
+   * partitions, and must not wait for what comes of it: some topologies can only be built without.
+   * And do not change it, nor which of them is the first, before the
    * application has ended by `finish()`: what is still in a topic that nobody reads any more is not
    * processed, and the next start warns of it. Give the stream a `repartition({ name })` to choose
    * the name.

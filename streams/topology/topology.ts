@@ -53,7 +53,7 @@ export class TopologyGraph {
   #count = 0;
 
   /** @param sharesTopics Whether one repartition topic may serve several operators. */
-  constructor(sharesTopics = true) {
+  constructor(sharesTopics = false) {
     this.#sharesTopics = sharesTopics;
   }
 
@@ -66,13 +66,28 @@ export class TopologyGraph {
 
   /**
    * Adds a node, the last one to get the records of its parents; or right behind the node with the
-   * name `behind`, the first one to get its records.
+   * name `behind`, the first one to get its records, and those that this one gets.
    *
    * @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have.
    */
   add(node: TopologyNode, behind?: string): void {
     if (this.#nodes.has(node.name)) throw nameTaken(node.name, 'node');
     if (node.kind === 'repartition') checkTopicPart(node.id, 'a repartition topic');
+    if (behind !== undefined) this.#advance(behind);
+    this.#insert(node, behind);
+  }
+
+  /** Puts a node of a sub-topology before everything else that gets records of its parents. */
+  #advance(name: string): void {
+    const node = this.#nodes.get(name);
+    if (node?.kind !== 'operator') return;
+    for (const parent of node.parents) this.#advance(parent);
+    const last = [...this.#nodes.keys()].findLast((each) => node.parents.includes(each));
+    this.#nodes.delete(name);
+    this.#insert(node, last);
+  }
+
+  #insert(node: TopologyNode, behind: string | undefined): void {
     const later = behind === undefined ? [] : [...this.#nodes.values()];
     while (later.length > 0 && later.shift()?.name !== behind); // now those behind it
     for (const { name } of later) this.#nodes.delete(name);
