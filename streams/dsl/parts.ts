@@ -43,7 +43,7 @@ export interface TableWindows {
   readonly sizeMs: number;
   /** How long after its end a window may change. */
   readonly lifeMs: number;
-  /** Writes the keys without their windows, if all windows have this one size. */
+  /** Writes the keys without their windows, if these are few at a time: not for sliding windows. */
   readonly innerKey?: Serde<unknown>;
 }
 
