@@ -22,8 +22,8 @@ import { addTable, checkTableEmit, historyOf } from './tables.ts';
 export interface BuilderOptions {
   /**
    * Whether operators that read one stream by its new key, with the same serdes, share a
-   * repartition topic, named after the first of them. Default: false, each has one of its own (as in
-   * Kafka without `merge.repartition.topics`).
+   * repartition topic, named after the first of them. Default: false, each has one of its own, as
+   * in Kafka without `merge.repartition.topics`.
    *
    * Results are the same, with less to write. But what reads one topic must have equally many
    * partitions, and must not wait for what comes of it: some topologies can only be built without.

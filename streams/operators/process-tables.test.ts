@@ -186,7 +186,7 @@ describe('[OP-TABLE-14] connecting a processor to a table', () => {
     expect(nodes.find(({ name }) => name === 'reading')).toMatchObject({ stores: ['rows'] });
   });
 
-  test('needs equally many partitions: at build if the handles declare them, or at start', async () => {
+  test('needs equally many partitions, declared by the handles or at the start', async () => {
     const reading = (partitions?: number) => {
       const of = partitions === undefined ? {} : { partitions };
       const builder = new StreamsBuilder();

@@ -84,7 +84,7 @@ export function passedOnSuite(kind: EnvironmentKind): void {
 }
 
 function deletedWindowTest({ name, place }: EnvironmentKind): void {
-  test(`[STATE-20] after a restart a deletion waits in a window without rows, ${name}`, async () => {
+  test(`[STATE-20] a deletion waits in a window without rows, ${name}`, async () => {
     const windows: StoreSpec<string, number> = {
       ...windowStore('windows'),
       ...{ key: string(), value: int64(), backing: 'changelog' },
