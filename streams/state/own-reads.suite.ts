@@ -100,6 +100,23 @@ export function ownReadsSuite({ name, place }: EnvironmentKind): void {
       await fc.assert(property, { seed: SEED, numRuns: 60 });
     });
 
+    test('[STATE-READ-3] so are sessions of other stretches, which are read ahead', async () => {
+      const it = await StateUnderTest.open(place(), [sessionSpec]);
+      const sessions = it.state.store(sessionStore<string, number>('sessions'));
+      const far = [1, 50_000, 90_000];
+      for (const [at, key] of ['a', 'b', 'c'].entries()) {
+        sessions.put(key, { startMs: far[at]!, endMs: far[at]! }, at, far[at]!);
+      }
+      it.commit();
+      it.checkpoint(0);
+      const all = sessions.fetchAll();
+      expect(all.next()).toMatchObject({ value: { key: 'a' } });
+      sessions.delete('b', { startMs: far[1]!, endMs: far[1]! });
+      sessions.put('c', { startMs: far[2]!, endMs: far[2]! }, 33, far[2]!);
+      expect([...all].map(({ key, value }) => [key, value])).toEqual([['c', 33]]);
+      await it.close();
+    });
+
     test('[STATE-READ-3] sessions and records are seen as they are in their turn', async () => {
       const it = await StateUnderTest.open(place(), [sessionSpec, records]);
       const sessions = it.state.store(sessionStore<string, number>('sessions'));

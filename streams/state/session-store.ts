@@ -315,8 +315,9 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     const starts = this.#stretchesFrom(range, isReverse);
     const lists = starts.map((startMs) => this.#lists.rangeIn(startMs, keys, isReverse));
     const bytesOf = ({ key }: { readonly key: K }) => serializeToBytes(this.#key, key);
+    const changes = this.#changes; // the first of each list are read ahead
     for (const { key, value = [] } of mergeLists(lists, bytesOf, isReverse)) {
-      yield* this.#within(key, value, range, isReverse);
+      yield* this.#within(key, value, range, isReverse, changes);
     }
   }
 
@@ -326,8 +327,8 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     list: readonly Session<V>[],
     { earliestEndMs = -Infinity, latestStartMs = Infinity }: SessionRange,
     isReverse: boolean,
+    changes = this.#changes,
   ): Generator<KeySession<K, V>> {
-    const changes = this.#changes;
     const sessions = list.slice(firstNotBelow(list, earliestEndMs, endsBefore));
     if (isReverse) sessions.reverse();
     for (const session of sessions) {
