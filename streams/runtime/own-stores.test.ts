@@ -1,9 +1,16 @@
 import { expect, test } from 'vitest';
 import { int64, string, type Log } from '../../core/index.ts';
-import { committedRows, makeApp, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
+import {
+  committedRows,
+  makeApp,
+  openTestLog,
+  produce,
+  runToEnd,
+  until,
+} from '../../test/kit/app.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
-import { keyValueStore, type OwnStoreOptions } from '../dsl/stores.ts';
+import { keyValueStore, windowStore, type OwnStoreOptions } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { Topology } from '../topology/topology.ts';
 
@@ -53,6 +60,33 @@ test('[STATE-READ-4] a store in memory is read back from its changelog', async (
   await runToEnd(log, summing({}), { stateDir }); // its checkpoint is none of a persistent store
   expect((await committedRows(log, sums)).at(-1)).toBe('sum 10 @4');
 });
+
+test.each([true, false])(
+  '[STATE-READ-4] the changelog of windows that have expired is deleted, persistent: %s',
+  async (persistent) => {
+    const log = await openTestLog();
+    const builder = new StreamsBuilder();
+    const options = { key: string(), value: int64(), retentionMs: 100, persistent };
+    const seen = builder.addStore(windowStore('seen', options));
+    builder.stream(numbers).process<string, number>(
+      (context) => {
+        const store = context.store(seen);
+        return {
+          process: ({ value, timestampMs }) => store.put('a', timestampMs, value, timestampMs),
+        };
+      },
+      { stores: [seen] },
+    );
+    const intervals = { commitIntervalMs: 1, checkpointIntervalMs: 0 };
+    await makeApp(log, builder.build(), intervals).start();
+    let timestampMs = 0;
+    await until(async () => {
+      await produce(log, numbers, [['a', 1, (timestampMs += 5_000)]]);
+      const [changelog] = await log.admin().offsets('app-seen-changelog');
+      return (changelog?.earliest ?? 0) > 0;
+    });
+  },
+);
 
 test('[STATE-READ-5] a store without a changelog outlives an end in order', async () => {
   const log = await openTestLog();

@@ -53,7 +53,7 @@ export class Purger {
     while (marks[0] !== undefined && marks[0].newestMs < oldestMs) {
       offset = marks.shift()?.offset ?? 0;
     }
-    const end = task.state.changelogOffset(store) ?? 0;
+    const end = task.state.changelogEnd(store) ?? 0;
     if (marks.at(-1)?.offset !== end) marks.push({ offset: end, newestMs });
     return offset;
   }

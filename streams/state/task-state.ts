@@ -24,6 +24,8 @@ export class TaskState {
   readonly #memory = new Map<string, MemoryEnvironment>();
   /** By store, the changelog offset of its checkpoint. Changes at each checkpoint. */
   #changelogOffsets: Readonly<Record<string, number>>;
+  /** The same of all stores, also of those that are not persistent; empty before a checkpoint. */
+  #changelogEnds: Readonly<Record<string, number>> = {};
 
   /**
    * @param position the sum of the offsets that were committed last: a store without a topic is
@@ -57,6 +59,11 @@ export class TaskState {
     return this.#changelogOffsets[store];
   }
 
+  /** Where the changelog of a store ended at the last checkpoint; undefined before the first. */
+  changelogEnd(store: string): number | undefined {
+    return this.#changelogEnds[store];
+  }
+
   /** @throws StreamsError UNKNOWN_STORE also if the store is of another kind. */
   store<Store>(handle: StoreHandle<Store>): Store & TaskStore {
     const store = this.stores.get(handle.name);
@@ -85,6 +92,7 @@ export class TaskState {
     }
     this.#environment.checkpoint(changes, meta);
     this.#changelogOffsets = offsets;
+    this.#changelogEnds = changelogOffsets;
     this.tailCount = 0;
     for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);
   }
