@@ -206,9 +206,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   hold(key: K, windowStartMs: number, before: PassedRow<V> | undefined, timestampMs: number): void {
-    // A window whose only rows were deleted is in no checkpoint, and its deletions may still wait.
-    const space = this.#windows.get(windowStartMs) ?? this.#begin(windowStartMs);
-    space.hold(key, before, timestampMs);
+    this.#windows.get(windowStartMs)?.hold(key, before, timestampMs);
   }
 
   passChanges(windowStartMs: number, visit: OnHeld<K, V>): void {
