@@ -2,7 +2,7 @@ import { serializeToBytes, type Serde } from '../../core/index.ts';
 import type { ReadOnlyKeyValueStore, StoreEntry } from '../topology/store.ts';
 import { keyIdentity } from './codec.ts';
 import type { KeyRange } from './environment.ts';
-import { keyRange, prefixRange } from './key-range.ts';
+import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
 import { SortedEntries, type Sorted } from './sorted-entries.ts';
 
 /** A row in key order. */
@@ -51,11 +51,11 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
   }
 
   all(): IterableIterator<StoreEntry<K, V>> {
-    return this.#within(keyRange(undefined, undefined), false);
+    return this.#within(ALL_KEYS, false);
   }
 
   reverseAll(): IterableIterator<StoreEntry<K, V>> {
-    return this.#within(keyRange(undefined, undefined), true);
+    return this.#within(ALL_KEYS, true);
   }
 
   /** Null deletes. */
@@ -73,9 +73,7 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
   }
 
   #between(from: K | undefined, to: K | undefined): KeyRange {
-    const bytesOf = (key: K | undefined) =>
-      key === undefined ? undefined : serializeToBytes(this.#key, key);
-    return keyRange(bytesOf(from), bytesOf(to));
+    return keyRange((key) => serializeToBytes(this.#key, key), from, to);
   }
 
   *#within({ start, end }: KeyRange, isReverse: boolean): IterableIterator<StoreEntry<K, V>> {

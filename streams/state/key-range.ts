@@ -4,10 +4,18 @@ const NO_BYTES = Buffer.alloc(0);
 const ZERO = Buffer.alloc(1);
 const HIGHEST = 0xff;
 
-/** The keys from `from` to `to`, both included; undefined for no limit. */
-export function keyRange(from: Buffer | undefined, to: Buffer | undefined): KeyRange {
-  const end = to === undefined ? undefined : Buffer.concat([to, ZERO]); // the next key there can be
-  return { start: from ?? NO_BYTES, end };
+/** All keys. */
+export const ALL_KEYS: KeyRange = { start: NO_BYTES, end: undefined };
+
+/** The keys from `from` to `to`, both included; undefined for the ends of `within`. */
+export function keyRange<K>(
+  bytesOf: (key: K) => Buffer,
+  from: K | undefined,
+  to: K | undefined,
+  within = ALL_KEYS,
+): KeyRange {
+  const end = to === undefined ? within.end : Buffer.concat([bytesOf(to), ZERO]); // the next key
+  return { start: from === undefined ? within.start : bytesOf(from), end };
 }
 
 /** The keys that begin with `prefix`. */

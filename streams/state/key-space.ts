@@ -1,6 +1,7 @@
 import type { OnHeld, PassedRow, StoreEntry } from '../topology/store.ts';
 import { decodeTimestamp, owned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
+import { ALL_KEYS } from './key-range.ts';
 import { mergeReads, SortedEntries, type Sorted } from './sorted-entries.ts';
 
 /** Changed since the last commit: the uncommitted layer. */
@@ -102,7 +103,7 @@ export class KeySpace<K, V> {
     this.#codec = options.codec;
     this.#environment = options.environment;
     this.#windowStartMs = options.windowStartMs;
-    this.#bounds = options.bounds ?? ALL;
+    this.#bounds = options.bounds ?? ALL_KEYS;
     this.#isComplete = options.isNew;
     this.#isStored = !options.isNew;
     this.#holding = options.holding ?? noHolding();
@@ -439,8 +440,6 @@ export class KeySpace<K, V> {
     return this.keyBytes(key).toString('latin1');
   }
 }
-
-const ALL = { start: Buffer.alloc(0), end: undefined };
 
 function hasValue<K, V>(entry: Entry<K, V>): entry is Entry<K, V> & { readonly value: V } {
   return entry.value !== undefined;

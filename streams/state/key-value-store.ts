@@ -151,8 +151,6 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
   }
 
   #between(from: K | undefined, to: K | undefined): KeyRange {
-    const bytesOf = (key: K | undefined) =>
-      key === undefined ? undefined : this.#space.keyBytes(key);
-    return keyRange(bytesOf(from), bytesOf(to));
+    return keyRange((key) => this.#space.keyBytes(key), from, to);
   }
 }

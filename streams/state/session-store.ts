@@ -345,9 +345,7 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
   }
 
   #between(from: K | undefined, to: K | undefined): KeyRange {
-    const bytesOf = (key: K | undefined) =>
-      key === undefined ? undefined : serializeToBytes(this.#key, key);
-    return keyRange(bytesOf(from), bytesOf(to));
+    return keyRange((key) => serializeToBytes(this.#key, key), from, to);
   }
 
   /** Gives a session another value; undefined removes it. `held` is its entry, if changes are. */

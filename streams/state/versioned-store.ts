@@ -225,10 +225,7 @@ class TaskVersionedStore<K, V> implements VersionedStore<K, V>, TaskStore {
   }
 
   #between(from: K | undefined, to: K | undefined): KeyRange {
-    const bytesOf = (key: K | undefined) =>
-      key === undefined ? undefined : this.#space.keyBytes(key);
-    const { start, end } = keyRange(bytesOf(from) ?? ROWS.start, bytesOf(to));
-    return { start, end: end ?? ROWS.end };
+    return keyRange((key) => this.#space.keyBytes(key), from, to, ROWS);
   }
 
   /** The version at a time, which may be a deletion. */

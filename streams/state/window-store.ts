@@ -15,6 +15,7 @@ import {
   type StoreChanges,
   type StoredChange,
 } from './environment.ts';
+import { ALL_KEYS } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import { insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
@@ -231,7 +232,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
 
   takePending(): StoreChanges {
     const changes: (StoredChange | KeyRange)[] = [];
-    if (this.#dropped.size > 0 && this.#checkpointed.size === 0) changes.push(ALL);
+    if (this.#dropped.size > 0 && this.#checkpointed.size === 0) changes.push(ALL_KEYS);
     else for (const startMs of this.#dropped) changes.push(windowBounds(startMs));
     this.#dropped.clear();
     for (const startMs of this.#starts) {
@@ -289,8 +290,6 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     return window;
   }
 }
-
-const ALL: KeyRange = { start: Buffer.alloc(0), end: undefined };
 
 /** The start of a windowed key's bytes. */
 function decodeWindowStart(bytes: Buffer): number {

@@ -11,7 +11,7 @@ import type {
 import type { Windowed } from '../topology/windows.ts';
 import type { LiveEntry, StoreCodec } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
-import { keyRange, prefixRange } from './key-range.ts';
+import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
 import { mergeLists } from './merge-lists.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
@@ -117,11 +117,11 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   }
 
   range(from: Windowed<K> | undefined, to: Windowed<K> | undefined): Rows<K, V> {
-    return this.#merged(keyRange(this.#bytesOf(from), this.#bytesOf(to)), false);
+    return this.#merged(this.#between(from, to), false);
   }
 
   reverseRange(from: Windowed<K> | undefined, to: Windowed<K> | undefined): Rows<K, V> {
-    return this.#merged(keyRange(this.#bytesOf(from), this.#bytesOf(to)), true);
+    return this.#merged(this.#between(from, to), true);
   }
 
   prefixScan<P = Windowed<K>>(
@@ -132,11 +132,11 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   }
 
   all(): Rows<K, V> {
-    return this.#merged(keyRange(undefined, undefined), false);
+    return this.#merged(ALL_KEYS, false);
   }
 
   reverseAll(): Rows<K, V> {
-    return this.#merged(keyRange(undefined, undefined), true);
+    return this.#merged(ALL_KEYS, true);
   }
 
   *entries(): IterableIterator<readonly [Windowed<K>, V]> {
@@ -217,8 +217,8 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
     return windowEndMs - (windowEndMs % this.#stretchMs);
   }
 
-  #bytesOf(key: Windowed<K> | undefined): Buffer | undefined {
-    return key === undefined ? undefined : serializeToBytes(this.#key, key);
+  #between(from: Windowed<K> | undefined, to: Windowed<K> | undefined): KeyRange {
+    return keyRange((key) => serializeToBytes(this.#key, key), from, to);
   }
 
   /** The rows of all stretches in the order of the bytes of their keys, or against it. */
