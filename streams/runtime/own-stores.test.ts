@@ -88,6 +88,20 @@ test.each([true, false])(
   },
 );
 
+test('[STATE-READ-4] a store that was persistent before is read back whole', async () => {
+  const log = await openTestLog();
+  const stateDir = temporaryDirectory();
+  for (const [value, persistent] of [
+    [1, true],
+    [2, false],
+    [3, true],
+  ] as const) {
+    await add(log, value);
+    await runToEnd(log, summing({ persistent }), { stateDir });
+  }
+  expect(await committedRows(log, sums)).toEqual(['sum 1 @1', 'sum 3 @2', 'sum 6 @3']);
+});
+
 test('[STATE-READ-5] a store without a changelog outlives an end in order', async () => {
   const log = await openTestLog();
   const stateDir = temporaryDirectory();

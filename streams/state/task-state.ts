@@ -1,12 +1,8 @@
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
-import {
-  STATE_FORMAT_VERSION,
-  type KeyRange,
-  type StateEnvironment,
-  type StoreChanges,
-} from './environment.ts';
+import { STATE_FORMAT_VERSION, type StateEnvironment, type StoreChanges } from './environment.ts';
+import { ALL_KEYS } from './key-range.ts';
 import { MemoryEnvironment } from './memory-environment.ts';
 import type { TaskStore } from './store-kind.ts';
 import { kindOf } from './store-kinds.ts';
@@ -22,10 +18,8 @@ export class TaskState {
   readonly #environment: StateEnvironment;
   /** Of the stores that are not persistent, each by its name. */
   readonly #memory = new Map<string, MemoryEnvironment>();
-  /** By store, the changelog offset of its checkpoint. Changes at each checkpoint. */
-  #changelogOffsets: Readonly<Record<string, number>>;
-  /** The same of all stores, also of those that are not persistent; empty before a checkpoint. */
-  #changelogEnds: Readonly<Record<string, number>> = {};
+  /** By store, where its changelog ended at the last checkpoint. */
+  #changelogEnds: Readonly<Record<string, number>>;
 
   /**
    * @param position the sum of the offsets that were committed last: a store without a topic is
@@ -40,7 +34,7 @@ export class TaskState {
       return backing === 'none' && persistent !== false;
     });
     const stale = unbacked.filter(({ name }) => offsets[name] !== position);
-    this.#changelogOffsets = without(offsets, unbacked);
+    this.#changelogEnds = without(offsets, unbacked);
     if (unbacked.length > 0) this.#discard(stale);
     const stores = specs.map((spec): [string, TaskStore] => {
       if (spec.persistent !== false) {
@@ -56,10 +50,10 @@ export class TaskState {
 
   /** The changelog offset to restore a store from; undefined if it has no checkpoint. */
   changelogOffset(store: string): number | undefined {
-    return this.#changelogOffsets[store];
+    return this.#memory.has(store) ? undefined : this.#changelogEnds[store];
   }
 
-  /** Where the changelog of a store ended at the last checkpoint; undefined before the first. */
+  /** The same of any store, also of one in memory, of which a restart finds no checkpoint. */
   changelogEnd(store: string): number | undefined {
     return this.#changelogEnds[store];
   }
@@ -82,7 +76,8 @@ export class TaskState {
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
     const changes = new Map<string, StoreChanges>();
     const inMemory = [...this.#memory.keys()].map((name) => ({ name }));
-    const offsets = without({ ...this.#changelogOffsets, ...changelogOffsets }, inMemory);
+    const ends = { ...this.#changelogEnds, ...changelogOffsets };
+    const offsets = without(ends, inMemory);
     const meta = { formatVersion: STATE_FORMAT_VERSION, changelogOffsets: offsets };
     for (const [name, store] of this.stores) {
       const pending = store.takePending();
@@ -91,8 +86,7 @@ export class TaskState {
       else memory.checkpoint(new Map([[name, pending]]), meta);
     }
     this.#environment.checkpoint(changes, meta);
-    this.#changelogOffsets = offsets;
-    this.#changelogEnds = changelogOffsets;
+    this.#changelogEnds = ends;
     this.tailCount = 0;
     for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);
   }
@@ -106,16 +100,14 @@ export class TaskState {
    * topic have no checkpoint that counts, until the task ends in order.
    */
   #discard(stale: readonly StoreSpec[]): void {
-    const changes = new Map(stale.map(({ name }) => [name, [ALL]] as const));
-    const changelogOffsets = this.#changelogOffsets;
+    const changes = new Map(stale.map(({ name }) => [name, [ALL_KEYS]] as const));
+    const changelogOffsets = this.#changelogEnds;
     this.#environment.checkpoint(changes, {
       formatVersion: STATE_FORMAT_VERSION,
       changelogOffsets,
     });
   }
 }
-
-const ALL: KeyRange = { start: Buffer.alloc(0), end: undefined };
 
 /** The offsets of all other stores. */
 function without(
