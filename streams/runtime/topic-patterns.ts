@@ -1,6 +1,7 @@
 import type { Clock, Log, Logger, TopicPattern } from '../../core/index.ts';
 import type { SourceNode, TopicSpec, TopologyNode } from '../topology/node.ts';
 import { checkTopics, makeTopology, type Topology } from '../topology/topology.ts';
+import { isInternalTopic } from './topics.ts';
 
 /** True if the topics that it reads are not all known before it starts. */
 export function hasPatterns({ nodes }: Topology): boolean {
@@ -19,20 +20,21 @@ export function withMatchingTopics(
   existing: readonly string[],
 ): Topology {
   if (!hasPatterns(topology)) return topology;
-  const candidates = candidatesOf(applicationId, existing);
-  const nodes = topology.nodes.map((node): TopologyNode => {
-    if (node.kind !== 'source' || node.pattern === undefined) return node;
-    return { ...node, topics: matching(node.pattern, candidates) };
-  });
+  const nodes = matchedNodes(topology, applicationId, existing);
   checkTopics(nodes);
   return makeTopology({ ...topology, nodes });
 }
 
-/** All but the internal topics of the application. */
-function candidatesOf(applicationId: string, existing: readonly string[]): string[] {
-  const isOwn = (name: string): boolean =>
-    name.startsWith(`${applicationId}-`) && /-(changelog|repartition)$/.test(name);
-  return existing.filter((name) => !isOwn(name)).sort();
+function matchedNodes(
+  { nodes }: Topology,
+  applicationId: string,
+  existing: readonly string[],
+): TopologyNode[] {
+  const candidates = existing.filter((name) => !isInternalTopic(applicationId, name)).sort();
+  return nodes.map((node) => {
+    if (node.kind !== 'source' || node.pattern === undefined) return node;
+    return { ...node, topics: matching(node.pattern, candidates) };
+  });
 }
 
 function matching(
@@ -45,7 +47,7 @@ function matching(
 }
 
 /** The topics that sources with a pattern read, by name. */
-export function matchedTopics({ nodes }: Topology): string[] {
+export function matchedTopics({ nodes }: Pick<Topology, 'nodes'>): string[] {
   const sources = nodes.filter((node): node is SourceNode => node.kind === 'source');
   return sources.flatMap(({ pattern, topics }) => {
     return pattern === undefined ? [] : topics.map(({ name }) => name);
@@ -54,15 +56,11 @@ export function matchedTopics({ nodes }: Topology): string[] {
 
 /** The topics that they would read now, by name. */
 export function matchingTopics(
-  { nodes }: Topology,
+  topology: Topology,
   applicationId: string,
   existing: readonly string[],
 ): string[] {
-  const candidates = candidatesOf(applicationId, existing);
-  return nodes.flatMap((node) => {
-    const pattern = node.kind === 'source' ? node.pattern : undefined;
-    return pattern === undefined ? [] : matching(pattern, candidates).map(({ name }) => name);
-  });
+  return matchedTopics({ nodes: matchedNodes(topology, applicationId, existing) });
 }
 
 /** The names of all topics but the log's own. */

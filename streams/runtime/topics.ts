@@ -27,6 +27,17 @@ export function repartitionTopic(applicationId: string, id: string): string {
   return `${applicationId}-${id}-repartition`;
 }
 
+/** True of a repartition topic of the application, or of one whose id begins like this. */
+export function isRepartitionTopic(applicationId: string, name: string): boolean {
+  return name.startsWith(`${applicationId}-`) && name.endsWith('-repartition');
+}
+
+/** True of any internal topic of the application, or of one whose id begins like this. */
+export function isInternalTopic(applicationId: string, name: string): boolean {
+  const isChangelog = name.startsWith(`${applicationId}-`) && name.endsWith('-changelog');
+  return isChangelog || isRepartitionTopic(applicationId, name);
+}
+
 /** A partition as a map key. */
 export function placeOf(place: { readonly topic: string; readonly partition: number }): string {
   return `${place.topic}-${place.partition}`;

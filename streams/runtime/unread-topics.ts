@@ -2,7 +2,7 @@ import { bytes, LogError, NULL_POSITION, type Log, type Logger } from '../../cor
 import type { Plan } from './plan.ts';
 import { offsetsOf } from './restore.ts';
 import { decodeTimeMarker } from './stream-time.ts';
-import { repartitionTopic, topicHandle } from './topics.ts';
+import { isRepartitionTopic, repartitionTopic, topicHandle } from './topics.ts';
 
 /** A partition, and how far the application has read it. */
 interface Position {
@@ -41,8 +41,9 @@ async function leftTopics(log: Log, { applicationId, topology }: Plan): Promise<
   });
   const { topics } = await log.api.metadata({});
   return topics.flatMap(({ topic: name, partitions }) => {
-    const isOwn = name.startsWith(`${applicationId}-`) && name.endsWith('-repartition');
-    return isOwn && !read.includes(name) ? [{ name, partitions }] : [];
+    return isRepartitionTopic(applicationId, name) && !read.includes(name)
+      ? [{ name, partitions }]
+      : [];
   });
 }
 

@@ -1,5 +1,6 @@
-import { serializeToBytes, type Serde } from '../../core/index.ts';
+import type { Serde } from '../../core/index.ts';
 import { show } from '../../core/internal.ts';
+import { keyText } from '../state/codec.ts';
 import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type { Forward, Operator } from '../topology/operator.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
@@ -42,9 +43,9 @@ class KeyPlaces {
   /** @throws TypeError if the key was in another partition: the promise is broken. */
   see(key: unknown, partition: number): void {
     if (key === null || key === undefined) return;
-    const bytes = serializeToBytes(this.#serde, key).toString('latin1');
-    const known = this.#partitions.get(bytes) ?? partition;
-    this.#partitions.set(bytes, known);
+    const text = keyText(this.#serde, key);
+    const known = this.#partitions.get(text) ?? partition;
+    this.#partitions.set(text, known);
     if (known === partition) return;
     throw new TypeError(
       `the key ${show(key)} is in partition ${known} and in partition ${partition}, and ` +
