@@ -1,4 +1,7 @@
 import { msgpack, NO_HEADERS, NO_ROOM, type Headers, type Serde } from '../../core/index.ts';
+import { Change } from '../topology/change.ts';
+import type { OperatorContext } from '../topology/operator.ts';
+import { StreamRecord } from '../topology/stream-record.ts';
 
 /** A row that waits to be passed on. */
 export interface Buffered<V> {
@@ -11,6 +14,35 @@ export interface Buffered<V> {
   /** Of the last change. */
   timestampMs: number;
   headers: Headers;
+}
+
+/**
+ * What waits after a change of a row: the same object if it waited already. `value` is the new
+ * value, or a copy of it; `fromMs` is the time that it waits from.
+ */
+export function buffer<V>(
+  known: Buffered<V> | undefined,
+  { value: change, timestampMs, headers }: StreamRecord<unknown, Change<V>>,
+  value: V | null,
+  fromMs: number,
+): Buffered<V> {
+  if (known === undefined) {
+    return { fromMs, before: change.oldValue ?? null, value, timestampMs, headers };
+  }
+  known.value = value;
+  known.timestampMs = timestampMs;
+  known.headers = headers;
+  return known;
+}
+
+/** The record that passes on what has waited. */
+export function passedOn<K, V>(
+  key: K,
+  { before, value, timestampMs, headers }: Buffered<V>,
+  { sendsOldValues, partition }: Pick<OperatorContext, 'sendsOldValues' | 'partition'>,
+): StreamRecord<K, Change<V>> {
+  const change = new Change(value, sendsOldValues ? before : undefined, true);
+  return new StreamRecord(key, change, timestampMs, headers, '', partition, -1);
 }
 
 const HAS_BEFORE = 1;

@@ -4,6 +4,7 @@ import {
   checkOptions,
   integer,
   oneOf,
+  type OptionCheck,
 } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { TaskStore } from '../state/store-kind.ts';
@@ -124,7 +125,7 @@ export class NodeContext<K, V> implements ProcessingContext {
   }
 
   /** When the next entry expires; Infinity for never. */
-  expiryMs(): number {
+  get expiresMs(): number {
     let expiresMs = Infinity;
     for (const { span, spec } of this.#expiring) {
       const { oldestMs = Infinity } = span ?? {};
@@ -137,11 +138,43 @@ export class NodeContext<K, V> implements ProcessingContext {
   dropLate(): void {
     if (this.#expiring.length === 0) return;
     const timeMs = this.streamTimeMs();
-    if (this.expiryMs() <= timeMs) this.expire(timeMs);
+    if (this.expiresMs <= timeMs) this.expire(timeMs);
   }
 
   expire(streamTimeMs: number): void {
     for (const store of this.#expiring) store.expire(streamTimeMs);
+  }
+}
+
+/** What a supplier of the user's own makes for a task, from its start to its end. */
+export class Supplied<T extends { close?(): NoResult }> {
+  readonly #method: string;
+  readonly #supplier: () => T;
+  readonly #check: OptionCheck;
+  /** Undefined before `init`, and when it is closed. */
+  #made: T | undefined;
+
+  /** @param check of what the supplier makes; errors name `method`. */
+  constructor(method: string, supplier: () => T, check: OptionCheck) {
+    this.#method = method;
+    this.#supplier = supplier;
+    this.#check = check;
+  }
+
+  get made(): T {
+    return this.#made!;
+  }
+
+  init(): void {
+    const made: unknown = synchronous(this.#supplier());
+    checkArgument(this.#method, 'the result of the supplier', made, this.#check);
+    this.#made = made as T;
+  }
+
+  close(): void {
+    const made = this.#made;
+    this.#made = undefined;
+    synchronous(made?.close?.());
   }
 }
 

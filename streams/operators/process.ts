@@ -1,6 +1,6 @@
 import { closest } from 'fastest-levenshtein';
 import { NO_HEADERS } from '../../core/index.ts';
-import { able, checkArgument, show } from '../../core/internal.ts';
+import { able, show } from '../../core/internal.ts';
 import type { Forward, Operator, Processor } from '../topology/operator.ts';
 import type {
   ForwardedRecord,
@@ -13,7 +13,7 @@ import type {
   ValueProcessorSupplier,
 } from '../topology/processor.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
-import { NodeContext, type Connections, type NodeParts } from './node-context.ts';
+import { NodeContext, Supplied, type Connections, type NodeParts } from './node-context.ts';
 import { synchronous } from './results.ts';
 
 /**
@@ -54,29 +54,25 @@ export function processValues<K, V, V2>(
 /** Runs a user's processor. */
 class UserProcessor<K, V> implements Processor<K, V> {
   readonly #context: NodeContext<K, V>;
-  readonly #supplier: () => RecordProcessor<K, V>;
-  /** Undefined before `init`. */
-  #processor: RecordProcessor<K, V> | undefined;
+  readonly #own: Supplied<RecordProcessor<K, V>>;
 
   constructor(context: NodeContext<K, V>, supplier: () => RecordProcessor<K, V>) {
     this.#context = context;
-    this.#supplier = supplier;
+    this.#own = new Supplied('process', supplier, isProcessor);
   }
 
   /** When an entry of a store expires that this node looks after. */
   get deadlineMs(): number {
-    return this.#context.expiryMs();
+    return this.#context.expiresMs;
   }
 
   init(): void {
-    const processor: unknown = synchronous(this.#supplier());
-    checkArgument('process', 'the result of the supplier', processor, isProcessor);
-    this.#processor = processor as RecordProcessor<K, V>;
+    this.#own.init();
   }
 
   process(record: StreamRecord<K, V>): void {
     this.#context.current = record;
-    synchronous(this.#processor!.process(record));
+    synchronous(this.#own.made.process(record));
     this.#context.current = undefined;
     this.#context.dropLate();
   }
@@ -86,9 +82,7 @@ class UserProcessor<K, V> implements Processor<K, V> {
   }
 
   close(): void {
-    const processor = this.#processor;
-    this.#processor = undefined;
-    synchronous(processor?.close?.());
+    this.#own.close();
   }
 }
 

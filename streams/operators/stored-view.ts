@@ -58,19 +58,37 @@ export function keepRows<K, V, V2>(
   };
   if (!kept.isExpiring) return keeping(context.store(keyValueStore<K, V2>(kept.store)));
   const store = context.store(windowedKeyStore<K, V2>(kept.store));
-  const processor = keeping(store);
   const pass = passingRows(behind.forward, behind.context);
+  return expiring(keeping(store), {
+    get expiresMs() {
+      return store.expiresMs;
+    },
+    // When a window closes, all its changes have come: what waits is passed on before it goes.
+    expire: (streamTimeMs) => {
+      store.passExpiring(streamTimeMs, pass);
+      store.expire(streamTimeMs);
+    },
+  });
+}
+
+/** Entries that expire by the time of a processor. */
+export interface Expiring {
+  /** When the next one does; Infinity for never. */
+  readonly expiresMs: number;
+  readonly expire: (streamTimeMs: number) => void;
+}
+
+/** The processor, which lets these entries expire, after what it does itself at that time. */
+export function expiring<K, V>(processor: Processor<K, V>, entries: Expiring): Processor<K, V> {
   return {
     ...processor,
     get deadlineMs() {
-      return Math.min(store.expiresMs, processor.deadlineMs ?? Infinity);
+      return Math.min(entries.expiresMs, processor.deadlineMs ?? Infinity);
     },
-    // When a window closes, all its changes have come: what waits is passed on before it goes.
     advance: (streamTimeMs, beforeMs, precedesRecord) => {
       const { deadlineMs = Infinity } = processor;
       if (deadlineMs <= streamTimeMs) processor.advance?.(streamTimeMs, beforeMs, precedesRecord);
-      store.passExpiring(streamTimeMs, pass);
-      store.expire(streamTimeMs);
+      entries.expire(streamTimeMs);
     },
   };
 }

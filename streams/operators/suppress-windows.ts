@@ -1,11 +1,11 @@
 import type { Serde } from '../../core/index.ts';
 import { windowStore } from '../state/window-store.ts';
-import { Change } from '../topology/change.ts';
+import type { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { StoreEntry, StoreSpec, WindowStore } from '../topology/store.ts';
-import { StreamRecord } from '../topology/stream-record.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Windowed } from '../topology/windows.ts';
-import { bufferedSerde, type Buffered } from './buffered.ts';
+import { buffer, bufferedSerde, passedOn, type Buffered } from './buffered.ts';
 import { copying } from './copying.ts';
 
 /** What is held back of windows of one size, until they have closed. */
@@ -105,26 +105,15 @@ class WindowSuppressor<K, V> implements Processor<Windowed<K>, Change<V>> {
   }
 
   readonly #keep = (known: Buffered<V> | undefined): Buffered<V> => {
-    const { key, value: change, timestampMs, headers } = this.#current;
-    const value = this.#copy(change.newValue);
-    if (known === undefined) {
-      const before = change.oldValue ?? null;
-      return { fromMs: key.windowEndMs, before, value, timestampMs, headers };
-    }
-    known.value = value;
-    known.timestampMs = timestampMs;
-    known.headers = headers;
-    return known;
+    const { key, value } = this.#current;
+    return buffer(known, this.#current, this.#copy(value.newValue), key.windowEndMs);
   };
 
   #pass({ key, value: buffered }: StoreEntry<K, Buffered<V>>, windowEndMs: number): void {
     if (buffered === undefined || buffered.value === null) return; // nothing was passed on of it
-    const { before, value, timestampMs, headers } = buffered;
-    const { sendsOldValues, partition } = this.#context;
-    const change = new Change(value, sendsOldValues ? before : undefined, true);
     const windowStartMs = windowEndMs - this.#suppression.sizeMs;
     const windowed = { key, windowStartMs, windowEndMs };
-    this.#forward(new StreamRecord(windowed, change, timestampMs, headers, '', partition, -1));
+    this.#forward(passedOn(windowed, buffered, this.#context));
   }
 
   #oldestDeadlineMs(): number {

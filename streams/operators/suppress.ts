@@ -1,11 +1,11 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
 import { keyText } from '../state/codec.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
-import { Change } from '../topology/change.ts';
+import type { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { KeyValueStore, StoreSpec } from '../topology/store.ts';
-import { StreamRecord } from '../topology/stream-record.ts';
-import { bufferedSerde, type Buffered } from './buffered.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { buffer, bufferedSerde, passedOn, type Buffered } from './buffered.ts';
 import { ClosingQueue } from './closing-queue.ts';
 import { copying } from './copying.ts';
 import type { TableReader } from './table-reader.ts';
@@ -122,21 +122,13 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
   }
 
   readonly #keep = (known: Buffered<V> | undefined): Buffered<V> => {
-    const { key, value: change, timestampMs, headers } = this.#current;
-    const value = this.#copy(change.newValue);
-    if (known === undefined) {
-      const fromMs = this.#suppression.fromMs(this.#current);
-      const before = change.oldValue ?? null;
-      const buffered = { fromMs, before, value, timestampMs, headers };
-      this.#enqueue(key, buffered);
-      return buffered;
-    }
-    const sizeBefore = this.#size?.(key, known) ?? 0;
-    known.value = value;
-    known.timestampMs = timestampMs;
-    known.headers = headers;
-    if (this.#size !== undefined) this.#bytes += this.#size(key, known) - sizeBefore;
-    return known;
+    const { key, value } = this.#current;
+    const sizeBefore = known === undefined ? 0 : (this.#size?.(key, known) ?? 0);
+    const fromMs = known?.fromMs ?? this.#suppression.fromMs(this.#current);
+    const buffered = buffer(known, this.#current, this.#copy(value.newValue), fromMs);
+    if (known === undefined) this.#enqueue(key, buffered);
+    else if (this.#size !== undefined) this.#bytes += this.#size(key, known) - sizeBefore;
+    return buffered;
   };
 
   #enqueue(key: K, buffered: Buffered<V>): void {
@@ -165,12 +157,9 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
     if (buffered === undefined) return;
     this.#count--;
     if (this.#size !== undefined) this.#bytes -= this.#size(key, buffered);
-    const { before, value, timestampMs, headers } = buffered;
-    this.#store.delete(key, timestampMs);
-    if (value === null && this.#suppression.isFinal) return; // nothing was passed on of it
-    const { sendsOldValues, partition } = this.#context;
-    const change = new Change(value, sendsOldValues ? before : undefined, true);
-    this.#forward(new StreamRecord(key, change, timestampMs, headers, '', partition, -1));
+    this.#store.delete(key, buffered.timestampMs);
+    if (buffered.value === null && this.#suppression.isFinal) return; // nothing was passed on of it
+    this.#forward(passedOn(key, buffered, this.#context));
   }
 }
 

@@ -1,11 +1,11 @@
-import { able, checkArgument } from '../../core/internal.ts';
+import { able } from '../../core/internal.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
-import type { RowTransformer, RowTransformerSupplier } from '../topology/processor.ts';
+import type { RowTransformerSupplier } from '../topology/processor.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { NodeContext, type Connections } from './node-context.ts';
+import { NodeContext, Supplied, type Connections } from './node-context.ts';
 import { synchronous } from './results.ts';
-import { keepRows, type KeptTable } from './stored-view.ts';
+import { expiring, keepRows, type KeptTable } from './stored-view.ts';
 
 /**
  * Replaces the value of each row by what a transformer of the user's own makes of its change, which
@@ -20,61 +20,25 @@ export function transformTable<K, V, V2>(
   return {
     kind: 'transform-values',
     changesKey: false,
-    start: (forward, context) => {
-      const own = new NodeContext<K, V>({ context, connections });
-      const transforming = new Transforming<K, V, V2>(own, () => supplier(own));
-      const rowOf = (record: StreamRecord<K, Change<NonNullable<V>>>) => transforming.rowOf(record);
-      const keeping = keepRows({ rowOf, skipsAbsent: false }, kept, forward, context);
-      return {
-        ...keeping,
-        init: () => transforming.init(),
-        get deadlineMs() {
-          return Math.min(own.expiryMs(), keeping.deadlineMs ?? Infinity);
-        },
-        advance: (streamTimeMs, beforeMs, precedesRecord) => {
-          const { deadlineMs = Infinity } = keeping;
-          if (deadlineMs <= streamTimeMs) keeping.advance?.(streamTimeMs, beforeMs, precedesRecord);
-          own.expire(streamTimeMs);
-        },
-        close: () => transforming.close(),
+    start: (forward, task) => {
+      const context = new NodeContext<K, V>({ context: task, connections });
+      const own = new Supplied('transformValues', () => supplier(context), isTransformer);
+      const rowOf = (record: StreamRecord<K, Change<NonNullable<V>>>): V2 | null => {
+        const current = record.withValue(record.value.newValue as V);
+        context.current = current;
+        const row = synchronous(own.made.transform(current)) as V2 | null | undefined;
+        context.current = undefined;
+        context.dropLate();
+        return row ?? null;
       };
+      const keeping = keepRows({ rowOf, skipsAbsent: false }, kept, forward, task);
+      // Assigned, because a spread would read its deadline once and for all.
+      return Object.assign(expiring(keeping, context), {
+        init: () => own.init(),
+        close: () => own.close(),
+      });
     },
   };
-}
-
-/** The transformer of one task. */
-class Transforming<K, V, V2> {
-  readonly #context: NodeContext<K, V>;
-  readonly #supplier: () => RowTransformer<K, V, unknown>;
-  /** Undefined before `init`. */
-  #transformer: RowTransformer<K, V, unknown> | undefined;
-
-  constructor(context: NodeContext<K, V>, supplier: () => RowTransformer<K, V, unknown>) {
-    this.#context = context;
-    this.#supplier = supplier;
-  }
-
-  init(): void {
-    const made: unknown = synchronous(this.#supplier());
-    checkArgument('transformValues', 'the result of the supplier', made, isTransformer);
-    this.#transformer = made as RowTransformer<K, V, unknown>;
-  }
-
-  rowOf(record: StreamRecord<K, Change<NonNullable<V>>>): V2 | null {
-    const context = this.#context;
-    const current = record.withValue(record.value.newValue as V);
-    context.current = current;
-    const row = synchronous(this.#transformer!.transform(current)) as V2 | null | undefined;
-    context.current = undefined;
-    context.dropLate();
-    return row ?? null;
-  }
-
-  close(): void {
-    const transformer = this.#transformer;
-    this.#transformer = undefined;
-    synchronous(transformer?.close?.());
-  }
 }
 
 const isTransformer = able('an object with a method transform', 'transform');
