@@ -40,6 +40,7 @@ export type {
 } from './dsl/functions.ts';
 export { GlobalKTable } from './dsl/global-ktable.ts';
 export type {
+  ConnectionOptions,
   CopartitionOptions,
   GroupOptions,
   KeyOptions,

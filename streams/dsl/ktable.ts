@@ -89,8 +89,8 @@ export class KTable<K, V> {
   /**
    * Replaces the value of each row by what a transformer of your own makes of its changes, which
    * may depend on stores, times and global tables. It is called once for each change, also for a
-   * deletion, with null; null as its result deletes the row. The table is always stored, so that
-   * old values are those that were passed on.
+   * deletion, with null, but not for one of the past, as a versioned table has; null as its result
+   * deletes the row. The table is always stored, so that old values are those that were passed on.
    *
    * @example
    * const changes = keyValueStore('changes', { key: string(), value: int64() });

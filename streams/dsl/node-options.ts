@@ -46,12 +46,16 @@ export interface RekeyingOptions extends NodeOptions {
   readonly preserves?: 'partition';
 }
 
-/** Options of a processor of one's own that keeps the keys. */
-export interface ValueProcessorOptions<V> extends NodeOptions {
+/** What an operator of one's own is connected to. */
+export interface ConnectionOptions {
   /** The stores that it uses, as `StreamsBuilder.addStore` returns them. Default: none. */
   readonly stores?: readonly StoreHandle[];
   /** The tables that it reads, as `context.table` gives them. Default: none. */
   readonly tables?: readonly TableHandle<unknown, unknown>[];
+}
+
+/** Options of a processor of one's own that keeps the keys. */
+export interface ValueProcessorOptions<V> extends NodeOptions, ConnectionOptions {
   /** Writes the values that it forwards, and tells their type. Default: msgpack. */
   readonly value?: Serde<V>;
 }
@@ -129,7 +133,7 @@ export interface ViewOptions<V> extends NodeOptions {
 }
 
 /** Options of `transformValues`. */
-export interface TransformOptions<V> extends NodeOptions {
+export interface TransformOptions<V> extends NodeOptions, ConnectionOptions {
   /**
    * Names the store of the table, and its changelog. Default: the name of the node. Set a name, or
    * changing the topology loses the state.
@@ -139,10 +143,6 @@ export interface TransformOptions<V> extends NodeOptions {
   readonly value?: Serde<V>;
   /** When changes are passed on. Default: `each`. */
   readonly emit?: TableEmit;
-  /** The stores that it uses, as `StreamsBuilder.addStore` returns them. Default: none. */
-  readonly stores?: readonly StoreHandle[];
-  /** The tables that it reads, as `context.table` gives them. Default: none. */
-  readonly tables?: readonly TableHandle<unknown, unknown>[];
 }
 
 /** Options of a suppression. */

@@ -2,11 +2,10 @@ import { checkArgument } from '../../core/internal.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { Connections } from '../operators/node-context.ts';
 import type { StreamsError } from '../errors.ts';
-import type { TableHandle } from '../topology/processor.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
-import type { RekeyingOptions } from './node-options.ts';
+import type { ConnectionOptions, RekeyingOptions } from './node-options.ts';
 import {
   addOperator,
   promisedKeys,
@@ -48,12 +47,6 @@ export function addProcessor<K, V, K2, V2>(
   const node = addOperator(graph, made, place);
   const isRekeyed = parts.isRekeyed || (made.changesKey && preserves === undefined);
   return { graph, node, ...serdes, isRekeyed };
-}
-
-/** Options of what uses stores and tables. */
-interface ConnectionOptions {
-  readonly stores?: readonly StoreHandle[];
-  readonly tables?: readonly TableHandle<unknown, unknown>[];
 }
 
 /**
