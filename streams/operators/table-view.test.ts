@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { int64, json, string, topic } from '../../core/index.ts';
 import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
-import { changes, changesOf } from '../../test/kit/changes.ts';
+import { changes, changesOf, tableOf } from '../../test/kit/changes.ts';
 import { drive, numbers, shown, sums } from '../../test/kit/drive.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { KTable } from '../dsl/ktable.ts';
@@ -11,24 +11,6 @@ import { tumblingWindow } from '../topology/windows.ts';
 import type { TableEmit } from './emit.ts';
 
 const labels = topic('labels', { key: string(), value: string() });
-
-type Numbers = KTable<string, number | null>;
-
-/** Pipes rows `key value time`, `-` for null; returns what `build` makes of the table. */
-function tableOf<V>(build: (table: Numbers) => KTable<string, V>) {
-  const builder = new StreamsBuilder();
-  changesOf(build(builder.table(numbers, { store: 'rows' }))).to(changes);
-  const driver = new TopologyTestDriver(builder.build());
-  const pipe = (rows: string) => {
-    for (const row of rows.split(', ')) {
-      const [key = '', value, time] = row.split(' ');
-      const given = { key, value: value === '-' ? null : Number(value), timestampMs: Number(time) };
-      driver.inputTopic(numbers).pipe(given);
-    }
-    return shown(driver.outputTopic(changes).readAll());
-  };
-  return { driver, pipe };
-}
 
 describe('[OP-TABLE-3]', () => {
   test('filter passes on rows that come, change, go or stay away', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { int64, json, string, topic } from '../../core/index.ts';
-import { changes, changesOf } from '../../test/kit/changes.ts';
+import { changes, changesOf, tableOf } from '../../test/kit/changes.ts';
 import { numbers, shown } from '../../test/kit/drive.ts';
 import {
   crashInput,
@@ -19,24 +19,6 @@ import { tumblingWindow } from '../topology/windows.ts';
 type Numbers = KTable<string, number | null>;
 
 const countOf = keyValueStore('counts', { key: string(), value: int64() });
-
-/** Pipes rows `key value time`, `-` for null; returns what `build` makes of the table. */
-function tableOf<K, V>(build: (table: Numbers, builder: StreamsBuilder) => KTable<K, V>) {
-  const builder = new StreamsBuilder();
-  changesOf(build(builder.table(numbers, { store: 'rows' }), builder))
-    .selectKey(({ key }) => (typeof key === 'string' ? key : JSON.stringify(key)))
-    .to(changes);
-  const driver = new TopologyTestDriver(builder.build());
-  const pipe = (rows: string) => {
-    for (const row of rows.split(', ')) {
-      const [key = '', value, time] = row.split(' ');
-      const given = { key, value: value === '-' ? null : Number(value), timestampMs: Number(time) };
-      driver.inputTopic(numbers).pipe(given);
-    }
-    return shown(driver.outputTopic(changes).readAll());
-  };
-  return { driver, pipe };
-}
 
 /** The number of a row's changes so far, before its value. */
 function counted(table: Numbers, builder: StreamsBuilder): KTable<string, string | null> {

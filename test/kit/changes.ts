@@ -3,7 +3,9 @@ import type { Change } from '../../streams/topology/change.ts';
 import type { Operator } from '../../streams/topology/operator.ts';
 import type { KTable } from '../../streams/dsl/ktable.ts';
 import { addOperator } from '../../streams/dsl/parts.ts';
-import type { KStream } from '../../streams/index.ts';
+import { StreamsBuilder, type KStream } from '../../streams/index.ts';
+import { TopologyTestDriver } from '../../streams/testing/index.ts';
+import { numbers, shown } from './drive.ts';
 
 /** What `changesOf` of a table is written to. */
 export const changes = topic('changes', { key: string(), value: string() });
@@ -40,4 +42,24 @@ export function changesOf<K, V>(
     parents: [parent],
   });
   return stream<K, string>({ graph, node, keySerde, valueSerde: string(), isRekeyed: false });
+}
+
+/** Pipes rows `key value time`, `-` for null; returns what `build` makes of the table. */
+export function tableOf<K, V>(
+  build: (table: KTable<string, number | null>, builder: StreamsBuilder) => KTable<K, V>,
+) {
+  const builder = new StreamsBuilder();
+  changesOf(build(builder.table(numbers, { store: 'rows' }), builder))
+    .selectKey(({ key }) => (typeof key === 'string' ? key : JSON.stringify(key)))
+    .to(changes);
+  const driver = new TopologyTestDriver(builder.build());
+  const pipe = (rows: string) => {
+    for (const row of rows.split(', ')) {
+      const [key = '', value, time] = row.split(' ');
+      const given = { key, value: value === '-' ? null : Number(value), timestampMs: Number(time) };
+      driver.inputTopic(numbers).pipe(given);
+    }
+    return shown(driver.outputTopic(changes).readAll());
+  };
+  return { driver, pipe };
 }

@@ -2,6 +2,7 @@ import { keyValueStore, windowStore } from '../../../streams/index.ts';
 import { sessionStore } from '../../../streams/state/session-store.ts';
 import { versionedStore } from '../../../streams/state/versioned-store.ts';
 import type { TopologyTestDriver } from '../../../streams/testing/index.ts';
+import type { Session } from '../../../streams/topology/store.ts';
 import { CLOSING_MS, KEYS } from './input.ts';
 import type { Bound, Chain, Entry, Input, Step, Value, WindowedValue, Windows } from './spec.ts';
 
@@ -83,14 +84,10 @@ function sliding(
   return {
     name,
     bound: (nowMs) => ({ column: 1, openMs: nowMs - differenceMs - graceMs }),
-    entries: (driver) => {
-      const store = driver.store(sessionStore<Value, Value>(name));
-      return store.stretches().flatMap((stretchMs) =>
-        Array.from(store.stretch(stretchMs), ([key, { startMs, value, timestampMs }]) => {
-          return [key, startMs, value, timestampMs];
-        }),
-      );
-    },
+    entries: (driver) =>
+      sessionsOf(driver, name, (key, { startMs, value, timestampMs }) => {
+        return [key, startMs, value, timestampMs];
+      }),
   };
 }
 
@@ -99,15 +96,21 @@ function sessions(name: string, lifeMs: number): ComparedStore {
   return {
     name,
     bound: (nowMs) => ({ column: 2, openMs: nowMs - lifeMs }),
-    entries: (driver) => {
-      const store = driver.store(sessionStore<Value, Value>(name));
-      return store.stretches().flatMap((stretchMs) =>
-        Array.from(store.stretch(stretchMs), ([key, { startMs, endMs, value }]) => {
-          return [key, startMs, endMs, value];
-        }),
-      );
-    },
+    entries: (driver) =>
+      sessionsOf(driver, name, (key, { startMs, endMs, value }) => [key, startMs, endMs, value]),
   };
+}
+
+/** What `entryOf` makes of each entry of a session store. */
+function sessionsOf(
+  driver: TopologyTestDriver,
+  name: string,
+  entryOf: (key: Value, session: Session<Value>) => Entry,
+): Entry[] {
+  const store = driver.store(sessionStore<Value, Value>(name));
+  return store.stretches().flatMap((stretchMs) => {
+    return Array.from(store.stretch(stretchMs), ([key, session]) => entryOf(key, session));
+  });
 }
 
 /** Key, a time in the history, the value of then and its time. */
