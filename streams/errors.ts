@@ -20,6 +20,7 @@ export interface StreamsErrorDetails {
   STATE_AHEAD: { store: string; storeOffset: number; changelogEnd: number };
   STATE_CORRUPT: { directory: string; reason: string };
   STATE_KEY_TOO_LONG: { store: string; sizeBytes: number; limitBytes: number };
+  STORE_UNAVAILABLE: { store: string; state: string };
   TOPOLOGY_INVALID: { reason: string };
   UNEXPECTED_NULL: {
     node: string;
@@ -32,8 +33,13 @@ export interface StreamsErrorDetails {
 }
 export type StreamsErrorCode = keyof StreamsErrorDetails;
 
-/** Codes whose call may be repeated: the task went back to its last commit. */
-const RETRIABLE: ReadonlySet<StreamsErrorCode> = new Set<StreamsErrorCode>(['COMMIT_FAILED']);
+/**
+ * Codes whose call may be repeated: the task went back to its last commit, or a store is read back.
+ */
+const RETRIABLE: ReadonlySet<StreamsErrorCode> = new Set<StreamsErrorCode>([
+  'COMMIT_FAILED',
+  'STORE_UNAVAILABLE',
+]);
 
 /** A failure of a topology. Switch on `code`; `message` is for people. */
 export class StreamsError<C extends StreamsErrorCode = StreamsErrorCode> extends Error {

@@ -123,6 +123,7 @@ export {
   type TimeWindows,
   type UnlimitedWindows,
   type Windowed,
+  type WindowedSerde,
 } from './topology/windows.ts';
 export { joinWindow, type JoinWindow, type JoinWindowOptions } from './topology/join-window.ts';
 export { StreamRecord } from './topology/stream-record.ts';
@@ -137,6 +138,22 @@ export {
   type TimestampContext,
   type TimestampExtractor,
 } from './topology/timestamps.ts';
+export type {
+  QueriedRow,
+  QueriedWindow,
+  Queryable,
+  QueryableKeyValueStore,
+  QueryableRecordStore,
+  QueryableSessionStore,
+  QueryableTable,
+  QueryableVersionedStore,
+  QueryableWindowedTable,
+  QueryableWindowStore,
+  QueryOptions,
+  QueryResults,
+  ReadOnlyTableStore,
+  ReadOnlyWindowedTable,
+} from './topology/queryable.ts';
 export type {
   KeyedStore,
   KeySession,

@@ -1,6 +1,6 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
-import { copying } from '../operators/copying.ts';
+import { copying } from '../state/copying.ts';
 import { havePanes, paneAggregate } from '../operators/pane-aggregate.ts';
 import type { PaneMerging } from '../operators/pane-merger.ts';
 import { synchronous } from '../operators/results.ts';
@@ -183,6 +183,7 @@ function addWindowedAggregate<K, V, A>(
       spec: {
         ...{ ...windowStore(store), ...serdes, backing: 'changelog' },
         expiry: { lifeMs: windows.sizeMs + windows.graceMs, node },
+        ...(hasPanes && { holdsPanes: true }),
       },
       operator: hasPanes
         ? paneAggregate({ kind, add, store, windows, combine, ...copiesAndIds(serdes) })

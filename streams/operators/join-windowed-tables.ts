@@ -5,7 +5,7 @@ import type { Forward, Operator, OperatorContext, Processor } from '../topology/
 import type { StoreSpec, WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Windowed } from '../topology/windows.ts';
-import { copying } from './copying.ts';
+import { copying } from '../state/copying.ts';
 import { joinedChange, joinedMs, reversed, type TableJoin } from './join-tables.ts';
 
 /** One side of a join of tables of windows. */

@@ -14,7 +14,7 @@ import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { hoppingWindow, type TimeWindows, type Windowed } from '../topology/windows.ts';
-import { copying } from './copying.ts';
+import { copying } from '../state/copying.ts';
 import { havePanes, paneAggregate } from './pane-aggregate.ts';
 import { windowedAggregate } from './windowed-aggregate.ts';
 

@@ -5,7 +5,7 @@ import type { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { KeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { copying } from './copying.ts';
+import { copying } from '../state/copying.ts';
 import { passingOn, passingRows, type TableEmit } from './emit.ts';
 import { viewOf, type TableView } from './table-view.ts';
 

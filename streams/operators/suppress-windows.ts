@@ -6,7 +6,7 @@ import type { StoreEntry, StoreSpec, WindowStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { buffer, bufferedSerde, passedOn, type Buffered } from './buffered.ts';
-import { copying } from './copying.ts';
+import { copying } from '../state/copying.ts';
 
 /** What is held back of windows of one size, until they have closed. */
 export interface WindowSuppression<K, V> {

@@ -7,7 +7,7 @@ import type { KeyValueStore, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { buffer, bufferedSerde, passedOn, type Buffered } from './buffered.ts';
 import { ClosingQueue } from './closing-queue.ts';
-import { copying } from './copying.ts';
+import { copying } from '../state/copying.ts';
 import type { TableReader } from './table-reader.ts';
 
 /** What is held back, and until when. */

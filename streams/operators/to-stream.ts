@@ -1,7 +1,7 @@
 import type { Serde } from '../../core/index.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
-import { copying } from './copying.ts';
+import { copying } from '../state/copying.ts';
 
 /**
  * Forwards the new values of a table's changes; null for a deleted row.

@@ -2,7 +2,14 @@ import { Observable, ReplaySubject } from 'rxjs';
 import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
 import { checkArgument, sleep, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
-import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
+import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
+import type {
+  Queryable,
+  QueryableKeyValueStore,
+  QueryableTable,
+  QueryOptions,
+} from '../topology/queryable.ts';
+import type { StoreHandle } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
 import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
@@ -16,6 +23,8 @@ import {
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
+import { Queries, type QueriedApp } from './queries.ts';
+import type { QueryHandle } from './query-handles.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
 import { warnOfUnread } from './unread-topics.ts';
@@ -79,6 +88,7 @@ export class StreamsApp implements AsyncDisposable {
   #idleTimeoutMs: number;
   /** Undefined before `start`. */
   #ending: Ending | undefined;
+  readonly #queries: Queries;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, topology: Topology, options: StreamsOptions) {
@@ -90,6 +100,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#planner = new Planner(log, topology, this.#settings);
     stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
+    this.#queries = new Queries(this.#queried());
     this.#enter('CREATED');
   }
 
@@ -214,10 +225,44 @@ export class StreamsApp implements AsyncDisposable {
     return this.close();
   }
 
-  /** A global table's content. @throws StreamsError UNKNOWN_STORE, INVALID_STATE before `start`. */
-  globalTable<K, V>(name: string): ReadOnlyKeyValueStore<K, V> {
-    if (this.#globalTables === undefined) throw this.#wrongState('globalTable', 'start it first');
-    return this.#globalTables.store(name) as unknown as ReadOnlyKeyValueStore<K, V>;
+  /**
+   * A store, to be read from outside the topology: that of a table, a global table, one of
+   * `addStore`, any one by its kind and name, or a key-value store by its name alone. What a query
+   * finds is a copy, which belongs to the caller.
+   *
+   * By default a query sees the state of each task as of its last commit. If nobody has asked for
+   * some time, the first query waits for the next commit; only while somebody asks, a commit does
+   * more than otherwise.
+   *
+   * @example
+   * const counts = builder.stream(orders).groupByKey().count();
+   * const store = app.store(counts);
+   * await store.get('a');
+   * for await (const { key, value } of store.range('a', 'f')) print(key, value);
+   *
+   * @throws StreamsError UNKNOWN_STORE also if the table is a view, which has no store. The store's
+   *   methods reject with INVALID_STATE before the start and after the end, and with
+   *   STORE_UNAVAILABLE while tasks restart.
+   */
+  store<K, V>(
+    table: TableHandle<K, V>,
+    options?: QueryOptions,
+  ): QueryableTable<NonNullable<K>, NonNullable<V>>;
+  store<K, V>(
+    table: GlobalTableHandle<K, V>,
+    options?: QueryOptions,
+  ): QueryableKeyValueStore<NonNullable<K>, NonNullable<V>>;
+  store<Store>(handle: StoreHandle<Store>, options?: QueryOptions): Queryable<Store>;
+  store(name: string, options?: QueryOptions): QueryableKeyValueStore<unknown, unknown>;
+  store(handle: QueryHandle, options: QueryOptions = {}): unknown {
+    return this.#queries.open(handle, options);
+  }
+
+  #queried(): QueriedApp {
+    const state = () => this.#state;
+    const tasks = () => this.#runner?.tasks ?? [];
+    const globalTables = () => this.#globalTables;
+    return { topology: this.#topology, state, tasks, globalTables };
   }
 
   async #run(started: () => void): Promise<void> {

@@ -203,6 +203,7 @@ export class TaskRunner {
 
   #isCommitDue(isDry: boolean): boolean {
     if (this.tasks.some(({ isCommitRequested }) => isCommitRequested)) return true;
+    if (this.tasks.some(({ state }) => state.committed.isAwaited)) return true;
     const { commitIntervalMs } = this.#options.settings;
     const sinceMs = this.#nowMs() - this.#lastCommitMs;
     if (sinceMs < (isDry ? this.#earlyCommitMs() : commitIntervalMs)) return false;
@@ -241,7 +242,9 @@ export class TaskRunner {
   #isCheckpointDue(): boolean {
     const { checkpointIntervalMs, checkpointEntriesMax } = this.#options.settings;
     if (this.#lastCommitMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
-    return this.tasks.some(({ state }) => state.tailCount >= checkpointEntriesMax);
+    return this.tasks.some(({ state: { tailCount, committed } }) => {
+      return tailCount >= checkpointEntriesMax || committed.isAwaited;
+    });
   }
 
   async #checkpoint(isFinal = false): Promise<void> {

@@ -74,6 +74,10 @@ export class Task {
     this.#punctuate();
   };
 
+  /** The event time that a node has reached. */
+  readonly #timeOf = (name: string): number =>
+    this.#graph.times.find(({ node }) => node === name)?.timeMs ?? -Infinity;
+
   constructor(options: TaskOptions) {
     const { plan, task, state, outputs, clock, logger } = options;
     const { subTopology, partition } = task;
@@ -278,12 +282,15 @@ export class Task {
   writeChangelog(): void {
     const { partition } = this.plan;
     for (const [name, store] of this.state.stores) {
+      const committed = this.state.committed.find(name);
       if (store.spec.backing !== 'changelog') {
-        this.state.tailCount += store.takeChanged(() => undefined); // already in its topic
+        // Already in its topic.
+        this.state.tailCount += store.takeChanged((entry) => committed?.stage(entry));
         continue;
       }
       const writer = this.#outputs.changelog(name);
       this.state.tailCount += store.takeChanged((entry) => {
+        committed?.stage(entry);
         const value = entry.value === undefined ? null : entry;
         writer.write(entry, value, entry.timestampMs, undefined, partition);
       });
@@ -311,6 +318,7 @@ export class Task {
     this.#isDirty = false;
     this.#isCommitRequested = false;
     this.#punctuations.committed();
+    this.state.committed.commit(this.#timeOf);
     this.#committedCounts = this.counts;
     for (const input of this.inputs) input.committedOffset = input.position;
   }

@@ -46,6 +46,8 @@ export interface StateEnvironment {
     end: Buffer | undefined,
     isReverse?: boolean,
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
+  /** The number of entries of a store. */
+  count(store: string): number;
   /**
    * Writes changes, preferably in key order, and their meta, atomically. Once it returns, the
    * checkpoint survives kill -9; a power cut may leave an older checkpoint, intact.

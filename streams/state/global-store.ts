@@ -3,6 +3,7 @@ import type { ReadOnlyKeyValueStore, StoreEntry } from '../topology/store.ts';
 import { keyIdentity } from './codec.ts';
 import type { KeyRange } from './environment.ts';
 import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
+import { OpenReads } from './open-reads.ts';
 import { SortedEntries, type Sorted } from './sorted-entries.ts';
 
 /** A row in key order. */
@@ -13,6 +14,8 @@ interface SortedRow extends Sorted {
 /** A whole topic in memory: the newest value of each key. */
 export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
   readonly name: string;
+  /** The lists that queries are reading. */
+  readonly reads = new OpenReads();
   readonly #key: Serde<K>;
   readonly #entries = new Map<unknown, StoreEntry<K, V>>();
   /** In key order; undefined if the keys have changed since the last range. */
@@ -60,6 +63,7 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
 
   /** Null deletes. */
   set(key: K, value: V | null, timestampMs: number): void {
+    this.reads.settle();
     const id = keyIdentity(this.#key, key);
     if (value === null ? this.#entries.delete(id) : !this.#entries.has(id)) {
       this.#sorted = undefined;

@@ -3,19 +3,29 @@ import type {
   KeyValueStore,
   OnHeld,
   PassedRow,
+  ReadOnlyKeyValueStore,
   StoreEntry,
   StoreHandle,
   StoreSpec,
 } from '../topology/store.ts';
+import type { Windowed } from '../topology/windows.ts';
 import { StoreCodec, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
 import { keyRange, prefixRange } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
+import { KEY_VALUE_READS } from './store-reads.ts';
+import { rowsOfWindowedKeys } from './windowed-rows.ts';
 
 /** The newest value of each key. */
 export const keyValueKind: StoreKind = {
   title: 'key-value store',
+  reads: KEY_VALUE_READS,
+  asWindowedTable: (store, shape) =>
+    rowsOfWindowedKeys(
+      store as unknown as ReadOnlyKeyValueStore<Windowed<unknown>, unknown>,
+      shape,
+    ),
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => new StoreCodec(spec),
   open: (spec, environment, isNew) => new TaskKeyValueStore(spec, environment, isNew),

@@ -104,6 +104,10 @@ export class LmdbEnvironment implements StateEnvironment {
     if (start.length === 0 && isReverse) yield* this.#emptyKey(store);
   }
 
+  count(store: string): number {
+    return (this.#database(store).getStats() as { readonly entryCount: number }).entryCount;
+  }
+
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
     // Synchronous: only this way of writing rolls back if something throws.
     this.#root.transactionSync(() => {

@@ -49,6 +49,10 @@ export class MemoryEnvironment implements StateEnvironment {
     return sorted;
   }
 
+  count(store: string): number {
+    return this.#stores.get(store)?.size ?? 0;
+  }
+
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
     for (const [name, changed] of changes) {
       let store = this.#stores.get(name);

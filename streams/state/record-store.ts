@@ -1,4 +1,4 @@
-import { int64 } from '../../core/index.ts';
+import { int64, serializeToBytes } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import type {
   KeptRecord,
@@ -27,6 +27,7 @@ import {
 import { RecordSegment, SEGMENT_BYTES } from './record-segment.ts';
 import { firstNotBelow, insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
+import { RECORD_METHODS } from './store-reads.ts';
 import { WaitingRecords } from './waiting-records.ts';
 
 /** Changed since the last commit. */
@@ -52,6 +53,7 @@ const SEGMENT_PREFIX: KeyPrefix = {
 /** Records by key and time, with duplicates. */
 export const recordKind: StoreKind = {
   title: 'record store',
+  reads: { methods: RECORD_METHODS, order: (_, spec) => segmentOrder(spec) },
   // Each record is written with a key of its own, and segments expire as a whole.
   changelogConfig: { cleanupPolicy: 'delete' },
   codec: (spec) => codecs(spec).codec,
@@ -82,6 +84,15 @@ function codecs<K, V>(spec: StoreSpec<K, V>) {
   const key = storedKeySerde<K, V>(spec.key, segmentStartOf);
   const codec = new StoreCodec({ ...spec, key, value: write }, SEGMENT_PREFIX);
   return { codec, read, lifeMs, segmentMs, segmentStartOf };
+}
+
+/** Bytes that sort records by their segments, and then by their keys. */
+function segmentOrder(spec: StoreSpec): (entry: RecordEntry<unknown, unknown>) => Buffer {
+  const { segmentStartOf } = codecs(spec);
+  return ({ key, timestampMs }) => {
+    const { start } = segmentBounds(segmentStartOf(timestampMs));
+    return Buffer.concat([start, serializeToBytes(spec.key, key)]);
+  };
 }
 
 /** A record store of a task: segments of records, and those of them that wait, by time. */

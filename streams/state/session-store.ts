@@ -3,6 +3,7 @@ import { assert, present } from '../../core/internal.ts';
 import type {
   KeySession,
   OnHeldSession,
+  ReadOnlySessionStore,
   Session,
   SessionBounds,
   SessionEntry,
@@ -18,11 +19,16 @@ import { mergeLists } from './merge-lists.ts';
 import { sessionListSerde } from './session-list.ts';
 import { firstNotBelow } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
+import { SESSION_READS } from './store-reads.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
+import { rowsOfSessions } from './windowed-rows.ts';
 
 /** Values for each key and session. */
 export const sessionKind: StoreKind = {
   title: 'session store',
+  reads: SESSION_READS,
+  asWindowedTable: (store, shape) =>
+    rowsOfSessions(store as unknown as ReadOnlySessionStore<unknown, unknown>, shape),
   changelogConfig: windowKind.changelogConfig,
   codec: (spec) => windowKind.codec(listSpec(spec)),
   open: (spec, environment, isNew) => new TaskSessionStore(spec, environment, isNew),

@@ -1,7 +1,10 @@
 import type { LogConfig } from '../../core/index.ts';
-import type { StoreSpec } from '../topology/store.ts';
+import type { ReadOnlyWindowedTable } from '../topology/queryable.ts';
+import type { ReadOnlyKeyValueStore, StoreSpec } from '../topology/store.ts';
 import type { LiveEntry, StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoreChanges } from './environment.ts';
+import type { StoreReads } from './store-reads.ts';
+import type { WindowedShape } from './windowed-rows.ts';
 
 /** All that the runtime has to know of a kind of store. */
 export interface StoreKind {
@@ -9,6 +12,12 @@ export interface StoreKind {
   readonly title: string;
   /** Another kind whose handles read it too: it can do all that those promise. */
   readonly readAs?: string;
+  /** Its methods that only read; undefined for a kind that only operators use. */
+  readonly reads?: StoreReads;
+  /** For a kind that may keep a table of windows: its rows. */
+  readonly asWindowedTable?: (store: TaskStore, shape: WindowedShape<unknown>) => AnyWindowedTable;
+  /** For a kind that may keep another table but is no key-value store: the newest rows. */
+  readonly asTable?: (store: TaskStore) => ReadOnlyKeyValueStore<unknown, unknown>;
   /** Settings of its changelog. */
   readonly changelogConfig: Partial<LogConfig>;
   /** The bytes of its entries. */
@@ -16,6 +25,8 @@ export interface StoreKind {
   /** Opens the store of a task. @param isNew True if no checkpoint has anything of it. */
   open(spec: StoreSpec, environment: StateEnvironment, isNew: boolean): TaskStore;
 }
+
+export type AnyWindowedTable = ReadOnlyWindowedTable<unknown, unknown>;
 
 /** What a task does with a store of any kind. */
 export interface TaskStore {

@@ -1,6 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
+import { CommittedStores } from './committed-stores.ts';
 import { STATE_FORMAT_VERSION, type StateEnvironment, type StoreChanges } from './environment.ts';
 import { ALL_KEYS } from './key-range.ts';
 import { MemoryEnvironment } from './memory-environment.ts';
@@ -10,6 +11,8 @@ import { kindOf } from './store-kinds.ts';
 /** All stores of one task: one environment, and the changelog offset of each store's checkpoint. */
 export class TaskState {
   readonly stores: ReadonlyMap<string, TaskStore>;
+  /** For queries. */
+  readonly committed: CommittedStores;
   /**
    * Changes that are in the changelogs but in no checkpoint, which a restart would read back.
    * Writers and readers of a changelog count them.
@@ -46,6 +49,8 @@ export class TaskState {
       return [spec.name, kindOf(spec).open(spec, memory, true)];
     });
     this.stores = new Map(stores);
+    const environmentOf = (name: string) => this.#memory.get(name) ?? environment;
+    this.committed = new CommittedStores(this.stores, environmentOf);
   }
 
   /** The changelog offset to restore a store from; undefined if it has no checkpoint. */
@@ -69,11 +74,18 @@ export class TaskState {
     return store as Store & TaskStore;
   }
 
+  /** About how many entries a store has, without counting them. */
+  approximateCount(name: string): number {
+    const { size } = this.stores.get(name) as { readonly size?: number | undefined };
+    return size ?? (this.#memory.get(name) ?? this.#environment).count(name);
+  }
+
   /**
    * Writes everything committed and its changelog offsets to the environment, in one transaction.
    * Call it right after a commit: the live values must be the committed ones.
    */
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
+    this.committed.settle();
     const changes = new Map<string, StoreChanges>();
     const inMemory = [...this.#memory.keys()].map((name) => ({ name }));
     const ends = { ...this.#changelogEnds, ...changelogOffsets };
@@ -88,10 +100,12 @@ export class TaskState {
     this.#environment.checkpoint(changes, meta);
     this.#changelogEnds = ends;
     this.tailCount = 0;
+    this.committed.checkpointed();
     for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);
   }
 
   close(): Promise<void> {
+    this.committed.close();
     return this.#environment.close();
   }
 
@@ -118,7 +132,7 @@ function without(
   return Object.fromEntries(Object.entries(offsets).filter(([name]) => !names.has(name)));
 }
 
-function wrongKind(store: StoreHandle, wanted: StoreHandle): StreamsError {
+export function wrongKind(store: StoreHandle, wanted: StoreHandle): StreamsError {
   const { name } = store;
   const message = `store ${name} is a ${kindOf(store).title}, and not a ${kindOf(wanted).title}`;
   return new StreamsError('UNKNOWN_STORE', message, { store: name });

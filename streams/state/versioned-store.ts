@@ -13,6 +13,8 @@ import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './e
 import { keyRange } from './key-range.ts';
 import { KeySpace } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
+import { VERSIONED_READS } from './store-reads.ts';
+import { newestRows, type VersionedRows } from './versioned-rows.ts';
 import { versionsSerde, type StoredVersion } from './versions.ts';
 
 const INT64 = int64();
@@ -40,6 +42,8 @@ const ROW_PREFIX: KeyPrefix = {
 /** The versions of each key, as far back as the history goes. */
 export const versionedKind: StoreKind = {
   title: 'versioned store',
+  reads: VERSIONED_READS,
+  asTable: (store) => newestRows(store as unknown as VersionedRows<unknown, unknown>),
   // A key's record has all its versions, so the newest of each key is enough.
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => codecOf(spec),

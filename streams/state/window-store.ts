@@ -2,6 +2,7 @@ import { int64 } from '../../core/index.ts';
 import type {
   OnHeld,
   PassedRow,
+  ReadOnlyWindowStore,
   StoreEntry,
   StoreHandle,
   StoreSpec,
@@ -19,6 +20,8 @@ import { ALL_KEYS } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import { insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
+import { WINDOW_READS } from './store-reads.ts';
+import { rowsOfWindows } from './windowed-rows.ts';
 
 const INT64 = int64();
 const WINDOW_BYTES = 8;
@@ -40,6 +43,9 @@ const WINDOW_PREFIX: KeyPrefix = {
 /** A value for each key and window. */
 export const windowKind: StoreKind = {
   title: 'window store',
+  reads: WINDOW_READS,
+  asWindowedTable: (store, shape) =>
+    rowsOfWindows(store as unknown as ReadOnlyWindowStore<unknown, unknown>, shape),
   // Retention deletes whole segments once their windows have closed.
   changelogConfig: { cleanupPolicy: 'delete' },
   codec: (spec) => new StoreCodec(spec, WINDOW_PREFIX),

@@ -4,6 +4,7 @@ import type {
   KeyValueStore,
   OnHeld,
   PassedRow,
+  ReadOnlyKeyValueStore,
   StoreEntry,
   StoreHandle,
   StoreSpec,
@@ -14,12 +15,20 @@ import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts'
 import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
 import { mergeLists } from './merge-lists.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
+import { KEY_VALUE_READS } from './store-reads.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
+import { rowsOfWindowedKeys } from './windowed-rows.ts';
 
 /** The newest value of each key of a window, until the window has closed. */
 export const windowedKeyKind: StoreKind = {
   title: 'key-value store of windows',
   readAs: 'keyValue',
+  reads: KEY_VALUE_READS,
+  asWindowedTable: (store, shape) =>
+    rowsOfWindowedKeys(
+      store as unknown as ReadOnlyKeyValueStore<Windowed<unknown>, unknown>,
+      shape,
+    ),
   changelogConfig: windowKind.changelogConfig,
   codec: (spec) => windowKind.codec(spec),
   open: (spec, environment, isNew) =>

@@ -424,13 +424,13 @@ test('[STREAMS-DRIVER-5] counts of dropped records are by node and reason', () =
   expect(droppedRecords).toMatchObject({ 'null-value': 1, 'null-key': 1, unmatched: 2, late: 0 });
 });
 
-test('[STREAMS-DRIVER-6] each store is readable by handle or name, in each partition', () => {
+test('[STREAMS-DRIVER-6] a store is readable by table, handle or name, in each partition', () => {
   const builder = new StreamsBuilder();
   const lookedUp = topic('rows', { key: string(), value: int64() });
-  builder.globalTable(lookedUp);
+  const global = builder.globalTable(lookedUp);
   const grouped = builder.stream(numbers).groupByKey();
-  grouped.count({ store: 'counts' });
-  grouped.windowedBy(tumblingWindow({ sizeMs: 10 })).count({ store: 'windows' });
+  const table = grouped.count({ store: 'counts' });
+  const windowed = grouped.windowedBy(tumblingWindow({ sizeMs: 10 })).count({ store: 'windows' });
   const driver = new TopologyTestDriver(builder.build(), { partitions: 3 });
   driver.inputTopic(numbers, { startMs: 5, advanceMs: 2 }).pipeAll([
     { key: 'a', value: 1 },
@@ -445,6 +445,14 @@ test('[STREAMS-DRIVER-6] each store is readable by handle or name, in each parti
   const windows = driver.store(windowStore<string, number>('windows'), a);
   const found = [...windows.fetch('a', 0, 100)];
   expect(found.map(({ windowStartMs, value }) => [windowStartMs, value])).toEqual([[0, 2]]);
+  expect(driver.store(table, a).get('a')).toBe(2);
+  expect(driver.store('counts', a).get('a')).toBe(2);
+  expect([...driver.store(windowed, a).fetch('a')]).toEqual([
+    { key: { key: 'a', windowStartMs: 0, windowEndMs: 10 }, value: 2, timestampMs: 9 },
+  ]);
+  // @ts-expect-error its keys are strings
+  expect(driver.store(table, a).get(1)).toBeUndefined();
+  expect(driver.store(global).get('r')).toBe(9);
   const rows = driver.store(keyValueStore<string, number>('rows'));
   expect([...rows.all()]).toMatchObject([{ key: 'r', value: 9, timestampMs: 4 }]);
   expect(() => driver.store(counts, 3)).toThrow('store: partition must be an integer, 0 to 2');

@@ -24,8 +24,11 @@ import { TaskState, unknownStore } from '../state/task-state.ts';
 import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metrics.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
+import { findStore, type QueryHandle } from '../runtime/query-handles.ts';
 import { Task } from '../runtime/task.ts';
 import { withMatchingTopics } from '../runtime/topic-patterns.ts';
+import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
+import type { ReadOnlyTableStore } from '../topology/queryable.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
@@ -95,6 +98,7 @@ const CHECKS = {
  * expect(driver.outputTopic(totals).readAll()).toEqual([...]);
  */
 export class TopologyTestDriver {
+  readonly #topology: Topology;
   readonly #plan: Plan;
   readonly #clock: ManualClock;
   readonly #tasks: readonly Task[];
@@ -121,6 +125,7 @@ export class TopologyTestDriver {
     const { partitions = 1, topics = [], idleTimeoutMs = 0, logger = stderrLogger } = options;
     const clock = new ManualClock(options.wallClockMs);
     this.#clock = clock;
+    this.#topology = topology;
     const checked = partitions === 1 ? topology : withPlaceChecks(topology);
     const written = topology.nodes.flatMap((node) => {
       return node.kind === 'sink' ? [node.topic.name] : [];
@@ -202,25 +207,35 @@ export class TopologyTestDriver {
   }
 
   /**
-   * A store of the topology, of any kind: as a handle of `addStore` says, or by its name and type,
-   * such as that of a table or a global one. With several partitions it is that of one of them.
+   * A store of the topology, of any kind, named as for `StreamsApp.store`: by a table, by a handle
+   * of `addStore`, or by its name and type. With several partitions it is that of one of them.
    *
    * @example
+   * driver.store(counts).get('a');
    * driver.store(keyValueStore<string, number>('counts')).get('a');
    *
    * @throws StreamsError UNKNOWN_STORE also if the store is of another kind.
    * @throws LogError INVALID_OPTION for a partition that does not exist.
    */
-  store<Store>(handle: StoreHandle<Store>, partition = 0): Store {
+  store<K, V>(
+    table: TableHandle<K, V>,
+    partition?: number,
+  ): ReadOnlyTableStore<NonNullable<K>, NonNullable<V>>;
+  store<K, V>(
+    table: GlobalTableHandle<K, V>,
+  ): ReadOnlyKeyValueStore<NonNullable<K>, NonNullable<V>>;
+  store<Store>(handle: StoreHandle<Store>, partition?: number): Store;
+  store(name: string, partition?: number): ReadOnlyKeyValueStore<unknown, unknown>;
+  store(handle: QueryHandle, partition = 0): unknown {
     checkArgument('store', 'partition', partition, integer(0, this.#partitions - 1));
-    const { name } = handle;
-    const states = this.#tasks.filter(({ plan }) => plan.partition === partition);
-    const owner = states.find(({ state }) => state.stores.has(name));
-    if (owner !== undefined) return owner.state.store(handle);
-    const table: unknown = this.#globalStores.get(name);
-    if (table !== undefined && handle.kind === keyValueStore(name).kind) return table as Store;
-    const names = states.flatMap(({ state }) => [...state.stores.keys()]);
-    throw unknownStore(name, [...names, ...this.#globalStores.keys()]);
+    const { spec, isGlobal, shapeOf } = findStore(this.#topology, handle);
+    if (isGlobal) return this.#globalStore(spec.name);
+    const owner = this.#tasks.find(({ plan, state }) => {
+      return plan.partition === partition && state.stores.has(spec.name);
+    });
+    const store = owner?.state.stores.get(spec.name);
+    if (store === undefined) throw unknownStore(spec.name, []);
+    return shapeOf(store);
   }
 
   /**

@@ -464,6 +464,8 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly expiry?: StoreExpiry;
   /** Of a session store: the length of a stretch, whose sessions are kept, and expire, together. */
   readonly stretchMs?: number;
+  /** True if a window store has panes, which its operator merges into windows. */
+  readonly holdsPanes?: boolean;
   /** For a versioned store: how far back from its newest time it can be read. */
   readonly historyMs?: number;
   /**

@@ -157,6 +157,11 @@ export class TopologyGraph {
     return name;
   }
 
+  /** True if the topology was made of this. */
+  hasBuilt({ nodes }: Topology): boolean {
+    return nodes.some((node) => this.#nodes.get(node.name) === node);
+  }
+
   /** True if no node has this name. */
   isFree(name: string): boolean {
     return !this.#nodes.has(name);

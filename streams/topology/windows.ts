@@ -194,14 +194,21 @@ export function oldestOpenStart(windows: TimeWindows, timeMs: number): number {
   return (Math.floor(closedMs / advanceMs) + 1) * advanceMs;
 }
 
+/** Writes windowed keys. */
+export interface WindowedSerde<K> extends Serde<Windowed<K>> {
+  /** Writes the keys without their windows. */
+  readonly inner: Serde<K>;
+}
+
 /**
  * A windowed key as Kafka's TimeWindowedSerializer writes it: the key, then the window's start in
  * eight bytes. The size is not in the bytes, so the reader has to know it.
  */
-export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): Serde<Windowed<K>> {
+export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): WindowedSerde<K> {
   const start = int64();
   return {
     name: `windowed(${inner.name})`,
+    inner,
     serialize(windowed, target, position) {
       const end = inner.serialize(windowed.key, target, position);
       return end === NO_ROOM ? NO_ROOM : start.serialize(windowed.windowStartMs, target, end);
@@ -218,10 +225,11 @@ export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): Serde<Windowe
  * A key in a session as Kafka's SessionWindowedSerializer writes it: the key, then end and start of
  * the session in eight bytes each.
  */
-export function sessionWindowedSerde<K>(inner: Serde<K>): Serde<Windowed<K>> {
+export function sessionWindowedSerde<K>(inner: Serde<K>): WindowedSerde<K> {
   const time = int64();
   return {
     name: `session-windowed(${inner.name})`,
+    inner,
     serialize({ key, windowStartMs, windowEndMs }, target, position) {
       const endAt = inner.serialize(key, target, position);
       if (endAt === NO_ROOM) return NO_ROOM;

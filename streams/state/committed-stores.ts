@@ -1,0 +1,98 @@
+import { CommittedStore } from './committed-store.ts';
+import type { StateEnvironment } from './environment.ts';
+import { OpenReads } from './open-reads.ts';
+import type { TaskStore } from './store-kind.ts';
+
+/** Commits without a query after which a committed store is dropped. */
+const IDLE_COMMITS_MAX = 100;
+
+/** Gives a committed store to whoever waits for it; undefined if the task ends. */
+type Waiting = (store: CommittedStore | undefined) => void;
+
+/**
+ * The stores of a task as of its last commit. There are none until somebody asks; the first query
+ * of a store waits for a commit and a checkpoint, and the store is dropped when nobody asks any
+ * more.
+ */
+export class CommittedStores {
+  /** Lists that are read of the newest state. They are read to their end when the task ends. */
+  readonly uncommittedReads = new OpenReads();
+  readonly #stores: ReadonlyMap<string, TaskStore>;
+  readonly #environmentOf: (store: string) => StateEnvironment;
+  readonly #committed = new Map<string, CommittedStore>();
+  /** By store. Emptied by `checkpointed` and `close`. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  #isClosed = false;
+
+  constructor(
+    stores: ReadonlyMap<string, TaskStore>,
+    environmentOf: (store: string) => StateEnvironment,
+  ) {
+    this.#stores = stores;
+    this.#environmentOf = environmentOf;
+  }
+
+  /** True if somebody waits for a commit and a checkpoint. */
+  get isAwaited(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** A store to stage changes in; undefined if nobody asks for it. */
+  find(store: string): CommittedStore | undefined {
+    return this.#committed.get(store);
+  }
+
+  /** Resolves with a store to read, or with undefined if the task ends. */
+  open(store: string): Promise<CommittedStore | undefined> {
+    return new Promise((resolve) => {
+      const known = this.#committed.get(store);
+      const waiting = this.#waiting.get(store);
+      if (known !== undefined || this.#isClosed) resolve(known);
+      else if (waiting === undefined) this.#waiting.set(store, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
+  /**
+   * Call it right after a commit.
+   *
+   * @param timeOf returns the event time of a node, by which the entries of its stores expire.
+   */
+  commit(timeOf: (node: string) => number): void {
+    for (const [name, committed] of this.#committed) {
+      const { expiry } = this.#stores.get(name)!.spec;
+      committed.commit(expiry === undefined ? -Infinity : timeOf(expiry.node));
+      if (committed.idleCommits > IDLE_COMMITS_MAX) this.#committed.delete(name);
+    }
+  }
+
+  /** Call it right before a checkpoint. */
+  settle(): void {
+    for (const { reads } of this.#committed.values()) reads.settle();
+  }
+
+  /** Call it right after a checkpoint of all that is committed. */
+  checkpointed(): void {
+    for (const committed of this.#committed.values()) committed.checkpointed();
+    for (const [name, waiting] of this.#waiting) {
+      const committed = new CommittedStore(this.#stores.get(name)!.spec, this.#environmentOf(name));
+      this.#committed.set(name, committed);
+      for (const resolve of waiting) resolve(committed);
+    }
+    this.#waiting.clear();
+  }
+
+  /** Call it before the environments close. */
+  close(): void {
+    this.#isClosed = true;
+    this.settle();
+    this.uncommittedReads.settle();
+    this.#committed.clear();
+    for (const waiting of this.#waiting.values()) for (const resolve of waiting) resolve(undefined);
+    this.#waiting.clear();
+  }
+}
