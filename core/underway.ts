@@ -5,13 +5,22 @@ export class Underway {
 
   /** Runs `task` and counts it until its promise settles. */
   async run<R>(task: () => Promise<R>): Promise<R> {
-    this.#count++;
+    this.begin();
     try {
       return await task();
     } finally {
-      this.#count--;
-      if (this.#count === 0) this.#wake();
+      this.end();
     }
+  }
+
+  /** Counts a task until `end`. */
+  begin(): void {
+    this.#count++;
+  }
+
+  end(): void {
+    this.#count--;
+    if (this.#count === 0) this.#wake();
   }
 
   /** Resolves when no task is under way. */

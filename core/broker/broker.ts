@@ -217,7 +217,7 @@ export class Broker {
   /** Answers a request, unless the log is closed; then none is begun any more. */
   readonly #answer: SendRequest = (name, request) => {
     if (this.#closed === undefined) {
-      return this.#requests.run(async () => {
+      return this.#requests.run(() => {
         checkRequest(name, request);
         return this.#send(name, request);
       });

@@ -86,20 +86,30 @@ export class TransactionMarkers {
         timer?.cancel();
         transaction.callers.delete(startTimer);
       };
-      void change.then(resolve, reject).finally(leave);
+      const settle =
+        <T>(answer: (outcome: T) => void) =>
+        (outcome: T) => {
+          leave();
+          answer(outcome);
+        };
+      change.then(settle(resolve), settle(reject));
     });
   }
 
   /** The partitions that take part; a topic that was deleted meanwhile has nothing left to end. */
   partitionsOf(transaction: Transaction): { readonly log: PartitionLog }[] {
     const { topics } = this.#options;
-    return [...transaction.partitions.values()].flatMap(
-      ({ topic, partition }) => topics.find(topic)?.partitions[partition] ?? [],
-    );
+    const found: { readonly log: PartitionLog }[] = [];
+    for (const { topic, partition } of transaction.partitions.values()) {
+      const known = topics.find(topic)?.partitions[partition];
+      if (known !== undefined) found.push(known);
+    }
+    return found;
   }
 
   /** True when nothing but a second crash of the disk can take the markers of the last end. */
   areDurable(transaction: Transaction): boolean {
+    if (transaction.markers.length === 0) return true;
     transaction.markers = transaction.markers.filter(
       ({ log, offset }) => this.#isOpen(log) && log.durableOffset < offset,
     );

@@ -45,11 +45,13 @@ export function list(shape: Shape): Shape {
 export function fields<Value>(shapes: {
   readonly [Name in keyof Required<Value>]: Shape;
 }): Shape {
-  const known = Object.entries<Shape>(shapes);
+  const names = Object.keys(shapes);
+  const checks = Object.values<Shape>(shapes);
   return (given) => {
     if (typeof given !== 'object' || given === null) return misfit(given, 'an object');
-    for (const [name, shape] of known) {
-      const found = shape((given as Record<string, unknown>)[name]);
+    for (let index = 0; index < names.length; index++) {
+      const name = names[index]!;
+      const found = checks[index]!((given as Record<string, unknown>)[name]);
       if (found !== undefined) return within(name, found);
     }
     return undefined;

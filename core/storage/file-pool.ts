@@ -221,10 +221,11 @@ class Content {
     this.#changes++;
   }
 
-  async sync(file: File): Promise<void> {
+  sync(file: File): Promise<void> {
     const covered = this.#changes;
-    await file.sync();
-    this.#synced = Math.max(this.#synced, covered);
+    return file.sync().then(() => {
+      this.#synced = Math.max(this.#synced, covered);
+    });
   }
 
   /** Throws the unreported failure, if any. */
@@ -281,7 +282,7 @@ class PooledFile implements File, Resident {
   }
 
   write(buffers: readonly Uint8Array[], position: number): Promise<void> {
-    return this.#change((file) => file.write(buffers, position));
+    return this.#use((file) => file.write(buffers, position), { isChange: true });
   }
 
   read(target: Buffer, position: number): Promise<number> {
@@ -297,7 +298,7 @@ class PooledFile implements File, Resident {
   }
 
   truncate(sizeBytes: number): Promise<void> {
-    return this.#change((file) => file.truncate(sizeBytes));
+    return this.#use((file) => file.truncate(sizeBytes), { isChange: true });
   }
 
   sizeBytes(): Promise<number> {
@@ -362,23 +363,19 @@ class PooledFile implements File, Resident {
     await file.close().catch(() => undefined); // the bytes are synced, or their loss is known
   }
 
-  async #change(change: (file: File) => Promise<void>): Promise<void> {
-    await this.#use(async (file) => {
-      this.#content.noteChange();
-      try {
-        await change(file);
-      } finally {
-        this.#content.noteChange(); // a sync that began meanwhile may not cover it
-      }
-    });
-  }
-
-  async #use<R>(work: (file: File) => Promise<R>): Promise<R> {
+  async #use<R>(work: (file: File) => Promise<R>, { isChange = false } = {}): Promise<R> {
     this.#checkOpen('use');
     this.#callCount++;
     if (this.#callCount === 1) this.#host.descriptors.keep(this);
     try {
-      return await work(this.#file ?? (await this.#reopen()));
+      const file = this.#file ?? (await this.#reopen());
+      if (!isChange) return await work(file);
+      this.#content.noteChange();
+      try {
+        return await work(file);
+      } finally {
+        this.#content.noteChange(); // a sync that began meanwhile may not cover it
+      }
     } finally {
       this.#callCount--;
       if (this.#callCount === 0) {

@@ -13,9 +13,6 @@ const OPEN_FLAGS: Record<OpenMode, number> = {
 
 const open = promisify(fs.open);
 const close = promisify(fs.close);
-const fdatasync = promisify(fs.fdatasync);
-const ftruncate = promisify(fs.ftruncate);
-const fstat = promisify(fs.fstat);
 
 /** The errors with which file systems without hard links, such as FAT, refuse one. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP']);
@@ -84,6 +81,9 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
+/** Takes the outcome of a call of Node's callback API. */
+type Done<R> = (error: NodeJS.ErrnoException | null, result: R) => void;
+
 /**
  * The callback API costs half as much as a FileHandle, and this is the hot path. As there, closing
  * waits for running calls: the system gives the descriptor to the next file at once, and a late
@@ -100,23 +100,26 @@ class NodeFile implements File {
   }
 
   write(buffers: readonly Uint8Array[], position: number): Promise<void> {
-    return this.#underway.run(() => this.#write(buffers, position));
+    return this.#call((done) => writeAll(this.#descriptor, buffers, position, done));
   }
 
   read(target: Buffer, position: number): Promise<number> {
-    return this.#underway.run(() => this.#read(target, position));
+    return this.#call((done) => readAll(this.#descriptor, target, position, done));
   }
 
   sync(): Promise<void> {
-    return this.#underway.run(() => fdatasync(this.#descriptor));
+    return this.#call((done) => fs.fdatasync(this.#descriptor, done as fs.NoParamCallback));
   }
 
   truncate(sizeBytes: number): Promise<void> {
-    return this.#underway.run(() => ftruncate(this.#descriptor, sizeBytes));
+    return this.#call((done) => {
+      fs.ftruncate(this.#descriptor, sizeBytes, done as fs.NoParamCallback);
+    });
   }
 
   async sizeBytes(): Promise<number> {
-    return (await this.#underway.run(() => fstat(this.#descriptor))).size;
+    const { size } = await this.#call<fs.Stats>((done) => fs.fstat(this.#descriptor, done));
+    return size;
   }
 
   async close(): Promise<void> {
@@ -124,28 +127,35 @@ class NodeFile implements File {
     await close(this.#descriptor);
   }
 
-  #write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+  /** Makes a call that `close` waits for. One promise each: a commit makes five in a row. */
+  #call<R>(start: (done: Done<R>) => void): Promise<R> {
+    this.#underway.begin();
     return new Promise((resolve, reject) => {
-      writeAll(this.#descriptor, buffers, position, (error) => {
-        if (error === null) resolve();
+      const done: Done<R> = (error, result) => {
+        this.#underway.end();
+        if (error === null) resolve(result);
         else reject(error);
-      });
-    });
-  }
-
-  #read(target: Buffer, position: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const fill = (filled: number): void => {
-        const room = target.length - filled;
-        fs.read(this.#descriptor, target, filled, room, position + filled, (error, count) => {
-          if (error !== null) reject(error);
-          else if (count === 0 || count === room) resolve(filled + count);
-          else fill(filled + count);
-        });
       };
-      fill(0);
+      try {
+        start(done);
+      } catch (cause) {
+        done(cause as Error, undefined as R); // arguments that Node refuses
+      }
     });
   }
+}
+
+/** A read may be short before the end of the file; the next one reads the rest. */
+function readAll(descriptor: number, target: Buffer, position: number, done: Done<number>): void {
+  const fill = (filled: number): void => {
+    const room = target.length - filled;
+    fs.read(descriptor, target, filled, room, position + filled, (error, count) => {
+      if (error !== null) done(error, filled);
+      else if (count === 0 || count === room) done(null, filled + count);
+      else fill(filled + count);
+    });
+  };
+  fill(0);
 }
 
 /** IOV_MAX of Linux and macOS: the kernel refuses a longer vector. */
@@ -156,17 +166,17 @@ function writeAll(
   descriptor: number,
   buffers: readonly Uint8Array[],
   position: number,
-  done: (error: NodeJS.ErrnoException | null) => void,
+  done: Done<void>,
 ): void {
   const head =
     buffers.length > BUFFERS_PER_WRITE_MAX ? buffers.slice(0, BUFFERS_PER_WRITE_MAX) : buffers;
   fs.writev(descriptor, head as NodeJS.ArrayBufferView[], position, (error, written) => {
     if (error !== null) {
-      done(error);
+      done(error, undefined);
       return;
     }
     const rest = skipBytes(buffers, written);
-    if (rest.length === 0) done(null);
+    if (rest.length === 0) done(null, undefined);
     else writeAll(descriptor, rest, position + written, done);
   });
 }

@@ -186,7 +186,12 @@ export class ProducerSession {
         this.#state = { ...state, hasGap: true };
         return;
       case 'inTransaction':
-        this.#state = { ...state, kind: 'abortableError', failure: error };
+        this.#state = {
+          kind: 'abortableError',
+          identity: state.identity,
+          transaction: state.transaction,
+          failure: error,
+        };
         return;
       case 'committing':
         this.#state = { ...state, failure: state.failure ?? error };
@@ -262,10 +267,10 @@ export class ProducerSession {
 
   /** Tells the broker that partitions take part in the transaction. */
   async addPartitions(queues: ReadonlySet<PartitionQueue>): Promise<void> {
-    const { transaction, ...producer } = this.#owner();
+    const { transaction, producer } = this.#owner();
     for (const queue of queues) transaction.joining.add(queue);
     transaction.isKnown = true;
-    const partitions = [...queues].map(({ topic, partition }) => ({ topic, partition }));
+    const partitions = Array.from(queues, ({ topic, partition }) => ({ topic, partition }));
     try {
       throwFirst((await this.#options.api.addPartitionsToTxn({ ...producer, partitions })).results);
       for (const queue of queues) transaction.members.add(queue);
@@ -277,7 +282,7 @@ export class ProducerSession {
   /** Commits offsets with the transaction. */
   async addOffsets(member: GroupMember, offsets: readonly CommittedOffset[]): Promise<void> {
     const { api } = this.#options;
-    const { transaction, ...producer } = this.#owner();
+    const { transaction, producer } = this.#owner();
     transaction.isKnown = true;
     await api.addOffsetsToTxn({ ...producer, groupId: member.groupId });
     throwFirst((await api.txnOffsetCommit({ ...producer, ...member, offsets })).results);
@@ -288,7 +293,8 @@ export class ProducerSession {
     const state = this.#state;
     if (state.kind === 'fatalError') return;
     assert(state.kind === 'inTransaction' || state.kind === 'abortableError', 'one end is enough');
-    this.#state = { ...state, kind: 'committing', failure: this.transactionFailure };
+    const { identity, transaction } = state;
+    this.#state = { kind: 'committing', identity, transaction, failure: this.transactionFailure };
   }
 
   /** From here on only `end` follows. */
@@ -310,13 +316,13 @@ export class ProducerSession {
    *   any other in doubt. An abort that is decided does not fail.
    */
   async end(): Promise<void> {
-    const { transaction, transactionalId, ...identity } = this.#owner();
+    const { transaction, producer } = this.#owner();
     const commit = this.#state.kind === 'committing';
     try {
       // Where nothing was written the broker knows of no transaction.
       const next = transaction.isKnown
-        ? await this.#options.api.endTxn({ transactionalId, ...identity, commit })
-        : identity;
+        ? await this.#options.api.endTxn({ ...producer, commit })
+        : transaction.identity;
       transaction.outcome = commit ? 'committed' : 'aborted';
       this.#ended(next);
     } catch (cause) {
@@ -365,11 +371,12 @@ export class ProducerSession {
     return identity === undefined ? undefined : { identity, transaction };
   }
 
-  /** What requests of the transaction name. */
+  /** The open transaction, and what its requests name. */
   #owner() {
     const { identity, transaction } = present(this.#transacting(), 'a transaction is open');
     const transactionalId = present(this.#options.transactionalId, 'a transaction has an id');
-    return { transactionalId, ...identity, transaction };
+    const { producerId, producerEpoch } = identity;
+    return { transaction, producer: { transactionalId, producerId, producerEpoch } };
   }
 }
 

@@ -3,6 +3,7 @@ import { assert, present } from '../../assert.ts';
 import type { LogError } from '../../errors.ts';
 import { Exclusive } from '../../exclusive.ts';
 import type { BatchHeader } from '../../record/batch.ts';
+import type { File } from '../../storage/file-system.ts';
 import type { LogContents } from '../log-contents.ts';
 import type { PartitionLogOptions } from '../partition-log-options.ts';
 import { closed } from '../segment/log-reader.ts';
@@ -63,6 +64,8 @@ export interface Turn {
  */
 export class Durability implements JournalSource {
   readonly #options: PartitionLogOptions;
+  /** Its name in the data directory. */
+  readonly #name: string;
   readonly #contents: LogContents;
   readonly #rounds = new WriteRounds();
   readonly #turns = new Exclusive();
@@ -88,6 +91,7 @@ export class Durability implements JournalSource {
 
   constructor(options: PartitionLogOptions, contents: LogContents) {
     this.#options = options;
+    this.#name = basename(options.directory);
     this.#contents = contents;
     const { nextOffset } = contents;
     this.#writtenOffset = nextOffset;
@@ -317,21 +321,27 @@ export class Durability implements JournalSource {
 
   /** Begins a sync, or joins the running one. */
   #startSync(by: 'journal' | 'files'): Promise<Failure | undefined> {
-    this.#syncing ??= (by === 'journal' ? this.#syncByJournal() : this.#syncFiles()).finally(() => {
-      this.#syncing = undefined;
-    });
+    this.#syncing ??= this.#syncBy(by);
     return this.#syncing;
+  }
+
+  async #syncBy(by: 'journal' | 'files'): Promise<Failure | undefined> {
+    try {
+      return await (by === 'journal' ? this.#syncByJournal() : this.#syncFiles());
+    } finally {
+      this.#syncing = undefined;
+    }
   }
 
   /** Syncs through the journal if that accepts the bytes. */
   async #syncByJournal(): Promise<Failure | undefined> {
-    const { journal: shared, directory } = this.#options;
+    const { journal: shared } = this.#options;
     const bytes = this.#unsynced.takeForJournal();
     if (shared === undefined || bytes === undefined) return this.#syncFiles();
     const covered = this.#writtenOffset;
     let failure: Failure | undefined;
     const isJournaled = await shared.journal.sync({
-      entry: { directory: basename(directory), topicId: shared.topicId, ...bytes },
+      entry: { directory: this.#name, topicId: shared.topicId, ...bytes },
       nextOffset: covered,
       source: this,
       syncFile: async () => {
@@ -451,8 +461,12 @@ export class Durability implements JournalSource {
 /** Opening the file is not part of the sync: if it fails, the written bytes are not lost. */
 async function syncSegment(segment: Segment): Promise<Failure | undefined> {
   const { logPath } = segment;
-  const file = await segment.file().catch((cause: unknown) => writeFailure(logPath, 'open', cause));
-  if ('kind' in file) return file;
+  let file: File;
+  try {
+    file = await segment.file();
+  } catch (cause) {
+    return writeFailure(logPath, 'open', cause);
+  }
   try {
     await file.sync();
     return undefined;
