@@ -3,8 +3,10 @@ import { int64, string, topic } from '../../core/index.ts';
 import { committedRows, makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { drive, numbers, shown, sums, windowTable } from '../../test/kit/drive.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import type { KStream } from '../dsl/kstream.ts';
+import type { KTable } from '../dsl/ktable.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
-import { hoppingWindow, tumblingWindow } from '../topology/windows.ts';
+import { hoppingWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
 import type { Emit, TableEmit } from './emit.ts';
 
 const summing = (emit: TableEmit) =>
@@ -120,27 +122,46 @@ describe('[OP-EMIT-2] with emit: { everyMs }', () => {
   });
 });
 
-test('[OP-EMIT-2] a deletion that waits keeps its time and place through a restart', async () => {
-  const log = await openTestLog();
-  const stateDir = temporaryDirectory();
-  const builder = new StreamsBuilder();
-  builder
-    .stream(numbers)
-    .groupByKey()
-    .reduce((sum, value) => (value === 0 ? null : sum + value), { emit: { everyMs: 100 } })
-    .toStream()
-    .to(sums);
-  const run = async (...rows: readonly (readonly [string, number, number])[]) => {
-    await produce(log, numbers, rows);
-    const app = makeApp(log, builder.build(), { stateDir });
-    await app.start();
-    await until(() => app.metrics().processedRecords === rows.length);
-    await app.close();
-    return committedRows(log, sums);
-  };
-  expect(await run(['a', 5, 1], ['b', 1, 100])).toEqual(['a 5 @1']);
-  expect(await run(['a', 1, 110], ['a', 0, 150])).toEqual(['a 5 @1']);
-  expect(await run(['b', 1, 200])).toEqual(['a 5 @1', 'b 1 @100', 'a null @150']);
+describe('[OP-EMIT-2] a deletion that waits keeps its time and place through a restart', () => {
+  const emit = { everyMs: 100 };
+  const sumUp = (sum: number, value: number) => (value === 0 ? null : sum + value);
+  const grouped = (builder: StreamsBuilder) => builder.stream(numbers).groupByKey();
+  const windowed = (builder: StreamsBuilder) =>
+    grouped(builder).windowedBy(tumblingWindow({ sizeMs: 1_000 }));
+  const unwindowed = (table: KTable<Windowed<string>, number | null>) =>
+    table.toStream(({ key }) => key.key);
+
+  test.each([
+    ['of a table', (b) => grouped(b).reduce(sumUp, { emit }).toStream()],
+    ['of a window without other rows', (b) => unwindowed(windowed(b).reduce(sumUp, { emit }))],
+    [
+      'of a stored view of windows',
+      (b) => {
+        const each = windowed(b).reduce(sumUp, { emit: 'each' });
+        return unwindowed(each.mapValues((sum) => sum, { store: 'kept', emit }));
+      },
+    ],
+  ] satisfies [string, (builder: StreamsBuilder) => KStream<string, number | null>][])(
+    '%s',
+    async (_, build) => {
+      const log = await openTestLog();
+      const stateDir = temporaryDirectory();
+      const builder = new StreamsBuilder();
+      build(builder).to(sums);
+      const run = async (...rows: readonly (readonly [string, number, number])[]) => {
+        await produce(log, numbers, rows);
+        const app = makeApp(log, builder.build(), { stateDir });
+        await app.start();
+        await until(() => app.metrics().processedRecords === rows.length);
+        await app.close();
+        return committedRows(log, sums);
+      };
+      expect(await run(['a', 5, 1], ['b', 1, 100])).toEqual(['a 5 @1']);
+      expect(await run(['b', 0, 105])).toEqual(['a 5 @1']);
+      expect(await run(['a', 1, 110], ['a', 0, 150])).toEqual(['a 5 @1']);
+      expect(await run(['c', 1, 200])).toEqual(['a 5 @1', 'b null @105', 'a null @150']);
+    },
+  );
 });
 
 describe('[OP-EMIT-3] a table of a topic passes its changes on', () => {

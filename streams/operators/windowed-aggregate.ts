@@ -66,8 +66,8 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     this.#forward = forward;
     this.#context = context;
     this.#change = (value) => add(value, this.#current) ?? undefined;
-    this.#closesNextMs = this.#oldestDeadlineMs();
     this.#interval = typeof emit === 'object' ? this.#startInterval(emit.everyMs) : undefined;
+    this.#closesNextMs = this.#oldestDeadlineMs(); // also of windows with nothing but what waits
     if (context.sendsOldValues) this.#store.keepBefore();
     if (emit === 'commit' || emit === 'each') this.#store.holdChanges();
     if (emit === 'commit') this.flush = () => this.#passChanges();

@@ -214,10 +214,15 @@ describe.each(WAYS_TO_STOP)('[OP-TABLE-11] [OP-TJOIN-6] after %s at any time', (
     const joined = counts(3).outerJoin(counts(5), (one = 0, other = 0) => one * 100 + other, {
       store: 'joined',
     });
-    const named = [kept, joined].map((table, index) =>
+    const sum = (total: number, value: number) => (value % 4 === 0 ? null : total + value);
+    const sums = stream
+      .groupByKey()
+      .windowedBy(of)
+      .reduce(sum, { store: 'sums', emit: { everyMs: 30 } });
+    const [first, ...others] = [kept, joined, sums].map((table, index) =>
       changesOf(table).selectKey(({ key }) => `${index} ${key.key} ${key.windowStartMs}`),
     );
-    named[0]!.merge(named[1]!).to(crashOutput);
+    others.reduce((merged, each) => merged.merge(each), first!).to(crashOutput);
     return builder.build();
   }
 

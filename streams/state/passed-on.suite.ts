@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { json, string } from '../../core/index.ts';
+import { int64, json, string } from '../../core/index.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import type { PassedRow, StoreSpec } from '../topology/store.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
+import { windowStore } from './window-store.ts';
 
 /** Functions change it in place. */
 interface Total {
@@ -78,6 +79,40 @@ export function passedOnSuite(kind: EnvironmentKind): void {
       await it.close();
     });
     await fc.assert(property, { seed: SEED, numRuns: 100 });
+  });
+  deletedWindowTest(kind);
+}
+
+function deletedWindowTest({ name, place }: EnvironmentKind): void {
+  test.each([
+    ['waits in a window without rows that is open', 1009, ['a undefined 1']],
+    ['is gone with a window that has closed', 1010, []],
+  ])(`[STATE-20] a deletion %s, ${name}`, async (_, timeMs, expected) => {
+    const windows: StoreSpec<string, number> = {
+      ...windowStore('windows'),
+      ...{ key: string(), value: int64(), backing: 'changelog' },
+      expiry: { lifeMs: 1000, node: 'windows' },
+    };
+    const it = await StateUnderTest.open(place(), [windows]);
+    const store = () => it.state.store(windowStore<string, number>('windows'));
+    const start = (): void => {
+      store().keepBefore();
+      store().holdChanges();
+    };
+    start();
+    store().put('a', 10, 1, 10);
+    store().passChanges(10, () => undefined);
+    store().delete('a', 10, 11);
+    it.commit();
+    it.checkpoint(0);
+    await it.restart(timeMs);
+    start();
+    store().hold('a', 10, { value: 1, timestampMs: 10 }, 11);
+    const passed: string[] = [];
+    store().passChanges(10, ({ key, value }, before) => passed.push(`${key} ${value} ${before}`));
+    expect(passed).toEqual(expected);
+    expect(store().windowStarts()).toEqual(expected.length === 0 ? [] : [10]);
+    await it.close();
   });
 }
 

@@ -70,6 +70,8 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   #current: { readonly startMs: number; readonly space: KeySpace<K, V> } | undefined;
   /** The start of the newest window that held entries since the task's start. */
   #newestStartMs = -Infinity;
+  /** The time of the last `expire`: a restart calls it with that of the last commit. */
+  #expiredMs = -Infinity;
   /** Windows with entries that may be in a checkpoint. */
   readonly #checkpointed = new Set<number>();
   /** Dropped windows that the next checkpoint removes. */
@@ -213,7 +215,10 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   hold(key: K, windowStartMs: number, before: PassedRow<V> | undefined, timestampMs: number): void {
-    this.#windows.get(windowStartMs)?.hold(key, before, timestampMs);
+    // A window whose rows are all deleted is in no checkpoint, and its deletions may still wait.
+    const isMissing = !this.#windows.has(windowStartMs) && this.#isAlive(windowStartMs);
+    const space = isMissing ? this.#begin(windowStartMs) : this.#windows.get(windowStartMs);
+    space?.hold(key, before, timestampMs);
   }
 
   passChanges(windowStartMs: number, visit: OnHeld<K, V>): void {
@@ -256,9 +261,9 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   }
 
   expire(timeMs: number): void {
-    const { lifeMs = Infinity } = this.spec.expiry ?? {};
+    this.#expiredMs = Math.max(this.#expiredMs, timeMs);
     for (const startMs of this.windowStarts()) {
-      if (startMs + lifeMs <= timeMs) this.drop(startMs);
+      if (!this.#isAlive(startMs)) this.drop(startMs);
     }
   }
 
@@ -272,6 +277,11 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
       window.shrinkTo(Math.max(0, before - excess));
       excess -= before - window.count;
     }
+  }
+
+  /** False for a window that expires at the time that the store knows of. */
+  #isAlive(windowStartMs: number): boolean {
+    return windowStartMs + (this.spec.expiry?.lifeMs ?? Infinity) > this.#expiredMs;
   }
 
   #startsWithin(fromMs: number, toMs: number): number[] {
