@@ -5,11 +5,11 @@ import { storedView, type KeptTable } from '../operators/stored-view.ts';
 import { tableView, viewReader, type TableView } from '../operators/table-view.ts';
 import { storeReader } from '../operators/table-reader.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
-import { windowedKeyStoreSpec } from '../state/windowed-key-store.ts';
+import { windowedKeyStoreSpec, type WindowedKeyStoreOptions } from '../state/windowed-key-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
 import { checkNodeOptions, type ViewOptions } from './node-options.ts';
-import { addOperator, type TableParts } from './parts.ts';
+import { addOperator, type TableParts, type TableWindows } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, storedTable } from './tables.ts';
 
 /** A view, and what writes its values if no option says so. */
@@ -73,7 +73,7 @@ export function addKeptTable<K, V, V2>(
   const { graph, keySerde, windows, isWindowed, stream } = basis;
   const isExpiring = windows !== undefined;
   const spec = isExpiring
-    ? windowedKeyStoreSpec({ store, key: keySerde, value, node, lifeMs: windows.lifeMs })
+    ? windowedKeyStoreSpec({ store, key: keySerde, value, node, ...endsOf(windows) })
     : ({ ...keyValueStore(store), key: keySerde, value, backing: 'changelog' } as const);
   const own = addTableStores(graph, { node, emit, keySerde, spec });
   const operator = operatorOf({ store, value, emit, isExpiring });
@@ -82,6 +82,13 @@ export function addKeptTable<K, V, V2>(
   const reader = storeReader<K, NonNullable<V2>>(store);
   return { ...basis, node, store, reader, valueSerde: value };
 }
+
+/** When windows end; those that are many, and end ahead of time, share stretches. */
+function endsOf({ innerKey, sizeMs, lifeMs }: TableWindows): Ends {
+  return { aheadMs: innerKey === undefined ? sizeMs : 0, lifeMs };
+}
+
+type Ends = Required<Pick<WindowedKeyStoreOptions<unknown, unknown>, 'aheadMs' | 'lifeMs'>>;
 
 /** Only what is stored can wait before it is passed on. */
 export function checkViewOptions<V>(method: string, options: ViewOptions<V>): void {

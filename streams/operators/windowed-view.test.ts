@@ -154,6 +154,16 @@ describe('[OP-TABLE-11] a view of a table of windows in a store', () => {
     expect(stores.find(({ name }) => name === 'kept')).toMatchObject(kept);
   });
 
+  test('of sliding windows has few stretches, which live a 64th longer', () => {
+    const builder = new StreamsBuilder();
+    const sliding = slidingWindow({ differenceMs: 6_000, graceMs: 399 });
+    const counts = builder.stream(numbers).groupByKey().windowedBy(sliding).count();
+    counts.filter(() => true, { store: 'kept' });
+    const { subTopologies } = builder.build().describe();
+    const stores = subTopologies.flatMap((each) => each.stores);
+    expect(stores.find(({ name }) => name === 'kept')?.retentionMs).toBe(400 + 100 - 1);
+  });
+
   test('a stream with windowed keys becomes a table of them', () => {
     const { pipe } = viewOf((counts) => counts.toStream().toTable({ store: 'kept' }));
     expect(pipe('a 1, a 2, b 13, a 99')).toEqual([

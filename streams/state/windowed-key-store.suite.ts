@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { int64, serializeToBytes, string } from '../../core/index.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import type { StoreEntry } from '../topology/store.ts';
-import { windowedSerde, type Windowed } from '../topology/windows.ts';
+import { sessionWindowedSerde, windowedSerde, type Windowed } from '../topology/windows.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { keyValueStore } from './key-value-store.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
@@ -90,6 +90,30 @@ export function windowedKeyStoreSuite({ name, place }: EnvironmentKind): void {
       store.delete(windowed('a', 11), 0);
       store.delete(windowed('a', 21), 0);
       expect(rows.next().done).toBe(true);
+      await it.close();
+    });
+
+    test('[STATE-22] windows that are many, and end ahead of time, share stretches', async () => {
+      const many = windowedKeyStoreSpec<Windowed<string>, number>({
+        ...{ store: 'rows', key: sessionWindowedSerde(string()), value: int64(), node: 'view' },
+        ...{ aheadMs: 10_000, lifeMs: 1 },
+      });
+      const it = await StateUnderTest.open(place(), [many]);
+      const store = it.state.store(handle);
+      store.holdChanges();
+      const ends = Array.from({ length: 10_000 }, (_, endMs) => endMs);
+      const keyOf = (endMs: number) => ({ key: 'a', windowStartMs: 0, windowEndMs: endMs });
+      for (const endMs of [...ends].reverse()) store.put(keyOf(endMs), 1, 0);
+      const passed: number[] = [];
+      store.passChanges(({ key: of }) => passed.push(of.windowEndMs));
+      expect(passed).toHaveLength(ends.length);
+      it.commit();
+      const records = it.changelogs.get('rows') ?? [];
+      const stretches = new Set(records.map((record) => record.key.toString('hex', 0, 8)));
+      expect(stretches.size).toBeLessThan(70);
+      store.expire(9_000);
+      expect(store.get(keyOf(9_000))).toBe(1);
+      expect(store.get(keyOf(8_999 - 10_000 / 64 - 1))).toBeUndefined();
       await it.close();
     });
 

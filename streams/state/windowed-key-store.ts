@@ -57,6 +57,8 @@ export interface WindowedKeyStoreOptions<KW, V> {
   readonly value: Serde<V>;
   /** The node of the operator whose time counts. */
   readonly node: string;
+  /** How far ahead of time windows end, if they are many: those of a row each, as sliding ones. */
+  readonly aheadMs?: number;
   /** How long after its end a window may change. */
   readonly lifeMs: number;
 }
@@ -67,8 +69,8 @@ const STRETCHES_MAX = 64;
 export function windowedKeyStoreSpec<KW, V>(
   options: WindowedKeyStoreOptions<KW, V>,
 ): StoreSpec<KW, V> {
-  const { store, key, value, node, lifeMs } = options;
-  const stretchMs = Math.max(1, Math.ceil(lifeMs / STRETCHES_MAX));
+  const { store, key, value, node, aheadMs = 0, lifeMs } = options;
+  const stretchMs = Math.max(1, Math.ceil((aheadMs + lifeMs) / STRETCHES_MAX));
   // A stretch expires with the last row that may be in it.
   const expiry = { lifeMs: stretchMs - 1 + lifeMs, node };
   return { ...windowedKeyStore(store), key, value, backing: 'changelog', expiry, stretchMs };
@@ -87,6 +89,9 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   readonly #lifeMs: number;
   /** Counts changes and checkpoints: what was read before one may no longer hold. */
   #changes = 0;
+  /** Stretches in which rows may wait to be passed on, if changes are held. */
+  readonly #holding = new Set<number>();
+  #isHeld = false;
 
   constructor(spec: StoreSpec<Windowed<K>, V>, environment: StateEnvironment, isNew: boolean) {
     this.#rows = new TaskWindowStore(spec, environment, isNew);
@@ -153,13 +158,11 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   }
 
   put(key: Windowed<K>, value: V, timestampMs: number): void {
-    this.#changes++;
-    this.#rows.put(key, this.#stretchOf(key), value, timestampMs);
+    this.#rows.put(key, this.#changing(key), value, timestampMs);
   }
 
   delete(key: Windowed<K>, timestampMs: number): void {
-    this.#changes++;
-    this.#rows.delete(key, this.#stretchOf(key), timestampMs);
+    this.#rows.delete(key, this.#changing(key), timestampMs);
   }
 
   update(
@@ -167,11 +170,11 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
     timestampMs: number,
     change: (value: V | undefined) => V | undefined,
   ): void {
-    this.#changes++;
-    this.#rows.update(key, this.#stretchOf(key), timestampMs, change);
+    this.#rows.update(key, this.#changing(key), timestampMs, change);
   }
 
   holdChanges(onHeld?: OnHeld<Windowed<K>, V>): void {
+    this.#isHeld = true;
     this.#rows.holdChanges(onHeld);
   }
 
@@ -180,12 +183,14 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   }
 
   hold(key: Windowed<K>, before: PassedRow<V> | undefined, timestampMs: number): void {
-    this.#rows.hold(key, this.#stretchOf(key), before, timestampMs);
+    this.#rows.hold(key, this.#changing(key), before, timestampMs);
   }
 
   /** Oldest stretch first. */
   passChanges(visit: OnHeld<Windowed<K>, V>): void {
-    for (const startMs of this.#rows.starts) this.#rows.passChanges(startMs, visit);
+    const holding = [...this.#holding].sort((a, b) => a - b);
+    this.#holding.clear();
+    for (const startMs of holding) this.#rows.passChanges(startMs, visit);
   }
 
   getPassed(key: Windowed<K>): PassedRow<V> | undefined {
@@ -224,6 +229,14 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   /** The start of the stretch that a window's end is in. */
   #stretchOf({ windowEndMs }: Windowed<K>): number {
     return windowEndMs - (windowEndMs % this.#stretchMs);
+  }
+
+  /** The stretch of a row that is about to change. */
+  #changing(key: Windowed<K>): number {
+    const startMs = this.#stretchOf(key);
+    this.#changes++;
+    if (this.#isHeld) this.#holding.add(startMs);
+    return startMs;
   }
 
   #between(from: Windowed<K> | undefined, to: Windowed<K> | undefined): KeyRange {
