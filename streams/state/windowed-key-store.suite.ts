@@ -93,6 +93,19 @@ export function windowedKeyStoreSuite({ name, place }: EnvironmentKind): void {
       await it.close();
     });
 
+    test('[STATE-22] a row is not of the stretch that it is kept in', async () => {
+      const it = await StateUnderTest.open(place(), [spec]);
+      const store = it.state.store(handle);
+      for (const startMs of [5, 15]) store.put(windowed('a', startMs), 1, 7);
+      const row = { key: windowed('a', 5), windowStartMs: undefined, value: 1, timestampMs: 7 };
+      expect(store.entry(windowed('a', 5))).toEqual(row);
+      const rows = store.all();
+      expect(rows.next().value).toEqual(row);
+      store.put(windowed('a', 15), 2, 8); // read ahead
+      expect(rows.next().value).toMatchObject({ windowStartMs: undefined, value: 2 });
+      await it.close();
+    });
+
     test('[STATE-22] windows that are many, and end ahead of time, share stretches', async () => {
       const many = windowedKeyStoreSpec<Windowed<string>, number>({
         ...{ store: 'rows', key: sessionWindowedSerde(string()), value: int64(), node: 'view' },

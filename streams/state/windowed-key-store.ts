@@ -127,7 +127,8 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
   }
 
   entry(key: Windowed<K>): StoreEntry<Windowed<K>, V> | undefined {
-    return this.#rows.entry(key, this.#stretchOf(key));
+    const entry = this.#rows.entry(key, this.#stretchOf(key));
+    return entry && rowOf(entry);
   }
 
   range(from: Windowed<K> | undefined, to: Windowed<K> | undefined): Rows<K, V> {
@@ -248,7 +249,11 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
     const lists = this.#rows.starts.map((startMs) => this.#read(startMs, range, isReverse));
     const bytesOf = ({ row }: ReadRow<K, V>) => serializeToBytes(this.#key, row.key);
     for (const { row, changes } of mergeLists(lists, bytesOf, isReverse)) {
-      const now = changes === this.#changes ? row : this.entry(row.key);
+      if (changes === this.#changes) {
+        yield rowOf(row);
+        continue;
+      }
+      const now = this.entry(row.key);
       if (now !== undefined) yield now;
     }
   }
@@ -258,6 +263,11 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
       yield { row, changes: this.#changes };
     }
   }
+}
+
+/** An entry as it is now, without the stretch that it is kept under. */
+function rowOf<K, V>({ key, value, timestampMs }: StoreEntry<K, V>): StoreEntry<K, V> {
+  return { key, windowStartMs: undefined, value, timestampMs };
 }
 
 type Rows<K, V> = IterableIterator<StoreEntry<Windowed<K>, V>>;
