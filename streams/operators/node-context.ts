@@ -55,6 +55,8 @@ export class NodeContext<K, V> implements ProcessingContext {
   readonly #tables: ReadonlyMap<TableHandle<unknown, unknown>, ReadRow<unknown, unknown>>;
   /** The stores that expire by the time of this node. */
   readonly #expiring: readonly TaskStore[];
+  /** Those that expire by the time of another node. */
+  readonly #shared: readonly TaskStore[];
 
   constructor(parts: NodeParts) {
     const { context, connections } = parts;
@@ -63,9 +65,11 @@ export class NodeContext<K, V> implements ProcessingContext {
     this.taskId = context.taskId;
     this.partition = context.partition;
     this.#tables = new Map(tables.map(({ handle, reader }) => [handle, reader.open(context)]));
-    this.#expiring = stores
+    const expiring = stores
       .map((handle) => context.store(handle as StoreHandle<TaskStore>))
-      .filter(({ spec }) => spec.expiry?.node === context.node);
+      .filter(({ spec }) => spec.expiry !== undefined);
+    this.#expiring = expiring.filter(({ spec }) => spec.expiry?.node === context.node);
+    this.#shared = expiring.filter((store) => !this.#expiring.includes(store));
   }
 
   store<Store>(handle: StoreHandle<Store>): Store {
@@ -127,15 +131,16 @@ export class NodeContext<K, V> implements ProcessingContext {
   /** When the next entry expires; Infinity for never. */
   get expiresMs(): number {
     let expiresMs = Infinity;
-    for (const { span, spec } of this.#expiring) {
-      const { oldestMs = Infinity } = span ?? {};
-      expiresMs = Math.min(expiresMs, oldestMs + (spec.expiry?.lifeMs ?? Infinity));
-    }
+    for (const store of this.#expiring) expiresMs = Math.min(expiresMs, nextExpiryMs(store));
     return expiresMs;
   }
 
   /** Drops what was put into stores although it has expired: after a restart it is not there. */
   dropLate(): void {
+    for (const store of this.#shared) {
+      const timeMs = this.parts.context.streamTimeOf(store.spec.expiry?.node ?? '');
+      if (nextExpiryMs(store) <= timeMs) store.expire(timeMs);
+    }
     if (this.#expiring.length === 0) return;
     const timeMs = this.streamTimeMs();
     if (this.expiresMs <= timeMs) this.expire(timeMs);
@@ -144,6 +149,11 @@ export class NodeContext<K, V> implements ProcessingContext {
   expire(streamTimeMs: number): void {
     for (const store of this.#expiring) store.expire(streamTimeMs);
   }
+}
+
+/** When the oldest entry of a store expires; Infinity for never. */
+function nextExpiryMs({ span, spec }: TaskStore): number {
+  return (span?.oldestMs ?? Infinity) + (spec.expiry?.lifeMs ?? Infinity);
 }
 
 /** What a supplier of the user's own makes for a task, from its start to its end. */

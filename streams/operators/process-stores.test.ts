@@ -24,6 +24,7 @@ import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import { sessionWindow } from '../topology/windows.ts';
 
 const serdes = { key: string(), value: int64() };
+const others = topic('others', { key: string(), value: int64() });
 const answers = topic('answers', { key: string(), value: string() });
 
 /**
@@ -133,6 +134,28 @@ describe('[STATE-23] stores of sessions, records and versions', () => {
     for (const value of [95, 50, 96]) pipe(value);
     expect(sizes).toEqual([1, 2, 2]);
     expect(driver.store(windowStore('seen')).windowStarts()).toEqual([95, 96]);
+  });
+
+  test('so is what another processor puts, by the time of the first one', () => {
+    const builder = new StreamsBuilder();
+    const seen = builder.addStore(windowStore('seen', { ...serdes, retentionMs: 10 }));
+    const options = { stores: [seen] };
+    builder.stream(numbers).process(() => ({ process: () => undefined }), options);
+    builder.stream(others).process((context) => {
+      const store = context.store(seen);
+      return {
+        process: ({ value, timestampMs }) => store.put('a', value, value, timestampMs),
+      };
+    }, options);
+    const driver = new TopologyTestDriver(builder.build());
+    const windowsAfter = (value: number, timestampMs: number) => {
+      driver.inputTopic(others).pipe({ key: 'a', value, timestampMs });
+      return driver.store(windowStore('seen')).windowStarts();
+    };
+    driver.inputTopic(numbers).pipe({ key: 'a', value: 0, timestampMs: 100 });
+    expect(windowsAfter(95, 1_000)).toEqual([95]); // its own time does not count
+    expect(windowsAfter(50, 1_000)).toEqual([95]);
+    expect(windowsAfter(91, 1_000)).toEqual([91, 95]);
   });
 
   test('are read by the test driver with their times, as are those of tables', () => {

@@ -29,7 +29,10 @@ export interface GraphOptions {
 }
 
 /** What the operators of a task share of their context. */
-type TaskContext = Omit<OperatorContext, keyof NodeContext | 'streamTimeMs' | 'schedule'>;
+type TaskContext = Omit<
+  OperatorContext,
+  keyof NodeContext | 'streamTimeMs' | 'streamTimeOf' | 'schedule'
+>;
 
 /** What differs from node to node. */
 type NodeContext = Pick<
@@ -139,7 +142,8 @@ export class ProcessorGraph {
         const own = { node: node.name, children: new Map(edges), drop };
         const behind = { sendsOldValues, areValuesKept };
         const { context, punctuations } = this.#options;
-        const shared = { ...context, ...own, ...behind };
+        const streamTimeOf = (name: string) => started.get(name)?.streamTimeMs() ?? -Infinity;
+        const shared = { ...context, ...own, ...behind, streamTimeOf };
         const operator = new StartedOperator(node, forward, shared, punctuations);
         started.set(node.name, operator);
         forwards.set(node.name, (parent) => operator.forwardFrom(parent));
@@ -188,17 +192,20 @@ export class ProcessorGraph {
 class StartedOperator {
   readonly #node: OperatorNode;
   readonly #processor: Processor<unknown, unknown>;
+  /** The event time reached at it. */
+  readonly streamTimeMs: () => number;
   #feed: Feed | undefined;
   #time: OperatorTime | undefined;
 
   constructor(
     node: OperatorNode,
     forward: Forward<unknown, unknown>,
-    shared: TaskContext & NodeContext,
+    shared: TaskContext & NodeContext & Pick<OperatorContext, 'streamTimeOf'>,
     punctuations: Punctuations,
   ) {
     const streamTimeMs = (): number => this.#time?.timeMs ?? this.#feed?.timeMs() ?? -Infinity;
     this.#node = node;
+    this.streamTimeMs = streamTimeMs;
     const schedule = (request: PunctuationRequest): Cancellable =>
       punctuations.schedule(node.name, request, streamTimeMs);
     this.#processor = node.operator.start(forward, { ...shared, streamTimeMs, schedule });

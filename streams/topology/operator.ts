@@ -94,6 +94,8 @@ export interface OperatorContext {
    * that holds records back it is behind that at the start of the topology.
    */
   streamTimeMs(): number;
+  /** The same of another operator of the task, by the name of its node. */
+  streamTimeOf(node: string): number;
   /** True if an operator behind this one, which keeps or changes a table, needs old values. */
   readonly sendsOldValues: boolean;
   /** True if an operator behind this one has stores, in which it may keep values. */
