@@ -23,7 +23,8 @@ const versions: StoreSpec<string, number> = {
 };
 const SEGMENT_MS = 2_000;
 
-const KEYS = ['', 'a', 'aa', 'b', 'ä'];
+/** Some have zero bytes, with which the times begin that follow keys. */
+const KEYS = ['', '\0', '\0\0', 'a', 'a\0', 'a\0\0\0\0\0\0\0\0a', 'aa', 'b', 'ä'];
 const key = fc.constantFrom(...KEYS);
 const limit = fc.option(key, { nil: undefined });
 const time = fc.nat(40);

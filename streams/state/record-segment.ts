@@ -85,7 +85,7 @@ export class RecordSegment<K, V> {
     const stored = this.isCheckpointed
       ? range(timeBytes(startMs), timeBytes(startMs + 1), isReverse)
       : [];
-    for (const found of mergeReads(memory, stored, isReverse)) {
+    for (const found of inKeyOrder(mergeReads(memory, stored, isReverse), sign)) {
       if ('entry' in found) {
         yield found.entry;
         continue;
@@ -188,6 +188,40 @@ export class RecordSegment<K, V> {
     const probe = new StoredRecord<K, V>(key, this.startMs, 0, this.startMs);
     return this.#options.codec.encodeKey(probe).toString('latin1');
   }
+}
+
+type Read = { readonly keyBytes: Buffer } | { readonly key: Buffer };
+
+/**
+ * Puts what was read in the order of keys. Behind the key comes the time, whose first byte is zero:
+ * of keys that are equal up to a zero byte the records come mixed, and only of these. So those are
+ * collected and sorted; with keys of numbers that may be all of a segment.
+ */
+function* inKeyOrder<R extends Read>(reads: Iterable<R>, sign: number): Generator<R> {
+  let group: R[] = [];
+  let start: Buffer | undefined; // of all of the group
+  for (const read of reads) {
+    const bytes = bytesOf(read);
+    if (start !== undefined && !bytes.subarray(0, start.length).equals(start)) {
+      yield* group.sort((a, b) => sign * compareKeys(bytesOf(a), bytesOf(b)));
+      group = [];
+      start = undefined;
+    }
+    start ??= bytes.subarray(0, bytes.indexOf(0, SEGMENT_BYTES) + 1);
+    group.push(read);
+  }
+  yield* group.sort((a, b) => sign * compareKeys(bytesOf(a), bytesOf(b)));
+}
+
+function bytesOf(read: Read): Buffer {
+  return 'key' in read ? read.key : read.keyBytes;
+}
+
+/** By the keys, then by what follows them. */
+function compareKeys(a: Buffer, b: Buffer): number {
+  const [keyEndA, keyEndB] = [a.length - PLACE_BYTES, b.length - PLACE_BYTES];
+  const order = a.compare(b, SEGMENT_BYTES, keyEndB, SEGMENT_BYTES, keyEndA);
+  return order === 0 ? Buffer.compare(a, b) : order;
 }
 
 function comesBefore(
