@@ -1,5 +1,5 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
-import { assert, present } from '../../core/internal.ts';
+import { assert, checkArgument, present } from '../../core/internal.ts';
 import type {
   KeySession,
   OnHeldSession,
@@ -159,7 +159,9 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     return this.#fetchAll(this.#between(from, to), range, true);
   }
 
-  put(key: K, { startMs, endMs }: SessionBounds, value: V, timestampMs: number): void {
+  put(key: K, given: SessionBounds, value: V, timestampMs: number): void {
+    checkArgument('sessionStore.put', 'bounds', given, sessionBounds);
+    const { startMs, endMs } = given;
     const bounds = { startMs, endMs, timestampMs };
     const known = this.#isHeld ? this.get(key, bounds) : undefined;
     this.#change(key, bounds, value, this.#isHeld ? this.#findHeld(key, bounds, known) : undefined);
@@ -447,6 +449,13 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
 /** The store of lists that a session store is kept in. */
 function listSpec<K, V>(spec: StoreSpec<K, V>): StoreSpec<K, Session<V>[]> {
   return { ...spec, value: sessionListSerde(spec.value) };
+}
+
+function sessionBounds(given: unknown): string | undefined {
+  const { startMs, endMs } = (given ?? {}) as Partial<SessionBounds>;
+  const isWhole = Number.isSafeInteger(startMs) && Number.isSafeInteger(endMs);
+  if (isWhole && (startMs ?? 0) <= (endMs ?? 0)) return undefined;
+  return '{ startMs, endMs }, whole milliseconds, the end not before the start';
 }
 
 function endsBefore({ endMs }: SessionBounds, timeMs: number): boolean {

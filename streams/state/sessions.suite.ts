@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bytes, json, string } from '../../core/index.ts';
 import { SEED } from '../../test/kit/seed.ts';
+import type { SessionBounds } from '../topology/store.ts';
 import type { EnvironmentKind } from './environment.suite.ts';
 import { sessionStore, sessionStoreSpec } from './session-store.ts';
 import { StateUnderTest } from './state-under-test.suite.ts';
@@ -58,6 +59,19 @@ const boundsOf = (session: string) => {
 
 /** The tests of a task's session stores on any environment. */
 export function sessionsSuite(kind: EnvironmentKind): void {
+  test(`[STATE-23] a session that ends before it starts is refused, ${kind.name}`, async () => {
+    const it = await StateUnderTest.open(kind.place(), [spec]);
+    const put = (bounds: object) => () => {
+      it.state.store(handle).put('a', bounds as SessionBounds, { sum: 1 }, 5);
+    };
+    expect(put({ startMs: 5, endMs: 5 })).not.toThrow();
+    for (const bounds of [{ startMs: 6, endMs: 5 }, { startMs: 5 }, { startMs: 0.5, endMs: 5 }]) {
+      expect(put(bounds)).toThrow(/^sessionStore.put: bounds must be .* not \{/);
+      expect(put(bounds)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }) as Error);
+    }
+    await it.close();
+  });
+
   describe(`a session store on a ${kind.name} environment`, () => {
     test(`[STATE-21] acts like a map of sessions, seed ${SEED}`, async () => {
       const property = fc.asyncProperty(steps, async (list) => {

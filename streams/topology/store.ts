@@ -232,7 +232,11 @@ export interface ReadOnlySessionStore<K, V> {
 
 /** A session store of a task, which reads its own writes. */
 export interface WritableSessionStore<K, V> extends ReadOnlySessionStore<K, V> {
-  /** Replaces the value of a session, which is found by both its bounds. */
+  /**
+   * Replaces the value of a session, which is found by both its bounds.
+   *
+   * @throws LogError INVALID_OPTION if it ends before it starts.
+   */
   put(key: K, bounds: SessionBounds, value: V, timestampMs: number): void;
   /** Deletes a session; nothing happens if there is none with these bounds. */
   delete(key: K, bounds: SessionBounds): void;
