@@ -27,7 +27,7 @@ export function process<K, V, K2, V2>(
   return {
     kind: 'process',
     changesKey: true,
-    keepsAnyKey: true,
+    keyedStores: [],
     start: (forward, context) => {
       const own = new RecordContext<K, V, K2, V2>({ forward, context, connections });
       return new UserProcessor(own, () => supplier(own));
@@ -43,7 +43,7 @@ export function processValues<K, V, V2>(
   return {
     kind: 'process-values',
     changesKey: false,
-    keepsAnyKey: true,
+    keyedStores: [],
     start: (forward, context) => {
       const own = new ValueContext<K, V, V2>({ forward, context, connections });
       return new UserProcessor(own, () => supplier(own));

@@ -3,6 +3,7 @@ import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { RowTransformerSupplier } from '../topology/processor.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import { storesFor } from './emit.ts';
 import { NodeContext, Supplied, type Connections } from './node-context.ts';
 import { synchronous } from './results.ts';
 import { expiring, keepRows, type KeptTable } from './stored-view.ts';
@@ -20,6 +21,7 @@ export function transformTable<K, V, V2>(
   return {
     kind: 'transform-values',
     changesKey: false,
+    keyedStores: storesFor(kept.store, kept.emit),
     start: (forward, task) => {
       const context = new NodeContext<K, V>({ context: task, connections });
       const own = new Supplied('transformValues', () => supplier(context), isTransformer);

@@ -90,6 +90,41 @@ describe('[OP-TOPOLOGY-3] a broken promise ends a test', () => {
     expect(StreamsError.is(error, 'PROCESSING_FAILED') && error.details.node).toBe('join');
   });
 
+  test('also where a join has a topic only if it is needed', () => {
+    const join = (stream: KStream<string, number>, builder: StreamsBuilder) =>
+      void byCustomer(stream).leftJoin(builder.table(others), (left) => left, {
+        ...{ name: 'join', repartition: 'if-needed' },
+      });
+    expect(failure(join, [...kept, [others, 'ann', 0]])).toBeUndefined();
+    const error = failure(join, [...kept, [others, 'ann', 1]]);
+    expect(String(error)).toContain('the key "ann" is in partition 0 and in partition 1');
+  });
+
+  test('also in a table that a transformer makes of others, by any keys', () => {
+    const build = (stream: KStream<string, number>, builder: StreamsBuilder) => {
+      const named = byCustomer(stream);
+      const customers = named.toTable();
+      const made = builder.table(others).transformValues(
+        (context) => {
+          const rows = context.table(customers);
+          return { transform: ({ value }) => value ?? rows.get('ann') ?? null };
+        },
+        { tables: [customers], name: 'made' },
+      );
+      named.leftJoin(made, (left) => left, { name: 'join' });
+    };
+    const unjoined = (stream: KStream<string, number>, builder: StreamsBuilder) => {
+      const customers = byCustomer(stream).toTable();
+      const options = { tables: [customers] };
+      const none = () => ({ transform: () => null });
+      builder.table(others).transformValues(none, options);
+    };
+    expect(failure(unjoined, [...kept, [others, 'ann', 1]])).toBeUndefined();
+    expect(failure(build, [...kept, [others, 'ann', 0]])).toBeUndefined();
+    const error = failure(build, [...kept, [others, 'ann', 1]]);
+    expect(String(error)).toContain('the key "ann" is in partition 0 and in partition 1');
+  });
+
   test('but not what a processor keeps by other keys', () => {
     const build = (stream: KStream<string, number>, builder: StreamsBuilder) => {
       const store = builder.addStore(keyValueStore('own', { key: string(), value: int64() }));

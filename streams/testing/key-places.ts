@@ -71,15 +71,17 @@ function keepersBehind(node: OperatorNode, nodes: readonly OperatorNode[]): Oper
     for (const child of nodes) {
       if (!child.parents.includes(name) || child.operator.changesKey) continue;
       if (child.stores.length === 0) visit(child.name);
-      else if (child.operator.keepsAnyKey !== true) found.add(child);
+      else if (keyedStoresOf(child).length > 0) found.add(child);
     }
   };
   visit(node.name);
-  const stores = [...found].flatMap((each) => each.stores);
-  return nodes.filter((each) => {
-    const isSharing = each.stores.some((store) => stores.includes(store));
-    return isSharing && each.operator.keepsAnyKey !== true;
-  });
+  const stores = [...found].flatMap(keyedStoresOf);
+  return nodes.filter((each) => keyedStoresOf(each).some((store) => stores.includes(store)));
+}
+
+/** The stores that an operator keeps by the keys of its records. */
+function keyedStoresOf({ operator, stores }: OperatorNode): readonly string[] {
+  return operator.keyedStores ?? stores;
 }
 
 /** Checks the keys of what an operator forwards, to whomever. */

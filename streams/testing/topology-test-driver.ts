@@ -126,13 +126,15 @@ export class TopologyTestDriver {
     const clock = new ManualClock(options.wallClockMs);
     this.#clock = clock;
     this.#topology = topology;
-    const checked = partitions === 1 ? topology : withPlaceChecks(topology);
     const written = topology.nodes.flatMap((node) => {
       return node.kind === 'sink' ? [node.topic.name] : [];
     });
     const existing = [...new Set([...topics, ...written])];
-    const matched = withMatchingTopics(checked, APPLICATION_ID, existing);
-    const plan = makePlan(APPLICATION_ID, matched, () => partitions);
+    const matched = withMatchingTopics(topology, APPLICATION_ID, existing);
+    const planOf = (each: Topology): Plan => makePlan(APPLICATION_ID, each, () => partitions);
+    const settled = planOf(matched);
+    // Checked once it is settled: a topic that a join does not need hides what is behind it.
+    const plan = partitions === 1 ? settled : planOf(withPlaceChecks(settled.topology));
     this.#plan = plan;
     this.#partitions = partitions;
     for (const node of topology.nodes) {

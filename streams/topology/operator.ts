@@ -19,8 +19,8 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
    * passes old values on to its successors. Tables keep them only if one of them needs them.
    */
   readonly oldValues?: 'needed' | 'passed';
-  /** True if it keeps what it likes in its stores, and not by the keys of its records. */
-  readonly keepsAnyKey?: boolean;
+  /** Those of its stores that it keeps by the keys of its records. Default: all. */
+  readonly keyedStores?: readonly string[];
   /** Creates the processor of one task; runs at each start of the task. */
   start(forward: Forward<KOut, VOut>, context: OperatorContext): Processor<KIn, VIn>;
 }
