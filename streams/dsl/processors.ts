@@ -91,11 +91,13 @@ function tableHandle(given: unknown): string | undefined {
   return parts !== undefined && typeof toStream === 'function' ? undefined : 'a KTable';
 }
 
-/** Sessions, sliding windows and final results are not kept by what was passed on of them. */
+/** Nothing that can be read has these windows as they were passed on. */
 function unreadable(method: string, index: number): StreamsError {
   return invalid(
-    `${method}: tables[${index}] is a table of windows that only knows its newest results; read ` +
-      'a view of it that has a store: table.filter(() => true, { store })',
+    `${method}: tables[${index}] is a table of windows that keeps nothing as it was passed on. ` +
+      'Sessions, sliding windows, and joins without a store can be read through a view with one: ' +
+      'table.filter(() => true, { store }). Final results, which come when a window has closed, ' +
+      'are kept by table.toStream().toTable({ store })',
   );
 }
 

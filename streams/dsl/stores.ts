@@ -158,8 +158,8 @@ export function versionedStore<K, V>(
 export interface OwnRecordStoreOptions<K, V> extends OwnStoreOptions<K, V> {
   /**
    * How long a record stays: until the event time of the first processor connected to the store,
-   * and that of the newest record, are this much later than its own, and up to half as long again.
-   * In milliseconds.
+   * and that of the newest record, are this much later than its own, and up to half as long again,
+   * or up to a second if that is more. In milliseconds.
    */
   readonly retentionMs: number;
 }

@@ -11,6 +11,7 @@ import {
 import { SEED } from '../../test/kit/seed.ts';
 import type { KTable } from '../dsl/ktable.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { untilWindowCloses } from '../dsl/suppression.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import type { ReadOnlyTable, TableHandle } from '../topology/processor.ts';
 import { sessionWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
@@ -222,14 +223,32 @@ describe('[OP-TABLE-14] connecting a processor to a table', () => {
     expect(processing('rows')).toThrow(/tables/);
     const stream = builder.stream(asked);
     const grouped = stream.groupByKey();
+    const counts = grouped.windowedBy(windows).count({ emit: 'each' });
     for (const table of [
       grouped.windowedBy(sessionWindow({ gapMs: 5 })).count(),
       grouped.windowedBy(windows).count({ emit: 'final' }),
+      counts.suppress(untilWindowCloses()),
+      counts.join(counts, (left) => left),
     ]) {
       expect(() =>
         stream.process(() => ({ process: () => undefined }), { tables: [table] }),
-      ).toThrow(/a view of it that has a store/);
+      ).toThrow(/joins without a store .* Final results, .*toTable\(\{ store \}\)/);
     }
+  });
+
+  test('of final results is one of their stream, where they stay', () => {
+    const { put, ask } = answering(
+      (builder) => {
+        const grouped = builder.stream(numbers).groupByKey();
+        const counts = grouped.windowedBy(windows).count({ emit: 'final' });
+        return counts.toStream().toTable({ store: 'kept' });
+      },
+      (key, startMs): Windowed<string> => {
+        return { key, windowStartMs: startMs, windowEndMs: startMs + 10 };
+      },
+    );
+    put(['a', 0, 1], ['a', 0, 99]);
+    expect([ask('a', 0), ask('a', 90)]).toEqual(['1 @1', 'none']);
   });
 
   test('is needed before it is read', () => {
