@@ -251,6 +251,6 @@ describe.each(WAYS_TO_STOP)('[STATE-23] after %s at any time', (_, stop) => {
       reading(builder, builder.stream(crashInput)).to(crashOutput);
       return builder.build();
     };
-    await sameAfterCrashes(topology, stop);
+    await sameAfterCrashes(topology, stop, { every: 29 });
   }, 60_000);
 });
