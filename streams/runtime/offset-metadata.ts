@@ -56,6 +56,11 @@ export function decodeOffsetMetadata(
   };
 }
 
+/** True of what `decodeOffsetMetadata` reads. */
+export function isOffsetMetadata(metadata: string): boolean {
+  return metadata.startsWith(`${VERSION};`);
+}
+
 function unreadable(applicationId: string, version = ''): StreamsError {
   const message =
     `another version of Millrace committed the offsets of ${applicationId}, in format ` +

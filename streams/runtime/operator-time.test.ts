@@ -1,15 +1,18 @@
 import { rmSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { int64, string, topic, type Log } from '../../core/index.ts';
 import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { ownTopology } from '../../test/kit/graph.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import type { KGroupedStream } from '../dsl/kgrouped-stream.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import { resultRecord } from '../operators/results.ts';
 import { windowStore } from '../state/window-store.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { Topology } from '../topology/topology.ts';
+import { tumblingWindow } from '../topology/windows.ts';
 
 const WINDOW_MS = 10;
 const numbers = topic('numbers', { key: string(), value: int64() });
@@ -169,3 +172,59 @@ async function commitOffset(log: Log, metadata: string): Promise<void> {
   });
   expect(answers[0]?.error).toBeUndefined();
 }
+
+describe('[STREAMS-TIME-3] an operator keeps its time behind another topic', () => {
+  const serdes = { key: string(), value: int64() };
+  const numbersTo = topic('final', serdes);
+
+  /** Final counts in windows of 10 ms. */
+  const counting = (grouped: KGroupedStream<string, number>): void =>
+    grouped
+      .windowedBy(tumblingWindow({ sizeMs: 10 }))
+      .count({ store: 'windows', emit: 'final' })
+      .toStream()
+      .map(({ key, value }) => ({ key: `${key.key}@${key.windowStartMs}`, value }))
+      .to(numbersTo);
+
+  const runs = async (make: (isFirst: boolean) => Topology, second: typeof numbers) => {
+    const log = await openTestLog();
+    const stateDir = temporaryDirectory();
+    await produce(log, numbers, [
+      ['x', 1, 1],
+      ['x', 1, 25],
+    ]);
+    await runToEnd(log, make(true), { stateDir });
+    const late = [
+      ['x', 1, 2],
+      ['x', 1, 45],
+    ] as const;
+    await produce(log, second, late);
+    const app = await runToEnd(log, make(false), { stateDir });
+    expect(app.metrics().droppedRecords.late).toBe(1);
+    const rows = await committedRows(log, numbersTo);
+    return rows.map((row) => row.split(' @')[0]);
+  };
+
+  test('because the first reader of a shared repartition topic is gone', async () => {
+    const make = (isFirst: boolean) => {
+      const builder = new StreamsBuilder({ mergeRepartitionTopics: true });
+      const grouped = builder
+        .stream(numbers, { nullKeys: 'fail' })
+        .groupBy(({ key }) => key, { key: string() });
+      if (isFirst) grouped.count({ store: 'first' });
+      counting(grouped);
+      return builder.build();
+    };
+    expect(await runs(make, numbers)).toEqual(['x@0 1', 'x@20 1', 'x@40 1']);
+  });
+
+  test('because its stream is of another topic', async () => {
+    const renamed = topic('renamed', { key: string(), value: int64() });
+    const make = (isFirst: boolean) => {
+      const builder = new StreamsBuilder();
+      counting(builder.stream(isFirst ? numbers : renamed, { nullKeys: 'fail' }).groupByKey());
+      return builder.build();
+    };
+    expect(await runs(make, renamed)).toEqual(['x@0 1', 'x@20 1', 'x@40 1']);
+  });
+});

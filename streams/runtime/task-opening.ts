@@ -1,7 +1,5 @@
 import { join } from 'node:path';
 import {
-  LogError,
-  type CommittedOffset,
   type Consumer,
   type Log,
   type Logger,
@@ -14,6 +12,7 @@ import { present } from '../../core/internal.ts';
 import { LmdbEnvironment } from '../state/lmdb-environment.ts';
 import { TaskState } from '../state/task-state.ts';
 import type { TopicSpec } from '../topology/node.ts';
+import { fetchCommitted, type Committed } from './committed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { GlobalTables } from './global-tables.ts';
 import type { AppCounts } from './metrics.ts';
@@ -80,7 +79,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
     const deliveries = new Deliveries();
     const outputs = await openOutputs(options, producer, deliveries);
-    const committed = await committedOffsets(log, options.plan);
+    const committed = await fetchCommitted(log, options.plan);
     await openStates(options, committed, states);
     await openTasks(options, { committed, states, outputs, tasks });
     await assign(consumer, tasks);
@@ -141,7 +140,7 @@ async function openOutputs(
 /** Restores the tasks' states; each one is in `states` as soon as it is open. */
 async function openStates(
   { log, plan, settings }: TaskRunnerOptions,
-  committed: ReadonlyMap<string, CommittedOffset>,
+  committed: Committed,
   states: TaskState[],
 ): Promise<void> {
   const { applicationId, cacheEntriesMax, checkpointEntriesMax } = settings;
@@ -162,11 +161,8 @@ async function openStates(
 }
 
 /** The sum of the offsets that were committed last, as `Task.committedPosition`. */
-function positionOf(
-  { inputs, partition }: TaskPlan,
-  committed: ReadonlyMap<string, CommittedOffset>,
-): number {
-  const kept = inputs.map(({ topic }) => committed.get(placeOf({ topic: topic.name, partition })));
+function positionOf({ inputs, partition }: TaskPlan, { offsets }: Committed): number {
+  const kept = inputs.map(({ topic }) => offsets.get(placeOf({ topic: topic.name, partition })));
   return kept.reduce((sum, each) => sum + (each?.offset ?? 0), 0);
 }
 
@@ -174,10 +170,13 @@ function restoresOf(
   applicationId: string,
   { inputs, partition }: TaskPlan,
   state: TaskState,
-  committed: ReadonlyMap<string, CommittedOffset>,
+  { offsets, leftTimes }: Committed,
 ): StoreRestore[] {
-  const kept = inputs.map(({ topic }) => committed.get(placeOf({ topic: topic.name, partition })));
-  const metadata = kept.map((each) => decodeOffsetMetadata(applicationId, each?.metadata ?? ''));
+  const kept = inputs.map(({ topic }) => offsets.get(placeOf({ topic: topic.name, partition })));
+  const metadata = [
+    ...kept.map((each) => decodeOffsetMetadata(applicationId, each?.metadata ?? '')),
+    leftTimes.get(partition),
+  ];
   return [...state.stores].flatMap(([name, store]) => {
     const { backing, key, value, expiry } = store.spec;
     const times = metadata.map((each) => each?.operators.get(expiry?.node ?? '') ?? -Infinity);
@@ -187,7 +186,7 @@ function restoresOf(
     }
     const isChangelog = backing === 'changelog';
     const topic = isChangelog ? changelogTopic(applicationId, name) : backing.sourceTopic;
-    const processed = committed.get(placeOf({ topic, partition }))?.offset ?? 0;
+    const processed = offsets.get(placeOf({ topic, partition }))?.offset ?? 0;
     return {
       state,
       store,
@@ -201,7 +200,7 @@ function restoresOf(
 
 /** What tasks are made of; each one is in `tasks` as soon as it is made. */
 interface TaskParts {
-  readonly committed: ReadonlyMap<string, CommittedOffset>;
+  readonly committed: Committed;
   readonly states: readonly TaskState[];
   readonly outputs: Outputs;
   readonly tasks: Task[];
@@ -219,8 +218,10 @@ async function openTasks(
     const task = new Task({
       ...{ plan, task: plannedTask, state, outputs, globalStore, idleTimeoutMs, clock, logger },
     });
+    const left = committed.leftTimes.get(plannedTask.partition);
+    if (left !== undefined) task.restoreTimes(left);
     for (const input of task.inputs) {
-      const kept = committed.get(placeOf(input));
+      const kept = committed.offsets.get(placeOf(input));
       const { earliest } = await offsetsOf(log, input.topic, input.partition);
       task.restore(input, kept?.offset ?? earliest, kept?.metadata ?? '');
     }
@@ -240,28 +241,4 @@ async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void>
       return { topic: present(handles.get(topic), 'inputs are planned'), partition, offset };
     }),
   );
-}
-
-/**
- * The committed offset of each input. Waits for transactions that may still commit offsets
- * (KIP-447): fencing has ended ours, but with at-least-once, or in other programs, there may be
- * more.
- *
- * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable
- */
-async function committedOffsets(
-  log: Log,
-  { applicationId, tasks }: Plan,
-): Promise<Map<string, CommittedOffset>> {
-  const partitions = tasks.flatMap(({ inputs, partition }) =>
-    inputs.map(({ topic }) => ({ topic: topic.name, partition })),
-  );
-  const request = { groupId: applicationId, partitions, requireStable: true };
-  const { offsets } = await log.api.offsetFetch(request);
-  const committed = new Map<string, CommittedOffset>();
-  for (const { error, ...found } of offsets) {
-    if (error !== undefined) throw LogError.fromData(error);
-    if (found.offset >= 0) committed.set(placeOf(found), found);
-  }
-  return committed;
 }

@@ -4,6 +4,7 @@ import type { DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TaskState } from '../state/task-state.ts';
+import type { OperatorTimes } from './committed.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
 import { Feed } from './operator-time.ts';
 import { DropCounts } from './drop-counts.ts';
@@ -180,11 +181,16 @@ export class Task {
     if (kept === undefined) return;
     if (input.time instanceof UpstreamTime) input.time.restore(kept.timeMs, kept.upstreams);
     else input.time.timeMs = kept.timeMs;
+    this.restoreTimes(kept);
+  }
+
+  /** Gives the operators the times that they had; those of an input come last, and are newer. */
+  restoreTimes({ operators, punctuations }: OperatorTimes): void {
     for (const time of this.#graph.times) {
-      const keptMs = kept.operators.get(time.node ?? '') ?? -Infinity;
+      const keptMs = operators.get(time.node ?? '') ?? -Infinity;
       time.timeMs = Math.max(time.timeMs, keptMs);
     }
-    this.#punctuations.restore(kept.punctuations);
+    this.#punctuations.restore(punctuations);
   }
 
   /**
