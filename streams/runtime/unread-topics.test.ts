@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { int64, silentLogger, string, topic, type Log } from '../../core/index.ts';
 import { makeApp, openTestLog, produce } from '../../test/kit/app.ts';
@@ -33,4 +35,24 @@ test('[OP-TOPOLOGY-14] warns of records in a repartition topic that is left', as
     'app no longer reads app-old-repartition, which has records that it has not processed; to ' +
       'process them, run the topology that made them once more, with finish()',
   ]);
+});
+
+test('[OP-TOPOLOGY-14] it starts although a topic that is left is damaged', async () => {
+  const directory = temporaryDirectory();
+  const log = await openTestLog({ directory });
+  await produce(log, numbers, [['a', 1, 1]]);
+  await warnings(log, 'old');
+  await produce(log, topic('app-old-repartition', serdes), [['b', 1, 2]]);
+  const partition = join(directory, 'app-old-repartition-0');
+  const segment = readdirSync(partition).findLast((name) => name.endsWith('.log'))!;
+  const file = join(partition, segment);
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 2]! ^= 1;
+  writeFileSync(file, bytes);
+  const [warning, ...others] = await warnings(log, 'new');
+  expect(others).toEqual([]);
+  expect(warning).toContain(
+    'app no longer reads app-old-repartition, and whether that has records that it has not ' +
+      'processed cannot be found out: ',
+  );
 });

@@ -2,7 +2,7 @@ import { bytes, LogError, NULL_POSITION, type Log, type Logger } from '../../cor
 import type { Plan } from './plan.ts';
 import { offsetsOf } from './restore.ts';
 import { decodeTimeMarker } from './stream-time.ts';
-import { isRepartitionTopic, repartitionTopic, topicHandle } from './topics.ts';
+import { isRepartitionTopic, topicHandle } from './topics.ts';
 
 /** A partition, and how far the application has read it. */
 interface Position {
@@ -16,17 +16,30 @@ interface Position {
  * records for it in them [OP-TOPOLOGY-14]: its topology was changed before it had processed them.
  */
 export async function warnOfUnread(log: Log, plan: Plan, logger: Logger): Promise<void> {
+  const { applicationId } = plan;
   for (const topic of await leftTopics(log, plan)) {
-    const positions = await committedPositions(log, plan.applicationId, topic);
-    for (const position of positions) {
-      if (!(await hasUnread(log, position))) continue;
+    try {
+      if (!(await isUnread(log, applicationId, topic))) continue;
       logger.warn(
-        `${plan.applicationId} no longer reads ${topic.name}, which has records that it has not ` +
+        `${applicationId} no longer reads ${topic.name}, which has records that it has not ` +
           'processed; to process them, run the topology that made them once more, with finish()',
       );
-      break;
+    } catch (error) {
+      // The application does not need the topic, which may be damaged, or be deleted just now.
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn(
+        `${applicationId} no longer reads ${topic.name}, and whether that has records that it ` +
+          `has not processed cannot be found out: ${reason}`,
+      );
     }
   }
+}
+
+async function isUnread(log: Log, groupId: string, topic: LeftTopic): Promise<boolean> {
+  for (const position of await committedPositions(log, groupId, topic)) {
+    if (await hasUnread(log, position)) return true;
+  }
+  return false;
 }
 
 interface LeftTopic {
@@ -35,10 +48,11 @@ interface LeftTopic {
 }
 
 /** The repartition topics that may have been those of the application. */
-async function leftTopics(log: Log, { applicationId, topology }: Plan): Promise<LeftTopic[]> {
-  const read = topology.nodes.flatMap((node) => {
-    return node.kind === 'repartition' ? [repartitionTopic(applicationId, node.id)] : [];
-  });
+async function leftTopics(
+  log: Log,
+  { applicationId, repartitionTopics }: Plan,
+): Promise<LeftTopic[]> {
+  const read = repartitionTopics.map(({ topic }) => topic.name);
   const { topics } = await log.api.metadata({});
   return topics.flatMap(({ topic: name, partitions }) => {
     return isRepartitionTopic(applicationId, name) && !read.includes(name)
