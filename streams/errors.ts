@@ -8,6 +8,7 @@ export interface StreamsErrorDetails {
   COMMIT_UNREADABLE: { applicationId: string; version: string };
   COPARTITIONING: { topics: readonly { topic: string; partitions: number }[] };
   DESERIALIZATION_FAILED: { topic: string; partition: number; offset: number; field: string };
+  INTERNAL_TOPIC_MISMATCH: { topic: string; expected: number; actual: number };
   INVALID_STATE: { operation: string; state: string };
   NAME_TAKEN: { name: string; kind: string };
   PROCESSING_FAILED: {

@@ -43,6 +43,7 @@ export type {
   ConnectionOptions,
   CopartitionOptions,
   GroupOptions,
+  JoinedTableOptions,
   KeyOptions,
   MergeableOptions,
   NodeOptions,

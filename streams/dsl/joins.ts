@@ -10,7 +10,7 @@ import { GlobalKTable } from './global-ktable.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type NodeOptions, type TableJoinOptions } from './node-options.ts';
 import { addOperator, addToStream, type StreamParts } from './parts.ts';
-import { joinSide, joinsWith, mustMove, readingPoint } from './repartitioning.ts';
+import { conditionOf, joinSide, joinsWith, moveOf, readingPoint } from './repartitioning.ts';
 
 export type JoinMethod = 'join' | 'leftJoin';
 
@@ -91,11 +91,10 @@ function addTableJoin<K, V>(
   const join = { table: reader, key: keyOf<NonNullable<K>>, joiner, isLeft: method === 'leftJoin' };
   const node = graph.nameFor(joinKind(join), options.name);
   const own = joinSide(parts);
-  const isMoved = mustMove(graph, own, { node: table.parts.node, mustRepartition: false });
+  const move = moveOf(graph, own, { node: table.parts.node, mustRepartition: false });
   const readers = joinsWith(table.parts.node);
-  const onlyIf =
-    options.repartition === undefined ? undefined : ({ join: node, has: 'other' } as const);
-  const how = { ...own, readers, isMoved, onlyIf, partitions: undefined };
+  const onlyIf = conditionOf(node, move, options.repartition !== undefined);
+  const how = { ...own, readers, move, onlyIf, partitions: undefined };
   const parent = readingPoint({ ...how, graph, key, value }, node);
   const result = { graph, node, keySerde: key, valueSerde: undefined, isRekeyed: false };
   const place = { name: node, parents: [parent] };

@@ -14,6 +14,7 @@ import type { KStream } from './kstream.ts';
 import {
   checkNodeOptions,
   type GroupOptions,
+  type JoinedTableOptions,
   type KeyOptions,
   type NodeOptions,
   type SuppressOptions,
@@ -133,7 +134,7 @@ export class KTable<K, V> {
 
   /**
    * Joins the rows of both tables with equal keys; a row is there while both are. Both need equally
-   * many partitions.
+   * many partitions, unless `repartition: 'if-needed'` moves the table with fewer.
    *
    * @example
    * customers.join(balances, ({ name }, balance) => ({ name, balance }));
@@ -157,7 +158,7 @@ export class KTable<K, V> {
   join<VO, VR>(
     other: KTable<K, VO>,
     joiner: TableJoiner<K, NonNullable<V>, NonNullable<VO>, VR & Synchronous<VR>>,
-    options?: ViewOptions<NonNullable<Mapped<V | VO, VR>>>,
+    options?: JoinedTableOptions<NonNullable<Mapped<V | VO, VR>>>,
   ): KTable<K, Mapped<V | VO, VR>>;
   join(...args: readonly unknown[]): unknown {
     return this.#join('join', args);
@@ -171,7 +172,7 @@ export class KTable<K, V> {
   leftJoin<VO, VR>(
     other: KTable<K, VO>,
     joiner: TableJoiner<K, NonNullable<V>, NonNullable<VO> | undefined, VR & Synchronous<VR>>,
-    options?: ViewOptions<NonNullable<Mapped<V, VR>>>,
+    options?: JoinedTableOptions<NonNullable<Mapped<V, VR>>>,
   ): KTable<K, Mapped<V, VR>>;
   leftJoin(...args: readonly unknown[]): unknown {
     return this.#join('leftJoin', args);
@@ -186,7 +187,7 @@ export class KTable<K, V> {
       NonNullable<VO> | undefined,
       VR & Synchronous<VR>
     >,
-    options: ViewOptions<NonNullable<Mapped<V | VO, VR>>> = {},
+    options: JoinedTableOptions<NonNullable<Mapped<V | VO, VR>>> = {},
   ): KTable<K, Mapped<V | VO, VR>> {
     return new KTable(addTableJoin('outerJoin', this.#sides('outerJoin', other), joiner, options));
   }

@@ -165,13 +165,16 @@ export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
 /** What to do if the sides of a join are not partitioned alike. */
 export interface CopartitionOptions {
   /**
-   * `if-needed` repartitions a stream whose partitions are not as many as those of the other side:
-   * of two streams the one with fewer, with a table the stream, for a table stays where it is. With
-   * as many partitions on both sides nothing is repartitioned. Decided at the start, when the
-   * topics are known. Default: the application does not start.
+   * `if-needed` repartitions a side whose partitions are not as many as those of the other side: of
+   * two streams or two tables the one with fewer, of a stream and a table the stream. With as many
+   * partitions on both sides nothing is repartitioned. Decided at the start, when the topics are
+   * known. Default: the application does not start.
    */
   readonly repartition?: 'if-needed';
 }
+
+/** How tables are joined by their keys. With `repartition` the result is stored. */
+export interface JoinedTableOptions<V> extends ViewOptions<V>, CopartitionOptions {}
 
 /** How a stream is joined with a table of its task. */
 export interface TableJoinOptions<K, V> extends KeyOptions<K>, CopartitionOptions {

@@ -6,8 +6,8 @@ import type { GroupedParts, StreamParts } from './parts.ts';
 export interface ReadingParts<K, V> extends Omit<GroupedParts<K, V>, 'stream'> {
   /** As of a repartition node; default: no other operator reads the topic. */
   readonly readers?: string | undefined;
-  /** True if keys are unchanged, and it has to go elsewhere to meet what it is joined with. */
-  readonly isMoved?: boolean;
+  /** If keys are unchanged: whether it has to go elsewhere to meet what it is joined with. */
+  readonly move?: Move;
   /** If keys are unchanged and it is not moved: when it goes through a topic nevertheless. */
   readonly onlyIf?: RepartitionCondition | undefined;
 }
@@ -25,8 +25,8 @@ export function joinsWith(node: string): string {
  * changed, perhaps that of another reader [OP-TOPOLOGY-4].
  */
 export function readingPoint<K, V>(parts: ReadingParts<K, V>, store: string): string {
-  const { graph, node, key, value, mustRepartition, partitions, isMoved = false } = parts;
-  const isNeeded = mustRepartition || isMoved;
+  const { graph, node, key, value, mustRepartition, partitions, move = 'never' } = parts;
+  const isNeeded = mustRepartition || move === 'always';
   const onlyIf = isNeeded ? undefined : parts.onlyIf;
   if (!isNeeded && onlyIf === undefined) return node;
   const readers = isNeeded ? parts.readers : undefined;
@@ -38,7 +38,7 @@ export function readingPoint<K, V>(parts: ReadingParts<K, V>, store: string): st
   if (shared !== undefined) return shared;
   const name = graph.nameFor('repartition', `${store}-repartition`);
   // What is moved would otherwise be written behind what is made of it.
-  graph.add({ ...repartition, name }, isMoved ? node : undefined);
+  graph.add({ ...repartition, name }, move === 'never' ? undefined : node);
   return name;
 }
 
@@ -56,12 +56,29 @@ export function joinSide({
   return { node, mustRepartition: isRekeyed };
 }
 
+/** `maybe`: it depends on which repartitions are left out. */
+export type Move = 'always' | 'maybe' | 'never';
+
 /**
- * True if `own` has to go through a repartition topic to be joined with `other`, although its keys
+ * Whether `own` has to go through a repartition topic to be joined with `other`, although its keys
  * are unchanged: where it is, that is what `other` is made of, which would have to wait for itself.
  */
-export function mustMove(graph: TopologyGraph, own: JoinSide, other: JoinSide): boolean {
-  if (own.mustRepartition) return false;
-  const isBehind = graph.feeds(own.node, other.node);
-  return isBehind && (other.mustRepartition || !graph.feeds(other.node, own.node));
+export function moveOf(graph: TopologyGraph, own: JoinSide, other: JoinSide): Move {
+  if (own.mustRepartition) return 'never';
+  const mustMove = (areMoved: boolean): boolean => {
+    const isBehind = graph.feeds(own.node, other.node, areMoved);
+    return isBehind && (other.mustRepartition || !graph.feeds(other.node, own.node, areMoved));
+  };
+  const [moves, movesAlone] = [mustMove(true), mustMove(false)];
+  if (moves && movesAlone) return 'always';
+  return moves || movesAlone ? 'maybe' : 'never';
+}
+
+/** When a side of a join that need not go through a topic does; undefined for never. */
+export function conditionOf(
+  join: string,
+  move: Move,
+  isAsked: boolean,
+): RepartitionCondition | undefined {
+  return isAsked || move === 'maybe' ? { join, isAsked } : undefined;
 }

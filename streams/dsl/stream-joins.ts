@@ -11,7 +11,7 @@ import { checkJoinWindow, joinLifeMs } from '../topology/join-window.ts';
 import { checkFunctions, foreign } from './arguments.ts';
 import { checkNodeOptions, type StreamJoinOptions } from './node-options.ts';
 import { addOperator, type StreamParts } from './parts.ts';
-import { joinSide, joinsWith, mustMove, readingPoint } from './repartitioning.ts';
+import { conditionOf, joinSide, joinsWith, moveOf, readingPoint } from './repartitioning.ts';
 import { nodeName } from './tables.ts';
 
 const KINDS = { join: 'inner', leftJoin: 'left', outerJoin: 'outer' } as const satisfies Record<
@@ -50,13 +50,11 @@ export function addStreamJoin<K, VL, VR>(
   ) => {
     const name = `${store}-${side.name}`;
     const own = joinSide(parts);
-    const isMoved = mustMove(graph, own, joinSide(other));
-    // What is repartitioned anyway fits what is not.
-    const doesOtherFit = other.isRekeyed || mustMove(graph, joinSide(other), own);
+    const move = moveOf(graph, own, joinSide(other));
     const isAsked = options.repartition !== undefined && parts.node !== other.node;
-    const onlyIf = isAsked && !doesOtherFit ? ({ join: node, has: 'fewer' } as const) : undefined;
+    const onlyIf = conditionOf(node, move, isAsked);
     const readers = joinsWith(other.node);
-    const how = { ...own, readers, isMoved, onlyIf, partitions: undefined };
+    const how = { ...own, readers, move, onlyIf, partitions: undefined };
     const parent = readingPoint({ ...side, ...how, graph }, name);
     const expiry = { lifeMs: joinLifeMs(window), node };
     const { key, value } = side;

@@ -13,10 +13,12 @@ import {
   sideStoreSpec,
   type WindowedSide,
 } from '../operators/join-windowed-tables.ts';
+import type { TableReader } from '../operators/table-reader.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
 import type { TableJoiner } from './functions.ts';
-import type { ViewOptions } from './node-options.ts';
+import { addMovableTable } from './movable-tables.ts';
+import type { JoinedTableOptions, ViewOptions } from './node-options.ts';
 import { addOperator, type TableParts } from './parts.ts';
 import { nodeName } from './tables.ts';
 import { addStoredView, checkViewOptions } from './views.ts';
@@ -44,10 +46,10 @@ export function addTableJoin<K, VL, VR, V>(
   method: TableJoinMethod,
   sides: Sides<K, VL, VR>,
   joiner: unknown,
-  options: ViewOptions<NonNullable<V>>,
+  options: JoinedTableOptions<NonNullable<V>>,
 ): TableParts<K, V> {
   checkFunctions(method, { joiner });
-  checkViewOptions(method, options);
+  checkViewOptions(method, options, ['repartition']);
   const { left, right } = sides;
   if (left.graph !== right.graph) throw foreign(method);
   const join: TableJoin<K, NonNullable<VL>, NonNullable<VR>, NonNullable<V>> = {
@@ -55,10 +57,11 @@ export function addTableJoin<K, VL, VR, V>(
     ...REQUIRED[method],
     isSkipping: true,
   };
-  if (left.isWindowed || right.isWindowed) {
-    return windowedJoin<K, VL, VR, V>(method, sides, join, options);
+  if (!left.isWindowed && !right.isWindowed) return addKeyedJoin(method, sides, join, options);
+  if (options.repartition !== undefined) {
+    throw invalid(`${method}: tables of windows cannot be repartitioned; leave 'repartition' out`);
   }
-  return addKeyedJoin(method, sides, join, options);
+  return windowedJoin<K, VL, VR, V>(method, sides, join, options);
 }
 
 /** Adds a join of tables without windows. */
@@ -66,7 +69,7 @@ function addKeyedJoin<K, VL, VR, V>(
   method: TableJoinMethod,
   { left, right }: Sides<K, VL, VR>,
   given: TableJoin<K, NonNullable<VL>, NonNullable<VR>, NonNullable<V>>,
-  options: ViewOptions<NonNullable<V>>,
+  options: JoinedTableOptions<NonNullable<V>>,
 ): TableParts<K, V> {
   const { graph, keySerde, stream } = left;
   const [readLeft, readRight] = [readerOf(method, left), readerOf(method, right)];
@@ -75,19 +78,43 @@ function addKeyedJoin<K, VL, VR, V>(
     graph.usesStores(left.node, readRight.stores) || graph.usesStores(right.node, readLeft.stores);
   const join = { ...given, isSkipping: !overlaps };
   const node = nodeName(graph, 'join-tables', options);
+  // Which readers it has is not known before the start if sides may be moved: so it is stored.
+  const mustStore = overlaps || options.repartition !== undefined;
+  const { store = mustStore ? node : undefined, emit = 'each', value: valueSerde } = options;
+  const [leftNode, rightNode] = [
+    graph.nameFor('join-left', `${node}-left`),
+    graph.nameFor('join-right', `${node}-right`),
+  ];
+  const joinLeft = (reader: TableReader<K, NonNullable<VR>>) => ({
+    operator: joinTables(join, reader, left.isVersioned),
+    stores: reader.stores,
+  });
+  const joinRight = (reader: TableReader<K, NonNullable<VL>>) => ({
+    operator: joinTables(reversed(join), reader, right.isVersioned),
+    stores: reader.stores,
+  });
+  const isMovable = options.repartition !== undefined && left.node !== right.node;
+  const ours = !isMovable
+    ? { node: left.node, reader: readLeft }
+    : addMovableTable(left, {
+        ...{ store: `${store}-left`, join: node },
+        otherwise: new Map([[rightNode, joinRight(readLeft)]]),
+      });
+  const theirs = !isMovable
+    ? { node: right.node, reader: readRight }
+    : addMovableTable(right, {
+        ...{ store: `${store}-right`, join: node },
+        otherwise: new Map([[leftNode, joinLeft(readRight)]]),
+      });
+  const [toLeft, toRight] = [joinLeft(theirs.reader), joinRight(ours.reader)];
   const parents = [
-    addOperator(graph, joinTables(join, readRight, left.isVersioned), {
-      name: graph.nameFor('join-left', `${node}-left`),
-      parents: [left.node],
-      stores: readRight.stores,
+    addOperator(graph, toLeft.operator, {
+      ...{ name: leftNode, parents: [ours.node], stores: toLeft.stores },
     }),
-    addOperator(graph, joinTables(reversed(join), readLeft, right.isVersioned), {
-      name: graph.nameFor('join-right', `${node}-right`),
-      parents: [right.node],
-      stores: readLeft.stores,
+    addOperator(graph, toRight.operator, {
+      ...{ name: rightNode, parents: [theirs.node], stores: toRight.stores },
     }),
   ];
-  const { store = overlaps ? node : undefined, emit = 'each', value: valueSerde } = options;
   if (store === undefined) {
     addOperator(graph, mergeSides<K, NonNullable<V>>(), { name: node, parents });
     const reader = joinReader(join, readLeft, readRight);

@@ -8,7 +8,7 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import { windowedKeyStoreSpec, type WindowedKeyStoreOptions } from '../state/windowed-key-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
-import { checkNodeOptions, type ViewOptions } from './node-options.ts';
+import { checkNodeOptions, type JoinedTableOptions, type ViewOptions } from './node-options.ts';
 import { addOperator, type TableParts, type TableWindows } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, storedTable } from './tables.ts';
 
@@ -91,8 +91,12 @@ function endsOf({ innerKey, sizeMs, lifeMs }: TableWindows): Ends {
 type Ends = Required<Pick<WindowedKeyStoreOptions<unknown, unknown>, 'aheadMs' | 'lifeMs'>>;
 
 /** Only what is stored can wait before it is passed on. */
-export function checkViewOptions<V>(method: string, options: ViewOptions<V>): void {
-  checkNodeOptions(method, options, ['name', 'store', 'value', 'emit']);
+export function checkViewOptions<V>(
+  method: string,
+  options: JoinedTableOptions<V>,
+  others: readonly 'repartition'[] = [],
+): void {
+  checkNodeOptions(method, options, ['name', 'store', 'value', 'emit', ...others]);
   const { store, emit } = options;
   if (emit === undefined) return;
   checkTableEmit(method, emit);

@@ -22,3 +22,23 @@ export function changesToStream<K, V>(serde: Serde<NonNullable<V>>): Operator<K,
     },
   };
 }
+
+/**
+ * The same without the changes of the past, as a versioned table has: so the last record of a key
+ * is its row.
+ */
+export function latestToStream<K, V>(serde: Serde<NonNullable<V>>): Operator<K, Change<V>, K, V> {
+  const all = changesToStream<K, V>(serde);
+  return {
+    ...all,
+    start(forward, context) {
+      const passing = all.start(forward, context);
+      return {
+        process: (record) => {
+          if (record.value.isLatest) passing.process(record);
+          else context.drop('late');
+        },
+      };
+    },
+  };
+}

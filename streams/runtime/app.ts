@@ -323,6 +323,10 @@ export class StreamsApp implements AsyncDisposable {
         if (!this.#planner.isOld) return;
         if (this.state === 'RUNNING') this.#enter('RESTORING');
       } catch (error) {
+        if (await this.#isOfGoneTopic(error)) {
+          if (this.state === 'RUNNING') this.#enter('RESTORING');
+          continue;
+        }
         if (!isRecoverable(error)) throw error;
         const nowMs = clock.monotonicMs();
         if (this.#counts.commits > commits) failingSinceMs = undefined;
@@ -332,6 +336,12 @@ export class StreamsApp implements AsyncDisposable {
         await sleep(clock, RETRY_PAUSE_MS);
       }
     }
+  }
+
+  /** True if a topic that matched a pattern was deleted: the next attempt goes on without it. */
+  async #isOfGoneTopic(error: unknown): Promise<boolean> {
+    if (!LogError.is(error, 'UNKNOWN_TOPIC_OR_PARTITION')) return false;
+    return this.#planner.look();
   }
 
   /** Runs one attempt; returns true if all input has ended. */

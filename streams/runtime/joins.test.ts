@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { int64, string, topic, type Log, type Topic } from '../../core/index.ts';
 import { committedRows, makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { plus } from '../../test/kit/join-table.ts';
+import { readTopic } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import type { KStream } from '../dsl/kstream.ts';
+import type { KTable } from '../dsl/ktable.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { joinWindow } from '../topology/join-window.ts';
 
@@ -204,4 +206,54 @@ test("[OP-TOPOLOGY-10] repartition: 'if-needed' joins what is not partitioned al
   expect(different.rows).toEqual(alike.rows);
   expect(alike.topics).toEqual([]);
   expect(different.topics).toEqual(['app-j-right-repartition']);
+});
+
+type Table = KTable<string, string | null>;
+const movable = { store: 'j', repartition: 'if-needed' } as const;
+
+test.each<[string, (left: Table, right: Table) => Table]>([
+  ['join', (left, right) => left.join(right, plus, movable)],
+  ['leftJoin', (left, right) => left.leftJoin(right, plus, movable)],
+  ['outerJoin', (left, right) => left.outerJoin(right, plus, movable)],
+])('[OP-TOPOLOGY-18] a %s of tables has the same rows whatever has to move', async (_, join) => {
+  const run = async (left: number, right: number): Promise<Map<string, string | null>> => {
+    const log = await openTestLog();
+    await log.admin().createTopic('lefts', { partitions: left });
+    await log.admin().createTopic('rights', { partitions: right });
+    const builder = new StreamsBuilder();
+    const table = join(builder.table(lefts), builder.table(rights));
+    table
+      .filter(({ value }) => !value.startsWith('x'))
+      .toStream()
+      .to(joined);
+    const app = makeApp(log, builder.build(), { stateDir: temporaryDirectory() });
+    await app.start();
+    const keys = Array.from({ length: 12 }, (_, index) => `k${index}`);
+    const rows = (name: string, skipped: number, deleted: number) =>
+      keys.flatMap((key, index): [string, string | null, number][] => {
+        if (index % 4 === skipped) return [];
+        const last = index % 3 === deleted ? null : `${name}${index}`;
+        return [
+          [key, index % 5 === 0 ? 'x' : `old ${name}`, index],
+          [key, last, 20 + index],
+        ];
+      });
+    await produce(log, lefts, rows('left', 0, 1));
+    await produce(log, rights, rows('right', 1, 2));
+    await app.finish();
+    const found = new Map<string, string | null>();
+    for (const { key, value } of await readTopic(log, joined, 'read_committed')) {
+      if (value === null) found.delete(key ?? '');
+      else found.set(key ?? '', value);
+    }
+    return found;
+  };
+  const expected = await run(2, 2);
+  expect(expected.size).toBeGreaterThan(1);
+  for (const [left, right] of [
+    [1, 2],
+    [3, 2],
+  ] as const) {
+    expect(await run(left, right), `${left} and ${right}`).toEqual(expected);
+  }
 });

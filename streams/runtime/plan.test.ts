@@ -2,18 +2,21 @@ import { describe, expect, test } from 'vitest';
 import { int64, string, topic } from '../../core/index.ts';
 import { codeOf } from '../../test/kit/codes.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
-import type { TableJoinOptions } from '../dsl/node-options.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import { joinWindow } from '../topology/join-window.ts';
 import { makePlan } from './plan.ts';
 
-const others = topic('others', { key: string(), value: int64() });
+const serdes = { key: string(), value: int64() };
+const others = topic('others', serdes);
 
 function plan(build: (builder: StreamsBuilder) => void, partitions: Record<string, number>) {
   const builder = new StreamsBuilder();
   build(builder);
-  return makePlan('app', builder.build(), (name, declared) => declared ?? partitions[name] ?? 1);
+  return makePlan('app', builder.build(), {
+    of: (name, declared) => declared ?? partitions[name] ?? 1,
+    existing: (name) => (name.startsWith('app-') ? partitions[name] : undefined),
+  });
 }
 
 test('[STREAMS-5] a sub-topology has a task for each partition of its widest topic', () => {
@@ -148,7 +151,7 @@ describe('[OP-TOPOLOGY-9] sides that are not partitioned alike', () => {
       'topics that meet in store j-left, j-right need equally many partitions',
     );
     expect(error).toContain('three has 3, two has 2');
-    expect(error).toContain("give the join of a stream the option { repartition: 'if-needed' }");
+    expect(error).toContain("give the join the option { repartition: 'if-needed' }");
     expect(error).toContain('repartition({ partitions: 3 })');
   });
 
@@ -185,113 +188,129 @@ describe('[OP-TOPOLOGY-9] sides that are not partitioned alike', () => {
   });
 });
 
-describe("[OP-TOPOLOGY-10] repartition: 'if-needed'", () => {
-  const window = joinWindow({ differenceMs: 5 });
-  const options = { window, store: 'j', repartition: 'if-needed' } as const;
-  const join = (builder: StreamsBuilder) =>
-    builder.stream(numbers).leftJoin(builder.stream(others), (a) => a, options);
-  const joinTable = (builder: StreamsBuilder) =>
+describe('[OP-TOPOLOGY-15] an internal topic that exists', () => {
+  const grouped = (partitions?: number) => (builder: StreamsBuilder) =>
     builder
       .stream(numbers)
-      .leftJoin(builder.table(others), (a) => a, { name: 'j', repartition: 'if-needed' });
-
-  /** `topic partitions` of the repartition topics, and the ids of the tasks. */
-  const shape = (build: (builder: StreamsBuilder) => void, partitions: Record<string, number>) => {
-    const { repartitionTopics, tasks } = plan(build, partitions);
-    const topics = repartitionTopics.map((each) => `${each.topic.name} ${each.partitions}`);
-    return [...topics, tasks.map(({ id }) => id).join(' ')];
+      .groupBy(({ key }) => key, { key: string(), ...(partitions && { partitions }) })
+      .count({ store: 's' });
+  const counts = (build: (builder: StreamsBuilder) => void, existing: Record<string, number>) => {
+    const { repartitionTopics, changelogs } = plan(build, existing);
+    return [...repartitionTopics, ...changelogs].map(({ topic: { name, partitions } }) => {
+      return `${name} ${partitions}`;
+    });
   };
 
-  test.each<[string, typeof join, number, number, string[]]>([
-    ['streams that are partitioned alike', join, 2, 2, ['0_0 0_1']],
-    ['the left stream, if that has fewer', join, 1, 2, ['app-j-left-repartition 2', '0_0 1_0 1_1']],
-    [
-      'the right stream, if that has fewer',
-      join,
-      3,
-      1,
-      ['app-j-right-repartition 3', '0_0 1_0 1_1 1_2'],
-    ],
-    ['a stream and a table that are partitioned alike', joinTable, 2, 2, ['0_0 0_1']],
-    [
-      'the stream, if it has fewer than the table',
-      joinTable,
-      1,
-      2,
-      ['app-j-repartition 2', '0_0 1_0 1_1'],
-    ],
-    [
-      'the stream, if it has more than the table',
-      joinTable,
-      2,
-      1,
-      ['app-j-repartition 1', '0_0 0_1 1_0'],
-    ],
-  ])('moves only what has to move: %s', (_, build, left, right, expected) => {
-    expect(shape(build, { numbers: left, others: right })).toEqual(expected);
+  test.each([1, 3, 5])('keeps its partitions if its source now has %s', (numbersNow) => {
+    const existing = { 'app-s-repartition': 3, 'app-s-changelog': 3, numbers: numbersNow };
+    expect(counts(grouped(), existing)).toEqual(['app-s-repartition 3', 'app-s-changelog 3']);
   });
 
-  test('is decided for one join after the other', () => {
-    const build = (builder: StreamsBuilder) => {
-      const table = builder.table(sums);
-      join(builder)
-        .leftJoin(table, (a) => a, { name: 'k', repartition: 'if-needed' })
-        .to(topic('out', { key: string(), value: int64() }));
-    };
-    expect(shape(build, { numbers: 1, others: 2, sums: 2 })).toEqual([
-      'app-j-left-repartition 2',
-      '0_0 1_0 1_1',
-    ]);
-    expect(shape(build, { numbers: 3, others: 3, sums: 1 })).toEqual([
-      'app-k-repartition 1',
-      '0_0 0_1 0_2 1_0',
-    ]);
-    expect(shape(build, { numbers: 2, others: 2, sums: 2 })).toEqual(['0_0 0_1']);
-  });
-
-  test('says nothing of a side that is repartitioned anyway, nor of a join with itself', () => {
-    const rekeyed = (builder: StreamsBuilder) =>
+  test('decides about a new one that it meets', () => {
+    const existing = { 'app-s-changelog': 2, numbers: 3 };
+    expect(counts(grouped(), existing)).toEqual(['app-s-repartition 2', 'app-s-changelog 2']);
+    const two = (builder: StreamsBuilder) =>
       builder
         .stream(numbers)
-        .selectKey(({ key }) => key, { key: string() })
-        .join(builder.stream(others), (a) => a, options);
-    expect(shape(rekeyed, { numbers: 3, others: 2 })).toEqual([
-      'app-j-left-repartition 2',
-      '0_0 0_1 0_2 1_0 1_1',
+        .groupBy(({ key }) => key, { key: string() })
+        .cogroup((sum: number, { value }) => sum + value)
+        .cogroup(
+          builder.stream(others).groupBy(({ key }) => key, { key: string() }),
+          (sum, { value }) => sum - value,
+        )
+        .aggregate(() => 0, { store: 's' });
+    expect(counts(two, { 'app-s-1-repartition': 2, numbers: 4, others: 5 })).toEqual([
+      'app-s-repartition 2',
+      'app-s-1-repartition 2',
+      'app-s-changelog 2',
     ]);
-    const self = (builder: StreamsBuilder) => {
+  });
+
+  test.each<[string, (builder: StreamsBuilder) => void, Record<string, number>, object]>([
+    [
+      'a changelog',
+      (b) => b.stream(numbers).groupByKey().count({ store: 's' }),
+      { 'app-s-changelog': 2, numbers: 3 },
+      { topic: 'app-s-changelog', expected: 3, actual: 2 },
+    ],
+    [
+      'a repartition topic with other partitions set',
+      grouped(4),
+      { 'app-s-repartition': 2 },
+      { topic: 'app-s-repartition', expected: 4, actual: 2 },
+    ],
+    [
+      'a repartition topic that meets a topic',
+      (b) =>
+        b
+          .stream(numbers)
+          .selectKey(({ key }) => key ?? '')
+          .join(b.table(others), (left) => left, { name: 'j' }),
+      { 'app-j-repartition': 2, others: 3 },
+      { topic: 'app-j-repartition', expected: 3, actual: 2 },
+    ],
+  ])('is refused if it does not fit: %s', (_, build, existing, details) => {
+    try {
+      plan(build, existing);
+      expect.unreachable();
+    } catch (error) {
+      expect(StreamsError.is(error, 'INTERNAL_TOPIC_MISMATCH') && error.details).toEqual(details);
+      expect(String(error)).toMatch(/has 2 partitions, and app now needs [34]: the topics that it/);
+      expect(String(error)).toContain('or after deleting the group app, its internal topics');
+    }
+  });
+});
+
+describe('[OP-TOPOLOGY-16] what gets to no store', () => {
+  test('may have other partitions than what it is merged with', () => {
+    const build = (builder: StreamsBuilder) => {
       const stream = builder.stream(numbers);
-      stream.outerJoin(stream, () => 1, options);
+      stream.join(builder.table(others), (left) => left).to(topic('joined', serdes));
+      stream.merge(builder.stream(topic('more', serdes))).to(sums);
     };
-    expect(shape(self, { numbers: 2 })).toEqual(['0_0 0_1']);
-  });
-
-  test('shows in the description, as it may be left out', () => {
-    const builder = new StreamsBuilder();
-    joinTable(builder);
-    const description = builder.build().describe();
-    expect(description.toString()).toContain(
-      'Sink: j-repartition (topic: j-repartition, if needed)',
-    );
-    expect(description.toString()).toContain(
-      'Source: j-repartition (topics: [j-repartition], if needed)',
-    );
-    expect(description.toMermaid()).toContain('"j-repartition (if needed)"');
-    const { nodes } = description.subTopologies[0]!;
-    expect(nodes.filter(({ isIfNeeded }) => isIfNeeded).map(({ name }) => name)).toEqual([
-      'j-repartition',
+    expect(plan(build, { numbers: 2, others: 2, more: 3 }).tasks.map(({ id }) => id)).toEqual([
+      '0_0',
+      '0_1',
+      '0_2',
     ]);
   });
 
-  test('has no other value, and is no option of joins of tables', async () => {
-    const builder = new StreamsBuilder();
-    const [stream, table] = [builder.stream(numbers), builder.table(others)];
-    // @ts-expect-error it is needed or not
-    const wrong: TableJoinOptions<string, number> = { repartition: true };
-    const invalid = codeOf((async () => stream.join(table, (a) => a, wrong))());
-    expect(await invalid).toBe('INVALID_OPTION');
-    const option = { repartition: 'if-needed' };
-    const unknown = codeOf((async () => table.join(table, (a) => a, option as object))());
-    expect(await unknown).toBe('UNKNOWN_OPTION');
+  test('but not if both get to one', async () => {
+    const make = async () =>
+      plan(
+        (builder) => {
+          const both = builder.stream(numbers).merge(builder.stream(topic('more', serdes)));
+          both.join(builder.table(others), (left) => left);
+        },
+        { numbers: 2, others: 2, more: 3 },
+      );
+    expect(await codeOf(make())).toContain('numbers has 2, more has 3, others has 2');
+  });
+});
+
+describe('[STREAMS-3] a topology may not use what the application makes for itself', () => {
+  const own = (name: string) => topic(name, serdes);
+
+  test.each<[string, (builder: StreamsBuilder) => void, string]>([
+    [
+      'a changelog that it writes',
+      (b) => b.stream(numbers).to(own('app-s-changelog'), { name: 'out' }),
+      'out writes app-s-changelog, which app makes for itself',
+    ],
+    [
+      'a repartition topic that it reads',
+      (b) => b.stream(own('app-s-repartition'), { name: 'in' }),
+      'in reads app-s-repartition, which app makes for itself',
+    ],
+  ])('%s', async (_, build, reason) => {
+    const make = async () =>
+      plan((builder) => {
+        builder
+          .stream(others)
+          .groupBy(({ key }) => key, { key: string() })
+          .count({ store: 's' });
+        build(builder);
+      }, {});
+    expect(await codeOf(make())).toContain(reason);
   });
 });

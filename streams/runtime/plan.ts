@@ -1,9 +1,17 @@
+import { StreamsError } from '../errors.ts';
 import { kindOf } from '../state/store-kinds.ts';
+import {
+  checkCopartitioning,
+  meetingsOf,
+  type Entry,
+  type Meeting,
+  type PartitionedTopic,
+} from '../topology/copartitioning.ts';
 import type { RepartitionNode, SourceNode, TopicSpec } from '../topology/node.ts';
 import type { StoreSpec } from '../topology/store.ts';
-import { checkCopartitioning, type SubTopology, type Topology } from '../topology/topology.ts';
-import { settleRepartitions } from './settle.ts';
-import { changelogTopic, INTERNAL_CONFIG, repartitionTopic } from './topics.ts';
+import type { SubTopology, Topology } from '../topology/topology.ts';
+import { settleRepartitions, type PartitionCounts } from './settle.ts';
+import { changelogTopic, INTERNAL_CONFIG, internalTopics, repartitionTopic } from './topics.ts';
 
 /** A topology laid out over partitions: its tasks and what each reads and keeps. */
 export interface Plan {
@@ -47,122 +55,194 @@ export interface ChangelogTopic {
   readonly topic: TopicSpec;
 }
 
+/** What is known of the partitions of topics before an application is laid out. */
+export interface KnownPartitions {
+  /** How many a topic has, given what is declared for it. */
+  readonly of: (topic: string, declared: number | undefined) => number;
+  /** How many an internal topic has already; undefined if it does not exist. */
+  readonly existing: (topic: string) => number | undefined;
+}
+
 /**
  * Lays a topology out over partitions: a sub-topology has as many tasks as its widest input has
- * partitions, and a repartition topic by default as many partitions as it has upstream tasks, or as
- * the topics that its records meet in a store.
+ * partitions. A repartition topic has as many partitions as what its records meet in a store, or as
+ * it has already, or else as tasks write to it.
  *
- * @param partitionsOf returns a topic's number of partitions, given its declaration.
- * @throws StreamsError COPARTITIONING if inputs that share a store differ in their partitions:
- *   equal keys would not meet.
+ * @throws StreamsError TOPOLOGY_INVALID if it uses a topic that the application makes for itself.
+ *   COPARTITIONING if inputs that share a store differ in their partitions:
+ *   equal keys would not meet. INTERNAL_TOPIC_MISMATCH if an internal topic exists with other
+ *   partitions than it needs.
  */
-export function makePlan(
-  applicationId: string,
-  topology: Topology,
-  partitionsOf: (topic: string, declared: number | undefined) => number,
-): Plan {
-  const layOut = (candidate: Topology): LaidOut => {
-    return layOutTopology(applicationId, candidate, partitionsOf);
-  };
-  const settled = settleRepartitions(topology, (each) => layOut(each).repartitionTopics);
-  return layOut(settled);
+export function makePlan(applicationId: string, topology: Topology, known: KnownPartitions): Plan {
+  checkOwnTopics(applicationId, topology);
+  const layOut = (candidate: Topology): Layout => new Layout(applicationId, candidate, known);
+  const layout = layOut(settleRepartitions(topology, layOut));
+  layout.check();
+  return layout.plan();
 }
 
 /** A plan that knows how many tasks write to each repartition topic. */
-interface LaidOut extends Plan {
-  readonly repartitionTopics: readonly PlannedRepartition[];
+interface PlannedRepartition extends RepartitionTopic {
+  readonly upstreamTasks: number;
 }
 
-function layOutTopology(
-  applicationId: string,
-  topology: Topology,
-  partitionsOf: PartitionsOf,
-): LaidOut {
-  const repartitions = new Map<string, PlannedRepartition>();
-  const tasks: TaskPlan[] = [];
-  const changelogs: ChangelogTopic[] = [];
-  const needed = new PartitionCounts(applicationId, topology, partitionsOf);
-  for (const subTopology of topology.subTopologies) {
-    for (const [name, planned] of chosenPartitions(subTopology, repartitions, partitionsOf)) {
-      repartitions.set(name, planned);
+/** Lays one topology out, feeders first. */
+class Layout implements PartitionCounts {
+  readonly #applicationId: string;
+  readonly #topology: Topology;
+  readonly #known: KnownPartitions;
+  /** By node; a repartition topic that nothing writes to, and that does not exist, is not here. */
+  readonly #repartitions = new Map<string, PlannedRepartition>();
+  readonly #tasks: TaskPlan[] = [];
+  readonly #changelogs: ChangelogTopic[] = [];
+
+  constructor(applicationId: string, topology: Topology, known: KnownPartitions) {
+    this.#applicationId = applicationId;
+    this.#topology = topology;
+    this.#known = known;
+    for (const subTopology of topology.subTopologies) {
+      for (const meeting of meetingsOf(subTopology, topology.nodes)) this.#fit(meeting);
+      const width = this.#addTasks(subTopology);
+      for (const node of repartitionsEndingIn(topology, subTopology)) {
+        this.#addRepartition(node, width);
+      }
     }
-    const inputs = subTopology.sources.flatMap((node) => inputsOf(node, repartitions));
-    const counts = inputs.map(({ topic }) => ({
-      topic: topic.name,
-      partitions: partitionsOf(topic.name, topic.partitions),
-    }));
-    checkCopartitioning(subTopology, counts);
-    const width = Math.max(0, ...counts.map(({ partitions }) => partitions)); // 0 without a topic
+  }
+
+  plan(): Plan {
+    return {
+      applicationId: this.#applicationId,
+      topology: this.#topology,
+      tasks: this.#tasks,
+      repartitionTopics: [...this.#repartitions.values()],
+      changelogs: this.#changelogs,
+    };
+  }
+
+  /** @throws StreamsError COPARTITIONING, INTERNAL_TOPIC_MISMATCH */
+  check(): void {
+    const { nodes, subTopologies } = this.#topology;
+    for (const { stores, entries } of subTopologies.flatMap((each) => meetingsOf(each, nodes))) {
+      checkCopartitioning(
+        stores,
+        entries.flatMap((entry) => this.countsOf(entry)),
+      );
+    }
+    const internal = [...this.#repartitions.values(), ...this.#changelogs];
+    for (const { name, partitions: expected } of internal.map(({ topic }) => topic)) {
+      const actual = this.#known.existing(name);
+      if (expected === undefined || actual === undefined || actual === expected) continue;
+      throw internalMismatch(this.#applicationId, { topic: name, expected, actual });
+    }
+  }
+
+  countsOf(entry: Entry): PartitionedTopic[] {
+    return this.#inputsOf(entry).map(({ topic: { name, partitions } }) => {
+      return { topic: name, partitions: this.#known.of(name, partitions) };
+    });
+  }
+
+  exists({ id }: RepartitionNode): boolean {
+    return this.#known.existing(repartitionTopic(this.#applicationId, id)) !== undefined;
+  }
+
+  /** Gives the repartition topics of a meeting the partitions of what they meet. */
+  #fit({ stores, entries }: Meeting): void {
+    const own = entries.flatMap(({ name }) => this.#repartitions.get(name) ?? []);
+    const given = entries.flatMap((entry) => (entry.kind === 'source' ? entry.topics : []));
+    const [fixed] = [
+      ...given.map(({ name, partitions }) => this.#known.of(name, partitions)),
+      ...own.filter(({ node }) => node.partitions !== undefined).map((each) => each.partitions),
+      ...own.flatMap(({ topic }) => this.#known.existing(topic.name) ?? []),
+      ...stores.flatMap((store) => {
+        return this.#known.existing(changelogTopic(this.#applicationId, store)) ?? [];
+      }),
+    ];
+    const leading = own.filter(({ node }) => node.isCopartitioned !== true);
+    const widths = (leading.length > 0 ? leading : own).map(({ partitions }) => partitions);
+    const partitions = fixed ?? Math.max(0, ...widths);
+    for (const planned of own) {
+      const { node, topic } = planned;
+      if (node.partitions !== undefined) continue;
+      const fitting = { ...planned, topic: { ...topic, partitions }, partitions };
+      this.#repartitions.set(node.name, fitting);
+    }
+  }
+
+  /** Returns their number: 0 without a topic. */
+  #addTasks(subTopology: SubTopology): number {
+    const topology = this.#topology;
+    const inputs = subTopology.sources.flatMap((node) => this.#inputsOf(node));
+    const counts = inputs.map(({ topic }) => this.#known.of(topic.name, topic.partitions));
+    const width = Math.max(0, ...counts);
     const stores = subTopology.stores.map((name) => topology.stores.get(name)!);
     const upstreams = upstreamsOf(topology, subTopology);
     for (let partition = 0; partition < width; partition++) {
-      const own = inputs.filter((_, index) => partition < (counts[index]?.partitions ?? 0));
+      const own = inputs.filter((_, index) => partition < (counts[index] ?? 0));
       const id = `${subTopology.id}_${partition}`;
-      tasks.push({ id, subTopology, partition, inputs: own, stores, upstreams });
+      this.#tasks.push({ id, subTopology, partition, inputs: own, stores, upstreams });
     }
-    for (const store of stores) {
-      if (store.backing !== 'changelog' || width === 0) continue;
-      changelogs.push({ store, topic: changelogSpec(applicationId, store, width) });
+    for (const store of width === 0 ? [] : stores) {
+      if (store.backing !== 'changelog') continue;
+      const topic = changelogSpec(this.#applicationId, store, width);
+      this.#changelogs.push({ store, topic });
     }
-    for (const node of width === 0 ? [] : repartitionsEndingIn(topology, subTopology)) {
-      const { id, key, value } = node;
-      const name = repartitionTopic(applicationId, id);
-      const partitions = partitionsOf(name, needed.declared(node) ?? width);
-      const topic = { name, key, value, partitions, config: INTERNAL_CONFIG };
-      repartitions.set(node.name, { node, topic, partitions, upstreamTasks: width });
-    }
+    return width;
   }
-  const repartitionTopics = [...repartitions.values()];
-  return { applicationId, topology, tasks, repartitionTopics, changelogs };
+
+  /** One that nothing writes to is read if it exists: records may be left in it. */
+  #addRepartition(node: RepartitionNode, upstreamTasks: number): void {
+    const { id, key, value, partitions: declared } = node;
+    const name = repartitionTopic(this.#applicationId, id);
+    const set = declared === undefined ? undefined : this.#known.of(name, declared);
+    const existing = this.#known.existing(name);
+    if (upstreamTasks === 0 && existing === undefined) return;
+    const partitions = set ?? existing ?? upstreamTasks;
+    const topic = { name, key, value, partitions, config: INTERNAL_CONFIG };
+    this.#repartitions.set(node.name, { node, topic, partitions, upstreamTasks });
+  }
+
+  #inputsOf(node: Entry): TaskInputPlan[] {
+    if (node.kind === 'source') {
+      return node.topics.map((topic) => ({ topic, node, upstreamTasks: undefined }));
+    }
+    const planned = this.#repartitions.get(node.name); // its writers come first
+    return planned === undefined ? [] : [{ ...planned, node }];
+  }
 }
 
-/** Finds how many partitions a repartition topic has to have, wherever it is in the topology. */
-class PartitionCounts {
-  readonly #applicationId: string;
-  readonly #topology: Topology;
-  readonly #partitionsOf: (topic: string, declared: number | undefined) => number;
-
-  constructor(
-    applicationId: string,
-    topology: Topology,
-    partitionsOf: (topic: string, declared: number | undefined) => number,
-  ) {
-    this.#applicationId = applicationId;
-    this.#topology = topology;
-    this.#partitionsOf = partitionsOf;
+/**
+ * The application writes the topics that it makes for itself, and reads its repartition topics:
+ * nothing else of the topology may.
+ */
+function checkOwnTopics(applicationId: string, topology: Topology): void {
+  const internal = internalTopics(applicationId, topology);
+  for (const node of topology.nodes) {
+    const read = node.kind === 'source' ? node.topics : [];
+    const names = node.kind === 'sink' ? [node.topic.name] : read.map(({ name }) => name);
+    const own = names.find((name) => {
+      return internal.has(name) && (node.kind === 'sink' || name.endsWith('-repartition'));
+    });
+    if (own === undefined) continue;
+    const reason =
+      `${node.name} ${node.kind === 'sink' ? 'writes' : 'reads'} ${own}, which ${applicationId} ` +
+      'makes for itself; give it another topic';
+    throw new StreamsError('TOPOLOGY_INVALID', `the topology cannot run: ${reason}`, { reason });
   }
+}
 
-  /** Undefined for as many as tasks write to it. */
-  declared(node: RepartitionNode): number | undefined {
-    const { partitions, isCopartitioned = false } = node;
-    if (partitions !== undefined || !isCopartitioned) return partitions;
-    const readers = this.#topology.subTopologies.find(({ sources }) => sources.includes(node));
-    const others = readers?.sources.filter(
-      (source) => source.kind === 'source' || source.isCopartitioned !== true,
-    );
-    const widest = others === undefined ? 0 : this.#widest(others);
-    return widest === 0 ? undefined : widest;
-  }
-
-  #widest(sources: SubTopology['sources']): number {
-    return Math.max(
-      0,
-      ...sources.flatMap((source) =>
-        source.kind === 'source'
-          ? source.topics.map((topic) => this.#partitionsOf(topic.name, topic.partitions))
-          : [this.#ofRepartition(source)],
-      ),
-    );
-  }
-
-  #ofRepartition(node: RepartitionNode): number {
-    const writers = this.#topology.subTopologies.find((each) =>
-      repartitionsEndingIn(this.#topology, each).includes(node),
-    );
-    const width = writers === undefined ? undefined : this.#widest(writers.sources);
-    const name = repartitionTopic(this.#applicationId, node.id);
-    return this.#partitionsOf(name, this.declared(node) ?? width);
-  }
+function internalMismatch(
+  applicationId: string,
+  details: { readonly topic: string; readonly expected: number; readonly actual: number },
+): StreamsError {
+  const { topic, expected, actual } = details;
+  const message =
+    `${topic} has ${actual} partitions, and ${applicationId} now needs ${expected}: the topics ` +
+    'that it reads, or its topology, have changed, and the keys would be in other partitions ' +
+    `than before. Give it topics with ${actual} partitions again; or process everything again, ` +
+    `under another applicationId or after deleting the group ${applicationId}, its internal ` +
+    'topics and its state';
+  return new StreamsError('INTERNAL_TOPIC_MISMATCH', message, details);
 }
 
 /** The repartition nodes that this sub-topology writes to. */
@@ -176,46 +256,6 @@ export function repartitionsEndingIn(
       subTopology.nodes.includes(node.name) &&
       !subTopology.sources.includes(node),
   );
-}
-
-interface PlannedRepartition extends RepartitionTopic {
-  readonly upstreamTasks: number;
-}
-
-type PartitionsOf = Parameters<typeof makePlan>[2];
-
-/**
- * The repartition topics that a sub-topology reads, with the partitions that their records need to
- * meet others in its stores: as many as its other topics have, or else the widest of them. What is
- * set for one, or exists, stays.
- */
-function chosenPartitions(
-  { sources, stores }: SubTopology,
-  repartitions: ReadonlyMap<string, PlannedRepartition>,
-  partitionsOf: PartitionsOf,
-): [string, PlannedRepartition][] {
-  const own = sources.flatMap(({ name }) => repartitions.get(name) ?? []); // writers come first
-  const given = sources.flatMap((node) => (node.kind === 'source' ? node.topics : []));
-  const others = given.map(({ name, partitions }) => partitionsOf(name, partitions));
-  const widths = own.map(({ partitions }) => partitions);
-  const shared = others[0] ?? Math.max(...widths);
-  return own.map((planned) => {
-    const { node, topic } = planned;
-    if (node.partitions !== undefined || stores.length === 0) return [node.name, planned];
-    const partitions = partitionsOf(topic.name, shared);
-    return [node.name, { ...planned, topic: { ...topic, partitions }, partitions }];
-  });
-}
-
-function inputsOf(
-  node: SourceNode | RepartitionNode,
-  repartitions: ReadonlyMap<string, PlannedRepartition>,
-): TaskInputPlan[] {
-  if (node.kind === 'source') {
-    return node.topics.map((topic) => ({ topic, node, upstreamTasks: undefined }));
-  }
-  const planned = repartitions.get(node.name); // its writers come first; without any there is none
-  return planned === undefined ? [] : [{ ...planned, node }];
 }
 
 function changelogSpec(applicationId: string, store: StoreSpec, partitions: number): TopicSpec {

@@ -1,4 +1,4 @@
-import type { Log } from '../../core/index.ts';
+import type { Log, TopicMetadata } from '../../core/index.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { StreamsSettings } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
@@ -7,10 +7,9 @@ import {
   matchedTopics,
   matchingTopics,
   TopicWatch,
-  userTopics,
   withMatchingTopics,
 } from './topic-patterns.ts';
-import { topicHandle } from './topics.ts';
+import { isMadeInternal, topicHandle } from './topics.ts';
 
 /** Plans an application, and plans it again when other topics match its patterns. */
 export class Planner {
@@ -35,7 +34,7 @@ export class Planner {
   /**
    * The plan: the last one, or a new one if that is old. Creates the topics that are missing.
    *
-   * @throws StreamsError COPARTITIONING, TOPOLOGY_INVALID; LogError
+   * @throws StreamsError COPARTITIONING, INTERNAL_TOPIC_MISMATCH, TOPOLOGY_INVALID; LogError
    */
   async plan(): Promise<Plan> {
     if (this.#plan === undefined || this.#isOld) {
@@ -50,7 +49,8 @@ export class Planner {
     if (this.#plan === undefined || !hasPatterns(this.#topology)) return false;
     const { applicationId, logger } = this.#settings;
     const read = matchedTopics(this.#plan.topology);
-    const found = matchingTopics(this.#topology, applicationId, await userTopics(this.#log));
+    const existing = this.#candidates(await this.#topics());
+    const found = matchingTopics(this.#topology, applicationId, existing);
     const come = found.filter((name) => !read.includes(name));
     const gone = read.filter((name) => !found.includes(name));
     if (come.length > 0) logger.info(`${applicationId} reads new topics: ${come.join(', ')}`);
@@ -68,30 +68,42 @@ export class Planner {
 
   async #makePlan(): Promise<Plan> {
     const { applicationId } = this.#settings;
-    const admin = this.#log.admin();
-    const topology = await this.#matchedTopology();
-    const partitions = new Map<string, number>();
-    for (const node of topology.nodes) {
-      if (node.kind !== 'source') continue;
-      for (const topic of node.topics) {
-        partitions.set(topic.name, await admin.ensureTopic(topicHandle(topic)));
-      }
-    }
-    return makePlan(
-      applicationId,
-      topology,
-      (topic, declared) => declared ?? partitions.get(topic) ?? 1,
-    );
+    await this.#createNamed();
+    const topics = await this.#topics();
+    const candidates = this.#candidates(topics);
+    const topology = withMatchingTopics(this.#topology, applicationId, candidates);
+    const existing = (topic: string): number | undefined => topics.get(topic)?.partitions;
+    return makePlan(applicationId, topology, {
+      of: (topic, declared) => declared ?? existing(topic) ?? 1,
+      existing,
+    });
   }
 
-  /** The topology with the topics that match its patterns now. */
-  async #matchedTopology(): Promise<Topology> {
-    if (!hasPatterns(this.#topology)) return this.#topology;
+  /** Creates the topics that are missing, but not those that a pattern stands for. */
+  async #createNamed(): Promise<void> {
+    const admin = this.#log.admin();
     for (const node of this.#topology.nodes) {
-      if (node.kind !== 'sink') continue;
-      await this.#log.admin().ensureTopic(topicHandle(node.topic)); // it may match, from now on
+      const topics = node.kind === 'source' ? node.topics : [];
+      for (const topic of topics) await admin.ensureTopic(topicHandle(topic));
+      // What is written may match a pattern.
+      if (node.kind === 'sink' && hasPatterns(this.#topology)) {
+        await admin.ensureTopic(topicHandle(node.topic));
+      }
     }
-    const existing = await userTopics(this.#log);
-    return withMatchingTopics(this.#topology, this.#settings.applicationId, existing);
+  }
+
+  /** All topics of the log by name. */
+  async #topics(): Promise<Map<string, TopicMetadata>> {
+    const { topics } = await this.#log.api.metadata({});
+    return new Map(topics.map((each) => [each.topic, each]));
+  }
+
+  /** The names of those that a pattern may match. */
+  #candidates(topics: ReadonlyMap<string, TopicMetadata>): string[] {
+    const { applicationId } = this.#settings;
+    const all = [...topics.values()];
+    return all.flatMap((each) => {
+      return each.isInternal || isMadeInternal(applicationId, each) ? [] : [each.topic];
+    });
   }
 }

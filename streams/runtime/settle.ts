@@ -1,50 +1,108 @@
+import {
+  isConditional,
+  withoutRepartitions,
+  type ConditionalRepartition,
+} from '../topology/conditional-repartitions.ts';
+import {
+  meetingsOf,
+  originsOf,
+  type Entry,
+  type PartitionedTopic,
+} from '../topology/copartitioning.ts';
 import type { RepartitionNode } from '../topology/node.ts';
-import { makeTopology, type Topology } from '../topology/topology.ts';
+import { possibleTopology, type Topology } from '../topology/topology.ts';
 
-/** How many partitions a repartition topic gets, and how many tasks would write to it. */
-interface Widths {
-  readonly node: RepartitionNode;
-  readonly partitions: number;
-  readonly upstreamTasks: number;
+/** A topology that is laid out over partitions. */
+export interface PartitionCounts {
+  /** What the entry reads, with the partitions of each topic. */
+  countsOf(entry: Entry): readonly PartitionedTopic[];
+  /** True if its topic exists. */
+  exists(node: RepartitionNode): boolean;
 }
 
 /**
  * Decides about the repartition topics that joins have only if they need them: the topology with
- * those of them that have to be, and without the others [OP-TOPOLOGY-10].
+ * those of them that have to be, and without the others [OP-TOPOLOGY-10]. The joins are decided one
+ * after the other: what is before a join is known by then.
  *
- * @param plan lays a topology out, and returns its repartition topics.
+ * @param layOut lays a topology out; those topics that are not decided yet are there.
  */
 export function settleRepartitions(
   topology: Topology,
-  plan: (topology: Topology) => readonly Widths[],
+  layOut: (topology: Topology) => PartitionCounts,
 ): Topology {
+  const undecided = new Set(topology.nodes.filter(isConditional).map(({ onlyIf }) => onlyIf.join));
   let settled = topology;
-  for (const node of topology.nodes) {
-    const { onlyIf } = node.kind === 'repartition' ? node : {};
-    if (onlyIf === undefined || !settled.nodes.includes(node)) continue;
-    // The other side then stays where it is: one of them has to move at most.
-    const alone = without(settled, ({ name, onlyIf: other }) => {
-      return name !== node.name && other?.join === onlyIf.join;
-    });
-    // No topic that matches a pattern, no records to move.
-    const widths = plan(alone).find((each) => each.node === node);
-    const { partitions, upstreamTasks } = widths ?? { partitions: 0, upstreamTasks: 0 };
-    const isNeeded = { fewer: upstreamTasks < partitions, other: upstreamTasks !== partitions };
-    settled = isNeeded[onlyIf.has] ? alone : without(settled, ({ name }) => name === node.name);
+  for (const { name: join } of topology.nodes) {
+    if (!undecided.delete(join)) continue;
+    for (const { name } of unneeded(settled, join, layOut(settled))) {
+      const nodes = withoutRepartitions(settled.nodes, (node) => node.name === name);
+      const without = possibleTopology({ ...settled, nodes }, ({ onlyIf }) => {
+        return undecided.has(onlyIf.join);
+      });
+      settled = without ?? settled; // it stays if its side would otherwise wait for itself
+    }
   }
   return settled;
 }
 
-/** The topology without these repartition nodes: their parents pass on to their children. */
-function without(topology: Topology, isLeftOut: (node: RepartitionNode) => boolean): Topology {
-  const leftOut = topology.nodes.filter((node) => node.kind === 'repartition' && isLeftOut(node));
-  if (leftOut.length === 0) return topology;
-  const parentsOf = (name: string): readonly string[] =>
-    leftOut.find((node) => node.name === name)?.parents ?? [name];
-  const nodes = topology.nodes.flatMap((node) => {
-    if (leftOut.includes(node)) return [];
-    const parents = node.parents.flatMap(parentsOf);
-    return parents.join() === node.parents.join() ? node : { ...node, parents };
+/** The sides of a join that have the partitions that they need where they are. */
+function unneeded(
+  topology: Topology,
+  join: string,
+  layout: PartitionCounts,
+): ConditionalRepartition[] {
+  const sides = topology.nodes.filter(isConditional).filter(({ onlyIf }) => onlyIf.join === join);
+  const counts = new Map(sides.map((side) => [side, countsBefore(topology, side, layout)]));
+  const needed = neededCount(topology, sides, layout, [...counts.values()]);
+  return sides.filter((side) => {
+    const own = counts.get(side)!;
+    if (!side.onlyIf.isAsked) return true;
+    if (own.size === 0) return !layout.exists(side); // no topic matches a pattern now
+    return own.size === 1 && own.has(needed);
   });
-  return makeTopology({ ...topology, nodes });
+}
+
+/** The partitions of what flows into a repartition topic. */
+function countsBefore(
+  { nodes, subTopologies }: Topology,
+  side: ConditionalRepartition,
+  layout: PartitionCounts,
+): Set<number> {
+  const writers = subTopologies.filter((each) => {
+    return each.nodes.includes(side.name) && !each.sources.includes(side);
+  });
+  const entries = writers.flatMap((each) => [...(originsOf(each, nodes).get(side.name) ?? [])]);
+  return countsOfAll(entries, layout);
+}
+
+/**
+ * How many partitions the sides of a join need: as many as what they meet and cannot be moved, or
+ * else as the widest of them; -1 if none of them can stay.
+ */
+function neededCount(
+  { nodes, subTopologies }: Topology,
+  sides: readonly ConditionalRepartition[],
+  layout: PartitionCounts,
+  counts: readonly ReadonlySet<number>[],
+): number {
+  const readers = subTopologies.find(({ sources }) => sides.some((side) => sources.includes(side)));
+  const meetings = readers === undefined ? [] : meetingsOf(readers, nodes);
+  const met = meetings
+    .filter(({ entries }) => sides.some((side) => entries.includes(side)))
+    .flatMap(({ entries }) => entries.filter((each) => isFixed(each, layout)));
+  const fixed = countsOfAll(met, layout);
+  if (fixed.size > 0) return fixed.size === 1 ? [...fixed][0]! : -1;
+  return Math.max(-1, ...counts.flatMap((own) => (own.size === 1 ? [...own] : [])));
+}
+
+/** True if nothing that is decided here changes how many partitions it has. */
+function isFixed(entry: Entry, layout: PartitionCounts): boolean {
+  if (entry.kind === 'source') return true;
+  return entry.onlyIf === undefined && (entry.partitions !== undefined || layout.exists(entry));
+}
+
+function countsOfAll(entries: readonly Entry[], layout: PartitionCounts): Set<number> {
+  const topics = entries.flatMap((entry) => layout.countsOf(entry));
+  return new Set(topics.map(({ partitions }) => partitions));
 }

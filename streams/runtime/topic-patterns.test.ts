@@ -14,6 +14,7 @@ const serdes = { key: string(), value: int64() };
 const orders = (name: string) => topic(`orders-${name}`, serdes);
 const pattern = topicPattern(/^orders-/, serdes);
 const out = topic('out', serdes);
+const copies = topic('copies', serdes);
 const others = topic('others', serdes);
 
 /** Counts by key, of all topics that match. */
@@ -188,6 +189,114 @@ describe('[OP-TOPOLOGY-12] a source with a pattern', () => {
     await log.admin().createTopic('orders-b', { partitions: 3 });
     expect(await codeOf(app.done)).toContain('orders-a has 2, orders-b has 3');
     expect(app.state).toBe('ERROR');
+  });
+
+  test('goes on with more or fewer partitions behind a repartition topic', async () => {
+    const log = await openTestLog();
+    const stateDir = temporaryDirectory();
+    const build = () => {
+      const builder = new StreamsBuilder();
+      const stream = builder.stream(pattern, { nullKeys: 'fail' });
+      stream.to(copies);
+      const grouped = stream.groupBy(({ key }) => key, { key: string() });
+      grouped.count({ store: 'counts', emit: 'each' }).toStream().to(out);
+      return builder.build();
+    };
+    const counts = async () => (await committedRows(log, out)).map((row) => row.slice(0, 3)).sort();
+    await log.admin().createTopic('orders-a', { partitions: 2 });
+    await produce(log, orders('a'), [['x', 1, 1]]);
+    const app = await start(log, build(), { stateDir });
+    await until(async () => (await counts()).length === 1);
+    await log.admin().createTopic('orders-b', { partitions: 3 });
+    await produce(log, orders('b'), [['x', 1, 2, 2]]);
+    await until(async () => (await counts()).length === 2);
+    await app.close();
+    await log.admin().deleteTopics(['orders-a', 'orders-b']);
+    await log.admin().createTopic('orders-c', { partitions: 1 });
+    await produce(log, orders('c'), [['x', 1, 3]]);
+    const next = await start(log, build(), { stateDir });
+    await next.finish();
+    expect(await counts()).toEqual(['x 1', 'x 2', 'x 3']);
+    expect(await committedRows(log, copies)).toHaveLength(3);
+    const repartition = await log.admin().describeTopics(['app-counts-repartition']);
+    expect(repartition[0]?.partitions).toBe(2);
+  });
+
+  test('is refused if the state would need other partitions', async () => {
+    const log = await openTestLog();
+    const stateDir = temporaryDirectory();
+    await log.admin().createTopic('orders-a', { partitions: 2 });
+    await (await start(log, counting(), { stateDir })).close();
+    await log.admin().deleteTopics(['orders-a']);
+    await log.admin().createTopic('orders-b', { partitions: 3 });
+    const refused = await codeOf(start(log, counting(), { stateDir }));
+    expect(refused).toContain('app-counts-changelog has 2 partitions, and app now needs 3');
+    await log.admin().deleteTopics(['orders-b']);
+    await produce(log, topic('orders-c', { ...serdes, partitions: 2 }), [['x', 1, 1]]);
+    await (await start(log, counting(), { stateDir })).finish();
+    expect(await committedRows(log, out)).toEqual(['x 1 @1']);
+  });
+
+  test('goes on without a topic that is deleted, and does not create it again', async () => {
+    const log = await openTestLog();
+    const { logger, lines } = keeping();
+    await produce(log, orders('a'), [['x', 1, 1]]);
+    await produce(log, orders('b'), [['x', 1, 2]]);
+    const app = await start(log, counting(), { logger, metadataMaxAgeMs: 1_000_000 });
+    await until(async () => (await committedRows(log, out)).length === 2);
+    await log.admin().deleteTopics(['orders-b']);
+    await until(() => lines.includes('app reads no longer: orders-b'));
+    await produce(log, orders('a'), [['x', 1, 3]]);
+    await until(async () => (await committedRows(log, out)).length === 3);
+    expect(app.state).toBe('RUNNING');
+    expect(await log.admin().listTopics()).not.toContain('orders-b');
+    await app.finish();
+    expect(await committedRows(log, out)).toEqual(['x 1 @1', 'x 2 @2', 'x 3 @3']);
+  });
+
+  test('reads a topic that is only called like one of the application', async () => {
+    const log = await openTestLog();
+    await produce(log, topic('app-orders-changelog', serdes), [['x', 1, 1]]);
+    await produce(log, topic('app-orders-repartition', serdes), [['x', 1, 2]]);
+    const build = (store: string) => {
+      const builder = new StreamsBuilder();
+      builder
+        .stream(topicPattern(/^app-/, serdes), { nullKeys: 'fail' })
+        .groupBy(({ key }) => key, { key: string() })
+        .count({ store, emit: 'each' })
+        .toStream()
+        .to(out);
+      return builder.build();
+    };
+    await (await start(log, build('counts'))).finish();
+    expect(await committedRows(log, out)).toEqual(['x 1 @1', 'x 2 @2']);
+    // Those of another topology of the application are none either.
+    const app = await start(log, build('other'));
+    await app.finish();
+    expect(app.metrics().processedRecords).toBe(0);
+  });
+
+  test('processes what is left in a repartition topic while no topic matches', async () => {
+    const log = await openTestLog();
+    const stateDir = temporaryDirectory();
+    const build = () => {
+      const builder = new StreamsBuilder();
+      builder
+        .stream(pattern, { nullKeys: 'fail' })
+        .groupBy(({ key }) => key, { key: string() })
+        .count({ store: 'counts', emit: 'each' })
+        .toStream()
+        .to(out);
+      return builder.build();
+    };
+    await produce(log, orders('a'), [['x', 1, 1]]);
+    const first = await start(log, build(), { stateDir });
+    await until(async () => (await committedRows(log, out)).length === 1);
+    await first.close();
+    await produce(log, topic('app-counts-repartition', serdes), [['x', 1, 2]]);
+    await log.admin().deleteTopics(['orders-a']);
+    await (await start(log, build(), { stateDir })).finish();
+    expect(await committedRows(log, out)).toEqual(['x 1 @1', 'x 2 @2']);
   });
 
   test('is joined with a table once a topic comes', async () => {

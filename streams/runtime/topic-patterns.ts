@@ -1,7 +1,7 @@
-import type { Clock, Log, Logger, TopicPattern } from '../../core/index.ts';
+import type { Clock, Logger, TopicPattern } from '../../core/index.ts';
 import type { SourceNode, TopicSpec, TopologyNode } from '../topology/node.ts';
 import { checkTopics, makeTopology, type Topology } from '../topology/topology.ts';
-import { isInternalTopic } from './topics.ts';
+import { internalTopics } from './topics.ts';
 
 /** True if the topics that it reads are not all known before it starts. */
 export function hasPatterns({ nodes }: Topology): boolean {
@@ -26,12 +26,13 @@ export function withMatchingTopics(
 }
 
 function matchedNodes(
-  { nodes }: Topology,
+  topology: Topology,
   applicationId: string,
   existing: readonly string[],
 ): TopologyNode[] {
-  const candidates = existing.filter((name) => !isInternalTopic(applicationId, name)).sort();
-  return nodes.map((node) => {
+  const internal = internalTopics(applicationId, topology);
+  const candidates = existing.filter((name) => !internal.has(name)).sort();
+  return topology.nodes.map((node) => {
     if (node.kind !== 'source' || node.pattern === undefined) return node;
     return { ...node, topics: matching(node.pattern, candidates) };
   });
@@ -61,12 +62,6 @@ export function matchingTopics(
   existing: readonly string[],
 ): string[] {
   return matchedTopics({ nodes: matchedNodes(topology, applicationId, existing) });
-}
-
-/** The names of all topics but the log's own. */
-export async function userTopics({ api }: Log): Promise<string[]> {
-  const { topics } = await api.metadata({});
-  return topics.flatMap(({ topic, isInternal }) => (isInternal ? [] : [topic]));
 }
 
 /** What a watch looks at, and whom it tells. */

@@ -1,5 +1,6 @@
-import { topic, type LogConfig, type Topic } from '../../core/index.ts';
+import { topic, type LogConfig, type Topic, type TopicMetadata } from '../../core/index.ts';
 import type { TopicSpec } from '../topology/node.ts';
+import type { Topology } from '../topology/topology.ts';
 
 const MIB = 1024 * 1024;
 
@@ -7,11 +8,11 @@ const MIB = 1024 * 1024;
 export const MESSAGE_BYTES_MAX = 16 * MIB;
 
 /** Settings of the application's internal topics. */
-export const INTERNAL_CONFIG: Partial<LogConfig> = {
+export const INTERNAL_CONFIG = {
   // Kafka Streams' segment size for internal topics: data is deleted soon after it is read.
   segmentBytes: 50 * MIB,
   maxMessageBytes: MESSAGE_BYTES_MAX,
-};
+} as const satisfies Partial<LogConfig>;
 
 /** Opens a topic that a topology names. */
 export function topicHandle(spec: TopicSpec): Topic<unknown, unknown> {
@@ -32,10 +33,30 @@ export function isRepartitionTopic(applicationId: string, name: string): boolean
   return name.startsWith(`${applicationId}-`) && name.endsWith('-repartition');
 }
 
-/** True of any internal topic of the application, or of one whose id begins like this. */
-export function isInternalTopic(applicationId: string, name: string): boolean {
-  const isChangelog = name.startsWith(`${applicationId}-`) && name.endsWith('-changelog');
-  return isChangelog || isRepartitionTopic(applicationId, name);
+/** The names of the topics that an application with this topology makes for itself. */
+export function internalTopics(applicationId: string, topology: Topology): Set<string> {
+  const repartitions = topology.nodes.flatMap((node) => {
+    return node.kind === 'repartition' ? [repartitionTopic(applicationId, node.id)] : [];
+  });
+  const changelogs = [...topology.stores.values()].flatMap(({ name, backing }) => {
+    return backing === 'changelog' ? [changelogTopic(applicationId, name)] : [];
+  });
+  return new Set([...repartitions, ...changelogs]);
+}
+
+/**
+ * True of a topic that an application of this id, or of one that begins like this, has made for
+ * itself with any topology: it has the name and the settings of such a topic. A user's topic may
+ * have the name alone.
+ */
+export function isMadeInternal(applicationId: string, { topic, config }: TopicMetadata): boolean {
+  const isChangelog = topic.startsWith(`${applicationId}-`) && topic.endsWith('-changelog');
+  if (!isChangelog && !isRepartitionTopic(applicationId, topic)) return false;
+  const { segmentBytes, maxMessageBytes } = INTERNAL_CONFIG;
+  return (
+    config['segment.bytes'] === String(segmentBytes) &&
+    config['max.message.bytes'] === String(maxMessageBytes)
+  );
 }
 
 /** A partition as a map key. */

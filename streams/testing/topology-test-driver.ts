@@ -131,7 +131,8 @@ export class TopologyTestDriver {
     });
     const existing = [...new Set([...topics, ...written])];
     const matched = withMatchingTopics(topology, APPLICATION_ID, existing);
-    const planOf = (each: Topology): Plan => makePlan(APPLICATION_ID, each, () => partitions);
+    const known = { of: () => partitions, existing: () => undefined };
+    const planOf = (each: Topology): Plan => makePlan(APPLICATION_ID, each, known);
     const settled = planOf(matched);
     // Checked once it is settled: a topic that a join does not need hides what is behind it.
     const plan = partitions === 1 ? settled : planOf(withPlaceChecks(settled.topology));

@@ -68,11 +68,19 @@ export interface SinkNode extends NodeCommon {
   readonly partitioner: StreamPartitioner<unknown, unknown> | undefined;
 }
 
-/** A side of a join is repartitioned only if it has fewer, or other, partitions than the other. */
+/** When a repartition is not left out: its join cannot do without it. */
 export interface RepartitionCondition {
   /** The node of the join. */
   readonly join: string;
-  readonly has: 'fewer' | 'other';
+  /**
+   * True if it also stays where the side would have other partitions than what it meets. Without
+   * it, the side moves only if it would otherwise wait for what is made of it.
+   */
+  readonly isAsked: boolean;
+  /** The nodes that are left out with it. */
+  readonly with?: readonly string[];
+  /** What other nodes are without it, by name. */
+  readonly otherwise?: ReadonlyMap<string, Pick<OperatorNode, 'operator' | 'stores'>>;
 }
 
 /**

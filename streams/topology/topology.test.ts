@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { int64, string, topic } from '../../core/index.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import { joinWindow } from './join-window.ts';
 import type { Topology } from './topology.ts';
 
 const others = topic('others', { key: string(), value: int64() });
@@ -45,4 +46,21 @@ test('[STREAMS-5] nodes that share a store run together', () => {
   expect(more).toEqual([]);
   expect(only?.sources.map(({ name }) => name)).toEqual(['source-0000', 'a']);
   expect(only?.stores).toEqual(['others']);
+});
+
+test('[STREAMS-1] no two repartition topics have one name', () => {
+  const builder = new StreamsBuilder();
+  const left = builder.stream(numbers, { nullKeys: 'fail' });
+  const rekeyed = left.selectKey(({ key }) => key, { key: string() });
+  rekeyed.join(builder.stream(others), (a) => a, {
+    ...{ window: joinWindow({ differenceMs: 5 }), store: 'j', name: 'join' },
+  });
+  const table = builder.table(topic('more', { key: string(), value: int64() }));
+  const join = () =>
+    table.join(builder.table(sums), {
+      foreignKey: ({ key }) => key,
+      joiner: (a: number) => a,
+      store: 'j',
+    });
+  expect(join).toThrow('there is a repartition topic called j-left already');
 });

@@ -1,5 +1,11 @@
 import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
+import {
+  isConditional,
+  withoutRepartitions,
+  type ConditionalRepartition,
+} from './conditional-repartitions.ts';
+import { checkDeclared } from './copartitioning.ts';
 import { TopologyDescription } from './description.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreHandle, StoreSpec } from './store.ts';
@@ -72,7 +78,7 @@ export class TopologyGraph {
    */
   add(node: TopologyNode, behind?: string): void {
     if (this.#nodes.has(node.name)) throw nameTaken(node.name, 'node');
-    if (node.kind === 'repartition') checkTopicPart(node.id, 'a repartition topic');
+    if (node.kind === 'repartition') this.#checkTopic(node);
     if (behind !== undefined) this.#advance(behind);
     this.#insert(node, behind);
   }
@@ -110,9 +116,12 @@ export class TopologyGraph {
   /**
    * True if records that `from` puts out get to where `to` runs: it is in the same sub-topology, or
    * behind repartition topics.
+   *
+   * @param areMoved Whether the repartitions that may be left out are there.
    */
-  feeds(from: string, to: string): boolean {
-    const members = membersOf([...this.#nodes.values()]);
+  feeds(from: string, to: string, areMoved: boolean): boolean {
+    const all = [...this.#nodes.values()];
+    const members = membersOf(areMoved ? all : withoutRepartitions(all, isConditional));
     const startingIn = (name: string): Unnumbered | undefined =>
       members.find(({ nodes, sources }) => {
         const isRepartition = this.#nodes.get(name)?.kind === 'repartition';
@@ -173,11 +182,17 @@ export class TopologyGraph {
     this.#globalTables.set(table.store.name, table);
   }
 
-  /** True if the node, or one before it in its sub-topology, uses one of these stores. */
+  /**
+   * True if the node, or one before it in its sub-topology, uses one of these stores, or would
+   * without the repartitions that may be left out.
+   */
   usesStores(node: string, stores: readonly string[]): boolean {
     const found = this.#nodes.get(node);
-    if (found?.kind !== 'operator') return false;
-    if (found.stores.some((store) => stores.includes(store))) return true;
+    if (found === undefined || (found.kind !== 'operator' && !isConditional(found))) return false;
+    const own = found.kind === 'operator' ? found.stores : [];
+    const conditions = [...this.#nodes.values()].filter(isConditional);
+    const others = conditions.flatMap(({ onlyIf }) => onlyIf.otherwise?.get(node)?.stores ?? []);
+    if ([...own, ...others].some((store) => stores.includes(store))) return true;
     return found.parents.some((parent) => this.usesStores(parent, stores));
   }
 
@@ -191,9 +206,17 @@ export class TopologyGraph {
     if (nodes.length === 0) throw invalid('it reads no topic; begin with builder.stream(...)');
     checkTopics(nodes);
     const globalTables = [...this.#globalTables.values()];
-    const topology = makeTopology({ nodes, stores: new Map(this.#stores), globalTables });
-    for (const subTopology of topology.subTopologies) checkDeclared(subTopology);
+    const parts = { nodes, stores: new Map(this.#stores), globalTables };
+    const topology = possibleTopology(parts, () => true) ?? makeTopology(parts);
+    for (const part of topology.subTopologies) checkDeclared(part, topology.nodes);
     return topology;
+  }
+
+  #checkTopic({ id }: RepartitionNode): void {
+    checkTopicPart(id, 'a repartition topic');
+    for (const other of this.#nodes.values()) {
+      if (other.kind === 'repartition' && other.id === id) throw nameTaken(id, 'repartition topic');
+    }
   }
 
   #checkStoreName(name: string): void {
@@ -202,50 +225,52 @@ export class TopologyGraph {
   }
 }
 
+/** What a topology is made of. */
+type TopologyParts = Pick<Topology, 'nodes' | 'stores' | 'globalTables'>;
+
+/**
+ * The topology without the conditional repartitions by which a sub-topology would feed itself, the
+ * last ones first; undefined if others make it do so.
+ */
+export function possibleTopology(
+  parts: TopologyParts,
+  mayLeaveOut: (node: ConditionalRepartition) => boolean,
+): Topology | undefined {
+  let { nodes } = parts;
+  for (;;) {
+    const looping = loopingRepartitions(nodes);
+    if (looping.length === 0) return makeTopology({ ...parts, nodes });
+    const leftOut = looping.filter(isConditional).findLast(mayLeaveOut);
+    if (leftOut === undefined) return undefined;
+    nodes = withoutRepartitions(nodes, ({ name }) => name === leftOut.name);
+  }
+}
+
+/** The repartition nodes whose readers feed their writers. */
+function loopingRepartitions(nodes: readonly TopologyNode[]): RepartitionNode[] {
+  const members = membersOf(nodes);
+  const all = nodes.filter((node): node is RepartitionNode => node.kind === 'repartition');
+  const reads = ({ sources }: Unnumbered, name: string): boolean =>
+    sources.some((source) => source.name === name);
+  // A member that writes a topic and reads it has the node twice.
+  const writes = (member: Unnumbered, name: string): boolean =>
+    member.nodes.filter((each) => each === name).length > (reads(member, name) ? 1 : 0);
+  return all.filter(({ name }) => {
+    const reached = new Set(members.filter((member) => reads(member, name)));
+    for (const from of reached) {
+      for (const next of all.filter((each) => writes(from, each.name))) {
+        for (const member of members) if (reads(member, next.name)) reached.add(member);
+      }
+    }
+    return [...reached].some((member) => writes(member, name));
+  });
+}
+
 /** Divides checked nodes into sub-topologies. @throws StreamsError TOPOLOGY_INVALID */
-export function makeTopology(parts: Pick<Topology, 'nodes' | 'stores' | 'globalTables'>): Topology {
+export function makeTopology(parts: TopologyParts): Topology {
   const { nodes, stores, globalTables } = parts;
   const made = { nodes, stores, globalTables, subTopologies: findSubTopologies(nodes) };
   return { ...made, describe: () => new TopologyDescription(made) };
-}
-
-/** A topic and its number of partitions. */
-export interface PartitionedTopic {
-  readonly topic: string;
-  readonly partitions: number;
-}
-
-/**
- * Checks that what meets in a store has equally many partitions: else equal keys would not meet.
- *
- * @throws StreamsError COPARTITIONING
- */
-export function checkCopartitioning(
-  { stores }: Pick<SubTopology, 'stores'>,
-  topics: readonly PartitionedTopic[],
-): void {
-  const counts = topics.map(({ partitions }) => partitions);
-  if (stores.length === 0 || counts.every((count) => count === counts[0])) return;
-  const list = topics.map(({ topic, partitions }) => `${topic} has ${partitions}`).join(', ');
-  throw new StreamsError(
-    'COPARTITIONING',
-    `topics that meet in store ${stores.join(', ')} need equally many partitions: ${list}. ` +
-      "Create them so, or give the join of a stream the option { repartition: 'if-needed' }, or " +
-      `send a stream through repartition({ partitions: ${Math.max(...counts)} }) first; a table ` +
-      'is moved by table.toStream().repartition(...).toTable()',
-    { topics },
-  );
-}
-
-/** Checks what is known before the topics are: the partitions that their handles declare. */
-function checkDeclared(subTopology: SubTopology): void {
-  const declared = subTopology.sources.flatMap((node) =>
-    node.kind === 'source'
-      ? node.topics.map(({ name, partitions }) => ({ topic: name, partitions }))
-      : [{ topic: `${node.id}-repartition`, partitions: node.partitions }],
-  );
-  const known = declared.filter((each): each is PartitionedTopic => each.partitions !== undefined);
-  checkCopartitioning(subTopology, known);
 }
 
 /** @throws StreamsError TOPOLOGY_INVALID unless topics can be named after it. */
@@ -393,10 +418,8 @@ class Groups {
 }
 
 function nameTaken(name: string, kind: string): StreamsError {
-  return new StreamsError('NAME_TAKEN', `there is a ${kind} called ${name} already`, {
-    name,
-    kind,
-  });
+  const message = `there is a ${kind} called ${name} already; give one of them another name`;
+  return new StreamsError('NAME_TAKEN', message, { name, kind });
 }
 
 function invalid(reason: string): StreamsError {
