@@ -48,6 +48,8 @@ interface Comparison {
   readonly compares?: 'all' | 'last values' | 'chains';
   /** As that of a run; fewer where a topology writes little. */
   readonly every?: number;
+  /** Writes input besides that of `crashInput`. */
+  readonly fill?: (log: Log) => Promise<void>;
 }
 
 /** What a crash in one operation of the log's disk would leave. */
@@ -110,10 +112,13 @@ export async function openDisk(fileSystem: MemoryFileSystem): Promise<Log> {
 export async function sameAfterCrashes(
   made: () => Topology,
   stop: WayToStop,
-  { compares = 'all', every = EVERY }: Comparison = {},
+  { compares = 'all', every = EVERY, fill: fillOther }: Comparison = {},
 ): Promise<void> {
   const isLast = compares !== 'all';
-  const fill = (log: Log): Promise<void> => produce(log, crashInput, rows());
+  const fill = async (log: Log): Promise<void> => {
+    await fillOther?.(log);
+    await produce(log, crashInput, rows());
+  };
   const { log, moments } = await crashMoments({
     ...{ topology: made(), fill, options: OPTIONS, every, stop },
   });
