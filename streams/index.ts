@@ -140,6 +140,7 @@ export {
   type TimestampExtractor,
 } from './topology/timestamps.ts';
 export type {
+  LiveQuery,
   QueriedRow,
   QueriedWindow,
   Queryable,
@@ -154,6 +155,8 @@ export type {
   QueryResults,
   ReadOnlyTableStore,
   ReadOnlyWindowedTable,
+  TableChange,
+  WatchedRow,
 } from './topology/queryable.ts';
 export type {
   KeyedStore,

@@ -8,11 +8,13 @@ import type {
   QueryableKeyValueStore,
   QueryableTable,
   QueryOptions,
+  TableChange,
 } from '../topology/queryable.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
 import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
+import { LiveQueries } from './live-queries.ts';
 import {
   collectMetrics,
   keepCommitted,
@@ -24,7 +26,7 @@ import { streamsSettings, type StreamsOptions, type StreamsSettings } from './op
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
 import { Queries, type QueriedApp } from './queries.ts';
-import type { QueryHandle } from './query-handles.ts';
+import { findStore, type QueryHandle } from './query-handles.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
 import { warnOfUnread } from './unread-topics.ts';
@@ -88,6 +90,7 @@ export class StreamsApp implements AsyncDisposable {
   #idleTimeoutMs: number;
   /** Undefined before `start`. */
   #ending: Ending | undefined;
+  readonly #live: LiveQueries;
   readonly #queries: Queries;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
@@ -100,7 +103,9 @@ export class StreamsApp implements AsyncDisposable {
     this.#planner = new Planner(log, topology, this.#settings);
     stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
-    this.#queries = new Queries(this.#queried());
+    const queried = this.#queried();
+    this.#live = new LiveQueries(queried);
+    this.#queries = new Queries(queried, this.#live);
     this.#enter('CREATED');
   }
 
@@ -211,6 +216,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#isClosing = true;
     if (this.state === 'CREATED') {
       this.#enter('NOT_RUNNING');
+      this.#live.end(undefined);
       this.#states.complete();
     }
     if (this.state === 'RUNNING' || this.state === 'RESTORING') {
@@ -258,6 +264,20 @@ export class StreamsApp implements AsyncDisposable {
     return this.#queries.open(handle, options);
   }
 
+  /**
+   * All changes that commits make to the store of a table, from when the subscription begins, also
+   * through restarts of tasks; those of a failed commit are never seen. A key that changes several
+   * times within a commit has one. With a subscriber that is slow, the rest waits in its own queue.
+   *
+   * @throws StreamsError UNKNOWN_STORE as `store`
+   */
+  changes$<K, V>(
+    table: TableHandle<K, V> | GlobalTableHandle<K, V>,
+  ): Observable<TableChange<NonNullable<K>, NonNullable<V>>> {
+    const found = findStore(this.#topology, table);
+    return this.#live.changes({ found, key: undefined, includes: () => true });
+  }
+
   #queried(): QueriedApp {
     const state = () => this.#state;
     const tasks = () => this.#runner?.tasks ?? [];
@@ -283,8 +303,10 @@ export class StreamsApp implements AsyncDisposable {
       await warnOfUnread(this.#log, plan, this.#settings.logger);
       await this.#runWithTables(started);
       this.#enter('NOT_RUNNING');
+      this.#live.end(undefined);
     } catch (error) {
       this.#enter('ERROR');
+      this.#live.end(error);
       throw error;
     } finally {
       if (isOwner) ids.delete(applicationId);
@@ -349,13 +371,15 @@ export class StreamsApp implements AsyncDisposable {
     const settings = { ...this.#settings, idleTimeoutMs: this.#idleTimeoutMs };
     const counts = this.#counts;
     const log = this.#log;
-    const runner = await TaskRunner.open({ log, plan, settings, globalTables, counts });
+    const live = this.#live;
+    const runner = await TaskRunner.open({ log, plan, settings, globalTables, counts, live });
     keepCommitted(this.#runner?.tasks ?? [], counts);
     this.#runner = runner;
     if (this.#isFinishing) runner.finish();
     if (this.#mustStop || this.#planner.isOld) runner.stop();
     else {
       this.#enter('RUNNING');
+      this.#live.running();
       started();
     }
     const watch = this.#planner.watch(() => runner.stop());

@@ -9,8 +9,10 @@ import { copierOf, isReverse, KEY_VALUE_READS, type ReadMethod } from '../state/
 import type { QueryOptions } from '../topology/queryable.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { GlobalTables } from './global-tables.ts';
+import type { LiveQueries } from './live-queries.ts';
 import { findStore, type QueriedStore, type QueryHandle } from './query-handles.ts';
 import { Results } from './query-results.ts';
+import { watchMethods } from './watch-methods.ts';
 import type { Task } from './task.ts';
 
 /** What queries know of the application. */
@@ -42,9 +44,11 @@ const CHECKS = { isolationLevel: oneOf('read_committed', 'read_uncommitted') };
 /** Answers queries of an application's stores, over all of its tasks. */
 export class Queries {
   readonly #app: QueriedApp;
+  readonly #live: LiveQueries;
 
-  constructor(app: QueriedApp) {
+  constructor(app: QueriedApp, live: LiveQueries) {
     this.#app = app;
+    this.#live = live;
   }
 
   /**
@@ -68,7 +72,7 @@ export class Queries {
     if (found.reads === KEY_VALUE_READS) {
       store['approximateNumEntries'] = () => this.#count(found);
     }
-    return store;
+    return { ...store, ...watchMethods(this.#live, found) };
   }
 
   async #find(query: Query): Promise<unknown> {

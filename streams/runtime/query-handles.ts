@@ -1,6 +1,7 @@
 import type { Serde } from '../../core/index.ts';
 import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
+import type { CommittedChange } from '../state/committed-store.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { TaskStore } from '../state/store-kind.ts';
 import { kindOf } from '../state/store-kinds.ts';
@@ -10,11 +11,12 @@ import {
   type ReadSerdes,
   type StoreReads,
 } from '../state/store-reads.ts';
+import { changedRows, type ChangedRow, type RowChange } from '../state/stored-rows.ts';
 import { unknownStore, wrongKind } from '../state/task-state.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { Topology, TopologyGraph } from '../topology/topology.ts';
-import type { WindowedSerde } from '../topology/windows.ts';
+import type { Windowed, WindowedSerde } from '../topology/windows.ts';
 
 /** What names a store: a table, a global table, a store's handle, or a key-value store's name. */
 export type QueryHandle =
@@ -28,6 +30,8 @@ export interface QueriedStore {
   readonly serdes: ReadSerdes;
   /** The store of a task, as it is read. */
   readonly shapeOf: (store: TaskStore) => object;
+  /** What a change of an entry means for the rows of the table. */
+  readonly rowChanges: (change: CommittedChange) => readonly RowChange[];
 }
 
 /** What is known of a `KTable`, which the runtime does not import. */
@@ -102,6 +106,25 @@ function ofTable(topology: Topology, table: QueriedTable): QueriedStore {
     reads: WINDOWED_TABLE_READS,
     serdes: { key: inner, rowKey: keySerde, value: spec.value },
     shapeOf: (opened) => asWindowedTable(opened, shape),
+    rowChanges: changesOf(spec, ({ key, startMs, endMs }) => {
+      // Without a start it is a key with its window.
+      if (startMs === undefined) return { key, innerKey: (key as Windowed<unknown>).key };
+      const windowEndMs = endMs ?? startMs + shape.sizeMs;
+      return { key: { key, windowStartMs: startMs, windowEndMs }, innerKey: key };
+    }),
+  };
+}
+
+function changesOf(
+  spec: StoreSpec,
+  keysOf: (row: ChangedRow) => Pick<RowChange, 'key' | 'innerKey'>,
+): QueriedStore['rowChanges'] {
+  const rowsIn = kindOf(spec).rowsIn?.(spec);
+  return ({ key, before, after, timestampMs }) => {
+    if (rowsIn === undefined) return [];
+    const [old, now] = [before, after].map((bytes) => (bytes ? rowsIn(key, bytes) : []));
+    const rows = changedRows(old!, now!, spec.value, timestampMs);
+    return rows.map((row) => ({ ...row, ...keysOf(row) }));
   };
 }
 
@@ -126,7 +149,8 @@ function asItIs(spec: StoreSpec, isGlobal: boolean): QueriedStore {
     throw new StreamsError('UNKNOWN_STORE', message, { store: name });
   }
   const serdes = { key, rowKey: key, value };
-  return { spec, isGlobal, reads, serdes, shapeOf: (store) => store };
+  const rowChanges = changesOf(spec, (row) => ({ key: row.key, innerKey: row.key }));
+  return { spec, isGlobal, reads, serdes, shapeOf: (store) => store, rowChanges };
 }
 
 function namesOf({ stores, globalTables }: Topology): string[] {

@@ -55,7 +55,10 @@ export async function restoreStores(
   }
   await readBack(log, started, options);
   // Windows whose result was forwarded before the last commit: the checkpoint may be older.
-  for (const { store, timeMs } of restores) store.expire(timeMs);
+  for (const { store, timeMs, state } of restores) {
+    store.expire(timeMs);
+    state.committed.find(store.spec.name)?.expire(timeMs);
+  }
 }
 
 /** A store during its restore. */
@@ -108,13 +111,16 @@ function restoreBatch(restore: StartedRestore, batch: PartitionRecords): void {
   restore.offset = Math.min(batch.endOffset, end);
 }
 
-function restoreRecord({ store, topic, partition }: StoreRestore, cursor: RecordCursor): void {
+function restoreRecord(restore: StoreRestore, cursor: RecordCursor): void {
+  const { store, state, topic, partition } = restore;
   const { source, keyStart, keyEnd, valueStart, valueEnd, offset, timestampMs } = cursor;
   if (keyStart === NULL_POSITION) return;
   const isNull = valueStart === NULL_POSITION;
   const value = isNull ? undefined : source.subarray(valueStart, valueEnd);
   try {
-    store.restore(source.subarray(keyStart, keyEnd), value, timestampMs);
+    const key = source.subarray(keyStart, keyEnd);
+    store.restore(key, value, timestampMs);
+    state.committed.find(store.spec.name)?.restore(key, value, timestampMs);
   } catch (cause) {
     const place = { topic: topic.name, partition, offset, field: 'value' } as const;
     throw deserializationFailed(place, store.spec.value, cause);

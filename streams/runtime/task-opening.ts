@@ -15,6 +15,7 @@ import type { TopicSpec } from '../topology/node.ts';
 import { fetchCommitted, type Committed } from './committed.ts';
 import { Deliveries } from './deliveries.ts';
 import type { GlobalTables } from './global-tables.ts';
+import type { LiveQueries } from './live-queries.ts';
 import type { AppCounts } from './metrics.ts';
 import { decodeOffsetMetadata } from './offset-metadata.ts';
 import type { StreamsSettings } from './options.ts';
@@ -31,6 +32,7 @@ export interface TaskRunnerOptions {
   readonly settings: StreamsSettings;
   readonly globalTables: GlobalTables;
   readonly counts: AppCounts;
+  readonly live: LiveQueries;
 }
 
 /** The parts that a runner works with. */
@@ -139,7 +141,7 @@ async function openOutputs(
 
 /** Restores the tasks' states; each one is in `states` as soon as it is open. */
 async function openStates(
-  { log, plan, settings }: TaskRunnerOptions,
+  { log, plan, settings, live }: TaskRunnerOptions,
   committed: Committed,
   states: TaskState[],
 ): Promise<void> {
@@ -152,12 +154,14 @@ async function openStates(
     const environment = await LmdbEnvironment.open(join(directory, task.id), names);
     const state = new TaskState(environment, task.stores, positionOf(task, committed));
     states.push(state);
+    live.opening(task.id, state);
     restores.push(...restoresOf(applicationId, task, state, committed));
   }
   // The tail that a run leaves at its end is restored into memory; a checkpoint would only delay
   // the start.
   const tailMax = checkpointEntriesMax * 2;
   await restoreStores(log, restores, { cacheEntriesMax, tailMax });
+  for (const [index, { id }] of plan.tasks.entries()) live.restored(id, states[index]!);
 }
 
 /** The sum of the offsets that were committed last, as `Task.committedPosition`. */

@@ -1,4 +1,4 @@
-import { CommittedStore } from './committed-store.ts';
+import { CommittedStore, type StoreWatcher } from './committed-store.ts';
 import type { StateEnvironment } from './environment.ts';
 import { OpenReads } from './open-reads.ts';
 import type { TaskStore } from './store-kind.ts';
@@ -22,6 +22,8 @@ export class CommittedStores {
   readonly #committed = new Map<string, CommittedStore>();
   /** By store. Emptied by `checkpointed` and `close`. */
   readonly #waiting = new Map<string, Waiting[]>();
+  /** By store, who is to watch it once it is there. Emptied with `#waiting`. */
+  readonly #watchers = new Map<string, StoreWatcher>();
   #isClosed = false;
 
   constructor(
@@ -46,10 +48,34 @@ export class CommittedStores {
     return this.#committed.get(store);
   }
 
+  /** Makes a store that is restored together with that of the task. */
+  begin(store: string): CommittedStore {
+    const committed = new CommittedStore(this.#stores.get(store)!.spec, this.#environmentOf(store));
+    this.#committed.set(store, committed);
+    return committed;
+  }
+
   /** Resolves with a store to read, or with undefined if the task ends. */
   open(store: string): Promise<CommittedStore | undefined> {
+    return this.#await(store, this.#committed.get(store));
+  }
+
+  /** The same with a store that is watched from then on; one that is watched stays so. */
+  watch(store: string, watcher: StoreWatcher): Promise<CommittedStore | undefined> {
+    const known = this.#committed.get(store);
+    if (known?.isWatched === true) return Promise.resolve(known);
+    if (!this.#watchers.has(store)) this.#watchers.set(store, watcher);
+    return this.#await(store, undefined); // begins with a checkpoint
+  }
+
+  /** Ends what `watch` begins. */
+  unwatch(store: string): void {
+    this.#watchers.delete(store);
+    this.#committed.get(store)?.watch(undefined);
+  }
+
+  #await(store: string, known: CommittedStore | undefined): Promise<CommittedStore | undefined> {
     return new Promise((resolve) => {
-      const known = this.#committed.get(store);
       const waiting = this.#waiting.get(store);
       if (known !== undefined || this.#isClosed) resolve(known);
       else if (waiting === undefined) this.#waiting.set(store, [resolve]);
@@ -66,7 +92,8 @@ export class CommittedStores {
     for (const [name, committed] of this.#committed) {
       const { expiry } = this.#stores.get(name)!.spec;
       committed.commit(expiry === undefined ? -Infinity : timeOf(expiry.node));
-      if (committed.idleCommits > IDLE_COMMITS_MAX) this.#committed.delete(name);
+      const isIdle = !committed.isWatched && committed.idleCommits > IDLE_COMMITS_MAX;
+      if (isIdle) this.#committed.delete(name);
     }
   }
 
@@ -79,17 +106,19 @@ export class CommittedStores {
   checkpointed(): void {
     for (const committed of this.#committed.values()) committed.checkpointed();
     for (const [name, waiting] of this.#waiting) {
-      const committed = new CommittedStore(this.#stores.get(name)!.spec, this.#environmentOf(name));
-      this.#committed.set(name, committed);
+      const committed = this.#committed.get(name) ?? this.begin(name);
+      const watcher = this.#watchers.get(name);
+      if (watcher !== undefined && !committed.isWatched) committed.watch(watcher);
       for (const resolve of waiting) resolve(committed);
     }
     this.#waiting.clear();
+    this.#watchers.clear();
   }
 
   /** Call it before the environments close. */
   close(): void {
     this.#isClosed = true;
-    this.settle();
+    for (const committed of this.#committed.values()) committed.close();
     this.uncommittedReads.settle();
     this.#committed.clear();
     for (const waiting of this.#waiting.values()) for (const resolve of waiting) resolve(undefined);

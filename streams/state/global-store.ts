@@ -4,6 +4,7 @@ import { keyIdentity } from './codec.ts';
 import type { KeyRange } from './environment.ts';
 import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
 import { OpenReads } from './open-reads.ts';
+import type { RowChange } from './stored-rows.ts';
 import { SortedEntries, type Sorted } from './sorted-entries.ts';
 
 /** A row in key order. */
@@ -20,6 +21,7 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
   readonly #entries = new Map<unknown, StoreEntry<K, V>>();
   /** In key order; undefined if the keys have changed since the last range. */
   #sorted: SortedEntries<SortedRow> | undefined;
+  #watcher: ((change: RowChange) => void) | undefined;
 
   constructor(name: string, key: Serde<K>) {
     this.name = name;
@@ -61,10 +63,19 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
     return this.#within(ALL_KEYS, true);
   }
 
+  /** Whoever gets each change; undefined for nobody. */
+  watch(watcher: ((change: RowChange) => void) | undefined): void {
+    this.#watcher = watcher;
+  }
+
   /** Null deletes. */
   set(key: K, value: V | null, timestampMs: number): void {
     this.reads.settle();
     const id = keyIdentity(this.#key, key);
+    if (this.#watcher !== undefined) {
+      const oldValue = this.#entries.get(id)?.value ?? null;
+      this.#watcher({ key, innerKey: key, oldValue, newValue: value, timestampMs });
+    }
     if (value === null ? this.#entries.delete(id) : !this.#entries.has(id)) {
       this.#sorted = undefined;
     }

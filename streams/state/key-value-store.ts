@@ -15,12 +15,14 @@ import { keyRange, prefixRange } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 import { KEY_VALUE_READS } from './store-reads.ts';
+import { rowInEntry } from './stored-rows.ts';
 import { rowsOfWindowedKeys } from './windowed-rows.ts';
 
 /** The newest value of each key. */
 export const keyValueKind: StoreKind = {
   title: 'key-value store',
   reads: KEY_VALUE_READS,
+  rowsIn: (spec) => rowInEntry(new StoreCodec(spec)),
   asWindowedTable: (store, shape) =>
     rowsOfWindowedKeys(
       store as unknown as ReadOnlyKeyValueStore<Windowed<unknown>, unknown>,

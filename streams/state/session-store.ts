@@ -27,6 +27,13 @@ import { rowsOfSessions } from './windowed-rows.ts';
 export const sessionKind: StoreKind = {
   title: 'session store',
   reads: SESSION_READS,
+  rowsIn: (spec) => {
+    const codec = windowKind.codec(listSpec(spec));
+    return (key, value) => {
+      const sessions = codec.decodeValue(value) as Session<unknown>[];
+      return sessions.map((session) => ({ key: codec.decodeKey(key), ...session }));
+    };
+  },
   asWindowedTable: (store, shape) =>
     rowsOfSessions(store as unknown as ReadOnlySessionStore<unknown, unknown>, shape),
   changelogConfig: windowKind.changelogConfig,

@@ -4,6 +4,7 @@ import type { ReadOnlyKeyValueStore, StoreSpec } from '../topology/store.ts';
 import type { LiveEntry, StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoreChanges } from './environment.ts';
 import type { StoreReads } from './store-reads.ts';
+import type { RowsIn } from './stored-rows.ts';
 import type { WindowedShape } from './windowed-rows.ts';
 
 /** All that the runtime has to know of a kind of store. */
@@ -14,6 +15,8 @@ export interface StoreKind {
   readonly readAs?: string;
   /** Its methods that only read; undefined for a kind that only operators use. */
   readonly reads?: StoreReads;
+  /** The rows in the bytes of an entry, for a kind whose changes can be watched. */
+  readonly rowsIn?: (spec: StoreSpec) => RowsIn;
   /** For a kind that may keep a table of windows: its rows. */
   readonly asWindowedTable?: (store: TaskStore, shape: WindowedShape<unknown>) => AnyWindowedTable;
   /** For a kind that may keep another table but is no key-value store: the newest rows. */

@@ -43,6 +43,15 @@ const ROW_PREFIX: KeyPrefix = {
 export const versionedKind: StoreKind = {
   title: 'versioned store',
   reads: VERSIONED_READS,
+  rowsIn: (spec) => {
+    const codec = codecOf(spec);
+    return (bytes, versions) => {
+      const latest = codec.decodeValue(versions).at(-1);
+      if (latest?.value === undefined) return [];
+      const { value, timestampMs } = latest;
+      return [{ key: codec.decodeKey(bytes), value, timestampMs }];
+    };
+  },
   asTable: (store) => newestRows(store as unknown as VersionedRows<unknown, unknown>),
   // A key's record has all its versions, so the newest of each key is enough.
   changelogConfig: { cleanupPolicy: 'compact' },

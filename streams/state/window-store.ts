@@ -21,6 +21,7 @@ import { KeySpace, noHolding } from './key-space.ts';
 import { insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { WINDOW_READS } from './store-reads.ts';
+import { rowInEntry } from './stored-rows.ts';
 import { rowsOfWindows } from './windowed-rows.ts';
 
 const INT64 = int64();
@@ -44,6 +45,13 @@ const WINDOW_PREFIX: KeyPrefix = {
 export const windowKind: StoreKind = {
   title: 'window store',
   reads: WINDOW_READS,
+  rowsIn: (spec) => {
+    const rowsIn = rowInEntry(new StoreCodec(spec, WINDOW_PREFIX));
+    return (key, value) => {
+      const startMs = decodeWindowStart(key);
+      return rowsIn(key, value).map((row) => ({ ...row, startMs }));
+    };
+  },
   asWindowedTable: (store, shape) =>
     rowsOfWindows(store as unknown as ReadOnlyWindowStore<unknown, unknown>, shape),
   // Retention deletes whole segments once their windows have closed.

@@ -16,6 +16,7 @@ import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
 import { mergeLists } from './merge-lists.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { KEY_VALUE_READS } from './store-reads.ts';
+import { rowInEntry } from './stored-rows.ts';
 import { TaskWindowStore, windowKind } from './window-store.ts';
 import { rowsOfWindowedKeys } from './windowed-rows.ts';
 
@@ -24,6 +25,7 @@ export const windowedKeyKind: StoreKind = {
   title: 'key-value store of windows',
   readAs: 'keyValue',
   reads: KEY_VALUE_READS,
+  rowsIn: (spec) => rowInEntry(windowKind.codec(spec)),
   asWindowedTable: (store, shape) =>
     rowsOfWindowedKeys(
       store as unknown as ReadOnlyKeyValueStore<Windowed<unknown>, unknown>,

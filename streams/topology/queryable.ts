@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs';
 import type { Serde } from '../../core/index.ts';
 import type {
   KeySession,
@@ -39,6 +40,32 @@ export interface QueriedWindow<K, V> extends QueriedRow<K, V> {
   readonly windowStartMs: number;
 }
 
+/**
+ * A query that goes on: it begins with what is there, and follows what each commit changes, also
+ * when the tasks restart. A commit that fails is never seen.
+ *
+ * It hands over at a later turn of the event loop, and then only the newest value of each key, so
+ * that memory does not grow. A subscriber gets that at once; a loop, `for await (...)`, takes its
+ * time. Unsubscribing, or leaving the loop, lets go of everything.
+ */
+export interface LiveQuery<T> extends Observable<T>, AsyncIterable<T> {}
+
+/** A row that a live query has found; without a value if it was deleted. */
+export interface WatchedRow<K, V> {
+  readonly key: K;
+  readonly value: V | undefined;
+  readonly timestampMs: number;
+}
+
+/** What a commit has done to a row of a table; null for no value. */
+export interface TableChange<K, V> {
+  readonly key: K;
+  readonly oldValue: V | null;
+  readonly newValue: V | null;
+  /** That of the new value, or of the deletion. */
+  readonly timestampMs: number;
+}
+
 /** A key-value store of an application, as others than its tasks read it. */
 export interface QueryableKeyValueStore<K, V> {
   /** The name that the topology has given it. */
@@ -62,6 +89,13 @@ export interface QueryableKeyValueStore<K, V> {
   reverseAll(): QueryResults<QueriedRow<K, V>>;
   /** About how many entries there are, without counting them. */
   approximateNumEntries(): Promise<number>;
+  /** The value of a key, and each new one; undefined while there is none. */
+  watch(key: K): LiveQuery<V | undefined>;
+  /**
+   * The rows of the keys from `from` to `to`, both included, by default all of them; then, after
+   * commits that change some, those. In the order of the bytes of their keys.
+   */
+  watchRange(from?: K, to?: K): LiveQuery<readonly WatchedRow<K, V>[]>;
 }
 
 /** A window store of an application, as others than its tasks read it. */
@@ -109,6 +143,16 @@ export interface QueryableWindowedTable<K, V> {
   fetchAll(fromMs?: number, toMs?: number): QueryResults<QueriedRow<Windowed<K>, V>>;
   /** The same against the order. */
   backwardFetchAll(fromMs?: number, toMs?: number): QueryResults<QueriedRow<Windowed<K>, V>>;
+  /** As `get`, and each new value; a window that closes stays as it was last. */
+  watch(key: K, windowStartMs: number): LiveQuery<V | undefined>;
+  /** As `fetch`; then, after commits that change some of the rows, those. */
+  watchFetch(
+    key: K,
+    fromMs?: number,
+    toMs?: number,
+  ): LiveQuery<readonly WatchedRow<Windowed<K>, V>[]>;
+  /** As `fetchAll`, in the same way. */
+  watchFetchAll(fromMs?: number, toMs?: number): LiveQuery<readonly WatchedRow<Windowed<K>, V>[]>;
 }
 
 /** A table of windows or sessions inside a task, however it is kept. */
