@@ -125,6 +125,16 @@ function loggerTo(display: ProgressDisplay): Logger {
   return { ...silentLogger, warn: note, error: note };
 }
 
+/** What became of records that failed, if there were any. */
+function failuresOf({ streams }: JobSummary): string {
+  const { skipped, deadLettered } = streams.failedRecords;
+  const parts = [
+    ...(skipped === 0 ? [] : [`${skipped.toLocaleString('en-US')} skipped`]),
+    ...(deadLettered === 0 ? [] : [`${deadLettered.toLocaleString('en-US')} dead letters`]),
+  ];
+  return parts.map((part) => `, ${part}`).join('');
+}
+
 function printSummary(summary: JobSummary, { json = false }: RunFlags): void {
   if (json) {
     printJson({ type: 'summary', ...summary });
@@ -136,6 +146,6 @@ function printSummary(summary: JobSummary, { json = false }: RunFlags): void {
   const end = summary.isComplete ? 'done' : 'stopped';
   process.stdout.write(
     `${summary.job}: ${end} in ${seconds} s, ${records.toLocaleString('en-US')} records in, ` +
-      `${written.toLocaleString('en-US')} out\n`,
+      `${written.toLocaleString('en-US')} out${failuresOf(summary)}\n`,
   );
 }

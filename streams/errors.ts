@@ -7,7 +7,9 @@ export interface StreamsErrorDetails {
   COMMIT_FAILED: { applicationId: string; step: string };
   COMMIT_UNREADABLE: { applicationId: string; version: string };
   COPARTITIONING: { topics: readonly { topic: string; partitions: number }[] };
+  DEAD_LETTER_FAILED: { node: string; topic: string };
   DESERIALIZATION_FAILED: { topic: string; partition: number; offset: number; field: string };
+  ERROR_HANDLER_FAILED: { node: string; topic: string; partition: number; offset: number };
   INTERNAL_TOPIC_MISMATCH: { topic: string; expected: number; actual: number };
   INVALID_STATE: { operation: string; state: string };
   NAME_TAKEN: { name: string; kind: string };

@@ -42,6 +42,7 @@ export { GlobalKTable } from './dsl/global-ktable.ts';
 export type {
   ConnectionOptions,
   CopartitionOptions,
+  ErrorOptions,
   GroupOptions,
   JoinedTableOptions,
   KeyOptions,
@@ -72,6 +73,14 @@ export { StreamsApp, type StreamsState } from './runtime/app.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
+export { parseDeadLetter, type DeadLetter, type RawRecord } from './runtime/dead-letters.ts';
+export type { FailureOutcome } from './runtime/failures.ts';
+export type {
+  ErrorAction,
+  ErrorHandler,
+  ErrorStage,
+  RecordFailure,
+} from './topology/record-errors.ts';
 export type { KeyValue } from './operators/results.ts';
 export {
   keyValueStore,

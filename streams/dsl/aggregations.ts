@@ -19,6 +19,7 @@ import { sessionStoreSpec } from '../state/session-store.ts';
 import { windowStore } from '../state/window-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
+import type { ErrorPolicy } from '../topology/record-errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import {
   sessionWindowedSerde,
@@ -114,7 +115,7 @@ export interface AggregationInput<K> extends Pick<
   'graph' | 'key' | 'stream'
 > {
   /** Adds what has to stand before the aggregation, and returns the nodes to read. */
-  readonly readingPoints: (store: string) => readonly string[];
+  readonly readingPoints: (store: string, errors: ErrorPolicy) => readonly string[];
 }
 
 /** The records of one grouped stream. */
@@ -312,7 +313,8 @@ function addKeeper<K, V, KR, A, KS = K>(
   const { store = node, value: valueSerde = value, emit = 'commit' } = options;
   const { spec, operator } = make({ node, store, serdes: { key, value: valueSerde } });
   const stores = addTableStores(graph, { node, emit, keySerde, spec });
-  addOperator(graph, operator, { name: node, parents: input.readingPoints(store), stores });
+  const parents = input.readingPoints(store, options);
+  addOperator(graph, operator, { name: node, parents, stores, errors: options });
   const table = { graph, node, store, keySerde, valueSerde, stream };
   if (!isWindowed) return storedTable(table);
   const reader = readerOf?.(store);

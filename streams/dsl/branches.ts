@@ -28,10 +28,11 @@ export function addBranches<K, V>(
   const name = graph.nameFor('split', options.name);
   const predicates = entries.map(([, predicate]) => predicate);
   const operator = split(predicates, rest !== null);
-  addOperator(graph, operator, { name, parents: [parts.node] });
+  addOperator(graph, operator, { name, parents: [parts.node], errors: options });
   return (rest === null ? labels : [...labels, rest]).map((label, index) => {
     const child = graph.nameFor('branch', `${name}-${label}`);
-    const node = addOperator(graph, branch<K, V>(index), { name: child, parents: [name] });
+    const place = { name: child, parents: [name], errors: options };
+    const node = addOperator(graph, branch<K, V>(index), place);
     return [label, { ...parts, node }];
   });
 }

@@ -3,6 +3,7 @@ import { checkArgument } from '../../core/internal.ts';
 import { contribute, type Contribution } from '../operators/cogroup.ts';
 import { synchronous } from '../operators/results.ts';
 import type { Aggregating, AggregationInput, Merging } from './aggregations.ts';
+import type { ErrorPolicy } from '../topology/record-errors.ts';
 import { checkFunctions, foreign } from './arguments.ts';
 import type { Adder, Merger } from './functions.ts';
 import { addOperator, type GroupedParts, type GroupedStream } from './parts.ts';
@@ -11,7 +12,7 @@ import { readingPoint } from './repartitioning.ts';
 /** The streams of a cogroup. */
 export interface CogroupParts<K, A> extends AggregationInput<K> {
   /** Of each stream: adds the nodes before the aggregation, and returns the last one's name. */
-  readonly inputs: readonly ((store: string) => string)[];
+  readonly inputs: readonly ((store: string, errors: ErrorPolicy) => string)[];
   /** For the types only: of the values. */
   readonly aggregate?: A;
 }
@@ -45,14 +46,15 @@ function withAdder<K, V, A>(
 ): CogroupParts<K, A> {
   checkFunctions('cogroup', { adder });
   const index = inputs.length;
-  const input = (store: string): string => {
+  const input = (store: string, errors: ErrorPolicy): string => {
     // The first one's topic is named as that of a stream that is aggregated alone.
     const parent = readingPoint(parts, index === 0 ? store : `${store}-${index}`);
     const name = graph.nameFor('cogroup', `${store}-cogroup-${index}`);
-    return addOperator(graph, contribute(adder), { name, parents: [parent] });
+    return addOperator(graph, contribute(adder), { name, parents: [parent], errors });
   };
   const all = [...inputs, input];
-  const readingPoints = (store: string): string[] => all.map((each) => each(store));
+  const readingPoints = (store: string, errors: ErrorPolicy): string[] =>
+    all.map((each) => each(store, errors));
   return { graph, key, stream, inputs: all, readingPoints };
 }
 

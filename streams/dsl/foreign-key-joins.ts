@@ -17,6 +17,7 @@ import {
 } from '../operators/foreign-key-subscribe.ts';
 import type { TableReader } from '../operators/table-reader.ts';
 import type { Row } from '../operators/table-view.ts';
+import type { ErrorPolicy } from '../topology/record-errors.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
 import type { TableJoiner } from './functions.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
@@ -48,7 +49,7 @@ export function addForeignKeyJoin<K, V, KO, VO, VR>(
   const { graph, keySerde: key, stream } = left;
   const node = nodeName(graph, 'foreign-key-join', how);
   const { store = node } = how;
-  const names = { node, store, isLeft: method === 'leftJoin' };
+  const names = { node, store, isLeft: method === 'leftJoin', errors: how };
   const topics = addLeftSide(left, right, { ...names, foreignKey });
   const answers = addRightSide(left, right, { ...names, subscriptions: topics.subscriptions });
   const parents = { left: topics.rows, answer: answers };
@@ -56,6 +57,7 @@ export function addForeignKeyJoin<K, V, KO, VO, VR>(
   const serdes = { key, value };
   return addTable<K, VR>({
     ...{ graph, node, store, parent, ...serdes, backing: 'changelog', emit, stream },
+    errors: how,
     historyMs: undefined,
   });
 }
@@ -65,6 +67,8 @@ interface JoinNames {
   readonly node: string;
   readonly store: string;
   readonly isLeft: boolean;
+  /** The options of the method. */
+  readonly errors: ErrorPolicy;
 }
 
 const TOPIC = { kind: 'repartition', partitions: undefined, partitioner: undefined } as const;
@@ -78,7 +82,7 @@ function addLeftSide<K, V, KO, VO>(
   },
 ): { readonly rows: string; readonly subscriptions: string } {
   const { graph, keySerde: key, isVersioned } = left;
-  const { node, store, isLeft, foreignKey } = options;
+  const { node, store, isLeft, foreignKey, errors } = options;
   const versions = `${store}-versions`;
   graph.addStore(versionStoreSpec(versions));
   const found = addOperator(
@@ -87,10 +91,13 @@ function addLeftSide<K, V, KO, VO>(
       ...{ store: versions, key: right.keySerde, isLeft, isVersioned },
       foreignKey: foreignKey as (row: Row<K, NonNullable<V>>) => NonNullable<KO> | null,
     }),
-    { name: graph.nameFor('find', `${node}-keys`), parents: [left.node], stores: [versions] },
+    {
+      ...{ name: graph.nameFor('find', `${node}-keys`), parents: [left.node] },
+      ...{ stores: [versions], errors },
+    },
   );
   const told = addOperator(graph, subscribe<K, NonNullable<V>, KO>(), {
-    ...{ name: graph.nameFor('subscribe', `${node}-subscribe`), parents: [found] },
+    ...{ name: graph.nameFor('subscribe', `${node}-subscribe`), parents: [found], errors },
   });
   const rows = graph.nameFor('repartition', `${node}-left`);
   const value = versionedSerde(rowSerde(left));
@@ -107,7 +114,7 @@ function addLeftSide<K, V, KO, VO>(
 function addRightSide<K, V, KO, VO>(
   left: TableParts<K, V>,
   right: TableParts<KO, VO>,
-  { node, store, subscriptions }: JoinNames & { readonly subscriptions: string },
+  { node, store, subscriptions, errors }: JoinNames & { readonly subscriptions: string },
 ): string {
   const { graph, keySerde: key } = left;
   const reader = right.reader as TableReader<NonNullable<KO>, NonNullable<VO>>; // checked before
@@ -118,11 +125,13 @@ function addRightSide<K, V, KO, VO>(
       name: graph.nameFor('answer', `${node}-answer-subscriptions`),
       parents: [subscriptions],
       stores: [subscribed.store, ...reader.stores],
+      errors,
     }),
     addOperator(graph, answerChanges(subscribed, right.isVersioned), {
       name: graph.nameFor('answer', `${node}-answer-changes`),
       parents: [right.node],
       stores: [subscribed.store],
+      errors,
     }),
   ];
   const answers = graph.nameFor('repartition', `${node}-answer`);
@@ -141,7 +150,7 @@ function addResults<K, V, KO, VO, VR>(
   },
 ): string {
   const { graph, keySerde: key } = left;
-  const { node, isLeft, joiner, parents: topics } = options;
+  const { node, isLeft, joiner, parents: topics, errors } = options;
   const store = `${options.store}-rows`;
   const serdes = { left: rowSerde(left), right: rowSerde(right) };
   graph.addStore(resolvingStoreSpec({ store, key, ...serdes }));
@@ -149,11 +158,12 @@ function addResults<K, V, KO, VO, VR>(
     addOperator(graph, foreignMessages<K, never>(kind), {
       name: graph.nameFor('take', `${node}-take-${kind}`),
       parents: [topics[kind]],
+      errors,
     }),
   );
   const results = resolveAnswers<K, NonNullable<V>, NonNullable<VO>, VR>({ store, joiner, isLeft });
   const name = graph.nameFor('results', `${node}-results`);
-  return addOperator(graph, results, { name, parents, stores: [store] });
+  return addOperator(graph, results, { name, parents, stores: [store], errors });
 }
 
 function rowSerde<K, V>({ valueSerde }: TableParts<K, V>): Serde<NonNullable<V>> {

@@ -24,7 +24,7 @@ export function addTableGrouping<K, V, K2, V2>(
     ...{ key, isVersioned },
   });
   const node = graph.nameFor(operator.kind, options.name);
-  addOperator(graph, operator, { name: node, parents: [parent] });
+  addOperator(graph, operator, { name: node, parents: [parent], errors: options });
   const value = changeSerde(rowValue);
   return { graph, node, key, value, rowValue, mustRepartition: true, partitions, stream, table };
 }

@@ -97,7 +97,7 @@ function addTableJoin<K, V>(
   const how = { ...own, readers, move, onlyIf, partitions: undefined };
   const parent = readingPoint({ ...how, graph, key, value }, node);
   const result = { graph, node, keySerde: key, valueSerde: undefined, isRekeyed: false };
-  const place = { name: node, parents: [parent] };
+  const place = { name: node, parents: [parent], errors: options };
   if (graceMs === undefined) {
     addOperator(graph, joinTable(join), { ...place, stores: reader.stores });
     return result;

@@ -1,4 +1,5 @@
 import { msgpack, type Headers } from '../../core/index.ts';
+import { given } from '../../core/internal.ts';
 import { filter, filterNot } from '../operators/filter.ts';
 import { flatMap, flatMapValues } from '../operators/flat-map.ts';
 import { foreach } from '../operators/foreach.ts';
@@ -182,7 +183,7 @@ export class KStream<K, V> {
     const { graph, node } = this.#parts;
     const name = graph.nameFor('print', options.name);
     const { label = name } = options;
-    addOperator(graph, print({ label, mapper, write }), { name, parents: [node] });
+    addOperator(graph, print({ label, mapper, write }), { name, parents: [node], errors: options });
   }
 
   /**
@@ -249,7 +250,8 @@ export class KStream<K, V> {
     const right = other.#parts;
     if (right.graph !== graph) throw foreign('merge');
     const name = graph.nameFor('merge', options.name);
-    addOperator(graph, pass<K | K2, V | V2>('merge'), { name, parents: [node, right.node] });
+    const place = { name, parents: [node, right.node], errors: options };
+    addOperator(graph, pass<K | K2, V | V2>('merge'), place);
     return new KStream<unknown, unknown>({
       ...{ graph, node: name, keySerde, valueSerde, isRekeyed: isRekeyed || right.isRekeyed },
     }) as KStream<K | K2, V | V2>;
@@ -364,8 +366,9 @@ export class KStream<K, V> {
   ): KGroupedStream<NonNullable<K2>, NonNullable<V>> {
     checkFunctions('groupBy', { selector });
     checkNodeOptions('groupBy', options, ['name', 'key', 'value', 'partitions']);
-    const { name, ...grouping } = options;
-    return this.selectKey<K2>(selector, name === undefined ? {} : { name }).groupByKey(grouping);
+    const { name, onError, deadLetterTopic, ...grouping } = options;
+    const node = given({ name, onError, deadLetterTopic }) as NodeOptions;
+    return this.selectKey<K2>(selector, node).groupByKey(grouping);
   }
 
   /**
@@ -373,7 +376,7 @@ export class KStream<K, V> {
    * null key or value are dropped and counted.
    */
   groupByKey(
-    options: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, 'name'> = {},
+    options: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, keyof NodeOptions> = {},
   ): KGroupedStream<NonNullable<K>, NonNullable<V>> {
     checkNodeOptions('groupByKey', options, ['key', 'value', 'partitions']);
     return new KGroupedStream(this.#grouped(options));
@@ -446,7 +449,7 @@ export class KStream<K, V> {
     key = this.#parts.keySerde ?? msgpack(),
     value = this.#parts.valueSerde ?? msgpack(),
     partitions,
-  }: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, 'name'>): GroupedParts<
+  }: Omit<GroupOptions<NonNullable<K>, NonNullable<V>>, keyof NodeOptions>): GroupedParts<
     NonNullable<K>,
     NonNullable<V>
   > {

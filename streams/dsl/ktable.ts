@@ -220,8 +220,7 @@ export class KTable<K, V> {
     options?: KeyOptions<NonNullable<K2>>,
   ): KStream<K, V> | KStream<K2, V> {
     if (typeof selector === 'function') {
-      const keyOf = selector as (record: StreamRecord<K, V>) => K2 & Synchronous<K2>;
-      return this.#toStream({}).selectKey<K2>(keyOf, options);
+      return this.#toStream({}).selectKey<K2>(selector, options);
     }
     return this.#toStream(selector ?? {});
   }
@@ -249,7 +248,7 @@ export class KTable<K, V> {
     const { graph, node, keySerde, valueSerde, stream } = this.#parts;
     const operator = changesToStream<K, V>(valueSerde ?? msgpack());
     const name = graph.nameFor(operator.kind, options.name);
-    addOperator(graph, operator, { name, parents: [node] });
+    addOperator(graph, operator, { name, parents: [node], errors: options });
     return stream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });
   }
 

@@ -14,14 +14,32 @@ import {
 import type { Emit, TableEmit } from '../operators/emit.ts';
 import type { JoinWindow } from '../topology/join-window.ts';
 import type { NullHandling, StreamPartitioner } from '../topology/node.ts';
+import {
+  errorHandling,
+  topicName,
+  type ErrorAction,
+  type ErrorHandler,
+} from '../topology/record-errors.ts';
 import type { TableHandle } from '../topology/processor.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Merger } from './functions.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 
+/** What a node does with records that it cannot handle. */
+export interface ErrorOptions {
+  /**
+   * What becomes of a record that a source cannot read, an operator cannot process, or a sink
+   * cannot write: `fail`, `skip` or `deadLetter`, or a function that decides. Default: as the
+   * application says by `onDeserializationError`, `onProcessingError` and `onProductionError`.
+   */
+  readonly onError?: ErrorAction | ErrorHandler;
+  /** The topic of its dead letters. Default: that of the application. */
+  readonly deadLetterTopic?: string;
+}
+
 /** Options of every operator. */
-export interface NodeOptions {
+export interface NodeOptions extends ErrorOptions {
   /** Names the node in descriptions and errors; default: its kind and a number. */
   readonly name?: string;
 }
@@ -85,7 +103,7 @@ export interface GroupOptions<K, V> extends KeyOptions<K> {
 }
 
 /** Options of a repartition topic. */
-export interface RepartitionOptions<K, V> {
+export interface RepartitionOptions<K, V> extends ErrorOptions {
   /** The topic is `<applicationId>-<name>-repartition`; default: a name from kind and number. */
   readonly name?: string;
   /** Writes the keys into the topic. Default: the stream's serde, or msgpack. */
@@ -326,9 +344,13 @@ const CHECKS = {
   foreignKey: callback,
   joiner: callback,
   write: callback,
+  onError: errorHandling,
+  deadLetterTopic: topicName,
   nullKeys: NULL_HANDLING,
   nullValues: NULL_HANDLING,
 } as const satisfies Record<string, OptionCheck>;
+
+const ERROR_OPTIONS = ['onError', 'deadLetterTopic'] as const;
 
 /**
  * Checks the options of a method of the DSL: job files run without type checks.
@@ -340,6 +362,8 @@ export function checkNodeOptions<Options extends object>(
   options: Options,
   known: readonly (keyof Options & keyof typeof CHECKS)[],
 ): void {
-  const checks = Object.fromEntries<OptionCheck>(known.map((option) => [option, CHECKS[option]]));
+  // What has a name is a node, or several, which can fail.
+  const all = known.includes('name' as never) ? [...known, ...ERROR_OPTIONS] : known;
+  const checks = Object.fromEntries<OptionCheck>(all.map((option) => [option, CHECKS[option]]));
   checkOptions(method, options, checks as OptionChecks<Options>);
 }

@@ -4,6 +4,7 @@ import { chooseTopic } from '../operators/choose-topic.ts';
 import { checkedPartitioner } from '../operators/partitioning.ts';
 import { branch } from '../operators/split.ts';
 import type { StreamPartitioner } from '../topology/node.ts';
+import { errorPolicyOf } from '../topology/record-errors.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkTopics } from './arguments.ts';
 import {
@@ -27,7 +28,7 @@ export function addSink<K, V>(
   const { graph, node } = parts;
   const name = graph.nameFor('sink', options.name);
   const sink = { kind: 'sink', topic: topic as Topic<unknown, unknown>, partitioner } as const;
-  graph.add({ ...sink, name, parents: [node] });
+  graph.add({ ...sink, name, parents: [node], errors: errorPolicyOf(options) });
 }
 
 /** Adds an operator that chooses a topic for each record, and a sink for each topic. */
@@ -42,10 +43,10 @@ export function addSinks<K, V, T extends SinkTopic<NonNullable<K>, NonNullable<V
   checkNodeOptions('to', options, ['name', 'partitioner']);
   const { graph, node } = parts;
   const name = graph.nameFor('choose-topic', options.name);
-  addOperator(graph, chooseTopic(topics, choose), { name, parents: [node] });
+  addOperator(graph, chooseTopic(topics, choose), { name, parents: [node], errors: options });
   for (const [index, topic] of topics.entries()) {
     const own = graph.nameFor('branch', `${name}-${topic.name}`);
-    addOperator(graph, branch<K, V>(index), { name: own, parents: [name] });
+    addOperator(graph, branch<K, V>(index), { name: own, parents: [name], errors: options });
     addSink({ ...parts, node: own }, topic, { ...options, name: `${own}-sink` });
   }
 }
@@ -63,7 +64,7 @@ export function addRepartition<K, V>(
   const id = options.name ?? graph.nameFor('repartition');
   const name = graph.nameFor('repartition', `${id}-repartition`); // as that of a store's topic
   const repartition = { kind: 'repartition', id, key, value, partitions, partitioner } as const;
-  graph.add({ ...repartition, name, parents: [node] });
+  graph.add({ ...repartition, name, parents: [node], errors: errorPolicyOf(options) });
   return { graph, node: name, keySerde: key, valueSerde: value, isRekeyed: false };
 }
 

@@ -1,6 +1,7 @@
 import { msgpack, type Serde } from '../../core/index.ts';
 import type { TableReader } from '../operators/table-reader.ts';
 import type { Operator } from '../topology/operator.ts';
+import { errorPolicyOf, type ErrorPolicy } from '../topology/record-errors.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { KStream } from './kstream.ts';
 import type { KTable } from './ktable.ts';
@@ -85,6 +86,8 @@ export interface OperatorPlace {
   readonly stores?: readonly string[];
   /** Of the new keys, if they are promised to be in the right partition. */
   readonly preserves?: Serde<unknown> | undefined;
+  /** The options of the method: what the node does with records that it cannot handle. */
+  readonly errors: ErrorPolicy;
 }
 
 /**
@@ -94,9 +97,10 @@ export interface OperatorPlace {
 export function addOperator<K, V, K2, V2>(
   graph: TopologyGraph,
   operator: Operator<K, V, K2, V2>,
-  { name, parents, stores = [], preserves }: OperatorPlace,
+  { name, parents, stores = [], preserves, errors: policy }: OperatorPlace,
 ): string {
-  graph.add({ kind: 'operator', name, parents, operator, stores, preserves });
+  const errors = errorPolicyOf(policy);
+  graph.add({ kind: 'operator', name, parents, operator, stores, preserves, errors });
   return name;
 }
 
@@ -125,7 +129,7 @@ export function addToStream<K, V, K2, V2>(
   checkNodeOptions(kind, options, changesKey ? ['name', 'preserves'] : ['name']);
   const { graph } = parts;
   const name = graph.nameFor(kind, options.name);
-  const place = { name, parents: [parts.node], stores };
+  const place = { name, parents: [parts.node], stores, errors: options };
   const preserves = promisedKeys(options, keySerde);
   const node = addOperator(graph, operator, { ...place, preserves });
   const isRekeyed = parts.isRekeyed || (changesKey && preserves === undefined);

@@ -43,7 +43,7 @@ export function addProcessor<K, V, K2, V2>(
   const name = graph.nameFor(made.kind, given);
   const names = connect(graph, method, connections, name);
   const preserves = promisedKeys(options, serdes.keySerde);
-  const place = { name, parents: [parts.node], stores: names, preserves };
+  const place = { name, parents: [parts.node], stores: names, preserves, errors: options };
   const node = addOperator(graph, made, place);
   const isRekeyed = parts.isRekeyed || (made.changesKey && preserves === undefined);
   return { graph, node, ...serdes, isRekeyed };

@@ -69,7 +69,8 @@ export function addStreamJoin<K, VL, VR>(
   if (kind === 'inner' && left.node === right.node) {
     const own = common as typeof common & { joiner: AnyStreamJoiner<K, VL, VL, unknown> };
     const operator = joinWithItself({ ...own, leftStore: ours.name });
-    addOperator(graph, operator, { name: node, parents: [ours.parent], stores: [ours.name] });
+    const place = { name: node, parents: [ours.parent], stores: [ours.name] };
+    addOperator(graph, operator, { ...place, errors: options });
     return result;
   }
   const theirs = addSide(right, left, {
@@ -81,7 +82,8 @@ export function addStreamJoin<K, VL, VR>(
   const operator = joinStreams({
     ...{ ...common, kind, leftStore: ours.name, rightStore: theirs.name },
   });
-  addOperator(graph, operator, { name: node, parents: [ours.parent, theirs.parent], stores });
+  const parents = [ours.parent, theirs.parent];
+  addOperator(graph, operator, { name: node, parents, stores, errors: options });
   return result;
 }
 

@@ -2,6 +2,7 @@ import type { Serde, Topic, TopicPattern } from '../../core/index.ts';
 import { checkArgument, checkHandle, checkOptions, flag } from '../../core/internal.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
+import { errorPolicyOf } from '../topology/record-errors.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
@@ -80,6 +81,7 @@ export class StreamsBuilder {
       nullKeys,
       nullValues,
       pattern: matching,
+      errors: errorPolicyOf(options),
     });
     const first = (pattern ?? list[0])!; // its serdes write what the others read
     const keySerde = first.key as Serde<NonNullable<OrNull<K, NullKeys>>>;
@@ -103,6 +105,7 @@ export class StreamsBuilder {
     const source = this.#addSource('table', [topic], graph.nameFor('source'), {
       timestamp,
       ...nulls,
+      errors: errorPolicyOf(options),
     });
     const backing = { sourceTopic: topic.name };
     const node = graph.nameFor('table', options.name ?? `table-${store}`);
@@ -110,6 +113,7 @@ export class StreamsBuilder {
     return new KTable(
       addTable<K, V>({
         ...{ graph, node, store, parent: source, ...serdes, backing, emit, historyMs },
+        errors: options,
         stream: makeStream,
       }),
     );
@@ -162,7 +166,7 @@ export class StreamsBuilder {
     method: string,
     topics: readonly Topic<K, V>[],
     name: string,
-    { timestamp, pattern, ...nulls }: HowToRead,
+    { timestamp, pattern, errors, ...nulls }: HowToRead,
   ): string {
     if (timestamp !== undefined) checkFunctions(method, { timestamp });
     const extractor = timestamp as TimestampExtractor<unknown, unknown> | undefined;
@@ -173,6 +177,7 @@ export class StreamsBuilder {
       topics,
       timestamp: extractor,
       pattern,
+      errors,
     } as const;
     this.#graph.add({ ...source, ...nulls });
     return name;
@@ -180,7 +185,7 @@ export class StreamsBuilder {
 }
 
 /** How to read the records of a source. */
-interface HowToRead extends Pick<SourceNode, 'nullKeys' | 'nullValues'> {
+interface HowToRead extends Pick<SourceNode, 'nullKeys' | 'nullValues' | 'errors'> {
   readonly timestamp: TimestampExtractor<never, never> | undefined;
   readonly pattern?: TopicPattern<unknown, unknown> | undefined;
 }

@@ -67,7 +67,7 @@ export function addSuppression<K, V>(
   const node = nodeName(graph, 'suppress', options);
   const { store = `${node}-store`, value: valueSerde = parts.valueSerde } = options;
   const serdes = { key: keySerde, value: valueSerde ?? msgpack() };
-  const place = { name: node, parents: [parent], stores: [store] };
+  const place = { name: node, parents: [parent], stores: [store], errors: options };
   const { innerKey, sizeMs = 0, lifeMs = 0 } = parts.windows ?? {};
   if (rules.isFinal && innerKey !== undefined) {
     const own = { store, node, key: innerKey, value: serdes.value, sizeMs, lifeMs };

@@ -109,19 +109,19 @@ function addKeyedJoin<K, VL, VR, V>(
   const [toLeft, toRight] = [joinLeft(theirs.reader), joinRight(ours.reader)];
   const parents = [
     addOperator(graph, toLeft.operator, {
-      ...{ name: leftNode, parents: [ours.node], stores: toLeft.stores },
+      ...{ name: leftNode, parents: [ours.node], stores: toLeft.stores, errors: options },
     }),
     addOperator(graph, toRight.operator, {
-      ...{ name: rightNode, parents: [theirs.node], stores: toRight.stores },
+      ...{ name: rightNode, parents: [theirs.node], stores: toRight.stores, errors: options },
     }),
   ];
   if (store === undefined) {
-    addOperator(graph, mergeSides<K, NonNullable<V>>(), { name: node, parents });
+    addOperator(graph, mergeSides<K, NonNullable<V>>(), { name: node, parents, errors: options });
     const reader = joinReader(join, readLeft, readRight);
     return { graph, node, store, reader, keySerde, valueSerde, ...UNWINDOWED, stream };
   }
   const basis = { graph, keySerde, stream, ...UNWINDOWED };
-  const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents };
+  const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents, errors: options };
   return addStoredView<K, V, V>(basis, joinedRows(join), kept);
 }
 
@@ -179,7 +179,8 @@ function addWindowedJoin<K, VL, VR, V>(
     const side = isLeft ? left : right;
     const { store } = isLeft ? sides.left : sides.right;
     const name = graph.nameFor('join-side', store);
-    return addOperator(graph, changesOfSide(isLeft), { name, parents: [side.node] });
+    const place = { name, parents: [side.node], errors: options };
+    return addOperator(graph, changesOfSide(isLeft), place);
   });
   for (const side of [sides.left, sides.right] as WindowedSide<unknown>[]) {
     graph.addStore(sideStoreSpec({ side, key: keySerde, lifeMs, node: joining }));
@@ -188,13 +189,15 @@ function addWindowedJoin<K, VL, VR, V>(
     name: joining,
     parents: [first, second] as string[],
     stores: [sides.left.store, sides.right.store],
+    errors: options,
   });
   const basis = {
     ...{ graph, keySerde, stream },
     ...{ windows: { ...left.windows, lifeMs }, isWindowed: true, isVersioned: false },
   };
   if (store === undefined) return { ...basis, node, store, reader: undefined, valueSerde };
-  const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents: [joining] };
+  const value = valueSerde ?? msgpack();
+  const kept = { node, store, value, emit, parents: [joining], errors: options };
   return addStoredView<Windowed<K>, V, V>(basis, joinedRows(join), kept);
 }
 

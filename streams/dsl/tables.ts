@@ -6,6 +6,7 @@ import { tableSource } from '../operators/table-source.ts';
 import { versionedReader, versionedTableSource } from '../operators/versioned-table.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { versionedStore } from '../state/versioned-store.ts';
+import type { ErrorPolicy } from '../topology/record-errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
 import type { StoreOptions, StreamTableOptions, TableOptions } from './node-options.ts';
@@ -24,15 +25,19 @@ export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'n
   readonly backing: StoreSpec['backing'];
   readonly emit: TableEmit;
   readonly stream: TableParts<K, V>['stream'];
+  /** The options of the method. */
+  readonly errors: ErrorPolicy;
 }
 
 /** Adds a table of the newest values of keys: its store, and the operator that keeps it. */
 export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | null> {
-  const { graph, node, store, parent, key, value, backing, emit, stream, historyMs } = table;
+  const { graph, node, store, parent, key, value, backing, emit, stream } = table;
+  const { historyMs, errors } = table;
   if (historyMs !== undefined) return addVersionedTable<K, V>({ ...table, historyMs });
   const spec = { ...keyValueStore(store), key, value, backing };
   const stores = addTableStores(graph, { node, emit, keySerde: key, spec });
-  addOperator(graph, tableSource<K, V>(store, emit), { name: node, parents: [parent], stores });
+  const place = { name: node, parents: [parent], stores, errors };
+  addOperator(graph, tableSource<K, V>(store, emit), place);
   return storedTable({ graph, node, store, keySerde: key, valueSerde: value, stream });
 }
 
@@ -40,11 +45,11 @@ export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | nu
 function addVersionedTable<K, V>(
   table: TableAddition<K, V> & { readonly historyMs: number },
 ): TableParts<K, V | null> {
-  const { graph, node, store, parent, key, value, stream, historyMs } = table;
+  const { graph, node, store, parent, key, value, stream, historyMs, errors } = table;
   // The topic cannot serve as changelog: compaction removes its past.
   graph.addStore({ ...versionedStore(store), key, value, backing: 'changelog', historyMs });
   const operator = versionedTableSource<K, V>(store);
-  addOperator(graph, operator, { name: node, parents: [parent], stores: [store] });
+  addOperator(graph, operator, { name: node, parents: [parent], stores: [store], errors });
   const reader = versionedReader<K, NonNullable<V>>(store);
   const serdes = { keySerde: key, valueSerde: value };
   return { graph, node, store, reader, ...serdes, isWindowed: false, isVersioned: true, stream };
@@ -73,6 +78,7 @@ export function addStreamTable<K, V>(
   const parent = readingPoint({ ...parts, readers: GROUPINGS }, store);
   return addTable<NonNullable<K>, V>({
     ...{ graph, node, store, parent, key, value, backing: 'changelog', emit, stream, historyMs },
+    errors: options,
   });
 }
 

@@ -25,7 +25,7 @@ export function addTransformation<K, V, V2>(
   const node = nodeName(graph, 'transform-values', options);
   const { store = node } = options;
   const stores = connect(graph, METHOD, connections, node);
-  const kept = { node, store, value, emit, parents: [parent], stores };
+  const kept = { node, store, value, emit, parents: [parent], stores, errors: options };
   return addKeptTable<K, V, V2>(parts, kept, (table) =>
     transformTable<K, V, NonNullable<V2>>(supplier, connections, table),
   );

@@ -8,6 +8,7 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import { windowedKeyStoreSpec, type WindowedKeyStoreOptions } from '../state/windowed-key-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
+import type { ErrorPolicy } from '../topology/record-errors.ts';
 import { checkNodeOptions, type JoinedTableOptions, type ViewOptions } from './node-options.ts';
 import { addOperator, type TableParts, type TableWindows } from './parts.ts';
 import { addTableStores, checkTableEmit, nodeName, storedTable } from './tables.ts';
@@ -30,12 +31,12 @@ export function addView<K, V, V2>(
   const node = nodeName(graph, view.kind, options);
   if (store === undefined) {
     const operator = tableView<K, NonNullable<V>, NonNullable<V2>>(view, isVersioned);
-    addOperator(graph, operator, { name: node, parents: [parent] });
+    addOperator(graph, operator, { name: node, parents: [parent], errors: options });
     const reader = parts.reader && viewReader(view, parts.reader);
     return { ...parts, node, store, reader, valueSerde };
   }
   const value = valueSerde ?? msgpack();
-  const kept = { node, store, value, emit, parents: [parent] };
+  const kept = { node, store, value, emit, parents: [parent], errors: options };
   return addStoredView<K, V, V2>(parts, view, kept);
 }
 
@@ -48,6 +49,8 @@ export interface KeptNode<V> {
   readonly parents: readonly string[];
   /** Other stores that its operator uses. */
   readonly stores?: readonly string[];
+  /** The options of the method. */
+  readonly errors: ErrorPolicy;
 }
 
 /** What is known of a table that is made of others, before it has a node. */
@@ -65,7 +68,7 @@ export function addStoredView<K, V, V2>(
 /** Adds a table with a store; rows of windows leave it when these have closed. */
 export function addKeptTable<K, V, V2>(
   basis: TableBasis<K, V>,
-  { node, store, value, emit, parents, stores: others = [] }: KeptNode<NonNullable<V2>>,
+  { node, store, value, emit, parents, stores: others = [], errors }: KeptNode<NonNullable<V2>>,
   operatorOf: (
     kept: KeptTable<NonNullable<V2>>,
   ) => Operator<K, Change<NonNullable<V>>, K, Change<NonNullable<V2>>>,
@@ -77,7 +80,7 @@ export function addKeptTable<K, V, V2>(
     : ({ ...keyValueStore(store), key: keySerde, value, backing: 'changelog' } as const);
   const own = addTableStores(graph, { node, emit, keySerde, spec });
   const operator = operatorOf({ store, value, emit, isExpiring });
-  addOperator(graph, operator, { name: node, parents, stores: [...own, ...others] });
+  addOperator(graph, operator, { name: node, parents, stores: [...own, ...others], errors });
   if (!isWindowed) return storedTable({ graph, node, store, keySerde, valueSerde: value, stream });
   const reader = storeReader<K, NonNullable<V2>>(store);
   return { ...basis, node, store, reader, valueSerde: value };

@@ -30,12 +30,15 @@ class GraceJoining<K, V, VT, VR> implements Processor<K, V> {
   readonly #graceMs: number;
   readonly #buffer: RecordStore<K, V>;
   readonly #join: Forward<K, V>;
+  /** The same for a record that has waited. */
+  readonly #joinHeld: Forward<K, V>;
   readonly #context: OperatorContext;
 
   constructor(join: GraceJoin<K, V, VT, VR>, forward: Forward<K, VR>, context: OperatorContext) {
     this.#graceMs = join.graceMs;
     this.#buffer = context.store(recordStore<K, V>(join.buffer));
     this.#join = joiningWith(join, forward, context);
+    this.#joinHeld = context.guard(this.#join);
     this.#context = context;
   }
 
@@ -58,7 +61,7 @@ class GraceJoining<K, V, VT, VR> implements Processor<K, V> {
 
   advance(streamTimeMs: number): void {
     for (const record of this.#buffer.takeWaiting(streamTimeMs - this.#graceMs)) {
-      this.#join(record);
+      this.#joinHeld(record);
     }
   }
 
@@ -69,7 +72,7 @@ class GraceJoining<K, V, VT, VR> implements Processor<K, V> {
 
   endOfInput(): number {
     const waiting = this.#buffer.takeWaiting(Infinity);
-    for (const record of waiting) this.#join(record);
+    for (const record of waiting) this.#joinHeld(record);
     const newest = waiting.at(-1);
     const endedMs = newest === undefined ? -Infinity : newest.timestampMs + this.#graceMs;
     return Math.max(endedMs, this.#context.streamTimeMs());

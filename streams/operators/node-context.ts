@@ -101,9 +101,12 @@ export class NodeContext<K, V> implements ProcessingContext {
     checkOptions('schedule', options, { startMs: integer(0) });
     const punctuate = (timeMs: number): void => {
       this.punctuationMs = timeMs;
-      synchronous(callback(timeMs));
-      this.punctuationMs = undefined;
-      this.dropLate();
+      try {
+        synchronous(callback(timeMs));
+      } finally {
+        this.punctuationMs = undefined; // also if it fails: the application may go on
+        this.dropLate();
+      }
     };
     const { startMs } = options;
     return this.parts.context.schedule({ type, intervalMs, startMs, callback: punctuate });

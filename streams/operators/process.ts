@@ -71,10 +71,14 @@ class UserProcessor<K, V> implements Processor<K, V> {
   }
 
   process(record: StreamRecord<K, V>): void {
-    this.#context.current = record;
-    synchronous(this.#own.made.process(record));
-    this.#context.current = undefined;
-    this.#context.dropLate();
+    const context = this.#context;
+    context.current = record;
+    try {
+      synchronous(this.#own.made.process(record));
+    } finally {
+      context.current = undefined; // also if it fails: the record may be dropped
+      context.dropLate();
+    }
   }
 
   advance(streamTimeMs: number): void {

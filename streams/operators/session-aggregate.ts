@@ -20,6 +20,8 @@ export interface SessionAggregation<K, V, A> extends Omit<Aggregation<K, V, A>, 
   ) => A | null | undefined;
 }
 
+const NONE: readonly undefined[] = [];
+
 /** A session has closed when stream time is past its end by the gap and the grace. */
 export function sessionLifeMs({ gapMs, graceMs }: SessionWindows): number {
   return gapMs + graceMs + 1;
@@ -49,6 +51,8 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
   readonly #results: SessionResults<K, A>;
   /** True if changes wait to be passed on. */
   readonly #isHeld: boolean;
+  /** True if old values are passed on. */
+  readonly #keepsBefore: boolean;
   /** The new value of the session of the current record: saves a closure per record. */
   #value: A | undefined;
   readonly #takeValue = (): A | undefined => this.#value;
@@ -64,6 +68,7 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
     const store = context.store(sessionStore<K, A>(aggregation.store));
     this.#aggregation = aggregation;
     this.#isHeld = emit === 'commit' || typeof emit === 'object';
+    this.#keepsBefore = context.sendsOldValues || typeof emit === 'object';
     this.#store = store;
     this.#forward = forward;
     this.#context = context;
@@ -115,21 +120,28 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
     const isEach = emit === 'each';
     // A session of one moment is no other one with another record of that moment.
     const isSame = found.length === 1 && bounds.startMs === bounds.endMs;
-    let before: A | undefined;
+    // The functions come first: if one fails, the sessions are as they were. They may change values
+    // in place.
+    const before = this.#keepsBefore ? found.map((session) => this.#imageOf(key, session)) : NONE;
     let merged: A | undefined;
-    for (const session of found) {
-      if (isEach && !isSame) this.#pass(key, session, undefined, session.value);
-      else if (isEach && this.#context.sendsOldValues) before = this.#store.copy(session.value);
-      if (this.#isHeld) this.#store.remove(key, session);
-      merged = merge(merged, session.value, record) ?? undefined;
-    }
+    for (const { value } of found) merged = merge(merged, value, record) ?? undefined;
     this.#value = add(merged, record) ?? undefined;
+    for (const [index, session] of found.entries()) {
+      if (isEach && !isSame) this.#pass(key, session, undefined, before[index]);
+      if (this.#isHeld) this.#store.remove(key, session, before[index]);
+    }
     const { startMs, endMs } = bounds;
     const timed = { startMs, endMs, timestampMs: endMs };
     if (this.#isHeld) this.#store.update(key, timed, this.#takeValue);
     else this.#store.replace(key, found, timed, this.#value);
-    if (isEach) this.#pass(key, bounds, this.#value, before);
+    if (isEach) this.#pass(key, bounds, this.#value, isSame ? before[0] : undefined);
     else this.#results.noteWindow(key, bounds);
+  }
+
+  /** The value of a session that is merged, if it is needed once that is done. */
+  #imageOf(key: K, session: Session<A>): A | undefined {
+    if (this.#isHeld) return this.#store.imageOf(key, session);
+    return this.#aggregation.emit === 'each' ? this.#store.copy(session.value) : undefined;
   }
 
   /** With `each`. Kafka Streams gives these results no headers. */

@@ -141,10 +141,13 @@ class JoinSide<K, V, VO, R> {
   /** The record that looks for partners: saves a closure for each. */
   #current!: StreamRecord<K, V>;
   #partnerCount = 0;
+  /** Passes on a record that has waited. */
+  readonly #passHeld: Forward<K, V>;
 
   constructor(options: SideOptions<K, V, VO, R>) {
     this.#options = options;
     this.#closesAfterMs = options.afterMs + options.graceMs + 1;
+    this.#passHeld = options.context.guard((record) => this.#pass(record));
   }
 
   take(record: StreamRecord<K, V>): void {
@@ -188,7 +191,7 @@ class JoinSide<K, V, VO, R> {
 
   /** Passes on a record that has waited; returns when its window has closed. */
   passAlone(record: StreamRecord<K, V>): number {
-    this.#pass(record);
+    this.#passHeld(record);
     return record.timestampMs + this.#closesAfterMs;
   }
 

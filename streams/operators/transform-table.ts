@@ -28,10 +28,13 @@ export function transformTable<K, V, V2>(
       const rowOf = (record: StreamRecord<K, Change<NonNullable<V>>>): V2 | null => {
         const current = record.withValue(record.value.newValue as V);
         context.current = current;
-        const row = synchronous(own.made.transform(current)) as V2 | null | undefined;
-        context.current = undefined;
-        context.dropLate();
-        return row ?? null;
+        try {
+          const row = synchronous(own.made.transform(current)) as V2 | null | undefined;
+          return row ?? null;
+        } finally {
+          context.current = undefined; // also if it fails: the change may be dropped
+          context.dropLate();
+        }
       };
       const keeping = keepRows({ rowOf, skipsAbsent: false }, kept, forward, task);
       // Assigned, because a spread would read its deadline once and for all.

@@ -1,5 +1,6 @@
-import type { DropReason } from '../topology/operator.ts';
-import { DropCounts } from './drop-counts.ts';
+import { noneDropped, type DropReason } from '../topology/operator.ts';
+import { noneFailed, type FailureOutcome } from './failures.ts';
+import { NodeCounts } from './node-counts.ts';
 import type { Task } from './task.ts';
 
 /** What an application has done since its start, and its current state. */
@@ -9,6 +10,10 @@ export interface StreamsMetrics {
   readonly droppedRecords: Readonly<Record<DropReason, number>>;
   /** The same by the name of the node, for those that have dropped any. */
   readonly droppedByNode: Readonly<Record<string, Readonly<Record<DropReason, number>>>>;
+  /** Records that failed and were dropped, by what became of them. */
+  readonly failedRecords: Readonly<Record<FailureOutcome, number>>;
+  /** The same by the name of the node, for those at which any failed. */
+  readonly failedByNode: Readonly<Record<string, Readonly<Record<FailureOutcome, number>>>>;
   readonly commits: number;
   /** How long the last commit took. */
   readonly lastCommitMs: number;
@@ -38,7 +43,8 @@ export interface AppCounts {
   lastCheckpointMs: number;
   /** By task id, what its predecessors committed: a failed commit replaces all tasks. */
   readonly processedBefore: Map<string, number>;
-  readonly droppedBefore: DropCounts;
+  readonly droppedBefore: NodeCounts<DropReason>;
+  readonly failedBefore: NodeCounts<FailureOutcome>;
 }
 
 export function newCounts(): AppCounts {
@@ -48,7 +54,8 @@ export function newCounts(): AppCounts {
     checkpoints: 0,
     lastCheckpointMs: 0,
     processedBefore: new Map(),
-    droppedBefore: new DropCounts(),
+    droppedBefore: new NodeCounts(noneDropped),
+    failedBefore: new NodeCounts(noneFailed),
   };
 }
 
@@ -58,6 +65,7 @@ export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
   for (const { id, committedCounts } of tasks) {
     processedBefore.set(id, (processedBefore.get(id) ?? 0) + committedCounts.processed);
     counts.droppedBefore.addAll(committedCounts.dropped);
+    counts.failedBefore.addAll(committedCounts.failed);
   }
 }
 
@@ -66,11 +74,17 @@ export function collectMetrics(tasks: readonly Task[], counts: AppCounts): Strea
   const dropped = counts.droppedBefore.copy();
   const processedOf = ({ id, counts: { processed } }: Task): number =>
     (counts.processedBefore.get(id) ?? 0) + processed;
-  for (const task of tasks) dropped.addAll(task.counts.dropped);
+  const failed = counts.failedBefore.copy();
+  for (const task of tasks) {
+    dropped.addAll(task.counts.dropped);
+    failed.addAll(task.counts.failed);
+  }
   return {
     processedRecords: tasks.reduce((sum, task) => sum + processedOf(task), 0),
     droppedRecords: dropped.total(),
     droppedByNode: dropped.byNode(),
+    failedRecords: failed.total(),
+    failedByNode: failed.byNode(),
     commits,
     lastCommitMs,
     checkpoints,

@@ -10,6 +10,12 @@ import {
   type OptionCheck,
   type OptionChecks,
 } from '../../core/internal.ts';
+import {
+  errorHandling,
+  topicName,
+  type ErrorAction,
+  type ErrorHandler,
+} from '../topology/record-errors.ts';
 import type { CommitStep } from './commit.ts';
 
 /** Kafka Streams' settings, in camelCase; times in milliseconds. */
@@ -60,6 +66,31 @@ export interface StreamsOptions {
    * 10 s.
    */
   readonly transactionTimeoutMs?: number;
+  /**
+   * What becomes of records that cannot be read: their bytes are not what the serde reads, they
+   * have a null that their source does not take, or no event time. Default: `fail`, they end the
+   * application. A source may decide otherwise by its option `onError`.
+   */
+  readonly onDeserializationError?: ErrorAction | ErrorHandler;
+  /**
+   * What becomes of records for which a function or processor throws. Default: `fail`. An operator
+   * may decide otherwise by its option `onError`.
+   *
+   * What was done for the record before the error stays: by operators before that one, in other
+   * branches, and by the function itself.
+   */
+  readonly onProcessingError?: ErrorAction | ErrorHandler;
+  /**
+   * What becomes of results that cannot be written: their serde refuses them, they are too large,
+   * or their partitioner fails. Default: `fail`. A sink may decide otherwise by its option
+   * `onError`.
+   */
+  readonly onProductionError?: ErrorAction | ErrorHandler;
+  /**
+   * The topic of dead letters, which is created if it is missing. It gets what was read, as bytes,
+   * with Kafka Streams' headers `__streams.errors.*`. Default: `<applicationId>-dead-letters`.
+   */
+  readonly deadLetterTopic?: string;
   /** Called before each step of a commit or checkpoint; for tests and tracing. Default: none. */
   readonly onStep?: (step: CommitStep) => void;
   /** Default: the machine's. */
@@ -83,6 +114,9 @@ export const STREAMS_DEFAULTS = {
   idleTimeoutMs: 1_000,
   metadataMaxAgeMs: 10_000,
   transactionTimeoutMs: 60_000,
+  onDeserializationError: 'fail',
+  onProcessingError: 'fail',
+  onProductionError: 'fail',
   clock: systemClock,
   logger: stderrLogger,
 } as const satisfies Partial<StreamsOptions>;
@@ -104,6 +138,10 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   metadataMaxAgeMs: integer(1),
   stateDir: text,
   transactionTimeoutMs: integer(1),
+  onDeserializationError: errorHandling,
+  onProcessingError: errorHandling,
+  onProductionError: errorHandling,
+  deadLetterTopic: topicName,
   onStep: callback,
   clock: instance,
   logger: instance,

@@ -21,4 +21,6 @@ export interface Outputs {
    */
   node(name: string): RecordWriter;
   changelog(store: string): RecordWriter;
+  /** A topic of dead letters, which takes bytes. */
+  deadLetters(topic: string): RecordWriter;
 }

@@ -1,5 +1,6 @@
 import type { Log, TopicMetadata } from '../../core/index.ts';
 import type { Topology } from '../topology/topology.ts';
+import { ErrorPolicies } from './error-policies.ts';
 import type { StreamsSettings } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
 import {
@@ -16,6 +17,7 @@ export class Planner {
   readonly #log: Log;
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
+  readonly #policies: ErrorPolicies;
   /** The last plan; undefined before the first. */
   #plan: Plan | undefined;
   #isOld = false;
@@ -24,6 +26,7 @@ export class Planner {
     this.#log = log;
     this.#topology = topology;
     this.#settings = settings;
+    this.#policies = new ErrorPolicies(topology, settings);
   }
 
   /** True if other topics match than those of the last plan. */
@@ -72,6 +75,7 @@ export class Planner {
     const topics = await this.#topics();
     const candidates = this.#candidates(topics);
     const topology = withMatchingTopics(this.#topology, applicationId, candidates);
+    this.#policies.check();
     const existing = (topic: string): number | undefined => topics.get(topic)?.partitions;
     return makePlan(applicationId, topology, {
       of: (topic, declared) => declared ?? existing(topic) ?? 1,
@@ -101,7 +105,8 @@ export class Planner {
   /** The names of those that a pattern may match. */
   #candidates(topics: ReadonlyMap<string, TopicMetadata>): string[] {
     const { applicationId } = this.#settings;
-    const all = [...topics.values()];
+    const deadLetters = new Set(this.#policies.topics);
+    const all = [...topics.values()].filter(({ topic }) => !deadLetters.has(topic));
     return all.flatMap((each) => {
       return each.isInternal || isMadeInternal(applicationId, each) ? [] : [each.topic];
     });

@@ -10,6 +10,7 @@ import type {
 import type { Cancellable } from '../topology/processor.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
+import type { Failures } from './failures.ts';
 import type { Outputs } from './outputs.ts';
 import type { Punctuations } from './punctuations.ts';
 import { nodeFailed, processingFailed } from './record-failures.ts';
@@ -24,6 +25,8 @@ export interface GraphOptions {
   readonly inputs: (node: string) => readonly TimedInput[];
   readonly context: TaskContext;
   readonly punctuations: Punctuations;
+  /** Decides about the records that fail. */
+  readonly failures: Failures;
   /** Counts a record that a node drops. */
   readonly drop: (node: string, reason: DropReason) => void;
 }
@@ -37,7 +40,7 @@ type TaskContext = Omit<
 /** What differs from node to node. */
 type NodeContext = Pick<
   OperatorContext,
-  'node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop'
+  'node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop' | 'guard'
 >;
 
 /** The processors of one task, wired up: each calls the next directly. */
@@ -117,7 +120,7 @@ export class ProcessorGraph {
   #startAll(): Map<string, StartedOperator> {
     const started = new Map<string, StartedOperator>();
     const forwards = new Map<string, (parent: number) => Forward<unknown, unknown>>();
-    const { outputs } = this.#options;
+    const { outputs, failures } = this.#options;
     const readers = new Set<string>(); // the nodes that need old values
     const keepers = new Set<string>(); // the nodes that keep values, or pass them on to such
     for (const node of [...this.#nodes].reverse()) {
@@ -139,7 +142,8 @@ export class ProcessorGraph {
         if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
           readers.add(node.name);
         }
-        const own = { node: node.name, children: new Map(edges), drop };
+        const guard: OperatorContext['guard'] = (process) => guarded(node.name, process, failures);
+        const own = { node: node.name, children: new Map(edges), drop, guard };
         const behind = { sendsOldValues, areValuesKept };
         const { context, punctuations } = this.#options;
         const streamTimeOf = (name: string) => started.get(name)?.streamTimeMs() ?? -Infinity;
@@ -148,7 +152,7 @@ export class ProcessorGraph {
         started.set(node.name, operator);
         forwards.set(node.name, (parent) => operator.forwardFrom(parent));
       } else {
-        const write = writeTo(node, outputs.node(node.name), drop);
+        const write = writeTo(node, outputs.node(node.name), drop, failures);
         forwards.set(node.name, () => write);
       }
     }
@@ -191,6 +195,7 @@ export class ProcessorGraph {
 /** A running operator. */
 class StartedOperator {
   readonly #node: OperatorNode;
+  readonly #guard: OperatorContext['guard'];
   readonly #processor: Processor<unknown, unknown>;
   /** The event time reached at it. */
   readonly streamTimeMs: () => number;
@@ -206,6 +211,7 @@ class StartedOperator {
     const streamTimeMs = (): number => this.#time?.timeMs ?? this.#feed?.timeMs() ?? -Infinity;
     this.#node = node;
     this.streamTimeMs = streamTimeMs;
+    this.#guard = shared.guard;
     const schedule = (request: PunctuationRequest): Cancellable =>
       punctuations.schedule(node.name, request, streamTimeMs);
     this.#processor = node.operator.start(forward, { ...shared, streamTimeMs, schedule });
@@ -218,7 +224,7 @@ class StartedOperator {
     const process: Forward<unknown, unknown> = isOther
       ? (record) => processor.processOther?.(record)
       : (record) => processor.process(record);
-    return guarded(this.#node.name, process);
+    return this.#guard(process);
   }
 
   /** The name of its node. */
@@ -264,13 +270,14 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
   };
 }
 
-/** Adds the node and the record to the error that a user's function throws. */
-function guarded(node: string, process: Forward<unknown, unknown>): Forward<unknown, unknown> {
+/** Drops the record for which a user's function throws, or adds node and record to the error. */
+function guarded<K, V>(node: string, process: Forward<K, V>, failures: Failures): Forward<K, V> {
   return (record) => {
     try {
       process(record);
     } catch (cause) {
-      throw processingFailed(node, record, cause);
+      const error = processingFailed(node, record, cause);
+      failures.handle({ stage: 'processing', node, cause, place: record, record, error });
     }
   };
 }

@@ -1,6 +1,7 @@
 import { assert } from '../../core/internal.ts';
 import type { PunctuationRequest } from '../topology/operator.ts';
 import type { Cancellable, PunctuationType } from '../topology/processor.ts';
+import type { Failures } from './failures.ts';
 import { nodeFailed } from './record-failures.ts';
 
 /** A scheduled call. Its due times are `originMs` and multiples of `intervalMs` later. */
@@ -38,13 +39,17 @@ export class Punctuations {
   #mayFire = false;
 
   readonly #partition: number;
+  readonly #failures: Failures;
 
   constructor(options: {
     readonly partition: number;
+    /** Decides about the failures of calls. */
+    readonly failures: Failures;
     /** The wall clock. */
     readonly nowMs: () => number;
   }) {
     this.#partition = options.partition;
+    this.#failures = options.failures;
     this.#nowMs = options.nowMs;
   }
 
@@ -115,7 +120,8 @@ export class Punctuations {
   }
 
   /**
-   * Calls what is due by event time; returns true if there was anything.
+   * Calls what is due by event time; returns true if there was anything. A call that fails is over,
+   * as its node's `onError` says.
    *
    * @throws StreamsError PROCESSING_FAILED
    */
@@ -168,7 +174,11 @@ export class Punctuations {
       callback(nowMs);
     } catch (cause) {
       const when = `in its ${type} punctuation at ${nowMs}`;
-      throw nodeFailed(node, this.#partition, when, cause);
+      const partition = this.#partition;
+      const error = nodeFailed(node, partition, when, cause);
+      const place = { topic: '', partition, offset: -1 };
+      const stage = 'processing';
+      this.#failures.handle({ stage, node, cause, place, record: undefined, error });
     }
   }
 

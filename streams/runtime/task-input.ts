@@ -4,19 +4,21 @@ import {
   type Clock,
   type Logger,
   type PartitionRecords,
-  type Serde,
 } from '../../core/index.ts';
+import { StreamsError } from '../errors.ts';
 import type { NullHandling } from '../topology/node.ts';
 import type { DropReason, Forward } from '../topology/operator.ts';
-import { StreamRecord } from '../topology/stream-record.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
 import {
   SKIP_RECORD,
   type TimestampContext,
   type TimestampExtractor,
 } from '../topology/timestamps.ts';
 import type { TimedInput } from './operator-time.ts';
+import type { Failures, SourceBytes } from './failures.ts';
 import type { TaskInputPlan } from './plan.ts';
-import { deserializationFailed, processingFailed, unexpectedNull } from './record-failures.ts';
+import { processingFailed, unexpectedNull } from './record-failures.ts';
+import { RecordReader, type InjectedRecord } from './record-reader.ts';
 import { decodeTimeMarker, RecordTime, UpstreamTime } from './stream-time.ts';
 
 /** What an input uses of its task. */
@@ -24,6 +26,8 @@ export interface TaskInputContext {
   readonly partition: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Decides about records that cannot be read. */
+  readonly failures: Failures;
   /** Counts a record that is dropped at the source. */
   readonly drop: (reason: DropReason) => void;
 }
@@ -54,8 +58,7 @@ export class TaskInput implements TimedInput {
   /** When it was found empty, in memory and in the log; undefined while it has records. */
   #emptySinceMs: number | undefined;
   #isIdle = false;
-  readonly #key: Serde<unknown>;
-  readonly #value: Serde<unknown>;
+  readonly #reader: RecordReader;
   readonly #timestamp: TimestampExtractor<unknown, unknown> | undefined;
   readonly #nullKeys: NullHandling;
   readonly #nullValues: NullHandling;
@@ -76,8 +79,7 @@ export class TaskInput implements TimedInput {
     this.node = node.name;
     this.time =
       plan.upstreamTasks === undefined ? new RecordTime() : new UpstreamTime(plan.upstreamTasks);
-    this.#key = plan.topic.key;
-    this.#value = plan.topic.value;
+    this.#reader = new RecordReader(plan.topic, partition);
     this.#timestamp = isSource ? node.timestamp : undefined;
     this.#nullKeys = isSource ? node.nullKeys : 'pass';
     this.#nullValues = isSource ? node.nullValues : 'pass';
@@ -148,25 +150,37 @@ export class TaskInput implements TimedInput {
           continue;
         }
       }
-      if (this.#timestamp !== undefined) this.#head = this.#timed(this.#timestamp, this.#record());
+      if (this.#timestamp !== undefined) {
+        this.#head = this.#tryRecord();
+        if (this.#head === undefined) {
+          this.position = cursor.offset + 1;
+          continue;
+        }
+      }
       this.#hasHead = true;
     }
     return true;
   }
 
   /** Processes a record that is in no log, for the test driver; returns false for a marker. */
-  inject(record: StreamRecord, timeRose: () => void): boolean {
+  inject(raw: InjectedRecord, timeRose: () => void): boolean {
     this.#wake();
     if (this.time instanceof UpstreamTime) {
-      const marker = record.key === null ? decodeTimeMarker(record.headers) : undefined;
+      const marker = raw.key === null ? decodeTimeMarker(raw.headers) : undefined;
       if (marker !== undefined) {
         if (this.time.observe(marker)) timeRose();
         return false;
       }
     }
-    const extract = this.#timestamp;
-    this.#pass(extract === undefined ? record : this.#timed(extract, record), timeRose);
+    this.#reader.inject(raw);
+    const record = this.#tryRecord();
+    if (record !== undefined) this.#pass(record, timeRose);
     return true;
+  }
+
+  /** The bytes of a record that is at hand: the current one, or the last. */
+  source(offset: number): SourceBytes | undefined {
+    return this.#reader.source(this.#queue[0]?.cursor, offset);
   }
 
   /** The event time of the current record. */
@@ -176,20 +190,36 @@ export class TaskInput implements TimedInput {
 
   /** Processes the current record; calls `timeRose` first if the record advances the time. */
   processHead(timeRose: () => void): void {
-    const record = this.#head ?? this.#record();
-    this.#pass(record, timeRose);
+    const { offset } = this.#queue[0]!.cursor;
+    const record = this.#head ?? this.#tryRecord();
+    if (record !== undefined) this.#pass(record, timeRose);
     this.#head = undefined;
     this.#hasHead = false;
-    this.position = record.offset + 1;
+    this.position = offset + 1;
   }
 
-  /** The record at the cursor. */
-  #record(): StreamRecord {
-    const { cursor } = this.#queue[0]!;
-    const { offset, timestampMs, source, headers } = cursor;
-    const key = this.#read('key', this.#key, source, cursor.keyStart, cursor.keyEnd);
-    const value = this.#read('value', this.#value, source, cursor.valueStart, cursor.valueEnd);
-    return new StreamRecord(key, value, timestampMs, headers, this.topic, this.partition, offset);
+  /** The current record, with its event time; undefined if it cannot be read, and is dropped. */
+  #tryRecord(): StreamRecord | undefined {
+    let logged: StreamRecord | undefined;
+    try {
+      logged = this.#reader.read(this.#queue[0]?.cursor);
+      return this.#timestamp === undefined ? logged : this.#timed(this.#timestamp, logged);
+    } catch (cause) {
+      this.#failed(cause, logged);
+      return undefined;
+    }
+  }
+
+  /** Drops the current record, or ends the task with this error. */
+  #failed(error: unknown, record: StreamRecord | undefined): void {
+    if (!(error instanceof Error)) throw error;
+    const offset = this.#reader.offset(this.#queue[0]?.cursor);
+    const { topic, partition, node } = this;
+    const stage = 'deserialization';
+    const isWrapped = error instanceof StreamsError && error.cause instanceof Error;
+    const cause = isWrapped ? error.cause : error;
+    const place = { topic, partition, offset };
+    this.#context.failures.handle({ stage, node, cause, place, record, error });
   }
 
   /** The record with the event time that the user's function returns. */
@@ -208,19 +238,28 @@ export class TaskInput implements TimedInput {
   }
 
   #pass(record: StreamRecord, timeRose: () => void): void {
-    const reason = this.#reasonToDrop(record);
-    if (reason !== undefined) {
-      this.#context.drop(reason);
-      return;
-    }
-    const { timestampMs } = record;
-    if (!(timestampMs >= 0)) {
+    if (!this.#accepts(record)) return;
+    if (this.time instanceof RecordTime && this.time.observe(record.timestampMs)) timeRose();
+    this.process(record);
+  }
+
+  /** False for a record that is dropped here. */
+  #accepts(record: StreamRecord): boolean {
+    const { key, value, timestampMs } = record;
+    if (key !== null && value !== null && timestampMs >= 0) return true;
+    try {
+      const reason = this.#reasonToDrop(record);
+      if (reason !== undefined) {
+        this.#context.drop(reason);
+        return false;
+      }
+      if (timestampMs >= 0) return true;
       if (timestampMs !== SKIPPED_MS) throw this.#badTime(record, timestampMs);
       this.#skip(record);
-      return;
+    } catch (cause) {
+      this.#failed(cause, record);
     }
-    if (this.time instanceof RecordTime && this.time.observe(timestampMs)) timeRose();
-    this.process(record);
+    return false;
   }
 
   /**
@@ -253,23 +292,6 @@ export class TaskInput implements TimedInput {
       `its time is ${timestampMs}; whole milliseconds since 1970 are needed: ` +
       "give builder.stream() a 'timestamp' that finds them";
     return processingFailed(this.node, record, reason);
-  }
-
-  #read(
-    field: 'key' | 'value',
-    serde: Serde<unknown>,
-    source: Buffer,
-    start: number,
-    end: number,
-  ): unknown {
-    if (start === NULL_POSITION) return null;
-    try {
-      return serde.deserialize(source, start, end);
-    } catch (cause) {
-      const { topic, partition } = this;
-      const { offset } = this.#queue[0]!.cursor;
-      throw deserializationFailed({ topic, partition, offset, field }, serde, cause);
-    }
   }
 }
 

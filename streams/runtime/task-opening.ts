@@ -13,7 +13,9 @@ import { LmdbEnvironment } from '../state/lmdb-environment.ts';
 import { TaskState } from '../state/task-state.ts';
 import type { TopicSpec } from '../topology/node.ts';
 import { fetchCommitted, type Committed } from './committed.ts';
+import { deadLetterTopic } from './dead-letters.ts';
 import { Deliveries } from './deliveries.ts';
+import { ErrorPolicies } from './error-policies.ts';
 import type { GlobalTables } from './global-tables.ts';
 import type { LiveQueries } from './live-queries.ts';
 import type { AppCounts } from './metrics.ts';
@@ -80,10 +82,11 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     // Before any read: this aborts the previous runner's transaction, so the log's end is final.
     const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
     const deliveries = new Deliveries();
-    const outputs = await openOutputs(options, producer, deliveries);
+    const policies = new ErrorPolicies(options.plan.topology, settings);
+    const outputs = await openOutputs(options, policies, producer, deliveries);
     const committed = await fetchCommitted(log, options.plan);
     await openStates(options, committed, states);
-    await openTasks(options, { committed, states, outputs, tasks });
+    await openTasks(options, { committed, states, outputs, policies, tasks });
     await assign(consumer, tasks);
     return { tasks, producer, consumer, transaction, deliveries };
   } catch (cause) {
@@ -118,6 +121,7 @@ export function abandonTasks(tasks: readonly Task[], logger: Logger): void {
 /** Creates the internal topics and a writer for each topic that the topology writes to. */
 async function openOutputs(
   { plan, settings }: TaskRunnerOptions,
+  policies: ErrorPolicies,
   producer: Producer,
   deliveries: Deliveries,
 ): Promise<Outputs> {
@@ -133,9 +137,12 @@ async function openOutputs(
   }
   for (const { node, topic } of plan.repartitionTopics) nodes.set(node.name, await open(topic));
   for (const { store, topic } of plan.changelogs) changelogs.set(store.name, await open(topic));
+  const deadLetters = new Map<string, RecordWriter>();
+  for (const name of policies.usedTopics) deadLetters.set(name, await open(deadLetterTopic(name)));
   return {
     node: (name) => present(nodes.get(name), 'each node that writes has a writer'),
     changelog: (store) => present(changelogs.get(store), 'each changelog has a writer'),
+    deadLetters: (topic) => present(deadLetters.get(topic), 'what may be used has a writer'),
   };
 }
 
@@ -207,20 +214,22 @@ interface TaskParts {
   readonly committed: Committed;
   readonly states: readonly TaskState[];
   readonly outputs: Outputs;
+  readonly policies: ErrorPolicies;
   readonly tasks: Task[];
 }
 
 /** Makes the tasks and lets them begin where the last commit was. */
 async function openTasks(
   { log, plan, settings, globalTables }: TaskRunnerOptions,
-  { committed, states, outputs, tasks }: TaskParts,
+  { committed, states, outputs, policies, tasks }: TaskParts,
 ): Promise<void> {
   const { idleTimeoutMs, clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
   for (const [index, plannedTask] of plan.tasks.entries()) {
     const state = states[index]!;
     const task = new Task({
-      ...{ plan, task: plannedTask, state, outputs, globalStore, idleTimeoutMs, clock, logger },
+      ...{ plan, task: plannedTask, state, outputs, policies, globalStore },
+      ...{ idleTimeoutMs, clock, logger },
     });
     const left = committed.leftTimes.get(plannedTask.partition);
     if (left !== undefined) task.restoreTimes(left);

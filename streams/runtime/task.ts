@@ -1,19 +1,21 @@
 import type { Clock, CommittedOffset, Logger, PartitionRecords } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
-import type { DropReason } from '../topology/operator.ts';
+import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
-import type { StreamRecord } from '../topology/stream-record.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { OperatorTimes } from './committed.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
 import { Feed } from './operator-time.ts';
-import { DropCounts } from './drop-counts.ts';
+import type { ErrorPolicies } from './error-policies.ts';
+import { Failures, type FailedPlace, type FailureOutcome, type SourceBytes } from './failures.ts';
+import { NodeCounts } from './node-counts.ts';
 import type { Outputs } from './outputs.ts';
 import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { Punctuations } from './punctuations.ts';
 import { encodeTimeMarker, UpstreamTime, type TimeMarker } from './stream-time.ts';
 import { TaskInput } from './task-input.ts';
+import type { InjectedRecord } from './record-reader.ts';
 
 export interface TaskOptions {
   readonly plan: Plan;
@@ -23,6 +25,8 @@ export interface TaskOptions {
   readonly globalStore: (name: string) => ReadOnlyKeyValueStore<unknown, unknown>;
   /** How long an input has to be empty before stream time no longer waits for it. */
   readonly idleTimeoutMs: number;
+  /** What its nodes do about records that fail. */
+  readonly policies: ErrorPolicies;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -30,7 +34,8 @@ export interface TaskOptions {
 /** Counts of what a task has done since its start. */
 export interface TaskCounts {
   readonly processed: number;
-  readonly dropped: DropCounts;
+  readonly dropped: NodeCounts<DropReason>;
+  readonly failed: NodeCounts<FailureOutcome>;
 }
 
 /** A repartition topic that a task writes to, and the last marker the task wrote there. */
@@ -58,7 +63,8 @@ export class Task {
   readonly #feed: Feed;
   readonly #downstreams: readonly Downstream[];
   #processed = 0;
-  readonly #dropped = new DropCounts();
+  readonly #dropped = new NodeCounts(noneDropped);
+  readonly #failures: Failures;
   #committedCounts: TaskCounts;
   #streamTimeMs = -Infinity;
   /** Its input has ended and its windows are closed. Further input resets it. */
@@ -89,17 +95,20 @@ export class Task {
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
     const drop = (node: string, reason: DropReason): void => this.#dropped.add(node, reason);
+    const failures = this.#handleFailures(options);
+    this.#failures = failures;
     this.inputs = task.inputs.map((input) => {
       const { name } = input.node;
       return new TaskInput(input, {
-        ...{ partition, clock, logger, drop: (reason) => drop(name, reason) },
+        ...{ partition, clock, logger, failures, drop: (reason) => drop(name, reason) },
       });
     });
     this.#feed = new Feed(this.inputs, []);
-    const punctuations = new Punctuations({ partition, nowMs: () => clock.nowMs() });
+    const punctuations = new Punctuations({ partition, failures, nowMs: () => clock.nowMs() });
     this.#punctuations = punctuations;
     const graph = new ProcessorGraph({
       punctuations,
+      failures,
       topology: plan.topology,
       subTopology,
       outputs,
@@ -135,7 +144,8 @@ export class Task {
 
   /** Counts since the task's start, committed or not. */
   get counts(): TaskCounts {
-    return { processed: this.#processed, dropped: this.#dropped.copy() };
+    const failed = this.#failures.counts.copy();
+    return { processed: this.#processed, dropped: this.#dropped.copy(), failed };
   }
 
   /** The same counts, up to the last commit. */
@@ -258,8 +268,8 @@ export class Task {
   }
 
   /** Processes one record that is in no log: for the test driver. */
-  inject(record: StreamRecord): void {
-    const input = this.inputs.find((each) => each.topic === record.topic);
+  inject(topic: string, record: InjectedRecord): void {
+    const input = this.inputs.find((each) => each.topic === topic);
     assert(input !== undefined, 'records come for an input of the task');
     if (input.inject(record, this.#timeRose)) this.#noteProcessed(1);
     this.#punctuate();
@@ -282,6 +292,7 @@ export class Task {
   flush(): void {
     this.#graph.flush();
     this.#writeMarkers();
+    this.#failures.check();
   }
 
   /** Appends one changelog record for each key changed since the last commit. */
@@ -342,6 +353,22 @@ export class Task {
     this.#graph.end();
     this.#isEnded = true;
     this.#isDirty = true;
+  }
+
+  #handleFailures({ task, policies, outputs, clock, logger }: TaskOptions): Failures {
+    return new Failures({
+      ...{ taskId: task.id, policies, clock, logger },
+      deadLetters: (topic) => outputs.deadLetters(topic),
+      sourceOf: (place) => this.#sourceOf(place),
+      dropped: () => {
+        this.#isDirty = true;
+      },
+    });
+  }
+
+  /** The bytes of a record, while its input still stands on it. */
+  #sourceOf({ topic, offset }: FailedPlace): SourceBytes | undefined {
+    return this.inputs.find((input) => input.topic === topic)?.source(offset);
   }
 
   #noteProcessed(count: number): void {

@@ -2,16 +2,19 @@ import type { StreamPartitioner, TopologyNode } from '../topology/node.ts';
 import type { DropReason, Forward } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { RecordWriter } from './outputs.ts';
+import type { Failures } from './failures.ts';
 import { processingFailed } from './record-failures.ts';
 
 /**
- * Writes what reaches a sink or repartition node. Adds the node and the record to the error if a
- * key or value cannot be written, or the partitioner fails.
+ * Writes what reaches a sink or repartition node. If a key or value cannot be written, or the
+ * partitioner fails, the record is dropped, or the task ends with the node and the record in the
+ * error.
  */
 export function writeTo(
   node: TopologyNode,
   writer: RecordWriter,
   drop: (reason: DropReason) => void,
+  failures: Failures,
 ): Forward<unknown, unknown> {
   const { name } = node;
   const write = writing(node, writer, drop);
@@ -19,7 +22,8 @@ export function writeTo(
     try {
       write(record);
     } catch (cause) {
-      throw processingFailed(name, record, cause);
+      const error = processingFailed(name, record, cause);
+      failures.handle({ stage: 'production', node: name, cause, place: record, record, error });
     }
   };
 }

@@ -193,8 +193,17 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     this.#change(key, bounds, change(known?.value), held);
   }
 
-  remove(key: K, session: Session<V>): void {
-    const held = this.#isHeld ? this.#findHeld(key, session, session) : undefined;
+  imageOf(key: K, session: Session<V>): V | undefined {
+    const isNeeded = this.#isHeld && this.#keepsBefore;
+    return isNeeded && this.#waiting(key, session) === undefined
+      ? this.copy(session.value)
+      : undefined;
+  }
+
+  remove(key: K, session: Session<V>, image: V | undefined): void {
+    const held = this.#isHeld
+      ? (this.#waiting(key, session) ?? { key, ...session, before: image, wasPassed: true })
+      : undefined;
     this.#set(key, session, undefined);
     if (held === undefined) return;
     held.value = undefined;

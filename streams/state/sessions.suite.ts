@@ -234,7 +234,7 @@ function add(it: StateUnderTest, model: Model, step: { key: string; at: number }
   const openMs = model.timeMs - LIFE_MS + 1;
   for (const found of store.find(step.key, Math.max(step.at - 4, openMs), step.at + 4)) {
     const session = named(step.key, found);
-    store.remove(step.key, found);
+    store.remove(step.key, found, store.imageOf(step.key, found));
     found.value.sum += total.sum; // in place
     total = found.value;
     [startMs, endMs] = [Math.min(startMs, found.startMs), Math.max(endMs, found.endMs)];

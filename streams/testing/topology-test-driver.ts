@@ -11,6 +11,7 @@ import {
   checkArgument,
   checkHandle,
   checkOptions,
+  given,
   instance,
   integer,
   listOf,
@@ -21,7 +22,10 @@ import { GlobalStore } from '../state/global-store.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';
 import { TaskState, unknownStore } from '../state/task-state.ts';
+import { STREAMS_DEFAULTS, type StreamsOptions } from '../runtime/options.ts';
 import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metrics.ts';
+import { deadLetterTopic, parseDeadLetter, type DeadLetter } from '../runtime/dead-letters.ts';
+import { ErrorPolicies } from '../runtime/error-policies.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
 import { findStore, type QueryHandle } from '../runtime/query-handles.ts';
@@ -30,7 +34,8 @@ import { withMatchingTopics } from '../runtime/topic-patterns.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type { ReadOnlyTableStore } from '../topology/queryable.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
-import { StreamRecord } from '../topology/stream-record.ts';
+import type { TopicSpec } from '../topology/node.ts';
+import { errorHandling, topicName } from '../topology/record-errors.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
 import { withPlaceChecks } from './key-places.ts';
 import { checkRecord, writeRecord, type StoredRecord } from './test-records.ts';
@@ -44,8 +49,11 @@ import {
   type TestOutputTopic,
 } from './test-topics.ts';
 
-/** What a driver can be given. */
-export interface TestDriverOptions {
+type ErrorOption =
+  'onDeserializationError' | 'onProcessingError' | 'onProductionError' | 'deadLetterTopic';
+
+/** What a driver can be given; what it does about failures as in the options of an application. */
+export interface TestDriverOptions extends Pick<StreamsOptions, ErrorOption> {
   /**
    * The partitions of every topic, whatever their handles say. Default: 1. With more, each part of
    * the topology runs as so many tasks.
@@ -85,6 +93,10 @@ const CHECKS = {
   wallClockMs: integer(0),
   idleTimeoutMs: (value: unknown) => (value === Infinity ? undefined : integer(0)(value)),
   logger: instance,
+  onDeserializationError: errorHandling,
+  onProcessingError: errorHandling,
+  onProductionError: errorHandling,
+  deadLetterTopic: topicName,
 };
 
 /**
@@ -104,6 +116,8 @@ export class TopologyTestDriver {
   readonly #tasks: readonly Task[];
   readonly #globalStores = new Map<string, GlobalStore<unknown, unknown>>();
   readonly #partitions: number;
+  /** That of the application first. */
+  readonly #deadLetterTopics: readonly string[];
   /** The unread records of each topic that a sink writes. */
   readonly #outputs = new Map<string, StoredRecord[]>();
   /** Records for topics that the topology itself reads, to process next. */
@@ -129,17 +143,26 @@ export class TopologyTestDriver {
     const written = topology.nodes.flatMap((node) => {
       return node.kind === 'sink' ? [node.topic.name] : [];
     });
-    const existing = [...new Set([...topics, ...written])];
+    const errors = { ...STREAMS_DEFAULTS, ...given(options), applicationId: APPLICATION_ID };
+    const policies = new ErrorPolicies(topology, errors);
+    const existing = [...new Set([...topics, ...written])].filter((name) => {
+      return !policies.topics.includes(name);
+    });
     const matched = withMatchingTopics(topology, APPLICATION_ID, existing);
     const known = { of: () => partitions, existing: () => undefined };
     const planOf = (each: Topology): Plan => makePlan(APPLICATION_ID, each, known);
     const settled = planOf(matched);
     // Checked once it is settled: a topic that a join does not need hides what is behind it.
     const plan = partitions === 1 ? settled : planOf(withPlaceChecks(settled.topology));
+    policies.check();
     this.#plan = plan;
+    this.#deadLetterTopics = policies.topics;
     this.#partitions = partitions;
     for (const node of topology.nodes) {
       if (node.kind === 'sink') this.#outputs.set(node.topic.name, []);
+    }
+    for (const name of policies.usedTopics) {
+      if (!this.#outputs.has(name)) this.#outputs.set(name, []);
     }
     for (const { store, topic } of topology.globalTables) {
       this.#globalStores.set(store.name, new GlobalStore(store.name, topic.key));
@@ -153,7 +176,9 @@ export class TopologyTestDriver {
         outputs: {
           node: (name) => this.#nodeWriter(name),
           changelog: (store) => changelogWriter(state.stores.get(store)?.codec),
+          deadLetters: (name) => this.#writer(deadLetterTopic(name), this.#outputs.get(name)),
         },
+        policies,
         globalStore: (name) => this.#globalStore(name),
         idleTimeoutMs,
         clock,
@@ -207,6 +232,19 @@ export class TopologyTestDriver {
     const stored = this.#outputs.get(topic.name);
     if (stored === undefined) throw notInTopology(topic.name, 'writes', this.#outputs.keys());
     return makeOutputTopic(topic, stored);
+  }
+
+  /**
+   * The dead letters that were not read yet, oldest first; reading removes them.
+   *
+   * @param topic Default: that of the application.
+   * @throws LogError UNKNOWN_TOPIC_OR_PARTITION for a topic that gets none.
+   */
+  deadLetters(topic = this.#deadLetterTopics[0]!): DeadLetter[] {
+    if (!this.#deadLetterTopics.includes(topic)) {
+      throw notInTopology(topic, 'writes dead letters to', this.#deadLetterTopics);
+    }
+    return (this.#outputs.get(topic) ?? []).splice(0).map(parseDeadLetter);
   }
 
   /**
@@ -297,20 +335,13 @@ export class TopologyTestDriver {
 
   /** Processes a record of a topic that a task reads. */
   #process(topic: string, record: StoredRecord): void {
-    const { key, value, timestampMs, headers, partition } = record;
+    const { partition } = record;
     const task = this.#taskReading(topic, partition);
-    const spec = task?.plan.inputs.find((input) => input.topic.name === topic)?.topic;
-    if (task === undefined || spec === undefined) return;
+    if (task === undefined) return;
     const place = `${topic}-${partition}`;
     const offset = this.#offsets.get(place) ?? 0;
     this.#offsets.set(place, offset + 1);
-    const [readKey, readValue] = [
-      key === null ? null : deserializeBytes(spec.key, key),
-      value === null ? null : deserializeBytes(spec.value, value),
-    ];
-    task.inject(
-      new StreamRecord(readKey, readValue, timestampMs, headers, topic, partition, offset),
-    );
+    task.inject(topic, { ...record, offset });
   }
 
   #taskReading(topic: string, partition: number): Task | undefined {
@@ -325,9 +356,12 @@ export class TopologyTestDriver {
     const sink = this.#plan.topology.nodes.find((node) => node.name === name);
     const spec = repartition?.topic ?? (sink?.kind === 'sink' ? sink.topic : undefined);
     if (spec === undefined) throw new AssertionFailure('sinks and repartition nodes write');
+    return this.#writer(spec, repartition === undefined ? this.#outputs.get(spec.name) : undefined);
+  }
+
+  #writer(spec: TopicSpec, stored: StoredRecord[] | undefined): RecordWriter {
     const topic = spec.name;
     const partitions = this.#partitions;
-    const stored = repartition === undefined ? this.#outputs.get(topic) : undefined;
     const isRead = this.#plan.tasks.some(({ inputs }) =>
       inputs.some((input) => input.topic.name === topic),
     );

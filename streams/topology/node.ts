@@ -1,5 +1,6 @@
 import type { LogConfig, Serde, TopicPattern } from '../../core/index.ts';
 import type { Operator } from './operator.ts';
+import type { ErrorPolicy } from './record-errors.ts';
 import type { StoreSpec } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 import type { TimestampExtractor } from './timestamps.ts';
@@ -37,6 +38,8 @@ interface NodeCommon {
   readonly name: string;
   /** Names of the nodes that send records here. */
   readonly parents: readonly string[];
+  /** What it does with records that it cannot handle; default: as the application. */
+  readonly errors?: ErrorPolicy | undefined;
 }
 
 /** Reads topics. */

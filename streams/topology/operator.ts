@@ -26,8 +26,9 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
 }
 
 /**
- * An operator running in one task. Calls never overlap. An error of `process` ends the task before
- * the record's offset is committed, so the record is read again.
+ * An operator running in one task. Calls never overlap. After an error of `process` the record is
+ * dropped, if the node's `onError` says so: what was done before the error stays. Otherwise the
+ * task ends before the record's offset is committed, so the record is read again.
  */
 export interface Processor<K, V> {
   /**
@@ -111,6 +112,11 @@ export interface OperatorContext {
   schedule(request: PunctuationRequest): Cancellable;
   /** Asks for a commit as soon as the record is processed. */
   requestCommit(): void;
+  /**
+   * Processes a record that was held back as `process` does: if a function of the user fails, the
+   * record is dropped, or the task ends, as the node's `onError` says.
+   */
+  guard<K, V>(process: Forward<K, V>): Forward<K, V>;
   /** Counts a dropped record by reason, for the metrics. */
   drop(reason: DropReason): void;
 }

@@ -269,8 +269,14 @@ export interface SessionStore<K, V> extends WritableSessionStore<K, V> {
     bounds: Omit<Session<V>, 'value'>,
     change: (value: V | undefined) => V | undefined,
   ): void;
-  /** Removes a session that is merged into another: a change only if it was passed on. */
-  remove(key: K, session: Session<V>): void;
+  /** A copy of a session's value for `remove`; undefined if none is needed. */
+  imageOf(key: K, session: Session<V>): V | undefined;
+  /**
+   * Removes a session that is merged into another: a change only if it was passed on.
+   *
+   * @param image as `imageOf` returned it, before a function could change the value in place.
+   */
+  remove(key: K, session: Session<V>, image: V | undefined): void;
   /**
    * Replaces sessions that are merged by one that has their place, with the value given, or by none
    * if that is undefined. Only where nothing waits to be passed on: see `holdChanges`.

@@ -34,6 +34,7 @@ const towns = topic('towns', { key: string(), value: json<{ shop: string; town: 
 const sales = topic('sales', { key: string(), value: json<Sale>(), partitions: 3 });
 const byTown = topic('by-town', { key: string(), value: json<Total>() });
 const byShop = topic('by-shop', { key: string(), value: json<Total>() });
+const deadLetters = topic('small-dead-letters', { key: string(), value: json<Sale>() });
 
 /** Writes the input of the job into `directory`. */
 export function writeInput(directory: string): void {
@@ -45,7 +46,8 @@ export function writeInput(directory: string): void {
 }
 
 /**
- * The job that is killed repeatedly: a join, a repartition, two kinds of windows, final results.
+ * The job that is killed repeatedly: a join, a repartition, two kinds of windows, final results,
+ * and a function that fails for some records, of which it makes dead letters.
  */
 export function smallJob(directory: string): Job {
   const columns = { at: 'number', amount: 'number' } as const;
@@ -70,6 +72,7 @@ export function smallJob(directory: string): Job {
     sinks: [
       fileSink({ topic: byTown, path: join(directory, 'out-town'), format: jsonl() }),
       fileSink({ topic: byShop, path: join(directory, 'out-shop'), format: jsonl() }),
+      fileSink({ topic: deadLetters, path: join(directory, 'out-bad'), format: jsonl() }),
     ],
     // Often, so that kills hit many commits and checkpoints.
     streams: { commitIntervalMs: 20, checkpointIntervalMs: 60 },
@@ -79,6 +82,7 @@ export function smallJob(directory: string): Job {
 function topology(builder: StreamsBuilder): void {
   const table = builder.globalTable(towns);
   const stream = builder.stream(sales);
+  stream.foreach(inspect, { name: 'inspect', onError: 'deadLetter' });
   const add = (sum: { count: number; sum: number }, amount: number) => {
     return { count: sum.count + 1, sum: sum.sum + amount };
   };
@@ -115,8 +119,17 @@ function topology(builder: StreamsBuilder): void {
     .to(byShop);
 }
 
-/** The expected output, computed by plain loops: the lines of both sinks, sorted. */
-export function expectedOutput(): { readonly town: string; readonly shop: string } {
+/** Fails for some of the sales. */
+function inspect({ value }: { readonly value: Sale }): void {
+  if (isBad(value)) throw new RangeError(`${value.amount} is suspicious`);
+}
+
+function isBad({ amount }: Sale): boolean {
+  return amount % 50 === 0;
+}
+
+/** The expected output, computed by plain loops: the lines of the sinks, sorted. */
+export function expectedOutput(): Readonly<Record<'town' | 'shop' | 'bad', string>> {
   const [town, shop] = [new Map<string, Total>(), new Map<string, Total>()];
   for (const { at, shop: name, amount } of allSales()) {
     const hour = at - (at % HOUR_MS);
@@ -124,12 +137,16 @@ export function expectedOutput(): { readonly town: string; readonly shop: string
     addTo(shop, name, hour - HOUR_MS, amount);
     addTo(shop, name, hour, amount);
   }
-  return { town: digest([...town.values()]), shop: digest([...shop.values()]) };
+  const bad = allSales().filter(isBad);
+  return {
+    ...{ town: digest([...town.values()]), shop: digest([...shop.values()]) },
+    bad: digestOf(bad.map((sale) => JSON.stringify(sale))),
+  };
 }
 
 /** What the job has written so far. */
 export function actualOutput(directory: string): ReturnType<typeof expectedOutput> {
-  const read = (folder: string): Total[] =>
+  const read = <T>(folder: string): T[] =>
     readdirSync(join(directory, folder))
       .filter((name) => name.endsWith('.jsonl'))
       .flatMap((name) =>
@@ -137,8 +154,13 @@ export function actualOutput(directory: string): ReturnType<typeof expectedOutpu
           .trimEnd()
           .split('\n'),
       )
-      .map((line) => JSON.parse(line) as Total);
-  return { town: digest(read('out-town')), shop: digest(read('out-shop')) };
+      .map((line) => JSON.parse(line) as T);
+  const bad = read<Sale>('out-bad').map((sale) => JSON.stringify(sale));
+  return {
+    town: digest(read('out-town')),
+    shop: digest(read('out-shop')),
+    bad: digestOf(bad),
+  };
 }
 
 function addTo(
@@ -154,10 +176,16 @@ function addTo(
 
 /** A text that is equal only for equal windows: their number and a hash of all, sorted. */
 function digest(totals: readonly Total[]): string {
-  const lines = totals
-    .map(({ place, windowStartMs, count, sum }) => `${place} ${windowStartMs} ${count} ${sum}`)
-    .sort();
-  return `${lines.length} windows ${createHash('sha256').update(lines.join('\n')).digest('hex')}`;
+  return digestOf(
+    totals.map(
+      ({ place, windowStartMs, count, sum }) => `${place} ${windowStartMs} ${count} ${sum}`,
+    ),
+  );
+}
+
+function digestOf(lines: readonly string[]): string {
+  const all = [...lines].sort().join('\n');
+  return `${lines.length} lines ${createHash('sha256').update(all).digest('hex')}`;
 }
 
 function allSales(): Sale[] {

@@ -40,6 +40,7 @@ export function changesOf<K, V>(
   const node = addOperator(graph, operator, {
     name: graph.nameFor(operator.kind),
     parents: [parent],
+    errors: {},
   });
   return stream<K, string>({ graph, node, keySerde, valueSerde: string(), isRekeyed: false });
 }

@@ -1,0 +1,292 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  bytes,
+  int64,
+  silentLogger,
+  string,
+  topic,
+  topicPattern,
+  type Log,
+} from '../../core/index.ts';
+import {
+  committedRows,
+  makeApp,
+  openTestLog,
+  produce,
+  runToEnd,
+  until,
+} from '../../test/kit/app.ts';
+import { failureOf } from '../../test/kit/connect.ts';
+import { readTopic } from '../../test/kit/read-topic.ts';
+import {
+  crashInput,
+  crashMoments,
+  crashOutput,
+  openDisk,
+  WAYS_TO_STOP,
+} from '../../test/kit/same-after-crashes.ts';
+import { SEED } from '../../test/kit/seed.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import type { Topology } from '../topology/topology.ts';
+import { parseDeadLetter } from './dead-letters.ts';
+
+const DEAD_LETTERS = topic('app-dead-letters', { key: bytes(), value: bytes() });
+const options = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;
+const deadLettering = {
+  onDeserializationError: 'deadLetter',
+  onProcessingError: 'deadLetter',
+  onProductionError: 'deadLetter',
+  logger: silentLogger,
+} as const;
+
+/** `node key value source`, for each dead letter that readers of committed data see. */
+async function letters(log: Log): Promise<string[]> {
+  const records = await readTopic(log, DEAD_LETTERS, 'read_committed');
+  return records.map((record) => {
+    const { node, key, value, source } = parseDeadLetter(record);
+    const place =
+      source === undefined ? '-' : `${source.topic}-${source.partition}@${source.offset}`;
+    return `${node} ${String(key)} ${value === null ? 'null' : value.toString('hex')} ${place}`;
+  });
+}
+
+/** Fails at reading, in an aggregation, in a mapper behind it, and at writing. */
+function failing(): Topology {
+  const builder = new StreamsBuilder();
+  builder
+    .stream(crashInput, {
+      name: 'numbers',
+      timestamp: ({ value, timestampMs }) => {
+        if (value % 41 === 0) throw new RangeError('no time');
+        return timestampMs;
+      },
+    })
+    .groupByKey()
+    .aggregate(
+      () => ({ sum: 0 }),
+      (total, { value }) => {
+        if (value % 43 === 0) throw new RangeError('not added');
+        return { sum: total.sum + value };
+      },
+      { store: 'sums', name: 'sum', emit: 'each' },
+    )
+    .toStream()
+    .mapValues(
+      ({ sum }) => {
+        if (sum % 37 === 0) throw new RangeError('not shown');
+        return sum % 31 === 0 ? (sum as unknown as string) : `sum ${sum}`;
+      },
+      { name: 'show' },
+    )
+    .to(crashOutput, { name: 'out' });
+  return builder.build();
+}
+
+function* rows(): Generator<[string, number, number]> {
+  for (let index = 0; index < 2_000; index++) yield [`k${index % 7}`, index, index];
+}
+
+describe('[STREAMS-BAD-5] dead letters', () => {
+  test.each(WAYS_TO_STOP)(
+    `are written once, whatever happens: %s, seed ${SEED}`,
+    async (_, stop) => {
+      const { log, moments } = await crashMoments({
+        ...{ topology: failing(), every: 17, stop },
+        fill: (each) => produce(each, crashInput, rows()),
+        options: { ...options, ...deadLettering },
+      });
+      const [expected, results] = [await letters(log), await committedRows(log, crashOutput)];
+      const nodes = ['numbers', 'sum', 'show', 'out'];
+      for (const node of nodes) {
+        expect(expected.filter((line) => line.startsWith(`${node} `)).length).toBeGreaterThan(10);
+      }
+      expect(expected.length + results.length).toBe(2_000);
+      expect(moments.length).toBeGreaterThan(5);
+      for (const { operation, disk, stateDir } of moments) {
+        const reopened = await openDisk(disk);
+        await runToEnd(reopened, failing(), { ...options, ...deadLettering, stateDir });
+        expect(await letters(reopened), operation).toEqual(expected);
+        expect(await committedRows(reopened, crashOutput), operation).toEqual(results);
+        await reopened.close();
+      }
+    },
+    60_000,
+  );
+
+  test('are those of a plain loop, for any records that fail and any commits', async () => {
+    const poisons = fc.array(fc.constantFrom('good', 'unreadable', 'bad', 'unwritable'), {
+      minLength: 1,
+      maxLength: 60,
+    });
+    await fc.assert(
+      fc.asyncProperty(poisons, fc.integer({ min: 0, max: 3 }), async (kinds, commitIntervalMs) => {
+        const log = await openTestLog();
+        const input = topic('input', { key: string(), value: bytes() });
+        const payloads = kinds.map((kind, index) => {
+          const value = kind === 'unreadable' ? Buffer.alloc(3) : Buffer.alloc(8);
+          if (kind === 'bad') value.writeInt32BE(-1, 0);
+          if (kind !== 'unreadable') value.writeInt32BE(kind === 'unwritable' ? 7 : index * 10, 4);
+          return value;
+        });
+        await produce(
+          log,
+          input,
+          payloads.map((value, index) => [`k${index}`, value, index] as const),
+        );
+        const builder = new StreamsBuilder();
+        builder
+          .stream(topic('input', { key: string(), value: int64() }), { name: 'unreadable' })
+          .mapValues(
+            (value) => {
+              if (value < 0) throw new RangeError('negative');
+              return value === 7 ? ('seven' as unknown as number) : value;
+            },
+            { name: 'bad' },
+          )
+          .to(topic('output', { key: string(), value: int64() }), { name: 'unwritable' });
+        const app = await runToEnd(log, builder.build(), { ...deadLettering, commitIntervalMs });
+        const bad = kinds.flatMap((kind, index) =>
+          kind === 'good'
+            ? []
+            : `${kind} k${index} ${payloads[index]!.toString('hex')} input-0@${index}`,
+        );
+        expect(await letters(log).catch(() => [])).toEqual(bad);
+        const output = topic('output', { key: string(), value: int64() });
+        const good = kinds.flatMap((kind, index) =>
+          kind === 'good' ? `k${index} ${index * 10} @${index}` : [],
+        );
+        expect(await committedRows(log, output)).toEqual(good);
+        expect(app.metrics().failedRecords.deadLettered).toBe(bad.length);
+        await log.close();
+      }),
+      { numRuns: 8, seed: SEED },
+    );
+  }, 60_000);
+
+  test('are committed although nothing else is done', async () => {
+    const log = await openTestLog();
+    const input = topic('input', { key: string(), value: string() });
+    await produce(log, input, [
+      ['a', 'x', 1],
+      ['b', 'y', 2],
+    ]);
+    const builder = new StreamsBuilder();
+    builder
+      .stream(topic('input', { key: string(), value: int64() }), { name: 'in' })
+      .foreach(() => 1);
+    const stateDir = temporaryDirectory();
+    const app = makeApp(log, builder.build(), { ...options, ...deadLettering, stateDir });
+    await app.start();
+    await until(async () => (await letters(log)).length === 2);
+    await app.close();
+    const again = await runToEnd(log, builder.build(), { ...options, ...deadLettering, stateDir });
+    expect(again.metrics().failedRecords.deadLettered).toBe(0);
+    expect(await letters(log)).toHaveLength(2);
+  });
+
+  test('are written without transactions, too', async () => {
+    const log = await openTestLog();
+    await produce(log, crashInput, rows());
+    const processingGuarantee = 'at_least_once';
+    await runToEnd(log, failing(), { ...options, ...deadLettering, processingGuarantee });
+    const results = await committedRows(log, crashOutput);
+    expect((await letters(log)).length + results.length).toBe(2_000);
+  });
+});
+
+describe('[STREAMS-BAD-6] a topic of dead letters', () => {
+  test('is created with room for large records, and only if it may be used', async () => {
+    const log = await openTestLog();
+    await produce(log, crashInput, [['a', 1, 1]]);
+    const build = (): Topology => {
+      const builder = new StreamsBuilder();
+      builder.stream(crashInput).foreach(() => 1);
+      return builder.build();
+    };
+    const topics = async (): Promise<string[]> =>
+      (await log.api.metadata({})).topics.map((each) => each.topic);
+    await runToEnd(log, build(), { onProcessingError: 'skip' });
+    expect(await topics()).not.toContain('app-dead-letters');
+    await runToEnd(log, build(), { onProcessingError: () => 'skip' });
+    expect(await topics()).toContain('app-dead-letters');
+    const config = await log.admin().describeConfigs('app-dead-letters');
+    expect(config).toContainEqual(
+      expect.objectContaining({ name: 'max.message.bytes', value: String(16 * 1024 * 1024) }),
+    );
+  });
+
+  test('matches no pattern of its application', async () => {
+    const log = await openTestLog();
+    await produce(log, topic('app-one', { key: string(), value: int64() }), [['a', -1, 1]]);
+    const builder = new StreamsBuilder();
+    const pattern = topicPattern(/^app-/, { key: string(), value: int64() });
+    builder.stream(pattern, { name: 'all' }).foreach(({ value }) => {
+      if (value < 0) throw new RangeError('negative');
+    });
+    const app = makeApp(log, builder.build(), {
+      ...{ ...options, ...deadLettering, metadataMaxAgeMs: 20, idleTimeoutMs: 10 },
+    });
+    await app.start();
+    await until(async () => (await letters(log).catch(() => [])).length === 1);
+    await produce(log, topic('app-two', { key: string(), value: int64() }), [['b', -2, 1]]);
+    await until(async () => (await letters(log)).length === 2);
+    await app.close();
+    expect((await letters(log)).map((line) => line.split(' ').at(-1))).toEqual([
+      ...['app-one-0@0', 'app-two-0@0'],
+    ]);
+  });
+
+  test('[STREAMS-BAD-7] that refuses a dead letter ends the application', async () => {
+    const log = await openTestLog();
+    await log.admin().createTopic('app-dead-letters', { config: { maxMessageBytes: 1_000 } });
+    await produce(log, crashInput, [['a', 1, 1]]);
+    const builder = new StreamsBuilder();
+    builder.stream(crashInput).foreach(() => {
+      throw new RangeError('x'.repeat(2_000));
+    });
+    const app = makeApp(log, builder.build(), deadLettering);
+    await app.start();
+    expect(await failureOf(app.finish())).toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
+  });
+});
+
+test('[STREAMS-BAD-8] counts stay when tasks start over', async () => {
+  const log = await openTestLog();
+  await produce(log, topic('app-one', { key: string(), value: int64() }), [['a', -1, 1]]);
+  const builder = new StreamsBuilder();
+  const pattern = topicPattern(/^app-/, { key: string(), value: int64() });
+  builder.stream(pattern).foreach(
+    ({ value }) => {
+      if (value < 0) throw new RangeError('negative');
+    },
+    { name: 'check', onError: 'skip' },
+  );
+  const app = makeApp(log, builder.build(), {
+    ...{ ...options, metadataMaxAgeMs: 20, idleTimeoutMs: 10, logger: silentLogger },
+  });
+  await app.start();
+  await until(() => app.metrics().failedRecords.skipped === 1);
+  await produce(log, topic('app-two', { key: string(), value: int64() }), [['b', -2, 1]]);
+  await until(() => app.metrics().failedRecords.skipped === 2);
+  expect(app.metrics().failedByNode).toEqual({ check: { skipped: 2, deadLettered: 0 } });
+});
+
+test('[STREAMS-BAD-1] skipped records are logged, but not each of them', async () => {
+  const log = await openTestLog();
+  await produce(log, crashInput, rows());
+  const warnings: string[] = [];
+  const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  const builder = new StreamsBuilder();
+  builder.stream(crashInput).foreach(
+    ({ value }) => {
+      if (value % 2 === 0) throw new RangeError(`${value} is even`);
+    },
+    { name: 'odd' },
+  );
+  await runToEnd(log, builder.build(), { onProcessingError: 'skip', logger });
+  expect(warnings).toEqual([
+    'a record was skipped: odd failed on numbers-0 at offset 0: 0 is even',
+  ]);
+});

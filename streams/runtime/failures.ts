@@ -1,0 +1,212 @@
+import {
+  AssertionFailure,
+  LogError,
+  NO_HEADERS,
+  type Clock,
+  type Headers,
+  type Logger,
+} from '../../core/index.ts';
+import { show } from '../../core/internal.ts';
+import { StreamsError } from '../errors.ts';
+import {
+  errorAction,
+  type ErrorAction,
+  type ErrorStage,
+  type RecordFailure,
+} from '../topology/record-errors.ts';
+import type { StreamRecord } from '../topology/stream-record.ts';
+import { deadLetterHeaders } from './dead-letters.ts';
+import type { ErrorPolicies } from './error-policies.ts';
+import { NodeCounts } from './node-counts.ts';
+import type { RecordWriter } from './outputs.ts';
+
+/** What became of a record that failed. */
+export type FailureOutcome = 'skipped' | 'deadLettered';
+
+/** Initial counts of failures. */
+export function noneFailed(): Record<FailureOutcome, number> {
+  return { skipped: 0, deadLettered: 0 };
+}
+
+/** A record as it stands in the log. */
+export interface SourceBytes {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly timestampMs: number;
+  readonly headers: Headers;
+}
+
+/** Where a failed record was read. */
+export interface FailedPlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** A failure, as a node meets it. */
+export interface Failing {
+  readonly stage: ErrorStage;
+  readonly node: string;
+  /** What was thrown. */
+  readonly cause: unknown;
+  readonly place: FailedPlace;
+  /** What the node was given, if it was anything. */
+  readonly record: StreamRecord | undefined;
+  /** The error that ends the application, if nothing else is to be done. */
+  readonly error: Error;
+}
+
+/** What the handling of failures needs of its task. */
+export interface FailureContext {
+  readonly taskId: string;
+  readonly policies: ErrorPolicies;
+  readonly deadLetters: (topic: string) => RecordWriter;
+  /** The bytes of a record, if they are at hand. */
+  readonly sourceOf: (place: FailedPlace) => SourceBytes | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called when a record was dropped: a commit has to keep that. */
+  readonly dropped: () => void;
+}
+
+/** How often the log tells of the failures of a node. */
+const LOG_EVERY_MS = 60_000;
+
+/** What a writer finds wrong with a record; anything else would fail with another one, too. */
+const WRITER_CODES: ReadonlySet<string> = new Set([
+  'SERIALIZATION_FAILED',
+  'INVALID_PARTITIONS',
+  'INVALID_TIMESTAMP',
+  'MESSAGE_TOO_LARGE',
+]);
+
+/**
+ * Decides what becomes of the records of a task that fail [STREAMS-BAD-1], and does it. What a node
+ * does before it fails stays, as in Kafka Streams (ProcessorNode.java): nothing of a record is
+ * taken back.
+ */
+export class Failures {
+  readonly counts = new NodeCounts(noneFailed);
+  readonly #context: FailureContext;
+  /** The error that ends the task: the nodes that it passes on its way do not decide again. */
+  #fatal: Error | undefined;
+  /** By node, when it was last logged, and failures since then. */
+  readonly #logged = new Map<string, { sinceMs: number; count: number }>();
+
+  constructor(context: FailureContext) {
+    this.#context = context;
+  }
+
+  /** Returns if the record is dropped. @throws the error that ends the application. */
+  handle(failing: Failing): void {
+    const { cause, stage, node, error } = failing;
+    if (cause === this.#fatal && this.#fatal !== undefined) throw this.#fatal;
+    if (!isOfRecord(stage, cause)) throw this.#end(error);
+    const { onError, deadLetterTopic } = this.#context.policies.of(node, stage);
+    if (onError === 'fail') throw this.#end(error);
+    const source = this.#context.sourceOf(failing.place);
+    const failure = this.#describe(failing, source);
+    const action = typeof onError === 'function' ? this.#ask(onError, failure) : onError;
+    if (action === 'fail') throw this.#end(error);
+    if (action === 'deadLetter') this.#writeDeadLetter(failure, source, deadLetterTopic);
+    this.counts.add(node, action === 'deadLetter' ? 'deadLettered' : 'skipped');
+    this.#log(error, node, action);
+    this.#context.dropped();
+  }
+
+  /** Throws the error that has ended the task, if a function of the user caught it. */
+  check(): void {
+    if (this.#fatal !== undefined) throw this.#fatal;
+  }
+
+  #describe(failing: Failing, source: SourceBytes | undefined): RecordFailure {
+    const { stage, node, cause, place, record } = failing;
+    const { taskId, clock } = this.#context;
+    return {
+      ...{ stage, node, taskId, ...place, record },
+      error: cause instanceof Error ? cause : new TypeError(`it threw ${show(cause)}`),
+      timestampMs: record?.timestampMs ?? source?.timestampMs ?? clock.nowMs(),
+      headers: record?.headers ?? source?.headers ?? NO_HEADERS,
+      rawKey: source?.key ?? null,
+      rawValue: source?.value ?? null,
+    };
+  }
+
+  #ask(handler: (failure: RecordFailure) => ErrorAction, failure: RecordFailure): ErrorAction {
+    let action: unknown;
+    try {
+      action = handler(failure);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw this.#end(handlerFailed(failure, `threw: ${reason}`, cause));
+    }
+    const allowed = errorAction(action);
+    if (allowed === undefined) return action as ErrorAction;
+    const problem = `returned ${show(action)}, and not ${allowed}`;
+    throw this.#end(handlerFailed(failure, problem, failure.error));
+  }
+
+  #writeDeadLetter(failure: RecordFailure, source: SourceBytes | undefined, topic: string): void {
+    const { key = null, value = null } = source ?? {};
+    const timestampMs = source?.timestampMs ?? loggable(failure.timestampMs);
+    const headers = deadLetterHeaders(failure, source);
+    try {
+      this.#context.deadLetters(topic).write(key, value, timestampMs, headers);
+    } catch (cause) {
+      throw this.#end(deadLetterFailed(failure, topic, cause));
+    }
+  }
+
+  /** Logs the first failure of a node, and then now and again how many there were. */
+  #log({ message }: Error, node: string, action: ErrorAction): void {
+    const { clock, logger } = this.#context;
+    const nowMs = clock.monotonicMs();
+    const last = this.#logged.get(node);
+    if (last !== undefined && nowMs - last.sinceMs < LOG_EVERY_MS) {
+      last.count++;
+      return;
+    }
+    const verb = action === 'skip' ? 'was skipped' : 'became a dead letter';
+    const others = last === undefined || last.count === 0 ? '' : `; so did ${last.count} before it`;
+    logger.warn(`a record ${verb}: ${message}${others}`);
+    this.#logged.set(node, { sinceMs: nowMs, count: 0 });
+  }
+
+  #end(error: Error): Error {
+    this.#fatal = error;
+    return error;
+  }
+}
+
+/** True if another record may fare better. */
+function isOfRecord(stage: ErrorStage, cause: unknown): boolean {
+  if (cause instanceof AssertionFailure) return false;
+  return stage !== 'production' || !(cause instanceof LogError) || WRITER_CODES.has(cause.code);
+}
+
+function handlerFailed(failure: RecordFailure, problem: string, cause: unknown): StreamsError {
+  const { node, topic, partition, offset, error } = failure;
+  const message =
+    `the error handler of ${node} ${problem}; it was asked about ${placeText(failure)}, which ` +
+    `failed: ${error.message}`;
+  const details = { node, topic, partition, offset };
+  return new StreamsError('ERROR_HANDLER_FAILED', message, details, { cause });
+}
+
+function deadLetterFailed(failure: RecordFailure, topic: string, cause: unknown): StreamsError {
+  const { node, error } = failure;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message =
+    `${placeText(failure)} failed at ${node}: ${error.message}; and it could not be written to ` +
+    `${topic} as a dead letter: ${reason}`;
+  return new StreamsError('DEAD_LETTER_FAILED', message, { node, topic }, { cause });
+}
+
+/** An event time as a log takes it; -1 for none. */
+function loggable(timestampMs: number): number {
+  return Number.isSafeInteger(timestampMs) && timestampMs >= 0 ? timestampMs : -1;
+}
+
+function placeText({ topic, partition, offset }: FailedPlace): string {
+  return topic === '' ? 'a result' : `${topic}-${partition} at offset ${offset}`;
+}

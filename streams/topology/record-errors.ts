@@ -1,0 +1,76 @@
+import type { Headers } from '../../core/index.ts';
+import { oneOf, type OptionCheck } from '../../core/internal.ts';
+import type { StreamRecord } from './stream-record.ts';
+
+/**
+ * What becomes of a record that a node cannot handle.
+ *
+ * - `fail`: ends the application; nothing since the last commit counts.
+ * - `skip`: drops, counts and logs it.
+ * - `deadLetter`: drops and counts it, and writes what was read, with the error, to the topic of
+ *   dead letters, in the same transaction as everything else.
+ */
+export type ErrorAction = 'fail' | 'skip' | 'deadLetter';
+
+/** Decides about one failure. Synchronous; an error that it throws ends the application. */
+export type ErrorHandler = (failure: RecordFailure) => ErrorAction;
+
+/**
+ * Where a record failed: a source could not read it, an operator could not process it, or a sink
+ * could not write it.
+ */
+export type ErrorStage = 'deserialization' | 'processing' | 'production';
+
+/** A failure, and what is known of the record; Kafka Streams' `ErrorHandlerContext`. */
+export interface RecordFailure {
+  readonly stage: ErrorStage;
+  /** The error that was thrown. */
+  readonly error: Error;
+  /** The name of the node. */
+  readonly node: string;
+  /** The name of the task, such as `1_3`. */
+  readonly taskId: string;
+  /** Where the record was read; empty if it comes of no single record, as in a punctuation. */
+  readonly topic: string;
+  readonly partition: number;
+  /** -1 without a topic. */
+  readonly offset: number;
+  /** The event time; the log's if the record could not be read. */
+  readonly timestampMs: number;
+  readonly headers: Headers;
+  /**
+   * The bytes that were read: valid during the call. Null also if they are unknown: the record
+   * comes of no single one, or was read before the last restart.
+   */
+  readonly rawKey: Buffer | null;
+  readonly rawValue: Buffer | null;
+  /** What the node was given; undefined if it could not be read, and in a punctuation. */
+  readonly record: StreamRecord | undefined;
+}
+
+/** What a node does about failures; what is undefined is as the application says. */
+export interface ErrorPolicy {
+  readonly onError?: ErrorAction | ErrorHandler | undefined;
+  readonly deadLetterTopic?: string | undefined;
+}
+
+/** Only these fields, of any options. */
+export function errorPolicyOf({ onError, deadLetterTopic }: ErrorPolicy): ErrorPolicy | undefined {
+  if (onError === undefined && deadLetterTopic === undefined) return undefined;
+  return { onError, deadLetterTopic };
+}
+
+/** Accepts what a handler may return. */
+export const errorAction: OptionCheck = oneOf('fail', 'skip', 'deadLetter');
+
+/** Accepts what `onError` may be. */
+export const errorHandling: OptionCheck = (value) =>
+  typeof value === 'function' || errorAction(value) === undefined
+    ? undefined
+    : `${errorAction(undefined)}, or a function that returns one of them`;
+
+/** Accepts the name of a topic. */
+export const topicName: OptionCheck = (value) =>
+  typeof value === 'string' && /^[\w.-]{1,249}$/.test(value)
+    ? undefined
+    : 'the name of a topic, of a-z A-Z 0-9 . _ -';
