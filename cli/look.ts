@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { LogError, viewLog, type LogView, type RecordView } from '../core/index.ts';
+import { readable, shown } from './readable.ts';
 import { count, print, printJson } from './verify.ts';
 
 /** Prints the topics of a log, and the first and next offset of each partition. */
@@ -98,28 +99,11 @@ function printRecord(place: string, record: RecordView, isJson: boolean): void {
     return;
   }
   const time = timestampMs < 0 ? 'no time' : new Date(timestampMs).toISOString();
-  const what = marker === undefined ? `${show(key)}  ${show(value)}` : `(${marker} marker)`;
-  const more = headers.map(([name, header]) => `  ${String(name)}=${show(header)}`).join('');
+  const what = marker === undefined ? `${shown(key)}  ${shown(value)}` : `(${marker} marker)`;
+  const more = headers.map(([name, header]) => `  ${String(name)}=${shown(header)}`).join('');
   print(`${place}  ${offset}  ${time}  ${what}${more}`);
 }
 
 function toBuffer(bytes: Uint8Array | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** Decodes bytes: JSON to its value, text to a string, and anything else to hexadecimal. */
-function readable(bytes: Buffer | null): unknown {
-  if (bytes === null) return null;
-  const text = bytes.toString('utf8');
-  const isText = !text.includes('\ufffd') && !/[\0-\x08\x0e-\x1f]/.test(text);
-  if (!isText) return `0x${bytes.toString('hex')}`;
-  try {
-    return /^\s*[[{"]/.test(text) ? (JSON.parse(text) as unknown) : text;
-  } catch {
-    return text; // it only starts like JSON
-  }
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { JOB_DEFAULTS } from '../job/index.ts';
 import { watchOutput } from './closed-output.ts';
 import { complain, describeError } from './complain.ts';
+import { dlqListCommand, dlqReplayCommand, dlqShowCommand } from './dlq.ts';
 import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
 import { repairCommand } from './repair.ts';
 import { runCommand, seconds } from './run.ts';
@@ -83,6 +84,30 @@ program
   .option('--json', 'print a line of JSON for each group and partition')
   .action(groupsCommand);
 
+const dlq = program.command('dlq').description('dead letters: what applications could not process');
+
+choosing(dlq.command('list'), 'only those')
+  .description('list dead letters, also while the log is in use')
+  .argument('[topic]', 'their topic; by default all that end in -dead-letters')
+  .option('--json', 'print a line of JSON for each')
+  .action(dlqListCommand);
+
+dlq
+  .command('show')
+  .description('print a dead letter with its bytes, headers and stack')
+  .argument('<place>', 'as list prints it, such as orders-dead-letters-0@12')
+  .option('--data <directory>', DATA_HELP, './data')
+  .option('--json', 'print a line of JSON')
+  .action(dlqShowCommand);
+
+choosing(dlq.command('replay'), 'replay only those')
+  .description('send dead letters back to where they came from, each once')
+  .argument('<topic>', 'their topic')
+  .option('--group <name>', 'whose position tells what was replayed (default: <topic>-replay)')
+  .option('--dry-run', 'say what would be sent, and send nothing')
+  .option('--json', 'print a line of JSON for each, and a summary')
+  .action(dlqReplayCommand);
+
 watchOutput();
 try {
   await program.parseAsync();
@@ -96,11 +121,29 @@ try {
   }
 }
 
+/** The flags that choose dead letters. */
+function choosing(command: Command, what: string): Command {
+  return command
+    .option('--data <directory>', DATA_HELP, './data')
+    .option('--node <name>', `${what} of this node`)
+    .option('--error <name>', `${what} with this error: its code, or its class`)
+    .option('--from <offset>', `${what} from this offset on`, wholeNumber, 0)
+    .addOption(
+      new Option('--to <offset>', `${what} up to this offset, included`)
+        .argParser(wholeNumber)
+        .default(Infinity, 'all'),
+    );
+}
+
 /** True if the command that ran has `--json`. */
 function wantsJson(): boolean {
-  const name = program.args[0];
-  const command = program.commands.find((each) => each.name() === name);
-  return command?.opts()['json'] === true;
+  let command = program;
+  for (const name of program.args) {
+    const next = command.commands.find((each) => each.name() === name);
+    if (next === undefined) break;
+    command = next;
+  }
+  return command.opts()['json'] === true;
 }
 
 function versionOf(): string {

@@ -75,6 +75,12 @@ export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
 export { parseDeadLetter, type DeadLetter, type RawRecord } from './runtime/dead-letters.ts';
 export type { FailureOutcome } from './runtime/failures.ts';
+export {
+  replayDeadLetters,
+  type PlacedLetter,
+  type Replay,
+  type ReplayOptions,
+} from './runtime/replay.ts';
 export type {
   ErrorAction,
   ErrorHandler,

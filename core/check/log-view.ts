@@ -65,6 +65,19 @@ export interface GroupView {
   readonly lag: number | undefined;
 }
 
+/** A transaction that was aborted: its records are from `first` on, below `end`. */
+interface AbortedStretch {
+  readonly producerId: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+interface Transactions {
+  readonly aborted: readonly AbortedStretch[];
+  /** The start of the first open one; Infinity for none. */
+  readonly stable: number;
+}
+
 /** Reads a data directory without opening the log. Created by `viewLog`. */
 export class LogView {
   readonly #files: ReadableFiles;
@@ -119,6 +132,52 @@ export class LogView {
         if (record.offset >= start) yield record;
       }
     }
+  }
+
+  /**
+   * The records that readers of committed data see now: those of aborted transactions are left out,
+   * and so is everything from the first open transaction on.
+   *
+   * @throws LogError as `records`
+   */
+  async *committed(
+    topic: string,
+    partition: number,
+    from = 0,
+  ): AsyncGenerator<RecordView, void, undefined> {
+    const found = this.#find(topic, partition);
+    const { stable, aborted } = await this.#transactions(found);
+    const start = Math.max(from, this.#root.logStarts.get(partitionKey(topic, partition)) ?? 0);
+    for await (const cursor of this.#cursors(found)) {
+      const { offset, timestampMs, headers, header } = cursor;
+      if (offset >= stable) return;
+      const { isControl, isTransactional, producerId } = header;
+      if (offset < start || isControl) continue;
+      const isAborted = aborted.some((range) => {
+        return range.producerId === producerId && offset >= range.first && offset < range.end;
+      });
+      if (isTransactional && isAborted) continue;
+      yield { offset, timestampMs, ...partsAt(cursor), headers };
+    }
+  }
+
+  /** The aborted transactions of a partition, and where the first open one begins. */
+  async #transactions(found: FoundPartition): Promise<Transactions> {
+    const aborted: AbortedStretch[] = [];
+    const open = new Map<number, number>(); // the first offset, by producer
+    for await (const cursor of this.#cursors(found)) {
+      const { offset } = cursor;
+      const { isControl, isTransactional, producerId } = cursor.header;
+      const first = open.get(producerId);
+      if (!isControl) {
+        if (isTransactional && first === undefined) open.set(producerId, offset);
+        continue;
+      }
+      open.delete(producerId);
+      if (first === undefined || markerTypeAt(cursor) !== 'ABORT') continue;
+      aborted.push({ producerId, first, end: offset });
+    }
+    return { stable: Math.min(Infinity, ...open.values()), aborted };
   }
 
   /**

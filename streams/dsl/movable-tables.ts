@@ -4,6 +4,7 @@ import { tableSource } from '../operators/table-source.ts';
 import { latestToStream } from '../operators/to-stream.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { RepartitionCondition } from '../topology/node.ts';
+import type { ErrorPolicy } from '../topology/record-errors.ts';
 import { addOperator, type TableParts } from './parts.ts';
 
 /** Where a table goes if it has to be moved. */
@@ -14,6 +15,8 @@ export interface MovePlace {
   readonly join: string;
   /** What the nodes that read the table are if it stays where it is. */
   readonly otherwise: NonNullable<RepartitionCondition['otherwise']>;
+  /** The options of the join. */
+  readonly errors: ErrorPolicy;
 }
 
 /** The table where it meets the other one. */
@@ -29,14 +32,14 @@ export interface MovableTable<K, V> {
  */
 export function addMovableTable<K, V>(
   table: TableParts<K, V>,
-  { store, join, otherwise }: MovePlace,
+  { store, join, otherwise, errors }: MovePlace,
 ): MovableTable<K, V> {
   const { graph, keySerde: key, valueSerde } = table;
   const value = valueSerde ?? msgpack();
   const changes = graph.nameFor('to-stream', `to-stream-${store}`);
   const topic = graph.nameFor('repartition', `${store}-repartition`);
   const node = graph.nameFor('table', `table-${store}`);
-  addOperator(graph, latestToStream<K, V>(value), { name: changes, parents: [table.node] });
+  addOperator(graph, latestToStream<K, V>(value), { name: changes, parents: [table.node], errors });
   graph.add({
     ...{ kind: 'repartition', name: topic, id: store, key, value, parents: [changes] },
     ...{ partitions: undefined, partitioner: undefined },
@@ -44,6 +47,6 @@ export function addMovableTable<K, V>(
   });
   graph.addStore({ ...keyValueStore(store), key, value, backing: 'changelog' });
   const keeper = tableSource<K, V>(store, 'each');
-  addOperator(graph, keeper, { name: node, parents: [topic], stores: [store] });
+  addOperator(graph, keeper, { name: node, parents: [topic], stores: [store], errors });
   return { node, reader: storeReader<K, NonNullable<V>>(store) };
 }

@@ -97,13 +97,13 @@ function addKeyedJoin<K, VL, VR, V>(
   const ours = !isMovable
     ? { node: left.node, reader: readLeft }
     : addMovableTable(left, {
-        ...{ store: `${store}-left`, join: node },
+        ...{ store: `${store}-left`, join: node, errors: options },
         otherwise: new Map([[rightNode, joinRight(readLeft)]]),
       });
   const theirs = !isMovable
     ? { node: right.node, reader: readRight }
     : addMovableTable(right, {
-        ...{ store: `${store}-right`, join: node },
+        ...{ store: `${store}-right`, join: node, errors: options },
         otherwise: new Map([[leftNode, joinLeft(readRight)]]),
       });
   const [toLeft, toRight] = [joinLeft(theirs.reader), joinRight(ours.reader)];
