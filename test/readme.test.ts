@@ -45,6 +45,13 @@ test('the first program prints what the README says', () => {
   expect(out.trim().split('\n').sort()).toEqual(['/ 3', '/docs 2']);
 });
 
+test('the program with live queries prints what is in its store', () => {
+  const directory = temporaryDirectory();
+  const { code, out, err } = runIn(directory, join(root, 'examples/live-counts.ts'));
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  expect(out.trim().split('\n')).toEqual(['ann 25', 'all: ann 25', 'all: bob 7']);
+});
+
 test('the job of the README reads each row once, over two runs', () => {
   const directory = temporaryDirectory();
   const run = (): ReturnType<typeof runIn> =>

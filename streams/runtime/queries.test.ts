@@ -428,6 +428,20 @@ describe('[QUERY-2] isolation', () => {
     await until(async () => (await store.get('a')) === 2);
   });
 
+  test('a loop of queries leaves the tasks their turns', async () => {
+    const builder = new StreamsBuilder();
+    const table = builder.table(numbers, { store: 'numbers' });
+    const log = await openTestLog();
+    const app = makeApp(log, builder.build());
+    await app.start();
+    const store = app.store(table);
+    const writing = produce(log, numbers, [['a', 1, 1]]);
+    let value: number | undefined;
+    while (value === undefined) value = await store.get('a');
+    await writing;
+    expect(value).toBe(1);
+  });
+
   test('nobody asks any more: a commit does no more than otherwise', async () => {
     const builder = new StreamsBuilder();
     const sums = builder

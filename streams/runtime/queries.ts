@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { partitionOfKey, serializeToBytes } from '../../core/index.ts';
 import { checkOptions, oneOf } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
@@ -39,12 +40,20 @@ interface Query {
   readonly args: readonly unknown[];
 }
 
+/**
+ * Answers after which others get their turn: tasks run in the same thread, and a loop that waits
+ * for one answer after the other would keep them from it.
+ */
+const ANSWERS_PER_TURN = 16;
+
 const CHECKS = { isolationLevel: oneOf('read_committed', 'read_uncommitted') };
 
 /** Answers queries of an application's stores, over all of its tasks. */
 export class Queries {
   readonly #app: QueriedApp;
   readonly #live: LiveQueries;
+  /** Counts answers. */
+  #answers = 0;
 
   constructor(app: QueriedApp, live: LiveQueries) {
     this.#app = app;
@@ -109,6 +118,10 @@ export class Queries {
   async #readables({ found, isCommitted, method, how, args }: Query): Promise<Readable[]> {
     const { name } = found.spec;
     this.#checkRunning(found, method);
+    if (++this.#answers % ANSWERS_PER_TURN === 0) {
+      await nextTurn();
+      this.#checkRunning(found, method);
+    }
     if (found.isGlobal) {
       const store = this.#app.globalTables()?.store(name);
       if (store === undefined) throw this.#unavailable(found);
