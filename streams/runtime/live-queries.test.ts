@@ -114,7 +114,8 @@ describe('[QUERY-LIVE-1] a live query begins with what is there and follows each
     const first = gather(app.store(windows).watch('a', 0));
     const later = gather(app.store(windows).watchFetch('a', 100));
     const visits = gather(app.store(sessions).watchFetchAll());
-    await until(() => first.length + later.length + visits.length === 3);
+    const visit = gather(app.store(sessions).watch('a', 50));
+    await until(() => first.length + later.length + visits.length + visit.length === 4);
     await produce(log, numbers, [
       ['a', 1, 50],
       ['a', 1, 180],
@@ -132,6 +133,7 @@ describe('[QUERY-LIVE-1] a live query begins with what is there and follows each
       'a@50-180=3',
       'a@180-180=undefined',
     ]);
+    expect(visit).toEqual([undefined, 1, 3]); // it has grown
   });
 
   test('a global table', async () => {
@@ -235,7 +237,9 @@ describe('[QUERY-LIVE-3] a live query takes no more than it needs', () => {
     await until(() => ended.length === 1);
     await app.close();
     await loop;
-    expect(ended.sort()).toEqual(['changes', 'loop', 'loop 1', 'value']);
+    store.watch('a').subscribe({ complete: () => ended.push('after') });
+    await until(() => ended.length === 5);
+    expect(ended.sort()).toEqual(['after', 'changes', 'loop', 'loop 1', 'value']);
   });
 
   test('an application that fails ends its live queries with the reason', async () => {

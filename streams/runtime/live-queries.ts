@@ -54,19 +54,23 @@ export class LiveQueries {
   /** By task and store, what a commit had written that failed, and may be there all the same. */
   readonly #inDoubt = new Map<string, readonly CommittedChange[]>();
 
+  /** Set once the application has ended, with its error. */
+  #ended: { readonly error: unknown } | undefined;
+
   constructor(app: QueriedApp) {
     this.#app = app;
   }
 
   /** The newest value of what a query follows. */
   value<V>(followed: Followed): LiveQuery<V | undefined> {
-    return this.#follow<V | undefined>(followed, () => new NewestValue<V>());
+    const textOf = textIn(followed);
+    return this.#follow<V | undefined>(followed, () => new NewestValue<V>(textOf));
   }
 
   /** The rows that a query follows: first those that are there, then those that change. */
   rows<K, V>(followed: Followed): LiveQuery<readonly WatchedRow<K, V>[]> {
-    const { rowKey } = followed.found.serdes;
-    return this.#follow(followed, () => new NewestRows<K, V>((key) => keyText(rowKey, key)));
+    const textOf = textIn(followed);
+    return this.#follow(followed, () => new NewestRows<K, V>(textOf));
   }
 
   /** All changes. */
@@ -95,19 +99,14 @@ export class LiveQueries {
     for (const store of this.#stores.values()) void this.#begin(store);
   }
 
-  /** Call it when the application has ended. */
-  end(error: unknown): void {
+  /** Call it when the application has ended. @param cause The error that has ended it. */
+  end(cause: unknown): void {
     const state = this.#app.state();
     const message = `the application is ${state}: its stores do not change any more`;
-    const failure = new StreamsError(
-      'INVALID_STATE',
-      message,
-      { operation: 'watch', state },
-      { cause: error },
-    );
-    for (const { all } of this.#stores.values()) {
-      for (const { watcher } of [...all]) watcher.end(error === undefined ? undefined : failure);
-    }
+    const details = { operation: 'watch', state };
+    const error = cause && new StreamsError('INVALID_STATE', message, details, { cause });
+    this.#ended = { error };
+    for (const store of this.#stores.values()) endAll(store, error);
   }
 
   #follow<T>(followed: Followed, makePending: () => PendingChanges<T>): LiveQuery<T> {
@@ -173,6 +172,15 @@ export class LiveQueries {
 
   /** Begins the queries that wait, unless the application does not run: then `running` does. */
   async #begin(store: WatchedStore): Promise<void> {
+    try {
+      if (this.#ended === undefined) await this.#beginAll(store);
+      else endAll(store, this.#ended.error);
+    } catch (error) {
+      endAll(store, error);
+    }
+  }
+
+  async #beginAll(store: WatchedStore): Promise<void> {
     const { found, all } = store;
     const { name } = found.spec;
     if (this.#app.state() !== 'RUNNING') return;
@@ -208,9 +216,17 @@ export class LiveQueries {
       changed: (changes) => {
         const store = this.#stores.get(name);
         if (store === undefined) return;
-        for (const change of changes) {
-          for (const row of store.found.rowChanges(change)) this.#pass(store, row);
+        try {
+          for (const change of changes) {
+            for (const row of store.found.rowChanges(change)) this.#pass(store, row);
+          }
+        } catch (error) {
+          endAll(store, error); // of a serde; the commit is none the worse for it
         }
+      },
+      failed: (error) => {
+        const store = this.#stores.get(name);
+        if (store !== undefined) endAll(store, error);
       },
       left: (changes) => {
         if (changes.length > 0) this.#inDoubt.set(`${task} ${name}`, changes);
@@ -237,6 +253,11 @@ export class LiveQueries {
   };
 }
 
+/** Ends all queries of a store, in order or with an error. */
+function endAll({ all }: WatchedStore, error: unknown): void {
+  for (const { watcher } of [...all]) watcher.end(error);
+}
+
 function pass({ hasBegun, followed, note }: Following, change: RowChange): void {
   if (hasBegun && followed.includes(change)) note(change);
 }
@@ -252,18 +273,32 @@ interface PendingChanges<T> extends Pending<T> {
   change(change: TableChange<never, never>): void;
 }
 
+/** Finds the key of a row, as text. */
+function textIn({ found }: Followed): (key: unknown) => string {
+  const { rowKey } = found.serdes;
+  return (key) => keyText(rowKey, key);
+}
+
 class NewestValue<V> implements PendingChanges<V | undefined> {
+  readonly #textOf: (key: unknown) => string;
+  /** The key of the row: a session that grows has another one. */
+  #text: string | undefined;
   #value: V | undefined;
   isEmpty = true;
 
+  constructor(textOf: (key: unknown) => string) {
+    this.#textOf = textOf;
+  }
+
   begin(rows: Iterable<WatchedRow<unknown, V>>): void {
-    this.#value = undefined;
-    for (const { value } of rows) this.#value = value;
+    for (const { key, value } of rows) [this.#text, this.#value] = [this.#textOf(key), value];
     this.isEmpty = false;
   }
 
-  change({ newValue }: TableChange<unknown, V>): void {
-    this.#value = newValue ?? undefined;
+  change({ key, newValue }: TableChange<unknown, V>): void {
+    const text = this.#textOf(key);
+    if (newValue === null && text !== this.#text) return; // what it was before it grew
+    [this.#text, this.#value] = [text, newValue ?? undefined];
     this.isEmpty = false;
   }
 

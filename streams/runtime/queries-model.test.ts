@@ -13,7 +13,6 @@ import { sleep } from '../../core/internal.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { crashMoments, openDisk, WAYS_TO_STOP } from '../../test/kit/same-after-crashes.ts';
 import { SEED } from '../../test/kit/seed.ts';
-import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import type { QueriedRow, TableChange } from '../topology/queryable.ts';

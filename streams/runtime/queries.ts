@@ -31,6 +31,12 @@ interface Readable {
   readonly reads: OpenReads;
 }
 
+/** The tasks of an attempt, by the stores that they have. */
+interface KnownTasks {
+  readonly tasks: readonly Task[];
+  readonly byStore: Map<string, readonly Task[]>;
+}
+
 /** A query: a method of a store, with its arguments. */
 interface Query {
   readonly found: QueriedStore;
@@ -54,6 +60,8 @@ export class Queries {
   readonly #live: LiveQueries;
   /** Counts answers. */
   #answers = 0;
+  /** Those of the current attempt, by store. */
+  #known: KnownTasks = { tasks: [], byStore: new Map() };
 
   constructor(app: QueriedApp, live: LiveQueries) {
     this.#app = app;
@@ -87,23 +95,38 @@ export class Queries {
   async #find(query: Query): Promise<unknown> {
     const { found, how, args } = query;
     const copy = copierOf(found.serdes);
-    for (const { store } of await this.#readables(query)) {
-      const value = call(query, store, args);
-      if (value !== undefined) return copy(how.result, value);
+    for (const tasks of this.#inOrder(query)) {
+      for (const { store } of await this.#readables(query, tasks)) {
+        const value = call(query, store, args);
+        if (value !== undefined) return copy(how.result, value);
+      }
     }
     return undefined;
   }
 
   async #list(query: Query): Promise<Iterator<unknown>> {
-    const { found, how, method, args } = query;
-    const copy = copierOf(found.serdes);
-    const readables = await this.#readables(query);
-    const lists = readables.map(({ store, reads }) =>
-      reads.read(copied(call(query, store, args) as Iterable<unknown>, copy)),
-    );
-    if (how.isOfKey) return firstOf(lists);
+    const { found, how, method } = query;
     const order = found.reads.order(found.serdes, found.spec) as (row: unknown) => Buffer;
-    return closing(mergeLists(lists, order, isReverse(method)), lists);
+    for (const tasks of this.#inOrder(query)) {
+      const lists = await this.#lists(query, tasks);
+      if (!how.isOfKey) return closing(mergeLists(lists, order, isReverse(method)), lists);
+      // A key is in one of them.
+      for (const list of lists) {
+        const first = list.next();
+        if (first.done === true) continue;
+        for (const other of lists) if (other !== list) other.return();
+        return closing(chain(first.value, list), [list]);
+      }
+    }
+    return [].values();
+  }
+
+  async #lists(query: Query, tasks: readonly Task[]): Promise<List[]> {
+    const copy = copierOf(query.found.serdes);
+    const readables = await this.#readables(query, tasks);
+    return readables.map(({ store, reads }) =>
+      reads.read(copied(call(query, store, query.args) as Iterable<unknown>, copy)),
+    );
   }
 
   async #count(found: QueriedStore): Promise<number> {
@@ -114,32 +137,40 @@ export class Queries {
     return Promise.resolve(counts.reduce((sum, count) => sum + count, 0));
   }
 
-  /** What to read; first the one that the key belongs to, if Kafka's rule has chosen. */
-  async #readables({ found, isCommitted, method, how, args }: Query): Promise<Readable[]> {
-    const { name } = found.spec;
+  /** The tasks to ask, one list after the other: first the one where Kafka's rule puts the key. */
+  *#inOrder({ found, method, how, args }: Query): Generator<readonly Task[]> {
     this.#checkRunning(found, method);
-    if (++this.#answers % ANSWERS_PER_TURN === 0) {
-      await nextTurn();
-      this.#checkRunning(found, method);
+    const tasks = this.#tasksOf(found);
+    if (!how.isOfKey || tasks.length < 2) {
+      yield tasks;
+      return;
     }
+    const key = serializeToBytes(found.serdes.key, args[0]);
+    const home = tasks[partitionOfKey(key, 0, key.length, tasks.length)]!;
+    yield [home];
+    yield tasks.filter((task) => task !== home);
+  }
+
+  async #readables(
+    { found, isCommitted, method }: Query,
+    tasks: readonly Task[],
+  ): Promise<Readable[]> {
+    const { name } = found.spec;
+    if (++this.#answers % ANSWERS_PER_TURN === 0) await nextTurn();
+    this.#checkRunning(found, method);
     if (found.isGlobal) {
       const store = this.#app.globalTables()?.store(name);
       if (store === undefined) throw this.#unavailable(found);
       return [{ store: store as unknown as TaskStore, reads: store.reads }];
     }
-    const tasks = [...this.#tasksOf(found)];
-    if (how.isOfKey && tasks.length > 1) {
-      const key = serializeToBytes(found.serdes.key, args[0]);
-      const partition = partitionOfKey(key, 0, key.length, tasks.length);
-      tasks.sort((a, b) => distance(a, partition) - distance(b, partition));
+    if (isCommitted) {
+      const opened = await this.#committed(found, tasks);
+      return opened.map((committed) => ({ store: committed.read(), reads: committed.reads }));
     }
-    if (!isCommitted) {
-      return tasks.map(({ state }) => {
-        return { store: state.stores.get(name)!, reads: state.committed.uncommittedReads };
-      });
-    }
-    const opened = await this.#committed(found, tasks);
-    return opened.map((committed) => ({ store: committed.read(), reads: committed.reads }));
+    if (tasks.some(({ state }) => state.committed.isClosed)) throw this.#unavailable(found);
+    return tasks.map(({ state }) => {
+      return { store: state.stores.get(name)!, reads: state.committed.uncommittedReads };
+    });
   }
 
   /** The committed stores of tasks, which commit together. */
@@ -152,10 +183,16 @@ export class Queries {
     return stores;
   }
 
-  #tasksOf({ spec }: QueriedStore): readonly Task[] {
-    const tasks = this.#app.tasks().filter(({ state }) => state.stores.has(spec.name));
-    if (tasks.some(({ state }) => state.committed.isClosed)) throw this.#unavailable({ spec });
-    return tasks;
+  /** The tasks that have a store, by their partitions. */
+  #tasksOf({ spec: { name } }: QueriedStore): readonly Task[] {
+    const tasks = this.#app.tasks();
+    if (tasks !== this.#known.tasks) this.#known = { tasks, byStore: new Map() };
+    const { byStore } = this.#known;
+    let found = byStore.get(name);
+    if (found === undefined) {
+      byStore.set(name, (found = tasks.filter(({ state }) => state.stores.has(name))));
+    }
+    return found;
   }
 
   #checkRunning({ spec }: QueriedStore, method: string): void {
@@ -182,28 +219,15 @@ function call({ found, method }: Query, store: TaskStore, args: readonly unknown
   return shape[method]!(...args);
 }
 
-function distance({ plan }: Task, partition: number): number {
-  return plan.partition === partition ? -1 : plan.partition;
-}
-
 function* copied(rows: Iterable<unknown>, copy: ReturnType<typeof copierOf>): Generator {
   for (const row of rows) yield copy('entry', row);
 }
 
 type List = Required<Iterator<unknown>>;
 
-/** The first list that has anything: a key is in one of them. */
-function* firstOf(lists: readonly List[]): Generator {
-  try {
-    for (const list of lists) {
-      let row = list.next();
-      if (row.done === true) continue;
-      for (; row.done !== true; row = list.next()) yield row.value;
-      return;
-    }
-  } finally {
-    for (const list of lists) list.return();
-  }
+function* chain(first: unknown, rest: List): Generator {
+  yield first;
+  for (let row = rest.next(); row.done !== true; row = rest.next()) yield row.value;
 }
 
 /** Closes the lists when no more is needed. */

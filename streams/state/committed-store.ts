@@ -29,6 +29,8 @@ export interface StoreWatcher {
    * committed.
    */
   readonly left: (changes: readonly CommittedChange[]) => void;
+  /** Called instead if the store cannot follow a commit, as with a serde that cannot read. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** Reads after which what they left in memory is dropped. */
@@ -108,6 +110,12 @@ export class CommittedStore {
       if (!isSame) changes.push({ key, before, after, timestampMs });
     }
     if (changes.length > 0) this.#watcher?.changed(changes);
+  }
+
+  /** Call it when it is given up, after an error of its own. */
+  fail(error: unknown): void {
+    this.reads.settle();
+    this.#watcher?.failed(error);
   }
 
   /** Call it when the task ends. */

@@ -91,7 +91,14 @@ export class CommittedStores {
   commit(timeOf: (node: string) => number): void {
     for (const [name, committed] of this.#committed) {
       const { expiry } = this.#stores.get(name)!.spec;
-      committed.commit(expiry === undefined ? -Infinity : timeOf(expiry.node));
+      try {
+        committed.commit(expiry === undefined ? -Infinity : timeOf(expiry.node));
+      } catch (error) {
+        // Not an error of the task, which has committed: the next query meets it when it reads.
+        this.#committed.delete(name);
+        committed.fail(error);
+        continue;
+      }
       const isIdle = !committed.isWatched && committed.idleCommits > IDLE_COMMITS_MAX;
       if (isIdle) this.#committed.delete(name);
     }
