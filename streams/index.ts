@@ -42,6 +42,7 @@ export { GlobalKTable } from './dsl/global-ktable.ts';
 export type {
   ConnectionOptions,
   CopartitionOptions,
+  DedupeOptions,
   ErrorOptions,
   GroupOptions,
   JoinedTableOptions,

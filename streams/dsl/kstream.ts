@@ -15,6 +15,7 @@ import type { ProcessorSupplier, ValueProcessorSupplier } from '../topology/proc
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
 import { addBranches } from './branches.ts';
+import { addDedupe } from './deduplication.ts';
 import type { Joiner, Predicate, StreamJoiner, Synchronous } from './functions.ts';
 import type { GlobalKTable } from './global-ktable.ts';
 import { addJoin, type JoinMethod } from './joins.ts';
@@ -22,6 +23,7 @@ import { KGroupedStream } from './kgrouped-stream.ts';
 import { KTable } from './ktable.ts';
 import {
   checkNodeOptions,
+  type DedupeOptions,
   type GroupOptions,
   type KeyOptions,
   type NodeOptions,
@@ -380,6 +382,20 @@ export class KStream<K, V> {
   ): KGroupedStream<NonNullable<K>, NonNullable<V>> {
     checkNodeOptions('groupByKey', options, ['key', 'value', 'partitions']);
     return new KGroupedStream(this.#grouped(options));
+  }
+
+  /**
+   * Passes on the first record of an id, and no other whose time is less than `withinMs` from one
+   * that was passed on. The ids are in a store with a changelog: a restart forgets none. Goes
+   * through a repartition topic if the key may have changed. A gateway that may send an event twice
+   * is what this is for; the producers of this log write none twice.
+   *
+   * @example
+   * // A payment counts once an hour, however often it comes.
+   * payments.dedupe({ by: ({ value }) => value.paymentId, withinMs: hours(1) });
+   */
+  dedupe<I = NonNullable<K>>(options: DedupeOptions<K, V, I>): KStream<K, V> {
+    return new KStream(addDedupe(this.#parts, options));
   }
 
   /**

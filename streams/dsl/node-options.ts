@@ -23,7 +23,7 @@ import {
 import type { TableHandle } from '../topology/processor.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import type { Merger } from './functions.ts';
+import type { Merger, Synchronous } from './functions.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 
 /** What a node does with records that it cannot handle. */
@@ -135,6 +135,33 @@ export interface StoreOptions<A> extends NodeOptions {
   readonly value?: Serde<A>;
   /** When results are passed on. Default: `commit`. */
   readonly emit?: TableEmit;
+}
+
+/** How the duplicates of a stream are found. */
+export interface DedupeOptions<K, V, I> extends NodeOptions {
+  /**
+   * The id of a record. Default: its key. Records without one, null or undefined, are dropped and
+   * counted. Equal ids are found if they are in one partition: records of equal keys are.
+   */
+  readonly by?: (record: StreamRecord<K, V>) => (I & Synchronous<I>) | null | undefined;
+  /**
+   * Records of one id are duplicates if their times are less than this many milliseconds apart; 1
+   * or more. As long as that is, each id takes an entry of the store.
+   */
+  readonly withinMs: number;
+  /**
+   * How long records may come after the stretch of `withinMs` that they are in; later ones could be
+   * duplicates, so they are dropped and counted as late. Default: `withinMs`.
+   */
+  readonly graceMs?: number;
+  /** Writes the ids into the store. Default: the serde of the keys, or msgpack with `by`. */
+  readonly id?: Serde<I>;
+  /**
+   * Names the store, its changelog and the repartition topic, unless an earlier reader of the
+   * stream has one that it shares. Default: a number from the position in the topology. Set a name,
+   * or changing the topology loses the state.
+   */
+  readonly store?: string;
 }
 
 /** Options of a table made of other tables, which stores nothing unless `store` is set. */
@@ -328,6 +355,9 @@ const CHECKS = {
   otherValue: instance,
   window: anything,
   versioned: instance,
+  by: callback,
+  id: instance,
+  withinMs: integer(1),
   graceMs: integer(0),
   partitions: integer(1, 10_000),
   store: text,
@@ -361,9 +391,10 @@ export function checkNodeOptions<Options extends object>(
   method: string,
   options: Options,
   known: readonly (keyof Options & keyof typeof CHECKS)[],
+  required: readonly (keyof Options & string)[] = [],
 ): void {
   // What has a name is a node, or several, which can fail.
   const all = known.includes('name' as never) ? [...known, ...ERROR_OPTIONS] : known;
   const checks = Object.fromEntries<OptionCheck>(all.map((option) => [option, CHECKS[option]]));
-  checkOptions(method, options, checks as OptionChecks<Options>);
+  checkOptions(method, options, checks as OptionChecks<Options>, required);
 }
