@@ -4,7 +4,7 @@ import type { Connections } from '../operators/node-context.ts';
 import type { StreamsError } from '../errors.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
-import { checkFunctions, foreign, invalid } from './arguments.ts';
+import { checkFunctions, invalid } from './arguments.ts';
 import type { ConnectionOptions, RekeyingOptions } from './node-options.ts';
 import {
   addOperator,
@@ -68,7 +68,7 @@ export function connectionsOf(
     tables: tables.map((handle, index) => {
       checkArgument(method, `tables[${index}]`, handle, tableHandle);
       const { parts } = handle as unknown as { readonly parts: TableParts<unknown, unknown> };
-      if (parts.graph !== graph) throw foreign(`${method}: tables[${index}]`);
+      if (parts.graph !== graph) throw invalid(`${method}: tables[${index}] is of another builder`);
       if (parts.reader === undefined) throw unreadable(method, index);
       return { handle, reader: parts.reader };
     }),

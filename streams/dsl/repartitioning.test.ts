@@ -474,7 +474,7 @@ describe('[OP-TOPOLOGY-8] a stream is joined with what is repartitioned of it', 
       return builder.build();
     };
     expect(await codeOf(build())).toContain(
-      'what again-repartition repartitions is joined with what comes of it',
+      'what again-repartition repartitions is joined or merged with what comes of it',
     );
   });
 

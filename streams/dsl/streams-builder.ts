@@ -17,7 +17,7 @@ import {
   type TableOptions,
 } from './node-options.ts';
 import type { OwnStore } from './stores.ts';
-import { addTable, checkTableEmit, historyOf } from './tables.ts';
+import { addTable, checkTableEmit, historyOf, nodeName } from './tables.ts';
 
 /** How a topology is made. */
 export interface BuilderOptions {
@@ -108,7 +108,7 @@ export class StreamsBuilder {
       errors: errorPolicyOf(options),
     });
     const backing = { sourceTopic: topic.name };
-    const node = graph.nameFor('table', options.name ?? `table-${store}`);
+    const node = nodeName(graph, 'table', { ...options, store });
     const serdes = { key: key as Serde<NonNullable<K>>, value: value as Serde<NonNullable<V>> };
     return new KTable(
       addTable<K, V>({

@@ -132,9 +132,14 @@ export function historyOf(
 /**
  * Named after the store, if that has a name: a commit keeps the operator's time under the node's
  * name, which then does not depend on the rest of the topology.
+ *
+ * @throws StreamsError NAME_TAKEN
  */
 export function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
-  return graph.nameFor(kind, name ?? (store === undefined ? undefined : `${kind}-${store}`));
+  if (name !== undefined || store === undefined) return graph.nameFor(kind, name);
+  const derived = `${kind}-${store}`;
+  if (!graph.isFree(derived)) graph.checkStoreName(store); // whose name the user knows
+  return graph.nameFor(kind, derived);
 }
 
 type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;

@@ -218,7 +218,7 @@ describe('[OP-TABLE-14] connecting a processor to a table', () => {
         .stream(numbers)
         .process(() => ({ process: () => undefined }), { tables: tables as [] });
     const builder = new StreamsBuilder();
-    expect(processing([builder.table(numbers)])).toThrow(/one StreamsBuilder/);
+    expect(processing([builder.table(numbers)])).toThrow(/tables\[0\] is of another builder/);
     expect(processing(['rows'])).toThrow(/tables\[0\].*KTable/);
     expect(processing('rows')).toThrow(/tables/);
     const stream = builder.stream(asked);

@@ -130,6 +130,7 @@ class RecordContext<K, V, K2, V2>
   #made(record: ForwardedRecord<K2, V2>): StreamRecord<K2, V2> {
     checkFields(record);
     const { key, value, timestampMs, headers } = record;
+    if (timestampMs !== undefined) checkTime(timestampMs);
     const { current, punctuationMs } = this;
     if (current !== undefined) {
       const made = current.with(key, value, timestampMs ?? current.timestampMs);
@@ -149,12 +150,20 @@ class ValueContext<K, V, V2>
     const { current } = this;
     if (current === undefined) throw this.punctuationMs === undefined ? outside() : keyless();
     const { timestampMs = current.timestampMs, headers } = options;
+    if (timestampMs !== current.timestampMs) checkTime(timestampMs);
     const made = current.with(current.key, synchronous(value), timestampMs);
     this.target(options)(headers === undefined ? made : made.withHeaders(headers));
   }
 }
 
 const NO_OPTIONS = {};
+
+/** No topic has another time, and a window of it would not begin anywhere. */
+function checkTime(timestampMs: number): void {
+  if (Number.isSafeInteger(timestampMs) && timestampMs >= 0) return;
+  const needed = 'a timestampMs of whole milliseconds since 1970';
+  throw new TypeError(`forward needs ${needed}, not ${show(timestampMs)}`);
+}
 
 /** Without types it may be anything, and a misspelt name would be a null. */
 function checkFields(record: object): void {

@@ -137,8 +137,14 @@ export class TopologyGraph {
   }
 
   /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have. */
+  checkStoreName(name: string): void {
+    checkTopicPart(name, 'a store');
+    if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
+  }
+
+  /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID for a name that no topic can have. */
   addStore(store: StoreSpec): void {
-    this.#checkStoreName(store.name);
+    this.checkStoreName(store.name);
     this.#stores.set(store.name, store);
   }
 
@@ -178,7 +184,7 @@ export class TopologyGraph {
 
   /** @throws StreamsError NAME_TAKEN, TOPOLOGY_INVALID as `addStore`. */
   addGlobalTable(table: GlobalTableSpec): void {
-    this.#checkStoreName(table.store.name);
+    this.checkStoreName(table.store.name);
     this.#globalTables.set(table.store.name, table);
   }
 
@@ -217,11 +223,6 @@ export class TopologyGraph {
     for (const other of this.#nodes.values()) {
       if (other.kind === 'repartition' && other.id === id) throw nameTaken(id, 'repartition topic');
     }
-  }
-
-  #checkStoreName(name: string): void {
-    checkTopicPart(name, 'a store');
-    if (this.#stores.has(name) || this.#globalTables.has(name)) throw nameTaken(name, 'store');
   }
 }
 
@@ -307,7 +308,8 @@ export function checkTopics(nodes: readonly TopologyNode[]): void {
 
 function readTwice(topic: string, first: string, second: string): StreamsError {
   return invalid(
-    `topic ${topic} is read by ${first} and by ${second}; read it once and use the stream twice`,
+    `topic ${topic} is read by ${first} and by ${second}; read it once and use the stream, or ` +
+      'the table, twice',
   );
 }
 
@@ -381,8 +383,9 @@ function inOrder(members: readonly Unnumbered[]): Unnumbered[] {
 
 function feedsItself(repartition: string): StreamsError {
   return invalid(
-    `what ${repartition} repartitions is joined with what comes of it, so that it would have to ` +
-      'wait for itself; write to a topic with to() and read that with table()',
+    `what ${repartition} repartitions is joined or merged with what comes of it, so that it ` +
+      'would have to wait for itself; write to a topic with to() and read that with stream() or ' +
+      'table()',
   );
 }
 
