@@ -33,8 +33,8 @@ import { warnOfUnread } from './unread-topics.ts';
 
 /**
  * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; any
- * state -> ERROR. RUNNING goes back to RESTORING after a failed commit, and when other topics match
- * a pattern.
+ * state -> ERROR. RUNNING goes back to RESTORING after a failed commit, and when there are other
+ * topics that match a pattern, or more partitions, to read.
  */
 export type StreamsState =
   'CREATED' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
@@ -389,7 +389,7 @@ export class StreamsApp implements AsyncDisposable {
       await runner.abandon();
       throw error;
     } finally {
-      watch?.stop();
+      watch.stop();
     }
   }
 

@@ -52,8 +52,8 @@ export interface StreamsOptions {
    */
   readonly idleTimeoutMs?: number;
   /**
-   * How often to look for topics that match a pattern and are not read yet. Default 10 s, as of a
-   * consumer; Kafka's `metadata.max.age.ms`: 5 min.
+   * How often to look for topics that match a pattern, and partitions, that are not read yet.
+   * Default 10 s, as of a consumer; Kafka's `metadata.max.age.ms`: 5 min.
    */
   readonly metadataMaxAgeMs?: number;
   /**

@@ -12,7 +12,10 @@ import {
 } from './topic-patterns.ts';
 import { isMadeInternal, topicHandle } from './topics.ts';
 
-/** Plans an application, and plans it again when other topics match its patterns. */
+/**
+ * Plans an application, and plans it again when other topics match its patterns, or those that it
+ * reads have more partitions.
+ */
 export class Planner {
   readonly #log: Log;
   readonly #topology: Topology;
@@ -21,6 +24,8 @@ export class Planner {
   /** The last plan; undefined before the first. */
   #plan: Plan | undefined;
   #isOld = false;
+  /** Of the topics that it reads, as of the last plan. */
+  #partitions: ReadonlyMap<string, number> = new Map();
 
   constructor(log: Log, topology: Topology, settings: StreamsSettings) {
     this.#log = log;
@@ -29,7 +34,7 @@ export class Planner {
     this.#policies = new ErrorPolicies(topology, settings);
   }
 
-  /** True if other topics match than those of the last plan. */
+  /** True if there are other topics or partitions to read than those of the last plan. */
   get isOld(): boolean {
     return this.#isOld;
   }
@@ -49,22 +54,27 @@ export class Planner {
 
   /** Looks whether the last plan has become old; logs why. */
   async look(): Promise<boolean> {
-    if (this.#plan === undefined || !hasPatterns(this.#topology)) return false;
+    if (this.#plan === undefined) return false;
     const { applicationId, logger } = this.#settings;
+    const topics = await this.#topics();
     const read = matchedTopics(this.#plan.topology);
-    const existing = this.#candidates(await this.#topics());
-    const found = matchingTopics(this.#topology, applicationId, existing);
+    const found = matchingTopics(this.#topology, applicationId, this.#candidates(topics));
     const come = found.filter((name) => !read.includes(name));
     const gone = read.filter((name) => !found.includes(name));
+    const wider = [...this.#partitions].flatMap(([name, partitions]) => {
+      return (topics.get(name)?.partitions ?? 0) > partitions ? [name] : [];
+    });
     if (come.length > 0) logger.info(`${applicationId} reads new topics: ${come.join(', ')}`);
     if (gone.length > 0) logger.warn(`${applicationId} reads no longer: ${gone.join(', ')}`);
-    this.#isOld ||= come.length + gone.length > 0;
+    if (wider.length > 0) {
+      logger.info(`${applicationId} reads new partitions of: ${wider.join(', ')}`);
+    }
+    this.#isOld ||= come.length + gone.length + wider.length > 0;
     return this.#isOld;
   }
 
-  /** Looks from time to time, and calls back when the plan is old; undefined without patterns. */
-  watch(changed: () => void): TopicWatch | undefined {
-    if (!hasPatterns(this.#topology)) return undefined;
+  /** Looks from time to time, and calls back when the plan is old. */
+  watch(changed: () => void): TopicWatch {
     const { clock, logger, metadataMaxAgeMs: everyMs } = this.#settings;
     return new TopicWatch({ clock, logger, everyMs, hasChanged: () => this.look(), changed });
   }
@@ -77,10 +87,13 @@ export class Planner {
     const topology = withMatchingTopics(this.#topology, applicationId, candidates);
     this.#policies.check();
     const existing = (topic: string): number | undefined => topics.get(topic)?.partitions;
-    return makePlan(applicationId, topology, {
+    const plan = makePlan(applicationId, topology, {
       of: (topic, declared) => declared ?? existing(topic) ?? 1,
       existing,
     });
+    const sources = topology.nodes.flatMap((node) => (node.kind === 'source' ? node.topics : []));
+    this.#partitions = new Map(sources.map(({ name }) => [name, existing(name) ?? 0]));
+    return plan;
   }
 
   /** Creates the topics that are missing, but not those that a pattern stands for. */
