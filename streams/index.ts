@@ -176,7 +176,10 @@ export type {
 } from './topology/queryable.ts';
 export type {
   KeyedStore,
+  KeysBetween,
+  KeySelection,
   KeySession,
+  KeysWithPrefix,
   KeyVersion,
   PassedRow,
   ReadOnlyKeyValueStore,
@@ -192,6 +195,7 @@ export type {
   StoreExpiry,
   StoreHandle,
   StoreSpec,
+  TableRow,
   VersionedPut,
   VersionedStore,
   VersionOf,

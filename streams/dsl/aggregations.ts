@@ -170,6 +170,9 @@ function addWindowedAggregate<K, V, A>(
   if ('startMs' in windows) return addUnlimitedAggregate(input, windows, what, options);
   const { kind, add, value, combine } = what;
   const { emit = 'commit' } = options;
+  const keySerde = windowedSerde(input.key, windows.sizeMs);
+  const readerOf = (store: string): TableReader<Windowed<K>, NonNullable<A>> =>
+    windowReader({ store, key: keySerde, sizeMs: windows.sizeMs });
   const hasPanes = emit === 'final' && combine !== undefined && havePanes(windows);
   return addKeeper<K, V, Windowed<K>, A>(input, options, {
     ...{
@@ -178,8 +181,8 @@ function addWindowedAggregate<K, V, A>(
       isWindowed: true,
       windows: timeWindows(windows, input.key),
     },
-    keySerde: windowedSerde(input.key, windows.sizeMs),
-    ...(emit !== 'final' && { readerOf: windowReader<K, NonNullable<A>> }),
+    keySerde,
+    ...(emit !== 'final' && { readerOf }),
     make: ({ node, store, serdes }) => ({
       spec: {
         ...{ ...windowStore(store), ...serdes, backing: 'changelog' },

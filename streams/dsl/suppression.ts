@@ -82,7 +82,7 @@ export function addSuppression<K, V>(
   return {
     ...parts,
     ...{ node, store: undefined, valueSerde },
-    reader: isReadable ? suppressedReader(store, reader) : undefined,
+    reader: isReadable ? suppressedReader({ store, key: keySerde }, reader) : undefined,
   };
 }
 

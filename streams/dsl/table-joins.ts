@@ -117,7 +117,7 @@ function addKeyedJoin<K, VL, VR, V>(
   ];
   if (store === undefined) {
     addOperator(graph, mergeSides<K, NonNullable<V>>(), { name: node, parents, errors: options });
-    const reader = joinReader(join, readLeft, readRight);
+    const reader = joinReader(join, keySerde, readLeft, readRight);
     return { graph, node, store, reader, keySerde, valueSerde, ...UNWINDOWED, stream };
   }
   const basis = { graph, keySerde, stream, ...UNWINDOWED };

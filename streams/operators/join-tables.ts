@@ -1,10 +1,11 @@
+import type { Serde } from '../../core/index.ts';
 import { Change } from '../topology/change.ts';
 import type { Operator } from '../topology/operator.ts';
-import type { PassedRow } from '../topology/store.ts';
+import type { PassedRow, TableRow } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { pass } from './peek.ts';
 import { synchronous } from './results.ts';
-import type { TableReader } from './table-reader.ts';
+import { pairRows, type TableReader } from './table-reader.ts';
 import type { TableView } from './table-view.ts';
 
 /** How the rows of two tables become those of a third. */
@@ -122,23 +123,33 @@ export function joinedRows<K, V>({
 /** Reads a join that stores nothing, through the readers of both tables. */
 export function joinReader<K, VL, VR, V>(
   join: TableJoin<K, VL, VR, V>,
+  keySerde: Serde<K>,
   left: TableReader<K, VL>,
   right: TableReader<K, VR>,
 ): TableReader<K, V> {
+  const joined = (
+    key: K,
+    one: PassedRow<VL> | undefined,
+    other: PassedRow<VR> | undefined,
+  ): TableRow<K, V> | undefined => {
+    const value = joinedValue(join, one?.value, other?.value, key);
+    if (value === null) return undefined;
+    return { key, value, timestampMs: joinedMs(one?.timestampMs ?? -Infinity, other) };
+  };
   return {
     stores: [...new Set([...left.stores, ...right.stores])],
     open: (context) => {
       const [readLeft, readRight] = [left.open(context), right.open(context)];
-      return (key) => {
-        const one = readLeft(key);
-        const other = readRight(key);
-        const value = joinedValue(join, one?.value, other?.value, key);
-        if (value === null) return undefined;
-        const timestampMs = Math.max(
-          one?.timestampMs ?? -Infinity,
-          other?.timestampMs ?? -Infinity,
-        );
-        return { value, timestampMs };
+      return (key) => joined(key, readLeft(key), readRight(key));
+    },
+    openList: (context) => {
+      const [listLeft, listRight] = [left.openList(context), right.openList(context)];
+      return function* (keys, isReverse) {
+        const [ones, others] = [listLeft(keys, isReverse), listRight(keys, isReverse)];
+        for (const pair of pairRows(keySerde, ones, others, isReverse)) {
+          const row = joined(pair.key, pair.left, pair.right);
+          if (row !== undefined) yield row;
+        }
       };
     },
   };

@@ -20,10 +20,10 @@ import type {
   ScheduleOptions,
   TableHandle,
 } from '../topology/processor.ts';
-import type { PassedRow, ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
+import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
-import type { ReadRow, TableReader } from './table-reader.ts';
+import type { TableReader } from './table-reader.ts';
 
 /** What the context of a node is made of. */
 export interface NodeParts {
@@ -52,7 +52,7 @@ export class NodeContext<K, V> implements ProcessingContext {
   /** The time of the punctuation in progress. */
   protected punctuationMs: number | undefined;
   protected readonly parts: NodeParts;
-  readonly #tables: ReadonlyMap<TableHandle<unknown, unknown>, ReadRow<unknown, unknown>>;
+  readonly #tables: ReadonlyMap<TableHandle<unknown, unknown>, ReadOnlyTable<unknown, unknown>>;
   /** The stores that expire by the time of this node. */
   readonly #expiring: readonly TaskStore[];
   /** Those that expire by the time of another node. */
@@ -64,7 +64,9 @@ export class NodeContext<K, V> implements ProcessingContext {
     this.parts = parts;
     this.taskId = context.taskId;
     this.partition = context.partition;
-    this.#tables = new Map(tables.map(({ handle, reader }) => [handle, reader.open(context)]));
+    this.#tables = new Map(
+      tables.map(({ handle, reader }) => [handle, readOnlyTable(reader, context)]),
+    );
     const expiring = stores
       .map((handle) => context.store(handle as StoreHandle<TaskStore>))
       .filter(({ spec }) => spec.expiry !== undefined);
@@ -81,8 +83,7 @@ export class NodeContext<K, V> implements ProcessingContext {
   table<KT, VT>(table: TableHandle<KT, VT>): ReadOnlyTable<KT, NonNullable<VT>> {
     const read = this.#tables.get(table);
     if (read === undefined) throw unknownTable(this.parts.context.node);
-    const row = (key: KT) => read(key) as PassedRow<NonNullable<VT>> | undefined;
-    return { row, get: (key) => row(key)?.value };
+    return read as ReadOnlyTable<KT, NonNullable<VT>>;
   }
 
   globalTable<KT, VT>({ store }: GlobalTableHandle<KT, VT>): ReadOnlyKeyValueStore<KT, VT> {
@@ -152,6 +153,23 @@ export class NodeContext<K, V> implements ProcessingContext {
   expire(streamTimeMs: number): void {
     for (const store of this.#expiring) store.expire(streamTimeMs);
   }
+}
+
+function readOnlyTable<K, V>(
+  reader: TableReader<K, V>,
+  context: OperatorContext,
+): ReadOnlyTable<K, V> {
+  const row = reader.open(context);
+  const list = reader.openList(context);
+  return {
+    row: (key) => row(key),
+    get: (key) => row(key)?.value,
+    range: (from, to) => list({ from, to }, false),
+    reverseRange: (from, to) => list({ from, to }, true),
+    prefixScan: (prefix, serde) => list({ prefix, ...(serde && { serde }) }, false),
+    all: () => list({}, false),
+    reverseAll: () => list({}, true),
+  };
 }
 
 /** When the oldest entry of a store expires; Infinity for never. */

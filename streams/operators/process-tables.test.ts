@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
-import { int64, string, topic } from '../../core/index.ts';
+import { bytes, int64, string, topic } from '../../core/index.ts';
 import { committedRows, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { numbers, shown, sums } from '../../test/kit/drive.ts';
 import {
@@ -11,9 +11,10 @@ import {
 import { SEED } from '../../test/kit/seed.ts';
 import type { KTable } from '../dsl/ktable.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
-import { untilWindowCloses } from '../dsl/suppression.ts';
+import { untilTimeLimit, untilWindowCloses } from '../dsl/suppression.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import type { ReadOnlyTable, TableHandle } from '../topology/processor.ts';
+import type { TableRow } from '../topology/store.ts';
 import { sessionWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
 import type { TableEmit } from './emit.ts';
 
@@ -62,6 +63,86 @@ function answering<K, V>(
 }
 
 const answers = topic('answers', { key: string(), value: string() });
+const others = topic('others', { key: string(), value: int64() });
+
+/** What a processor finds in a table of these numbers. */
+function list<K, V>(
+  tableOf: (builder: StreamsBuilder, right: Numbers) => KTable<K, V>,
+  find: (rows: ReadOnlyTable<K, NonNullable<V>>) => string[],
+): string[] {
+  const builder = new StreamsBuilder();
+  const table = tableOf(builder, builder.table(others));
+  let found: string[] = [];
+  builder.stream(asked).process(
+    (context) => {
+      const rows = context.table(table);
+      return { process: () => void (found = find(rows)) };
+    },
+    { tables: [table] },
+  );
+  const driver = new TopologyTestDriver(builder.build());
+  const input = 'c 3, a 1, cc 9, d 4, b 2, a -, cc 5'.split(', ').entries();
+  for (const [timestampMs, row] of input) {
+    const [key = '', value] = row.split(' ');
+    const record = { key, value: value === '-' ? null : Number(value), timestampMs };
+    driver.inputTopic(numbers).pipe(record);
+  }
+  driver.inputTopic(others).pipe({ key: 'b', value: 20, timestampMs: 10 });
+  driver.inputTopic(others).pipe({ key: 'e', value: 50, timestampMs: 11 });
+  driver.inputTopic(asked).pipe({ key: '', value: 0, timestampMs: 0 });
+  return found;
+}
+
+function listed(rows: Iterable<TableRow<string, number>>): string[] {
+  return [...rows].map(({ key, value, timestampMs }) => `${key} ${value} @${timestampMs}`);
+}
+
+const whole = ['b 2 @4', 'c 3 @0', 'cc 5 @6', 'd 4 @3'];
+
+/** Tables of the same rows, and what is in them. */
+const TABLES: [string, (builder: StreamsBuilder, right: Numbers) => Numbers, string[]][] = [
+  ['of a topic', (builder) => builder.table(numbers), whole],
+  [
+    'a view',
+    (builder) =>
+      builder
+        .table(numbers)
+        .filter(({ value }) => value > 2)
+        .mapValues((value) => value * 10),
+    ['c 30 @0', 'cc 50 @6', 'd 40 @3'],
+  ],
+  [
+    'an inner join',
+    (builder, right) => builder.table(numbers).join(right, (one, other) => one + other),
+    ['b 22 @10'],
+  ],
+  [
+    'a left join',
+    (builder, right) => builder.table(numbers).leftJoin(right, (one, other = 0) => one + other),
+    ['b 22 @10', 'c 3 @0', 'cc 5 @6', 'd 4 @3'],
+  ],
+  [
+    'an outer join',
+    (builder, right) =>
+      builder.table(numbers).outerJoin(right, (one = 0, other = 0) => one + other),
+    ['b 22 @10', 'c 3 @0', 'cc 5 @6', 'd 4 @3', 'e 50 @11'],
+  ],
+  [
+    'a suppressed one, with rows that wait',
+    (builder) => builder.table(numbers).suppress(untilTimeLimit({ ms: 3 })),
+    ['a 1 @-1', 'c 3 @0', 'cc 9 @-1', 'd 4 @3'],
+  ],
+  [
+    'a versioned one',
+    (builder) => builder.table(numbers, { versioned: { historyMs: 100 } }),
+    whole,
+  ],
+  [
+    'one whose changes wait',
+    (builder) => builder.table(numbers, { emit: { everyMs: 4 } }),
+    ['a 1 @1', 'c 3 @0', 'cc 9 @2', 'd 4 @3'],
+  ],
+];
 
 describe('[OP-TABLE-13] a processor reads', () => {
   test('a table of a topic, in the sub-topology that this makes of both', () => {
@@ -106,6 +187,56 @@ describe('[OP-TABLE-13] a processor reads', () => {
       const { put, ask } = answering(tableOf, windowed);
       put(['a', 0, 1], ['a', 0, 2], ['a', 0, 12]);
       expect([ask('a', 0), ask('a', 10), ask('a', 20)]).toEqual(['2 @2', '1 @12', 'none']);
+    }
+  });
+
+  test.each(TABLES)(
+    'rows of some keys, in the order of their bytes: %s',
+    (_, tableOf, expected) => {
+      const found = list(tableOf, (rows) => {
+        const all = listed(rows.all());
+        expect(listed(rows.reverseAll())).toEqual([...all].reverse());
+        const within = all.filter((row) => row >= 'b' && row < 'd');
+        expect(listed(rows.range('b', 'cc'))).toEqual(within);
+        expect(listed(rows.reverseRange('b', 'cc'))).toEqual([...within].reverse());
+        expect(listed(rows.range(undefined, 'a'))).toEqual(all.filter((row) => row < 'b'));
+        const prefixed = all.filter((row) => row.startsWith('c'));
+        expect(listed(rows.prefixScan('c'))).toEqual(prefixed);
+        expect(listed(rows.prefixScan(Buffer.from('c'), bytes()))).toEqual(prefixed);
+        for (const { key, value, timestampMs } of rows.all()) {
+          expect(rows.row(key)).toMatchObject({ value, timestampMs });
+        }
+        return all;
+      });
+      expect(found).toEqual(expected);
+    },
+  );
+
+  test('rows of open windows, in the order of their keys', () => {
+    const windowed = (builder: StreamsBuilder) =>
+      builder
+        .stream(numbers, { nullValues: 'skip' })
+        .groupByKey()
+        .windowedBy(tumblingWindow({ sizeMs: 3, graceMs: 5 }))
+        .count({ emit: 'each' });
+    for (const tableOf of [
+      windowed,
+      (builder: StreamsBuilder) => windowed(builder).mapValues((count) => count),
+      (builder: StreamsBuilder) => windowed(builder).filter(() => true, { store: 'kept' }),
+    ]) {
+      const found = list<Windowed<string>, number | null>(tableOf, (rows) => {
+        const of = (given: Iterable<{ readonly key: Windowed<string> }>) =>
+          [...given].map(({ key }) => `${key.key} ${key.windowStartMs}`);
+        const all = of(rows.all());
+        expect(of(rows.reverseAll())).toEqual([...all].reverse());
+        expect(of(rows.prefixScan('c', string()))).toEqual(
+          all.filter((row) => row.startsWith('c')),
+        );
+        const from = { key: 'cc', windowStartMs: 1, windowEndMs: 4 };
+        expect(of(rows.range(from, undefined))).toEqual(all.filter((row) => row > 'cc 1'));
+        return all;
+      });
+      expect(found).toEqual(['a 0', 'b 3', 'c 0', 'cc 0', 'cc 6', 'd 3']);
     }
   });
 
@@ -281,6 +412,10 @@ describe('[OP-TABLE-14] connecting a processor to a table', () => {
         expectTypeOf(rows).toEqualTypeOf<ReadOnlyTable<string, number>>();
         // @ts-expect-error its keys are strings
         rows.get(7);
+        const [row] = rows.all();
+        expectTypeOf(row).toEqualTypeOf<TableRow<string, number> | undefined>();
+        // @ts-expect-error its keys are strings
+        rows.range(7, undefined);
         // @ts-expect-error it is read-only
         expectTypeOf(rows.put);
         return { process: () => undefined };

@@ -3,12 +3,12 @@ import { keyText } from '../state/codec.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
-import type { KeyValueStore, StoreSpec } from '../topology/store.ts';
+import type { KeyValueStore, PassedRow, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { buffer, bufferedSerde, passedOn, type Buffered } from './buffered.ts';
 import { ClosingQueue } from './closing-queue.ts';
 import { copying } from '../state/copying.ts';
-import type { TableReader } from './table-reader.ts';
+import { pairRows, storeReader, type TableReader } from './table-reader.ts';
 
 /** What is held back, and until when. */
 export interface Suppression<K, V> {
@@ -172,9 +172,11 @@ function sizing<K, V>(key: Serde<K>, value: Serde<V>): (key: K, buffered: Buffer
 
 /** Reads a table as its suppression passed it on: rows that wait are as they were before. */
 export function suppressedReader<K, V>(
-  store: string,
+  { store, key: keySerde }: Pick<Suppression<K, V>, 'store' | 'key'>,
   parent: TableReader<K, V>,
 ): TableReader<K, V> {
+  const passed = ({ before }: Buffered<V>): PassedRow<V> | undefined =>
+    before === null ? undefined : { value: before, timestampMs: UNKNOWN_MS };
   return {
     stores: [store, ...parent.stores],
     open: (context) => {
@@ -182,9 +184,18 @@ export function suppressedReader<K, V>(
       const read = parent.open(context);
       return (key) => {
         const buffered = buffer.get(key);
-        if (buffered === undefined) return read(key);
-        const { before } = buffered;
-        return before === null ? undefined : { value: before, timestampMs: UNKNOWN_MS };
+        return buffered === undefined ? read(key) : passed(buffered);
+      };
+    },
+    openList: (context) => {
+      const buffer = storeReader<K, Buffered<V>>(store).openList(context);
+      const list = parent.openList(context);
+      return function* (keys, isReverse) {
+        const [rows, waiting] = [list(keys, isReverse), buffer(keys, isReverse)];
+        for (const { key, left, right } of pairRows(keySerde, rows, waiting, isReverse)) {
+          const row = right === undefined ? left : passed(right.value);
+          if (row !== undefined) yield { key, value: row.value, timestampMs: row.timestampMs };
+        }
       };
     },
   };

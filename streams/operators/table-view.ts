@@ -75,7 +75,7 @@ export function tableView<K, V, V2>(
 
 /** Reads a view through the reader of its table. */
 export function viewReader<K, V, V2>(
-  { view }: TableView<K, V, V2>,
+  view: TableView<K, V, V2>,
   parent: TableReader<K, V>,
 ): TableReader<K, V2> {
   return {
@@ -85,9 +85,17 @@ export function viewReader<K, V, V2>(
       return (key, asOfMs) => {
         const row = read(key, asOfMs);
         if (row === undefined) return undefined;
-        const value = view(row.value, key);
-        if (value === null || value === undefined) return undefined;
-        return { value, timestampMs: row.timestampMs };
+        const value = viewOf(view, key, row.value);
+        return value === null ? undefined : { value, timestampMs: row.timestampMs };
+      };
+    },
+    openList: (context) => {
+      const list = parent.openList(context);
+      return function* (keys, isReverse) {
+        for (const { key, value: given, timestampMs } of list(keys, isReverse)) {
+          const value = viewOf(view, key, given);
+          if (value !== null) yield { key, value, timestampMs };
+        }
       };
     },
   };

@@ -42,5 +42,13 @@ export function versionedReader<K, V>(store: string): TableReader<K, V> {
       const table = context.store(versionedStore<K, V>(store));
       return (key, asOfMs) => table.getVersion(key, asOfMs);
     },
+    openList: (context) => {
+      const table = context.store(versionedStore<K, V>(store));
+      return (keys, isReverse) => {
+        if ('prefix' in keys) return table.prefixScan(keys.prefix, undefined, keys.serde);
+        const { from, to } = keys;
+        return isReverse ? table.reverseRange(from, to) : table.range(from, to);
+      };
+    },
   };
 }

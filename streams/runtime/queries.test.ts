@@ -153,6 +153,10 @@ describe('[QUERY-1] a store is queried by what the topology gives', () => {
     expect(await list(store.all(), ({ key, windowStartMs }) => `${key}@${windowStartMs}`)).toBe(
       'apple@0, fig@0, pear@0, apple@1000, plum@1000, apple@2000, pear@2000',
     );
+    const prefixed = store.fetchAll(0, 1_000, { prefix: 'p' });
+    expect(await list(prefixed, ({ key, windowStartMs }) => `${key}@${windowStartMs}`)).toBe(
+      'pear@0, plum@1000',
+    );
     expect(await store.entry('plum', 1_000)).toEqual({
       ...{ key: 'plum', windowStartMs: 1_000, value: 1, timestampMs: 1_300 },
     });
@@ -196,6 +200,13 @@ describe('[QUERY-1] a store is queried by what the topology gives', () => {
     expect(await store.backwardFetchAll().toArray()).toEqual([...all].reverse());
     const apples = rows.filter((row) => row.startsWith('apple'));
     expect((await list(store.fetch('apple'), show)).split(', ').sort()).toEqual(apples.sort());
+    const figs = rows.filter((row) => row.startsWith('fig')).join();
+    for (const keys of [{ prefix: 'f' }, { from: 'b' }, { from: 'b', to: 'fig' }]) {
+      expect(await list(store.fetchAll(undefined, undefined, keys), show)).toBe(figs);
+      expect(await list(store.backwardFetchAll(0, 500, keys), show)).toBe(figs);
+    }
+    const upTo = store.fetchAll(undefined, undefined, { to: 'apple' });
+    expect((await list(upTo, show)).split(', ').sort()).toEqual(apples.sort());
     for (const { key: windowed, value } of all) {
       expect(await store.get(windowed.key, windowed.windowStartMs)).toBe(value);
     }
@@ -220,6 +231,9 @@ describe('[QUERY-1] a store is queried by what the topology gives', () => {
     expect(await list(store.fetchAll('fig', 'pear', { latestStartMs: 1_000 }), show)).toBe(
       'fig@200-200=1, pear@150-150=1',
     );
+    expect(await list(store.prefixScan('p', { latestStartMs: 1_000 }), show)).toBe(
+      'pear@150-150=1',
+    );
   });
 
   test('a versioned table: the newest by the table, the past by the kind of store', async () => {
@@ -235,6 +249,7 @@ describe('[QUERY-1] a store is queried by what the topology gives', () => {
       ...{ value: 1, timestampMs: 100, validToMs: 1_200 },
     });
     expect(await list(store.history('apple'), ({ value }) => String(value))).toBe('1, 4, 7');
+    expect(await list(store.prefixScan('p', 1_250), pair)).toBe('pear=2');
     expect(await list(store.range(undefined, undefined, 1_250), pair)).toBe(
       'apple=4, fig=3, pear=2',
     );

@@ -1,7 +1,7 @@
-import type { OnHeld, PassedRow, StoreEntry } from '../topology/store.ts';
+import type { OnHeld, PassedRow, StoreEntry, TableRow } from '../topology/store.ts';
 import { decodeTimestamp, owned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
-import { ALL_KEYS } from './key-range.ts';
+import { ALL_KEYS, isWithin } from './key-range.ts';
 import { mergeReads, SortedEntries, type Sorted } from './sorted-entries.ts';
 
 /** Changed since the last commit: the uncommitted layer. */
@@ -215,10 +215,29 @@ export class KeySpace<K, V> {
   getPassed(key: K): PassedRow<V> | undefined {
     const id = this.#idOf(key);
     const entry = this.#entries.get(id) ?? this.#load(key, id);
-    if (entry === undefined) return undefined;
-    if ((entry.flags & HELD) === 0) return hasValue(entry) ? entry : undefined;
-    const value = this.#beforeOf(entry);
-    return value === undefined ? undefined : { value, timestampMs: entry.beforeMs };
+    return entry && this.#passedOf(entry);
+  }
+
+  /** As `KeyValueStore.passedRows`, by the bytes of the keys. */
+  *passedRows({ start, end } = this.#bounds, isReverse = false): Generator<TableRow<K, V>> {
+    const memory = this.#sortedUnstored().range(start, end);
+    // Deleted entries that wait may be on no other list.
+    if (this.#deletedCount > 0) memory.push(...this.#heldDeleted({ start, end }));
+    const sign = isReverse ? -1 : 1;
+    memory.sort((a, b) => sign * Buffer.compare(a.keyBytes, b.keyBytes));
+    const name = this.#name;
+    const stored = this.#isStored ? this.#environment.range(name, start, end, isReverse) : [];
+    const checkpoints = this.#checkpoints;
+    for (const read of mergeReads(memory, stored, isReverse)) {
+      const known = 'entry' in read ? read.entry : this.#read(read);
+      const { key } = known;
+      const live = this.#entries.get(this.#idOf(key));
+      let row: PassedRow<V> | undefined;
+      if (live !== undefined) row = this.#passedOf(live);
+      else if (checkpoints !== this.#checkpoints) row = this.getPassed(key);
+      else if (hasValue(known)) row = known;
+      if (row !== undefined) yield { key, value: row.value, timestampMs: row.timestampMs };
+    }
   }
 
   /** All entries that are not deleted; loads those that only the checkpoint has. */
@@ -385,6 +404,19 @@ export class KeySpace<K, V> {
     return { key, windowStartMs, value: this.#codec.decodeValue(value), timestampMs };
   }
 
+  #passedOf(entry: Entry<K, V>): PassedRow<V> | undefined {
+    if ((entry.flags & HELD) === 0) return hasValue(entry) ? entry : undefined;
+    const value = this.#beforeOf(entry);
+    return value === undefined ? undefined : { value, timestampMs: entry.beforeMs };
+  }
+
+  #heldDeleted(range: KeyRange): Unstored<K, V>[] {
+    return this.#held
+      .filter(({ value }) => value === undefined)
+      .map((entry) => ({ keyBytes: this.#codec.encodeKey(entry), entry }))
+      .filter(({ keyBytes }) => isWithin(range, keyBytes));
+  }
+
   /** What to keep of an entry before its first change after it was passed on. */
   #imageOf(entry: Entry<K, V>): V | BeforeImage | undefined {
     if (!this.#holding.isListed || (entry.flags & HELD) !== 0) return undefined;
@@ -441,7 +473,9 @@ export class KeySpace<K, V> {
   }
 }
 
-function hasValue<K, V>(entry: Entry<K, V>): entry is Entry<K, V> & { readonly value: V } {
+function hasValue<K, V>(
+  entry: StoreEntry<K, V>,
+): entry is StoreEntry<K, V> & { readonly value: V } {
   return entry.value !== undefined;
 }
 

@@ -1,5 +1,6 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
 import type {
+  KeySelection,
   KeyValueStore,
   OnHeld,
   PassedRow,
@@ -7,11 +8,12 @@ import type {
   StoreEntry,
   StoreHandle,
   StoreSpec,
+  TableRow,
 } from '../topology/store.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { StoreCodec, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
-import { keyRange, prefixRange } from './key-range.ts';
+import { keyRange, prefixRange, selectedRange } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 import { KEY_VALUE_READS } from './store-reads.ts';
@@ -140,6 +142,10 @@ class TaskKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
 
   getPassed(key: K): PassedRow<V> | undefined {
     return this.#space.getPassed(key);
+  }
+
+  passedRows(keys: KeySelection<K, unknown>, isReverse: boolean): Generator<TableRow<K, V>> {
+    return this.#space.passedRows(selectedRange(this.spec.key as Serde<K>, keys), isReverse);
   }
 
   takeChanged(visit: (entry: LiveEntry<unknown, unknown>) => void): number {

@@ -190,6 +190,8 @@ function readSessions(it: StateUnderTest, { sessions }: Model, each: Read): void
   expect([...store.fetchAll(each.from, each.to, range)]).toEqual(ofKeys);
   expect([...store.backwardFetchAll(each.from, each.to, range)]).toEqual([...ofKeys].reverse());
   expect([...store.fetchAll()]).toEqual(sorted);
+  const prefixed = inRange.filter((session) => session.key.startsWith(each.key));
+  expect([...store.prefixScan(each.key, range)]).toEqual(prefixed);
   for (const session of ofKey) {
     const { startMs, endMs, value: found, timestampMs } = session;
     expect(store.get(each.key, session)).toEqual({ startMs, endMs, value: found, timestampMs });
@@ -210,6 +212,13 @@ function readRecords(it: StateUnderTest, { records: all }: Model, each: Read): v
   expect([...store.backwardFetch(each.key, fromMs, toMs)]).toEqual([...ofKey].reverse());
   expect([...store.fetchAll(fromMs, toMs)]).toEqual(within);
   expect([...store.backwardFetchAll(fromMs, toMs)]).toEqual([...within].reverse());
+  const { from, to, key: prefix } = each;
+  const ofKeys = within.filter((record) => isBetween(record.key, each));
+  expect([...store.fetchAll(fromMs, toMs, { from, to })]).toEqual(ofKeys);
+  const backwards = store.backwardFetchAll(fromMs, toMs, { from, to });
+  expect([...backwards]).toEqual([...ofKeys].reverse());
+  const prefixed = within.filter((record) => record.key.startsWith(prefix));
+  expect([...store.fetchAll(fromMs, toMs, { prefix })]).toEqual(prefixed);
   expect([...store.all()]).toEqual(sorted);
   expect([...store.backwardAll()]).toEqual([...sorted].reverse());
 }
@@ -226,17 +235,18 @@ function readVersions(it: StateUnderTest, model: Model, each: Read): void {
   );
   expect([...store.history(each.key, fromMs, toMs)]).toEqual(found);
   expect([...store.backwardHistory(each.key, fromMs, toMs)]).toEqual([...found].reverse());
-  const asOf = KEYS.filter((name) => isBetween(name, each))
-    .sort(byKey)
-    .flatMap((name) => {
-      const version = of(name).find(
-        ({ timestampMs, validToMs }) => timestampMs <= each.at && each.at < validToMs,
-      );
-      const isReadable = each.at >= historyStartMs || version?.validToMs === Infinity;
-      return version !== undefined && isReadable ? [{ key: name, ...version }] : [];
-    });
+  const all = [...KEYS].sort(byKey).flatMap((name) => {
+    const version = of(name).find(
+      ({ timestampMs, validToMs }) => timestampMs <= each.at && each.at < validToMs,
+    );
+    const isReadable = each.at >= historyStartMs || version?.validToMs === Infinity;
+    return version !== undefined && isReadable ? [{ key: name, ...version }] : [];
+  });
+  const asOf = all.filter((version) => isBetween(version.key, each));
   expect([...store.range(each.from, each.to, each.at)]).toEqual(asOf);
   expect([...store.reverseRange(each.from, each.to, each.at)]).toEqual([...asOf].reverse());
+  const prefixed = all.filter((version) => version.key.startsWith(each.key));
+  expect([...store.prefixScan(each.key, each.at)]).toEqual(prefixed);
 }
 
 /** The versions of keys by the puts, of which those too old for the history were not taken. */

@@ -70,6 +70,12 @@ export function passedOnSuite(kind: EnvironmentKind): void {
           }
         }
         const store = it.state.store(handle);
+        const rows = [...model.passed].sort(([a], [b]) => (a < b ? -1 : 1));
+        const listed = rows.map(([each, row]) => ({ key: each, ...row }));
+        expect([...store.passedRows({}, false)]).toEqual(listed);
+        expect([...store.passedRows({ from: 'b', to: 'c' }, true)]).toEqual(
+          listed.filter(({ key: each }) => each === 'b' || each === 'c').reverse(),
+        );
         for (const each of ['a', 'b', 'c', 'd']) {
           const row = store.getPassed(each); // the store's own object, with more fields
           const shown = row && { value: row.value, timestampMs: row.timestampMs };

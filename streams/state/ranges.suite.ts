@@ -200,6 +200,18 @@ function expectFetch(
   expect(found(windowed.backwardFetch(wanted, fromMs, toMs))).toEqual(list(isOf).reverse());
   expect(found(windowed.fetchAll(fromMs, toMs))).toEqual(list(() => true));
   expect(found(windowed.backwardFetchAll(fromMs, toMs))).toEqual(list(() => true).reverse());
+  const sorts = (isIn: (order: number) => boolean) => (each: string) => isIn(compare(each, wanted));
+  for (const [keys, isIn] of [
+    [{ from: wanted }, sorts((order) => order >= 0)],
+    [{ to: wanted }, sorts((order) => order <= 0)],
+    [{ from: wanted, to: wanted }, isOf],
+    [{ prefix: wanted }, (each: string) => each.startsWith(wanted)],
+    [{ prefix: Buffer.from(wanted), serde: bytes() }, (each: string) => each.startsWith(wanted)],
+  ] as const) {
+    expect(found(windowed.fetchAll<unknown>(fromMs, toMs, keys))).toEqual(list(isIn));
+    const backwards = windowed.backwardFetchAll<unknown>(fromMs, toMs, keys);
+    expect(found(backwards)).toEqual(list(isIn).reverse());
+  }
   const entry = windowed.entry(wanted, fromMs);
   expect(entry && `${entry.value} @${entry.timestampMs}`).toBe(
     model.windows.get(fromMs)?.get(wanted),

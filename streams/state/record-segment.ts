@@ -1,5 +1,7 @@
 import { int64 } from '../../core/index.ts';
 import type { StoreCodec } from './codec.ts';
+import type { KeyRange } from './environment.ts';
+import { isWithin } from './key-range.ts';
 import { fill, StoredRecord, WAITS, type StoredContent } from './kept-record.ts';
 import { mergeReads } from './sorted-entries.ts';
 
@@ -72,20 +74,21 @@ export class RecordSegment<K, V> {
   }
 
   /**
-   * All records, in the order of the bytes of their keys, then of time and of their arrival, or
-   * against that. Leaves in the checkpoint what is only there.
+   * All records with keys in a range, in the order of the bytes of their keys, then of time and of
+   * their arrival, or against that. Leaves in the checkpoint what is only there.
    */
-  *all(isReverse: boolean): Generator<StoredRecord<K, V>> {
+  *all(isReverse: boolean, keys: KeyRange): Generator<StoredRecord<K, V>> {
     const { codec, read, range, startMs } = this.#options;
     const memory = [...this.#keys.values()].flatMap(({ records }) =>
       records.map((entry) => ({ keyBytes: codec.encodeKey(entry), entry })),
     );
     const sign = isReverse ? -1 : 1;
     memory.sort((a, b) => sign * Buffer.compare(a.keyBytes, b.keyBytes));
-    const stored = this.isCheckpointed
-      ? range(timeBytes(startMs), timeBytes(startMs + 1), isReverse)
-      : [];
+    const bounds = boundsIn(startMs, keys);
+    const stored = this.isCheckpointed ? range(bounds.start, bounds.end, isReverse) : [];
     for (const found of inKeyOrder(mergeReads(memory, stored, isReverse), sign)) {
+      const bytes = bytesOf(found);
+      if (!isWithin(keys, bytes.subarray(SEGMENT_BYTES, bytes.length - PLACE_BYTES))) continue;
       if ('entry' in found) {
         yield found.entry;
         continue;
@@ -189,6 +192,24 @@ export class RecordSegment<K, V> {
     return this.#options.codec.encodeKey(probe).toString('latin1');
   }
 }
+
+/** The bytes from the first to the last record with keys in a range, and of some others. */
+function boundsIn(startMs: number, { start, end }: KeyRange): SegmentBounds {
+  const segment = timeBytes(startMs);
+  const from = Buffer.concat([segment, start]);
+  if (end === undefined) return { start: from, end: timeBytes(startMs + 1) };
+  // A key that equals the end up to a zero byte may come before it, with a time behind it.
+  const zeroAt = end.indexOf(0);
+  if (zeroAt < 0) return { start: from, end: Buffer.concat([segment, end]) };
+  return { start: from, end: Buffer.concat([segment, end.subarray(0, zeroAt), ONE]) };
+}
+
+interface SegmentBounds {
+  readonly start: Buffer;
+  readonly end: Buffer;
+}
+
+const ONE = Buffer.from([1]);
 
 type Read = { readonly keyBytes: Buffer } | { readonly key: Buffer };
 

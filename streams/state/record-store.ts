@@ -1,7 +1,8 @@
-import { int64, serializeToBytes } from '../../core/index.ts';
+import { int64, serializeToBytes, type Serde } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import type {
   KeptRecord,
+  KeySelection,
   RecordEntry,
   RecordStore,
   StoreHandle,
@@ -24,6 +25,7 @@ import {
   storedValueSerde,
   WAITS,
 } from './kept-record.ts';
+import { ALL_KEYS, selectedRange } from './key-range.ts';
 import { RecordSegment, SEGMENT_BYTES } from './record-segment.ts';
 import { firstNotBelow, insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
@@ -101,6 +103,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
   readonly codec: StoreCodec<unknown, unknown>;
   newestMs = -Infinity;
   memoryCount = 0;
+  readonly #key: Serde<K>;
   readonly #codecs: ReturnType<typeof codecs<K, V>>;
   readonly #environment: StateEnvironment;
   readonly #segments = new Map<number, RecordSegment<K, V>>();
@@ -119,6 +122,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
   readonly #dropped = new Set<number>();
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
+    this.#key = spec.key;
     this.#codecs = codecs(spec);
     this.spec = spec;
     this.codec = this.#codecs.codec;
@@ -153,12 +157,20 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     return this.#fetch(key, { fromMs, toMs }, true);
   }
 
-  fetchAll(fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
-    return this.#fetchAll({ fromMs, toMs }, false);
+  fetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys: KeySelection<K, P> = {},
+  ): Generator<RecordEntry<K, V>> {
+    return this.#fetchAll({ fromMs, toMs }, false, selectedRange(this.#key, keys));
   }
 
-  backwardFetchAll(fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
-    return this.#fetchAll({ fromMs, toMs }, true);
+  backwardFetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys: KeySelection<K, P> = {},
+  ): Generator<RecordEntry<K, V>> {
+    return this.#fetchAll({ fromMs, toMs }, true, selectedRange(this.#key, keys));
   }
 
   all(): Generator<RecordEntry<K, V>> {
@@ -319,9 +331,9 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
     }
   }
 
-  *#fetchAll(times: Times, isReverse: boolean): Generator<RecordEntry<K, V>> {
+  *#fetchAll(times: Times, isReverse: boolean, keys = ALL_KEYS): Generator<RecordEntry<K, V>> {
     for (const segment of this.#segmentsIn(times, isReverse)) {
-      yield* this.#within(segment.all(isReverse), segment, times);
+      yield* this.#within(segment.all(isReverse, keys), segment, times);
     }
   }
 

@@ -14,7 +14,7 @@ import type {
 } from '../topology/store.ts';
 import { keyIdentity, keyText, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
-import { keyRange } from './key-range.ts';
+import { keyRange, selectedRange } from './key-range.ts';
 import { mergeLists } from './merge-lists.ts';
 import { sessionListSerde } from './session-list.ts';
 import { firstNotBelow } from './sorted-list.ts';
@@ -164,6 +164,15 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
 
   backwardFetchAll(from?: K, to?: K, range: SessionRange = {}): Generator<KeySession<K, V>> {
     return this.#fetchAll(this.#between(from, to), range, true);
+  }
+
+  prefixScan<P = K>(
+    prefix: P,
+    range: SessionRange = {},
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): Generator<KeySession<K, V>> {
+    const keys = selectedRange(this.#key, { prefix, ...(serde && { serde }) });
+    return this.#fetchAll(keys, range, false);
   }
 
   put(key: K, given: SessionBounds, value: V, timestampMs: number): void {

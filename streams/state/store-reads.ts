@@ -73,7 +73,7 @@ export const WINDOWED_TABLE_READS: StoreReads = {
 export const SESSION_READS: StoreReads = {
   methods: {
     ...{ get: ENTRY, fetch: OF_KEY, backwardFetch: OF_KEY },
-    ...{ fetchAll: OF_ALL, backwardFetchAll: OF_ALL },
+    ...{ fetchAll: OF_ALL, backwardFetchAll: OF_ALL, prefixScan: OF_ALL },
   },
   order: byKey,
 };
@@ -81,7 +81,7 @@ export const SESSION_READS: StoreReads = {
 export const VERSIONED_READS: StoreReads = {
   methods: {
     ...{ get: VALUE, getVersion: ENTRY, history: OF_KEY, backwardHistory: OF_KEY },
-    ...{ range: OF_ALL, reverseRange: OF_ALL },
+    ...{ range: OF_ALL, reverseRange: OF_ALL, prefixScan: OF_ALL },
   },
   order: byKey,
 };

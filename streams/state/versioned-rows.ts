@@ -1,17 +1,12 @@
-import { serializeToBytes, type Serde } from '../../core/index.ts';
 import type {
   KeyVersion,
   ReadOnlyKeyValueStore,
   ReadOnlyVersionedStore,
   StoreEntry,
-  StoreSpec,
 } from '../topology/store.ts';
 
-/** A versioned store of a task. */
-export type VersionedRows<K, V> = ReadOnlyVersionedStore<K, V> & { readonly spec: StoreSpec };
-
 /** The latest version of each key, as the rows of a table. */
-export function newestRows<K, V>(store: VersionedRows<K, V>): ReadOnlyKeyValueStore<K, V> {
+export function newestRows<K, V>(store: ReadOnlyVersionedStore<K, V>): ReadOnlyKeyValueStore<K, V> {
   const rowOf = (row: Omit<KeyVersion<K, V>, 'validToMs'>): StoreEntry<K, V> => {
     return {
       key: row.key,
@@ -23,13 +18,6 @@ export function newestRows<K, V>(store: VersionedRows<K, V>): ReadOnlyKeyValueSt
   function* rowsOf(versions: Iterable<KeyVersion<K, V>>): IterableIterator<StoreEntry<K, V>> {
     for (const version of versions) yield rowOf(version);
   }
-  const keySerde = store.spec.key as Serde<K>;
-  function* withPrefix(prefix: Buffer): IterableIterator<StoreEntry<K, V>> {
-    for (const version of store.range()) {
-      const bytes = serializeToBytes(keySerde, version.key);
-      if (bytes.subarray(0, prefix.length).equals(prefix)) yield rowOf(version);
-    }
-  }
   return {
     name: store.name,
     size: undefined,
@@ -40,8 +28,7 @@ export function newestRows<K, V>(store: VersionedRows<K, V>): ReadOnlyKeyValueSt
     },
     range: (from, to) => rowsOf(store.range(from, to)),
     reverseRange: (from, to) => rowsOf(store.reverseRange(from, to)),
-    prefixScan: <P>(prefix: P, serde?: Pick<Serde<P>, 'serialize'>) =>
-      withPrefix(serializeToBytes((serde ?? keySerde) as Serde<P>, prefix)),
+    prefixScan: (prefix, serde) => rowsOf(store.prefixScan(prefix, undefined, serde)),
     all: () => rowsOf(store.range()),
     reverseAll: () => rowsOf(store.reverseRange()),
     entries: () => store.entries(),

@@ -1,7 +1,8 @@
-import { int64 } from '../../core/index.ts';
+import { int64, type Serde } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import type {
   KeyVersion,
+  ReadOnlyVersionedStore,
   StoreHandle,
   StoreSpec,
   VersionedPut,
@@ -10,11 +11,11 @@ import type {
 } from '../topology/store.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
-import { keyRange } from './key-range.ts';
+import { keyRange, selectedRange } from './key-range.ts';
 import { KeySpace } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 import { VERSIONED_READS } from './store-reads.ts';
-import { newestRows, type VersionedRows } from './versioned-rows.ts';
+import { newestRows } from './versioned-rows.ts';
 import { versionsSerde, type StoredVersion } from './versions.ts';
 
 const INT64 = int64();
@@ -52,7 +53,7 @@ export const versionedKind: StoreKind = {
       return [{ key: codec.decodeKey(bytes), value, timestampMs }];
     };
   },
-  asTable: (store) => newestRows(store as unknown as VersionedRows<unknown, unknown>),
+  asTable: (store) => newestRows(store as unknown as ReadOnlyVersionedStore<unknown, unknown>),
   // A key's record has all its versions, so the newest of each key is enough.
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => codecOf(spec),
@@ -150,6 +151,20 @@ class TaskVersionedStore<K, V> implements VersionedStore<K, V>, TaskStore {
 
   reverseRange(from?: K, to?: K, asOfMs?: number): Generator<KeyVersion<K, V>> {
     return this.#range(this.#between(from, to), true, asOfMs);
+  }
+
+  prefixScan<P = K>(
+    prefix: P,
+    asOfMs?: number,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): Generator<KeyVersion<K, V>> {
+    const keys = { prefix, ...(serde && { serde }) };
+    const { start, end } = selectedRange(this.spec.key as Serde<K>, keys);
+    const rows = {
+      start: Buffer.concat([ROWS.start, start]),
+      end: end === undefined ? ROWS.end : Buffer.concat([ROWS.start, end]),
+    };
+    return this.#range(rows, false, asOfMs);
   }
 
   *entries(): IterableIterator<readonly [K, V]> {

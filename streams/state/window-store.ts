@@ -1,11 +1,13 @@
-import { int64 } from '../../core/index.ts';
+import { int64, type Serde } from '../../core/index.ts';
 import type {
+  KeySelection,
   OnHeld,
   PassedRow,
   ReadOnlyWindowStore,
   StoreEntry,
   StoreHandle,
   StoreSpec,
+  TableRow,
   WindowStore,
 } from '../topology/store.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
@@ -16,7 +18,7 @@ import {
   type StoreChanges,
   type StoredChange,
 } from './environment.ts';
-import { ALL_KEYS } from './key-range.ts';
+import { ALL_KEYS, selectedRange } from './key-range.ts';
 import { KeySpace, noHolding } from './key-space.ts';
 import { insert } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
@@ -68,6 +70,7 @@ export function windowStore<K, V>(name: string): StoreHandle<WindowStore<K, V>> 
 export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly spec: StoreSpec;
   readonly codec: StoreCodec<unknown, unknown>;
+  readonly #key: Serde<K>;
   readonly #codec: StoreCodec<K, V>;
   readonly #environment: StateEnvironment;
   readonly #windows = new Map<number, KeySpace<K, V>>();
@@ -86,6 +89,7 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   readonly #dropped = new Set<number>();
 
   constructor(spec: StoreSpec<K, V>, environment: StateEnvironment, isNew: boolean) {
+    this.#key = spec.key;
     this.#codec = new StoreCodec(spec, WINDOW_PREFIX);
     this.spec = spec;
     this.codec = this.#codec as StoreCodec<unknown, unknown>;
@@ -167,15 +171,25 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     }
   }
 
-  *fetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>> {
+  *fetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys: KeySelection<K, P> = {},
+  ): IterableIterator<StoreEntry<K, V>> {
+    const range = selectedRange(this.#key, keys);
     for (const startMs of this.#startsWithin(fromMs, toMs)) {
-      yield* this.#windows.get(startMs)?.range() ?? [];
+      yield* this.rangeIn(startMs, range, false);
     }
   }
 
-  *backwardFetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>> {
+  *backwardFetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys: KeySelection<K, P> = {},
+  ): IterableIterator<StoreEntry<K, V>> {
+    const range = selectedRange(this.#key, keys);
     for (const startMs of this.#startsWithin(fromMs, toMs).reverse()) {
-      yield* this.#windows.get(startMs)?.range(undefined, true) ?? [];
+      yield* this.rangeIn(startMs, range, true);
     }
   }
 
@@ -198,15 +212,25 @@ export class TaskWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
   /** The entries of one window whose keys are in a range of bytes, in their order or against it. */
   rangeIn(
     windowStartMs: number,
-    { start, end }: KeyRange,
+    keys: KeyRange,
     isReverse: boolean,
   ): IterableIterator<StoreEntry<K, V>> {
-    const bounds = windowBounds(windowStartMs);
-    const range = {
-      start: Buffer.concat([bounds.start, start]),
-      end: end === undefined ? bounds.end : Buffer.concat([bounds.start, end]),
-    };
+    const range = rangeWithin(windowStartMs, keys);
     return this.#windows.get(windowStartMs)?.range(range, isReverse) ?? [].values();
+  }
+
+  /** The same as they were passed on. */
+  passedIn(
+    windowStartMs: number,
+    keys: KeyRange,
+    isReverse: boolean,
+  ): IterableIterator<TableRow<K, V>> {
+    const range = rangeWithin(windowStartMs, keys);
+    return this.#windows.get(windowStartMs)?.passedRows(range, isReverse) ?? [].values();
+  }
+
+  passedRows(windowStartMs: number): IterableIterator<TableRow<K, V>> {
+    return this.passedIn(windowStartMs, ALL_KEYS, false);
   }
 
   visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void {
@@ -327,6 +351,15 @@ function windowBounds(windowStartMs: number): KeyRange & { readonly end: Buffer 
   writeWindowStart(start, 0, windowStartMs);
   writeWindowStart(end, 0, windowStartMs + 1);
   return { start, end };
+}
+
+/** The keys of a window within a range of keys. */
+function rangeWithin(windowStartMs: number, { start, end }: KeyRange): KeyRange {
+  const bounds = windowBounds(windowStartMs);
+  return {
+    start: Buffer.concat([bounds.start, start]),
+    end: end === undefined ? bounds.end : Buffer.concat([bounds.start, end]),
+  };
 }
 
 function writeWindowStart(target: Buffer, position: number, windowStartMs: number): void {

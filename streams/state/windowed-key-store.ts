@@ -1,6 +1,7 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
 import { present } from '../../core/internal.ts';
 import type {
+  KeySelection,
   KeyValueStore,
   OnHeld,
   PassedRow,
@@ -8,11 +9,12 @@ import type {
   StoreEntry,
   StoreHandle,
   StoreSpec,
+  TableRow,
 } from '../topology/store.ts';
 import type { Windowed } from '../topology/windows.ts';
 import type { LiveEntry, StoreCodec } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
-import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
+import { ALL_KEYS, keyRange, prefixRange, selectedRange } from './key-range.ts';
 import { mergeLists } from './merge-lists.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { KEY_VALUE_READS } from './store-reads.ts';
@@ -191,6 +193,7 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
 
   /** Oldest stretch first. */
   passChanges(visit: OnHeld<Windowed<K>, V>): void {
+    this.#changes++;
     const holding = [...this.#holding].sort((a, b) => a - b);
     this.#holding.clear();
     for (const startMs of holding) this.#rows.passChanges(startMs, visit);
@@ -200,7 +203,21 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
     return this.#rows.getPassed(key, this.#stretchOf(key));
   }
 
+  *passedRows(
+    keys: KeySelection<Windowed<K>, unknown>,
+    isReverse: boolean,
+  ): Generator<TableRow<Windowed<K>, V>> {
+    const range = selectedRange(this.#key, keys);
+    const read = (startMs: number) => this.#rows.passedIn(startMs, range, isReverse);
+    for (const { row, changes } of this.#mergedRows(read, isReverse)) {
+      const passed = changes === this.#changes ? row : this.getPassed(row.key);
+      if (passed === undefined) continue;
+      yield { key: row.key, value: passed.value, timestampMs: passed.timestampMs };
+    }
+  }
+
   passExpiring(timeMs: number, visit: OnHeld<Windowed<K>, V>): void {
+    this.#changes++;
     for (const startMs of this.#rows.starts) {
       if (startMs + this.#lifeMs > timeMs) return;
       this.#rows.passChanges(startMs, visit);
@@ -248,9 +265,8 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
 
   /** The rows of all stretches in the order of the bytes of their keys, or against it. */
   *#merged(range: KeyRange, isReverse: boolean): Generator<StoreEntry<Windowed<K>, V>> {
-    const lists = this.#rows.starts.map((startMs) => this.#read(startMs, range, isReverse));
-    const bytesOf = ({ row }: ReadRow<K, V>) => serializeToBytes(this.#key, row.key);
-    for (const { row, changes } of mergeLists(lists, bytesOf, isReverse)) {
+    const read = (startMs: number) => this.#rows.rangeIn(startMs, range, isReverse);
+    for (const { row, changes } of this.#mergedRows(read, isReverse)) {
       if (changes === this.#changes) {
         yield rowOf(row);
         continue;
@@ -260,10 +276,17 @@ class TaskWindowedKeyStore<K, V> implements WindowedKeyStore<Windowed<K>, V>, Ta
     }
   }
 
-  *#read(startMs: number, range: KeyRange, isReverse: boolean): Generator<ReadRow<K, V>> {
-    for (const row of this.#rows.rangeIn(startMs, range, isReverse)) {
-      yield { row, changes: this.#changes };
-    }
+  #mergedRows<R extends { readonly key: Windowed<K> }>(
+    read: (startMs: number) => Iterable<R>,
+    isReverse: boolean,
+  ): Generator<ReadRow<R>> {
+    const lists = this.#rows.starts.map((startMs) => this.#noting(read(startMs)));
+    const bytesOf = ({ row }: ReadRow<R>) => serializeToBytes(this.#key, row.key);
+    return mergeLists(lists, bytesOf, isReverse);
+  }
+
+  *#noting<R>(rows: Iterable<R>): Generator<ReadRow<R>> {
+    for (const row of rows) yield { row, changes: this.#changes };
   }
 }
 
@@ -275,8 +298,8 @@ function rowOf<K, V>({ key, value, timestampMs }: StoreEntry<K, V>): StoreEntry<
 type Rows<K, V> = IterableIterator<StoreEntry<Windowed<K>, V>>;
 
 /** A row that was read ahead. */
-interface ReadRow<K, V> {
-  readonly row: StoreEntry<Windowed<K>, V>;
+interface ReadRow<R> {
+  readonly row: R;
   /** The changes of the store when it was read. */
   readonly changes: number;
 }

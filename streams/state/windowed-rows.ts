@@ -1,6 +1,7 @@
 import { int64, serializeToBytes, type Serde } from '../../core/index.ts';
 import type { QueriedRow, ReadOnlyWindowedTable } from '../topology/queryable.ts';
 import type {
+  KeySelection,
   KeySession,
   ReadOnlyKeyValueStore,
   ReadOnlySessionStore,
@@ -8,6 +9,8 @@ import type {
   StoreEntry,
 } from '../topology/store.ts';
 import type { Windowed } from '../topology/windows.ts';
+import type { KeyRange } from './environment.ts';
+import { isWithin, selectedRange } from './key-range.ts';
 
 type Row<K, V> = QueriedRow<Windowed<K>, V>;
 type Rows<K, V> = IterableIterator<Row<K, V>>;
@@ -42,9 +45,10 @@ export function rowsOfWindows<K, V>(
     fetch: (key, fromMs = -Infinity, toMs = Infinity) => rowsOf(store.fetch(key, fromMs, toMs)),
     backwardFetch: (key, fromMs = -Infinity, toMs = Infinity) =>
       rowsOf(store.backwardFetch(key, fromMs, toMs)),
-    fetchAll: (fromMs = -Infinity, toMs = Infinity) => rowsOf(store.fetchAll(fromMs, toMs)),
-    backwardFetchAll: (fromMs = -Infinity, toMs = Infinity) =>
-      rowsOf(store.backwardFetchAll(fromMs, toMs)),
+    fetchAll: (fromMs = -Infinity, toMs = Infinity, keys = {}) =>
+      rowsOf(store.fetchAll(fromMs, toMs, keys)),
+    backwardFetchAll: (fromMs = -Infinity, toMs = Infinity, keys = {}) =>
+      rowsOf(store.backwardFetchAll(fromMs, toMs, keys)),
   };
 }
 
@@ -64,12 +68,14 @@ export function rowsOfSessions<K, V>(
     // A session ends at its start or later.
     ofKey: (key, fromMs, toMs) =>
       within(store.fetch(key, { earliestEndMs: fromMs, latestStartMs: toMs }), fromMs, toMs),
-    all: (fromMs, toMs) =>
-      within(
-        store.fetchAll(undefined, undefined, { earliestEndMs: fromMs, latestStartMs: toMs }),
-        fromMs,
-        toMs,
-      ),
+    all: (fromMs, toMs, keys) => {
+      const range = { earliestEndMs: fromMs, latestStartMs: toMs };
+      const sessions =
+        'prefix' in keys
+          ? store.prefixScan(keys.prefix, range, keys.serde)
+          : store.fetchAll(keys.from, keys.to, range);
+      return within(sessions, fromMs, toMs);
+    },
   });
 }
 
@@ -82,27 +88,37 @@ export function rowsOfWindowedKeys<K, V>(
     entries: Iterable<StoreEntry<Windowed<K>, V>>,
     fromMs: number,
     toMs: number,
-    wanted?: Buffer,
+    keys: KeyRange,
   ): Rows<K, V> {
     for (const { key, value, timestampMs } of entries) {
       if (key.windowStartMs < fromMs || key.windowStartMs > toMs) continue;
-      // Longer keys may begin with the same bytes.
-      if (wanted !== undefined && !serializeToBytes(inner, key.key).equals(wanted)) continue;
+      // Behind the key come the bytes of its window, so that others may be found, too.
+      if (!isWithin(keys, serializeToBytes(inner, key.key))) continue;
       yield { key, value: value as V, timestampMs };
     }
   }
   return sortedRows(store.name, inner, {
     // The bytes of a windowed key begin with those of the key.
-    ofKey: (key, fromMs, toMs) =>
-      within(store.prefixScan<K>(key, inner), fromMs, toMs, serializeToBytes(inner, key)),
-    all: (fromMs, toMs) => within(store.all(), fromMs, toMs),
+    ofKey: (key, fromMs, toMs) => {
+      const keys = selectedRange(inner, { from: key, to: key });
+      return within(store.prefixScan<K>(key, inner), fromMs, toMs, keys);
+    },
+    all: (fromMs, toMs, keys) =>
+      within(
+        'prefix' in keys
+          ? store.prefixScan(keys.prefix, keys.serde ?? (inner as Serde<unknown>))
+          : store.all(),
+        fromMs,
+        toMs,
+        selectedRange(inner, keys),
+      ),
   });
 }
 
 /** Finds rows in any order. */
 interface RowSource<K, V> {
   readonly ofKey: (key: K, fromMs: number, toMs: number) => Rows<K, V>;
-  readonly all: (fromMs: number, toMs: number) => Rows<K, V>;
+  readonly all: (fromMs: number, toMs: number, keys: KeySelection<K, unknown>) => Rows<K, V>;
 }
 
 /** Sorts what it finds in memory, when the first row is asked for. */
@@ -115,9 +131,14 @@ function sortedRows<K, V>(
     const rows = [...ofKey(key, fromMs, toMs)].sort(byStart);
     yield* isReverse ? rows.reverse() : rows;
   }
-  function* ofAll(isReverse: boolean, fromMs = -Infinity, toMs = Infinity): Rows<K, V> {
+  function* ofAll(
+    isReverse: boolean,
+    fromMs = -Infinity,
+    toMs = Infinity,
+    keys: KeySelection<K, unknown> = {},
+  ): Rows<K, V> {
     const orderOf = windowOrder(inner);
-    const keyed = [...all(fromMs, toMs)].map((row) => ({ row, bytes: orderOf(row) }));
+    const keyed = [...all(fromMs, toMs, keys)].map((row) => ({ row, bytes: orderOf(row) }));
     const rows = keyed.sort((a, b) => Buffer.compare(a.bytes, b.bytes)).map(({ row }) => row);
     yield* isReverse ? rows.reverse() : rows;
   }
@@ -129,8 +150,8 @@ function sortedRows<K, V>(
     get: (key, windowStartMs) => entry(key, windowStartMs)?.value,
     fetch: (key, fromMs, toMs) => ofOneKey(false, key, fromMs, toMs),
     backwardFetch: (key, fromMs, toMs) => ofOneKey(true, key, fromMs, toMs),
-    fetchAll: (fromMs, toMs) => ofAll(false, fromMs, toMs),
-    backwardFetchAll: (fromMs, toMs) => ofAll(true, fromMs, toMs),
+    fetchAll: (fromMs, toMs, keys) => ofAll(false, fromMs, toMs, keys),
+    backwardFetchAll: (fromMs, toMs, keys) => ofAll(true, fromMs, toMs, keys),
   };
 }
 

@@ -1,5 +1,5 @@
-import type { Headers } from '../../core/index.ts';
-import type { PassedRow, ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
+import type { Headers, Serde } from '../../core/index.ts';
+import type { PassedRow, ReadOnlyKeyValueStore, StoreHandle, TableRow } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** What a function returns that has no result; a promise does not fit. */
@@ -171,4 +171,21 @@ export interface ReadOnlyTable<K, V> {
   get(key: K): V | undefined;
   /** The same with its time. */
   row(key: K): PassedRow<V> | undefined;
+  /**
+   * The rows of the keys from `from` to `to`, both included, in the order of the bytes of their
+   * keys; undefined for no limit. Read while it is iterated, as in a key-value store; open windows
+   * of an aggregation are sorted when the list is begun.
+   */
+  range(from: K | undefined, to: K | undefined): IterableIterator<TableRow<K, V>>;
+  /** The same against the order. */
+  reverseRange(from: K | undefined, to: K | undefined): IterableIterator<TableRow<K, V>>;
+  /** The rows whose keys begin with the bytes of `prefix`; its serde is by default the keys'. */
+  prefixScan<P = K>(
+    prefix: P,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): IterableIterator<TableRow<K, V>>;
+  /** All rows, in the order of the bytes of their keys. */
+  all(): IterableIterator<TableRow<K, V>>;
+  /** The same against the order. */
+  reverseAll(): IterableIterator<TableRow<K, V>>;
 }

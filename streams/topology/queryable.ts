@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import type { Serde } from '../../core/index.ts';
 import type {
+  KeySelection,
   KeySession,
   KeyVersion,
   ReadOnlyKeyValueStore,
@@ -110,12 +111,20 @@ export interface QueryableWindowStore<K, V> {
   /** The same, newest first. */
   backwardFetch(key: K, fromMs: number, toMs: number): QueryResults<QueriedWindow<K, V>>;
   /**
-   * The values of all keys in windows that start from `fromMs` to `toMs`, both included: oldest
-   * window first, and in it in the order of the bytes of the keys.
+   * The values of all keys, or of those selected, in windows that start from `fromMs` to `toMs`,
+   * both included: oldest window first, and in it in the order of the bytes of the keys.
    */
-  fetchAll(fromMs: number, toMs: number): QueryResults<QueriedWindow<K, V>>;
+  fetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): QueryResults<QueriedWindow<K, V>>;
   /** The same against the order. */
-  backwardFetchAll(fromMs: number, toMs: number): QueryResults<QueriedWindow<K, V>>;
+  backwardFetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): QueryResults<QueriedWindow<K, V>>;
   /** All values, as `fetchAll` has them. */
   all(): QueryResults<QueriedWindow<K, V>>;
   /** The same against the order. */
@@ -139,10 +148,21 @@ export interface QueryableWindowedTable<K, V> {
   fetch(key: K, fromMs?: number, toMs?: number): QueryResults<QueriedRow<Windowed<K>, V>>;
   /** The same, newest first. */
   backwardFetch(key: K, fromMs?: number, toMs?: number): QueryResults<QueriedRow<Windowed<K>, V>>;
-  /** The same of all keys; those of one start in the order of the bytes of their keys. */
-  fetchAll(fromMs?: number, toMs?: number): QueryResults<QueriedRow<Windowed<K>, V>>;
+  /**
+   * The same of all keys, or of those selected; those of one start in the order of the bytes of
+   * their keys.
+   */
+  fetchAll<P = K>(
+    fromMs?: number,
+    toMs?: number,
+    keys?: KeySelection<K, P>,
+  ): QueryResults<QueriedRow<Windowed<K>, V>>;
   /** The same against the order. */
-  backwardFetchAll(fromMs?: number, toMs?: number): QueryResults<QueriedRow<Windowed<K>, V>>;
+  backwardFetchAll<P = K>(
+    fromMs?: number,
+    toMs?: number,
+    keys?: KeySelection<K, P>,
+  ): QueryResults<QueriedRow<Windowed<K>, V>>;
   /** As `get`, and each new value; a window that closes stays as it was last. */
   watch(key: K, windowStartMs: number): LiveQuery<V | undefined>;
   /** As `fetch`; then, after commits that change some of the rows, those. */
@@ -167,8 +187,16 @@ export interface ReadOnlyWindowedTable<K, V> {
     fromMs?: number,
     toMs?: number,
   ): IterableIterator<QueriedRow<Windowed<K>, V>>;
-  fetchAll(fromMs?: number, toMs?: number): IterableIterator<QueriedRow<Windowed<K>, V>>;
-  backwardFetchAll(fromMs?: number, toMs?: number): IterableIterator<QueriedRow<Windowed<K>, V>>;
+  fetchAll<P = K>(
+    fromMs?: number,
+    toMs?: number,
+    keys?: KeySelection<K, P>,
+  ): IterableIterator<QueriedRow<Windowed<K>, V>>;
+  backwardFetchAll<P = K>(
+    fromMs?: number,
+    toMs?: number,
+    keys?: KeySelection<K, P>,
+  ): IterableIterator<QueriedRow<Windowed<K>, V>>;
 }
 
 /** A session store of an application, as others than its tasks read it. */
@@ -187,6 +215,12 @@ export interface QueryableSessionStore<K, V> {
   fetchAll(from?: K, to?: K, range?: SessionRange): QueryResults<KeySession<K, V>>;
   /** The same against the order. */
   backwardFetchAll(from?: K, to?: K, range?: SessionRange): QueryResults<KeySession<K, V>>;
+  /** The same, in order, of the keys that begin with the bytes of `prefix`, as `KeysWithPrefix`. */
+  prefixScan<P = K>(
+    prefix: P,
+    range?: SessionRange,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): QueryResults<KeySession<K, V>>;
 }
 
 /** A versioned store of an application, as others than its tasks read it. */
@@ -210,6 +244,12 @@ export interface QueryableVersionedStore<K, V> {
   range(from?: K, to?: K, asOfMs?: number): QueryResults<KeyVersion<K, V>>;
   /** The same against the order. */
   reverseRange(from?: K, to?: K, asOfMs?: number): QueryResults<KeyVersion<K, V>>;
+  /** As `range`, of the keys that begin with the bytes of `prefix`, as `KeysWithPrefix`. */
+  prefixScan<P = K>(
+    prefix: P,
+    asOfMs?: number,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): QueryResults<KeyVersion<K, V>>;
 }
 
 /** A record store of an application, as others than its tasks read it. */
@@ -223,12 +263,20 @@ export interface QueryableRecordStore<K, V> {
   /** The same against the order. */
   backwardFetch(key: K, fromMs: number, toMs: number): QueryResults<RecordEntry<K, V>>;
   /**
-   * The records of all keys from `fromMs` to `toMs`, both included, in segments of time, oldest
-   * first; in each in the order of the bytes of their keys.
+   * The records of all keys, or of those selected, from `fromMs` to `toMs`, both included, in
+   * segments of time, oldest first; in each in the order of the bytes of their keys.
    */
-  fetchAll(fromMs: number, toMs: number): QueryResults<RecordEntry<K, V>>;
+  fetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): QueryResults<RecordEntry<K, V>>;
   /** The same against the order. */
-  backwardFetchAll(fromMs: number, toMs: number): QueryResults<RecordEntry<K, V>>;
+  backwardFetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): QueryResults<RecordEntry<K, V>>;
   /** All records, as `fetchAll` has them. */
   all(): QueryResults<RecordEntry<K, V>>;
   /** The same against the order. */

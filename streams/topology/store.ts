@@ -42,6 +42,21 @@ export interface ReadOnlyKeyValueStore<K, V> extends KeyedStore<K, V> {
   reverseAll(): IterableIterator<StoreEntry<K, V>>;
 }
 
+/** Keys from one to another, both included, in the order of their bytes; by default all. */
+export interface KeysBetween<K> {
+  readonly from?: K | undefined;
+  readonly to?: K | undefined;
+}
+
+/** Keys that begin with the bytes of a prefix; its serde is by default that of the keys. */
+export interface KeysWithPrefix<P> {
+  readonly prefix: P;
+  readonly serde?: Pick<Serde<P>, 'serialize'>;
+}
+
+/** Some of the keys of a store. */
+export type KeySelection<K, P = K> = KeysBetween<K> | KeysWithPrefix<P>;
+
 /** A live entry: the store's own object. */
 export interface StoreEntry<K, V> {
   readonly key: K;
@@ -88,6 +103,8 @@ export interface KeyValueStore<K, V> extends WritableKeyValueStore<K, V> {
   passChanges(visit: OnHeld<K, V>): void;
   /** The row as it was last passed on, which is what others see; needs `keepBefore`. */
   getPassed(key: K): PassedRow<V> | undefined;
+  /** The same of some keys, in the order of their bytes or against it, as a range. */
+  passedRows(keys: KeySelection<K, unknown>, isReverse: boolean): IterableIterator<TableRow<K, V>>;
 }
 
 /** A key in a group; both are bytes that nobody changes. */
@@ -109,6 +126,11 @@ export interface GroupedStore<V> {
 export interface PassedRow<V> {
   readonly value: V;
   readonly timestampMs: number;
+}
+
+/** The row of a key. */
+export interface TableRow<K, V> extends PassedRow<V> {
+  readonly key: K;
 }
 
 /**
@@ -136,13 +158,21 @@ export interface ReadOnlyWindowStore<K, V> {
   /** The same, newest first. */
   backwardFetch(key: K, fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
   /**
-   * The entries of all keys in the windows that start from `fromMs` to `toMs`, both included:
-   * oldest window first, and in it in the order of the bytes of the keys. Read while it is
-   * iterated, as in a key-value store.
+   * The entries of all keys, or of those selected, in the windows that start from `fromMs` to
+   * `toMs`, both included: oldest window first, and in it in the order of the bytes of the keys.
+   * Read while it is iterated, as in a key-value store.
    */
-  fetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
+  fetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): IterableIterator<StoreEntry<K, V>>;
   /** The same against the order. */
-  backwardFetchAll(fromMs: number, toMs: number): IterableIterator<StoreEntry<K, V>>;
+  backwardFetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): IterableIterator<StoreEntry<K, V>>;
   /** All entries, as `fetchAll` has them. */
   all(): IterableIterator<StoreEntry<K, V>>;
   /** The same against the order. */
@@ -172,6 +202,8 @@ export interface WritableWindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
 export interface WindowStore<K, V> extends WritableWindowStore<K, V> {
   /** As in a key-value store. */
   getPassed(key: K, windowStartMs: number): PassedRow<V> | undefined;
+  /** The rows of one window as they were last passed on, in the order of the keys' bytes. */
+  passedRows(windowStartMs: number): IterableIterator<TableRow<K, V>>;
   /** Calls `visit` with each entry of one window, in no order; do not change it meanwhile. */
   visit(windowStartMs: number, visit: (entry: StoreEntry<K, V>) => void): void;
   /** As in a key-value store, for all windows. */
@@ -228,6 +260,12 @@ export interface ReadOnlySessionStore<K, V> {
   fetchAll(from?: K, to?: K, range?: SessionRange): IterableIterator<KeySession<K, V>>;
   /** The same against the order. */
   backwardFetchAll(from?: K, to?: K, range?: SessionRange): IterableIterator<KeySession<K, V>>;
+  /** The same, in order, of the keys that begin with the bytes of `prefix`, as `KeysWithPrefix`. */
+  prefixScan<P = K>(
+    prefix: P,
+    range?: SessionRange,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): IterableIterator<KeySession<K, V>>;
 }
 
 /** A session store of a task, which reads its own writes. */
@@ -343,12 +381,21 @@ export interface ReadOnlyRecordStore<K, V> {
   /** The same against the order. */
   backwardFetch(key: K, fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
   /**
-   * The records of all keys from `fromMs` to `toMs`, both included, in segments of time, oldest
-   * first; in each in the order of the bytes of their keys, those of a key as `fetch` has them.
+   * The records of all keys, or of those selected, from `fromMs` to `toMs`, both included, in
+   * segments of time, oldest first; in each in the order of the bytes of their keys, those of a key
+   * as `fetch` has them.
    */
-  fetchAll(fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
+  fetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): IterableIterator<RecordEntry<K, V>>;
   /** The same against the order. */
-  backwardFetchAll(fromMs: number, toMs: number): IterableIterator<RecordEntry<K, V>>;
+  backwardFetchAll<P = K>(
+    fromMs: number,
+    toMs: number,
+    keys?: KeySelection<K, P>,
+  ): IterableIterator<RecordEntry<K, V>>;
   /** All records, as `fetchAll` has them. */
   all(): IterableIterator<RecordEntry<K, V>>;
   /** The same against the order. */
@@ -434,6 +481,12 @@ export interface ReadOnlyVersionedStore<K, V> extends KeyedStore<K, V> {
   range(from?: K, to?: K, asOfMs?: number): IterableIterator<KeyVersion<K, V>>;
   /** The same against the order. */
   reverseRange(from?: K, to?: K, asOfMs?: number): IterableIterator<KeyVersion<K, V>>;
+  /** As `range`, of the keys that begin with the bytes of `prefix`, as `KeysWithPrefix`. */
+  prefixScan<P = K>(
+    prefix: P,
+    asOfMs?: number,
+    serde?: Pick<Serde<P>, 'serialize'>,
+  ): IterableIterator<KeyVersion<K, V>>;
 }
 
 /**
