@@ -2,6 +2,7 @@ import { msgpack } from '../../core/index.ts';
 import { checkArgument, checkOptions, integer } from '../../core/internal.ts';
 import { bufferSpec, suppress, suppressedReader, type Suppression } from '../operators/suppress.ts';
 import { suppressWindows, windowBufferSpec } from '../operators/suppress-windows.ts';
+import { waitingSpec, waitingStoreOf } from '../operators/waiting-queue.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Windowed } from '../topology/windows.ts';
 import { invalid } from './arguments.ts';
@@ -67,15 +68,18 @@ export function addSuppression<K, V>(
   const node = nodeName(graph, 'suppress', options);
   const { store = `${node}-store`, value: valueSerde = parts.valueSerde } = options;
   const serdes = { key: keySerde, value: valueSerde ?? msgpack() };
-  const place = { name: node, parents: [parent], stores: [store], errors: options };
+  const place = { name: node, parents: [parent], errors: options };
   const { innerKey, sizeMs = 0, lifeMs = 0 } = parts.windows ?? {};
   if (rules.isFinal && innerKey !== undefined) {
     const own = { store, node, key: innerKey, value: serdes.value, sizeMs, lifeMs };
     graph.addStore(windowBufferSpec(own));
-    addOperator(graph, suppressWindows(own), place);
+    addOperator(graph, suppressWindows(own), { ...place, stores: [store] });
   } else {
     graph.addStore(bufferSpec({ store, ...serdes }));
-    addOperator(graph, suppress<K, NonNullable<V>>({ store, ...serdes, ...rules }), place);
+    graph.addStore(waitingSpec(store, serdes.key));
+    const stores = [store, waitingStoreOf(store)];
+    const operator = suppress<K, NonNullable<V>>({ store, ...serdes, ...rules });
+    addOperator(graph, operator, { ...place, stores });
   }
   // Windows leave the table when they close: nobody sees a final result there.
   const isReadable = reader !== undefined && !rules.isFinal;

@@ -1,14 +1,14 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
-import { keyText } from '../state/codec.ts';
+import { present } from '../../core/internal.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
 import type { KeyValueStore, PassedRow, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { buffer, bufferedSerde, passedOn, type Buffered } from './buffered.ts';
-import { ClosingQueue } from './closing-queue.ts';
 import { copying } from '../state/copying.ts';
 import { pairRows, storeReader, type TableReader } from './table-reader.ts';
+import { WaitingQueue } from './waiting-queue.ts';
 
 /** What is held back, and until when. */
 export interface Suppression<K, V> {
@@ -58,15 +58,15 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
   readonly #suppression: Suppression<K, V>;
   readonly #store: KeyValueStore<K, Buffered<V>>;
   /** The rows in the store, by the time that they wait from. */
-  readonly #queue: ClosingQueue<K>;
+  readonly #queue: WaitingQueue<K>;
   readonly #copy: (value: V | null) => V | null;
   readonly #size: ((key: K, buffered: Buffered<V>) => number) | undefined;
   readonly #forward: Forward<K, Change<V>>;
   readonly #context: OperatorContext;
   /** The record that `#keep` keeps: saves a closure per record. */
   #current!: StreamRecord<K, Change<V>>;
-  /** Of the buffer. */
-  #count = 0;
+  /** Of the buffer, if they are limited. */
+  #records = 0;
   /** Of the buffer, if they are limited. */
   #bytes = 0;
 
@@ -75,19 +75,21 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
     forward: Forward<K, Change<V>>,
     context: OperatorContext,
   ) {
-    const { store, key: keySerde, value, maxBytes } = suppression;
+    const { store, key: keySerde, value, maxRecords, maxBytes } = suppression;
     this.#suppression = suppression;
     this.#store = context.store(keyValueStore<K, Buffered<V>>(store));
-    this.#queue = new ClosingQueue((key) => keyText(keySerde, key));
+    this.#queue = new WaitingQueue({ buffer: store, key: keySerde, context });
     this.#copy = copying(value);
     this.#size = maxBytes === Infinity ? undefined : sizing(keySerde, value);
     this.#forward = forward;
     this.#context = context;
-    for (const [key, buffered] of this.#store.entries()) this.#enqueue(key, buffered);
+    if (maxRecords < Infinity || maxBytes < Infinity) {
+      for (const { key, value: buffered } of this.#store.all()) this.#count(key, buffered!, 1);
+    }
   }
 
   get deadlineMs(): number {
-    return this.#queue.nextEndMs + this.#suppression.durationMs;
+    return this.#queue.nextMs + this.#suppression.durationMs;
   }
 
   process(record: StreamRecord<K, Change<V>>): void {
@@ -109,14 +111,14 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
   heldMs(): number {
     const { isFinal, durationMs, reachMs } = this.#suppression;
     const timeMs = this.#context.streamTimeMs();
-    return isFinal ? timeMs - durationMs - reachMs : Math.min(this.#queue.nextEndMs, timeMs);
+    return isFinal ? timeMs - durationMs - reachMs : Math.min(this.#queue.nextMs, timeMs);
   }
 
   endOfInput(): number {
     let lastMs = -Infinity;
-    for (const { key, endMs } of this.#queue.take(Number.MAX_SAFE_INTEGER)) {
-      lastMs = endMs + this.#suppression.durationMs;
-      this.#pass(key);
+    while (this.deadlineMs < Infinity) {
+      lastMs = this.deadlineMs;
+      this.#passFirst();
     }
     return lastMs;
   }
@@ -126,37 +128,35 @@ class Suppressor<K, V> implements Processor<K, Change<V>> {
     const sizeBefore = known === undefined ? 0 : (this.#size?.(key, known) ?? 0);
     const fromMs = known?.fromMs ?? this.#suppression.fromMs(this.#current);
     const buffered = buffer(known, this.#current, this.#copy(value.newValue), fromMs);
-    if (known === undefined) this.#enqueue(key, buffered);
-    else if (this.#size !== undefined) this.#bytes += this.#size(key, known) - sizeBefore;
+    if (known === undefined) {
+      this.#queue.add(key, fromMs);
+      this.#count(key, buffered, 1);
+    } else if (this.#size !== undefined) {
+      this.#bytes += this.#size(key, known) - sizeBefore;
+    }
     return buffered;
   };
 
-  #enqueue(key: K, buffered: Buffered<V>): void {
-    this.#queue.add(key, { startMs: 0, endMs: buffered.fromMs });
-    this.#count++;
-    if (this.#size !== undefined) this.#bytes += this.#size(key, buffered);
+  /** Counts a row that comes, or with -1 one that goes. */
+  #count(key: K, buffered: Buffered<V>, by: 1 | -1): void {
+    this.#records += by;
+    if (this.#size !== undefined) this.#bytes += by * this.#size(key, buffered);
   }
 
   #passUntil(timeMs: number): void {
-    if (this.deadlineMs > timeMs) return;
-    for (const { key } of this.#queue.take(timeMs - this.#suppression.durationMs)) this.#pass(key);
+    while (this.deadlineMs <= timeMs) this.#passFirst();
   }
 
   #limit(): void {
     const { maxRecords, maxBytes } = this.#suppression;
-    while (this.#count > maxRecords || this.#bytes > maxBytes) {
-      for (const { key } of this.#queue.take(this.#queue.nextEndMs)) {
-        this.#pass(key);
-        break;
-      }
-    }
+    while (this.#records > maxRecords || this.#bytes > maxBytes) this.#passFirst();
   }
 
-  #pass(key: K): void {
-    const buffered = this.#store.get(key);
-    if (buffered === undefined) return;
-    this.#count--;
-    if (this.#size !== undefined) this.#bytes -= this.#size(key, buffered);
+  /** Passes on the row that waits longest. */
+  #passFirst(): void {
+    const key = present(this.#queue.take(), 'a row waits');
+    const buffered = present(this.#store.get(key), 'a row that waits is in the buffer');
+    this.#count(key, buffered, -1);
     this.#store.delete(key, buffered.timestampMs);
     if (buffered.value === null && this.#suppression.isFinal) return; // nothing was passed on of it
     this.#forward(passedOn(key, buffered, this.#context));
