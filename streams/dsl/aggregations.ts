@@ -2,7 +2,6 @@ import { int64, msgpack, type Serde } from '../../core/index.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
 import { copying } from '../state/copying.ts';
 import { havePanes, paneAggregate } from '../operators/pane-aggregate.ts';
-import type { PaneMerging } from '../operators/pane-merger.ts';
 import { synchronous } from '../operators/results.ts';
 import {
   sessionAggregate,
@@ -13,7 +12,6 @@ import { slidingAggregate, slidingLifeMs } from '../operators/sliding-aggregate.
 import { storeReader, windowReader, type TableReader } from '../operators/table-reader.ts';
 import { unlimitedAggregate } from '../operators/unlimited-aggregate.ts';
 import { windowedAggregate } from '../operators/windowed-aggregate.ts';
-import { keyIdentity } from '../state/codec.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { sessionStoreSpec } from '../state/session-store.ts';
 import { windowStore } from '../state/window-store.ts';
@@ -190,23 +188,24 @@ function addWindowedAggregate<K, V, A>(
         ...(hasPanes && { holdsPanes: true }),
       },
       operator: hasPanes
-        ? paneAggregate({ kind, add, store, windows, combine, ...copiesAndIds(serdes) })
+        ? paneAggregate({
+            kind,
+            add,
+            store,
+            windows,
+            combine,
+            key: serdes.key,
+            copy: copierOf(serdes.value),
+          })
         : windowedAggregate({ kind, add, store, windows, emit }),
     }),
   });
 }
 
-/** Objects are copied by their serde, and identified by their bytes. */
-function copiesAndIds<K, A>(serdes: {
-  readonly key: Serde<K>;
-  readonly value: Serde<NonNullable<A>>;
-}): Pick<PaneMerging<K, A>, 'copy' | 'idOf'> {
-  const copy = copying<A>(serdes.value); // what is kept is not null
-  const { key: serde } = serdes;
-  return {
-    copy: (value) => copy(value) as A,
-    idOf: (key) => keyIdentity(serde, key),
-  };
+/** Objects are copied by their serde. */
+function copierOf<A>(serde: Serde<NonNullable<A>>): (value: A) => A {
+  const copy = copying<A>(serde); // what is kept is not null
+  return (value) => copy(value) as A;
 }
 
 function addSlidingAggregate<K, V, A>(

@@ -1,4 +1,5 @@
-import { byId } from '../state/key-space.ts';
+import type { Serde } from '../../core/index.ts';
+import { keyIdentity, sortByKeyBytes } from '../state/codec.ts';
 import type { StoreEntry, WindowStore } from '../topology/store.ts';
 import type { TimeWindows } from '../topology/windows.ts';
 
@@ -8,8 +9,8 @@ export interface PaneMerging<K, A> {
   readonly combine: (left: A, right: A, key: K) => A | null | undefined;
   /** Copies a value, which `combine` may then change. */
   readonly copy: (value: A) => A;
-  /** What the results of a window are sorted by. */
-  readonly idOf: (key: K) => unknown;
+  /** Writes keys; the results of a window are sorted by their bytes. */
+  readonly key: Serde<K>;
   /**
    * How many values of panes are kept at most; default 500,000. If there are more, each window is
    * merged from all of its panes.
@@ -75,10 +76,10 @@ export class PaneMerger<K, A> {
 
   /** Call it after each change of a pane. */
   noteChange(key: K, paneMs: number): void {
-    if (paneMs < this.#mergedMs) this.#changed.set(this.#merging.idOf(key), key);
+    if (paneMs < this.#mergedMs) this.#changed.set(keyIdentity(this.#merging.key, key), key);
   }
 
-  /** The values of a window that closes, in the order of their keys. Windows close in order. */
+  /** The values of a window that closes, in the order of the bytes of their keys. Windows close in order. */
   close(startMs: number): MergedPanes<K, A>[] {
     const endMs = startMs + this.#sizeMs;
     const isNewBlock = startMs >= this.#blockEndMs;
@@ -182,7 +183,7 @@ export class PaneMerger<K, A> {
       const timestampMs = Math.max(one.timestampMs, rest?.timestampMs ?? -Infinity);
       results.push({ id, key, value, timestampMs });
     }
-    return results.sort(byId);
+    return sortByKeyBytes(results, this.#merging.key);
   }
 
   #combine(left: A, right: A, key: K): A {
@@ -191,7 +192,7 @@ export class PaneMerger<K, A> {
   }
 
   #runningOf(key: K): Running<K, A> {
-    const id = this.#merging.idOf(key);
+    const id = keyIdentity(this.#merging.key, key);
     let running = this.#running.get(id);
     if (running === undefined) {
       this.#running.set(id, (running = { id, key, block: [], rest: undefined }));

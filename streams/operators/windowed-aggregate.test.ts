@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { int64, string, topic } from '../../core/index.ts';
+import { int64, json, string, topic, type Serde } from '../../core/index.ts';
 import { numbers, windowTable } from '../../test/kit/drive.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
@@ -10,6 +10,31 @@ import {
   windowedSerde,
   type TimeWindows,
 } from '../topology/windows.ts';
+
+describe('[OP-14] final results of one window come in the order of the bytes of their keys', () => {
+  test.each([[false], [true]])('of panes: %s', (hasPanes) => {
+    const of = <K>(serde: Serde<K>, keys: readonly K[]): K[] => {
+      const given = topic('given', { key: serde, value: int64() });
+      const counts = topic('counts', { key: windowedSerde(serde, 10), value: int64() });
+      const windows = hoppingWindow({ sizeMs: 10, advanceMs: hasPanes ? 5 : 10 });
+      const builder = new StreamsBuilder();
+      const grouped = builder.stream(given, { nullKeys: 'fail' }).groupByKey();
+      grouped.windowedBy(windows).count({ emit: 'final' }).toStream().to(counts);
+      const driver = new TopologyTestDriver(builder.build());
+      for (const key of keys) driver.inputTopic(given).pipe({ key, value: 1, timestampMs: 1 });
+      driver.endOfInput();
+      const found = driver.outputTopic(counts).readAll();
+      return found.flatMap(({ key }) => (key === null ? [] : [key.key]));
+    };
+    expect(of(json<number>(), [9, 10, -1, 100])).toEqual([-1, 10, 100, 9]); // as text
+    expect(of(int64(), [-1, 10, 9])).toEqual([9, 10, -1]);
+    expect(of(string(), ['\u{10000}', '\u{ff5e}', 'a', ''])).toEqual([
+      ...['', 'a', '\u{ff5e}', '\u{10000}'],
+    ]);
+    expect(of(json<string>(), ['a', 'a b'])).toEqual(['a b', 'a']);
+    expect(of(json<object>(), [{ a: 2 }, { a: 10 }])).toEqual([{ a: 10 }, { a: 2 }]);
+  });
+});
 
 describe('tumbling windows', () => {
   const windows = tumblingWindow({ sizeMs: 10 });

@@ -3,6 +3,7 @@ import {
   int64,
   NO_ROOM,
   serializeToBytes,
+  string,
   type Serde,
 } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
@@ -71,6 +72,11 @@ export class StoreCodec<K, V> {
       },
       deserialize: unused,
     };
+  }
+
+  /** Sorts entries of one prefix by the bytes of their keys. */
+  sort<E extends { readonly key: K; readonly id: unknown }>(entries: E[]): E[] {
+    return sortByKeyBytes(entries, this.#key);
   }
 
   /** The key's bytes, never overwritten. @throws StreamsError STATE_KEY_TOO_LONG */
@@ -163,6 +169,36 @@ export function keyText<K>(serde: Serde<K>, key: K): string {
 /** What finds a key in a map: the key itself, or the bytes of an object. */
 export function keyIdentity<K>(serde: Serde<K>, key: K): unknown {
   return typeof key === 'object' && key !== null ? keyText(serde, key) : key;
+}
+
+/** Sorts entries by the bytes of their keys. Each has the identity of its key. */
+export function sortByKeyBytes<K, E extends Identified<K>>(entries: E[], serde: Serde<K>): E[] {
+  if (entries.every(serde === TEXT ? hasPlainText : hasBytesAsId)) return entries.sort(byId);
+  const texts = entries.map((entry) => ({ entry, id: keyText(serde, entry.key) }));
+  return texts.sort(byId).map(({ entry }) => entry);
+}
+
+interface Identified<K> {
+  readonly key: K;
+  readonly id: unknown;
+}
+
+const TEXT: unknown = string();
+const SURROGATE = /[\ud800-\udfff]/;
+
+/** UTF-8 sorts as JavaScript's text does, but for surrogates. */
+function hasPlainText({ id }: Identified<unknown>): boolean {
+  return !SURROGATE.test(id as string);
+}
+
+function hasBytesAsId({ key }: Identified<unknown>): boolean {
+  return typeof key === 'object' && key !== null;
+}
+
+/** In the order of keys' identities, which is that of their bytes if these sort so. */
+export function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
+  const [left, right] = [a.id as string, b.id as string];
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 /** A copy of bytes: a view would keep the whole buffer that it was read from in memory. */

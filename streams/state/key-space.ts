@@ -1,5 +1,5 @@
 import type { OnHeld, PassedRow, StoreEntry, TableRow } from '../topology/store.ts';
-import { decodeTimestamp, owned, type LiveEntry, type StoreCodec } from './codec.ts';
+import { byId, decodeTimestamp, owned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
 import { ALL_KEYS, isWithin } from './key-range.ts';
 import { mergeReads, SortedEntries, type Sorted } from './sorted-entries.ts';
@@ -252,11 +252,11 @@ export class KeySpace<K, V> {
     for (const entry of this.#entries.values()) if (entry.value !== undefined) visit(entry);
   }
 
-  /** All entries that are not deleted, in key order if keys compare as their bytes. */
+  /** All entries that are not deleted, in the order of the bytes of their keys. */
   sorted(): StoreEntry<K, V>[] {
     this.#loadAll();
     const entries = [...this.#entries.values()];
-    return entries.filter(({ value }) => value !== undefined).sort(byId);
+    return this.#codec.sort(entries.filter(({ value }) => value !== undefined));
   }
 
   /**
@@ -481,10 +481,4 @@ function hasValue<K, V>(
 
 export function noHolding<K, V>(): Holding<K, V> {
   return { isListed: false, keepsBefore: false, onHeld: undefined };
-}
-
-/** In the order of keys' identities: as final results, and as their bytes sort if they do. */
-export function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): number {
-  const [left, right] = [a.id as string, b.id as string];
-  return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -179,7 +179,7 @@ export interface ReadOnlyWindowStore<K, V> {
   backwardAll(): IterableIterator<StoreEntry<K, V>>;
   /** The starts of all windows with entries, ascending. */
   windowStarts(): number[];
-  /** The entries of one window, in key order if keys compare as their bytes. */
+  /** The entries of one window, in the order of the bytes of their keys. */
   window(windowStartMs: number): Iterable<StoreEntry<K, V>>;
 }
 
