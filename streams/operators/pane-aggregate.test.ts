@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { int64, json, string, topic, type Serde } from '../../core/index.ts';
+import { int64, json, string, topic, type Serde, type Topic } from '../../core/index.ts';
 import { committedRows, makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { numbers, windowTable } from '../../test/kit/drive.ts';
 import { ownTopology } from '../../test/kit/graph.ts';
@@ -21,34 +21,22 @@ import { windowedAggregate } from './windowed-aggregate.ts';
 const lines = topic('lines', { key: string(), value: string() });
 
 test('[OP-PANE-1] a hopping window is merged from panes; the store has one value for each', () => {
-  const builder = new StreamsBuilder();
-  const out = topic('out', { key: string(), value: int64() });
-  builder
-    .stream(numbers)
-    .groupByKey()
-    .windowedBy(hoppingWindow({ sizeMs: 30, advanceMs: 10 }))
-    .reduce((sum, value) => sum + value, {
-      ...{ store: 'sums', emit: 'final' },
-      merger: (left, right) => left + right,
-    })
-    .toStream()
-    .map(({ key: { key, windowStartMs }, value }) => ({ key: `${key} ${windowStartMs}`, value }))
-    .to(out);
-  const driver = new TopologyTestDriver(builder.build());
+  const windows = hoppingWindow({ sizeMs: 30, advanceMs: 10 });
+  const driver = driverOf(summing(windows, true, string()), numbers);
   const pipe = (value: number, timestampMs: number) => {
     driver.inputTopic(numbers).pipe({ key: 'a', value, timestampMs });
-    const results = driver.outputTopic(out).readAll();
+    const results = driver.outputTopic(lines).readAll();
     return results.map(({ key, value: sum, timestampMs: at }) => `${key} ${sum} @${at}`);
   };
   expect([pipe(1, 5), pipe(2, 12), pipe(4, 8), pipe(8, 29)]).toEqual([[], [], [], []]);
-  const panes = driver.store(windowStore<string, number>('sums'));
-  const values = panes.windowStarts().map((paneMs) => [paneMs, panes.get('a', paneMs)]);
+  const panes = driver.store(windowStore<string, Total>('sums'));
+  const values = panes.windowStarts().map((paneMs) => [paneMs, panes.get('a', paneMs)?.sum]);
   expect(values).toEqual([
     [0, 5],
     [10, 2],
     [20, 8],
   ]);
-  expect(pipe(16, 41)).toEqual(['a 0 15 @29', 'a 10 10 @29']);
+  expect(pipe(16, 41)).toEqual(['a [0, 30) 15 @29', 'a [10, 40) 10 @29']);
   expect(panes.windowStarts()).toEqual([20, 40]);
 });
 
@@ -130,15 +118,13 @@ const asText: Operator<Windowed<unknown>, Change<Total>, string, string> = {
   }),
 };
 
-/** What comes out after each record and at the end, and how many records were late. */
-function run<K>(
+/** Runs an operator, whose store can be read as it is. */
+function driverOf<K>(
   operator: Operator<K, number, Windowed<K>, Change<Total>>,
-  rows: readonly Row<K>[],
-  key: Serde<K>,
-): string[] {
-  const input = topic('in', { key, value: int64() });
+  input: Topic<K, number>,
+): TopologyTestDriver {
   const expiry = { lifeMs: 1_000_000, node: 'sum' };
-  const spec = { key, value: total, backing: 'changelog', expiry } as const;
+  const spec = { key: input.key, value: total, backing: 'changelog', expiry } as const;
   const topology = ownTopology({
     ...{ input, output: lines, stores: [{ ...windowHandle('sums'), ...spec }] },
     nodes: [
@@ -146,7 +132,17 @@ function run<K>(
       { name: 'text', parent: 'sum', operator: asText, stores: [] },
     ],
   });
-  const driver = new TopologyTestDriver(topology);
+  return new TopologyTestDriver(topology);
+}
+
+/** What comes out after each record and at the end, and how many records were late. */
+function run<K>(
+  operator: Operator<K, number, Windowed<K>, Change<Total>>,
+  rows: readonly Row<K>[],
+  key: Serde<K>,
+): string[] {
+  const input = topic('in', { key, value: int64() });
+  const driver = driverOf(operator, input);
   const found: string[] = [];
   const read = (): void => {
     for (const { key: name, value, timestampMs } of driver.outputTopic(lines).readAll()) {
