@@ -175,6 +175,11 @@ export type {
   WatchedRow,
 } from './topology/queryable.ts';
 export type {
+  ReadOnlyRecordStore,
+  RecordEntry,
+  WritableRecordStore,
+} from './topology/record-store.ts';
+export type {
   KeyedStore,
   KeysBetween,
   KeySelection,
@@ -183,11 +188,9 @@ export type {
   KeyVersion,
   PassedRow,
   ReadOnlyKeyValueStore,
-  ReadOnlyRecordStore,
   ReadOnlySessionStore,
   ReadOnlyVersionedStore,
   ReadOnlyWindowStore,
-  RecordEntry,
   Session,
   SessionBounds,
   SessionRange,
@@ -200,7 +203,6 @@ export type {
   VersionedStore,
   VersionOf,
   WritableKeyValueStore,
-  WritableRecordStore,
   WritableSessionStore,
   WritableWindowStore,
 } from './topology/store.ts';

@@ -5,12 +5,12 @@ import { recordStore as recordHandle } from '../state/record-store.ts';
 import { sessionStore as sessionHandle, sessionStoreSpec } from '../state/session-store.ts';
 import { versionedStore as versionedHandle } from '../state/versioned-store.ts';
 import { windowStore as windowHandle } from '../state/window-store.ts';
+import type { WritableRecordStore } from '../topology/record-store.ts';
 import type {
   StoreHandle,
   StoreSpec,
   VersionedStore,
   WritableKeyValueStore,
-  WritableRecordStore,
   WritableSessionStore,
   WritableWindowStore,
 } from '../topology/store.ts';

@@ -1,6 +1,6 @@
 import { recordStore } from '../state/record-store.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
-import type { RecordStore } from '../topology/store.ts';
+import type { RecordStore } from '../topology/record-store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { joinKind, joiningWith, type TableJoin } from './join.ts';
 import { isAbsent } from './stream-join.ts';

@@ -79,7 +79,10 @@ export class PaneMerger<K, A> {
     if (paneMs < this.#mergedMs) this.#changed.set(keyIdentity(this.#merging.key, key), key);
   }
 
-  /** The values of a window that closes, in the order of the bytes of their keys. Windows close in order. */
+  /**
+   * The values of a window that closes, in the order of the bytes of their keys. Windows close in
+   * order.
+   */
   close(startMs: number): MergedPanes<K, A>[] {
     const endMs = startMs + this.#sizeMs;
     const isNewBlock = startMs >= this.#blockEndMs;

@@ -1,6 +1,6 @@
 import { recordStore } from '../state/record-store.ts';
 import type { Operator } from '../topology/operator.ts';
-import type { KeptRecord } from '../topology/store.ts';
+import type { KeptRecord } from '../topology/record-store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
 import { isAbsent, STREAM_JOIN_KINDS, type StreamJoin } from './stream-join.ts';

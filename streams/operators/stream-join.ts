@@ -1,7 +1,7 @@
 import { recordStore } from '../state/record-store.ts';
 import type { JoinWindow } from '../topology/join-window.ts';
 import type { Forward, Operator, OperatorContext, Processor } from '../topology/operator.ts';
-import type { KeptRecord, RecordStore } from '../topology/store.ts';
+import type { KeptRecord, RecordStore } from '../topology/record-store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { synchronous } from './results.ts';
 

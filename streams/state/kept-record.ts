@@ -1,5 +1,5 @@
 import { int64, msgpack, NO_ROOM, type Header, type Serde } from '../../core/index.ts';
-import type { KeptRecord } from '../topology/store.ts';
+import type { KeptRecord } from '../topology/record-store.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
 import { owned, type LiveEntry } from './codec.ts';
 

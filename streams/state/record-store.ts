@@ -1,13 +1,7 @@
 import { int64, serializeToBytes, type Serde } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
-import type {
-  KeptRecord,
-  KeySelection,
-  RecordEntry,
-  RecordStore,
-  StoreHandle,
-  StoreSpec,
-} from '../topology/store.ts';
+import type { KeptRecord, RecordEntry, RecordStore } from '../topology/record-store.ts';
+import type { KeySelection, StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
 import {

@@ -1,15 +1,14 @@
 import type { Observable } from 'rxjs';
 import type { Serde } from '../../core/index.ts';
+import type { ReadOnlyRecordStore, RecordEntry } from './record-store.ts';
 import type {
   KeySelection,
   KeySession,
   KeyVersion,
   ReadOnlyKeyValueStore,
-  ReadOnlyRecordStore,
   ReadOnlySessionStore,
   ReadOnlyVersionedStore,
   ReadOnlyWindowStore,
-  RecordEntry,
   Session,
   SessionBounds,
   SessionRange,
