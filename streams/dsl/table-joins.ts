@@ -57,21 +57,25 @@ export function addTableJoin<K, VL, VR, V>(
     ...REQUIRED[method],
     isSkipping: true,
   };
-  if (!left.isWindowed && !right.isWindowed) return addKeyedJoin(method, sides, join, options);
-  if (options.repartition !== undefined) {
+  if ((left.isWindowed || right.isWindowed) && options.repartition !== undefined) {
     throw invalid(`${method}: tables of windows cannot be repartitioned; leave 'repartition' out`);
+  }
+  // Rows stay for ever, with keys of unlimited windows or of none.
+  const neverClose = left.windows === undefined && right.windows === undefined;
+  if (neverClose && left.isWindowed === right.isWindowed) {
+    return addKeyedJoin(method, sides, join, options);
   }
   return windowedJoin<K, VL, VR, V>(method, sides, join, options);
 }
 
-/** Adds a join of tables without windows. */
+/** Adds a join of tables without windows, or of unlimited ones. */
 function addKeyedJoin<K, VL, VR, V>(
   method: TableJoinMethod,
   { left, right }: Sides<K, VL, VR>,
   given: TableJoin<K, NonNullable<VL>, NonNullable<VR>, NonNullable<V>>,
   options: JoinedTableOptions<NonNullable<V>>,
 ): TableParts<K, V> {
-  const { graph, keySerde, stream } = left;
+  const { graph, keySerde, stream, isWindowed } = left;
   const [readLeft, readRight] = [readerOf(method, left), readerOf(method, right)];
   // One side may read what the other has not been told yet: then the old value has to be stored.
   const overlaps =
@@ -118,14 +122,13 @@ function addKeyedJoin<K, VL, VR, V>(
   if (store === undefined) {
     addOperator(graph, mergeSides<K, NonNullable<V>>(), { name: node, parents, errors: options });
     const reader = joinReader(join, keySerde, readLeft, readRight);
-    return { graph, node, store, reader, keySerde, valueSerde, ...UNWINDOWED, stream };
+    const parts = { graph, node, store, reader, keySerde, valueSerde, stream };
+    return { ...parts, isWindowed, isVersioned: false };
   }
-  const basis = { graph, keySerde, stream, ...UNWINDOWED };
+  const basis = { graph, keySerde, stream, isWindowed, isVersioned: false };
   const kept = { node, store, value: valueSerde ?? msgpack(), emit, parents, errors: options };
   return addStoredView<K, V, V>(basis, joinedRows(join), kept);
 }
-
-const UNWINDOWED = { isWindowed: false, isVersioned: false } as const;
 
 function readerOf<K, V>(method: string, { reader }: TableParts<K, V>) {
   if (reader !== undefined) return reader;

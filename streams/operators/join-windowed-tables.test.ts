@@ -16,6 +16,7 @@ import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import {
   hoppingWindow,
   tumblingWindow,
+  unlimitedWindow,
   type TimeWindows,
   type Windowed,
 } from '../topology/windows.ts';
@@ -97,6 +98,30 @@ describe('[OP-TJOIN-4] tables of the same windows', () => {
       expect(last.size).toBe(lastExpected.size);
     },
   );
+
+  test('[OP-TJOIN-1] those of unlimited windows are joined as without windows', () => {
+    const builder = new StreamsBuilder();
+    const [one, other] = [numbers, others].map((input) =>
+      builder
+        .stream(input)
+        .groupByKey()
+        .windowedBy(unlimitedWindow({ startMs: 10 }))
+        .count({ store: input.name, emit: 'each' }),
+    );
+    changesOf(one!.leftJoin(other!, paste))
+      .selectKey(({ key }) => `${key.key} ${key.windowStartMs}`)
+      .to(changes);
+    const driver = new TopologyTestDriver(builder.build());
+    const pipe = (side: typeof numbers, timestampMs: number) => {
+      driver.inputTopic(side).pipe({ key: 'a', value: 0, timestampMs });
+      return shown(driver.outputTopic(changes).readAll());
+    };
+    expect(pipe(numbers, 12)).toEqual(['a 10 ->1+- @12']);
+    expect(pipe(others, 999_999)).toEqual(['a 10 1+->1+1 @999999']);
+    expect(pipe(numbers, 11)).toEqual(['a 10 1+1>2+1 @999999']);
+    const tumbling = builder.stream(numbers).groupByKey().windowedBy(windows).count();
+    expect(() => one!.join(tumbling, paste)).toThrow(/same windows/);
+  });
 
   test('tables of other windows are refused', () => {
     expect(() => topology('join', 'each', windows, tumblingWindow({ sizeMs: 20 }))).toThrow(
