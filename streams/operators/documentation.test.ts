@@ -16,8 +16,8 @@ import { hoppingWindow, tumblingWindow } from '../topology/windows.ts';
 type Rows = KTable<string, string | null>;
 
 /**
- * Pipes the inputs of a table, `time | left | right | results of each kind of join`, one a line, and
- * returns it with the results that the driver gives in that column.
+ * Pipes the inputs of a table, one a line, `time | left | right | results of each kind of join`.
+ * Returns it with the results that the driver gives in that column.
  */
 function withResults(table: string, column: number, driver: TopologyTestDriver): string[] {
   return linesOf(table).map((cells) => {

@@ -37,7 +37,7 @@ function copyJars(): void {
 function compile(): void {
   const files = readdirSync(join(HOME, 'streams')).filter((name) => name.endsWith('.java'));
   const paths = files.map((name) => join(HOME, 'streams', name));
-  const options = ['-nowarn', '-cp', join(JARS, '*'), '-d', CLASSES];
+  const options = ['-nowarn', '-encoding', 'UTF-8', '-cp', join(JARS, '*'), '-d', CLASSES];
   const { status } = spawnSync('javac', [...options, ...paths], { stdio: 'inherit' });
   if (status !== 0) throw missing(`javac ended with ${String(status)}`);
 }

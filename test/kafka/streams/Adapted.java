@@ -51,6 +51,9 @@ public class Adapted implements ProcessorWrapper {
   /** The operators that know time; those that feed others come before them. */
   static final List<AdaptedProcessor<?, ?, ?, ?>> OPERATORS = new ArrayList<>();
 
+  /** By the store, which streams of a cogroup share: what was passed on last, by key. */
+  static final Map<String, Map<String, Object>> PASSED_ON = new HashMap<>();
+
   static boolean isNeededBy(Set<String> rules) {
     return rules.contains("STREAM-TIME") || rules.contains("OLD-VALUES")
         || rules.contains("UNMATCHED-IN-JOINS") || rules.contains("FINAL-SESSIONS");
@@ -63,7 +66,9 @@ public class Adapted implements ProcessorWrapper {
     SESSIONS.clear();
     TIMES.clear();
     OPERATORS.clear();
+    PASSED_ON.clear();
     AdaptedJoin.Unmatched.reset();
+    AdaptedTableJoin.reset();
   }
 
   static void add(AdaptedProcessor<?, ?, ?, ?> operator) {
@@ -95,6 +100,8 @@ public class Adapted implements ProcessorWrapper {
       @Override
       public Processor<K, V, K2, V2> get() {
         var processor = supplier.get();
+        var tableJoin = AdaptedTableJoin.of(name, processor);
+        if (tableJoin != null) return tableJoin;
         if (ORIGINS.containsKey(name)) return new AdaptedGraceJoin<>(processor, name);
         Field time = fieldOf(processor.getClass(), "observedStreamTime");
         if (stores() == null) return processor;
@@ -145,8 +152,9 @@ public class Adapted implements ProcessorWrapper {
 
   /** The context, but that changes forwarded through it have the right old values. */
   @SuppressWarnings("unchecked")
-  static <K, V> InternalProcessorContext<K, V> withOldValues(InternalProcessorContext<K, V> context) {
-    Map<String, Object> passedOn = new HashMap<>();
+  static <K, V> InternalProcessorContext<K, V> withOldValues(
+      InternalProcessorContext<K, V> context, String store) {
+    Map<String, Object> passedOn = PASSED_ON.computeIfAbsent(store, each -> new HashMap<>());
     InvocationHandler handler = (proxy, method, arguments) -> {
       if (method.getName().equals("forward") && arguments[0] instanceof Record<?, ?> record) {
         var change = (Change<?>) record.value();
@@ -202,7 +210,7 @@ public class Adapted implements ProcessorWrapper {
       node = context.currentNode();
       add(this);
       boolean keepsOld = rules.contains("OLD-VALUES");
-      inner.init(keepsOld ? withOldValues(context) : given);
+      inner.init(keepsOld ? withOldValues(context, storeName) : given);
       StateStore store = context.getStateStore(storeName);
       if (!(store instanceof SessionStore)) return;
       while (store instanceof WrappedStateStore<?, ?, ?> wrapper) store = wrapper.wrapped();

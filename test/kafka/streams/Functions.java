@@ -9,6 +9,9 @@ class Functions {
   /** Makes the first value of an aggregate. */
   static final Initializer<Object> NOTHING = () -> "";
 
+  /** Keys whose bytes sort otherwise than they do. */
+  static final List<Object> WILD = List.of("a", "a!", "ö", "～", "😀", 9L, 10L, 100L);
+
   static int hash(Object value) {
     String text = Values.text(value);
     int sum = 7;
@@ -49,6 +52,7 @@ class Functions {
       case "same" -> key;
       case "plain" -> key instanceof Windowed<?> windowed ? windowed.key() : key;
       case "letter" -> "abcde".substring(hash(value) % 5, hash(value) % 5 + 1);
+      case "wild" -> WILD.get(hash(value) % WILD.size());
       case "by-key" -> key == null ? null : "g" + hash(key) % 2;
       default -> throw new IllegalArgumentException("no selector of keys " + name);
     };
@@ -104,6 +108,11 @@ class Functions {
 
   static Object join(Object left, Object right) {
     return cut("(" + Values.text(left) + "|" + Values.text(right) + ")");
+  }
+
+  static Object foreignKey(Object key, Object value) {
+    int letter = (hash(key) + hash(value)) % 5;
+    return "abcde".substring(letter, letter + 1);
   }
 
   static Object foreignKey(String name, Object value) {

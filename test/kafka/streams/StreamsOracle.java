@@ -2,6 +2,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -24,6 +25,7 @@ import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.TopologyConfig;
 import org.apache.kafka.streams.TopologyTestDriver;
+import org.apache.kafka.streams.errors.StreamsException;
 import org.apache.kafka.streams.processor.StateStore;
 import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers;
 import org.apache.kafka.streams.state.ReadOnlySessionStore;
@@ -45,7 +47,13 @@ public class StreamsOracle {
   /** Of stores on disk. */
   static Path directory;
 
+  /** What functions saw or printed while a record was processed, as `"topic",key,value`. */
+  static final List<String> NOTES = new ArrayList<>();
+  /** What is printed. */
+  static final ByteArrayOutputStream PRINTED = new ByteArrayOutputStream();
+
   final JsonNode chain;
+  final boolean isMerging;
   final long closingMs;
   final Set<String> rules = new HashSet<>();
   /** The time of the newest record with a key of each topic. */
@@ -53,14 +61,17 @@ public class StreamsOracle {
   final StringBuilder answer = new StringBuilder("{\"runs\":[");
 
   public static void main(String[] args) throws Exception {
-    Configurator.setLevel("org.apache.kafka", Level.ERROR); // it warns of each dropped record
+    Configurator.setLevel("org.apache.kafka", Level.OFF); // it warns of each dropped record
     directory = Files.createTempDirectory("millrace-streams-oracle-");
     var out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+    System.setOut(new PrintStream(PRINTED, true, StandardCharsets.UTF_8));
     var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = in.readLine(); line != null; line = in.readLine()) {
       String answer;
       try {
-        answer = new StreamsOracle(JSON.readTree(line)).answer.toString();
+        JsonNode question = JSON.readTree(line);
+        answer = question.has("operations") ? operations()
+            : new StreamsOracle(question).answer.toString();
       } catch (Throwable failure) {
         failure.printStackTrace();
         answer = JSON.createObjectNode().put("error", failure.toString()).toString();
@@ -71,8 +82,21 @@ public class StreamsOracle {
     Runtime.getRuntime().halt(0);
   }
 
+  static String operations() {
+    var answer = JSON.createObjectNode();
+    answer.set("all", JSON.valueToTree(Traced.all()));
+    answer.set("called", JSON.valueToTree(Traced.called()));
+    return answer.toString();
+  }
+
+  /** Notes what a function of a topology has seen. */
+  static void note(String what, Object key, Object value) {
+    NOTES.add("\"~" + what + "\"," + Values.json(key) + "," + Values.json(value));
+  }
+
   StreamsOracle(JsonNode question) {
     chain = question.get("chain");
+    isMerging = question.path("isMerging").asBoolean();
     closingMs = question.get("closingMs").asLong();
     question.get("rules").forEach(rule -> rules.add(rule.asText()));
     String comma = "";
@@ -99,17 +123,33 @@ public class StreamsOracle {
         if (stores == null && record.path(3).asLong() >= closingMs) stores = stores(driver);
         if (record.path(0).asText().isEmpty()) {
           driver.advanceWallClockTime(Duration.ofMillis(record.path(3).asLong()));
-        } else {
-          pipe(driver, record);
+        } else if (!pipe(driver, record)) {
+          answer.append("],\"stores\":{},\"failedAt\":").append(step).append('}');
+          return;
         }
         for (String topic : new TreeSet<>(driver.producedTopicNames())) {
           if (!topic.startsWith("oracle-")) read(driver, topic, step, first);
         }
+        readNotes(step, record.path(3).asLong(), first);
         step++;
       }
       if (stores == null) stores = stores(driver);
       answer.append("],\"stores\":{").append(stores).append("}}");
     }
+  }
+
+  /** What functions saw is a result, too, with the time of the input. */
+  void readNotes(int step, long timeMs, int first) {
+    for (String line : PRINTED.toString(StandardCharsets.UTF_8).lines().toList()) {
+      NOTES.add("\"~print\",null," + Values.json(line));
+    }
+    PRINTED.reset();
+    for (String note : NOTES) {
+      if (answer.length() > first) answer.append(',');
+      answer.append('[').append(step).append(',').append(note).append(',').append(timeMs)
+          .append(",[]]");
+    }
+    NOTES.clear();
   }
 
   Properties config() {
@@ -122,12 +162,16 @@ public class StreamsOracle {
     config.put("__emit.interval.ms.kstreams.outer.join.spurious.results.fix__", 0L);
     config.put("dsl.store.suppliers.class", InMemoryDslStoreSuppliers.class);
     config.put("state.dir", directory.toString());
+    if (isMerging) config.put("topology.optimization", "merge.repartition.topics");
     if (Adapted.isNeededBy(rules)) config.put("processor.wrapper.class", Adapted.class);
     return config;
   }
 
-  /** A record is [topic, key, value, time, [name, text, ...]]; without a topic, time passes. */
-  void pipe(TopologyTestDriver driver, JsonNode record) {
+  /**
+   * A record is [topic, key, value, time, [name, text, ...]]; without a topic, time passes. Returns
+   * false if that ended the application.
+   */
+  boolean pipe(TopologyTestDriver driver, JsonNode record) {
     Headers headers = new RecordHeaders();
     JsonNode given = record.get(4);
     for (int at = 0; at < given.size(); at += 2) {
@@ -140,10 +184,18 @@ public class StreamsOracle {
     long timestampMs = record.get(3).asLong();
     if (key != null) newest.merge(topic, timestampMs, Math::max);
     Runnable settle = () -> driver.advanceWallClockTime(Duration.ZERO);
-    Adapted.observe(topic, timestampMs, settle);
-    driver.createInputTopic(topic, SERDE, SERDE)
-        .pipeInput(new TestRecord<>(key, value, headers, timestampMs));
+    boolean isExtracted = chain.has("times") && topic.equals(chain.get("topic").asText());
+    Adapted.observe(topic, isExtracted ? Times.of(chain.get("times").asText(), topic, value,
+        timestampMs) : timestampMs, settle);
+    try {
+      driver.createInputTopic(topic, SERDE, SERDE)
+          .pipeInput(new TestRecord<>(key, value, headers, timestampMs));
+    } catch (StreamsException failure) {
+      if (chain.has("times")) return false; // one of them was invalid
+      throw failure;
+    }
     Adapted.observed(settle);
+    return true;
   }
 
   /** A result is [step, topic, key, value, time, [name, text, ...]]. */
@@ -200,7 +252,7 @@ public class StreamsOracle {
       }
       return true;
     }
-    if (store instanceof VersionedKeyValueStore) {
+    if (store instanceof VersionedKeyValueStore && newest.containsKey(name)) {
       long newestMs = newest.getOrDefault(name, -1L);
       for (long ms = newestMs - chain.findValue("historyMs").asLong(); ms <= newestMs; ms++) {
         for (String key : List.of("a", "b", "c", "d")) {

@@ -8,7 +8,10 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiFunction;
+import java.util.function.Function;
 import org.apache.kafka.common.serialization.Serde;
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.kstream.Branched;
 import org.apache.kafka.streams.kstream.CogroupedKStream;
@@ -23,6 +26,8 @@ import org.apache.kafka.streams.kstream.KGroupedTable;
 import org.apache.kafka.streams.kstream.KStream;
 import org.apache.kafka.streams.kstream.KTable;
 import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.Named;
+import org.apache.kafka.streams.kstream.Printed;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.kstream.Repartitioned;
 import org.apache.kafka.streams.kstream.SessionWindowedCogroupedKStream;
@@ -40,7 +45,9 @@ import org.apache.kafka.streams.kstream.ValueJoiner;
 import org.apache.kafka.streams.kstream.Windowed;
 import org.apache.kafka.streams.processor.StateStore;
 import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers.RocksDBDslStoreSuppliers;
+import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
+import org.apache.kafka.streams.state.VersionedBytesStoreSupplier;
 
 /**
  * Builds the topology that a specification describes; millrace.ts does the same, and spec.ts lists
@@ -59,7 +66,7 @@ class Topologies {
   /** By topic: a topic is read once. */
   final Map<String, Object> sources = new HashMap<>();
   /** Those of the current step. */
-  final List<KStream<Object, Object>> others = new ArrayList<>();
+  List<KStream<Object, Object>> others = List.of();
   /** The topics whose records make up a stream or table. */
   final Map<Object, Set<String>> origins = new IdentityHashMap<>();
 
@@ -87,28 +94,36 @@ class Topologies {
 
   Object source(JsonNode chain, String topic) {
     var consumed = Consumed.with(SERDE, SERDE);
+    if (chain.has("times")) {
+      consumed = consumed.withTimestampExtractor(Times.of(text(chain, "times")));
+    }
     return switch (text(chain, "from")) {
-      case "stream" -> builder.stream(topic, consumed);
-      case "table" -> builder.table(topic, consumed,
-          Materialized.as(Stores.inMemoryKeyValueStore(topic)));
-      case "versioned" -> builder.table(topic, consumed, Materialized.as(
-          Stores.persistentVersionedKeyValueStore(topic, duration(chain, "historyMs"))));
-      case "global" -> builder.globalTable(topic, consumed,
-          Materialized.as(Stores.inMemoryKeyValueStore(topic)));
+      case "stream" -> Traced.of(KStream.class, builder.stream(topic, consumed));
+      case "table" -> Traced.of(KTable.class, builder.table(topic, consumed,
+          Materialized.as(Stores.inMemoryKeyValueStore(topic))));
+      case "versioned" -> Traced.of(KTable.class, builder.table(topic, consumed,
+          Materialized.as(versions(topic, chain))));
+      case "global" -> Traced.of(GlobalKTable.class, builder.globalTable(topic, consumed,
+          Materialized.as(Stores.inMemoryKeyValueStore(topic))));
       default -> throw new IllegalArgumentException("no source " + chain);
     };
+  }
+
+  static VersionedBytesStoreSupplier versions(String name, JsonNode node) {
+    return Stores.persistentVersionedKeyValueStore(name, duration(node, "historyMs"));
   }
 
   Object steps(Object flow, JsonNode steps) {
     for (JsonNode step : steps) {
       Object other = step.path("with").isObject() ? chain(step.get("with")) : flow;
       var feeding = new HashSet<>(origins.get(flow));
-      others.clear();
+      List<KStream<Object, Object>> streams = new ArrayList<>();
       for (JsonNode each : step.path("others")) {
         Object stream = chain(each);
-        others.add(stream(stream));
+        streams.add(stream(stream));
         feeding.addAll(origins.get(stream));
       }
+      others = streams;
       boolean isLookup = flow instanceof KStream && !(other instanceof KStream);
       if (!isLookup) feeding.addAll(origins.get(other));
       flow = flow instanceof KTable ? tableStep(table(flow), step, other)
@@ -129,17 +144,26 @@ class Topologies {
       case "flatMap" -> stream.flatMap((k, v) -> Functions.pairs(fn, k, v));
       case "flatMapValues" -> stream.flatMapValues((k, v) -> Functions.values(fn, k, v));
       case "selectKey" -> stream.selectKey((k, v) -> Functions.key(fn, k, v));
-      case "peek" -> stream.peek((k, v) -> {});
+      case "peek" -> stream.peek((k, v) -> StreamsOracle.note("peek", k, v));
+      case "foreach" -> foreach(stream);
+      case "print" -> print(stream, text(step, "name"));
+      case "fork" -> fork(stream, step);
       case "merge" -> merge(stream, stream(other));
       case "split" -> split(stream, step);
       case "tap" -> tap(stream, text(step, "topic"));
       case "choose" -> choose(stream, step);
-      case "repartition" -> repartition(stream, text(step, "name"));
-      case "toTable" -> stream.toTable(store(step));
+      case "repartition" -> repartition(stream, step);
+      case "toTable" -> step.has("historyMs")
+          ? stream.toTable(Materialized.<Object, Object>as(versions(text(step, "store"), step))
+              .withKeySerde(SERDE).withValueSerde(SERDE))
+          : stream.toTable(store(step));
       case "count", "reduce", "aggregate" -> aggregate(stream, step);
       case "cogroup" -> cogroup(stream, step);
       case "join", "leftJoin", "outerJoin" -> join(stream, step, other);
-      case "process" -> Processors.add(stream, step);
+      case "process" -> {
+        Object made = OwnStores.add(stream, step);
+        yield made == null ? Processors.add(stream, step) : made;
+      }
       case "processValues" -> Processors.addValues(stream, step);
       default -> throw new IllegalArgumentException("no step of a stream " + step);
     };
@@ -156,7 +180,8 @@ class Topologies {
     JsonNode branches = step.get("branches");
     for (JsonNode branch : branches) {
       String fn = branch.path("fn").asText();
-      var to = Branched.<Object, Object>withConsumer(each -> {
+      var to = Branched.<Object, Object>withConsumer(given -> {
+        var each = Traced.of(KStream.class, given);
         origins.put(each, origins.get(stream));
         ends.add(stream(steps(each, branch.get("steps"))));
       });
@@ -169,18 +194,47 @@ class Topologies {
     return merged;
   }
 
+  /** Branches behind the same stream or table, each of which ends in a topic. */
+  Object fork(Object flow, JsonNode step) {
+    int index = 0;
+    for (JsonNode branch : step.get("branches")) {
+      Object end = steps(flow, branch.get("steps"));
+      tap(end instanceof KTable ? table(end).toStream() : stream(end), "branch-" + index++);
+    }
+    return flow;
+  }
+
+  static Object foreach(KStream<Object, Object> stream) {
+    stream.foreach((k, v) -> StreamsOracle.note("foreach", k, v));
+    return stream;
+  }
+
+  /** Notes what would be printed: `System.out` belongs to the oracle then. */
+  static Object print(KStream<Object, Object> stream, String label) {
+    stream.print(Printed.<Object, Object>toSysOut().withLabel(label));
+    return stream;
+  }
+
   Object tap(KStream<Object, Object> stream, String topic) {
     stream.to(topic, Produced.with(SERDE, SERDE));
     return stream;
   }
 
-  Object repartition(KStream<Object, Object> stream, String name) {
+  Object repartition(KStream<Object, Object> stream, JsonNode step) {
+    String name = text(step, "name");
     if (!rules.contains("NULL-KEYS-IN-REPARTITION")) {
-      return stream.repartition(Repartitioned.with(SERDE, SERDE).withName(name));
+      var repartitioned = Repartitioned.with(SERDE, SERDE).withName(name);
+      return stream.repartition(step.has("partitions")
+          ? repartitioned.withNumberOfPartitions(step.get("partitions").asInt()) : repartitioned);
     }
+    return through(stream, name);
+  }
+
+  /** Through one topic, with null keys, too. */
+  KStream<Object, Object> through(KStream<Object, Object> stream, String name) {
     String topic = "oracle-" + name;
     stream.to(topic, Produced.with(SERDE, SERDE));
-    return builder.stream(topic, Consumed.with(SERDE, SERDE));
+    return Traced.of(KStream.class, builder.stream(topic, Consumed.with(SERDE, SERDE)));
   }
 
   Object choose(KStream<Object, Object> stream, JsonNode step) {
@@ -327,12 +381,16 @@ class Topologies {
           : stream.leftJoin(table(right), Functions::join, joined);
     }
     boolean isItself = right == stream;
+    var feeding = new HashSet<>(origins.get(stream));
+    feeding.addAll(origins.get(right));
+    boolean isMoved = isRepartitioned(stream) && isRepartitioned(right);
+    if (isItself && isMoved && rules.contains("REPARTITION-OF-SELF-JOINS")) {
+      right = stream = through(stream, text(step, "name"));
+    }
     AdaptedJoin.Unmatched unmatched = null;
     if (!op.equals("join") && rules.contains("UNMATCHED-IN-JOINS")) {
-      var feeding = new HashSet<>(origins.get(stream));
-      feeding.addAll(origins.get(right));
       unmatched = new AdaptedJoin.Unmatched("join-" + text(step, "name"), feeding,
-          step.path("isPatient").asBoolean(), isRepartitioned(stream) && isRepartitioned(right));
+          step.path("isPatient").asBoolean(), isMoved);
       stream = unmatched.tagged(stream);
       right = isItself ? stream : unmatched.tagged(stream(right));
     }
@@ -375,7 +433,8 @@ class Topologies {
   }
 
   /** Whether a join sends the stream through a repartition topic. */
-  static boolean isRepartitioned(Object stream) {
+  static boolean isRepartitioned(Object traced) {
+    Object stream = Traced.real(traced);
     try {
       return Adapted.fieldOf(stream.getClass(), "repartitionRequired").getBoolean(stream);
     } catch (IllegalAccessException failure) {
@@ -388,7 +447,8 @@ class Topologies {
   Object tableStep(KTable<Object, Object> table, JsonNode step, Object other) {
     String fn = step.path("fn").asText();
     return switch (text(step, "op")) {
-      case "toStream" -> table.toStream();
+      case "toStream" -> step.has("fn") ? table.toStream((k, v) -> Functions.key(fn, k, v))
+          : table.toStream();
       case "filter" -> isStored(step)
           ? table.filter((k, v) -> Functions.predicate(fn, k, v), store(step))
           : table.filter((k, v) -> Functions.predicate(fn, k, v));
@@ -399,24 +459,45 @@ class Topologies {
           ? table.mapValues((k, v) -> Functions.value(fn, k, v), store(step))
           : table.mapValues((k, v) -> Functions.value(fn, k, v));
       case "count", "reduce", "aggregate" -> aggregateTable(table, step);
-      case "join" -> isStored(step)
-          ? table.join(table(other), Functions::join, store(step))
-          : table.join(table(other), Functions::join);
-      case "leftJoin" -> isStored(step)
-          ? table.leftJoin(table(other), Functions::join, store(step))
-          : table.leftJoin(table(other), Functions::join);
-      case "outerJoin" -> isStored(step)
-          ? table.outerJoin(table(other), Functions::join, store(step))
-          : table.outerJoin(table(other), Functions::join);
-      case "foreignJoin" -> table.join(table(other),
-          (Object v) -> Functions.foreignKey(fn, v), Functions::join,
-          TableJoined.as("join-" + text(step, "store")), store(step));
-      case "foreignLeftJoin" -> table.leftJoin(table(other),
-          (Object v) -> Functions.foreignKey(fn, v), Functions::join,
-          TableJoined.as("join-" + text(step, "store")), store(step));
+      case "join", "leftJoin", "outerJoin" -> joinTables(table, step, table(other));
+      case "foreignJoin", "foreignLeftJoin" -> joinByForeignKey(table, step, table(other));
+      case "fork" -> fork(table, step);
+      case "transformValues" -> OwnStores.transform(builder, table, step);
       case "suppress" -> suppress(table, step);
       default -> throw new IllegalArgumentException("no step of a table " + step);
     };
+  }
+
+  Object joinTables(KTable<Object, Object> left, JsonNode step, KTable<Object, Object> right) {
+    String join = "join-" + step.path("name").asText(step.path("store").asText("tables"));
+    Named name = Named.as(join);
+    if (step.has("windows")) {
+      Set<String> feeding = new HashSet<>(origins.get(left));
+      feeding.addAll(origins.get(right));
+      AdaptedTableJoin.expect(join + "-join", feeding, step.get("windows"));
+    }
+    return switch (text(step, "op")) {
+      case "join" -> isStored(step) ? left.join(right, Functions::join, name, keyed(step))
+          : left.join(right, Functions::join, name);
+      case "leftJoin" -> isStored(step) ? left.leftJoin(right, Functions::join, name, keyed(step))
+          : left.leftJoin(right, Functions::join, name);
+      default -> isStored(step) ? left.outerJoin(right, Functions::join, name, keyed(step))
+          : left.outerJoin(right, Functions::join, name);
+    };
+  }
+
+  Object joinByForeignKey(KTable<Object, Object> left, JsonNode step, KTable<Object, Object> right) {
+    String fn = text(step, "fn");
+    TableJoined<Object, Object> joined = TableJoined.as("join-" + text(step, "store"));
+    Function<Object, Object> ofValue = v -> Functions.foreignKey(fn, v);
+    BiFunction<Object, Object, Object> ofRow = (k, v) -> Functions.foreignKey(k, v);
+    boolean isInner = text(step, "op").equals("foreignJoin");
+    if (fn.equals("by-row")) {
+      return isInner ? left.join(right, ofRow, Functions::join, joined, keyed(step))
+          : left.leftJoin(right, ofRow, Functions::join, joined, keyed(step));
+    }
+    return isInner ? left.join(right, ofValue, Functions::join, joined, keyed(step))
+        : left.leftJoin(right, ofValue, Functions::join, joined, keyed(step));
   }
 
   static boolean isStored(JsonNode step) {
@@ -468,6 +549,12 @@ class Topologies {
     // In memory, and only there, final results of one time are in the order of their keys.
     if (isSession && step.has("emit")) store.withStoreType(new RocksDBDslStoreSuppliers());
     return store;
+  }
+
+  /** A store without windows, whatever the keys. */
+  static Materialized<Object, Object, KeyValueStore<Bytes, byte[]>> keyed(JsonNode step) {
+    return Materialized.<Object, Object, KeyValueStore<Bytes, byte[]>>as(text(step, "store"))
+        .withKeySerde(SERDE).withValueSerde(SERDE);
   }
 
   @SuppressWarnings("unchecked")

@@ -12,7 +12,7 @@ import org.apache.kafka.streams.kstream.internals.UnlimitedWindow;
 
 /**
  * One serde for every key and value of the tests, so that any operator can follow any other:
- * strings of plain ASCII, longs, and either of them in a window. The bytes are those of JSON, as
+ * strings without quotes, longs, and either of them in a window. The bytes are those of JSON, as
  * JavaScript writes it.
  */
 public class Values implements Serde<Object>, Serializer<Object>, Deserializer<Object> {

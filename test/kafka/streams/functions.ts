@@ -47,12 +47,16 @@ const MAPPERS: Table<(key: Nullable, value: Nullable) => Nullable> = {
   'with-key': (key, value) => cut(`${text(key)}:${text(value)}`),
 };
 
+/** Keys whose bytes sort otherwise than they do. */
+const WILD: readonly Value[] = ['a', 'a!', 'ö', '～', '😀', 9, 10, 100];
+
 const SELECTORS: Table<(key: Nullable, value: Nullable) => Nullable> = {
   'by-value': (_, value) => `k${hash(value) % 3}`,
   nullable: (_, value) => (hash(value) % 4 === 0 ? null : `n${hash(value) % 2}`),
   same: (key) => key,
   plain: (key) => (isWindowed(key) ? key.key : key),
   letter: (_, value) => 'abcde'.charAt(hash(value) % 5),
+  wild: (_, value) => WILD[hash(value) % WILD.length]!,
   'by-key': (key) => (key === null ? null : `g${hash(key) % 2}`),
 };
 
@@ -78,9 +82,10 @@ const ADDERS: Table<(key: Nullable, value: Nullable, aggregate: Nullable) => Nul
   greatest: (_, value, aggregate) => (text(value) >= text(aggregate) ? text(value) : aggregate),
 };
 
-const FOREIGN_KEYS: Table<(value: Nullable) => string | null> = {
-  'by-value': (value) => 'abcde'.charAt(hash(value) % 5),
-  nullable: (value) => (hash(value) % 4 === 0 ? null : 'abc'.charAt(hash(value) % 3)),
+const FOREIGN_KEYS: Table<(key: Nullable, value: Nullable) => string | null> = {
+  'by-row': (key, value) => 'abcde'.charAt((hash(key) + hash(value)) % 5),
+  'by-value': (_, value) => 'abcde'.charAt(hash(value) % 5),
+  nullable: (_, value) => (hash(value) % 4 === 0 ? null : 'abc'.charAt(hash(value) % 3)),
 };
 
 type Table<T> = Readonly<Record<string, T>>;

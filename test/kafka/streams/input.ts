@@ -1,17 +1,19 @@
 import { seededRandom, type Random } from '../../../core/random.ts';
-import type { Input } from './spec.ts';
+import { hasClock, topicsOf, waitsOf, type Chain, type Input } from './spec.ts';
 
 /** The times of these records close everything that is open. */
 export const CLOSING_MS = 1_000_000;
-const CLOSING_ROUNDS = 5;
 export const KEYS: readonly string[] = ['a', 'b', 'c', 'd'];
 
 /**
- * Random records for some topics: few keys, null keys and values, times that repeat, jump ahead or
- * lie back, headers. Records far ahead in time come last. With a clock, that is moved in between.
+ * Random records for the topics of a chain: few keys, null keys and values, times that repeat, jump
+ * ahead or lie back, headers. Records far ahead in time come last. If the clock matters, it is
+ * moved in between.
  */
-export function randomInput(topics: readonly string[], seed: number, hasClock: boolean): Input[] {
+export function randomInput(chain: Chain, seed: number): Input[] {
   const random = seededRandom(seed);
+  const topics = topicsOf(chain);
+  const movesClock = hasClock(chain);
   const inputs: Input[] = [];
   let timeMs = below(random, 30);
   for (let count = 25 + 8 * topics.length + below(random, 20); count > 0; count--) {
@@ -21,9 +23,10 @@ export function randomInput(topics: readonly string[], seed: number, hasClock: b
     const key = random.next() < 0.07 ? null : pick(random, KEYS);
     const value = random.next() < 0.12 ? null : below(random, 12);
     inputs.push([topic, key, value, atMs, headers(random)]);
-    if (hasClock && random.next() < 0.2) inputs.push(['', null, null, below(random, 80), []]);
+    if (movesClock && random.next() < 0.2) inputs.push(['', null, null, below(random, 80), []]);
   }
-  for (let round = 1; round <= CLOSING_ROUNDS; round++) {
+  const rounds = 1 + waitsOf(chain);
+  for (let round = 1; round <= rounds; round++) {
     for (const topic of topics) {
       for (const value of [0, 1, 2, 3]) {
         inputs.push([topic, value % 2 === 0 ? 'a' : 'b', value, round * CLOSING_MS, []]);

@@ -3,6 +3,7 @@ import { silentLogger } from '../../../core/logger.ts';
 import {
   joinWindow,
   StreamsBuilder,
+  StreamsError,
   untilTimeLimit,
   untilWindowCloses,
   type GlobalKTable,
@@ -10,7 +11,7 @@ import {
   type Topology,
   type Windowed,
 } from '../../../streams/index.ts';
-import { TopologyTestDriver } from '../../../streams/testing/index.ts';
+import { TopologyTestDriver, type TestRecord } from '../../../streams/testing/index.ts';
 import {
   aggregateStream,
   aggregateTable,
@@ -24,8 +25,15 @@ import {
 } from './aggregations.ts';
 import * as named from './functions.ts';
 import { CLOSING_MS } from './input.ts';
+import {
+  processWithGlobal,
+  processWithStore,
+  processWithTable,
+  transformed,
+} from './own-stores.ts';
 import { process, processValues } from './processors.ts';
 import { newestOf, storeOfSource, storeOfStep, versionsOf, type ComparedStore } from './stores.ts';
+import { TIMES_ADD_MS, timesOf } from './times.ts';
 import type { Chain, Input, Output, Run, Spec, Step, Value } from './spec.ts';
 
 type GlobalTable = GlobalKTable<Value, Value>;
@@ -38,15 +46,21 @@ type Flow =
 
 /** A specified topology in our DSL. */
 export class MillraceTopology {
-  readonly #builder = new StreamsBuilder();
+  readonly #builder: StreamsBuilder;
   readonly #topology: Topology;
+  /** True if an invalid time may end it. */
+  readonly #mayFail: boolean;
   /** By topic: a topic is read once. */
   readonly #sources = new Map<string, Flow>();
   /** What it writes to. */
   readonly #outputs: Topic<Value, Value>[] = [];
   readonly #stores: ComparedStore[] = [];
+  /** What functions have seen of the current input. */
+  #notes: (readonly [topic: string, key: Nullable, value: Nullable])[] = [];
 
-  constructor({ chain }: Spec) {
+  constructor({ chain, isMerging = false }: Spec) {
+    this.#builder = new StreamsBuilder({ mergeRepartitionTopics: isMerging });
+    this.#mayFail = chain.times !== undefined;
     const end = this.#chain(chain);
     const stream = end.kind === 'table' ? end.table.toStream() : streamOf(end);
     stream.to(this.#output('out'));
@@ -58,24 +72,44 @@ export class MillraceTopology {
     const driver = new TopologyTestDriver(this.#topology, { logger: silentLogger, wallClockMs: 0 });
     const outputs: Output[] = [];
     let stores: Omit<Run, 'outputs'> | undefined;
+    const results = this.#outputs.map(
+      (output) => [output.name, driver.outputTopic(output)] as const,
+    );
     for (const [step, [name, key, value, timestampMs, texts]] of inputs.entries()) {
       if (timestampMs >= CLOSING_MS) stores ??= this.#storesOf(driver, inputs);
       const headers = headersOf(texts);
       if (name === '') driver.advanceWallClock(timestampMs);
-      else driver.inputTopic(topicOf(name)).pipe({ key, value, timestampMs, headers });
-      for (const output of this.#outputs) {
-        for (const result of driver.outputTopic(output).readAll()) {
+      else if (!this.#pipe(driver, name, { key, value, timestampMs, headers })) {
+        return { outputs, stores: {}, failedAt: step };
+      }
+      for (const [topic, ...note] of this.#notes) {
+        outputs.push([step, topic, ...note, timestampMs, []]);
+      }
+      this.#notes = [];
+      for (const [topic, output] of results) {
+        for (const result of output.readAll()) {
           const { key: resultKey, value: resultValue } = result;
           const parts = [resultKey, resultValue, result.timestampMs] as const;
-          outputs.push([step, output.name, ...parts, textsOf(result.headers)]);
+          outputs.push([step, topic, ...parts, textsOf(result.headers)]);
         }
       }
     }
     return { outputs, ...(stores ?? this.#storesOf(driver, inputs)) };
   }
 
+  /** Returns false if the record has ended the application. */
+  #pipe(driver: TopologyTestDriver, name: string, record: TestRecord<Value, Value>): boolean {
+    try {
+      driver.inputTopic(topicOf(name)).pipe(record);
+      return true;
+    } catch (failure) {
+      if (this.#mayFail && StreamsError.is(failure, 'PROCESSING_FAILED')) return false;
+      throw failure;
+    }
+  }
+
   #storesOf(driver: TopologyTestDriver, inputs: readonly Input[]): Omit<Run, 'outputs'> {
-    const nowMs = newestOf(inputs);
+    const nowMs = newestOf(inputs) + (this.#mayFail ? TIMES_ADD_MS : 0);
     return {
       stores: Object.fromEntries(
         this.#stores.map(({ name, entries }) => [name, entries(driver, inputs)]),
@@ -98,11 +132,12 @@ export class MillraceTopology {
     this.#stores.push(...storeOfSource(chain));
     switch (from) {
       case 'stream': {
-        const stream = this.#builder.stream(source, { nullValues: 'pass' });
+        const stream = this.#builder.stream(source, { nullValues: 'pass', ...timesOf(chain) });
         return { kind: 'stream', stream, isRekeyed: false };
       }
       case 'table': {
-        return tableFlow(this.#builder.table(source, { store: name, emit: 'each' }));
+        const options = { store: name, emit: 'each', ...timesOf(chain) } as const;
+        return tableFlow(this.#builder.table(source, options));
       }
       case 'global':
         return { kind: 'global', global: this.#builder.globalTable(source, { store: name }) };
@@ -116,7 +151,8 @@ export class MillraceTopology {
   #steps(start: Flow, steps: readonly Step[]): Flow {
     let flow = start;
     for (const step of steps) {
-      if (flow.kind === 'table') flow = this.#tableStep(flow.table, step);
+      if (step.op === 'fork') flow = this.#fork(flow, step);
+      else if (flow.kind === 'table') flow = this.#tableStep(flow.table, step);
       else flow = this.#streamStep(streamOf(flow), flow, step);
     }
     return flow;
@@ -145,7 +181,9 @@ export class MillraceTopology {
           stream.selectKey(({ key, value }) => named.selector(fn)(key, value), { key: SERDE }),
         );
       case 'peek':
-        return same(stream.peek(() => undefined));
+      case 'foreach':
+      case 'print':
+        return same(this.#noted(stream, step));
       case 'merge':
         return this.#merge(stream, isRekeyed, step);
       case 'split':
@@ -160,10 +198,12 @@ export class MillraceTopology {
         return same(stream);
       }
       case 'repartition':
-        return { kind: 'stream', stream: repartitioned(stream, step.name), isRekeyed: false };
+        return { kind: 'stream', stream: repartitioned(stream, step), isRekeyed: false };
       case 'toTable': {
+        const { historyMs } = step;
         const options = { store: storeOf(step), ...SERDES, emit: 'each' } as const;
-        return tableFlow(this.#stored(step, stream.toTable(options)));
+        if (historyMs === undefined) return tableFlow(this.#stored(step, stream.toTable(options)));
+        return tableFlow(stream.toTable({ ...options, versioned: { historyMs } }));
       }
       case 'count':
       case 'reduce':
@@ -178,14 +218,23 @@ export class MillraceTopology {
       case 'outerJoin':
         return this.#join(stream, step);
       case 'process':
-        this.#stores.push(...storeOfStep(step));
-        return rekeyed(process(this.#builder, stream, step));
+        return rekeyed(this.#process(stream, step));
       case 'processValues':
         this.#stores.push(...storeOfStep(step));
         return same(processValues(this.#builder, stream, step));
       default:
         throw new TypeError(`no step of a stream: ${op}`);
     }
+  }
+
+  /** The stream, whose records a function notes or prints. */
+  #noted(stream: Stream, { op, name: label = '' }: Step): Stream {
+    type Seen = Parameters<Parameters<Stream['peek']>[0]>[0];
+    const note = ({ key, value }: Seen) => void this.#notes.push([`~${op}`, key, value]);
+    if (op === 'peek') return stream.peek(note);
+    if (op === 'foreach') stream.foreach(note);
+    else stream.print({ label, write: (line) => void this.#notes.push([`~${op}`, null, line]) });
+    return stream;
   }
 
   /** The second stream of a step, and whether its keys may have changed. */
@@ -216,6 +265,28 @@ export class MillraceTopology {
       stream: streamOf(left).merge(streamOf(right)),
       isRekeyed: [left, right].some((end) => end.kind === 'stream' && end.isRekeyed),
     }));
+  }
+
+  /** Branches behind the same stream or table, each of which ends in a topic. */
+  #fork(flow: Flow, { branches = [] }: Step): Flow {
+    for (const [index, { steps }] of branches.entries()) {
+      const end = this.#steps(flow, steps);
+      const stream = end.kind === 'table' ? end.table.toStream() : streamOf(end);
+      stream.to(this.#output(`branch-${index}`));
+    }
+    return flow;
+  }
+
+  #process(stream: Stream, step: Step): Stream {
+    if (step.fn === 'reads') {
+      const other = this.#chain(withOf(step));
+      if (other.kind === 'global') return processWithGlobal(stream, other.global);
+      if (other.kind === 'table') return processWithTable(stream, other.table);
+    }
+    const withStore = processWithStore(this.#builder, stream, step);
+    if (withStore !== undefined) return withStore;
+    this.#stores.push(...storeOfStep(step));
+    return process(this.#builder, stream, step);
   }
 
   #join(stream: Stream, step: Step): Flow {
@@ -265,7 +336,9 @@ export class MillraceTopology {
       tableFlow(store === undefined ? next : this.#stored(step, next));
     switch (op) {
       case 'toStream':
-        return { kind: 'stream', stream: table.toStream(), isRekeyed: false };
+        return toStream(table, step);
+      case 'transformValues':
+        return made(transformed(this.#builder, table, step));
       case 'filter':
         return made(table.filter(({ key, value }) => named.predicate(fn)(key, value), options));
       case 'filterNot':
@@ -296,7 +369,8 @@ export class MillraceTopology {
 
   #foreignJoin(table: Table, step: Step): Table {
     const keyOf = named.foreignKey(step.fn);
-    const foreignKey = ({ value }: { readonly value: Value }) => keyOf(value);
+    type Row = { readonly key: Value; readonly value: Value };
+    const foreignKey = ({ key, value }: Row) => keyOf(key, value);
     const how = { foreignKey, joiner: named.join, store: storeOf(step), value: SERDE };
     const other = this.#table(step);
     return step.op === 'foreignJoin' ? table.join(other, how) : table.leftJoin(other, how);
@@ -312,7 +386,8 @@ export class MillraceTopology {
   /** Notes the store of a table, to compare it. */
   #stored(step: Step, table: Table): Table {
     // Rows of windows leave a stored view when these have closed, and stay in Kafka Streams.
-    const isView = table.parts.isWindowed && step.windows === undefined;
+    const isMade = step.windows !== undefined && step.with === undefined;
+    const isView = table.parts.isWindowed && !isMade;
     if (!isView) this.#stores.push(...storeOfStep(step));
     return table;
   }
@@ -328,13 +403,20 @@ function tableFlow(table: Table): Flow {
   return { kind: 'table', table };
 }
 
+function toStream(table: Table, { fn }: Step): Flow {
+  if (fn === undefined) return { kind: 'stream', stream: table.toStream(), isRekeyed: false };
+  const select = named.selector(fn);
+  const stream = table.toStream(({ key, value }) => select(key, value), { key: SERDE });
+  return { kind: 'stream', stream, isRekeyed: true };
+}
+
 function streamOf(flow: Flow): Stream {
   if (flow.kind !== 'stream') throw new TypeError(`a stream is needed, not a ${flow.kind}`);
   return flow.stream;
 }
 
-function repartitioned(stream: Stream, name = ''): Stream {
-  return stream.repartition({ name, ...SERDES });
+function repartitioned(stream: Stream, { name = '', partitions }: Step): Stream {
+  return stream.repartition({ name, ...SERDES, ...(partitions !== undefined && { partitions }) });
 }
 
 function suppressed(table: Table, { store = '', limitMs, maxRecords }: Step): Table {

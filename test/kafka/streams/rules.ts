@@ -14,6 +14,7 @@ export const RULE_IDS: readonly string[] = [
   'NULL-VALUES-IN-JOINS',
   'NULL-VALUES-IN-WINDOWS',
   'OLD-VALUES',
+  'REPARTITION-OF-SELF-JOINS',
   'RETENTION-OF-JOINS',
   'STREAM-TIME',
   'UNMATCHED-IN-JOINS',
@@ -27,6 +28,9 @@ export type Difference = {
 
 /** The first difference, if there is one. */
 export function firstDifference(ours: Run, kafkas: Run): Difference | undefined {
+  if (ours.failedAt !== kafkas.failedAt) {
+    return { what: 'the failure', ours: ours.failedAt, kafkas: kafkas.failedAt };
+  }
   const left = comparable(ours.outputs);
   const right = comparable(kafkas.outputs);
   for (let index = 0; index < Math.max(left.length, right.length); index++) {

@@ -9,6 +9,8 @@ export interface Chain {
   readonly topic: string;
   /** For a versioned table: how long it keeps the past. */
   readonly historyMs?: number;
+  /** Times come from values, and what happens to those that are invalid. */
+  readonly times?: 'own' | 'fail' | 'skip' | 'previous';
   readonly steps: readonly Step[];
 }
 
@@ -21,6 +23,7 @@ export interface Step {
   readonly subtract?: string;
   /** How to group: `key`, or the function that makes the key (of a table: key and value). */
   readonly by?: string;
+  /** Of an aggregation, or of the tables that it joins. */
   readonly windows?: Windows;
   readonly emit?: 'final';
   /**
@@ -44,11 +47,15 @@ export interface Step {
   readonly fns?: readonly string[];
   readonly limitMs?: number;
   readonly maxRecords?: number;
+  /** Of a repartition topic. */
+  readonly partitions?: number;
+  /** Of `toTable`, whose table is versioned then. */
+  readonly historyMs?: number;
 }
 
 /** A branch of `split` and what follows in it; all are merged behind it. */
 export interface Branch {
-  /** A predicate; without one it is the default branch, which comes last. */
+  /** A predicate; without one it is the default branch, which comes last. `fork` has none. */
   readonly fn?: string;
   readonly steps: readonly Step[];
 }
@@ -75,6 +82,8 @@ export type Windows =
 export interface Spec {
   readonly name: string;
   readonly chain: Chain;
+  /** Whether groupings of the same stream share a repartition topic. */
+  readonly isMerging?: boolean;
 }
 
 /** A string, a number, or either of them in a window. */
@@ -122,6 +131,8 @@ export interface Run {
   readonly outputs: readonly Output[];
   /** The entries of each store before the closing records. */
   readonly stores: Readonly<Record<string, readonly Entry[]>>;
+  /** The input that ended the application. */
+  readonly failedAt?: number;
   /** Of stores whose entries expire; ours has them. */
   readonly bounds?: Readonly<Record<string, Bound>>;
 }
@@ -129,6 +140,18 @@ export interface Run {
 /** Whether the wall clock matters to a chain. */
 export function hasClock(chain: Chain): boolean {
   return JSON.stringify(chain).includes('"fn":"flush"');
+}
+
+/** How many steps may hold results back, but at least one: each can wait for the one before it. */
+export function waitsOf({ steps }: Chain): number {
+  return Math.max(1, steps.filter(({ windows, limitMs }) => windows ?? limitMs).length);
+}
+
+/** True if stores are on disk in Kafka, which takes it ten times as long. */
+export function isOnDisk(chain: Chain): boolean {
+  const text = JSON.stringify(chain);
+  const isFinalSession = text.includes('"session"') && text.includes('"final"');
+  return isFinalSession || text.includes('"historyMs"') || text.includes('"fn":"versions"');
 }
 
 /** All topics that a chain reads. */

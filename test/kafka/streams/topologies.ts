@@ -1,3 +1,5 @@
+import { seededRandom } from '../../../core/random.ts';
+import { BY_HAND } from './by-hand.ts';
 import { PARTS, type Part } from './operators.ts';
 import { topicsOf, type Chain, type Spec, type Step, type Windows } from './spec.ts';
 
@@ -120,7 +122,7 @@ const SUPPRESSED: readonly Spec[] = [
 
 /** Joins by foreign key, and what follows them. */
 const FOREIGN_JOINS: readonly Spec[] = ['foreignJoin', 'foreignLeftJoin'].flatMap((op) =>
-  ['by-value', 'nullable'].map((fn) => ({
+  ['by-value', 'by-row', 'nullable'].map((fn) => ({
     name: `${op} ${fn}`,
     chain: stream(
       'left',
@@ -252,14 +254,19 @@ const OTHERS: readonly Spec[] = [
   },
 ];
 
-/** Each operator by itself, and some topologies by hand. */
-export function someTopologies(): readonly Spec[] {
-  return [...PARTS.map((part) => specOf([part])), ...OTHERS];
+/** Each operator by itself, topologies by hand, and some chains, which depend on the seed. */
+export function someTopologies(seed: number, chains: number): readonly Spec[] {
+  const random = seededRandom(seed);
+  const open = chainsOfPairs(PARTS);
+  const drawn = Array.from({ length: chains }, () => {
+    return open.splice(Math.floor(random.next() * open.length), 1)[0]!;
+  });
+  return [...ALONE, ...drawn.map(specOf)];
 }
 
-/** All topologies: each operator behind each other one, and some by hand. */
+/** Each operator by itself and behind each other one, and topologies by hand. */
 export function allTopologies(): readonly Spec[] {
-  return [...chainsOfPairs(PARTS).map(specOf), ...OTHERS];
+  return [...ALONE, ...chainsOfPairs(PARTS).map(specOf)];
 }
 
 /**
@@ -306,7 +313,6 @@ function specOf(chain: readonly Part[]): Spec {
   let isWindowed = false;
   let isPatient = false;
   let isRepartitioned = false;
-  let hasSessions = false;
   for (const [index, part] of chain.entries()) {
     const id = `n${index}`;
     const mustUnwindow = isWindowed && part.needsPlainKeys === true;
@@ -325,11 +331,10 @@ function specOf(chain: readonly Part[]): Spec {
     steps.push(step);
     flow = part.gives;
     if (part.keys !== undefined) isWindowed = part.keys === 'windowed';
-    hasSessions ||= step.windows?.kind === 'session';
-    // What rows take away for a session that has been merged is as old as that session was.
-    const areRows = part.takes === 'table' && step.by !== undefined;
+    // What takes a session away that has been merged is as old as that session was.
+    const areSessions = step.windows?.kind === 'session';
     const isVaried = step.fn === 'vary'; // a processor that forwards older records, too
-    isPatient ||= step.emit === 'final' || (hasSessions && areRows) || isVaried;
+    isPatient ||= step.emit === 'final' || areSessions || isVaried;
     isRepartitioned ||= step.store !== undefined || step.name !== undefined;
   }
   const name = chain.map((part) => part.name).join(' > ');
@@ -338,3 +343,6 @@ function specOf(chain: readonly Part[]): Spec {
   const areAlone = topicsOf(whole).length === 1;
   return { name, chain: areAlone ? whole : { ...whole, steps: steps.map(withoutPunctuations) } };
 }
+
+/** Each operator by itself, and topologies by hand. */
+const ALONE: readonly Spec[] = [...PARTS.map((part) => specOf([part])), ...OTHERS, ...BY_HAND];
