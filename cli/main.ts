@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { JOB_DEFAULTS } from '../job/index.ts';
 import { watchOutput } from './closed-output.ts';
 import { complain, describeError } from './complain.ts';
+import { describeCommand, DESCRIPTION_FORMATS } from './describe.ts';
 import { dlqListCommand, dlqReplayCommand, dlqShowCommand } from './dlq.ts';
 import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
 import { repairCommand } from './repair.ts';
@@ -39,6 +40,15 @@ program
     JOB_DEFAULTS.stopTimeoutMs / 1000,
   )
   .action(runCommand);
+
+program
+  .command('describe')
+  .description('print the topology of a job: its parts, what they do, read, write and keep')
+  .argument('<file>', 'as for run')
+  .addOption(
+    new Option('--format <format>', 'how to print it').choices(DESCRIPTION_FORMATS).default('text'),
+  )
+  .action(describeCommand);
 
 program
   .command('verify')

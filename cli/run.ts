@@ -1,17 +1,8 @@
-import { existsSync } from 'node:fs';
-import { register } from 'node:module';
-import { extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { InvalidArgumentError } from 'commander';
 import { LogError, silentLogger, systemClock, type Logger } from '../core/index.ts';
-import {
-  progressDisplay,
-  runJob,
-  type Job,
-  type JobSummary,
-  type ProgressDisplay,
-} from '../job/index.ts';
+import { progressDisplay, runJob, type JobSummary, type ProgressDisplay } from '../job/index.ts';
 import { keepWorking } from './closed-output.ts';
+import { loadJob } from './load-job.ts';
 import { printJson } from './verify.ts';
 
 /** The flags of `millrace run`. */
@@ -75,36 +66,6 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
 export function seconds(value: string): number {
   if (/^\d{1,6}(\.\d{1,3})?$/.test(value)) return Number(value);
   throw new InvalidArgumentError('It must be a number of seconds, such as 8 or 0.5.');
-}
-
-/**
- * Loads the default export of a job file; tsx compiles TypeScript.
- *
- * @throws LogError INVALID_OPTION if there is no such file or no job in it.
- */
-async function loadJob(file: string): Promise<Job> {
-  const path = resolve(file);
-  if (!existsSync(path)) throw notAJob(file, 'there is no such file');
-  if (/\.[cm]?tsx?$/.test(path)) await registerTypeScript();
-  const loaded = (await import(pathToFileURL(path).href)) as { readonly default?: Partial<Job> };
-  const job = loaded.default;
-  if (job?.isJob === true) return job as Job;
-  throw notAJob(file, 'its default export is not a job; write: export default defineJob({ ... })');
-}
-
-async function registerTypeScript(): Promise<void> {
-  const tsx = await import('tsx/esm/api');
-  tsx.register();
-  register(`./typescript-hooks${extname(import.meta.url)}`, import.meta.url);
-}
-
-function notAJob(file: string, reason: string): LogError {
-  const allowed = 'a file whose default export is a job';
-  return new LogError('INVALID_OPTION', `${file} cannot be run: ${reason}`, {
-    option: 'file',
-    value: file,
-    allowed,
-  });
 }
 
 function displayFor({ json = false, quiet = false }: RunFlags): ProgressDisplay {

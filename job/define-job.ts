@@ -1,7 +1,12 @@
 import { LogError, type AnyTopic } from '../core/index.ts';
 import { callback, checkOptions, instance, show, type OptionChecks } from '../core/internal.ts';
 import type { SinkConnector, SourceConnector } from '../connect/index.ts';
-import { StreamsBuilder, type StreamsOptions, type Topology } from '../streams/index.ts';
+import {
+  StreamsBuilder,
+  type StreamsOptions,
+  type Topology,
+  type TopologyDescription,
+} from '../streams/index.ts';
 
 /** A job: its sources, the topology that processes their records, and its sinks. */
 export interface JobDefinition {
@@ -53,11 +58,11 @@ export function defineJob(definition: JobDefinition): Job {
 }
 
 /** @throws LogError INVALID_OPTION if `defineJob` did not make it. */
-export function checkJob(job: unknown): asserts job is Job {
+export function checkJob(job: unknown, method = 'runJob'): asserts job is Job {
   if (typeof job === 'object' && job !== null && (job as Partial<Job>).isJob === true) return;
   const allowed = 'a job, as defineJob returns it';
   const value = show(job);
-  const message = `runJob: job must be ${allowed}, not ${value}`;
+  const message = `${method}: job must be ${allowed}, not ${value}`;
   throw new LogError('INVALID_OPTION', message, { option: 'job', value, allowed });
 }
 
@@ -78,6 +83,19 @@ export function buildTopology({ topology }: Job): Topology {
     throw new LogError('INVALID_OPTION', message, { option: 'topology', value: 'async', allowed });
   }
   return builder.build();
+}
+
+/**
+ * The topology of a job, as data and to print. Nothing runs.
+ *
+ * @example
+ * console.log(describeJob(job).toMermaid());
+ *
+ * @throws LogError INVALID_OPTION; StreamsError as `StreamsBuilder.build`
+ */
+export function describeJob(job: Job): TopologyDescription {
+  checkJob(job, 'describeJob');
+  return buildTopology(job).describe();
 }
 
 /** Checks for duplicate names: offsets and transactions are stored by connector name. */

@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export { defineJob, type Job, type JobDefinition } from './define-job.ts';
+export { defineJob, describeJob, type Job, type JobDefinition } from './define-job.ts';
 export type { JobSummary, SourceResult } from './job-run.ts';
 export { runJob } from './run-job.ts';
 export { JOB_DEFAULTS, type RunJobOptions } from './run-options.ts';

@@ -228,3 +228,34 @@ test('[STREAMS-DESCRIBE-2] each edge is described from both of its ends', () => 
     expect(up.sort()).toEqual(down.sort());
   }
 });
+
+test('[STREAMS-DESCRIBE-3] names stay when operators are added elsewhere', () => {
+  const describe = (hasMore: boolean) => {
+    const builder = new StreamsBuilder();
+    const serdes = { key: string(), value: int64() };
+    const stream = builder.stream(numbers, { name: 'in' });
+    if (hasMore) stream.filter(() => true).foreach(() => undefined);
+    const table = stream
+      .filter(() => true, { name: 'kept' })
+      .groupBy(({ key }) => key, { key: string(), name: 'by' })
+      .count({ store: 'counts' });
+    if (hasMore) builder.stream(topic('more', serdes)).groupByKey().count({ store: 'more' });
+    table.toStream({ name: 'changes' }).to(sums, { name: 'out' });
+    stream.toTable({ store: 'rows' });
+    const { subTopologies } = builder.build().describe();
+    return subTopologies.flatMap(({ nodes }) => nodes.map(({ name, kind }) => `${kind} ${name}`));
+  };
+  const [few, more] = [describe(false), describe(true)];
+  expect(few).toEqual([
+    'source in',
+    'processor kept',
+    'processor by',
+    'sink counts-repartition',
+    'processor to-table-rows',
+    'source counts-repartition',
+    'processor count-counts',
+    'processor changes',
+    'sink out',
+  ]);
+  expect(more).toEqual(expect.arrayContaining(few));
+});
