@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { int64, json, string, topic } from '../../core/index.ts';
+import { int64, json, string, topic, topicPattern } from '../../core/index.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { failureOf } from '../../test/kit/connect.ts';
 import { keyValueStore } from '../dsl/stores.ts';
@@ -195,6 +195,35 @@ describe('[QUERY-LIVE-2] through restarts nothing is lost, doubled or seen too e
         .sort(),
     ).toEqual([...['a 1', 'a 2', 'b 1', 'b 2']]);
   });
+});
+
+test('[QUERY-LIVE-2] what is watched goes on when topics come and tasks start anew', async () => {
+  const serdes = { key: string(), value: int64() };
+  const builder = new StreamsBuilder();
+  const table = builder.stream(topicPattern(/^in-/, serdes)).groupByKey().count();
+  const log = await openTestLog();
+  await produce(log, topic('in-1', serdes), [['a', 1, 1]]);
+  const app = makeApp(log, builder.build(), { metadataMaxAgeMs: 20 });
+  await app.start();
+  const changes: TableChange<string, number>[] = [];
+  app.changes$(table).subscribe((change) => changes.push(change));
+  const followed = new Map<string, number | undefined>();
+  app
+    .store(table)
+    .watchRange()
+    .subscribe((rows) => {
+      for (const { key, value } of rows) followed.set(key, value);
+    });
+  await until(() => followed.size === 1);
+  await produce(log, topic('in-2', serdes), [
+    ['a', 1, 2],
+    ['b', 1, 3],
+  ]);
+  await until(() => followed.get('a') === 2 && followed.get('b') === 1);
+  await produce(log, topic('in-1', serdes), [['a', 1, 4]]);
+  await until(() => followed.get('a') === 3);
+  const shown = changes.map(({ key, oldValue, newValue }) => `${key} ${oldValue}>${newValue}`);
+  expect(shown.filter((change) => change.startsWith('a')).slice(-2)).toEqual(['a 1>2', 'a 2>3']);
 });
 
 describe('[QUERY-LIVE-3] a live query takes no more than it needs', () => {

@@ -1,4 +1,5 @@
 import { serializeToBytes } from '../../core/index.ts';
+import { checkArgument } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { CommittedChange, StoreWatcher } from '../state/committed-store.ts';
 import { keyText } from '../state/codec.ts';
@@ -110,6 +111,10 @@ export class LiveQueries {
   }
 
   #follow<T>(followed: Followed, makePending: () => PendingChanges<T>): LiveQuery<T> {
+    const { name, backing } = followed.found.spec;
+    checkArgument('watch', 'store', name, () =>
+      backing === 'none' ? 'one with a changelog, as a failure would empty it unseen' : undefined,
+    );
     return liveQuery<T>((makeWatcher) => {
       const pending = makePending();
       const watcher = makeWatcher(pending);

@@ -6,34 +6,26 @@ import {
   string,
   systemClock,
   topic,
-  type Clock,
   type Random,
 } from '../../core/index.ts';
 import { sleep } from '../../core/internal.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
+import { FailingRun } from '../../test/kit/failing-run.ts';
 import { crashMoments, openDisk, WAYS_TO_STOP } from '../../test/kit/same-after-crashes.ts';
 import { SEED } from '../../test/kit/seed.ts';
+import type { KGroupedStream } from '../dsl/kgrouped-stream.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import type { QueriedRow, TableChange } from '../topology/queryable.ts';
-import type { StreamsApp } from './app.ts';
-import type { CommitStep } from './commit.ts';
+import { sessionWindow, tumblingWindow, type Windowed } from '../topology/windows.ts';
 
 /** Of one partition, so that each committed state is that of so many records. */
 const ones = topic('ones', { key: string(), value: int64(), partitions: 1 });
 const KEYS = 400;
 const RECORDS = 6_000;
-const STEPS: readonly CommitStep[] = [
-  'commit-2-changelog',
-  'commit-4-offsets',
-  'commit-5-end',
-  'commit-6-move',
-  'checkpoint-1-offsets',
-  'checkpoint-2-write',
-  'checkpoint-3-done',
-];
 
 type Sum = { count: number };
+type Counts = ReturnType<typeof counting>['counts'];
 
 /** Counts the records of each key, in objects that are changed in place. */
 function counting(onRecord: (offset: number) => void) {
@@ -75,62 +67,15 @@ function recordsIn(keys: readonly string[], rows: readonly QueriedRow<string, Su
   return records;
 }
 
-/** Timers come early, so that a restart does not wait a second. */
-const HASTY: Clock = {
-  ...systemClock,
-  setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / 50, callback),
-};
-
-/** An application some of whose commits fail, and what it has committed. */
-class FailingRun {
-  readonly app: StreamsApp;
-  readonly counts: ReturnType<typeof counting>['counts'];
-  /** The numbers of records after each commit. */
-  readonly commits = new Set([0]);
-  failures = 0;
-  /** Records that a query has to see. */
-  committed = 0;
-  /** Records that are processed, perhaps not committed. */
-  #processed = 0;
-
-  constructor(log: Awaited<ReturnType<typeof openTestLog>>, random: Random) {
-    const { topology, counts } = counting((offset) => (this.#processed = offset + 1));
-    this.counts = counts;
-    let calls = 0;
-    let failsAt = 20;
-    let known = 0;
-    const onStep = (step: CommitStep): void => {
-      if (step === 'commit-6-move') {
-        known = this.#processed;
-        this.commits.add(known);
-      }
-      if (++calls >= failsAt && STEPS.includes(step)) {
-        failsAt = calls + 10 + Math.floor(random.next() * 60);
-        this.failures++;
-        const details = { applicationId: 'app', step };
-        throw new StreamsError('COMMIT_FAILED', `${step} is to fail`, details);
-      }
-      if (step === 'commit-6-move') this.committed = known;
-    };
-    this.app = makeApp(log, topology, {
-      ...{ onStep, clock: HASTY, commitIntervalMs: 5, checkpointIntervalMs: 25 },
-      cacheEntriesMax: 50,
-    });
-    this.app.state$.subscribe((state) => {
-      if (state === 'RESTORING') this.#processed = known;
-      if (state === 'RUNNING') this.committed = known;
-    });
-  }
-}
-
 test.each([SEED, 7, 11])(
   '[QUERY-2] [QUERY-LIVE-2] seed %i: queries see what commits have left, whatever fails',
   async (seed) => {
     const random = seededRandom(seed);
     const keys = randomKeys(random);
     const log = await openTestLog();
-    const run = new FailingRun(log, random);
-    const { app, counts } = run;
+    const { topology, counts } = counting((offset) => run.note(offset));
+    const run = new FailingRun(log, random, topology);
+    const { app } = run;
     const store = app.store(counts);
     const changes: TableChange<string, Sum>[] = [];
     app.changes$(counts).subscribe((change) => changes.push(change));
@@ -154,7 +99,7 @@ test.each([SEED, 7, 11])(
       await sleep(systemClock, random.next() * 20);
       const { committed } = run;
       try {
-        seen = await checkedAnswer(run, keys, random);
+        seen = await checkedAnswer(run, counts, keys, random);
         expect(run.commits).toContain(seen);
         expect(seen).toBeGreaterThanOrEqual(committed);
       } catch (error) {
@@ -181,7 +126,8 @@ test.each([SEED, 7, 11])(
 
 /** Asks in one of several ways; returns how many records the state has that answers. */
 async function checkedAnswer(
-  { app, counts, commits }: FailingRun,
+  { app, commits }: FailingRun,
+  counts: Counts,
   keys: readonly string[],
   random: Random,
 ): Promise<number> {
@@ -208,6 +154,104 @@ async function checkedAnswer(
 function growth({ oldValue, newValue }: TableChange<string, Sum>): number {
   return newValue!.count - (oldValue?.count ?? 0);
 }
+
+/** Counts of each key and window or session, of records with the times 0, 1, 2 and so on. */
+const WINDOWED = {
+  windows: {
+    tableOf: (grouped: KGroupedStream<string, number>) =>
+      grouped.windowedBy(tumblingWindow({ sizeMs: 300, graceMs: 100_000 })).count(),
+    modelOf: (keys: readonly string[]) => {
+      const model = new Map<string, number>();
+      for (const [timeMs, key] of keys.entries()) {
+        const startMs = timeMs - (timeMs % 300);
+        const text = `${key}@${startMs}-${startMs + 300}`;
+        model.set(text, (model.get(text) ?? 0) + 1);
+      }
+      return model;
+    },
+  },
+  sessions: {
+    tableOf: (grouped: KGroupedStream<string, number>) =>
+      grouped.windowedBy(sessionWindow({ gapMs: 40, graceMs: 5_000 })).count(),
+    modelOf: (keys: readonly string[]) => {
+      const sessions: { key: string; startMs: number; endMs: number; count: number }[] = [];
+      for (const [timeMs, key] of keys.entries()) {
+        const last = sessions.findLast((session) => session.key === key);
+        if (last === undefined || timeMs - last.endMs > 40) {
+          sessions.push({ key, startMs: timeMs, endMs: timeMs, count: 1 });
+        } else {
+          [last.endMs, last.count] = [timeMs, last.count + 1];
+        }
+      }
+      return new Map(
+        sessions.map(({ key, startMs, endMs, count }) => [`${key}@${startMs}-${endMs}`, count]),
+      );
+    },
+  },
+} as const;
+
+test.each(['windows', 'sessions'] as const)(
+  `[QUERY-2] [QUERY-LIVE-2] seed ${SEED}: the same for %s`,
+  async (kind) => {
+    const random = seededRandom(SEED);
+    const keys = Array.from({ length: 3_000 }, () => `k${Math.floor(random.next() ** 2 * 40)}`);
+    const { tableOf, modelOf } = WINDOWED[kind];
+    const builder = new StreamsBuilder();
+    const stream = builder.stream(ones, { nullKeys: 'fail' });
+    const table = tableOf(stream.peek(({ offset }) => run.note(offset)).groupByKey());
+    const log = await openTestLog();
+    const run = new FailingRun(log, random, builder.build());
+    const { app } = run;
+    const store = app.store(table);
+    const textOf = ({ key, windowStartMs, windowEndMs }: Windowed<string>): string =>
+      `${key}@${windowStartMs}-${windowEndMs}`;
+    const folded = new Map<string, number>();
+    app.changes$(table).subscribe(({ key, oldValue, newValue }) => {
+      expect(folded.get(textOf(key)) ?? null).toBe(oldValue);
+      if (newValue === null) folded.delete(textOf(key));
+      else folded.set(textOf(key), newValue);
+    });
+    const followed = new Map<string, number>();
+    store.watchFetchAll().subscribe((rows) => {
+      for (const { key, value } of rows) {
+        if (value === undefined) followed.delete(textOf(key));
+        else followed.set(textOf(key), value);
+      }
+    });
+    await app.start();
+    const writing = (async () => {
+      for (let from = 0; from < keys.length; from += 60) {
+        const rows = keys.slice(from, from + 60).map((key, at) => [key, 1, from + at] as const);
+        await produce(log, ones, rows);
+        await sleep(systemClock, random.next() * 20);
+      }
+    })();
+    for (let seen = 0; seen < keys.length;) {
+      await sleep(systemClock, random.next() * 20);
+      const { committed } = run;
+      try {
+        const rows = await (
+          random.next() < 0.5 ? store.fetchAll() : store.backwardFetchAll()
+        ).toArray();
+        seen = rows.reduce((sum, { value }) => sum + value, 0);
+        const found = new Map(rows.map(({ key, value }) => [textOf(key), value]));
+        expect(found).toEqual(modelOf(keys.slice(0, seen)));
+        expect(run.commits).toContain(seen);
+        expect(seen).toBeGreaterThanOrEqual(committed);
+      } catch (error) {
+        if (!StreamsError.is(error, 'STORE_UNAVAILABLE')) throw error;
+      }
+    }
+    await writing;
+    const sumOf = (counts: ReadonlyMap<string, number>): number =>
+      [...counts.values()].reduce((a, b) => a + b, 0);
+    await until(() => sumOf(folded) === keys.length && sumOf(followed) === keys.length);
+    expect(folded).toEqual(modelOf(keys));
+    expect(followed).toEqual(modelOf(keys));
+    expect(run.failures).toBeGreaterThan(1);
+  },
+  60_000,
+);
 
 test.each(WAYS_TO_STOP)(
   '[QUERY-2] after %s a query sees a committed state, and then the rest',

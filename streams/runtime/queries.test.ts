@@ -83,6 +83,26 @@ describe('[QUERY-1] a store is queried by what the topology gives', () => {
     expect(store.fetch).toBeUndefined();
   });
 
+  test('a table after a restart, which has it in a checkpoint', async () => {
+    const log = await openTestLog();
+    await produce(log, numbers, ROWS);
+    const make = () => {
+      const builder = new StreamsBuilder();
+      const table = builder.stream(numbers).groupByKey().count();
+      return { table, app: makeApp(log, builder.build()) };
+    };
+    const first = make();
+    await first.app.start();
+    await until(() => first.app.metrics().processedRecords === ROWS.length);
+    await first.app.close();
+    const { app, table } = make();
+    await app.start();
+    const store = app.store(table);
+    expect(await store.approximateNumEntries()).toBe(4);
+    expect(await list(store.reverseAll(), pair)).toBe('plum=1, pear=2, fig=1, apple=3');
+    expect(await store.get('pear')).toBe(2);
+  });
+
   test('a table by the name of its store, without types', async () => {
     const builder = new StreamsBuilder();
     builder.stream(numbers).groupByKey().count({ store: 'counts' });
@@ -291,6 +311,9 @@ describe('[QUERY-1] a store is queried by what the topology gives', () => {
     uncommitted!.total = 99;
     expect(await app.store(totals).get('fig')).toEqual({ total: 3 });
     expect(await list(app.store(none).all(), pair)).toBe('apple=7, fig=3, pear=6, plum=5');
+    expect(() => app.store(none).watch('apple')).toThrow(
+      'store must be one with a changelog, as a failure would empty it unseen, not "none"',
+    );
     const records = app.store(last);
     expect(await list(records.fetch('apple', 0, 1_500), pair)).toBe('apple=1, apple=4');
     expect(await list(records.all(), ({ value }) => String(value))).toBe('1, 4, 7, 3, 2, 6, 5');
@@ -376,6 +399,8 @@ describe('[QUERY-2] isolation', () => {
         await until(async () => (await app.store(sums).get('a')) === round);
         await asked;
       }
+      isAsking = false;
+      await asked;
       // Repartitioned, there are also commits that do not change the sums.
       const changed = seen.filter(({ committed, newest }) => committed !== newest);
       expect(changed).toEqual([
