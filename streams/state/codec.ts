@@ -201,6 +201,16 @@ export function byId(a: { readonly id: unknown }, b: { readonly id: unknown }): 
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
+/** The most that bytes in a store may keep in memory besides themselves. */
+const PINNED_BYTES_MAX = 16 * 1024;
+
+/** Bytes to keep: copied if they are a view of many more, such as those of a fetched batch. */
+export function unpinned<T>(value: T): T {
+  if (typeof value !== 'object' || !(value instanceof Uint8Array)) return value;
+  const { buffer, byteLength } = value;
+  return buffer.byteLength - byteLength > PINNED_BYTES_MAX ? owned(value) : value;
+}
+
 /** A copy of bytes: a view would keep the whole buffer that it was read from in memory. */
 export function owned<T>(value: T): T {
   return value instanceof Uint8Array ? (Buffer.from(value) as T & Buffer) : value;

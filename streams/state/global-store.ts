@@ -1,6 +1,6 @@
 import { serializeToBytes, type Serde } from '../../core/index.ts';
 import type { ReadOnlyKeyValueStore, StoreEntry } from '../topology/store.ts';
-import { keyIdentity } from './codec.ts';
+import { keyIdentity, unpinned } from './codec.ts';
 import type { KeyRange } from './environment.ts';
 import { ALL_KEYS, keyRange, prefixRange } from './key-range.ts';
 import { OpenReads } from './open-reads.ts';
@@ -80,7 +80,8 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
       this.#sorted = undefined;
     }
     if (value === null) return;
-    this.#entries.set(id, { key, windowStartMs: undefined, value, timestampMs });
+    const entry = { key: unpinned(key), value: unpinned(value), timestampMs };
+    this.#entries.set(id, { ...entry, windowStartMs: undefined });
   }
 
   *entries(): IterableIterator<readonly [K, V]> {

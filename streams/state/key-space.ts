@@ -1,5 +1,12 @@
 import type { OnHeld, PassedRow, StoreEntry, TableRow } from '../topology/store.ts';
-import { byId, decodeTimestamp, owned, type LiveEntry, type StoreCodec } from './codec.ts';
+import {
+  byId,
+  decodeTimestamp,
+  owned,
+  unpinned,
+  type LiveEntry,
+  type StoreCodec,
+} from './codec.ts';
 import type { StateEnvironment, StoredChange, KeyRange } from './environment.ts';
 import { ALL_KEYS, isWithin } from './key-range.ts';
 import { mergeReads, SortedEntries, type Sorted } from './sorted-entries.ts';
@@ -335,7 +342,7 @@ export class KeySpace<K, V> {
     if ((value === undefined) !== (entry.value === undefined)) {
       this.#deletedCount += value === undefined ? 1 : -1;
     }
-    entry.value = value;
+    entry.value = unpinned(value);
   }
 
   #forget(entry: Entry<K, V>): void {
@@ -433,9 +440,9 @@ export class KeySpace<K, V> {
     const windowStartMs = this.#windowStartMs;
     const before = undefined;
     const entry: Entry<K, V> = {
-      key,
+      key: unpinned(key),
       windowStartMs,
-      value,
+      value: unpinned(value),
       timestampMs,
       id,
       flags,

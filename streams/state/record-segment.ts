@@ -1,5 +1,5 @@
 import { int64 } from '../../core/index.ts';
-import type { StoreCodec } from './codec.ts';
+import { unpinned, type StoreCodec } from './codec.ts';
 import type { KeyRange } from './environment.ts';
 import { isWithin } from './key-range.ts';
 import { fill, StoredRecord, WAITS, type StoredContent } from './kept-record.ts';
@@ -113,7 +113,7 @@ export class RecordSegment<K, V> {
     while (index > 0 && records[index - 1]!.timestampMs > timestampMs) index--;
     const before = records[index - 1];
     const order = before?.timestampMs === timestampMs ? before.order + 1 : 0;
-    const record = new StoredRecord<K, V>(key, timestampMs, order, this.startMs);
+    const record = new StoredRecord<K, V>(unpinned(key), timestampMs, order, this.startMs);
     if (index === records.length) records.push(record);
     else records.splice(index, 0, record);
     return record;

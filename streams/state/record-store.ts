@@ -3,7 +3,7 @@ import { assert } from '../../core/internal.ts';
 import type { KeptRecord, RecordEntry, RecordStore } from '../topology/record-store.ts';
 import type { KeySelection, StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
+import { StoreCodec, unpinned, type KeyPrefix, type LiveEntry } from './codec.ts';
 import {
   firstKeys,
   type KeyRange,
@@ -140,7 +140,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
   }
 
   put(key: K, value: V, timestampMs: number): void {
-    this.#add(key, timestampMs).stored.recordValue = value;
+    this.#add(key, timestampMs).stored.recordValue = unpinned(value);
   }
 
   fetch(key: K, fromMs: number, toMs: number): Generator<RecordEntry<K, V>> {
@@ -182,7 +182,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
       stored.flags |= PASSED;
       return;
     }
-    stored.recordValue = value;
+    stored.recordValue = unpinned(value);
     if (state === 'kept') return;
     stored.flags |= WAITS;
     stored.waiting = record;

@@ -12,7 +12,7 @@ import type {
   StoreHandle,
   StoreSpec,
 } from '../topology/store.ts';
-import { keyIdentity, keyText, type LiveEntry, type StoreCodec } from './codec.ts';
+import { keyIdentity, keyText, unpinned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
 import { keyRange, selectedRange } from './key-range.ts';
 import { mergeLists } from './merge-lists.ts';
@@ -228,8 +228,9 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     key: K,
     merged: readonly Session<V>[],
     { startMs, endMs, timestampMs }: Omit<Session<V>, 'value'>,
-    value: V | undefined,
+    given: V | undefined,
   ): void {
+    const value = unpinned(given);
     assert(!this.#isHeld, 'a session that waits to be passed on is removed by itself');
     const stretchMs = this.stretchOf(endMs);
     for (const session of merged) {
@@ -389,11 +390,12 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
     held: HeldSession<K, V> | undefined,
   ): void {
     const { startMs, endMs, timestampMs } = bounds;
-    const session = value === undefined ? undefined : { startMs, endMs, timestampMs, value };
+    const kept = unpinned(value);
+    const session = kept === undefined ? undefined : { startMs, endMs, timestampMs, value: kept };
     this.#set(key, bounds, session);
     if (held === undefined) return;
-    const isNews = this.#note(held) || value === undefined;
-    held.value = value;
+    const isNews = this.#note(held) || kept === undefined;
+    held.value = kept;
     held.timestampMs = timestampMs;
     if (isNews) this.#onHeld?.(held, held.before);
   }

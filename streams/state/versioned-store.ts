@@ -9,7 +9,7 @@ import type {
   VersionedStore,
   VersionOf,
 } from '../topology/store.ts';
-import { StoreCodec, type KeyPrefix, type LiveEntry } from './codec.ts';
+import { StoreCodec, unpinned, type KeyPrefix, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
 import { keyRange, selectedRange } from './key-range.ts';
 import { KeySpace } from './key-space.ts';
@@ -122,7 +122,7 @@ class TaskVersionedStore<K, V> implements VersionedStore<K, V>, TaskStore {
   put(key: K, value: V | null, timestampMs: number): VersionedPut {
     if (timestampMs < this.#historyStartMs) return 'expired';
     if (timestampMs > this.#newestMs) this.#newestMs = timestampMs;
-    this.#version = { timestampMs, value: value ?? undefined };
+    this.#version = { timestampMs, value: unpinned(value) ?? undefined };
     this.#space.update(key, timestampMs, this.#insert);
     if (!this.#isLatest) return 'past';
     if (value === null) this.#deleted.push({ key, timestampMs });
