@@ -64,6 +64,16 @@ function recordTests({ place }: EnvironmentKind): void {
     await it.close();
   });
 
+  test('[STATE-RECORD-1] a record with a time that is none is refused', async () => {
+    const { it, store } = await open();
+    for (const timeMs of [-1, 0.5, NaN, undefined as unknown as number]) {
+      const put = () => store().put('a', '1', timeMs);
+      expect(put).toThrow(/^recordStore.put: timestampMs must be an integer, 0 or more/);
+    }
+    expect([...store().all()]).toEqual([]);
+    await it.close();
+  });
+
   test('[STATE-RECORD-2] what waits is the whole record, also after a restart', async () => {
     const { it, store } = await open();
     const waiting = record('a', '1', 5);

@@ -1,5 +1,5 @@
 import { int64, serializeToBytes, type Serde } from '../../core/index.ts';
-import { assert } from '../../core/internal.ts';
+import { assert, checkArgument, integer } from '../../core/internal.ts';
 import type { KeptRecord, RecordEntry, RecordStore } from '../topology/record-store.ts';
 import type { KeySelection, StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
@@ -35,6 +35,7 @@ const INT64 = int64();
 const TIMESTAMP_BYTES = 8;
 /** A segment expires as a whole. Shorter ones would cost more than what they free. */
 const SEGMENT_MS_MIN = 1_000;
+const TIME = integer(0);
 /** Behind all segments, whose first byte is below 0x80: the time of the newest record. */
 const NEWEST_KEY = Buffer.from([0xff]);
 
@@ -140,6 +141,7 @@ class TaskRecordStore<K, V> implements RecordStore<K, V>, TaskStore {
   }
 
   put(key: K, value: V, timestampMs: number): void {
+    checkArgument('recordStore.put', 'timestampMs', timestampMs, TIME);
     this.#add(key, timestampMs).stored.recordValue = unpinned(value);
   }
 

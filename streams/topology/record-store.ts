@@ -49,7 +49,11 @@ export interface ReadOnlyRecordStore<K, V> {
 
 /** A store of records of a task, which reads its own writes. */
 export interface WritableRecordStore<K, V> extends ReadOnlyRecordStore<K, V> {
-  /** Keeps a record besides those of its key and time that are there. */
+  /**
+   * Keeps a record besides those of its key and time that are there.
+   *
+   * @throws LogError INVALID_OPTION for a time before 1970, or that is no whole millisecond.
+   */
   put(key: K, value: V, timestampMs: number): void;
 }
 
