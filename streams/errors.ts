@@ -20,6 +20,7 @@ export interface StreamsErrorDetails {
     offset: number;
   };
   SERIALIZATION_FAILED: { store: string; field: string };
+  STARTING_OVER: { node: string; pauseMs: number; isRetry: boolean };
   STATE_AHEAD: { store: string; storeOffset: number; changelogEnd: number };
   STATE_CORRUPT: { directory: string; reason: string };
   STATE_KEY_TOO_LONG: { store: string; sizeBytes: number; limitBytes: number };
@@ -41,6 +42,7 @@ export type StreamsErrorCode = keyof StreamsErrorDetails;
  */
 const RETRIABLE: ReadonlySet<StreamsErrorCode> = new Set<StreamsErrorCode>([
   'COMMIT_FAILED',
+  'STARTING_OVER',
   'STORE_UNAVAILABLE',
 ]);
 

@@ -71,6 +71,7 @@ export type {
   WindowedOptions,
 } from './dsl/node-options.ts';
 export { StreamsApp, type StreamsState } from './runtime/app.ts';
+export type { RetryStatus } from './runtime/retry-pause.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
 export type { CommitStep } from './runtime/commit.ts';
@@ -86,7 +87,9 @@ export type {
   ErrorAction,
   ErrorHandler,
   ErrorStage,
+  FinalAction,
   RecordFailure,
+  RetryAction,
 } from './topology/record-errors.ts';
 export type { KeyValue } from './operators/results.ts';
 export {

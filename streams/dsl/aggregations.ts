@@ -126,15 +126,16 @@ export function groupedInput<K, V>(parts: GroupedParts<K, V>): AggregationInput<
 /** Adds an aggregation to the topology, behind repartition topics where keys may have changed. */
 export function addAggregate<K, V, A>(
   input: AggregationInput<K>,
-  { kind, add, value }: Aggregating<K, V, A>,
+  what: Aggregating<K, V, A>,
   options: StoreOptions<NonNullable<A>>,
 ): TableParts<K, A> {
+  const { kind } = what;
   const key = input.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
   const { emit = 'commit' } = options;
   checkTableEmit(kind, emit);
-  return addKeeper<K, V, K, A>(input, options, {
-    ...{ kind, value, keySerde: key, isWindowed: false },
-    make: ({ store, serdes }) => ({
+  return addKeeper<K, V, K, A, K, typeof what>(input, options, {
+    ...{ kind, what, keySerde: key, isWindowed: false },
+    make: ({ store, serdes }, { add }) => ({
       spec: { ...keyValueStore(store), ...serdes, backing: 'changelog' },
       operator: aggregate({ kind, add, store, emit }),
     }),
@@ -166,22 +167,22 @@ function addWindowedAggregate<K, V, A>(
 ): TableParts<Windowed<K>, A> {
   if ('differenceMs' in windows) return addSlidingAggregate(input, windows, what, options);
   if ('startMs' in windows) return addUnlimitedAggregate(input, windows, what, options);
-  const { kind, add, value, combine } = what;
+  const { kind, combine } = what;
   const { emit = 'commit' } = options;
   const keySerde = windowedSerde(input.key, windows.sizeMs);
   const readerOf = (store: string): TableReader<Windowed<K>, NonNullable<A>> =>
     windowReader({ store, key: keySerde, sizeMs: windows.sizeMs });
   const hasPanes = emit === 'final' && combine !== undefined && havePanes(windows);
-  return addKeeper<K, V, Windowed<K>, A>(input, options, {
+  return addKeeper<K, V, Windowed<K>, A, K, typeof what>(input, options, {
     ...{
       kind: `windowed-${kind}`,
-      value,
+      what,
       isWindowed: true,
       windows: timeWindows(windows, input.key),
     },
     keySerde,
     ...(emit !== 'final' && { readerOf }),
-    make: ({ node, store, serdes }) => ({
+    make: ({ node, store, serdes }, { add }) => ({
       spec: {
         ...{ ...windowStore(store), ...serdes, backing: 'changelog' },
         expiry: { lifeMs: windows.sizeMs + windows.graceMs, node },
@@ -211,15 +212,16 @@ function copierOf<A>(serde: Serde<NonNullable<A>>): (value: A) => A {
 function addSlidingAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: SlidingWindows,
-  { kind, add, value }: Aggregating<K, V, A>,
+  what: Aggregating<K, V, A>,
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
+  const { kind } = what;
   const { emit = 'commit' } = options;
   const times = { reachMs: windows.differenceMs, lifeMs: slidingLifeMs(windows) };
-  return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `sliding-${kind}`, value, isWindowed: true, windows: sliding(windows) },
+  return addKeeper<K, V, Windowed<K>, A, K, typeof what>(input, options, {
+    ...{ kind: `sliding-${kind}`, what, isWindowed: true, windows: sliding(windows) },
     keySerde: windowedSerde(input.key, windows.differenceMs),
-    make: ({ node, store, serdes }) => ({
+    make: ({ node, store, serdes }, { add }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
       operator: slidingAggregate({ kind, add, store, windows, emit }),
     }),
@@ -229,16 +231,17 @@ function addSlidingAggregate<K, V, A>(
 function addUnlimitedAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: UnlimitedWindows,
-  { kind, add, value }: Aggregating<K, V, A>,
+  what: Aggregating<K, V, A>,
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A> {
+  const { kind } = what;
   const { emit = 'commit' } = options;
   if (emit === 'final') throw invalid(`${kind}: ${NEVER_CLOSES}`);
   const keySerde = windowedSerde(input.key, Infinity);
-  return addKeeper<K, V, Windowed<K>, A, Windowed<K>>(input, options, {
-    ...{ kind: `unlimited-${kind}`, value, keySerde, isWindowed: true },
+  return addKeeper<K, V, Windowed<K>, A, Windowed<K>, typeof what>(input, options, {
+    ...{ kind: `unlimited-${kind}`, what, keySerde, isWindowed: true },
     readerOf: storeReader<Windowed<K>, NonNullable<A>>,
-    make: ({ store, serdes }) => ({
+    make: ({ store, serdes }, { add }) => ({
       spec: { ...keyValueStore(store), ...serdes, key: keySerde, backing: 'changelog' },
       operator: unlimitedAggregate({ kind, add, store, windows, emit }),
     }),
@@ -252,15 +255,16 @@ const NEVER_CLOSES =
 export function addSessionAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: SessionWindows,
-  { kind, add, merge, value }: Merging<K, V, A>,
+  what: Merging<K, V, A>,
   options: WindowedOptions<NonNullable<A>>,
 ): TableParts<Windowed<K>, A | null> {
+  const { kind } = what;
   const { emit = 'commit' } = options;
   const times = { reachMs: windows.gapMs, lifeMs: sessionLifeMs(windows) };
-  return addKeeper<K, V, Windowed<K>, A>(input, options, {
-    ...{ kind: `session-${kind}`, value, isWindowed: true, windows: sessions(windows) },
+  return addKeeper<K, V, Windowed<K>, A, K, typeof what>(input, options, {
+    ...{ kind: `session-${kind}`, what, isWindowed: true, windows: sessions(windows) },
     keySerde: sessionWindowedSerde(input.key),
-    make: ({ node, store, serdes }) => ({
+    make: ({ node, store, serdes }, { add, merge }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
       operator: sessionAggregate({ kind, add, merge, store, windows, emit }),
     }),
@@ -285,35 +289,44 @@ function timeWindows<K>(
 }
 
 /** An operator that keeps a table of aggregates, in a store with keys of the type `KS`. */
-interface Keeper<K, V, KR, A, KS> {
+interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>> {
   readonly kind: string;
+  /** What it does; the operator is also made with functions that get copies. */
+  readonly what: W;
   readonly keySerde: Serde<NonNullable<KR>>;
-  /** The default serde of the values. */
-  readonly value: Serde<NonNullable<A>>;
   readonly isWindowed: boolean;
   readonly windows?: TableWindows;
   /** For a table of windows that can be read while they are open. */
   readonly readerOf?: (store: string) => TableReader<KR, NonNullable<A>>;
   /** Makes the operator, and describes its store. */
-  readonly make: (names: {
-    readonly node: string;
-    readonly store: string;
-    readonly serdes: { readonly key: Serde<K>; readonly value: Serde<NonNullable<A>> };
-  }) => {
+  readonly make: (
+    names: {
+      readonly node: string;
+      readonly store: string;
+      readonly serdes: { readonly key: Serde<K>; readonly value: Serde<NonNullable<A>> };
+    },
+    what: W,
+  ) => {
     readonly spec: StoreSpec<KS, NonNullable<A>>;
     readonly operator: Operator<K, V, KR, Change<A>>;
   };
 }
 
-function addKeeper<K, V, KR, A, KS = K>(
+function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>>(
   input: AggregationInput<K>,
   options: WindowedOptions<NonNullable<A>>,
-  { kind, keySerde, value, isWindowed, windows, readerOf, make }: Keeper<K, V, KR, A, KS>,
+  { kind, what, keySerde, isWindowed, windows, readerOf, make }: Keeper<K, V, KR, A, KS, W>,
 ): TableParts<KR, A> {
   const { graph, stream, key } = input;
   const node = nodeName(graph, kind, options);
-  const { store = node, value: valueSerde = value, emit = 'commit' } = options;
-  const { spec, operator } = make({ node, store, serdes: { key, value: valueSerde } });
+  const { store = node, value: valueSerde = what.value, emit = 'commit' } = options;
+  const names = { node, store, serdes: { key, value: valueSerde } };
+  const { spec, operator: plain } = make(names, what);
+  const hasFunctions = what.kind !== 'count';
+  const careful = hasFunctions
+    ? make(names, withCopies<K, V, A, W>(what, valueSerde)).operator
+    : undefined;
+  const operator = { ...plain, careful };
   const stores = addTableStores(graph, { node, emit, keySerde, spec });
   const parents = input.readingPoints(store, options);
   addOperator(graph, operator, { name: node, parents, stores, errors: options });
@@ -321,4 +334,20 @@ function addKeeper<K, V, KR, A, KS = K>(
   if (!isWindowed) return storedTable(table);
   const reader = readerOf?.(store);
   return { ...table, reader, isWindowed, isVersioned: false, ...(windows && { windows }) };
+}
+
+/** The same with functions that get copies of what is kept: one that fails has changed nothing. */
+function withCopies<K, V, A, W extends Aggregating<K, V, A>>(
+  what: W,
+  serde: Serde<NonNullable<A>>,
+): W {
+  const copy = copying<A>(serde);
+  const { add, merge } = what as W & Partial<Merging<K, V, A>>;
+  const careful: Pick<Aggregating<K, V, A>, 'add'> & Partial<Pick<Merging<K, V, A>, 'merge'>> = {
+    add: (known, record) => add(known === undefined ? known : (copy(known) as A), record),
+    ...(merge && {
+      merge: (merged, value, record) => merge(merged, copy(value) as A, record),
+    }),
+  };
+  return { ...what, ...careful };
 }

@@ -219,7 +219,7 @@ test('[STREAMS-15] an application waits for transactions that may commit its off
   // It creates its topics, then reads its committed offsets.
   await until(async () => (await admin.listTopics()).includes('app-sums-changelog'));
   await sleep(systemClock, 20);
-  expect(app.state).toBe('RESTORING');
+  expect(app.state).toBe('RETRYING');
   await transaction.commit();
   await starting;
   await app.finish();

@@ -1,6 +1,6 @@
 import { Observable, ReplaySubject } from 'rxjs';
 import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
-import { checkArgument, sleep, type OptionCheck } from '../../core/internal.ts';
+import { checkArgument, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type {
@@ -25,19 +25,22 @@ import {
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
+import { Recovery } from './recovery.ts';
 import { Queries, type QueriedApp } from './queries.ts';
 import { findStore, type QueryHandle } from './query-handles.ts';
+import { RetryPause, type RetryStatus } from './retry-pause.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { TaskRunner } from './task-runner.ts';
 import { warnOfUnread } from './unread-topics.ts';
 
 /**
  * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; any
- * state -> ERROR. RUNNING goes back to RESTORING after a failed commit, and when there are other
- * topics that match a pattern, or more partitions, to read.
+ * state -> ERROR. RUNNING goes back to RESTORING when there are other topics that match a pattern,
+ * or more partitions, to read; and through RETRYING after a failure that may pass: `retry` tells
+ * which, and when it tries again.
  */
 export type StreamsState =
-  'CREATED' | 'RESTORING' | 'RUNNING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
+  'CREATED' | 'RESTORING' | 'RUNNING' | 'RETRYING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
 
 const METRICS_MS = 1000;
 
@@ -77,6 +80,9 @@ export class StreamsApp implements AsyncDisposable {
   /** Shows the newest state even to subscribers that come after the end. */
   readonly #states = new ReplaySubject<StreamsState>(1);
   readonly #counts: AppCounts = newCounts();
+  /** Outlives the attempts. */
+  readonly #recovery = new Recovery();
+  readonly #retryPause: RetryPause;
   /** The current attempt, or the last one. */
   #runner: TaskRunner | undefined;
   #globalTables: GlobalTables | undefined;
@@ -100,6 +106,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
+    this.#retryPause = new RetryPause(this.#settings.clock);
     this.#planner = new Planner(log, topology, this.#settings);
     stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
     this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
@@ -111,6 +118,11 @@ export class StreamsApp implements AsyncDisposable {
 
   get state(): StreamsState {
     return this.#state;
+  }
+
+  /** In the state RETRYING: why, and when it tries again. */
+  get retry(): RetryStatus | undefined {
+    return this.#retryPause.status;
   }
 
   /** The current state, then each change; completes when the application has ended. */
@@ -219,9 +231,10 @@ export class StreamsApp implements AsyncDisposable {
       this.#live.end(undefined);
       this.#states.complete();
     }
-    if (this.state === 'RUNNING' || this.state === 'RESTORING') {
+    if (this.state === 'RUNNING' || this.state === 'RESTORING' || this.state === 'RETRYING') {
       this.#enter('PENDING_SHUTDOWN');
     }
+    this.#retryPause.end();
     this.#runner?.stop();
     await this.#ending?.wait();
   }
@@ -322,6 +335,7 @@ export class StreamsApp implements AsyncDisposable {
       globalTables.follow((error) => {
         this.#globalFailure = error;
         this.#runner?.stop();
+        this.#retryPause.end();
       });
       await this.#runAttempts(globalTables, started);
       if (this.#globalFailure !== undefined) throw this.#globalFailure as Error;
@@ -350,14 +364,36 @@ export class StreamsApp implements AsyncDisposable {
           continue;
         }
         if (!isRecoverable(error)) throw error;
+        if (StreamsError.is(error, 'STARTING_OVER')) {
+          await this.#startOver(error);
+          continue;
+        }
         const nowMs = clock.monotonicMs();
         if (this.#counts.commits > commits) failingSinceMs = undefined;
         failingSinceMs ??= nowMs;
         if (nowMs - failingSinceMs > RETRY_MS) throw error;
-        if (this.state === 'RUNNING') this.#enter('RESTORING');
-        await sleep(clock, RETRY_PAUSE_MS);
+        await this.#pause(error as Error, RETRY_PAUSE_MS);
       }
     }
+  }
+
+  /** Lets the next attempt try a record again, or handle it with care. */
+  async #startOver(error: StreamsError<'STARTING_OVER'>): Promise<void> {
+    const { node, pauseMs, isRetry } = error.details;
+    const { logger } = this.#settings;
+    if (isRetry) this.#counts.failedBefore.add(node, 'retried');
+    logger[isRetry ? 'warn' : 'info'](error.message);
+    if (pauseMs > 0) await this.#pause(error, pauseMs);
+    else if (this.state === 'RUNNING') this.#enter('RESTORING');
+  }
+
+  /** Waits before the next attempt, until `close` at most. */
+  async #pause(cause: Error, pauseMs: number): Promise<void> {
+    if (this.#mustStop) return;
+    const pause = this.#retryPause.wait(cause, pauseMs);
+    this.#enter('RETRYING');
+    await pause;
+    if (this.state === 'RETRYING') this.#enter('RESTORING');
   }
 
   /** True if a topic that matched a pattern was deleted: the next attempt goes on without it. */
@@ -372,7 +408,10 @@ export class StreamsApp implements AsyncDisposable {
     const counts = this.#counts;
     const log = this.#log;
     const live = this.#live;
-    const runner = await TaskRunner.open({ log, plan, settings, globalTables, counts, live });
+    const recovery = this.#recovery;
+    const runner = await TaskRunner.open({
+      ...{ log, plan, settings, globalTables, counts, live, recovery },
+    });
     keepCommitted(this.#runner?.tasks ?? [], counts);
     this.#runner = runner;
     if (this.#isFinishing) runner.finish();

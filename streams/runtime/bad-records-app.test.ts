@@ -5,6 +5,7 @@ import {
   int64,
   silentLogger,
   string,
+  systemClock,
   topic,
   topicPattern,
   type Log,
@@ -29,6 +30,7 @@ import {
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
+import type { RetryAction } from '../topology/record-errors.ts';
 import type { Topology } from '../topology/topology.ts';
 import { parseDeadLetter } from './dead-letters.ts';
 
@@ -192,7 +194,8 @@ describe('[STREAMS-BAD-5] dead letters', () => {
     const processingGuarantee = 'at_least_once';
     await runToEnd(log, failing(), { ...options, ...deadLettering, processingGuarantee });
     const results = await committedRows(log, crashOutput);
-    expect((await letters(log)).length + results.length).toBe(2_000);
+    // Going back to the last commit repeats what was written since, as a crash does.
+    expect((await letters(log)).length + results.length).toBeGreaterThanOrEqual(2_000);
   });
 });
 
@@ -270,7 +273,9 @@ test('[STREAMS-BAD-8] counts stay when tasks start over', async () => {
   await until(() => app.metrics().failedRecords.skipped === 1);
   await produce(log, topic('app-two', { key: string(), value: int64() }), [['b', -2, 1]]);
   await until(() => app.metrics().failedRecords.skipped === 2);
-  expect(app.metrics().failedByNode).toEqual({ check: { skipped: 2, deadLettered: 0 } });
+  expect(app.metrics().failedByNode).toEqual({
+    check: { skipped: 2, deadLettered: 0, retried: 0 },
+  });
 });
 
 test('[STREAMS-BAD-1] skipped records are logged, but not each of them', async () => {
@@ -290,3 +295,139 @@ test('[STREAMS-BAD-1] skipped records are logged, but not each of them', async (
     'a record was skipped: odd failed on numbers-0 at offset 0: 0 is even',
   ]);
 });
+
+describe('[STREAMS-BAD-10] a record that may pass', () => {
+  /** Fails at value 5 for so many times; every value goes through. */
+  function flaky(failures: number, retry: RetryAction): { topology: Topology; seen: number[] } {
+    const seen: number[] = [];
+    let left = failures;
+    const builder = new StreamsBuilder();
+    builder
+      .stream(crashInput)
+      .mapValues(
+        (value) => {
+          seen.push(value);
+          if (value === 5 && left-- > 0) throw new RangeError('not now');
+          return `v${value}`;
+        },
+        { name: 'flaky', onError: retry },
+      )
+      .to(crashOutput);
+    return { topology: builder.build(), seen };
+  }
+
+  const input = Array.from({ length: 10 }, (_, value) => ['k', value, value] as const);
+  const all = input.map(([, value]) => `k v${value} @${value}`);
+
+  test('is tried again from the last commit, in order, until it does', async () => {
+    const log = await openTestLog();
+    await produce(log, crashInput, input);
+    const { topology, seen } = flaky(2, { retry: 3, backoffMs: 1 });
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+    const app = makeApp(log, topology, { ...options, logger });
+    const states: string[] = [];
+    app.state$.subscribe((state) => states.push(state));
+    await app.start();
+    await app.finish();
+    expect(await committedRows(log, crashOutput)).toEqual(all);
+    expect(seen.filter((value) => value === 5)).toHaveLength(3);
+    expect(app.metrics().failedByNode).toEqual({
+      flaky: { skipped: 0, deadLettered: 0, retried: 2 },
+    });
+    expect(states.filter((state) => state === 'RETRYING')).toHaveLength(2);
+    expect(warnings).toEqual([
+      expect.stringMatching(/flaky failed on numbers-0 at offset 5: not now; .* again in 1 ms$/),
+      expect.stringMatching(/again in 2 ms$/),
+    ]);
+  });
+
+  test.each([
+    ['skip', 9],
+    ['deadLetter', 9],
+  ] as const)('is handled as `then` says when all tries have failed: %s', async (then, count) => {
+    const log = await openTestLog();
+    await produce(log, crashInput, input);
+    const { topology, seen } = flaky(100, { retry: 2, backoffMs: 0, then });
+    const app = await runToEnd(log, topology, { ...options, logger: silentLogger });
+    const rest = all.filter((row) => !row.includes('v5'));
+    expect(await committedRows(log, crashOutput)).toEqual(rest);
+    expect(rest).toHaveLength(count);
+    expect(seen.filter((value) => value === 5)).toHaveLength(3);
+    const { failedRecords } = app.metrics();
+    expect(failedRecords).toMatchObject({ retried: 2, [OUTCOMES[then]]: 1 });
+    expect(await letters(log).catch(() => [])).toHaveLength(then === 'deadLetter' ? 1 : 0);
+  });
+
+  test('ends the application by default when all tries have failed', async () => {
+    const log = await openTestLog();
+    await produce(log, crashInput, input);
+    const { topology } = flaky(100, { retry: 1, backoffMs: 0 });
+    const app = makeApp(log, topology, { ...options, logger: silentLogger });
+    await app.start();
+    expect(await failureOf(app.finish())).toMatchObject({ code: 'PROCESSING_FAILED' });
+  });
+
+  test('does not keep an application from closing, and shows why it waits', async () => {
+    const log = await openTestLog();
+    await produce(log, crashInput, input);
+    const { topology } = flaky(100, { retry: 5, backoffMs: 60_000 });
+    const app = makeApp(log, topology, { ...options, logger: silentLogger });
+    await app.start();
+    await until(() => app.state === 'RETRYING');
+    const { cause, nextMs = 0 } = app.retry ?? {};
+    expect(cause).toMatchObject({ code: 'STARTING_OVER', cause: { message: 'not now' } });
+    expect(nextMs - systemClock.nowMs()).toBeGreaterThan(30_000);
+    // No transaction is open meanwhile: another one may read to the end.
+    expect(await committedRows(log, crashOutput)).toEqual(
+      all.slice(0, (await committedRows(log, crashOutput)).length),
+    );
+    await app.close();
+    expect([app.state, app.retry]).toEqual(['NOT_RUNNING', undefined]);
+  });
+});
+
+const OUTCOMES = { skip: 'skipped', deadLetter: 'deadLettered' } as const;
+
+test.each(['commit', 'each'] as const)(
+  '[STREAMS-BAD-10] a function that fails after it has changed a value has changed nothing: %s',
+  async (emit) => {
+    const log = await openTestLog();
+    await produce(log, crashInput, rows());
+    const builder = new StreamsBuilder();
+    builder
+      .stream(crashInput)
+      .groupByKey()
+      .aggregate(
+        () => ({ sum: 0, count: 0 }),
+        (total, { value }) => {
+          total.sum += value;
+          if (value % 3 === 0) throw new RangeError('too late');
+          total.count++;
+          return total;
+        },
+        { store: 'totals', emit, onError: 'skip' },
+      )
+      .toStream()
+      .mapValues(({ sum, count }) => `${sum} ${count}`)
+      .to(crashOutput);
+    const [stateDir, logger] = [temporaryDirectory(), silentLogger];
+    const topology = builder.build();
+    const app = makeApp(log, topology, { ...options, stateDir, logger });
+    await app.start();
+    await app.finish();
+    expect(app.metrics().failedRecords).toEqual({ skipped: 667, deadLettered: 0, retried: 0 });
+    const last = new Map<string, string>();
+    for (const row of await committedRows(log, crashOutput)) {
+      const [key = '', sum, count] = row.split(' ');
+      last.set(key, `${sum} ${count}`);
+    }
+    const expected = new Map<string, { sum: number; count: number }>();
+    for (const [key, value] of rows()) {
+      if (value % 3 === 0) continue;
+      const { sum, count } = expected.get(key) ?? { sum: 0, count: 0 };
+      expected.set(key, { sum: sum + value, count: count + 1 });
+    }
+    for (const [key, { sum, count }] of expected) expect(last.get(key)).toBe(`${sum} ${count}`);
+  },
+);

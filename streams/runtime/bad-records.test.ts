@@ -7,6 +7,7 @@ import type { DeadLetter } from './dead-letters.ts';
 import { ErrorPolicies } from './error-policies.ts';
 import { Failures } from './failures.ts';
 import { STREAMS_DEFAULTS } from './options.ts';
+import { NoRecovery } from './recovery.ts';
 import type { ErrorAction, ErrorHandler, RecordFailure } from '../topology/record-errors.ts';
 import type { Topology } from '../topology/topology.ts';
 import { joinWindow } from '../topology/join-window.ts';
@@ -72,10 +73,10 @@ describe('[STREAMS-BAD-1] a record that a node cannot handle', () => {
     driver.inputTopic(rawOrders).pipeAll([GOOD, NEGATIVE, GARBAGE, GOOD]);
     expect(shown(driver.outputTopic(sums).readAll())).toEqual(['a 1 @5', 'a 1 @5']);
     const { failedRecords, failedByNode, processedRecords } = driver.metrics();
-    expect(failedRecords).toEqual({ skipped: 2, deadLettered: 0 });
+    expect(failedRecords).toEqual({ skipped: 2, deadLettered: 0, retried: 0 });
     expect(failedByNode).toEqual({
-      map: { skipped: 1, deadLettered: 0 },
-      orders: { skipped: 1, deadLettered: 0 },
+      map: { skipped: 1, deadLettered: 0, retried: 0 },
+      orders: { skipped: 1, deadLettered: 0, retried: 0 },
     });
     expect(processedRecords).toBe(4);
     expect(driver.deadLetters()).toEqual([]);
@@ -94,7 +95,7 @@ describe('[STREAMS-BAD-1] a record that a node cannot handle', () => {
       expect.stringMatching(/^orders deserialization SyntaxError orders-0@2 c=\{n: .*JSON/),
     ]);
     expect(letters.map(({ timestampMs }) => timestampMs)).toEqual([6, 7]);
-    expect(driver.metrics().failedRecords).toEqual({ skipped: 0, deadLettered: 2 });
+    expect(driver.metrics().failedRecords).toEqual({ skipped: 0, deadLettered: 2, retried: 0 });
   });
 
   test('is handled as its node says, before what the application says', () => {
@@ -115,7 +116,7 @@ describe('[STREAMS-BAD-1] a record that a node cannot handle', () => {
     const driver = driverOf(failing({ map: decide }), { onDeserializationError: decide });
     const headers = [{ key: 'h', value: Buffer.from('1') }];
     driver.inputTopic(rawOrders).pipeAll([{ ...NEGATIVE, headers }, GARBAGE]);
-    expect(driver.metrics().failedRecords).toEqual({ skipped: 1, deadLettered: 1 });
+    expect(driver.metrics().failedRecords).toEqual({ skipped: 1, deadLettered: 1, retried: 0 });
     expect(seen).toMatchObject([
       {
         ...{ stage: 'processing', node: 'map', taskId: '0_0', timestampMs: 6, headers },
@@ -206,8 +207,8 @@ describe('[STREAMS-BAD-2] what a record can fail at', () => {
     expect(shown(driver.outputTopic(sums).readAll())).toEqual(['k 2 @2']);
     expect(shown(driver.outputTopic(other).readAll())).toEqual(['k 3 @3']);
     expect(driver.metrics().failedByNode).toEqual({
-      choose: { skipped: 1, deadLettered: 0 },
-      'again-repartition': { skipped: 0, deadLettered: 1 },
+      choose: { skipped: 1, deadLettered: 0, retried: 0 },
+      'again-repartition': { skipped: 0, deadLettered: 1, retried: 0 },
     });
   });
 
@@ -447,6 +448,7 @@ test('[STREAMS-BAD-7] a dead letter that cannot be written ends the application'
         throw new RangeError('too large');
       },
     }),
+    recovery: new NoRecovery(),
     sourceOf: () => undefined,
     clock: systemClock,
     logger: silentLogger,
@@ -538,13 +540,23 @@ describe('[STREAMS-BAD-7] a handler', () => {
 test('[STREAMS-BAD-1] options are checked where they are given', () => {
   const stream = new StreamsBuilder().stream(numbers);
   expect(() => stream.foreach(() => 1, { onError: 'ignore' as never })).toThrow(
-    'foreach: onError must be "fail" or "skip" or "deadLetter", or a function that returns one',
+    'foreach: onError must be "fail" or "skip" or "deadLetter" or { retry: 1 to 1000, backoffMs',
   );
   expect(() => stream.to(sums, { deadLetterTopic: 'a b' })).toThrow('the name of a topic');
+  for (const retry of [{ retry: 0 }, { retry: 1, then: 'retry' }, { retry: 1, backof: 1 }]) {
+    expect(() => stream.foreach(() => 1, { onError: retry as never })).toThrow('onError must be');
+  }
   // @ts-expect-error an action that there is not
   expect(() => stream.to(sums, { onError: 'drop' })).toThrow('onError');
   const topology = failing();
   expect(() => driverOf(topology, { onProcessingError: 5 as never })).toThrow('onProcessingError');
+});
+
+test('[STREAMS-BAD-10] the test driver cannot go back: it takes what follows the tries', () => {
+  const driver = driverOf(failing({ map: { retry: 3, then: 'deadLetter' } }));
+  driver.inputTopic(rawOrders).pipeAll([NEGATIVE, GOOD]);
+  expect(driver.deadLetters()).toHaveLength(1);
+  expect(driver.metrics().failedRecords).toEqual({ skipped: 0, deadLettered: 1, retried: 0 });
 });
 
 test('[STREAMS-BAD-3] a store keeps what a processor put before it failed', () => {

@@ -49,13 +49,20 @@ export class ErrorPolicies {
     return { onError, deadLetterTopic };
   }
 
+  /** True if a function that fails at this node may have changed what the node keeps. */
+  keepsInPlace(name: string): boolean {
+    const node = this.#nodes.get(name);
+    return node?.kind === 'operator' && node.operator.careful !== undefined;
+  }
+
   /** The topics that may get dead letters: a function may send any record there. */
   get usedTopics(): string[] {
     const used = new Set<string>();
     for (const { name, kind } of this.#nodes.values()) {
       for (const stage of STAGES[kind]) {
         const { onError, deadLetterTopic } = this.of(name, stage);
-        if (onError === 'deadLetter' || typeof onError === 'function') used.add(deadLetterTopic);
+        const last = typeof onError === 'object' ? onError.then : onError;
+        if (last === 'deadLetter' || typeof last === 'function') used.add(deadLetterTopic);
       }
     }
     return [...used];

@@ -11,21 +11,24 @@ import { StreamsError } from '../errors.ts';
 import {
   errorAction,
   type ErrorAction,
+  type FinalAction,
   type ErrorStage,
   type RecordFailure,
+  type RetryAction,
 } from '../topology/record-errors.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { deadLetterHeaders } from './dead-letters.ts';
 import type { ErrorPolicies } from './error-policies.ts';
 import { NodeCounts } from './node-counts.ts';
 import type { RecordWriter } from './outputs.ts';
+import type { Recovery } from './recovery.ts';
 
 /** What became of a record that failed. */
-export type FailureOutcome = 'skipped' | 'deadLettered';
+export type FailureOutcome = 'skipped' | 'deadLettered' | 'retried';
 
 /** Initial counts of failures. */
 export function noneFailed(): Record<FailureOutcome, number> {
-  return { skipped: 0, deadLettered: 0 };
+  return { skipped: 0, deadLettered: 0, retried: 0 };
 }
 
 /** A record as it stands in the log. */
@@ -60,6 +63,7 @@ export interface Failing {
 export interface FailureContext {
   readonly taskId: string;
   readonly policies: ErrorPolicies;
+  readonly recovery: Recovery;
   readonly deadLetters: (topic: string) => RecordWriter;
   /** The bytes of a record, if they are at hand. */
   readonly sourceOf: (place: FailedPlace) => SourceBytes | undefined;
@@ -104,9 +108,11 @@ export class Failures {
     if (!isOfRecord(stage, cause)) throw this.#end(error);
     const { onError, deadLetterTopic } = this.#context.policies.of(node, stage);
     if (onError === 'fail') throw this.#end(error);
+    this.#becomeCareful(failing);
     const source = this.#context.sourceOf(failing.place);
     const failure = this.#describe(failing, source);
-    const action = typeof onError === 'function' ? this.#ask(onError, failure) : onError;
+    const asked = typeof onError === 'function' ? this.#ask(onError, failure) : onError;
+    const action = typeof asked === 'object' ? this.#retry(asked, failing, failure) : asked;
     if (action === 'fail') throw this.#end(error);
     if (action === 'deadLetter') this.#writeDeadLetter(failure, source, deadLetterTopic);
     this.counts.add(node, action === 'deadLetter' ? 'deadLettered' : 'skipped');
@@ -114,9 +120,38 @@ export class Failures {
     this.#context.dropped();
   }
 
+  /** Called after a commit, with the next offset of each input. */
+  committed(topic: string, partition: number, offset: number): void {
+    this.#context.recovery.committed(topic, partition, offset);
+  }
+
   /** Throws the error that has ended the task, if a function of the user caught it. */
   check(): void {
     if (this.#fatal !== undefined) throw this.#fatal;
+  }
+
+  /**
+   * A function that changes values in place may have changed one before it failed, which nothing
+   * can take back: the attempt starts over, and the next one gives it copies [STREAMS-BAD-10].
+   */
+  #becomeCareful({ stage, node, cause, error }: Failing): void {
+    const { policies, recovery } = this.#context;
+    if (stage !== 'processing' || !policies.keepsInPlace(node)) return;
+    if (!recovery.becomeCareful(node)) return;
+    const message = `${error.message}; the tasks start over, so that nothing of it stays`;
+    const details = { node, pauseMs: 0, isRetry: false };
+    throw this.#end(new StreamsError('STARTING_OVER', message, details, { cause }));
+  }
+
+  /** What becomes of a record that was tried often enough. @throws StreamsError STARTING_OVER */
+  #retry(action: RetryAction, { error }: Failing, failure: RecordFailure): FinalAction {
+    const { recovery } = this.#context;
+    const pauseMs = recovery.nextPauseMs(failure, action);
+    if (pauseMs === undefined) return action.then ?? 'fail';
+    const { node, error: cause } = failure;
+    const message = `${error.message}; it is tried again in ${pauseMs} ms`;
+    const details = { node, pauseMs, isRetry: true };
+    throw this.#end(new StreamsError('STARTING_OVER', message, details, { cause }));
   }
 
   #describe(failing: Failing, source: SourceBytes | undefined): RecordFailure {
@@ -158,7 +193,7 @@ export class Failures {
   }
 
   /** Logs the first failure of a node, and then now and again how many there were. */
-  #log({ message }: Error, node: string, action: ErrorAction): void {
+  #log({ message }: Error, node: string, action: FinalAction): void {
     const { clock, logger } = this.#context;
     const nowMs = clock.monotonicMs();
     const last = this.#logged.get(node);

@@ -178,7 +178,7 @@ describe('[QUERY-LIVE-2] through restarts nothing is lost, doubled or seen too e
     await until(() => changes.length === 2);
     failing.add(step);
     await add(['a', 1]);
-    await until(() => app.state === 'RESTORING');
+    await until(() => app.state === 'RETRYING');
     expect([values, changes.length]).toEqual([[undefined, 1], 2]);
     await until(() => app.state === 'RUNNING');
     await until(() => changes.length === 3);

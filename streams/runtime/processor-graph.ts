@@ -27,6 +27,8 @@ export interface GraphOptions {
   readonly punctuations: Punctuations;
   /** Decides about the records that fail. */
   readonly failures: Failures;
+  /** True for a node one of whose functions has failed: it gives them copies. */
+  readonly isCareful: (node: string) => boolean;
   /** Counts a record that a node drops. */
   readonly drop: (node: string, reason: DropReason) => void;
 }
@@ -148,7 +150,11 @@ export class ProcessorGraph {
         const { context, punctuations } = this.#options;
         const streamTimeOf = (name: string) => started.get(name)?.streamTimeMs() ?? -Infinity;
         const shared = { ...context, ...own, ...behind, streamTimeOf };
-        const operator = new StartedOperator(node, forward, shared, punctuations);
+        const { operator: given } = node;
+        const isCareful = this.#options.isCareful(node.name);
+        const used = isCareful ? (given.careful ?? given) : given;
+        const running = { ...node, operator: used };
+        const operator = new StartedOperator(running, forward, shared, punctuations);
         started.set(node.name, operator);
         forwards.set(node.name, (parent) => operator.forwardFrom(parent));
       } else {

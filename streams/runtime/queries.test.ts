@@ -467,7 +467,7 @@ describe('[QUERY-2] isolation', () => {
     expect((await iterator.next()).value).toMatchObject({ key: 'a', value: 1 });
     mustFail = true;
     await produce(log, numbers, [['a', 1, 2]]);
-    await until(() => app.state === 'RESTORING');
+    await until(() => app.state === 'RETRYING');
     const failure = await failureOf(store.get('a'));
     expect(StreamsError.is(failure, 'STORE_UNAVAILABLE') && failure.retriable).toBe(true);
     expect((failure as Error).message).toContain('try again when its state is RUNNING');

@@ -198,7 +198,7 @@ export class Queries {
   #checkRunning({ spec }: QueriedStore, method: string): void {
     const state = this.#app.state();
     if (state === 'RUNNING') return;
-    if (state === 'RESTORING') throw this.#unavailable({ spec });
+    if (state === 'RESTORING' || state === 'RETRYING') throw this.#unavailable({ spec });
     const operation = `${spec.name}.${method}`;
     const hint = state === 'CREATED' ? 'start it first' : 'its stores are closed';
     const message = `${operation}: the application is ${state}; ${hint}`;

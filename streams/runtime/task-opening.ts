@@ -22,6 +22,7 @@ import type { AppCounts } from './metrics.ts';
 import { decodeOffsetMetadata } from './offset-metadata.ts';
 import type { StreamsSettings } from './options.ts';
 import type { Outputs, RecordWriter } from './outputs.ts';
+import type { Recovery } from './recovery.ts';
 import type { Plan, TaskPlan } from './plan.ts';
 import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
 import { stateDirectoryOf } from './state-directory.ts';
@@ -34,6 +35,7 @@ export interface TaskRunnerOptions {
   readonly settings: StreamsSettings;
   readonly globalTables: GlobalTables;
   readonly counts: AppCounts;
+  readonly recovery: Recovery;
   readonly live: LiveQueries;
 }
 
@@ -220,7 +222,7 @@ interface TaskParts {
 
 /** Makes the tasks and lets them begin where the last commit was. */
 async function openTasks(
-  { log, plan, settings, globalTables }: TaskRunnerOptions,
+  { log, plan, settings, globalTables, recovery }: TaskRunnerOptions,
   { committed, states, outputs, policies, tasks }: TaskParts,
 ): Promise<void> {
   const { idleTimeoutMs, clock, logger } = settings;
@@ -228,7 +230,7 @@ async function openTasks(
   for (const [index, plannedTask] of plan.tasks.entries()) {
     const state = states[index]!;
     const task = new Task({
-      ...{ plan, task: plannedTask, state, outputs, policies, globalStore },
+      ...{ plan, task: plannedTask, state, outputs, policies, recovery, globalStore },
       ...{ idleTimeoutMs, clock, logger },
     });
     const left = committed.leftTimes.get(plannedTask.partition);

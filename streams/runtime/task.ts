@@ -13,6 +13,7 @@ import type { Outputs } from './outputs.ts';
 import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { Punctuations } from './punctuations.ts';
+import type { Recovery } from './recovery.ts';
 import { encodeTimeMarker, UpstreamTime, type TimeMarker } from './stream-time.ts';
 import { TaskInput } from './task-input.ts';
 import type { InjectedRecord } from './record-reader.ts';
@@ -27,6 +28,8 @@ export interface TaskOptions {
   readonly idleTimeoutMs: number;
   /** What its nodes do about records that fail. */
   readonly policies: ErrorPolicies;
+  /** What earlier attempts have learnt. */
+  readonly recovery: Recovery;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -109,6 +112,7 @@ export class Task {
     const graph = new ProcessorGraph({
       punctuations,
       failures,
+      isCareful: (node) => options.recovery.isCareful(node),
       topology: plan.topology,
       subTopology,
       outputs,
@@ -337,7 +341,11 @@ export class Task {
     this.#punctuations.committed();
     this.state.committed.commit(this.#timeOf);
     this.#committedCounts = this.counts;
-    for (const input of this.inputs) input.committedOffset = input.position;
+    for (const input of this.inputs) {
+      const { topic, partition, position } = input;
+      input.committedOffset = position;
+      this.#failures.committed(topic, partition, position);
+    }
   }
 
   /** True if nothing is left to read and, according to its inputs, nothing more can come. */
@@ -355,9 +363,10 @@ export class Task {
     this.#isDirty = true;
   }
 
-  #handleFailures({ task, policies, outputs, clock, logger }: TaskOptions): Failures {
+  #handleFailures(options: TaskOptions): Failures {
+    const { task, policies, recovery, outputs, clock, logger } = options;
     return new Failures({
-      ...{ taskId: task.id, policies, clock, logger },
+      ...{ taskId: task.id, policies, recovery, clock, logger },
       deadLetters: (topic) => outputs.deadLetters(topic),
       sourceOf: (place) => this.#sourceOf(place),
       dropped: () => {

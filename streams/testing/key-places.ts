@@ -86,8 +86,10 @@ function keyedStoresOf({ operator, stores }: OperatorNode): readonly string[] {
 
 /** Checks the keys of what an operator forwards, to whomever. */
 function checkResults(operator: Operator, places: KeyPlaces): Operator {
+  const { careful = operator } = operator;
   return {
     ...operator,
+    careful: undefined,
     start: (forward, context) => {
       const checking = (to: Forward<unknown, unknown>): Forward<unknown, unknown> => {
         return (record) => {
@@ -96,17 +98,19 @@ function checkResults(operator: Operator, places: KeyPlaces): Operator {
         };
       };
       const ways = [...context.children].map(([name, to]) => [name, checking(to)] as const);
-      return operator.start(checking(forward), { ...context, children: new Map(ways) });
+      return careful.start(checking(forward), { ...context, children: new Map(ways) });
     },
   };
 }
 
 /** Checks the keys of what an operator is given. */
 function checkInput(operator: Operator, places: KeyPlaces): Operator {
+  const { careful = operator } = operator;
   return {
     ...operator,
+    careful: undefined,
     start: (forward, context) => {
-      const processor = operator.start(forward, context);
+      const processor = careful.start(forward, context);
       const process = processor.process.bind(processor);
       processor.process = (record) => {
         places.see(record.key, context.partition);

@@ -29,6 +29,7 @@ import { ErrorPolicies } from '../runtime/error-policies.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
 import { findStore, type QueryHandle } from '../runtime/query-handles.ts';
+import { NoRecovery } from '../runtime/recovery.ts';
 import { Task } from '../runtime/task.ts';
 import { withMatchingTopics } from '../runtime/topic-patterns.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
@@ -155,6 +156,7 @@ export class TopologyTestDriver {
     // Checked once it is settled: a topic that a join does not need hides what is behind it.
     const plan = partitions === 1 ? settled : planOf(withPlaceChecks(settled.topology));
     policies.check();
+    const recovery = new NoRecovery();
     this.#plan = plan;
     this.#deadLetterTopics = policies.topics;
     this.#partitions = partitions;
@@ -179,6 +181,7 @@ export class TopologyTestDriver {
           deadLetters: (name) => this.#writer(deadLetterTopic(name), this.#outputs.get(name)),
         },
         policies,
+        recovery,
         globalStore: (name) => this.#globalStore(name),
         idleTimeoutMs,
         clock,

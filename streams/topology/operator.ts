@@ -21,6 +21,11 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
   readonly oldValues?: 'needed' | 'passed';
   /** Those of its stores that it keeps by the keys of its records. Default: all. */
   readonly keyedStores?: readonly string[];
+  /**
+   * For an operator whose functions may change the values that it keeps: the same one, which gives
+   * them copies. A function that fails then has changed nothing.
+   */
+  readonly careful?: Operator<KIn, VIn, KOut, VOut> | undefined;
   /** Creates the processor of one task; runs at each start of the task. */
   start(forward: Forward<KOut, VOut>, context: OperatorContext): Processor<KIn, VIn>;
 }

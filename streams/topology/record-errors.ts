@@ -1,5 +1,5 @@
 import type { Headers } from '../../core/index.ts';
-import { oneOf, type OptionCheck } from '../../core/internal.ts';
+import { integer, oneOf, type OptionCheck } from '../../core/internal.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /**
@@ -9,8 +9,26 @@ import type { StreamRecord } from './stream-record.ts';
  * - `skip`: drops, counts and logs it.
  * - `deadLetter`: drops and counts it, and writes what was read, with the error, to the topic of
  *   dead letters, in the same transaction as everything else.
+ * - `{ retry }`: goes back to the last commit and tries again, for what may pass.
  */
-export type ErrorAction = 'fail' | 'skip' | 'deadLetter';
+export type ErrorAction = FinalAction | RetryAction;
+
+/** What becomes of a record that is not tried again. */
+export type FinalAction = 'fail' | 'skip' | 'deadLetter';
+
+/**
+ * Tries again from the last commit: nothing of the attempt counts, no transaction stays open
+ * meanwhile, and the order of the records stays. All tasks of the application wait. A restart of
+ * the process counts from the beginning.
+ */
+export interface RetryAction {
+  /** How often, 1 to 1,000. */
+  readonly retry: number;
+  /** How long to wait before the first retry; it doubles with each, up to 1 min. Default 1 s. */
+  readonly backoffMs?: number;
+  /** What becomes of the record when all tries have failed. Default: `fail`. */
+  readonly then?: FinalAction;
+}
 
 /** Decides about one failure. Synchronous; an error that it throws ends the application. */
 export type ErrorHandler = (failure: RecordFailure) => ErrorAction;
@@ -60,8 +78,27 @@ export function errorPolicyOf({ onError, deadLetterTopic }: ErrorPolicy): ErrorP
   return { onError, deadLetterTopic };
 }
 
+const FINAL = oneOf('fail', 'skip', 'deadLetter');
+const RETRY_CHECKS: Readonly<Record<string, OptionCheck>> = {
+  retry: integer(1, 1_000),
+  backoffMs: integer(0),
+  then: FINAL,
+};
+
 /** Accepts what a handler may return. */
-export const errorAction: OptionCheck = oneOf('fail', 'skip', 'deadLetter');
+export const errorAction: OptionCheck = (value) =>
+  FINAL(value) === undefined || isRetry(value)
+    ? undefined
+    : `${FINAL(undefined)} or { retry: 1 to 1000, backoffMs, then }`;
+
+function isRetry(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('retry' in value)) return false;
+  return (
+    Object.entries(value).every(([name, given]) => {
+      return given === undefined ? name !== 'retry' : RETRY_CHECKS[name]?.(given) === undefined;
+    }) && Object.keys(value).every((name) => Object.hasOwn(RETRY_CHECKS, name))
+  );
+}
 
 /** Accepts what `onError` may be. */
 export const errorHandling: OptionCheck = (value) =>

@@ -1,0 +1,77 @@
+import type { RetryAction } from '../topology/record-errors.ts';
+
+/** How often failures are remembered at most: each costs some bytes. */
+const TRIES_MAX = 10_000;
+/** Kafka's `retry.backoff.ms` is 100 ms, of a broker; what a function waits for takes longer. */
+const BACKOFF_MS = 1_000;
+const BACKOFF_MS_MAX = 60_000;
+
+/** A record that failed, and where. */
+export interface TriedRecord {
+  readonly node: string;
+  readonly taskId: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+}
+
+interface Tries extends TriedRecord {
+  count: number;
+}
+
+/** What the attempts of an application learn from failures, each for those that follow. */
+export class Recovery {
+  /** The operators that give functions copies of the values that they keep: one of these failed. */
+  readonly #careful = new Set<string>();
+  readonly #tries = new Map<string, Tries>();
+
+  isCareful(node: string): boolean {
+    return this.#careful.has(node);
+  }
+
+  /** From the next attempt on the node is careful; returns false if it is. */
+  becomeCareful(node: string): boolean {
+    if (this.isCareful(node)) return false;
+    this.#careful.add(node);
+    return true;
+  }
+
+  /** How long to wait before the next try of a record; undefined if there was the last one. */
+  nextPauseMs(
+    record: TriedRecord,
+    { retry, backoffMs = BACKOFF_MS }: RetryAction,
+  ): number | undefined {
+    const key = keyOf(record);
+    const count = this.#tries.get(key)?.count ?? 0;
+    if (count >= retry) return undefined;
+    this.#tries.set(key, { ...record, count: count + 1 });
+    if (this.#tries.size > TRIES_MAX) this.#tries.delete(this.#tries.keys().next().value!);
+    return Math.min(backoffMs * 2 ** count, Math.max(backoffMs, BACKOFF_MS_MAX));
+  }
+
+  /** Forgets the records of a partition below an offset, which are committed. */
+  committed(topic: string, partition: number, offset: number): void {
+    if (this.#tries.size === 0) return;
+    for (const [key, tried] of this.#tries) {
+      if (tried.topic !== topic || tried.partition !== partition) continue;
+      if (tried.offset < offset) this.#tries.delete(key);
+    }
+  }
+}
+
+/** For the test driver, which cannot start over: it is careful from the beginning. */
+export class NoRecovery extends Recovery {
+  override isCareful(): boolean {
+    return true;
+  }
+
+  override nextPauseMs(): undefined {
+    return undefined;
+  }
+}
+
+function keyOf({ node, taskId, topic, partition, offset, timestampMs }: TriedRecord): string {
+  const place = topic === '' ? `@${timestampMs}` : `${topic}-${partition}@${offset}`;
+  return `${taskId} ${place} ${node}`;
+}
