@@ -10,11 +10,11 @@ const serdes = { key: string(), value: int64() };
 const numbers = topic('numbers', serdes);
 
 /** Starts and ends an application that groups under this name; returns its warnings. */
-async function warnings(log: Log, store: string): Promise<string[]> {
+async function warnings(log: Log, store: string, input = numbers): Promise<string[]> {
   const lines: string[] = [];
   const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
   const builder = new StreamsBuilder();
-  const grouped = builder.stream(numbers).groupBy(({ key }) => key, { key: string() });
+  const grouped = builder.stream(input).groupBy(({ key }) => key, { key: string() });
   grouped.count({ store });
   const app = makeApp(log, builder.build(), { logger, stateDir: temporaryDirectory() });
   await app.start();
@@ -55,4 +55,13 @@ test('[OP-TOPOLOGY-14] it starts although a topic that is left is damaged', asyn
     'app no longer reads app-old-repartition, and whether that has records that it has not ' +
       'processed cannot be found out: ',
   );
+});
+
+test("[OP-TOPOLOGY-14] does not warn of a user's topic that has such a name", async () => {
+  const log = await openTestLog();
+  const input = topic('app-users-repartition', serdes);
+  for (const value of [1, 2]) {
+    await produce(log, input, [['a', value, value]]);
+    expect(await warnings(log, 'counts', input)).toEqual([]);
+  }
 });

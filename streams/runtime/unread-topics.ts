@@ -2,7 +2,7 @@ import { bytes, LogError, NULL_POSITION, type Log, type Logger } from '../../cor
 import type { Plan } from './plan.ts';
 import { offsetsOf } from './restore.ts';
 import { decodeTimeMarker } from './stream-time.ts';
-import { isRepartitionTopic, topicHandle } from './topics.ts';
+import { isMadeInternal, isRepartitionTopic, topicHandle } from './topics.ts';
 
 /** A partition, and how far the application has read it. */
 interface Position {
@@ -54,10 +54,10 @@ async function leftTopics(
 ): Promise<LeftTopic[]> {
   const read = repartitionTopics.map(({ topic }) => topic.name);
   const { topics } = await log.api.metadata({});
-  return topics.flatMap(({ topic: name, partitions }) => {
-    return isRepartitionTopic(applicationId, name) && !read.includes(name)
-      ? [{ name, partitions }]
-      : [];
+  return topics.flatMap((each) => {
+    const { topic: name, partitions } = each;
+    const isOwn = isRepartitionTopic(applicationId, name) && isMadeInternal(applicationId, each);
+    return isOwn && !read.includes(name) ? [{ name, partitions }] : [];
   });
 }
 
