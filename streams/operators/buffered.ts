@@ -1,4 +1,5 @@
 import { msgpack, NO_HEADERS, NO_ROOM, type Headers, type Serde } from '../../core/index.ts';
+import { unpinned } from '../state/codec.ts';
 import { Change } from '../topology/change.ts';
 import type { OperatorContext } from '../topology/operator.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
@@ -85,8 +86,8 @@ export function bufferedSerde<V>(value: Serde<V>): Serde<Buffered<V>> {
       const hasBefore = (flags & HAS_BEFORE) !== 0;
       return {
         fromMs: source.readDoubleBE(start + 1),
-        before: hasBefore ? value.deserialize(source, beforeAt, valueAt) : null,
-        value: (flags & HAS_VALUE) === 0 ? null : value.deserialize(source, valueAt, end),
+        before: hasBefore ? unpinned(value.deserialize(source, beforeAt, valueAt)) : null,
+        value: (flags & HAS_VALUE) === 0 ? null : unpinned(value.deserialize(source, valueAt, end)),
         timestampMs: source.readDoubleBE(start + 9),
         headers:
           beforeAt === headersAt ? NO_HEADERS : HEADERS.deserialize(source, headersAt, beforeAt),

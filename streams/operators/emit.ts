@@ -1,4 +1,5 @@
 import { NO_ROOM, type Serde } from '../../core/index.ts';
+import { unpinned } from '../state/codec.ts';
 import { windowStore } from '../state/window-store.ts';
 import { Change } from '../topology/change.ts';
 import type { Forward, OperatorContext, Processor } from '../topology/operator.ts';
@@ -85,7 +86,7 @@ function heldSerde<V>(value: Serde<V>): Serde<Held<V>> {
       const order = source.readUInt32BE(start);
       if (source[flagAt] === 0) return { order, before: undefined };
       const timestampMs = source.readDoubleBE(flagAt + 1);
-      const before = value.deserialize(source, flagAt + 1 + TIME_BYTES, end);
+      const before = unpinned(value.deserialize(source, flagAt + 1 + TIME_BYTES, end));
       return { order, before: { value: before, timestampMs } };
     },
   };
