@@ -27,8 +27,11 @@ export interface QueriedApp {
 
 /** A store of one task, or a global table, to be read at once. */
 interface Readable {
-  readonly store: TaskStore;
+  /** Returns what is to be read at once. */
+  readonly open: () => TaskStore;
   readonly reads: OpenReads;
+  /** Tells whether the task has ended; undefined for a global table. */
+  readonly task: { readonly isClosed: boolean } | undefined;
 }
 
 /** The tasks of an attempt, by the stores that they have. */
@@ -93,11 +96,11 @@ export class Queries {
   }
 
   async #find(query: Query): Promise<unknown> {
-    const { found, how, args } = query;
+    const { found, how } = query;
     const copy = copierOf(found.serdes);
     for (const tasks of this.#inOrder(query)) {
-      for (const { store } of await this.#readables(query, tasks)) {
-        const value = call(query, store, args);
+      for (const readable of await this.#readables(query, tasks)) {
+        const value = this.#call(query, readable);
         if (value !== undefined) return copy(how.result, value);
       }
     }
@@ -124,16 +127,25 @@ export class Queries {
   async #lists(query: Query, tasks: readonly Task[]): Promise<List[]> {
     const copy = copierOf(query.found.serdes);
     const readables = await this.#readables(query, tasks);
-    return readables.map(({ store, reads }) =>
-      reads.read(copied(call(query, store, query.args) as Iterable<unknown>, copy)),
+    return readables.map((readable) =>
+      readable.reads.read(copied(this.#call(query, readable) as Iterable<unknown>, copy)),
     );
+  }
+
+  /** Calls the method that reads; not once LMDB is closed, which would end the process. */
+  #call({ found, method, args }: Query, { open, task }: Readable): unknown {
+    if (task?.isClosed === true) throw this.#unavailable(found);
+    const shape = found.shapeOf(open()) as Record<string, (...args: readonly unknown[]) => unknown>;
+    return shape[method]!(...args);
   }
 
   async #count(found: QueriedStore): Promise<number> {
     this.#checkRunning(found, 'approximateNumEntries');
     const { name } = found.spec;
     if (found.isGlobal) return this.#app.globalTables()?.store(name).size ?? 0;
-    const counts = this.#tasksOf(found).map(({ state }) => state.approximateCount(name));
+    const tasks = this.#tasksOf(found);
+    if (tasks.some(({ state }) => state.committed.isClosed)) throw this.#unavailable(found);
+    const counts = tasks.map(({ state }) => state.approximateCount(name));
     return Promise.resolve(counts.reduce((sum, count) => sum + count, 0));
   }
 
@@ -161,15 +173,18 @@ export class Queries {
     if (found.isGlobal) {
       const store = this.#app.globalTables()?.store(name);
       if (store === undefined) throw this.#unavailable(found);
-      return [{ store: store as unknown as TaskStore, reads: store.reads }];
+      const open = () => store as unknown as TaskStore;
+      return [{ open, reads: store.reads, task: undefined }];
     }
     if (isCommitted) {
       const opened = await this.#committed(found, tasks);
-      return opened.map((committed) => ({ store: committed.read(), reads: committed.reads }));
+      return opened.map((committed, index) => {
+        const task = tasks[index]!.state.committed;
+        return { open: () => committed.read(), reads: committed.reads, task };
+      });
     }
-    if (tasks.some(({ state }) => state.committed.isClosed)) throw this.#unavailable(found);
-    return tasks.map(({ state }) => {
-      return { store: state.stores.get(name)!, reads: state.committed.uncommittedReads };
+    return tasks.map(({ state: { stores, committed: task } }) => {
+      return { open: () => stores.get(name)!, reads: task.uncommittedReads, task };
     });
   }
 
@@ -212,11 +227,6 @@ export class Queries {
       'try again when its state is RUNNING';
     return new StreamsError('STORE_UNAVAILABLE', message, { store: name, state });
   }
-}
-
-function call({ found, method }: Query, store: TaskStore, args: readonly unknown[]): unknown {
-  const shape = found.shapeOf(store) as Record<string, (...args: readonly unknown[]) => unknown>;
-  return shape[method]!(...args);
 }
 
 function* copied(rows: Iterable<unknown>, copy: ReturnType<typeof copierOf>): Generator {
