@@ -17,8 +17,8 @@ export class Deliveries {
       write: (key, value, timestampMs, headers, partition) => {
         const batch = writer.write(key, value, timestampMs, headers, partition);
         if (batch.watcher === this) return;
-        batch.watcher = this; // once per batch: it fails as a whole
-        batch.awaitNewest(arrived, failed);
+        batch.watcher = this; // once per batch
+        batch.awaitFailure(failed);
       },
     };
   }
@@ -27,8 +27,4 @@ export class Deliveries {
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
-}
-
-function arrived(): void {
-  // nothing to do
 }

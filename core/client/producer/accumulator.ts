@@ -19,11 +19,14 @@ const REQUEST_BATCHES = 100;
 
 /** Settles the promise for one record; only `send` makes them. */
 export interface DeliveryWaiter {
-  /** The index of the record in the batch. */
+  /** The index of the record in the batch, or WHOLE_BATCH. */
   readonly index: number;
   readonly resolve: (offset: number) => void;
   readonly reject: (error: LogError) => void;
 }
+
+/** The index of a waiter for all records of a batch. */
+const WHOLE_BATCH = -1;
 
 /** A batch being filled, or full and waiting for its turn. */
 export class OpenBatch implements Unanswered {
@@ -33,7 +36,7 @@ export class OpenBatch implements Unanswered {
   createdMs = 0;
   epoch: Unanswered['epoch'];
   waiters: DeliveryWaiter[] | undefined;
-  /** The last caller of `awaitNewest` that wants one answer a batch, so that it asks once. */
+  /** The last caller of `awaitFailure`, so that it asks once a batch. */
   watcher: unknown;
 
   constructor(queue: PartitionQueue, capacityBytes: number) {
@@ -45,6 +48,12 @@ export class OpenBatch implements Unanswered {
   awaitNewest(resolve: DeliveryWaiter['resolve'], reject: DeliveryWaiter['reject']): void {
     this.waiters ??= [];
     this.waiters.push({ index: this.writer.recordCount - 1, resolve, reject });
+  }
+
+  /** Calls `reject` for each part of the batch that fails: one that is too large is split. */
+  awaitFailure(reject: DeliveryWaiter['reject']): void {
+    this.waiters ??= [];
+    this.waiters.push({ index: WHOLE_BATCH, resolve: () => undefined, reject });
   }
 }
 
@@ -200,8 +209,11 @@ export class PartitionQueue implements TopicPartition {
         recordCount: recordCount - count,
         bufferBytes: bufferBytes - halfBytes,
         waiters: waiters
-          .filter(({ index }) => index >= count)
-          .map((waiter) => ({ ...waiter, index: waiter.index - count })),
+          .filter(({ index }) => index >= count || index === WHOLE_BATCH)
+          .map((waiter) => {
+            const isWhole = waiter.index === WHOLE_BATCH;
+            return isWhole ? waiter : { ...waiter, index: waiter.index - count };
+          }),
         ordinal: ordinal + count,
       },
     ] as const;

@@ -129,8 +129,8 @@ export class Producer implements AsyncDisposable {
     const add = (record: ProducerRecord<K, V>): boolean => {
       const used = writeRecord(writer, record);
       if (used.watcher !== add) {
-        used.watcher = add; // once a batch is enough: it fails as a whole
-        used.awaitNewest(ignore, (error) => (failure ??= error));
+        used.watcher = add; // once a batch is enough
+        used.awaitFailure((error) => (failure ??= error));
       }
       count++;
       return this.#sender.wantsPause;

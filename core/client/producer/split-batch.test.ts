@@ -142,6 +142,16 @@ describe('batches that are too large for their topic', () => {
     expect(await readValues(log, narrow)).toEqual(values);
   });
 
+  test('[PRODUCER-17] sendAll fails if any part of a batch does', async () => {
+    await using log = await open();
+    const records = numbers(20).map((key) => ({
+      key,
+      value: key === '15' ? 'x'.repeat(500) : key,
+    }));
+    await using producer = log.producer();
+    expect(await codeOf(producer.sendAll(narrow, records))).toBe('MESSAGE_TOO_LARGE');
+  });
+
   test('[PRODUCER-17] a record that is too large alone fails alone', async () => {
     await using log = await open();
     await using producer = log.producer({ transactionalId: 't' });
