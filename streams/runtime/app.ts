@@ -13,6 +13,7 @@ import type {
 import type { StoreHandle } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
 import { Ending } from './ending.ts';
+import { ErrorPolicies } from './error-policies.ts';
 import { GlobalTables } from './global-tables.ts';
 import { LiveQueries } from './live-queries.ts';
 import {
@@ -363,6 +364,10 @@ export class StreamsApp implements AsyncDisposable {
           if (this.state === 'RUNNING') this.#enter('RESTORING');
           continue;
         }
+        if (this.#learnsLimit(error)) {
+          if (this.state === 'RUNNING') this.#enter('RESTORING');
+          continue;
+        }
         if (!isRecoverable(error)) throw error;
         if (StreamsError.is(error, 'STARTING_OVER')) {
           await this.#startOver(error);
@@ -375,6 +380,17 @@ export class StreamsApp implements AsyncDisposable {
         await this.#pause(error as Error, RETRY_PAUSE_MS);
       }
     }
+  }
+
+  /**
+   * True if a topic refused a record that its sink may drop: the next attempt knows the limit, and
+   * so which record it is.
+   */
+  #learnsLimit(error: unknown): boolean {
+    if (!LogError.is(error, 'MESSAGE_TOO_LARGE')) return false;
+    const { topic, limitBytes } = error.details;
+    const policies = new ErrorPolicies(this.#topology, this.#settings);
+    return policies.mayDropAt(topic) && this.#recovery.noteLimit(topic, limitBytes);
   }
 
   /** Lets the next attempt try a record again, or handle it with care. */

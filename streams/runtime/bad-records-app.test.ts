@@ -431,3 +431,48 @@ test.each(['commit', 'each'] as const)(
     for (const [key, { sum, count }] of expected) expect(last.get(key)).toBe(`${sum} ${count}`);
   },
 );
+
+describe.each(['exactly_once', 'at_least_once'] as const)('%s', (processingGuarantee) => {
+  test('[STREAMS-BAD-11] a result that is too large for its topic is dropped alone', async () => {
+    const log = await openTestLog();
+    const limited = topic('limited', {
+      ...{ key: string(), value: string(), config: { maxMessageBytes: 200 } },
+    });
+    await log.admin().ensureTopic(limited);
+    const input = [100, 129, 130, 500, 3].map((value, index) => ['k', value, index] as const);
+    await produce(log, crashInput, input);
+    const builder = new StreamsBuilder();
+    builder
+      .stream(crashInput)
+      .mapValues((value) => 'x'.repeat(value))
+      .to(limited, { name: 'out', onError: 'deadLetter' });
+    const app = await runToEnd(log, builder.build(), {
+      ...{ ...options, processingGuarantee, logger: silentLogger },
+    });
+    const isolation = processingGuarantee === 'exactly_once' ? 'read_committed' : undefined;
+    const sizes = (await readTopic(log, limited, isolation)).map(({ value }) => value?.length);
+    // A batch of one record takes 71 bytes besides the value.
+    expect(sizes.slice(-3)).toEqual([100, 129, 3]);
+    const found = await readTopic(log, DEAD_LETTERS, 'read_committed');
+    expect(found.map((record) => parseDeadLetter(record).code)).toEqual([
+      ...['MESSAGE_TOO_LARGE', 'MESSAGE_TOO_LARGE'],
+    ]);
+    expect(app.metrics().failedRecords).toMatchObject({ deadLettered: 2 });
+  });
+});
+
+test('[STREAMS-BAD-11] a result that is too large ends the application by default', async () => {
+  const log = await openTestLog();
+  const config = { maxMessageBytes: 200 };
+  const limited = topic('limited', { key: string(), value: string(), config });
+  await log.admin().ensureTopic(limited);
+  await produce(log, crashInput, [['k', 500, 1]]);
+  const builder = new StreamsBuilder();
+  builder
+    .stream(crashInput)
+    .mapValues((value) => 'x'.repeat(value))
+    .to(limited);
+  const app = makeApp(log, builder.build());
+  await app.start();
+  expect(await failureOf(app.finish())).toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
+});

@@ -55,6 +55,15 @@ export class ErrorPolicies {
     return node?.kind === 'operator' && node.operator.careful !== undefined;
   }
 
+  /** True if a node that writes to this topic may drop what it cannot write. */
+  mayDropAt(topic: string): boolean {
+    for (const node of this.#nodes.values()) {
+      const isSink = node.kind === 'sink' && node.topic.name === topic;
+      if (isSink && this.of(node.name, 'production').onError !== 'fail') return true;
+    }
+    return false;
+  }
+
   /** The topics that may get dead letters: a function may send any record there. */
   get usedTopics(): string[] {
     const used = new Set<string>();

@@ -24,6 +24,8 @@ interface Tries extends TriedRecord {
 export class Recovery {
   /** The operators that give functions copies of the values that they keep: one of these failed. */
   readonly #careful = new Set<string>();
+  /** By topic, how large its batches may be: one was refused. */
+  readonly #limits = new Map<string, number>();
   readonly #tries = new Map<string, Tries>();
 
   isCareful(node: string): boolean {
@@ -34,6 +36,18 @@ export class Recovery {
   becomeCareful(node: string): boolean {
     if (this.isCareful(node)) return false;
     this.#careful.add(node);
+    return true;
+  }
+
+  /** The limit of a topic that has refused a batch; undefined for another. */
+  limitOf(topic: string): number | undefined {
+    return this.#limits.get(topic);
+  }
+
+  /** From the next attempt on this limit is checked; returns false if it is already. */
+  noteLimit(topic: string, limitBytes: number): boolean {
+    if (this.#limits.has(topic)) return false;
+    this.#limits.set(topic, limitBytes);
     return true;
   }
 

@@ -25,6 +25,7 @@ import type { Outputs, RecordWriter } from './outputs.ts';
 import type { Recovery } from './recovery.ts';
 import type { Plan, TaskPlan } from './plan.ts';
 import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
+import { withSizeLimit } from './size-limit.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { Task } from './task.ts';
 import { changelogTopic, MESSAGE_BYTES_MAX, placeOf, topicHandle } from './topics.ts';
@@ -122,7 +123,7 @@ export function abandonTasks(tasks: readonly Task[], logger: Logger): void {
 
 /** Creates the internal topics and a writer for each topic that the topology writes to. */
 async function openOutputs(
-  { plan, settings }: TaskRunnerOptions,
+  { plan, settings, recovery }: TaskRunnerOptions,
   policies: ErrorPolicies,
   producer: Producer,
   deliveries: Deliveries,
@@ -135,7 +136,11 @@ async function openOutputs(
   const nodes = new Map<string, RecordWriter>();
   const changelogs = new Map<string, RecordWriter>();
   for (const node of plan.topology.nodes) {
-    if (node.kind === 'sink') nodes.set(node.name, await open(node.topic));
+    if (node.kind !== 'sink') continue;
+    const writer = await open(node.topic);
+    const limitBytes = recovery.limitOf(node.topic.name);
+    const isLimited = limitBytes !== undefined;
+    nodes.set(node.name, isLimited ? withSizeLimit(writer, node.topic, limitBytes) : writer);
   }
   for (const { node, topic } of plan.repartitionTopics) nodes.set(node.name, await open(topic));
   for (const { store, topic } of plan.changelogs) changelogs.set(store.name, await open(topic));
