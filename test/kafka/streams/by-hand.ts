@@ -218,6 +218,15 @@ const OTHERS: readonly Spec[] = [
     ),
   })),
   {
+    name: 'join of records of several times with themselves',
+    chain: stream(
+      'left',
+      { op: 'map', fn: 'swap' },
+      { op: 'process', fn: 'vary' },
+      { op: 'join', name: 'j', with: 'self', windows: NEAR },
+    ),
+  },
+  {
     name: 'join of streams with null values',
     chain: stream(
       'left',

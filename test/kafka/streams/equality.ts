@@ -4,14 +4,11 @@ import { MillraceTopology } from './millrace.ts';
 import { firstDifference, RULE_IDS, type Difference } from './rules.ts';
 import type { Input, Output, Run, Spec } from './spec.ts';
 
-/** How many topologies were equal only by a rule. */
-export type RuleCounts = Map<string, number>;
+/** The rules without which some input would differ. */
+export type NeededRules = Set<string>;
 
-const NO_COUNTS: RuleCounts = new Map();
-
-function count(counts: RuleCounts, rule: string): void {
-  counts.set(rule, (counts.get(rule) ?? 0) + 1);
-}
+/** For how many inputs of a topology it is found out which rules they need. */
+const EXPLAINED = 3;
 
 /** A topology on both sides. */
 export class Comparison {
@@ -25,10 +22,10 @@ export class Comparison {
   }
 
   /** Runs the inputs of some seeds; returns a report of the first that differs, or undefined. */
-  async run(seeds: readonly number[], counts: RuleCounts): Promise<string | undefined> {
+  async run(seeds: readonly number[], needed: NeededRules): Promise<string | undefined> {
     const { chain } = this.#spec;
     const inputs = seeds.map((seed) => randomInput(chain, seed));
-    const unequal = await this.#unequal(inputs, counts);
+    const unequal = await this.#unequal(inputs, needed);
     const [index] = unequal.keys();
     if (index === undefined) return undefined;
     const seed = seeds[index]!;
@@ -38,7 +35,7 @@ export class Comparison {
   /** The indexes of inputs with differences that no rules explain. */
   async #unequal(
     inputs: readonly (readonly Input[])[],
-    counts: RuleCounts,
+    needed?: NeededRules,
   ): Promise<Map<number, Difference>> {
     const asked = this.#kafkas(inputs, []);
     asked.catch(() => undefined); // it is awaited below, if ours does not fail before
@@ -57,19 +54,22 @@ export class Comparison {
       const difference = firstDifference(ours[index]!, adapted[at]!);
       if (difference !== undefined) differences.set(index, difference);
     }
-    const explained = differing.find((index) => !differences.has(index));
-    if (explained !== undefined && counts !== NO_COUNTS) {
-      await this.#countNeeded(inputs[explained]!, ours[explained]!, counts);
+    const explained = differing.filter((index) => !differences.has(index));
+    if (needed !== undefined) {
+      for (const index of explained.slice(0, EXPLAINED)) {
+        await this.#noteNeeded(inputs[index]!, ours[index]!, needed);
+      }
     }
     return differences;
   }
 
-  /** Counts the rules without which the results would differ. */
-  async #countNeeded(input: readonly Input[], ours: Run, counts: RuleCounts): Promise<void> {
+  /** Notes the rules without which the results would differ, but those noted before. */
+  async #noteNeeded(input: readonly Input[], ours: Run, needed: NeededRules): Promise<void> {
     for (const rule of RULE_IDS) {
+      if (needed.has(rule)) continue;
       const others = RULE_IDS.filter((each) => each !== rule);
       const [without] = await this.#kafkas([input], others);
-      if (firstDifference(ours, without!) !== undefined) count(counts, rule);
+      if (firstDifference(ours, without!) !== undefined) needed.add(rule);
     }
   }
 
@@ -89,7 +89,7 @@ export class Comparison {
     for (let size = shrunk.length >> 1; size > 0; size >>= 1) {
       for (let at = 0; at < shrunk.length;) {
         const shorter = [...shrunk.slice(0, at), ...shrunk.slice(at + size)];
-        const { size: differing } = await this.#unequal([[...shorter, ...closing]], NO_COUNTS);
+        const { size: differing } = await this.#unequal([[...shorter, ...closing]]);
         if (differing > 0) shrunk = shorter;
         else at += size;
       }
@@ -106,7 +106,7 @@ export class Comparison {
         .map((record) => `  ${JSON.stringify(record)}`);
     const [plain] = await this.#kafkas([input], []);
     const [adapted] = await this.#kafkas([input], RULE_IDS);
-    const [difference] = (await this.#unequal([input], NO_COUNTS)).values();
+    const [difference] = (await this.#unequal([input])).values();
     return [
       `${this.#spec.name}: ${unequal} of the inputs differ, first that of seed ${seed}`,
       JSON.stringify(this.#spec.chain),
