@@ -27,7 +27,8 @@ import { streamsSettings, type StreamsOptions, type StreamsSettings } from './op
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
 import { Recovery } from './recovery.ts';
-import { Queries, type QueriedApp } from './queries.ts';
+import type { QueriedApp } from './queried-app.ts';
+import { Queries } from './queries.ts';
 import { findStore, type QueryHandle } from './query-handles.ts';
 import { RetryPause, type RetryStatus } from './retry-pause.ts';
 import { stateDirectoryOf } from './state-directory.ts';

@@ -9,7 +9,7 @@ import type { RowChange } from '../state/stored-rows.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { LiveQuery, TableChange, WatchedRow } from '../topology/queryable.ts';
 import { liveQuery, type Pending, type Watcher } from './live-query.ts';
-import type { QueriedApp } from './queries.ts';
+import type { QueriedApp } from './queried-app.ts';
 import type { QueriedStore } from './query-handles.ts';
 
 /** What a live query follows. */

@@ -8,22 +8,12 @@ import type { OpenReads } from '../state/open-reads.ts';
 import type { TaskStore } from '../state/store-kind.ts';
 import { copierOf, isReverse, KEY_VALUE_READS, type ReadMethod } from '../state/store-reads.ts';
 import type { QueryOptions } from '../topology/queryable.ts';
-import type { Topology } from '../topology/topology.ts';
-import type { GlobalTables } from './global-tables.ts';
 import type { LiveQueries } from './live-queries.ts';
+import type { QueriedApp } from './queried-app.ts';
 import { findStore, type QueriedStore, type QueryHandle } from './query-handles.ts';
 import { Results } from './query-results.ts';
 import { watchMethods } from './watch-methods.ts';
 import type { Task } from './task.ts';
-
-/** What queries know of the application. */
-export interface QueriedApp {
-  readonly topology: Topology;
-  readonly state: () => string;
-  /** Those of the current attempt. */
-  readonly tasks: () => readonly Task[];
-  readonly globalTables: () => GlobalTables | undefined;
-}
 
 /** A store of one task, or a global table, to be read at once. */
 interface Readable {
