@@ -9,7 +9,7 @@ test('[CLI-13] describe prints the topology of a job in each format', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' });
     return out;
   };
-  expect(print()).toContain('Source: source-0000 (topics: [rows])');
+  expect(print()).toContain('Source: source-rows (topics: [rows])');
   expect(print('--format', 'mermaid')).toMatch(/^flowchart TD\n/);
   expect(print('--format', 'dot')).toMatch(/^digraph topology \{\n/);
   const described = JSON.parse(print('--format', 'json')) as { readonly topics: unknown };

@@ -194,6 +194,6 @@ test('[CLI-5] an exception in the code of a job shows where it was thrown', () =
   });
   const { code, err } = millrace(directory, 'run', 'job.ts');
   expect(code).toBe(1);
-  expect(err).toMatch(/filter-\d+ failed on rows-\d at offset 0: mine \(PROCESSING_FAILED\)/);
+  expect(err).toMatch(/filter-rows failed on rows-\d at offset 0: mine \(PROCESSING_FAILED\)/);
   expect(err).toContain('job.ts');
 });

@@ -107,10 +107,10 @@ export function merging<K, V, A>(
   };
 }
 
-/** What is aggregated. */
+/** What is aggregated; with several streams `node` is the first one. */
 export interface AggregationInput<K> extends Pick<
   GroupedParts<K, never>,
-  'graph' | 'key' | 'stream'
+  'graph' | 'node' | 'key' | 'stream'
 > {
   /** Adds what has to stand before the aggregation, and returns the nodes to read. */
   readonly readingPoints: (store: string, errors: ErrorPolicy) => readonly string[];
@@ -118,9 +118,9 @@ export interface AggregationInput<K> extends Pick<
 
 /** The records of one grouped stream. */
 export function groupedInput<K, V>(parts: GroupedParts<K, V>): AggregationInput<K> {
-  const { graph, key, stream } = parts;
+  const { graph, node, key, stream } = parts;
   const read = { ...parts, readers: GROUPINGS };
-  return { graph, key, stream, readingPoints: (store) => [readingPoint(read, store)] };
+  return { graph, node, key, stream, readingPoints: (store) => [readingPoint(read, store)] };
 }
 
 /** Adds an aggregation to the topology, behind repartition topics where keys may have changed. */
@@ -318,7 +318,7 @@ function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>>(
   { kind, what, keySerde, isWindowed, windows, readerOf, make }: Keeper<K, V, KR, A, KS, W>,
 ): TableParts<KR, A> {
   const { graph, stream, key } = input;
-  const node = nodeName(graph, kind, options);
+  const node = nodeName(graph, kind, options, input.node);
   const { store = node, value: valueSerde = what.value, emit = 'commit' } = options;
   const names = { node, store, serdes: { key, value: valueSerde } };
   const { spec, operator: plain } = make(names, what);

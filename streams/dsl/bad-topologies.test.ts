@@ -51,7 +51,7 @@ describe('[STREAMS-3] is refused when the topology is built', () => {
         builder.table(of('a'));
         builder.build();
       },
-      'TOPOLOGY_INVALID: the topology cannot run: topic a is read by source-0000 and by',
+      'TOPOLOGY_INVALID: the topology cannot run: topic a is read by source-a and by',
     ],
     [
       'a table of a topic twice',

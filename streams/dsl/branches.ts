@@ -25,7 +25,7 @@ export function addBranches<K, V>(
   if (rest !== null) checkArgument('split', 'rest', rest, text);
   const labels = entries.map(([label]) => label);
   const { graph } = parts;
-  const name = graph.nameFor('split', options.name);
+  const name = graph.nameFor('split', options.name, parts.node);
   const predicates = entries.map(([, predicate]) => predicate);
   const operator = split(predicates, rest !== null);
   addOperator(graph, operator, { name, parents: [parts.node], errors: options });

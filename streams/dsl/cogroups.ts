@@ -40,7 +40,7 @@ export function withInput<K, V, A>(
 }
 
 function withAdder<K, V, A>(
-  { graph, key, stream, inputs }: Omit<CogroupParts<K, A>, 'readingPoints'>,
+  { graph, node, key, stream, inputs }: Omit<CogroupParts<K, A>, 'readingPoints'>,
   parts: GroupedParts<K, V>,
   adder: Adder<K, V, A, A | null | undefined>,
 ): CogroupParts<K, A> {
@@ -55,7 +55,7 @@ function withAdder<K, V, A>(
   const all = [...inputs, input];
   const readingPoints = (store: string, errors: ErrorPolicy): string[] =>
     all.map((each) => each(store, errors));
-  return { graph, key, stream, inputs: all, readingPoints };
+  return { graph, node, key, stream, inputs: all, readingPoints };
 }
 
 /** Aggregates what the streams contribute. */

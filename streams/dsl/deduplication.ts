@@ -20,7 +20,7 @@ export function addDedupe<K, V, I>(
   const { by, withinMs, graceMs = withinMs } = options;
   if (by !== undefined) checkFunctions('dedupe', { by });
   const { graph } = parts;
-  const node = nodeName(graph, 'dedupe', options);
+  const node = nodeName(graph, 'dedupe', options, parts.node);
   const { store = node } = options;
   const { keySerde = msgpack(), valueSerde = msgpack() } = parts;
   const parent = readingPoint(

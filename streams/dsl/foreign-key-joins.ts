@@ -47,7 +47,7 @@ export function addForeignKeyJoin<K, V, KO, VO, VR>(
   if (right.reader === undefined || right.isWindowed)
     throw invalid(`${method}: the other table has no row for a key`);
   const { graph, keySerde: key, stream } = left;
-  const node = nodeName(graph, 'foreign-key-join', how);
+  const node = nodeName(graph, 'foreign-key-join', how, left.node);
   const { store = node } = how;
   const names = { node, store, isLeft: method === 'leftJoin', errors: how };
   const topics = addLeftSide(left, right, { ...names, foreignKey });

@@ -23,7 +23,7 @@ export function addTableGrouping<K, V, K2, V2>(
     mapper: mapper as (row: Row<K, NonNullable<V>>) => KeyValue<NonNullable<K2>, NonNullable<V2>>,
     ...{ key, isVersioned },
   });
-  const node = graph.nameFor(operator.kind, options.name);
+  const node = graph.nameFor(operator.kind, options.name, parent);
   addOperator(graph, operator, { name: node, parents: [parent], errors: options });
   const value = changeSerde(rowValue);
   return { graph, node, key, value, rowValue, mustRepartition: true, partitions, stream, table };

@@ -89,7 +89,7 @@ function addTableJoin<K, V>(
     );
   }
   const join = { table: reader, key: keyOf<NonNullable<K>>, joiner, isLeft: method === 'leftJoin' };
-  const node = graph.nameFor(joinKind(join), options.name);
+  const node = graph.nameFor(joinKind(join), options.name, parts.node);
   const own = joinSide(parts);
   const move = moveOf(graph, own, { node: table.parts.node, mustRepartition: false });
   const readers = joinsWith(table.parts.node);

@@ -18,7 +18,7 @@ function refusal(build: (builder: StreamsBuilder, stream: KStream<string, number
 }
 
 describe('[STREAMS-1] names', () => {
-  test('of nodes come from kind and order, or from the user', () => {
+  test('of nodes come from the user, or from their kind and origin', () => {
     const builder = new StreamsBuilder();
     builder
       .stream(numbers)
@@ -27,7 +27,7 @@ describe('[STREAMS-1] names', () => {
       .peek(() => undefined)
       .to(sums, { name: 'out' });
     const names = builder.build().nodes.map(({ name }) => name);
-    expect(names).toEqual(['source-0000', 'filter-0001', 'mine', 'peek-0002', 'out']);
+    expect(names).toEqual(['source-numbers', 'filter-numbers', 'mine', 'peek-mine', 'out']);
   });
 
   test.each<[string, Parameters<typeof refusal>[0]]>([

@@ -183,7 +183,7 @@ export class KStream<K, V> {
     const { mapper, write = toStdout } = options;
     checkFunctions('print', mapper === undefined ? { write } : { mapper, write });
     const { graph, node } = this.#parts;
-    const name = graph.nameFor('print', options.name);
+    const name = graph.nameFor('print', options.name, node);
     const { label = name } = options;
     addOperator(graph, print({ label, mapper, write }), { name, parents: [node], errors: options });
   }
@@ -251,7 +251,7 @@ export class KStream<K, V> {
     const { graph, node, keySerde, valueSerde, isRekeyed } = this.#parts;
     const right = other.#parts;
     if (right.graph !== graph) throw foreign('merge');
-    const name = graph.nameFor('merge', options.name);
+    const name = graph.nameFor('merge', options.name, node);
     const place = { name, parents: [node, right.node], errors: options };
     addOperator(graph, pass<K | K2, V | V2>('merge'), place);
     return new KStream<unknown, unknown>({

@@ -247,7 +247,7 @@ export class KTable<K, V> {
     checkNodeOptions('toStream', options, ['name']);
     const { graph, node, keySerde, valueSerde, stream } = this.#parts;
     const operator = changesToStream<K, V>(valueSerde ?? msgpack());
-    const name = graph.nameFor(operator.kind, options.name);
+    const name = graph.nameFor(operator.kind, options.name, node);
     addOperator(graph, operator, { name, parents: [node], errors: options });
     return stream({ graph, node: name, keySerde, valueSerde, isRekeyed: false });
   }

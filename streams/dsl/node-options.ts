@@ -40,7 +40,7 @@ export interface ErrorOptions {
 
 /** Options of every operator. */
 export interface NodeOptions extends ErrorOptions {
-  /** Names the node in descriptions and errors; default: its kind and a number. */
+  /** Names the node, in descriptions and errors. Default: of kind and origin: `filter-orders`. */
   readonly name?: string;
 }
 
@@ -104,7 +104,7 @@ export interface GroupOptions<K, V> extends KeyOptions<K> {
 
 /** Options of a repartition topic. */
 export interface RepartitionOptions<K, V> extends ErrorOptions {
-  /** The topic is `<applicationId>-<name>-repartition`; default: a name from kind and number. */
+  /** The topic is `<applicationId>-<name>-repartition`; default: a name from kind and origin. */
   readonly name?: string;
   /** Writes the keys into the topic. Default: the stream's serde, or msgpack. */
   readonly key?: Serde<K>;
@@ -127,8 +127,8 @@ export interface PartitionOptions<K, V> {
 export interface StoreOptions<A> extends NodeOptions {
   /**
    * Names the store, its changelog and the repartition topic, unless an earlier reader of the
-   * stream has one that it shares. Default: a number from the position in the topology. Set a name,
-   * or changing the topology loses the state.
+   * stream has one that it shares. Default: made of kind and origin, as `count-orders`. Set a name:
+   * with others of that kind and origin, it would depend on their order.
    */
   readonly store?: string;
   /** Writes the values into changelog and checkpoint. Default: msgpack. */
@@ -158,8 +158,8 @@ export interface DedupeOptions<K, V, I> extends NodeOptions {
   readonly id?: Serde<I>;
   /**
    * Names the store, its changelog and the repartition topic, unless an earlier reader of the
-   * stream has one that it shares. Default: a number from the position in the topology. Set a name,
-   * or changing the topology loses the state.
+   * stream has one that it shares. Default: made of kind and origin, as `count-orders`. Set a name:
+   * with others of that kind and origin, it would depend on their order.
    */
   readonly store?: string;
 }
@@ -322,8 +322,8 @@ export interface TableOptions<K, V> extends NodeOptions {
 export interface StreamTableOptions<K, V> extends GroupOptions<K, V> {
   /**
    * Names the store, its changelog and the repartition topic, unless an earlier reader of the
-   * stream has one that it shares. Default: a number from the position in the topology. Set a name,
-   * or changing the topology loses the state.
+   * stream has one that it shares. Default: made of kind and origin, as `count-orders`. Set a name:
+   * with others of that kind and origin, it would depend on their order.
    */
   readonly store?: string;
   /** When changes are passed on. Default: `each`; a versioned table has no other. */

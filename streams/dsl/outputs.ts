@@ -26,7 +26,7 @@ export function addSink<K, V>(
   checkNodeOptions('to', options, ['name', 'partitioner']);
   const partitioner = partitionerOf('to', options);
   const { graph, node } = parts;
-  const name = graph.nameFor('sink', options.name);
+  const name = graph.nameFor('sink', options.name, topic.name);
   const sink = { kind: 'sink', topic: topic as Topic<unknown, unknown>, partitioner } as const;
   graph.add({ ...sink, name, parents: [node], errors: errorPolicyOf(options) });
 }
@@ -42,7 +42,7 @@ export function addSinks<K, V, T extends SinkTopic<NonNullable<K>, NonNullable<V
   checkFunctions('to', { choose });
   checkNodeOptions('to', options, ['name', 'partitioner']);
   const { graph, node } = parts;
-  const name = graph.nameFor('choose-topic', options.name);
+  const name = graph.nameFor('choose-topic', options.name, node);
   addOperator(graph, chooseTopic(topics, choose), { name, parents: [node], errors: options });
   for (const [index, topic] of topics.entries()) {
     const own = graph.nameFor('branch', `${name}-${topic.name}`);
@@ -61,7 +61,7 @@ export function addRepartition<K, V>(
   const partitioner = partitionerOf('repartition', options);
   const { graph, node, keySerde, valueSerde } = parts;
   const { key = keySerde ?? msgpack(), value = valueSerde ?? msgpack(), partitions } = options;
-  const id = options.name ?? graph.nameFor('repartition');
+  const id = options.name ?? graph.nameFor('repartition', undefined, node);
   const name = graph.nameFor('repartition', `${id}-repartition`); // as that of a store's topic
   const repartition = { kind: 'repartition', id, key, value, partitions, partitioner } as const;
   graph.add({ ...repartition, name, parents: [node], errors: errorPolicyOf(options) });

@@ -128,7 +128,7 @@ export function addToStream<K, V, K2, V2>(
   const { kind, changesKey } = operator;
   checkNodeOptions(kind, options, changesKey ? ['name', 'preserves'] : ['name']);
   const { graph } = parts;
-  const name = graph.nameFor(kind, options.name);
+  const name = graph.nameFor(kind, options.name, parts.node);
   const place = { name, parents: [parts.node], stores, errors: options };
   const preserves = promisedKeys(options, keySerde);
   const node = addOperator(graph, operator, { ...place, preserves });

@@ -37,10 +37,12 @@ export function addProcessor<K, V, K2, V2>(
   const { stores } = connections;
   // Named after its first store: a commit keeps the node's time under its name, which then does not
   // depend on the rest of the topology.
-  const derived = stores[0] === undefined ? undefined : `${made.kind}-${stores[0].name}`;
-  const given =
-    options.name ?? (derived !== undefined && graph.isFree(derived) ? derived : undefined);
-  const name = graph.nameFor(made.kind, given);
+  const [first] = stores;
+  const isAfterStore =
+    options.name === undefined && first !== undefined && graph.isFree(`${made.kind}-${first.name}`);
+  const name = isAfterStore
+    ? graph.nameAfterStore(made.kind, first.name)
+    : graph.nameFor(made.kind, options.name, parts.node);
   const names = connect(graph, method, connections, name);
   const preserves = promisedKeys(options, serdes.keySerde);
   const place = { name, parents: [parts.node], stores: names, preserves, errors: options };

@@ -195,9 +195,9 @@ test('[OP-JOIN-4] stores and repartition topics are named after the join', () =>
     'self-left',
   ]);
   expect(nodes.map(({ name }) => name)).toEqual([
-    'source-0000',
-    'source-0001',
-    'select-key-0002',
+    'source-orders',
+    'source-payments',
+    'select-key-payments',
     'paid-right-repartition',
     'stream-join-paid',
     'mine-right-repartition',

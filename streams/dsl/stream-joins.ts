@@ -41,7 +41,7 @@ export function addStreamJoin<K, VL, VR>(
   const { graph } = left;
   if (right.graph !== graph) throw foreign(method);
   const kind = KINDS[method];
-  const node = nodeName(graph, STREAM_JOIN_KINDS[kind], options);
+  const node = nodeName(graph, STREAM_JOIN_KINDS[kind], options, left.node);
   const { store = node, window } = options;
   const addSide = <V>(
     parts: StreamParts<K, V>,

@@ -74,7 +74,7 @@ export class StreamsBuilder {
     checkNodeOptions('stream', options, ['name', 'timestamp', 'nullKeys', 'nullValues']);
     const { name, timestamp, nullKeys = 'pass', nullValues = 'fail' } = options;
     const graph = this.#graph;
-    const source = graph.nameFor('source', name);
+    const source = graph.nameFor('source', name, pattern?.pattern.source ?? list[0]!.name);
     const matching = pattern as TopicPattern<unknown, unknown> | undefined;
     const node = this.#addSource('stream', list, source, {
       timestamp,
@@ -102,13 +102,18 @@ export class StreamsBuilder {
     checkTableEmit('table', emit);
     const historyMs = historyOf('table', options);
     const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
-    const source = this.#addSource('table', [topic], graph.nameFor('source'), {
-      timestamp,
-      ...nulls,
-      errors: errorPolicyOf(options),
-    });
+    const source = this.#addSource(
+      'table',
+      [topic],
+      graph.nameFor('source', undefined, topic.name),
+      {
+        timestamp,
+        ...nulls,
+        errors: errorPolicyOf(options),
+      },
+    );
     const backing = { sourceTopic: topic.name };
-    const node = nodeName(graph, 'table', { ...options, store });
+    const node = nodeName(graph, 'table', { ...options, store }, source);
     const serdes = { key: key as Serde<NonNullable<K>>, value: value as Serde<NonNullable<V>> };
     return new KTable(
       addTable<K, V>({

@@ -65,7 +65,7 @@ export function addSuppression<K, V>(
     );
   }
   const { graph, node: parent, keySerde, reader } = parts;
-  const node = nodeName(graph, 'suppress', options);
+  const node = nodeName(graph, 'suppress', options, parent);
   const { store = `${node}-store`, value: valueSerde = parts.valueSerde } = options;
   const serdes = { key: keySerde, value: valueSerde ?? msgpack() };
   const place = { name: node, parents: [parent], errors: options };

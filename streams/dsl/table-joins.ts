@@ -81,7 +81,7 @@ function addKeyedJoin<K, VL, VR, V>(
   const overlaps =
     graph.usesStores(left.node, readRight.stores) || graph.usesStores(right.node, readLeft.stores);
   const join = { ...given, isSkipping: !overlaps };
-  const node = nodeName(graph, 'join-tables', options);
+  const node = nodeName(graph, 'join-tables', options, left.node);
   // Which readers it has is not known before the start if sides may be moved: so it is stored.
   const mustStore = overlaps || options.repartition !== undefined;
   const { store = mustStore ? node : undefined, emit = 'each', value: valueSerde } = options;
@@ -169,7 +169,7 @@ function addWindowedJoin<K, VL, VR, V>(
     throw invalid(`${method} needs tables of the same windows, and not of ${one} and ${other}`);
   }
   const { store, emit = 'each', value: valueSerde } = options;
-  const node = nodeName(graph, 'join-windowed-tables', options);
+  const node = nodeName(graph, 'join-windowed-tables', options, left.node);
   // A stored one is joined first, and then kept.
   const joining =
     store === undefined ? node : graph.nameFor('join-windowed-tables', `${node}-join`);

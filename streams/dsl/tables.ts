@@ -71,7 +71,7 @@ export function addStreamTable<K, V>(
   options: StreamTableOptions<NonNullable<K>, NonNullable<V>>,
 ): TableParts<NonNullable<K>, V | null> {
   const { graph, key, value, stream } = parts;
-  const node = nodeName(graph, 'to-table', options);
+  const node = nodeName(graph, 'to-table', options, parts.node);
   const { store = node, emit = 'each' } = options;
   checkTableEmit('toTable', emit);
   const historyMs = historyOf('toTable', options);
@@ -135,11 +135,16 @@ export function historyOf(
  *
  * @throws StreamsError NAME_TAKEN
  */
-export function nodeName(graph: TopologyGraph, kind: string, { name, store }: NodeNames): string {
-  if (name !== undefined || store === undefined) return graph.nameFor(kind, name);
+export function nodeName(
+  graph: TopologyGraph,
+  kind: string,
+  { name, store }: NodeNames,
+  from: string,
+): string {
+  if (name !== undefined || store === undefined) return graph.nameFor(kind, name, from);
   const derived = `${kind}-${store}`;
   if (!graph.isFree(derived)) graph.checkStoreName(store); // whose name the user knows
-  return graph.nameFor(kind, derived);
+  return graph.nameAfterStore(kind, store);
 }
 
 type NodeNames = Pick<StoreOptions<unknown>, 'name' | 'store'>;

@@ -22,7 +22,7 @@ export function addTransformation<K, V, V2>(
   checkTableEmit(METHOD, emit);
   const { graph, node: parent } = parts;
   const connections = connectionsOf(METHOD, graph, options);
-  const node = nodeName(graph, 'transform-values', options);
+  const node = nodeName(graph, 'transform-values', options, parent);
   const { store = node } = options;
   const stores = connect(graph, METHOD, connections, node);
   const kept = { node, store, value, emit, parents: [parent], stores, errors: options };

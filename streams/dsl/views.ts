@@ -28,7 +28,7 @@ export function addView<K, V, V2>(
   checkViewOptions(method, options);
   const { graph, node: parent, isVersioned } = parts;
   const { store, emit = 'each', value: valueSerde = view.valueSerde } = options;
-  const node = nodeName(graph, view.kind, options);
+  const node = nodeName(graph, view.kind, options, parent);
   if (store === undefined) {
     const operator = tableView<K, NonNullable<V>, NonNullable<V2>>(view, isVersioned);
     addOperator(graph, operator, { name: node, parents: [parent], errors: options });

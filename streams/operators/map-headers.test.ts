@@ -40,6 +40,6 @@ test.each<[string, unknown, string]>([
 ])('[OP-30] a function that returns %s ends the application', async (_, made, reason) => {
   const { pipe } = drive(numbers, sums, (stream) => stream.mapHeaders(() => made as Headers));
   const answer = await codeOf((async () => pipe(['a', 1, 0]))());
-  expect(answer).toContain('map-headers-0001 failed on numbers-0 at offset 0');
+  expect(answer).toContain('map-headers-numbers failed on numbers-0 at offset 0');
   expect(answer).toContain(reason);
 });

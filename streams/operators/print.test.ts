@@ -21,8 +21,8 @@ function printed(
 
 test('[OP-23] print writes a line a record: the label, by default the name, key and value', () => {
   expect(printed((stream, write) => stream.print({ write }))).toEqual([
-    '[print-0001]: a, 1',
-    '[print-0001]: null, 2',
+    '[print-numbers]: a, 1',
+    '[print-numbers]: null, 2',
   ]);
   const named = printed((stream, write) => stream.print({ write, name: 'mine' }));
   expect(named[0]).toBe('[mine]: a, 1');

@@ -231,7 +231,7 @@ describe("[OP-PROCESS-2] stores of one's own", () => {
     });
     const failure = failureOf(() => new TopologyTestDriver(builder.build()));
     expect(failure?.code).toBe('UNKNOWN_STORE');
-    expect(failure?.message).toMatch(/^store seen is not connected to process-0001: give the proc/);
+    expect(failure?.message).toMatch(/^store seen is not connected to process-numbers: give the /);
   });
 
   test('one of another builder is refused when the topology is built', () => {

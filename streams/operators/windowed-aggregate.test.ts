@@ -347,7 +347,7 @@ describe('[OP-17] event times', () => {
   test.each([-1, -86_400_000])('before 1970 are refused: %d', (time) => {
     const windows = tumblingWindow({ sizeMs: 10 });
     expect(() => windowTable({ windows, emit: 'commit' }, `a 1 ${time}`)).toThrow(
-      /source-0000 failed on numbers-0 at offset 0: its time is -/,
+      /source-numbers failed on numbers-0 at offset 0: its time is -/,
     );
   });
 

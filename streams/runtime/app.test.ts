@@ -338,7 +338,7 @@ describe('[STREAMS-20] a function that throws', () => {
   test('ends a program without listeners, with its error', async () => {
     const { how } = await runChild(program, [temporaryDirectory()]);
     expect(how).toMatch(/^1 /);
-    const reason = 'peek-0001 failed on numbers-0 at offset 0: unlucky';
+    const reason = 'peek-numbers failed on numbers-0 at offset 0: unlucky';
     expect(how).toContain(`millrace: application app has failed: ${reason}\n`);
     expect(how).toContain(`StreamsError: ${reason}`); // the unhandled rejection, as Node shows it
   });

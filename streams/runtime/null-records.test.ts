@@ -49,10 +49,16 @@ describe('[STREAMS-17] a null value at a source', () => {
       expect.objectContaining({
         code: 'UNEXPECTED_NULL',
         message:
-          'the value of numbers-0 at offset 1 is null, and source-0000 takes none: give ' +
+          'the value of numbers-0 at offset 1 is null, and source-numbers takes none: give ' +
           "builder.stream(numbers) the option { nullValues: 'pass' } to hand nulls to its " +
           "functions, or { nullValues: 'skip' } to leave such records out",
-        details: { node: 'source-0000', topic: 'numbers', partition: 0, offset: 1, field: 'value' },
+        details: {
+          node: 'source-numbers',
+          topic: 'numbers',
+          partition: 0,
+          offset: 1,
+          field: 'value',
+        },
       }),
     );
     expect(seen).toEqual([1]);

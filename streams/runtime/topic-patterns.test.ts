@@ -318,7 +318,7 @@ describe('[OP-TOPOLOGY-12] a source with a pattern', () => {
   test('shows its pattern in the description', () => {
     const description = counting().describe();
     expect(description.subTopologies[0]?.nodes[0]?.topics).toEqual(['/^orders-/']);
-    expect(description.toString()).toContain('Source: source-0000 (topics: [/^orders-/])');
+    expect(description.toString()).toContain('Source: source-orders (topics: [/^orders-/])');
   });
 
   test('needs serdes, and gives its stream their types', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { int64, string, topic } from '../../core/index.ts';
+import { int64, string, topic, topicPattern } from '../../core/index.ts';
 import { numbers, sums } from '../../test/kit/drive.ts';
 import { keyValueStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
@@ -41,20 +41,20 @@ test('[STREAMS-DESCRIBE-1] describes sub-topologies, nodes, stores and topics as
     "
     Topologies:
        Sub-topology: 0
-        Source: source-0000 (topics: [prices])
+        Source: source-prices (topics: [prices])
           --> table-prices
         Processor: table-prices (table-source, stores: [prices])
           --> none
-          <-- source-0000
+          <-- source-prices
         Source: orders "new" (topics: [orders])
           --> price
         Processor: price (join, stores: [prices])
           --> name
           <-- orders "new"
         Processor: name (left-join, stores: [])
-          --> sink-0003
+          --> sink-sums
           <-- price
-        Sink: sink-0003 (topic: sums)
+        Sink: sink-sums (topic: sums)
           <-- name
         Store: prices (keyValue, topic: prices)
        Sub-topology: 1
@@ -70,16 +70,16 @@ test('[STREAMS-DESCRIBE-1] describes sub-topologies, nodes, stores and topics as
         Source: counts-repartition (topics: [counts-repartition])
           --> windowed-count-counts
         Processor: windowed-count-counts (windowed-count, stores: [counts])
-          --> to-stream-0001
+          --> to-stream-counts
           <-- counts-repartition
-        Processor: to-stream-0001 (to-stream, stores: [])
-          --> map-0002
+        Processor: to-stream-counts (to-stream, stores: [])
+          --> map-counts
           <-- windowed-count-counts
-        Processor: map-0002 (map, stores: [])
+        Processor: map-counts (map, stores: [])
           --> out
-          <-- to-stream-0001
+          <-- to-stream-counts
         Sink: out (topic: sums)
-          <-- map-0002
+          <-- map-counts
         Store: counts (window, topic: counts-changelog, retention: 15 ms)
        Global table: names (keyValue, topic: names)
     "
@@ -97,12 +97,12 @@ test('[STREAMS-DESCRIBE-1] as a flowchart in Mermaid', () => {
       n4>"orders"]
       n5>"names"]
       subgraph sub0["Sub-topology 0"]
-        n6["source-0000"]
+        n6["source-prices"]
         n7["table-prices (table-source)"]
         n8["orders #quot;new#quot;"]
         n9["price (join)"]
         n10["name (left-join)"]
-        n11["sink-0003"]
+        n11["sink-sums"]
         n12[("prices")]
       end
       subgraph sub1["Sub-topology 1"]
@@ -114,8 +114,8 @@ test('[STREAMS-DESCRIBE-1] as a flowchart in Mermaid', () => {
       subgraph sub2["Sub-topology 2"]
         n17["counts-repartition"]
         n18["windowed-count-counts"]
-        n19["to-stream-0001"]
-        n20["map-0002"]
+        n19["to-stream-counts"]
+        n20["map-counts"]
         n21["out"]
         n22[("counts")]
       end
@@ -159,12 +159,12 @@ test('[STREAMS-DESCRIBE-1] as a graph for Graphviz', () => {
       n5 [label="names", shape=larrow];
       subgraph cluster_0 {
         label="Sub-topology 0";
-        n6 [label="source-0000", shape=box];
+        n6 [label="source-prices", shape=box];
         n7 [label="table-prices (table-source)", shape=box];
         n8 [label="orders \\"new\\"", shape=box];
         n9 [label="price (join)", shape=box];
         n10 [label="name (left-join)", shape=box];
-        n11 [label="sink-0003", shape=box];
+        n11 [label="sink-sums", shape=box];
         n12 [label="prices", shape=cylinder];
       }
       subgraph cluster_1 {
@@ -178,8 +178,8 @@ test('[STREAMS-DESCRIBE-1] as a graph for Graphviz', () => {
         label="Sub-topology 2";
         n17 [label="counts-repartition", shape=box];
         n18 [label="windowed-count-counts", shape=box];
-        n19 [label="to-stream-0001", shape=box];
-        n20 [label="map-0002", shape=box];
+        n19 [label="to-stream-counts", shape=box];
+        n20 [label="map-counts", shape=box];
         n21 [label="out", shape=box];
         n22 [label="counts", shape=cylinder];
       }
@@ -258,4 +258,78 @@ test('[STREAMS-DESCRIBE-3] names stay when operators are added elsewhere', () =>
     'sink out',
   ]);
   expect(more).toEqual(expect.arrayContaining(few));
+});
+
+test('[STREAMS-DESCRIBE-3] so do names that nobody gave, also of stores and topics', () => {
+  const describe = (hasMore: boolean) => {
+    const builder = new StreamsBuilder();
+    const more = () => builder.stream(topic('more', { key: string(), value: int64() }));
+    if (hasMore)
+      more()
+        .groupByKey()
+        .count()
+        .toStream()
+        .to(
+          topic('also', {
+            key: string(),
+            value: int64(),
+          }),
+        );
+    const stream = builder.stream(numbers);
+    if (hasMore)
+      stream
+        .mapValues((value) => value)
+        .groupByKey()
+        .reduce((sum) => sum);
+    stream
+      .filter(() => true)
+      .groupBy(({ key }) => key, { key: string() })
+      .count()
+      .toStream()
+      .to(sums);
+    const { subTopologies } = builder.build().describe();
+    return subTopologies.flatMap(({ nodes, stores }) => [
+      ...nodes.map(({ name, kind }) => `${kind} ${name}`),
+      ...stores.map(({ name }) => `store ${name}`),
+    ]);
+  };
+  const [few, more] = [describe(false), describe(true)];
+  expect(few).toEqual([
+    'source source-numbers',
+    'processor filter-numbers',
+    'processor select-key-numbers',
+    'sink count-numbers-repartition',
+    'source count-numbers-repartition',
+    'processor count-numbers',
+    'processor to-stream-numbers',
+    'sink sink-sums',
+    'store count-numbers',
+  ]);
+  expect(more).toEqual(expect.arrayContaining(few));
+});
+
+test('[STREAMS-DESCRIBE-3] several of a kind with one origin are numbered', () => {
+  const builder = new StreamsBuilder();
+  const pattern = topicPattern(/^a (b|c)/, { key: string(), value: int64() });
+  const stream = builder.stream(pattern).peek(() => undefined);
+  stream.peek(() => undefined).to(sums);
+  stream.repartition().to(sums);
+  stream
+    .filter(() => true, { name: 'mine !' })
+    .groupByKey()
+    .count()
+    .toStream()
+    .to(sums);
+  expect(builder.build().nodes.map(({ name }) => name)).toEqual([
+    'source-a-b-c',
+    'peek-a-b-c',
+    'peek-a-b-c-2',
+    'sink-sums',
+    'repartition-a-b-c-repartition',
+    'sink-sums-2',
+    'mine !',
+    'count-mine',
+    'to-stream-mine',
+    'sink-sums-3',
+  ]);
 });

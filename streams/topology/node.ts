@@ -34,7 +34,7 @@ export type NullHandling = 'pass' | 'skip' | 'fail';
 export type TopologyNode = SourceNode | OperatorNode | SinkNode | RepartitionNode;
 
 interface NodeCommon {
-  /** Unique within the topology; given by the user or made from kind and order. */
+  /** Unique within the topology; given by the user, or made of kind and origin. */
   readonly name: string;
   /** Names of the nodes that send records here. */
   readonly parents: readonly string[];

@@ -41,7 +41,7 @@ test.each([
   expect(run(timestamp, [50, 30]).out).toEqual(['a 50 @5', 'a 30 @3']);
   for (const invalid of [-10, 15]) {
     const answer = await codeOf((async () => run(timestamp, [50, invalid]))());
-    expect(answer).toContain('source-0000 failed on numbers-0 at offset 1: its time is');
+    expect(answer).toContain('source-numbers failed on numbers-0 at offset 1: its time is');
   }
 });
 
@@ -51,8 +51,8 @@ test('[OP-28] logAndSkipOnInvalidTimestamp drops, counts and logs; time does not
   expect(out).toEqual(['a 50 @5', 'a 30 @3']);
   expect(dropped).toBe(2);
   expect(warnings).toEqual([
-    'source-0000 skips numbers-0 at offset 0: its time is invalid',
-    'source-0000 skips numbers-0 at offset 2: its time is invalid',
+    'source-numbers skips numbers-0 at offset 0: its time is invalid',
+    'source-numbers skips numbers-0 at offset 2: its time is invalid',
   ]);
   expect(tasks[0]?.streamTimeMs).toBe(5);
 });

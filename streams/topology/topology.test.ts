@@ -44,7 +44,7 @@ test('[STREAMS-5] nodes that share a store run together', () => {
   builder.stream(numbers, { name: 'a' }).join(table, (a) => a, { name: 'j' });
   const [only, ...more] = builder.build().subTopologies;
   expect(more).toEqual([]);
-  expect(only?.sources.map(({ name }) => name)).toEqual(['source-0000', 'a']);
+  expect(only?.sources.map(({ name }) => name)).toEqual(['source-others', 'a']);
   expect(only?.stores).toEqual(['others']);
 });
 

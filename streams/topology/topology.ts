@@ -56,18 +56,45 @@ export class TopologyGraph {
   /** The stores that processors may be connected to, as the user has added them. */
   readonly #ownStores = new Map<string, StoreHandle>();
   readonly #sharesTopics: boolean;
-  #count = 0;
+  /** What names behind a node are derived from, by the names that were given out. */
+  readonly #origins = new Map<string, string>();
 
   /** @param sharesTopics Whether one repartition topic may serve several operators. */
   constructor(sharesTopics = false) {
     this.#sharesTopics = sharesTopics;
   }
 
-  /** A name for a node of this kind: the user's, or one from kind and order. */
-  nameFor(kind: string, given?: string): string {
-    const name = given ?? `${kind}-${String(this.#count++).padStart(4, '0')}`;
-    if (this.#nodes.has(name)) throw nameTaken(name, 'node');
+  /**
+   * A name for a node: the user's, or one of its kind and its origin, which is the last node with a
+   * name of the user's that its records come through, or else their topic. `from` is its first
+   * parent, or the topic of a source or sink. So what is added elsewhere renames nothing; where
+   * there are several of a kind with one origin, those after the first are numbered.
+   *
+   * @throws StreamsError NAME_TAKEN
+   */
+  nameFor(kind: string, given: string): string;
+  nameFor(kind: string, given: string | undefined, from: string): string;
+  nameFor(kind: string, given: string | undefined, from = kind): string {
+    if (given !== undefined && this.#nodes.has(given)) throw nameTaken(given, 'node');
+    const origin = this.#origins.get(given ?? from) ?? cleaned(given ?? from);
+    const derived = `${kind}-${origin}`;
+    let name = given ?? derived;
+    for (let number = 2; given === undefined && this.#isGivenOut(name); number++) {
+      name = `${derived}-${number}`;
+    }
+    this.#origins.set(name, origin);
     return name;
+  }
+
+  /** The same for a node that is named after its store, as what follows then is, too. */
+  nameAfterStore(kind: string, store: string): string {
+    const name = this.nameFor(kind, `${kind}-${store}`);
+    this.#origins.set(name, cleaned(store));
+    return name;
+  }
+
+  #isGivenOut(name: string): boolean {
+    return this.#origins.has(name) || this.#nodes.has(name);
   }
 
   /**
@@ -418,6 +445,14 @@ class Groups {
   join(a: string, b: string): void {
     this.#parents.set(this.find(a), this.find(b));
   }
+}
+
+/** Derived names are those of stores and topics, too: short, and without what these cannot have. */
+const ORIGIN_LENGTH_MAX = 80;
+
+function cleaned(origin: string): string {
+  const text = origin.replaceAll(/[^\w.-]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  return text.slice(0, ORIGIN_LENGTH_MAX) || 'unnamed';
 }
 
 function nameTaken(name: string, kind: string): StreamsError {

@@ -38,7 +38,7 @@ export function changesOf<K, V>(
   const { graph, node: parent, keySerde, stream } = table.parts;
   const operator = oldAndNew<K, NonNullable<V>>(show);
   const node = addOperator(graph, operator, {
-    name: graph.nameFor(operator.kind),
+    name: graph.nameFor(operator.kind, undefined, parent),
     parents: [parent],
     errors: {},
   });
