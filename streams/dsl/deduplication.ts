@@ -1,4 +1,4 @@
-import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { int64, msgpack } from '../../core/index.ts';
 import { dedupe, dedupeLifeMs } from '../operators/dedupe.ts';
 import { windowStore } from '../state/window-store.ts';
 import { checkFunctions } from './arguments.ts';
@@ -30,11 +30,11 @@ export function addDedupe<K, V, I>(
     },
     store,
   );
-  const id = by === undefined ? (keySerde as Serde<unknown>) : msgpack();
+  const id = by === undefined ? keySerde : msgpack();
   const times = { withinMs, graceMs };
   graph.addStore({
     ...windowStore(store),
-    ...{ key: (options.id ?? id) as Serde<unknown>, value: int64(), backing: 'changelog' },
+    ...{ key: options.id ?? id, value: int64(), backing: 'changelog' },
     expiry: { lifeMs: dedupeLifeMs(times), node },
   });
   const operator = dedupe<K, V, I>({ by, ...times, store });

@@ -42,7 +42,7 @@ test('the types of a chain of ten operators follow from its functions', () => {
     )
     .suppress(untilWindowCloses())
     .toStream(({ key }) => `${key.key} ${key.windowStartMs}`)
-    .mapValues((result) => (result === null ? 0 : result.total + result.names.length));
+    .mapValues(({ total, names }) => total + names.length);
   expectTypeOf(found).toEqualTypeOf<KStream<string, number>>();
 });
 
