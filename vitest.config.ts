@@ -39,7 +39,8 @@ export default defineConfig({
     pool: 'forks',
     // All files of a worker share its modules: loading them for each took half of all the time.
     isolate: false,
-    maxWorkers: availableParallelism(), // the default leaves one core idle: half of two
+    // One more than there are cores: many tests wait for the disk, or for processes of their own.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 20_000,
     hookTimeout: 20_000,
     env: { VERIFY: '1' }, // the costly invariants (STYLE: assert)

@@ -13,6 +13,8 @@ const TIMEOUT_MS = 120_000;
 const OUTCOMES = Number(process.env['SIM_OUTCOMES'] ?? 3);
 /** One in this many crashes is opened with a crash at each operation of the opening. */
 const SAMPLE = Number(process.env['SIM_SAMPLE'] ?? 80);
+/** Between the sizes of a disk that fills up; a batch of the scripts is about as large. */
+const STEP_BYTES = Number(process.env['SIM_STEP'] ?? 111);
 
 async function play(script: Script, options: MemoryFileSystemOptions = {}, fault?: Fault) {
   const fileSystem = new MemoryFileSystem({ random: seededRandom(RUN_SEED), ...options });
@@ -91,7 +93,7 @@ describe(`[LOG-22] seed ${RUN_SEED}`, { timeout: TIMEOUT_MS }, () => {
   const scripts = SCRIPTS.filter(({ isFaulty }) => isFaulty !== true);
   test.each(scripts)('[LOG-22] $name: a disk full at any byte, and then not', async (script) => {
     const { fileSystem: roomy } = await play(script);
-    for (let capacityBytes = 0; capacityBytes < roomy.usedBytes; capacityBytes += 37) {
+    for (let capacityBytes = 0; capacityBytes < roomy.usedBytes; capacityBytes += STEP_BYTES) {
       await checkFull(script, capacityBytes).catch((cause: unknown) => {
         throw new Error(`capacity ${capacityBytes}: ${String(cause)}`, { cause });
       });
