@@ -177,20 +177,28 @@ export interface QueryableWindowedTable<K, V> {
 /** A table of windows or sessions inside a task, however it is kept. */
 export interface ReadOnlyWindowedTable<K, V> {
   readonly name: string;
-  /** As those of `QueryableWindowedTable`; the values are live, as those of a store. */
+  /** The value of a window of a key, or undefined if there is none; live, as that of a store. */
   get(key: K, windowStartMs: number): V | undefined;
+  /** The same with its time, and the end of the window. */
   entry(key: K, windowStartMs: number): QueriedRow<Windowed<K>, V> | undefined;
+  /**
+   * The windows of a key that start from `fromMs` to `toMs`, both included, oldest first; all of them
+   * by default.
+   */
   fetch(key: K, fromMs?: number, toMs?: number): IterableIterator<QueriedRow<Windowed<K>, V>>;
+  /** The same, newest first. */
   backwardFetch(
     key: K,
     fromMs?: number,
     toMs?: number,
   ): IterableIterator<QueriedRow<Windowed<K>, V>>;
+  /** The windows of all keys, or of those selected, as `QueryableWindowedTable` has them. */
   fetchAll<P = K>(
     fromMs?: number,
     toMs?: number,
     keys?: KeySelection<K, P>,
   ): IterableIterator<QueriedRow<Windowed<K>, V>>;
+  /** The same against the order. */
   backwardFetchAll<P = K>(
     fromMs?: number,
     toMs?: number,
