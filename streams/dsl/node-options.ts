@@ -305,7 +305,10 @@ export interface VersionedOptions {
 
 /** How to read a topic as a table, and how to store that. */
 export interface TableOptions<K, V> extends NodeOptions {
-  /** The event time of a record; default: its timestamp in the log. A null value deletes. */
+  /**
+   * The event time of a record; default: its timestamp in the log. A null value deletes. The store
+   * then has a changelog, and is otherwise restored from the topic.
+   */
   readonly timestamp?: TimestampExtractor<K | null, V | null>;
   /** Default: the name of the topic. */
   readonly store?: string;

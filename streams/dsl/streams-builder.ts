@@ -112,7 +112,8 @@ export class StreamsBuilder {
         errors: errorPolicyOf(options),
       },
     );
-    const backing = { sourceTopic: topic.name };
+    // A topic has neither the times that a function finds, nor which records it refuses.
+    const backing = timestamp === undefined ? { sourceTopic: topic.name } : 'changelog';
     const node = nodeName(graph, 'table', { ...options, store }, source);
     const serdes = { key: key as Serde<NonNullable<K>>, value: value as Serde<NonNullable<V>> };
     return new KTable(

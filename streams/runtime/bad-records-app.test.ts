@@ -476,3 +476,44 @@ test('[STREAMS-BAD-11] a result that is too large ends the application by defaul
   await app.start();
   expect(await failureOf(app.finish())).toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
 });
+
+test.each([
+  ['of the log', undefined, { a: [1, 1], b: [-7, 5] }],
+  [
+    'that a function finds',
+    ({ value, timestampMs }: { readonly value: number | null; readonly timestampMs: number }) => {
+      if (value !== null && value < 0) throw new RangeError('negative');
+      return timestampMs * 10;
+    },
+    { a: [1, 10], b: [5, 40] },
+  ],
+])('[STREAMS-BAD-12] a restart keeps the rows of a table: times %s', async (_, timestamp, rows) => {
+  const log = await openTestLog();
+  const price = (value: number): Buffer => {
+    const buffer = Buffer.alloc(8);
+    buffer.writeBigInt64BE(BigInt(value));
+    return buffer;
+  };
+  await produce(log, topic('prices', { key: string(), value: bytes() }), [
+    ['a', price(1), 1],
+    ['a', Buffer.from('bad'), 2],
+    ['b', price(-1), 3],
+    ['b', price(5), 4],
+    ['b', price(-7), 5],
+  ]);
+  const stateDirs = [temporaryDirectory(), temporaryDirectory()]; // the second one is empty
+  for (const [index, stateDir] of stateDirs.entries()) {
+    const builder = new StreamsBuilder();
+    const prices = topic('prices', { key: string(), value: int64() });
+    const table = builder.table(prices, timestamp === undefined ? {} : { timestamp });
+    const app = makeApp(log, builder.build(), { ...options, ...deadLettering, stateDir });
+    await app.start();
+    const rowOf = async (key: string) => {
+      const row = await app.store(table).entry(key);
+      return [row?.value, row?.timestampMs];
+    };
+    if (index === 0) await until(async () => (await rowOf('b'))[0] === rows.b[0]);
+    expect({ a: await rowOf('a'), b: await rowOf('b') }).toEqual(rows);
+    await app.close();
+  }
+});

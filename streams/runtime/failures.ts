@@ -215,7 +215,7 @@ export class Failures {
 
 /** True if another record may fare better. */
 function isOfRecord(stage: ErrorStage, cause: unknown): boolean {
-  if (cause instanceof AssertionFailure) return false;
+  if (cause instanceof AssertionFailure || StreamsError.is(cause, 'STATE_CORRUPT')) return false;
   return stage !== 'production' || !(cause instanceof LogError) || WRITER_CODES.has(cause.code);
 }
 

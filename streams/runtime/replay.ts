@@ -10,6 +10,7 @@ import {
 } from '../../core/index.ts';
 import { checkArgument, checkOptions, flag, callback, integer, text } from '../../core/internal.ts';
 import { topicName } from '../topology/record-errors.ts';
+import { MESSAGE_BYTES_MAX } from './topics.ts';
 import { parseDeadLetter, type DeadLetter } from './dead-letters.ts';
 import { OffsetSet } from './offset-set.ts';
 
@@ -89,7 +90,10 @@ export async function replayDeadLetters(
     const message = `there is no topic ${topic}`;
     throw new LogError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic });
   }
-  await using producer = log.producer({ transactionalId: groupId });
+  await using producer = log.producer({
+    transactionalId: groupId,
+    maxRequestSize: MESSAGE_BYTES_MAX, // what an application can write as a dead letter
+  });
   // Fences another replay, and ends what it left open: the position is final then.
   if (options.dryRun !== true) await producer.initTransactions();
   const replaying = new Replaying({ log, topic, groupId, producer, options });

@@ -22,6 +22,8 @@ export interface StoreRestore {
   readonly endOffset: number | undefined;
   /** The event time reached for the store: what has expired by then is dropped. */
   readonly timeMs: number;
+  /** True for a table's own topic whose unreadable records the source has dropped, and does here. */
+  readonly dropsUnreadable: boolean;
 }
 
 export interface RestoreOptions {
@@ -122,6 +124,7 @@ function restoreRecord(restore: StoreRestore, cursor: RecordCursor): void {
     store.restore(key, value, timestampMs);
     state.committed.find(store.spec.name)?.restore(key, value, timestampMs);
   } catch (cause) {
+    if (restore.dropsUnreadable) return; // counted, or a dead letter, before the last commit
     const place = { topic: topic.name, partition, offset, field: 'value' } as const;
     throw deserializationFailed(place, store.spec.value, cause);
   }

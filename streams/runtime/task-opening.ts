@@ -88,7 +88,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     const policies = new ErrorPolicies(options.plan.topology, settings);
     const outputs = await openOutputs(options, policies, producer, deliveries);
     const committed = await fetchCommitted(log, options.plan);
-    await openStates(options, committed, states);
+    await openStates(options, policies, committed, states);
     await openTasks(options, { committed, states, outputs, policies, tasks });
     await assign(consumer, tasks);
     return { tasks, producer, consumer, transaction, deliveries };
@@ -156,6 +156,7 @@ async function openOutputs(
 /** Restores the tasks' states; each one is in `states` as soon as it is open. */
 async function openStates(
   { log, plan, settings, live }: TaskRunnerOptions,
+  policies: ErrorPolicies,
   committed: Committed,
   states: TaskState[],
 ): Promise<void> {
@@ -169,7 +170,8 @@ async function openStates(
     const state = new TaskState(environment, task.stores, positionOf(task, committed));
     states.push(state);
     live.opening(task.id, state);
-    restores.push(...restoresOf(applicationId, task, state, committed));
+    const drops = (node: string) => policies.of(node, 'deserialization').onError !== 'fail';
+    restores.push(...restoresOf({ applicationId, task, state, committed, drops }));
   }
   // The tail that a run leaves at its end is restored into memory; a checkpoint would only delay
   // the start.
@@ -184,12 +186,23 @@ function positionOf({ inputs, partition }: TaskPlan, { offsets }: Committed): nu
   return kept.reduce((sum, each) => sum + (each?.offset ?? 0), 0);
 }
 
-function restoresOf(
-  applicationId: string,
-  { inputs, partition }: TaskPlan,
-  state: TaskState,
-  { offsets, leftTimes }: Committed,
-): StoreRestore[] {
+/** A task whose stores are to be restored. */
+interface RestoredTask {
+  readonly applicationId: string;
+  readonly task: TaskPlan;
+  readonly state: TaskState;
+  readonly committed: Committed;
+  /** True if a node drops records that it cannot read. */
+  readonly drops: (node: string) => boolean;
+}
+
+function restoresOf({
+  applicationId,
+  task: { inputs, partition },
+  state,
+  committed: { offsets, leftTimes },
+  drops,
+}: RestoredTask): StoreRestore[] {
   const kept = inputs.map(({ topic }) => offsets.get(placeOf({ topic: topic.name, partition })));
   const metadata = [
     ...kept.map((each) => decodeOffsetMetadata(applicationId, each?.metadata ?? '')),
@@ -205,6 +218,7 @@ function restoresOf(
     const isChangelog = backing === 'changelog';
     const topic = isChangelog ? changelogTopic(applicationId, name) : backing.sourceTopic;
     const processed = offsets.get(placeOf({ topic, partition }))?.offset ?? 0;
+    const source = inputs.find((input) => !isChangelog && input.topic.name === topic);
     return {
       state,
       store,
@@ -212,6 +226,7 @@ function restoresOf(
       partition,
       endOffset: isChangelog ? undefined : processed,
       timeMs: Math.max(...times),
+      dropsUnreadable: source !== undefined && drops(source.node.name),
     };
   });
 }

@@ -323,13 +323,31 @@ test('[STREAMS-DESCRIBE-3] several of a kind with one origin are numbered', () =
   expect(builder.build().nodes.map(({ name }) => name)).toEqual([
     'source-a-b-c',
     'peek-a-b-c',
-    'peek-a-b-c-2',
+    'peek-a-b-c--2',
     'sink-sums',
     'repartition-a-b-c-repartition',
-    'sink-sums-2',
+    'sink-sums--2',
     'mine !',
     'count-mine',
     'to-stream-mine',
-    'sink-sums-3',
+    'sink-sums--3',
   ]);
+});
+
+test('[STREAMS-DESCRIBE-3] a number is not taken for the end of a topic', () => {
+  const storesOf = (hasMore: boolean) => {
+    const builder = new StreamsBuilder();
+    const serdes = { key: string(), value: int64() };
+    const orders = builder.stream(topic('orders', serdes));
+    orders.groupByKey().count().toStream().to(sums);
+    if (hasMore)
+      orders
+        .filter(() => true)
+        .groupByKey()
+        .count();
+    builder.stream(topic('orders-2', serdes)).groupByKey().count();
+    return [...builder.build().stores.keys()];
+  };
+  expect(storesOf(false)).toEqual(['count-orders', 'count-orders-2']);
+  expect(storesOf(true)).toEqual(['count-orders', 'count-orders--2', 'count-orders-2']);
 });

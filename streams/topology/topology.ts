@@ -80,7 +80,7 @@ export class TopologyGraph {
     const derived = `${kind}-${origin}`;
     let name = given ?? derived;
     for (let number = 2; given === undefined && this.#isGivenOut(name); number++) {
-      name = `${derived}-${number}`;
+      name = `${derived}--${number}`; // no origin has two of them: topic orders-2 is another
     }
     this.#origins.set(name, origin);
     return name;
@@ -451,7 +451,7 @@ class Groups {
 const ORIGIN_LENGTH_MAX = 80;
 
 function cleaned(origin: string): string {
-  const text = origin.replaceAll(/[^\w.-]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  const text = origin.replaceAll(/[^\w.]+/g, '-').replaceAll(/^-|-$/g, '');
   return text.slice(0, ORIGIN_LENGTH_MAX) || 'unnamed';
 }
 
