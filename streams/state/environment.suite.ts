@@ -9,6 +9,8 @@ import {
 /** Environments of one kind, which a test may reopen. */
 export interface EnvironmentKind {
   readonly name: string;
+  /** The part of a property's runs to do: most of their time is that of opening an environment. */
+  readonly share: number;
   /** Makes a new location for one. */
   readonly place: () => EnvironmentPlace;
 }

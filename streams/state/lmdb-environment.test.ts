@@ -11,6 +11,7 @@ import { storesSuite } from './stores.suite.ts';
 
 const kind: EnvironmentKind = {
   name: 'LMDB',
+  share: 0.3,
   place: () => {
     const directory = temporaryDirectory();
     return { open: (stores: readonly string[]) => LmdbEnvironment.open(directory, stores) };

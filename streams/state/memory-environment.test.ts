@@ -6,6 +6,7 @@ import { storesSuite } from './stores.suite.ts';
 
 const kind: EnvironmentKind = {
   name: 'memory',
+  share: 1,
   place: () => {
     const environment = new MemoryEnvironment();
     return { open: () => Promise.resolve(environment) };

@@ -74,7 +74,7 @@ interface Model {
 }
 
 /** The tests of reading stores of sessions, records and versions in order. */
-export function ownReadsSuite({ name, place }: EnvironmentKind): void {
+export function ownReadsSuite({ name, place, share }: EnvironmentKind): void {
   describe(`sessions, records and versions on a ${name} environment`, () => {
     test(`[STATE-READ-6] [STATE-READ-7] [STATE-READ-8] as of lists, seed ${SEED}`, async () => {
       const property = fc.asyncProperty(steps, async (list) => {
@@ -99,7 +99,7 @@ export function ownReadsSuite({ name, place }: EnvironmentKind): void {
         }
         await it.close();
       });
-      await fc.assert(property, { seed: SEED, numRuns: 60 });
+      await fc.assert(property, { seed: SEED, numRuns: 60 * share });
     });
 
     test('[STATE-READ-3] so are sessions of other stretches, which are read ahead', async () => {

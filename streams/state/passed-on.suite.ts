@@ -84,7 +84,7 @@ export function passedOnSuite(kind: EnvironmentKind): void {
       }
       await it.close();
     });
-    await fc.assert(property, { seed: SEED, numRuns: 100 });
+    await fc.assert(property, { seed: SEED, numRuns: 100 * kind.share });
   });
   deletedWindowTest(kind);
 }

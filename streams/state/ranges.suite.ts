@@ -53,7 +53,7 @@ interface Model {
 }
 
 /** The tests of reading the stores of a task in order. */
-export function rangesSuite({ name, place }: EnvironmentKind): void {
+export function rangesSuite({ name, place, share }: EnvironmentKind): void {
   describe(`ranges on a ${name} environment`, () => {
     test(`[STATE-READ-1] [STATE-READ-2] are those of sorted maps, seed ${SEED}`, async () => {
       const property = fc.asyncProperty(steps, async (list) => {
@@ -74,7 +74,7 @@ export function rangesSuite({ name, place }: EnvironmentKind): void {
         }
         await it.close();
       });
-      await fc.assert(property, { seed: SEED, numRuns: 150 });
+      await fc.assert(property, { seed: SEED, numRuns: 150 * share });
     });
 
     test('[STATE-READ-1] a prefix may have a serde of its own, and end with any byte', async () => {

@@ -143,7 +143,7 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
-function propertyTest({ place }: EnvironmentKind): void {
+function propertyTest({ place, share }: EnvironmentKind): void {
   test.each([
     ['texts', records(string()), (text: string): Key => text],
     ['objects', records(json<Key>()), (id: string): Key => ({ id })],
@@ -182,7 +182,7 @@ function propertyTest({ place }: EnvironmentKind): void {
           await it.close();
         },
       );
-      await fc.assert(property, { seed: SEED, numRuns: 150 });
+      await fc.assert(property, { seed: SEED, numRuns: 150 * share });
     },
   );
 }

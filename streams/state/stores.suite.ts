@@ -499,7 +499,7 @@ function propertyTests(kind: EnvironmentKind): void {
       expectSame(it, committed);
       await it.close();
     });
-    await fc.assert(property, { seed: SEED, numRuns: 100 });
+    await fc.assert(property, { seed: SEED, numRuns: 100 * kind.share });
   });
 }
 

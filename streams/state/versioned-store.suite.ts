@@ -121,7 +121,7 @@ interface Model {
   readonly versions: Map<string, Map<number, number | null>>;
 }
 
-function propertyTest({ place }: EnvironmentKind): void {
+function propertyTest({ place, share }: EnvironmentKind): void {
   test.each([
     ['texts', rows(string()), (text: string): Key => text],
     ['objects', rows(json<Key>()), (id: string): Key => ({ id })],
@@ -154,7 +154,7 @@ function propertyTest({ place }: EnvironmentKind): void {
         for (const text of KEYS) expectSame(store(), committed, text, keyOf(text));
         await it.close();
       });
-      await fc.assert(property, { seed: SEED, numRuns: 150 });
+      await fc.assert(property, { seed: SEED, numRuns: 150 * share });
     },
   );
 }

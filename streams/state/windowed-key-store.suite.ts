@@ -42,7 +42,7 @@ const step = fc.oneof(
 const steps = fc.array(step, { minLength: 10, maxLength: 80, size: 'max' });
 
 /** The tests of key-value stores of windows. */
-export function windowedKeyStoreSuite({ name, place }: EnvironmentKind): void {
+export function windowedKeyStoreSuite({ name, place, share }: EnvironmentKind): void {
   describe(`a key-value store of windows on a ${name} environment`, () => {
     test(`[STATE-22] is a sorted map whose rows expire, seed ${SEED}`, async () => {
       const property = fc.asyncProperty(steps, async (list) => {
@@ -76,7 +76,7 @@ export function windowedKeyStoreSuite({ name, place }: EnvironmentKind): void {
         }
         await it.close();
       });
-      await fc.assert(property, { seed: SEED, numRuns: 60 });
+      await fc.assert(property, { seed: SEED, numRuns: 60 * share });
     });
 
     test('[STATE-22] a row that is deleted while it is iterated is not seen', async () => {
