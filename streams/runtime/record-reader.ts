@@ -71,8 +71,7 @@ export class RecordReader {
     headers: StreamRecord['headers'],
     offset: number,
   ): StreamRecord {
-    const [topic, partition] = [this.#topic, this.#partition];
-    return new StreamRecord(key, value, timestampMs, headers, topic, partition, offset);
+    return new StreamRecord(key, value, timestampMs, headers, this.#topic, this.#partition, offset);
   }
 
   #field(
