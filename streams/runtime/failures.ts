@@ -125,6 +125,11 @@ export class Failures {
     this.#context.recovery.committed(topic, partition, offset);
   }
 
+  /** Called after a commit of what the task has done, and not of its time markers alone. */
+  passed(): void {
+    this.#context.recovery.passed(this.#context.taskId);
+  }
+
   /** Throws the error that has ended the task, if a function of the user caught it. */
   check(): void {
     if (this.#fatal !== undefined) throw this.#fatal;

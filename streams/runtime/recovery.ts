@@ -10,10 +10,10 @@ const BACKOFF_MS_MAX = 60_000;
 export interface TriedRecord {
   readonly node: string;
   readonly taskId: string;
+  /** Empty for what was read at no single place: a result, or a call of a punctuation. */
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  readonly timestampMs: number;
 }
 
 interface Tries extends TriedRecord {
@@ -39,14 +39,14 @@ export class Recovery {
     return true;
   }
 
-  /** The limit of a topic that has refused a batch; undefined for another. */
+  /** The newest known limit of a topic that has refused a batch; undefined for another. */
   limitOf(topic: string): number | undefined {
     return this.#limits.get(topic);
   }
 
   /** From the next attempt on this limit is checked; returns false if it is already. */
   noteLimit(topic: string, limitBytes: number): boolean {
-    if (this.#limits.has(topic)) return false;
+    if (this.#limits.get(topic) === limitBytes) return false;
     this.#limits.set(topic, limitBytes);
     return true;
   }
@@ -72,6 +72,14 @@ export class Recovery {
       if (tried.offset < offset) this.#tries.delete(key);
     }
   }
+
+  /** Forgets what failed at no single place in a task, which has now come past that. */
+  passed(taskId: string): void {
+    if (this.#tries.size === 0) return;
+    for (const [key, tried] of this.#tries) {
+      if (tried.topic === '' && tried.taskId === taskId) this.#tries.delete(key);
+    }
+  }
 }
 
 /** For the test driver, which cannot start over: it is careful from the beginning. */
@@ -85,7 +93,9 @@ export class NoRecovery extends Recovery {
   }
 }
 
-function keyOf({ node, taskId, topic, partition, offset, timestampMs }: TriedRecord): string {
-  const place = topic === '' ? `@${timestampMs}` : `${topic}-${partition}@${offset}`;
+function keyOf({ node, taskId, topic, partition, offset }: TriedRecord): string {
+  // Without a place nothing tells one failure from another in each attempt: a call by the wall
+  // clock is at another time in each.
+  const place = topic === '' ? '' : `${topic}-${partition}@${offset}`;
   return `${taskId} ${place} ${node}`;
 }

@@ -74,6 +74,8 @@ export class Task {
   #isEnded = false;
   /** Set by everything that a commit has to keep. */
   #isDirty = false;
+  /** Set by records, calls and the end: a commit then is behind what failed before. */
+  #hasWorked = false;
   /** A processor has asked for a commit. */
   #isCommitRequested = false;
   /** Time rises with a record: punctuations come behind it. */
@@ -224,7 +226,7 @@ export class Task {
 
   /** Makes the calls that are due by the wall clock. @throws StreamsError PROCESSING_FAILED */
   punctuateWallClock(): void {
-    if (this.#punctuations.fireWallClock()) this.#isDirty = true;
+    if (this.#punctuations.fireWallClock()) this.#noteWork();
   }
 
   /**
@@ -346,6 +348,8 @@ export class Task {
       input.committedOffset = position;
       this.#failures.committed(topic, partition, position);
     }
+    if (this.#hasWorked) this.#failures.passed();
+    this.#hasWorked = false;
   }
 
   /** True if nothing is left to read and, according to its inputs, nothing more can come. */
@@ -360,7 +364,7 @@ export class Task {
     assert(this.canEnd(), 'a task ends when its input has');
     this.#graph.end();
     this.#isEnded = true;
-    this.#isDirty = true;
+    this.#noteWork();
   }
 
   #handleFailures(options: TaskOptions): Failures {
@@ -383,6 +387,11 @@ export class Task {
   #noteProcessed(count: number): void {
     this.#processed += count;
     this.#isEnded = false;
+    this.#noteWork();
+  }
+
+  #noteWork(): void {
+    this.#hasWorked = true;
     this.#isDirty = true;
   }
 
@@ -407,7 +416,7 @@ export class Task {
 
   /** Makes the calls that are due by event time. */
   #punctuate(): void {
-    if (this.#punctuations.fireStreamTime()) this.#isDirty = true;
+    if (this.#punctuations.fireStreamTime()) this.#noteWork();
   }
 
   /** The marker that a downstream topic needs; undefined if it is up to date. */

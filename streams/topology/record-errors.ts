@@ -20,6 +20,10 @@ export type FinalAction = 'fail' | 'skip' | 'deadLetter';
  * Tries again from the last commit: nothing of the attempt counts, no transaction stays open
  * meanwhile, and the order of the records stays. All tasks of the application wait. A restart of
  * the process counts from the beginning.
+ *
+ * Tries are counted by node and by the record that was read: what `flatMapValues` makes of one has
+ * one count. Results and punctuations, which come of no single record, have one in each task and
+ * node, until the task has committed what it did.
  */
 export interface RetryAction {
   /** How often, 1 to 1,000. */
