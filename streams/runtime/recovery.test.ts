@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bytes, int64, silentLogger, string, topic } from '../../core/index.ts';
 import { committedRows, makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
+import { readTopic } from '../../test/kit/read-topic.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { StreamsApp } from './app.ts';
 
@@ -115,4 +116,52 @@ test('[STREAMS-BAD-10] the records that a node makes of one have one count', asy
   await app.finish();
   expect(await committedRows(log, output)).toEqual(['a x @7']);
   expect(failedOf(app)).toEqual({ skipped: 1, deadLettered: 0, retried: 1 });
+});
+
+test('[STREAMS-BAD-11] the limit of a topic is the present one', async () => {
+  const log = await openTestLog();
+  const limited = topic('limited', {
+    ...{ key: string(), value: string(), config: { maxMessageBytes: 300 } },
+  });
+  const admin = log.admin();
+  await admin.ensureTopic(limited);
+  const calls = { left: 0 };
+  const builder = new StreamsBuilder();
+  builder
+    .stream(numbers)
+    .mapValues(
+      (value) => {
+        if (value === 0 && calls.left-- > 0) throw new RangeError('not now');
+        return 'x'.repeat(value);
+      },
+      { name: 'flaky', onError: { retry: 1, backoffMs: 0 } },
+    )
+    .to(limited, { name: 'out', onError: 'skip' });
+  const app = makeApp(log, builder.build(), options);
+  await app.start();
+  let timeMs = 0;
+  const sizes = async (): Promise<unknown[]> =>
+    (await readTopic(log, limited, 'read_committed')).map(({ value }) => value?.length);
+  /** Sends records; the last one goes through. Returns how many were skipped so far. */
+  const pass = async (...values: number[]): Promise<number> => {
+    await produce(
+      log,
+      numbers,
+      values.map((value) => ['k', value, timeMs++] as const),
+    );
+    await until(async () => (await sizes()).at(-1) === values.at(-1) || app.state === 'ERROR');
+    return app.metrics().failedRecords.skipped;
+  };
+  const setLimit = (maxMessageBytes: number): Promise<void> =>
+    admin.alterConfigs('limited', { set: { maxMessageBytes } });
+  expect(await pass(200, 500, 150)).toBe(1);
+  await setLimit(200);
+  expect(await pass(160, 100)).toBe(2);
+  await setLimit(1_000);
+  calls.left = 1; // the next attempt asks for the limit
+  expect(await pass(0, 500, 160)).toBe(2);
+  await setLimit(200);
+  expect(await pass(170, 99)).toBe(3);
+  await app.finish();
+  expect(await sizes()).toEqual([200, 150, 100, 0, 500, 160, 99]);
 });

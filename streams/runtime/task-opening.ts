@@ -123,11 +123,12 @@ export function abandonTasks(tasks: readonly Task[], logger: Logger): void {
 
 /** Creates the internal topics and a writer for each topic that the topology writes to. */
 async function openOutputs(
-  { plan, settings, recovery }: TaskRunnerOptions,
+  options: TaskRunnerOptions,
   policies: ErrorPolicies,
   producer: Producer,
   deliveries: Deliveries,
 ): Promise<Outputs> {
+  const { plan, settings } = options;
   const isTransactional = settings.processingGuarantee === 'exactly_once';
   const open = async (topic: TopicSpec): Promise<RecordWriter> => {
     const writer: TopicWriter<unknown, unknown> = await producer.writer(topicHandle(topic));
@@ -138,7 +139,7 @@ async function openOutputs(
   for (const node of plan.topology.nodes) {
     if (node.kind !== 'sink') continue;
     const writer = await open(node.topic);
-    const limitBytes = recovery.limitOf(node.topic.name);
+    const limitBytes = await knownLimit(options, node.topic.name);
     const isLimited = limitBytes !== undefined;
     nodes.set(node.name, isLimited ? withSizeLimit(writer, node.topic, limitBytes) : writer);
   }
@@ -151,6 +152,24 @@ async function openOutputs(
     changelog: (store) => present(changelogs.get(store), 'each changelog has a writer'),
     deadLetters: (topic) => present(deadLetters.get(topic), 'what may be used has a writer'),
   };
+}
+
+/**
+ * The present limit of a topic that has refused a batch before: an admin may have changed it since.
+ * Undefined for another topic.
+ */
+async function knownLimit(
+  { log, recovery }: TaskRunnerOptions,
+  topic: string,
+): Promise<number | undefined> {
+  const lastBytes = recovery.limitOf(topic);
+  if (lastBytes === undefined) return undefined;
+  const configs = await log.admin().describeConfigs(topic);
+  const found = configs.find(({ name }) => name === 'max.message.bytes');
+  // The producer takes no larger ones.
+  const limitBytes = Math.min(Number(found?.value ?? lastBytes), MESSAGE_BYTES_MAX);
+  recovery.noteLimit(topic, limitBytes);
+  return limitBytes;
 }
 
 /** Restores the tasks' states; each one is in `states` as soon as it is open. */
