@@ -11,7 +11,7 @@ export interface DeadLetter {
   readonly value: Buffer | null;
   /** The time that the record had in the log. */
   readonly timestampMs: number;
-  /** Those of the record. */
+  /** Those of the record: if it was a dead letter itself, also those of its failure. */
   readonly headers: Headers;
   /** Where the record was read; undefined if it comes of no single record. */
   readonly source:
@@ -38,7 +38,10 @@ export interface RawRecord {
 }
 
 const PREFIX = '__streams.errors.';
-/** Kafka Streams' headers (KIP-1034, ExceptionHandlerUtils.java); the second row is ours. */
+/**
+ * Kafka Streams' headers (KIP-1034, ExceptionHandlerUtils.java), in its order; the last row is
+ * ours. The first one begins the headers of a failure: a dead letter that fails has those of both.
+ */
 const HEADERS = {
   ...{ error: 'exception', message: 'message', stack: 'stacktrace' },
   ...{ topic: 'topic', partition: 'partition', offset: 'offset' },
@@ -92,13 +95,18 @@ export function deadLetterHeaders(
 
 /**
  * What a record of a topic of dead letters tells, also one that Kafka Streams has written: it lacks
- * node, task, stage and code.
+ * node, task, stage and code. Of a dead letter that has failed as a record, this is the last
+ * failure; its `headers` still have the one before.
  */
 export function parseDeadLetter({ key, value, timestampMs, headers }: RawRecord): DeadLetter {
+  const own: Header[] = [];
   const fields = new Map<string, string>();
-  for (const header of headers) {
-    if (!header.key.startsWith(PREFIX) || header.value === null) continue;
-    fields.set(header.key, asBuffer(header.value).toString('utf8')); // the last one counts
+  const start = headers.findLastIndex((header) => header.key === PREFIX + HEADERS.error);
+  for (const [index, header] of headers.entries()) {
+    if (index < start || !header.key.startsWith(PREFIX)) own.push(header);
+    else if (header.value !== null) {
+      fields.set(header.key, asBuffer(header.value).toString('utf8')); // the last one counts
+    }
   }
   const text = (name: HeaderName): string | undefined => fields.get(PREFIX + HEADERS[name]);
   const [topic, partition, offset] = [text('topic'), text('partition'), text('offset')];
@@ -107,7 +115,7 @@ export function parseDeadLetter({ key, value, timestampMs, headers }: RawRecord)
     key: key && asBuffer(key),
     value: value && asBuffer(value),
     timestampMs,
-    headers: headers.filter((header) => !header.key.startsWith(PREFIX)),
+    headers: own,
     source: isKnown ? { topic, partition: Number(partition), offset: Number(offset) } : undefined,
     stage: text('stage') as ErrorStage | undefined,
     node: text('node'),
