@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { int64, json, string, topic, topicPattern } from '../../core/index.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
@@ -269,6 +271,26 @@ describe('[QUERY-LIVE-3] a live query takes no more than it needs', () => {
     store.watch('a').subscribe({ complete: () => ended.push('after') });
     await until(() => ended.length === 5);
     expect(ended.sort()).toEqual(['after', 'changes', 'loop', 'loop 1', 'value']);
+  });
+
+  test('a loop that waits is ended from outside', async () => {
+    const { app, sums } = await summing();
+    await app.start();
+    const store = app.store(sums);
+    const loop = store.watch('a')[Symbol.asyncIterator]();
+    expect(await loop.next()).toEqual({ done: false, value: undefined });
+    const waiting = loop.next();
+    expect(await loop.return!()).toEqual({ done: true, value: undefined });
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    // As of a client that goes away.
+    const stream = Readable.from(store.watchRange());
+    stream.resume();
+    await once(stream, 'data');
+    const closed = once(stream, 'close');
+    stream.destroy(new TypeError('gone'));
+    expect(await failureOf(closed)).toMatchObject({ message: 'gone' });
+    expect(stream.closed).toBe(true);
   });
 
   test('an application that fails ends its live queries with the reason', async () => {

@@ -71,44 +71,93 @@ export function liveQuery<T>(begin: Begin<T>): LiveQuery<T> {
       stop();
     };
   });
-  return Object.assign(observable, { [Symbol.asyncIterator]: () => loopOver(begin) });
+  return Object.assign(observable, { [Symbol.asyncIterator]: () => new LiveLoop(begin) });
 }
 
-/** Gives one item for each turn of the loop: what comes in between is merged. */
-async function* loopOver<T>(begin: Begin<T>): AsyncGenerator<T> {
-  /** Set while the loop waits for the next item. */
-  let wake: (() => void) | undefined;
-  let item: { readonly value: T } | undefined;
-  let ended: { readonly error: unknown } | undefined;
-  const { watcher, stop } = begin(
-    (pending) =>
-      new Watcher(pending, {
-        hand: (value) => {
-          item = { value };
-          wake?.();
-        },
-        end: (error) => {
-          ended = { error };
-          wake?.();
-        },
-      }),
-  );
-  watcher.isReady = () => item === undefined;
-  try {
-    for (;;) {
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/** A call of `next` that waits. */
+interface WaitingCall<T> {
+  readonly resolve: (result: IteratorResult<T, undefined>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Gives one item for each turn of a loop: what comes in between is merged. An async generator could
+ * not do this: its `return` waits until the `await` that it stands at is over, here for the next
+ * change, which may never come.
+ */
+class LiveLoop<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #begin: Begin<T>;
+  /** Set by the first `next`. */
+  #begun: ReturnType<Begin<T>> | undefined;
+  /** Calls of `next`, oldest first. */
+  readonly #waiting: WaitingCall<T>[] = [];
+  /** Handed over together, and not yet asked for. */
+  readonly #items: T[] = [];
+  #ended: { readonly error: unknown } | undefined;
+  #isClosed = false;
+
+  constructor(begin: Begin<T>) {
+    this.#begin = begin;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#isClosed) return Promise.resolve(DONE);
+    const { watcher } = (this.#begun ??= this.#start());
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
       watcher.flush();
-      if (item === undefined && ended === undefined) {
-        await new Promise<void>((resolve) => (wake = resolve));
-        wake = undefined;
+      this.#answer();
+    });
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    this.#close();
+    return Promise.resolve(DONE);
+  }
+
+  #start(): ReturnType<Begin<T>> {
+    const begun = this.#begin(
+      (pending) =>
+        new Watcher(pending, {
+          hand: (item) => {
+            this.#items.push(item);
+            this.#answer();
+          },
+          end: (error) => {
+            this.#ended ??= { error };
+            this.#answer();
+          },
+        }),
+    );
+    begun.watcher.isReady = () => this.#waiting.length > 0 && this.#items.length === 0;
+    return begun;
+  }
+
+  /** Gives the calls that wait what there is. */
+  #answer(): void {
+    while (this.#waiting.length > 0) {
+      if (this.#items.length > 0) {
+        this.#waiting.shift()!.resolve({ done: false, value: this.#items.shift()! });
+        continue;
       }
-      const next = item as { readonly value: T } | undefined; // set by a callback
-      item = undefined;
-      if (next !== undefined) yield next.value;
-      else if (ended?.error !== undefined) throw ended.error as Error;
-      else if (ended !== undefined) return;
+      if (this.#ended === undefined) return;
+      const { error } = this.#ended;
+      if (error !== undefined) this.#waiting.shift()!.reject(error);
+      this.#close();
     }
-  } finally {
-    watcher.close();
-    stop();
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    this.#begun?.watcher.close();
+    this.#begun?.stop();
+    this.#begun = undefined;
+    for (const { resolve } of this.#waiting.splice(0)) resolve(DONE);
   }
 }
