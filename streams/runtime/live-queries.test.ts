@@ -151,7 +151,10 @@ describe('[QUERY-LIVE-1] a live query begins with what is there and follows each
     const changes: TableChange<string, string>[] = [];
     app.changes$(table).subscribe((change) => changes.push(change));
     await until(() => seen.length === 1);
-    await produce(log, names, [['a', 'Ann', 1]]);
+    await produce(log, names, [
+      ['nobody', null, 1],
+      ['a', 'Ann', 1],
+    ]);
     await until(() => seen.length === 2 && changes.length === 1);
     expect(seen).toEqual(['Anna', 'Ann']);
     expect(changes).toEqual([{ key: 'a', oldValue: 'Anna', newValue: 'Ann', timestampMs: 1 }]);
@@ -314,6 +317,37 @@ describe('[QUERY-LIVE-3] a live query takes no more than it needs', () => {
     expect(await failureOf(app.done)).toMatchObject({ code: 'PROCESSING_FAILED' });
     expect(await failure).toMatchObject({ code: 'INVALID_STATE' });
     expect(((await failure) as Error).cause).toMatchObject({ code: 'PROCESSING_FAILED' });
+  });
+
+  test('one that cannot copy a row of a global table ends, and nothing else', async () => {
+    const builder = new StreamsBuilder();
+    const uncopied = {
+      ...json<{ name: string }>(),
+      serialize: (): never => {
+        throw new TypeError('cannot write');
+      },
+    };
+    const names = topic('names', { key: string(), value: json<{ name: string }>() });
+    const table = builder.globalTable(topic('names', { key: string(), value: uncopied }));
+    builder.stream(numbers).foreach(() => undefined);
+    const log = await openTestLog();
+    await log.admin().ensureTopic(names);
+    const app = makeApp(log, builder.build());
+    await app.start();
+    const failures: unknown[] = [];
+    const seen: unknown[] = [];
+    app
+      .store(table)
+      .watch('a')
+      .subscribe({ next: (value) => seen.push(value), error: (error) => failures.push(error) });
+    await until(() => seen.length === 1);
+    await produce(log, names, [['a', { name: 'Anna' }, 1]]);
+    await until(() => failures.length === 1);
+    expect(failures[0]).toMatchObject({ message: 'cannot write' });
+    await produce(log, numbers, [['a', 1, 1]]);
+    await until(() => app.metrics().processedRecords === 1);
+    expect([app.state, seen]).toEqual(['RUNNING', [undefined]]);
+    expect(await app.store(table).approximateNumEntries()).toBe(1);
   });
 
   test('what it hands over is a copy', async () => {

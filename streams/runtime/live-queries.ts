@@ -193,7 +193,7 @@ export class LiveQueries {
     if (found.isGlobal) {
       const global = this.#globalStore(found);
       if (global === undefined) return;
-      global.watch((change) => this.#pass(store, change));
+      global.watch((change) => this.#passAll(store, [change]));
       stores.push(global as unknown as TaskStore);
     } else {
       const tasks = this.#app.tasks().filter(({ state }) => state.stores.has(name));
@@ -220,14 +220,7 @@ export class LiveQueries {
     return {
       changed: (changes) => {
         const store = this.#stores.get(name);
-        if (store === undefined) return;
-        try {
-          for (const change of changes) {
-            for (const row of store.found.rowChanges(change)) this.#pass(store, row);
-          }
-        } catch (error) {
-          endAll(store, error); // of a serde; the commit is none the worse for it
-        }
+        if (store !== undefined) this.#passAll(store, rowsOf(store, changes));
       },
       failed: (error) => {
         const store = this.#stores.get(name);
@@ -237,6 +230,15 @@ export class LiveQueries {
         if (changes.length > 0) this.#inDoubt.set(`${task} ${name}`, changes);
       },
     };
+  }
+
+  /** Passes changes of rows; an error, as of a serde, ends the queries and nothing else. */
+  #passAll(store: WatchedStore, changes: Iterable<RowChange>): void {
+    try {
+      for (const change of changes) this.#pass(store, change);
+    } catch (error) {
+      endAll(store, error);
+    }
   }
 
   #pass({ found, ofKey, ofMany }: WatchedStore, change: RowChange): void {
@@ -265,6 +267,13 @@ function endAll({ all }: WatchedStore, error: unknown): void {
 
 function pass({ hasBegun, followed, note }: Following, change: RowChange): void {
   if (hasBegun && followed.includes(change)) note(change);
+}
+
+function* rowsOf(
+  { found }: WatchedStore,
+  changes: readonly CommittedChange[],
+): Generator<RowChange> {
+  for (const change of changes) yield* found.rowChanges(change);
 }
 
 /** As latin1, text sorts as its bytes do. */

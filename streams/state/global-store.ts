@@ -74,7 +74,9 @@ export class GlobalStore<K, V> implements ReadOnlyKeyValueStore<K, V> {
     const id = keyIdentity(this.#key, key);
     if (this.#watcher !== undefined) {
       const oldValue = this.#entries.get(id)?.value ?? null;
-      this.#watcher({ key, innerKey: key, oldValue, newValue: value, timestampMs });
+      if (oldValue !== null || value !== null) {
+        this.#watcher({ key, innerKey: key, oldValue, newValue: value, timestampMs });
+      }
     }
     if (value === null ? this.#entries.delete(id) : !this.#entries.has(id)) {
       this.#sorted = undefined;
