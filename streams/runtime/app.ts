@@ -280,8 +280,9 @@ export class StreamsApp implements AsyncDisposable {
   }
 
   /**
-   * All changes that commits make to the store of a table, from when the subscription begins, also
-   * through restarts of tasks; those of a failed commit are never seen. A key that changes several
+   * All changes that commits make to the store of a table, also through restarts of tasks; those of
+   * a failed commit are never seen. They begin with the records that are sent after subscribing:
+   * what came before and is not committed then may be among them or not. A key that changes several
    * times within a commit has one. With a subscriber that is slow, the rest waits in its own queue.
    *
    * @throws StreamsError UNKNOWN_STORE as `store`

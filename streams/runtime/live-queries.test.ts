@@ -67,6 +67,27 @@ describe('[QUERY-LIVE-1] a live query begins with what is there and follows each
     expect(() => app.store(sums).watch(1)).toThrow(TypeError);
   });
 
+  test('all changes of what is sent right after subscribing', async () => {
+    const { app, sums, add } = await summing();
+    await app.start();
+    const count = async (): Promise<number> => (await app.store(sums).get('a')) ?? 0;
+    const rounds = [0, 1, 2, 3, 4];
+    const shown: string[] = [];
+    for (const round of rounds) {
+      await until(async () => (await count()) === 2 * round);
+      const subscription = app.changes$(sums).subscribe(({ key, oldValue, newValue }) => {
+        shown.push(`${key} ${oldValue ?? 0}>${newValue}`);
+      });
+      for (const sum of [2 * round + 1, 2 * round + 2]) {
+        await add(['a', 1]); // while the task waits for input, and so for this
+        await until(async () => (await count()) === sum);
+      }
+      await until(() => shown.at(-1)?.endsWith(`>${2 * round + 2}`) === true);
+      subscription.unsubscribe();
+    }
+    expect(shown).toEqual(rounds.flatMap((n) => [2 * n, 2 * n + 1]).map((n) => `a ${n}>${n + 1}`));
+  });
+
   test('a range of keys of all partitions, with deletions', async () => {
     const builder = new StreamsBuilder();
     const table = builder.table(numbers);

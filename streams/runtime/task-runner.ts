@@ -91,6 +91,8 @@ export class TaskRunner {
       // Read first: this turn then sees all input that came before `finish` was called.
       const isFinishing = this.#isFinishing;
       const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
+      // Before what was sent after a query began: a live query gets all that this changes.
+      if (this.#isAwaited()) await this.#commit();
       for (const batch of batches) this.#byInput.get(placeOf(batch))?.add(batch);
       const processed = await this.#processAll();
       for (const task of this.tasks) task.punctuateWallClock();
@@ -203,11 +205,16 @@ export class TaskRunner {
 
   #isCommitDue(isDry: boolean): boolean {
     if (this.tasks.some(({ isCommitRequested }) => isCommitRequested)) return true;
-    if (this.tasks.some(({ state }) => state.committed.isAwaited)) return true;
+    if (this.#isAwaited()) return true;
     const { commitIntervalMs } = this.#options.settings;
     const sinceMs = this.#nowMs() - this.#lastCommitMs;
     if (sinceMs < (isDry ? this.#earlyCommitMs() : commitIntervalMs)) return false;
     return this.tasks.some(({ needsCommit }) => needsCommit);
+  }
+
+  /** True if a query waits for a commit and a checkpoint. */
+  #isAwaited(): boolean {
+    return this.tasks.some(({ state }) => state.committed.isAwaited);
   }
 
   #earlyCommitMs(): number {
