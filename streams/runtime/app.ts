@@ -298,7 +298,8 @@ export class StreamsApp implements AsyncDisposable {
     const state = () => this.#state;
     const tasks = () => this.#runner?.tasks ?? [];
     const globalTables = () => this.#globalTables;
-    return { topology: this.#topology, state, tasks, globalTables };
+    const { cacheEntriesMax } = this.#settings;
+    return { topology: this.#topology, state, tasks, globalTables, cacheEntriesMax };
   }
 
   async #run(started: () => void): Promise<void> {

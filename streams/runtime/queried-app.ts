@@ -9,4 +9,6 @@ export interface QueriedApp {
   /** Those of the current attempt. */
   readonly tasks: () => readonly Task[];
   readonly globalTables: () => GlobalTables | undefined;
+  /** Of each store. */
+  readonly cacheEntriesMax: number;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { int64, json, string, topic, type Log } from '../../core/index.ts';
+import { int64, json, string, topic, type Log, type Serde } from '../../core/index.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { failureOf } from '../../test/kit/connect.ts';
 import {
@@ -547,6 +547,74 @@ describe('[QUERY-2] isolation', () => {
     while (value === undefined) value = await store.get('a');
     await writing;
     expect(value).toBe(1);
+  });
+
+  test('uncommitted reads fill no memory without end', async () => {
+    let decoded = 0;
+    const counted = {
+      ...int64(),
+      deserialize: (...args: Parameters<Serde<number>['deserialize']>): number => {
+        decoded++;
+        return int64().deserialize(...args);
+      },
+    };
+    const builder = new StreamsBuilder();
+    const one = topic('one', { key: string(), value: int64(), partitions: 1 });
+    const table = builder
+      .stream(one)
+      .groupByKey()
+      .reduce((sum, value) => sum + value, { store: 'sums', value: counted });
+    const log = await openTestLog();
+    const app = makeApp(log, builder.build(), { cacheEntriesMax: 0, checkpointIntervalMs: 0 });
+    await app.start();
+    await produce(log, one, [['a', 1, 1]]);
+    await until(async () => (await app.store(table).get('a')) === 1);
+    await until(() => app.metrics().checkpoints === app.metrics().commits);
+    const store = app.store(table, { isolationLevel: 'read_uncommitted' });
+    expect(await store.get('a')).toBe(1);
+    const before = decoded;
+    for (let count = 1; count < 25_000; count++) await store.get('a');
+    expect(decoded).toBe(before + 2); // it was dropped twice
+  });
+
+  test('a list of uncommitted rows ends with an error if its task ends', async () => {
+    const builder = new StreamsBuilder();
+    const one = topic('one', { key: string(), value: int64(), partitions: 1 });
+    const table = builder.table(one, { store: 'one' });
+    const log = await openTestLog();
+    await produce(log, one, [
+      ['a', 1, 1],
+      ['b', 2, 1],
+      ...Array.from({ length: 500 }, (_, index) => [`c${index}`, 1, 1] as const),
+    ]);
+    let mustFail = false;
+    const onStep = (step: CommitStep): void => {
+      if (step !== 'commit-5-end' || !mustFail) return;
+      mustFail = false;
+      throw new StreamsError('COMMIT_FAILED', 'as on a full disk', {
+        ...{ applicationId: 'app', step },
+      });
+    };
+    const app = makeApp(log, builder.build(), { onStep });
+    await app.start();
+    await until(() => app.metrics().processedRecords === 502);
+    const store = app.store(table, { isolationLevel: 'read_uncommitted' });
+    const [first, second] = [store.all().batches(), store.all().batches()].map((batches) =>
+      batches[Symbol.asyncIterator](),
+    );
+    expect((await first!.next()).value).toHaveLength(256);
+    expect((await second!.next()).value).toHaveLength(256);
+    mustFail = true;
+    await produce(log, one, [['a', 2, 2]]);
+    await until(() => app.state === 'RETRYING');
+    await until(() => app.state === 'RUNNING');
+    const failure = await failureOf(first!.next());
+    expect(StreamsError.is(failure, 'STORE_UNAVAILABLE') && failure.retriable).toBe(true);
+    expect((failure as Error).message).toContain(
+      'one.all: the task whose uncommitted rows were being read has ended',
+    );
+    await app.close();
+    expect(await failureOf(second!.next())).toMatchObject({ code: 'INVALID_STATE' });
   });
 
   test('nobody asks any more: a commit does no more than otherwise', async () => {

@@ -104,11 +104,16 @@ export class Queries {
       const lists = await this.#lists(query, tasks);
       if (!how.isOfKey) return closing(mergeLists(lists, order, isReverse(method)), lists);
       // A key is in one of them.
-      for (const list of lists) {
-        const first = list.next();
-        if (first.done === true) continue;
-        for (const other of lists) if (other !== list) other.return();
-        return closing(chain(first.value, list), [list]);
+      let found: List | undefined;
+      try {
+        for (const list of lists) {
+          const first = list.next();
+          if (first.done === true) continue;
+          found = list;
+          return closing(chain(first.value, list), [list]);
+        }
+      } finally {
+        for (const list of lists) if (list !== found) list.return();
       }
     }
     return [].values();
@@ -117,8 +122,11 @@ export class Queries {
   async #lists(query: Query, tasks: readonly Task[]): Promise<List[]> {
     const copy = copierOf(query.found.serdes);
     const readables = await this.#readables(query, tasks);
-    return readables.map((readable) =>
-      readable.reads.read(copied(this.#call(query, readable) as Iterable<unknown>, copy)),
+    const found = readables.map((readable) => {
+      return { readable, rows: this.#call(query, readable) as Iterable<unknown> };
+    });
+    return found.map(({ readable: { reads }, rows }) =>
+      reads.read(copied(rows, copy), () => this.#dropped(query)),
     );
   }
 
@@ -173,8 +181,10 @@ export class Queries {
         return { open: () => committed.read(), reads: committed.reads, task };
       });
     }
-    return tasks.map(({ state: { stores, committed: task } }) => {
-      return { open: () => stores.get(name)!, reads: task.uncommittedReads, task };
+    const { cacheEntriesMax } = this.#app;
+    return tasks.map(({ state: { committed: task } }) => {
+      const open = () => task.readUncommitted(name, cacheEntriesMax);
+      return { open, reads: task.uncommittedReads, task };
     });
   }
 
@@ -208,6 +218,17 @@ export class Queries {
     const hint = state === 'CREATED' ? 'start it first' : 'its stores are closed';
     const message = `${operation}: the application is ${state}; ${hint}`;
     throw new StreamsError('INVALID_STATE', message, { operation, state });
+  }
+
+  /** Of a list of uncommitted rows that was not read to its end before its task ended. */
+  #dropped({ found, method }: Query): never {
+    this.#checkRunning(found, method);
+    const state = this.#app.state();
+    const { name: store } = found.spec;
+    const message =
+      `${store}.${method}: the task whose uncommitted rows were being read has ended; ` +
+      'begin the query again';
+    throw new StreamsError('STORE_UNAVAILABLE', message, { store, state });
   }
 
   #unavailable({ spec: { name } }: Pick<QueriedStore, 'spec'>): StreamsError {

@@ -33,8 +33,8 @@ export interface StoreWatcher {
   readonly failed: (error: unknown) => void;
 }
 
-/** Reads after which what they left in memory is dropped. */
-const READS_PER_CACHE = 10_000;
+/** Reads of a store after which what they left in memory is dropped. */
+export const READS_PER_CACHE = 10_000;
 
 /**
  * A store as of the last commit, for queries. It is what a restart would restore: a second store of

@@ -1,4 +1,4 @@
-import { CommittedStore, type StoreWatcher } from './committed-store.ts';
+import { CommittedStore, READS_PER_CACHE, type StoreWatcher } from './committed-store.ts';
 import type { StateEnvironment } from './environment.ts';
 import { OpenReads } from './open-reads.ts';
 import type { TaskStore } from './store-kind.ts';
@@ -15,8 +15,10 @@ type Waiting = (store: CommittedStore | undefined) => void;
  * more.
  */
 export class CommittedStores {
-  /** Lists that are read of the newest state. They are read to their end when the task ends. */
+  /** Lists that are read of the newest state. They are dropped when the task ends. */
   readonly uncommittedReads = new OpenReads();
+  /** By store, how often its newest state was read. */
+  readonly #uncommittedCounts = new Map<string, number>();
   readonly #stores: ReadonlyMap<string, TaskStore>;
   readonly #environmentOf: (store: string) => StateEnvironment;
   readonly #committed = new Map<string, CommittedStore>();
@@ -53,6 +55,18 @@ export class CommittedStores {
     const committed = new CommittedStore(this.#stores.get(store)!.spec, this.#environmentOf(store));
     this.#committed.set(store, committed);
     return committed;
+  }
+
+  /**
+   * The newest state of a store, to be read at once. Reads leave entries in the task's own cache,
+   * which a task without input never checkpoints; every so many they are dropped here.
+   */
+  readUncommitted(store: string, cacheEntriesMax: number): TaskStore {
+    const found = this.#stores.get(store)!;
+    const count = (this.#uncommittedCounts.get(store) ?? 0) + 1;
+    this.#uncommittedCounts.set(store, count);
+    if (count % READS_PER_CACHE === 0) found.shrinkTo(cacheEntriesMax);
+    return found;
   }
 
   /** Resolves with a store to read, or with undefined if the task ends. */
@@ -126,7 +140,7 @@ export class CommittedStores {
   close(): void {
     this.#isClosed = true;
     for (const committed of this.#committed.values()) committed.close();
-    this.uncommittedReads.settle();
+    this.uncommittedReads.drop();
     this.#committed.clear();
     for (const waiting of this.#waiting.values()) for (const resolve of waiting) resolve(undefined);
     this.#waiting.clear();

@@ -2,6 +2,8 @@
 interface OpenRead {
   /** Reads all that is left into memory. */
   finish(): void;
+  /** Gives up what is left. */
+  drop(): void;
 }
 
 /**
@@ -11,11 +13,16 @@ interface OpenRead {
 export class OpenReads {
   readonly #open = new Set<OpenRead>();
 
-  /** Reads a list; call `return` when no more of it is needed. */
-  read<T>(rows: Iterator<T>): Required<Iterator<T>> {
+  /**
+   * Reads a list; call `return` when no more of it is needed.
+   *
+   * @param dropped throws the error of a list of which more is asked for after `drop`.
+   */
+  read<T>(rows: Iterator<T>, dropped: () => never): Required<Iterator<T>> {
     /** What was read into memory, newest first; undefined while it is read as it is. */
     let kept: T[] | undefined;
     let failure: unknown;
+    let isDropped = false;
     const open = this.#open;
     const reading: OpenRead = {
       finish: () => {
@@ -27,19 +34,31 @@ export class OpenReads {
         }
         kept.reverse();
       },
+      drop: () => {
+        kept = [];
+        isDropped = true;
+        rows.return?.();
+      },
     };
     const end = (): IteratorReturnResult<undefined> => {
       open.delete(reading);
       kept = [];
+      isDropped = false;
       return { done: true, value: undefined };
     };
     open.add(reading);
     return {
       next: () => {
         if (kept === undefined) {
-          const row = rows.next();
-          return row.done === true ? end() : row;
+          try {
+            const row = rows.next();
+            return row.done === true ? end() : row;
+          } catch (error) {
+            end(); // nothing of it is left to read
+            throw error;
+          }
         }
+        if (isDropped) dropped();
         if (kept.length > 0) return { done: false, value: kept.pop()! };
         if (failure !== undefined) throw failure as Error;
         return end();
@@ -59,6 +78,12 @@ export class OpenReads {
   settle(): void {
     if (this.#open.size === 0) return;
     for (const reading of this.#open) reading.finish();
+    this.#open.clear();
+  }
+
+  /** Call it instead before what is read closes, if nobody can be shown the rest. */
+  drop(): void {
+    for (const reading of this.#open) reading.drop();
     this.#open.clear();
   }
 }

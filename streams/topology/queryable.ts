@@ -318,7 +318,8 @@ export type QueryableTable<K, V> = Queryable<ReadOnlyTableStore<K, V>>;
 export interface QueryOptions {
   /**
    * `read_committed` (default): the state of each task as of its last commit. `read_uncommitted`:
-   * the newest state, with changes that may still be undone. Live queries always follow commits.
+   * the newest state, with changes that may still be undone; a list that is not read to its end
+   * when a task ends fails with STORE_UNAVAILABLE. Live queries always follow commits.
    */
   readonly isolationLevel?: 'read_committed' | 'read_uncommitted';
 }
