@@ -182,8 +182,8 @@ export interface ReadOnlyWindowedTable<K, V> {
   /** The same with its time, and the end of the window. */
   entry(key: K, windowStartMs: number): QueriedRow<Windowed<K>, V> | undefined;
   /**
-   * The windows of a key that start from `fromMs` to `toMs`, both included, oldest first; all of them
-   * by default.
+   * The windows of a key that start from `fromMs` to `toMs`, both included, oldest first; by
+   * default all of them.
    */
   fetch(key: K, fromMs?: number, toMs?: number): IterableIterator<QueriedRow<Windowed<K>, V>>;
   /** The same, newest first. */
