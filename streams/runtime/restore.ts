@@ -22,7 +22,7 @@ export interface StoreRestore {
   readonly endOffset: number | undefined;
   /** The event time reached for the store: what has expired by then is dropped. */
   readonly timeMs: number;
-  /** True for a table's own topic whose unreadable records the source has dropped, and does here. */
+  /** True for a table's own topic whose unreadable records the source drops, as is done here. */
   readonly dropsUnreadable: boolean;
 }
 
