@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { fileSystemSuite } from './file-system.suite.ts';
 import { nodeFileSystem } from './node-fs.ts';
 
@@ -15,4 +16,15 @@ fileSystemSuite('nodeFileSystem', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-fs-'));
   made.push(directory);
   return { fileSystem: nodeFileSystem, directory };
+});
+
+test('directories with one missing parent can be made at the same time', async () => {
+  const root = temporaryDirectory();
+  for (let round = 0; round < 300; round++) {
+    const parent = join(root, String(round));
+    const names = ['a', 'b', 'c', 'd'];
+    await Promise.all(names.map((name) => nodeFileSystem.makeDirectory(join(parent, name))));
+    const made = await nodeFileSystem.list(parent);
+    expect(made.map(({ name }) => name).sort()).toEqual(names);
+  }
 });

@@ -46,7 +46,7 @@ export const nodeFileSystem: FileSystem = {
     if (stat === undefined) return undefined;
     return { sizeBytes: stat.size, modifiedMs: stat.mtimeMs, isDirectory: stat.isDirectory() };
   },
-  makeDirectory,
+  makeDirectory: (path) => makeDirectory(path),
   rename: (from, to) => fs.promises.rename(from, to),
   remove: (path) => fs.promises.unlink(path),
   removeDirectory: (path) => fs.promises.rm(path, { recursive: true, force: true }),
@@ -64,15 +64,17 @@ export const nodeFileSystem: FileSystem = {
  * Creates a directory and its parents. Avoids Node's `recursive`, which loops forever if the parent
  * exists and accepts no new names, as in /proc.
  */
-async function makeDirectory(path: string): Promise<void> {
+async function makeDirectory(path: string, isRepeated = false): Promise<void> {
   try {
     await fs.promises.mkdir(path);
   } catch (cause) {
     const parent = dirname(path);
     if (errnoOf(cause) === 'ENOENT' && parent !== path) {
-      if ((await fs.promises.stat(parent).catch(ignoreAbsence)) !== undefined) throw cause;
-      await makeDirectory(parent);
-      await makeDirectory(path);
+      const isThere = (await fs.promises.stat(parent).catch(ignoreAbsence)) !== undefined;
+      // Another call may have made the parent since; but that of /proc is there each time.
+      if (isThere && isRepeated) throw cause;
+      if (!isThere) await makeDirectory(parent);
+      await makeDirectory(path, isThere);
       return;
     }
     // The error for an existing directory varies: EEXIST, EISDIR, EROFS, EPERM for a drive.

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { int64, json, string, topic, type Log, type Serde } from '../../core/index.ts';
+import {
+  int64,
+  json,
+  partitionOfKey,
+  string,
+  topic,
+  type Log,
+  type Serde,
+} from '../../core/index.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { failureOf } from '../../test/kit/connect.ts';
 import {
@@ -575,6 +583,44 @@ describe('[QUERY-2] isolation', () => {
     const before = decoded;
     for (let count = 1; count < 25_000; count++) await store.get('a');
     expect(decoded).toBe(before + 2); // it was dropped twice
+  });
+
+  test('a query of several lists lets go of all if one fails', async () => {
+    let isBroken = false;
+    let written = 0;
+    const serde: Serde<{ n: number }> = {
+      ...json<{ n: number }>(),
+      serialize: (value, ...rest) => {
+        if (isBroken && value.n === 1) throw new TypeError('cannot write');
+        if (value.n === 2) written++;
+        return json<{ n: number }>().serialize(value, ...rest);
+      },
+    };
+    const rows = topic('rows', { key: string(), value: json<{ n: number }>(), partitions: 3 });
+    const builder = new StreamsBuilder();
+    const windows = builder
+      .stream(rows)
+      .groupByKey()
+      .windowedBy(tumblingWindow({ sizeMs: 100, graceMs: 60_000 }))
+      .reduce((_, value) => value, { value: serde });
+    const log = await openTestLog();
+    const app = makeApp(log, builder.build(), { idleTimeoutMs: 0 });
+    await app.start();
+    const store = app.store(windows);
+    const key = Buffer.from('a');
+    const home = partitionOfKey(key, 0, key.length, 3);
+    const [first = 0, second = 0] = [0, 1, 2].filter((partition) => partition !== home);
+    await produce(log, rows, [
+      ['a', { n: 1 }, 1, first],
+      ['a', { n: 2 }, 1, second],
+    ]);
+    await until(async () => (await store.fetchAll().toArray()).length === 2);
+    isBroken = true;
+    expect(await failureOf(store.fetch('a').toArray())).toMatchObject({ message: 'cannot write' });
+    const before = written;
+    await produce(log, rows, [['b', { n: 3 }, 1, second]]);
+    await until(async () => (await store.get('b', 0)) !== undefined);
+    expect(written).toBe(before); // the other list was not read to its end
   });
 
   test('a list of uncommitted rows ends with an error if its task ends', async () => {
