@@ -1,15 +1,7 @@
-import {
-  LogError,
-  openLog,
-  silentLogger,
-  viewLog,
-  type Header,
-  type LogView,
-  type RecordView,
-} from '../core/index.ts';
+import { LogError, openLog, silentLogger, viewLog, type LogView } from '../core/index.ts';
 import { parseDeadLetter, replayDeadLetters, type DeadLetter } from '../streams/index.ts';
 import { keepWorking } from './closed-output.ts';
-import { readable, shown } from './readable.ts';
+import { readable, shown, timeText } from './readable.ts';
 import { count, print, printJson } from './verify.ts';
 
 /** Which dead letters a command is about. */
@@ -146,7 +138,7 @@ function badPlace(place: string, reason: string): LogError {
 }
 
 function lineOf(letter: Found): string {
-  const { topic, partition, offset, node, error, message, code } = letter;
+  const { topic, partition, offset, timestampMs, node, error, message, code } = letter;
   const from = letter.source;
   const origin =
     from === undefined
@@ -155,7 +147,8 @@ function lineOf(letter: Found): string {
   const what = `${error ?? 'Error'}${code === undefined ? '' : ` (${code})`}`;
   const text = firstLine(message ?? '');
   const where = node === undefined ? '' : `  at ${node}`;
-  return `${topic}-${partition}@${offset}  ${timeOf(letter)}  ${origin}${where}  ${what}: ${text}`;
+  const place = `${topic}-${partition}@${offset}  ${timeText(timestampMs)}`;
+  return `${place}  ${origin}${where}  ${what}: ${text}`;
 }
 
 function linesOf(letter: Found): string[] {
@@ -168,7 +161,7 @@ function linesOf(letter: Found): string[] {
     `key: ${shown(readable(key))}`,
     `value: ${shown(readable(value))}`,
     ...(record === undefined ? [] : [`record: ${record}`]),
-    ...headers.map((header) => `header ${header.key}: ${shown(headerOf(header))}`),
+    ...headers.map((header) => `header ${header.key}: ${shown(readable(header.value))}`),
     ...(stack === undefined ? [] : [stack]),
   ];
 }
@@ -186,17 +179,9 @@ function contentOf({ key, value, headers, stack, record }: Found): object {
   return {
     key: readable(key),
     value: readable(value),
-    headers: headers.map((header) => [header.key, headerOf(header)]),
+    headers: headers.map((header) => [header.key, readable(header.value)]),
     ...{ stack, record },
   };
-}
-
-function headerOf({ value }: Header): unknown {
-  return readable(value === null ? null : Buffer.from(value));
-}
-
-function timeOf({ timestampMs }: Pick<RecordView, 'timestampMs'>): string {
-  return timestampMs < 0 ? 'no time' : new Date(timestampMs).toISOString();
 }
 
 function firstLine(text: string): string {

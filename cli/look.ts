@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { LogError, viewLog, type LogView, type RecordView } from '../core/index.ts';
-import { readable, shown } from './readable.ts';
+import { readable, shown, timeText } from './readable.ts';
 import { count, print, printJson } from './verify.ts';
 
 /** Prints the topics of a log, and the first and next offset of each partition. */
@@ -92,18 +92,14 @@ async function placesOf(
 function printRecord(place: string, record: RecordView, isJson: boolean): void {
   const { offset, timestampMs, marker } = record;
   const [key, value] = [readable(record.key), readable(record.value)];
-  const headers = record.headers.map((header) => [header.key, readable(toBuffer(header.value))]);
+  const headers = record.headers.map((header) => [header.key, readable(header.value)]);
   if (isJson) {
     const kind = marker === undefined ? {} : { marker };
     printJson({ partition: place, offset, timestampMs, key, value, headers, ...kind });
     return;
   }
-  const time = timestampMs < 0 ? 'no time' : new Date(timestampMs).toISOString();
+  const time = timeText(timestampMs);
   const what = marker === undefined ? `${shown(key)}  ${shown(value)}` : `(${marker} marker)`;
   const more = headers.map(([name, header]) => `  ${String(name)}=${shown(header)}`).join('');
   print(`${place}  ${offset}  ${time}  ${what}${more}`);
-}
-
-function toBuffer(bytes: Uint8Array | null): Buffer | null {
-  return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

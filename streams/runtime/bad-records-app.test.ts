@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   bytes,
   int64,
+  serializeToBytes,
   silentLogger,
   string,
   systemClock,
@@ -489,11 +490,7 @@ test.each([
   ],
 ])('[STREAMS-BAD-12] a restart keeps the rows of a table: times %s', async (_, timestamp, rows) => {
   const log = await openTestLog();
-  const price = (value: number): Buffer => {
-    const buffer = Buffer.alloc(8);
-    buffer.writeBigInt64BE(BigInt(value));
-    return buffer;
-  };
+  const price = (value: number) => serializeToBytes(int64(), value);
   await produce(log, topic('prices', { key: string(), value: bytes() }), [
     ['a', price(1), 1],
     ['a', Buffer.from('bad'), 2],

@@ -1,5 +1,5 @@
 import { bytes, type Header, type Headers, type LogConfig } from '../../core/index.ts';
-import { show } from '../../core/internal.ts';
+import { asBuffer, show } from '../../core/internal.ts';
 import type { TopicSpec } from '../topology/node.ts';
 import type { ErrorStage, RecordFailure } from '../topology/record-errors.ts';
 import { MESSAGE_BYTES_MAX } from './topics.ts';
@@ -143,8 +143,4 @@ function safely(value: unknown): string {
   } catch {
     return Object.prototype.toString.call(value);
   }
-}
-
-function asBuffer(view: Uint8Array): Buffer {
-  return Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }

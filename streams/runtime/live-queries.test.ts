@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { int64, json, string, topic, topicPattern } from '../../core/index.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { failureOf } from '../../test/kit/connect.ts';
+import { failingCommit } from '../../test/kit/failing-commit.ts';
 import { keyValueStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
-import { StreamsError } from '../errors.ts';
 import type { LiveQuery, TableChange, WatchedRow } from '../topology/queryable.ts';
 import { sessionWindow, tumblingWindow } from '../topology/windows.ts';
 import type { CommitStep } from './commit.ts';
@@ -21,13 +21,7 @@ async function summing() {
     .groupByKey()
     .reduce((sum, value) => sum + value, { store: 'sums' });
   const log = await openTestLog();
-  const failing = new Set<CommitStep>();
-  const onStep = (step: CommitStep): void => {
-    if (!failing.delete(step)) return;
-    throw new StreamsError('COMMIT_FAILED', 'as on a full disk', {
-      ...{ applicationId: 'app', step },
-    });
-  };
+  const { failing, onStep } = failingCommit();
   const app = makeApp(log, builder.build(), { onStep });
   const add = (...rows: readonly (readonly [key: string, value: number])[]) =>
     produce(

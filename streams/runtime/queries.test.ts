@@ -10,6 +10,7 @@ import {
 } from '../../core/index.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { failureOf } from '../../test/kit/connect.ts';
+import { failingCommit } from '../../test/kit/failing-commit.ts';
 import {
   keyValueStore,
   recordStore,
@@ -455,14 +456,7 @@ describe('[QUERY-2] isolation', () => {
       .groupByKey()
       .reduce((sum, value) => sum + value);
     const log = await openTestLog();
-    let mustFail = false;
-    const onStep = (step: CommitStep): void => {
-      if (step !== 'commit-5-end' || !mustFail) return;
-      mustFail = false;
-      throw new StreamsError('COMMIT_FAILED', 'as on a full disk', {
-        ...{ applicationId: 'app', step },
-      });
-    };
+    const { failing, onStep } = failingCommit();
     const app = makeApp(log, builder.build(), { onStep });
     await app.start();
     const store = app.store(sums);
@@ -473,7 +467,7 @@ describe('[QUERY-2] isolation', () => {
     await until(async () => (await store.get('a')) === 1);
     const iterator = store.all()[Symbol.asyncIterator]();
     expect((await iterator.next()).value).toMatchObject({ key: 'a', value: 1 });
-    mustFail = true;
+    failing.add('commit-5-end');
     await produce(log, numbers, [['a', 1, 2]]);
     await until(() => app.state === 'RETRYING');
     const failure = await failureOf(store.get('a'));
@@ -633,14 +627,7 @@ describe('[QUERY-2] isolation', () => {
       ['b', 2, 1],
       ...Array.from({ length: 500 }, (_, index) => [`c${index}`, 1, 1] as const),
     ]);
-    let mustFail = false;
-    const onStep = (step: CommitStep): void => {
-      if (step !== 'commit-5-end' || !mustFail) return;
-      mustFail = false;
-      throw new StreamsError('COMMIT_FAILED', 'as on a full disk', {
-        ...{ applicationId: 'app', step },
-      });
-    };
+    const { failing, onStep } = failingCommit();
     const app = makeApp(log, builder.build(), { onStep });
     await app.start();
     await until(() => app.metrics().processedRecords === 502);
@@ -650,7 +637,7 @@ describe('[QUERY-2] isolation', () => {
     );
     expect((await first!.next()).value).toHaveLength(256);
     expect((await second!.next()).value).toHaveLength(256);
-    mustFail = true;
+    failing.add('commit-5-end');
     await produce(log, one, [['a', 2, 2]]);
     await until(() => app.state === 'RETRYING');
     await until(() => app.state === 'RUNNING');

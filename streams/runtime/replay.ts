@@ -10,9 +10,10 @@ import {
 } from '../../core/index.ts';
 import { checkArgument, checkOptions, flag, callback, integer, text } from '../../core/internal.ts';
 import { topicName } from '../topology/record-errors.ts';
-import { MESSAGE_BYTES_MAX } from './topics.ts';
 import { parseDeadLetter, type DeadLetter } from './dead-letters.ts';
 import { OffsetSet } from './offset-set.ts';
+import { offsetsOf } from './restore.ts';
+import { MESSAGE_BYTES_MAX } from './topics.ts';
 
 /** Which dead letters to replay, and how. */
 export interface ReplayOptions {
@@ -133,7 +134,7 @@ class Replaying {
     const { from = 0, to = Infinity } = this.#options;
     const place = { topic: this.#topic, partition };
     const done = await this.#done(partition);
-    const { earliest, latest } = await boundsOf(this.#log, place);
+    const { earliest, latest } = await offsetsOf(this.#log, this.#topic, partition);
     done.add(0, earliest); // what is gone
     const end = Math.min(latest, to + 1);
     const start = Math.max(earliest, from);
@@ -242,19 +243,4 @@ function committedOf(topic: string, partition: number, done: OffsetSet): Committ
 async function partitionsOf(log: Log, topic: string): Promise<number | undefined> {
   const [found] = (await log.api.metadata({ topics: [topic] })).topics;
   return found === undefined || found.error !== undefined ? undefined : found.partitions;
-}
-
-async function boundsOf(
-  log: Log,
-  place: { readonly topic: string; readonly partition: number },
-): Promise<{ readonly earliest: number; readonly latest: number }> {
-  const { partitions } = await log.api.listOffsets({
-    isolationLevel: 'read_committed',
-    partitions: [
-      { ...place, spec: 'earliest' },
-      { ...place, spec: 'latest' },
-    ],
-  });
-  for (const { error } of partitions) if (error !== undefined) throw LogError.fromData(error);
-  return { earliest: partitions[0]?.offset ?? 0, latest: partitions[1]?.offset ?? 0 };
 }

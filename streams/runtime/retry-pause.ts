@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/index.ts';
+import { Interruption } from '../../core/internal.ts';
 
 /** Why an application waits, and until when. */
 export interface RetryStatus {
@@ -10,8 +11,8 @@ export interface RetryStatus {
 /** The pause before an application tries again. */
 export class RetryPause {
   readonly #clock: Clock;
-  /** Set during the pause. */
-  #current: { readonly status: RetryStatus; readonly end: () => void } | undefined;
+  readonly #interruption = new Interruption();
+  #status: RetryStatus | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -19,25 +20,19 @@ export class RetryPause {
 
   /** Undefined if it does not wait. */
   get status(): RetryStatus | undefined {
-    return this.#current?.status;
+    return this.#status;
   }
 
   /** Resolves when the pause is over, or `end` was called. */
   async wait(cause: Error, pauseMs: number): Promise<void> {
     const clock = this.#clock;
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimer(pauseMs, resolve);
-      const end = (): void => {
-        timer.cancel();
-        resolve();
-      };
-      this.#current = { status: { cause, nextMs: clock.nowMs() + pauseMs }, end };
-    });
-    this.#current = undefined;
+    this.#status = { cause, nextMs: clock.nowMs() + pauseMs };
+    await this.#interruption.waitUpTo(pauseMs, clock);
+    this.#status = undefined;
   }
 
   /** Ends the pause, if there is one. */
   end(): void {
-    this.#current?.end();
+    this.#interruption.interrupt();
   }
 }

@@ -1,10 +1,9 @@
 import { LogError, NO_HEADERS, serializeToBytes, type Headers } from '../../core/index.ts';
-import { varintSize } from '../../core/internal.ts';
+import { BATCH_OVERHEAD, varintSize } from '../../core/internal.ts';
 import type { TopicSpec } from '../topology/node.ts';
 import type { RecordWriter } from './outputs.ts';
 
-/** The header of a batch, and what a record has besides its varying parts: flags and two deltas. */
-const BATCH_BYTES = 61;
+/** What a record has besides its varying parts: flags and two deltas. */
 const RECORD_BYTES = 3;
 
 /**
@@ -48,7 +47,7 @@ function batchBytes(
       const length = part === null ? -1 : part.length;
       bodyBytes += varintSize(length) + Math.max(0, length);
     }
-    return BATCH_BYTES + varintSize(bodyBytes) + bodyBytes;
+    return BATCH_OVERHEAD + varintSize(bodyBytes) + bodyBytes;
   } catch {
     return undefined;
   }
