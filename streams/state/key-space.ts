@@ -31,13 +31,8 @@ interface Entry<K, V> extends LiveEntry<K, V>, StoreEntry<K, V> {
   readonly id: unknown;
   /** Of CHANGED, PENDING, KEPT and HELD. */
   flags: number;
-  /**
-   * With HELD, if it is kept: the value that was last passed on. An object's bytes, because
-   * functions may change it in place.
-   */
-  before: V | BeforeImage | undefined;
-  /** With HELD: the time of that value. */
-  beforeMs: number;
+  /** With HELD, if it is kept: what was last passed on; undefined if that was no value. */
+  passed: PassedImage<V> | undefined;
 }
 
 /** An entry that the checkpoint lacks. */
@@ -45,13 +40,12 @@ interface Unstored<K, V> extends Sorted {
   readonly entry: Entry<K, V>;
 }
 
-/** The bytes of a value as it was passed on. */
-class BeforeImage {
-  readonly bytes: Buffer;
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
+/** A value as it was passed on. */
+interface PassedImage<V> {
+  readonly value: V | undefined;
+  /** Instead of the value, of an object: functions may change that in place. */
+  readonly bytes: Buffer | undefined;
+  readonly timestampMs: number;
 }
 
 /** What an operator holds back: how, and whether it needs to know what it passed on before. */
@@ -150,16 +144,16 @@ export class KeySpace<K, V> {
     if (entry === undefined) {
       // Also if there was and is no value: the result must not depend on a deleted entry being
       // still in memory.
-      this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0), undefined, 0);
+      this.#noteChange(this.#add(key, id, change(undefined), timestampMs, 0));
       return;
     }
-    const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
-    const { value: before, timestampMs: beforeMs } = entry;
+    if (this.#holding.keepsBefore) this.#keepPassed(entry);
+    const before = entry.value;
     const value = change(before);
     // A deleted key starts over, whether or not its entry is still in memory.
-    if (before === undefined || timestampMs > beforeMs) entry.timestampMs = timestampMs;
+    if (before === undefined || timestampMs > entry.timestampMs) entry.timestampMs = timestampMs;
     this.#setValue(entry, value);
-    this.#noteChange(entry, passed, beforeMs);
+    this.#noteChange(entry);
   }
 
   /** Replaces the value and its time. */
@@ -169,14 +163,13 @@ export class KeySpace<K, V> {
     if (entry === undefined) {
       if (value === undefined) return;
       entry = this.#add(key, id, value, timestampMs, 0);
-      this.#noteChange(entry, undefined, 0);
+      this.#noteChange(entry);
       return;
     }
-    const passed = this.#holding.keepsBefore ? this.#imageOf(entry) : undefined;
-    const beforeMs = entry.timestampMs;
+    if (this.#holding.keepsBefore) this.#keepPassed(entry);
     this.#setValue(entry, value);
     entry.timestampMs = timestampMs;
-    this.#noteChange(entry, passed, beforeMs);
+    this.#noteChange(entry);
   }
 
   /** Applies a record of the changelog: committed, and not in the checkpoint. */
@@ -199,8 +192,8 @@ export class KeySpace<K, V> {
       this.#entries.get(id) ?? this.#load(key, id) ?? this.#add(key, id, undefined, timestampMs, 0);
     if ((entry.flags & HELD) !== 0) return;
     entry.flags |= HELD;
-    entry.before = before?.value;
-    entry.beforeMs = before?.timestampMs ?? 0;
+    const bytes = undefined;
+    entry.passed = before && { value: before.value, bytes, timestampMs: before.timestampMs };
     this.#held.push(entry);
   }
 
@@ -210,10 +203,14 @@ export class KeySpace<K, V> {
     if (held.length === 0) return;
     this.#held = [];
     for (const entry of held) {
-      const before = this.#beforeOf(entry);
       entry.flags &= ~HELD;
-      entry.before = undefined;
-      visit(entry, before, entry.beforeMs);
+      const { passed } = entry;
+      if (passed === undefined) {
+        visit(entry, undefined, 0);
+      } else {
+        entry.passed = undefined;
+        visit(entry, this.#valueOf(passed), passed.timestampMs);
+      }
       if (entry.value === undefined && (entry.flags & ~KEPT) === 0) this.#forget(entry);
     }
   }
@@ -351,25 +348,23 @@ export class KeySpace<K, V> {
   }
 
   /** Lists a change for the changelog, and for whoever passes it on. */
-  #noteChange(entry: Entry<K, V>, passed: V | BeforeImage | undefined, passedMs: number): void {
+  #noteChange(entry: Entry<K, V>): void {
     const { flags } = entry;
     if ((flags & BOTH) === BOTH && entry.value !== undefined) return;
     if ((flags & CHANGED) === 0) {
       this.#noteUnstored(entry);
-      entry.flags |= CHANGED;
       this.#changed.push(entry);
     }
-    const { isListed, onHeld } = this.#holding;
-    if (!isListed) return;
-    if ((flags & HELD) === 0) {
-      entry.flags |= HELD;
-      entry.before = passed;
-      entry.beforeMs = passedMs;
-      this.#held.push(entry);
-    } else if (entry.value !== undefined) {
+    const holding = this.#holding;
+    if (!holding.isListed) {
+      entry.flags = flags | CHANGED;
       return;
     }
-    if (onHeld !== undefined) onHeld(entry, this.#beforeOf(entry), entry.beforeMs);
+    entry.flags = flags | BOTH;
+    if ((flags & HELD) === 0) this.#held.push(entry);
+    else if (entry.value !== undefined) return;
+    const { passed } = entry;
+    holding.onHeld?.(entry, passed && this.#valueOf(passed), passed?.timestampMs ?? 0);
   }
 
   /** Puts an entry among those that the checkpoint lacks. Call it before its flags change. */
@@ -413,8 +408,10 @@ export class KeySpace<K, V> {
 
   #passedOf(entry: Entry<K, V>): PassedRow<V> | undefined {
     if ((entry.flags & HELD) === 0) return hasValue(entry) ? entry : undefined;
-    const value = this.#beforeOf(entry);
-    return value === undefined ? undefined : { value, timestampMs: entry.beforeMs };
+    const { passed } = entry;
+    if (passed === undefined) return undefined;
+    const value = this.#valueOf(passed);
+    return value === undefined ? undefined : { value, timestampMs: passed.timestampMs };
   }
 
   #heldDeleted(range: KeyRange): Unstored<K, V>[] {
@@ -424,21 +421,25 @@ export class KeySpace<K, V> {
       .filter(({ keyBytes }) => isWithin(range, keyBytes));
   }
 
-  /** What to keep of an entry before its first change after it was passed on. */
-  #imageOf(entry: Entry<K, V>): V | BeforeImage | undefined {
-    if (!this.#holding.isListed || (entry.flags & HELD) !== 0) return undefined;
-    const { value } = entry;
-    if (typeof value !== 'object' || value === null) return value;
-    return new BeforeImage(this.#codec.encodeValue(entry));
+  /** Call it before an entry changes: keeps what was passed on, at the first change since. */
+  #keepPassed(entry: Entry<K, V>): void {
+    if (!this.#holding.isListed || (entry.flags & HELD) !== 0) return;
+    const { value, timestampMs } = entry;
+    const isObject = typeof value === 'object' && value !== null;
+    if (value === undefined) entry.passed = undefined;
+    else if (!isObject) entry.passed = { value, bytes: undefined, timestampMs };
+    else {
+      entry.passed = { value: undefined, bytes: this.#codec.encodeValue(entry), timestampMs };
+    }
   }
 
-  #beforeOf({ before }: Entry<K, V>): V | undefined {
-    return before instanceof BeforeImage ? this.#codec.decodeValue(before.bytes) : before;
+  #valueOf({ value, bytes }: PassedImage<V>): V | undefined {
+    return bytes === undefined ? value : this.#codec.decodeValue(bytes);
   }
 
   #add(key: K, id: unknown, value: V | undefined, timestampMs: number, flags: number): Entry<K, V> {
     const windowStartMs = this.#windowStartMs;
-    const before = undefined;
+    const passed = undefined;
     const entry: Entry<K, V> = {
       key: unpinned(key),
       windowStartMs,
@@ -446,8 +447,7 @@ export class KeySpace<K, V> {
       timestampMs,
       id,
       flags,
-      before,
-      beforeMs: 0,
+      passed,
     };
     this.#entries.set(id, entry);
     if (value === undefined) this.#deletedCount++;
