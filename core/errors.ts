@@ -83,6 +83,7 @@ export interface LogErrorDetails {
   STOP_TIMEOUT: { job: string; stopTimeoutMs: number; running: readonly string[] };
   TOO_MANY_OPEN_FILES: { file: string; operation: string; limit: number };
   UNKNOWN_OPTION: { option: string; nearest?: string };
+  UNKNOWN_VALUE_VERSION: { serde: string; version: number; newest: number };
 }
 export type LogErrorCode = keyof LogErrorDetails;
 

@@ -119,6 +119,7 @@ export {
   type SchemaResult,
   type StandardSchema,
 } from './serde/validated.ts';
+export { versioned, type VersionedSerde } from './serde/versioned.ts';
 export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } from './errors.ts';
 export { AssertionFailure } from './assert.ts';
 export { systemClock, type Clock, type Timer } from './clock.ts';

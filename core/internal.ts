@@ -26,6 +26,6 @@ export {
 export { Interruption } from './interruption.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';
 export { varintSize, writeVarint } from './record/varint.ts';
-export { asBuffer } from './serde/serde.ts';
+export { asBuffer, namesAround } from './serde/serde.ts';
 export { replaceFile } from './storage/atomic-file.ts';
 export { lockDirectory } from './storage/directory-lock.ts';

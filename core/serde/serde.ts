@@ -8,6 +8,11 @@ export interface Serde<T> {
   /** For messages and descriptions, such as `json` or `int64`. */
   readonly name: string;
   /**
+   * The names of other serdes whose bytes this one reads: a store that one of them has written may
+   * be handed over to it. Default: none.
+   */
+  readonly reads?: readonly string[] | undefined;
+  /**
    * Writes `value` at `position` and returns the position after it, or NO_ROOM if `target` is too
    * short; `target` is then undefined from `position` on.
    *
@@ -59,16 +64,30 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
+ * The names of a serde whose values hold those of another one: `change(json)`. It reads what the
+ * other one reads.
+ */
+export function namesAround(
+  nameOf: (inner: string) => string,
+  inner: Pick<Serde<unknown>, 'name' | 'reads'>,
+): Pick<Serde<unknown>, 'name' | 'reads'> {
+  return { name: nameOf(inner.name), reads: inner.reads?.map(nameOf) };
+}
+
+/**
  * Makes a serde from two plain functions: the way to bring your own format (Avro, Protobuf ...). It
  * costs one more copy a value than a serde that writes in place.
  */
 export function customSerde<T>(options: {
   readonly name: string;
+  /** As `Serde.reads`. */
+  readonly reads?: readonly string[];
   readonly serialize: (value: T) => Uint8Array;
   readonly deserialize: (bytes: Uint8Array) => T;
 }): Serde<T> {
   return {
     name: options.name,
+    reads: options.reads,
     serialize(value, target, position) {
       const bytes = options.serialize(value);
       if (bytes.length > target.length - position) return NO_ROOM;

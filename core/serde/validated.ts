@@ -1,4 +1,4 @@
-import type { Serde } from './serde.ts';
+import { namesAround, type Serde } from './serde.ts';
 
 /**
  * The part of Standard Schema (https://standardschema.dev, version 1) that a serde needs: zod,
@@ -38,7 +38,7 @@ export function validated<T>(schema: StandardSchema<T>, inner: Serde<unknown>): 
     throw new TypeError(result.issues.map(describe).join('; '));
   }
   return {
-    name: `validated(${inner.name})`,
+    ...namesAround((name) => `validated(${name})`, inner),
     serialize: (value, target, position) => inner.serialize(check(value), target, position),
     deserialize: (source, start, end) => check(inner.deserialize(source, start, end)),
   };

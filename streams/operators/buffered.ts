@@ -1,4 +1,5 @@
 import { msgpack, NO_HEADERS, NO_ROOM, type Headers, type Serde } from '../../core/index.ts';
+import { namesAround } from '../../core/internal.ts';
 import { unpinned } from '../state/codec.ts';
 import { Change } from '../topology/change.ts';
 import type { OperatorContext } from '../topology/operator.ts';
@@ -60,7 +61,7 @@ const FIXED_BYTES = 1 + 8 + 8 + 4 + 4;
  */
 export function bufferedSerde<V>(value: Serde<V>): Serde<Buffered<V>> {
   return {
-    name: `buffered(${value.name})`,
+    ...namesAround((name) => `buffered(${name})`, value),
     serialize(buffered, target, position) {
       const headersAt = position + FIXED_BYTES;
       if (headersAt > target.length) return NO_ROOM;

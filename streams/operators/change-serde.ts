@@ -1,5 +1,5 @@
 import { NO_ROOM, type Serde } from '../../core/index.ts';
-import { varintSize, writeVarint } from '../../core/internal.ts';
+import { namesAround, varintSize, writeVarint } from '../../core/internal.ts';
 import { Change } from '../topology/change.ts';
 
 /** The last byte: which of the two values there are. */
@@ -20,7 +20,7 @@ const VARINT_BYTES_MAX = 5;
  */
 export function changeSerde<V>(value: Serde<V>): Serde<Change<V>> {
   return {
-    name: `change(${value.name})`,
+    ...namesAround((name) => `change(${name})`, value),
     serialize({ newValue, oldValue = null }, target, position) {
       if (newValue === null && oldValue === null) throw new TypeError('neither value is there');
       if (newValue === null)

@@ -1,4 +1,5 @@
 import { NO_ROOM, type Serde } from '../../core/index.ts';
+import { namesAround } from '../../core/internal.ts';
 import { unpinned } from '../state/codec.ts';
 import { windowStore } from '../state/window-store.ts';
 import { Change } from '../topology/change.ts';
@@ -71,7 +72,7 @@ const TIME_BYTES = 8;
  */
 function heldSerde<V>(value: Serde<V>): Serde<Held<V>> {
   return {
-    name: `held(${value.name})`,
+    ...namesAround((name) => `held(${name})`, value),
     serialize({ order, before }, target, position) {
       const flagAt = position + ORDER_BYTES;
       if (flagAt + 1 + TIME_BYTES > target.length) return NO_ROOM;

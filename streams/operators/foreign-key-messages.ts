@@ -1,4 +1,5 @@
 import { NO_ROOM, type Serde } from '../../core/index.ts';
+import { namesAround } from '../../core/internal.ts';
 
 /*
  * What the parts of a foreign-key join say to each other through repartition topics, in which a row
@@ -41,7 +42,7 @@ const VERSION_BYTES = 8;
 /** instruction u8 | version f64 | key */
 export function subscriptionSerde<K>(key: Serde<K>): Serde<Subscription<K>> {
   return {
-    name: `subscription(${key.name})`,
+    ...namesAround((name) => `subscription(${name})`, key),
     serialize(subscription, target, position) {
       const keyAt = position + 1 + VERSION_BYTES;
       if (keyAt > target.length) return NO_ROOM;
@@ -65,7 +66,7 @@ const IS_ANSWERED = 2;
 /** flags u8 | version f64 | value */
 export function versionedSerde<V>(value: Serde<V>): Serde<Versioned<V>> {
   return {
-    name: `versioned(${value.name})`,
+    ...namesAround((name) => `stamped(${name})`, value),
     serialize(versioned, target, position) {
       const valueAt = position + 1 + VERSION_BYTES;
       if (valueAt > target.length) return NO_ROOM;

@@ -175,6 +175,10 @@ function resolvingSerde<V, VO>(left: Serde<V>, right: Serde<VO>): Serde<Resolvin
   const [leftRow, rightRow] = [versionedSerde(left), versionedSerde(right)];
   return {
     name: `resolving(${left.name}, ${right.name})`,
+    reads: [left, ...(left.reads ?? []).map((name) => ({ name }))].flatMap((one) => {
+      const rights = [right.name, ...(right.reads ?? [])];
+      return rights.map((other) => `resolving(${one.name}, ${other})`);
+    }),
     serialize(resolving, target, position) {
       const leftAt = position + FIXED_BYTES;
       if (leftAt + 12 > target.length) return NO_ROOM;

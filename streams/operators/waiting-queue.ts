@@ -1,4 +1,5 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
+import { namesAround } from '../../core/internal.ts';
 import { keyText } from '../state/codec.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { firstNotBelow } from '../state/sorted-list.ts';
@@ -35,7 +36,7 @@ export function waitingSpec<K>(buffer: string, key: Serde<K>): StoreSpec<Waiting
 /** Times are not negative, so that their bytes sort as they do. */
 function waitingKeySerde<K>(key: Serde<K>): Serde<WaitingKey<K>> {
   return {
-    name: `waiting(${key.name})`,
+    ...namesAround((name) => `waiting(${name})`, key),
     serialize(waiting, target, position) {
       const keyAt = INT64.serialize(waiting.fromMs, target, position);
       return keyAt === NO_ROOM ? NO_ROOM : key.serialize(waiting.key, target, keyAt);

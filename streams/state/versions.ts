@@ -1,4 +1,5 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
+import { namesAround } from '../../core/internal.ts';
 import { owned } from './codec.ts';
 
 /** A value from its time on, until the time of the next version. Undefined for a deletion. */
@@ -16,7 +17,7 @@ const DELETED = -1;
 /** The number of versions as u32; for each its time, its size or -1, and its value. */
 export function versionsSerde<V>(value: Serde<V>): Serde<StoredVersion<V>[]> {
   return {
-    name: `versions(${value.name})`,
+    ...namesAround((name) => `versions(${name})`, value),
     serialize(versions, target, position) {
       if (target.length - position < COUNT_BYTES) return NO_ROOM;
       let at = target.writeUInt32BE(versions.length, position);

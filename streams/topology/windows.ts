@@ -1,5 +1,11 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
-import { checkArgument, checkOptions, integer, type OptionChecks } from '../../core/internal.ts';
+import {
+  checkArgument,
+  checkOptions,
+  integer,
+  namesAround,
+  type OptionChecks,
+} from '../../core/internal.ts';
 
 /**
  * A key within a window. The end of a tumbling or hopping window is the first moment behind it; a
@@ -207,7 +213,7 @@ export interface WindowedSerde<K> extends Serde<Windowed<K>> {
 export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): WindowedSerde<K> {
   const start = int64();
   return {
-    name: `windowed(${inner.name})`,
+    ...namesAround((name) => `windowed(${name})`, inner),
     inner,
     serialize(windowed, target, position) {
       const end = inner.serialize(windowed.key, target, position);
@@ -228,7 +234,7 @@ export function windowedSerde<K>(inner: Serde<K>, sizeMs: number): WindowedSerde
 export function sessionWindowedSerde<K>(inner: Serde<K>): WindowedSerde<K> {
   const time = int64();
   return {
-    name: `session-windowed(${inner.name})`,
+    ...namesAround((name) => `session-windowed(${name})`, inner),
     inner,
     serialize({ key, windowStartMs, windowEndMs }, target, position) {
       const endAt = inner.serialize(key, target, position);
