@@ -112,7 +112,8 @@ export {
   type Serde,
 } from './serde/serde.ts';
 export { json, string } from './serde/text.ts';
-export { bigint64, bytes, double, int16, int32, int64, msgpack, uuid } from './serde/binary.ts';
+export { bigint64, bytes, double, int16, int32, int64, uuid } from './serde/binary.ts';
+export { msgpack } from './serde/msgpack.ts';
 export {
   validated,
   type SchemaIssue,

@@ -23,6 +23,7 @@ export {
   type OptionCheck,
   type OptionChecks,
 } from './options.ts';
+export { Feed, rxjs } from './feed.ts';
 export { Interruption } from './interruption.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';
 export { varintSize, writeVarint } from './record/varint.ts';

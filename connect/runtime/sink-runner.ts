@@ -1,9 +1,10 @@
-import { BehaviorSubject, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { systemClock, type Clock, type Log } from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
+  Feed,
   instance,
   integer,
   text,
@@ -82,7 +83,7 @@ export class SinkRunner implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #run: SinkRun;
   readonly #life: RunOnce<SinkSummary>;
-  readonly #progress: BehaviorSubject<SinkProgress>;
+  readonly #progress = new Feed<SinkProgress>('newest');
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, connector: SinkConnector, options: SinkRunnerOptions = {}) {
@@ -101,7 +102,7 @@ export class SinkRunner implements AsyncDisposable {
       onStep: options.onStep ?? ignore,
       onProgress: () => this.#progress.next(this.progress),
     });
-    this.#progress = new BehaviorSubject(this.progress);
+    this.#progress.next(this.progress);
   }
 
   /** The progress of the run. */
@@ -112,7 +113,7 @@ export class SinkRunner implements AsyncDisposable {
 
   /** The progress after each batch and commit; completes with the run, and never fails. */
   get progress$(): Observable<SinkProgress> {
-    return this.#progress.asObservable();
+    return this.#progress.values$;
   }
 
   /**

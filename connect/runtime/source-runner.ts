@@ -1,9 +1,10 @@
-import { BehaviorSubject, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { systemClock, type Clock, type Log } from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
+  Feed,
   instance,
   integer,
   text,
@@ -88,7 +89,7 @@ export class SourceRunner implements AsyncDisposable {
   readonly #options: SourceRunnerOptions;
   readonly #clock: Clock;
   readonly #life: RunOnce<SourceSummary>;
-  readonly #progress = new BehaviorSubject<SourceProgress>(progressOf(undefined));
+  readonly #progress = new Feed<SourceProgress>('newest');
   #run: SourceRun | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
@@ -99,6 +100,7 @@ export class SourceRunner implements AsyncDisposable {
     this.#options = options;
     this.#life = new RunOnce(connector.name, options.signal);
     this.#clock = options.clock ?? systemClock;
+    this.#progress.next(this.progress);
   }
 
   /** The progress of the run. */
@@ -108,7 +110,7 @@ export class SourceRunner implements AsyncDisposable {
 
   /** The progress after each batch and commit; completes with the run, and never fails. */
   get progress$(): Observable<SourceProgress> {
-    return this.#progress.asObservable();
+    return this.#progress.values$;
   }
 
   /**

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { outcomes, wrong } from '../../test/kit/outcomes.ts';
 import { LogError } from '../errors.ts';
 import { silentLogger } from '../logger.ts';
-import { msgpack } from '../serde/binary.ts';
+import { msgpack } from '../serde/msgpack.ts';
 import { string } from '../serde/text.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { openLog } from './open-log.ts';

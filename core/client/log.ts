@@ -1,7 +1,8 @@
-import { Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { systemClock, type Clock } from '../clock.ts';
 import type { BrokerApi } from '../protocol/broker-api.ts';
 import { LogError } from '../errors.ts';
+import { rxjs } from '../feed.ts';
 import { stderrLogger, type Logger } from '../logger.ts';
 import { anything, callback, checkOptions, type OptionChecks } from '../options.ts';
 import { systemRandom, type Random } from '../random.ts';
@@ -87,7 +88,7 @@ export class Log implements AsyncDisposable {
   ): Observable<RecordOf<T>> {
     checkHandle('tail$', topic);
     checkOptions('tail$', options, { isolationLevel: anything, autoOffsetReset: anything });
-    return new Observable((subscriber) => {
+    return new (rxjs().Observable)((subscriber) => {
       const stop = new AbortController();
       const consumer = this.consumer({
         autoOffsetReset: 'latest',

@@ -1,4 +1,3 @@
-import { Packr } from 'msgpackr';
 import { readInt64, writeInt64 } from '../int64.ts';
 import { NO_ROOM, type Serde } from './serde.ts';
 
@@ -19,85 +18,6 @@ const BYTES: Serde<Uint8Array> = {
  */
 export function bytes(): Serde<Uint8Array> {
   return BYTES;
-}
-
-/**
- * One shared packer: it keeps its own buffers and no state between values. It writes objects as
- * MessagePack maps, which every other reader understands; a Map would come back as an object, and
- * a cycle would not come back at all.
- */
-const plainPackr = new Packr({
-  structuredClone: true,
-  moreTypes: true,
-  useRecords: false,
-  copyBuffers: true,
-});
-
-/** Distinguishes objects (msgpackr's records) from Maps, at twice the time (measured). */
-const exactPackr = new Packr({ structuredClone: true, moreTypes: true, copyBuffers: true });
-
-/** MessagePack never uses this byte: it marks values that only `exactPackr` reads. */
-const EXACT = 0xc1;
-
-/** A value nested deeper than this may be a cycle. */
-const PLAIN_DEPTH_MAX = 64;
-
-const MSGPACK: Serde<unknown> = {
-  name: 'msgpack',
-  serialize(value, target, position) {
-    if (!isPlain(value, PLAIN_DEPTH_MAX)) {
-      if (position === target.length) return NO_ROOM;
-      target[position++] = EXACT;
-      return writePacked(exactPackr.pack(value), target, position);
-    }
-    return writePacked(plainPackr.pack(value), target, position);
-  },
-  deserialize(source, start, end) {
-    if (start === end || source[start] !== EXACT) {
-      return asUnpacked(plainPackr.unpack(source.subarray(start, end)));
-    }
-    return asUnpacked(exactPackr.unpack(source.subarray(start + 1, end)));
-  },
-};
-
-/**
- * True if `value` certainly holds neither a Map nor a cycle. Costs a tenth of packing (measured).
- */
-function isPlain(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  if (depth === 0 || value instanceof Map || value instanceof Set) return false;
-  if (ArrayBuffer.isView(value)) return true;
-  if (Array.isArray(value)) {
-    for (const each of value as unknown[]) {
-      if (typeof each === 'object' && !isPlain(each, depth - 1)) return false;
-    }
-    return true;
-  }
-  for (const key in value) {
-    const each = (value as Record<string, unknown>)[key];
-    if (typeof each === 'object' && !isPlain(each, depth - 1)) return false;
-  }
-  return true;
-}
-
-function writePacked(packed: Buffer, target: Buffer, position: number): number {
-  if (packed.length > target.length - position) return NO_ROOM;
-  target.set(packed, position);
-  return position + packed.length;
-}
-
-/** msgpackr types its result as `any`. */
-function asUnpacked(value: unknown): unknown {
-  return value;
-}
-
-/**
- * MessagePack by msgpackr: smaller and faster than JSON, and Date, Map, Set, BigInt, undefined,
- * typed arrays and cycles come back as they went in. Other readers of MessagePack understand plain
- * values; those that hold a Map, a Set or a cycle only msgpackr does.
- */
-export function msgpack<T>(): Serde<T> {
-  return MSGPACK as Serde<T>;
 }
 
 interface FixedWidth<T> {

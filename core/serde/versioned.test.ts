@@ -1,6 +1,7 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { LogError } from '../errors.ts';
-import { bytes, double, int32, msgpack } from './binary.ts';
+import { bytes, double, int32 } from './binary.ts';
+import { msgpack } from './msgpack.ts';
 import { customSerde, deserializeBytes, serializeToBytes } from './serde.ts';
 import { roundTrip } from './serdes.suite.ts';
 import { json, string } from './text.ts';

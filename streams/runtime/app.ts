@@ -1,6 +1,6 @@
-import { Observable, ReplaySubject } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
-import { checkArgument, type OptionCheck } from '../../core/internal.ts';
+import { checkArgument, Feed, rxjs, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type {
@@ -80,7 +80,7 @@ export class StreamsApp implements AsyncDisposable {
   readonly #planner: Planner;
   #state: StreamsState = 'CREATED';
   /** Shows the newest state even to subscribers that come after the end. */
-  readonly #states = new ReplaySubject<StreamsState>(1);
+  readonly #states = new Feed<StreamsState>('newest');
   readonly #counts: AppCounts = newCounts();
   /** Outlives the attempts. */
   readonly #recovery = new Recovery();
@@ -129,12 +129,12 @@ export class StreamsApp implements AsyncDisposable {
 
   /** The current state, then each change; completes when the application has ended. */
   get state$(): Observable<StreamsState> {
-    return this.#states.asObservable();
+    return this.#states.values$;
   }
 
   /** Emits once a second and at the end. */
   get metrics$(): Observable<StreamsMetrics> {
-    return new Observable((subscriber) => {
+    return new (rxjs().Observable)((subscriber) => {
       const { clock } = this.#settings;
       const tick = (): void => {
         subscriber.next(this.metrics());
@@ -145,7 +145,7 @@ export class StreamsApp implements AsyncDisposable {
         subscriber.next(this.metrics());
         subscriber.complete();
       };
-      const ended = this.#states.subscribe({ complete: last });
+      const ended = this.#states.values$.subscribe({ complete: last });
       return () => {
         timer.cancel();
         ended.unsubscribe();

@@ -1,4 +1,5 @@
-import { Observable, type Subscriber } from 'rxjs';
+import type { Subscriber } from 'rxjs';
+import { rxjs } from '../../core/internal.ts';
 import type { LiveQuery } from '../topology/queryable.ts';
 
 /** What a live query has not handed over yet: only the newest of each key, or all of it. */
@@ -58,7 +59,7 @@ export type Begin<T> = (watcher: (pending: Pending<T>) => Watcher<T>) => {
 
 /** Makes a live query of what begins one. */
 export function liveQuery<T>(begin: Begin<T>): LiveQuery<T> {
-  const observable = new Observable<T>((subscriber: Subscriber<T>) => {
+  const observable = new (rxjs().Observable)<T>((subscriber: Subscriber<T>) => {
     const { watcher, stop } = begin(
       (pending) =>
         new Watcher(pending, {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { open, type Database, type RootDatabase } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
 import { nodeFileSystem } from '../../core/index.ts';
 import { present } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
@@ -54,6 +54,7 @@ export class LmdbEnvironment implements StateEnvironment {
     const maxDbs = names.length + 1; // and the meta database
     let root: RootDatabase<Buffer, Buffer> | undefined;
     try {
+      const { open } = await import('lmdb'); // when there is state: it takes long to load
       await removeRemains(directory);
       const opened = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs });
       root = opened;

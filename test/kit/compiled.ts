@@ -1,34 +1,39 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type BuildOptions } from 'esbuild';
 import { globSync } from 'tinyglobby';
 import { assert } from '../../core/internal.ts';
 import { ROOT } from './root.ts';
 
+/** The command, and what it gives to the loader of modules by its path. */
+export const COMMAND = ['cli/main.ts', 'cli/typescript-hooks.ts'];
 /** The variable that has the folder, so that worker processes inherit it. */
 const FOLDER = 'MILLRACE_COMPILED';
-const PROGRAMS = [
-  'cli/main.ts',
-  'cli/typescript-hooks.ts',
-  'test/**/*-process.ts',
-  'test/soak/worker.ts',
-];
+const PROGRAMS = [...COMMAND, 'test/**/*-process.ts', 'test/soak/worker.ts'];
+
+const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  readonly name: string;
+  readonly version: string;
+  readonly type: string;
+  readonly exports: Readonly<Record<string, { readonly default: string }>>;
+};
+/** What package.json exports, and the file in the built package. */
+const DOORS = Object.entries(MANIFEST.exports).map(
+  ([door, { default: path }]) => [door, path.replace('./dist/', './')] as const,
+);
 
 /**
- * Compiles the package and the programs that tests run in processes of their own: these start in a
- * fifth of the time that tsx takes. `folder` becomes a copy of the package `millrace`.
+ * Compiles what package.json exports and other `programs` into `folder`. What several of them share
+ * becomes a few files: Node takes longer to find and read hundreds of small ones than to run them.
  */
-export async function compile(folder: string): Promise<void> {
-  const { name, version, type, exports } = JSON.parse(
-    readFileSync(join(ROOT, 'package.json'), 'utf8'),
-  ) as { name: string; version: string; type: string; exports: Record<string, ExportPaths> };
-  const doors = Object.entries(exports).map(([door, { default: path }]) => {
-    return [door, path.replace('./dist/', './')] as const;
-  });
-  const indexes = doors.map(([, path]) => path.replace(/\.js$/, '.ts'));
+export async function bundle(
+  folder: string,
+  programs: readonly string[],
+  options: Pick<BuildOptions, 'sourcemap' | 'sourcesContent'> = {},
+): Promise<void> {
   await build({
     absWorkingDir: ROOT,
-    entryPoints: [...indexes, ...globSync(PROGRAMS, { cwd: ROOT, ignore: '**/node_modules/**' })],
+    entryPoints: [...DOORS.map(([, path]) => path.replace(/\.js$/, '.ts')), ...programs],
     outdir: folder,
     outbase: ROOT,
     bundle: true,
@@ -38,14 +43,21 @@ export async function compile(folder: string): Promise<void> {
     target: 'node20',
     packages: 'external',
     logLevel: 'error',
+    ...options,
   });
-  const content = { name, version, type, exports: Object.fromEntries(doors) };
-  writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
-  process.env[FOLDER] = folder;
 }
 
-interface ExportPaths {
-  readonly default: string;
+/**
+ * Compiles the package and the programs that tests run in processes of their own: these start in a
+ * fifth of the time that tsx takes. `folder` becomes a copy of the package `millrace`.
+ */
+export async function compile(folder: string): Promise<void> {
+  const { name, version, type } = MANIFEST;
+  const programs = globSync(PROGRAMS, { cwd: ROOT, ignore: '**/node_modules/**' });
+  await bundle(folder, programs);
+  const content = { name, version, type, exports: Object.fromEntries(DOORS) };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
+  process.env[FOLDER] = folder;
 }
 
 /** A new folder for `compile`, from which imports find the project's packages. */

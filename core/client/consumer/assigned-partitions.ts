@@ -1,8 +1,8 @@
-import { Subject } from 'rxjs';
 import type { BrokerApi, TopicPartition } from '../../protocol/broker-api.ts';
 import { partitionKey } from '../../protocol/topic-partition.ts';
 import type { Clock } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
+import { Feed } from '../../feed.ts';
 import type { Logger } from '../../logger.ts';
 import { checkArgument, integer } from '../../options.ts';
 import { checkTopicPartition, checkTopicPartitions } from '../arguments.ts';
@@ -41,7 +41,7 @@ interface WithoutPosition extends StartingPartition {
 
 /** The partitions of a consumer, its position in each, and what was fetched of them. */
 export class AssignedPartitions<R extends { readonly offset: number }> {
-  readonly resets = new Subject<OffsetReset>();
+  readonly resets = new Feed<OffsetReset>();
   readonly #api: BrokerApi;
   readonly #options: AssignedPartitionsOptions;
   readonly #fetcher: Fetcher;

@@ -1,4 +1,4 @@
-import { Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type {
   BrokerApi,
   CommittedOffset,
@@ -9,6 +9,7 @@ import type {
 import { partitionKey } from '../../protocol/topic-partition.ts';
 import type { Clock, Timer } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
+import { rxjs } from '../../feed.ts';
 import { checkArgument, integer } from '../../options.ts';
 import { checkTopicPartitions } from '../arguments.ts';
 import type { AssignedPartitions } from './assigned-partitions.ts';
@@ -91,7 +92,7 @@ export class ConsumerPositions {
   lag$(everyMs: number): Observable<PartitionLag[]> {
     checkArgument('lag$', 'everyMs', everyMs, integer(1));
     const { clock, ended } = this.#options;
-    return new Observable((subscriber) => {
+    return new (rxjs().Observable)((subscriber) => {
       let timer: Timer | undefined;
       const end = (): void => subscriber.complete();
       const ask = (): void => {

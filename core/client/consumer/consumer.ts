@@ -1,6 +1,7 @@
-import { Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { sleep, systemClock, type Clock } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
+import { rxjs } from '../../feed.ts';
 import { Interruption } from '../../interruption.ts';
 import { stderrLogger } from '../../logger.ts';
 import { checkOptions } from '../../options.ts';
@@ -124,7 +125,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
 
   /** Each change of the member's seat in its group; nothing without a `groupId`. */
   get rebalances$(): Observable<Rebalance> {
-    return this.#group?.rebalancer.rebalances$ ?? NEVER_ANY;
+    return this.#group?.rebalancer.rebalances$ ?? rxjs().NEVER;
   }
 
   /**
@@ -299,7 +300,7 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
 
   /** Each time the consumer could not go on where it stood; logged as a warning as well. */
   get resets$(): Observable<OffsetReset> {
-    return this.#partitions.resets.asObservable();
+    return this.#partitions.resets.values$;
   }
 
   /** The partitions that are this consumer's now. */
@@ -479,6 +480,3 @@ export class Consumer<R extends ConsumerRecord = ConsumerRecord> implements Asyn
     );
   }
 }
-
-/** Of a consumer without a group. */
-const NEVER_ANY = new Observable<never>();

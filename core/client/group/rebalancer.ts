@@ -1,8 +1,8 @@
 import type { Observable } from 'rxjs';
-import { Subject } from 'rxjs';
 import type { TopicPartition } from '../../protocol/broker-api.ts';
 import type { Clock } from '../../clock.ts';
 import { asLogError, LogError } from '../../errors.ts';
+import { Feed } from '../../feed.ts';
 import type { Interruption } from '../../interruption.ts';
 import type { Logger } from '../../logger.ts';
 import { callback, type OptionChecks } from '../../options.ts';
@@ -88,7 +88,7 @@ interface Joining {
  */
 export class Rebalancer {
   readonly #options: RebalancerOptions;
-  readonly #rebalances = new Subject<Rebalance>();
+  readonly #rebalances = new Feed<Rebalance>();
   #callbacks: RebalanceCallbacks | undefined;
   /** True from a new subscription until what it lacks is given up. */
   #isResubscribed = false;
@@ -106,7 +106,7 @@ export class Rebalancer {
   }
 
   get rebalances$(): Observable<Rebalance> {
-    return this.#rebalances.asObservable();
+    return this.#rebalances.values$;
   }
 
   /** There is a subscription, or another one. */
