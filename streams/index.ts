@@ -138,6 +138,7 @@ export {
   windowedSerde,
   type AnyWindows,
   type FixedWindows,
+  type IdleClosing,
   type SessionWindows,
   type SlidingWindows,
   type TimeWindows,

@@ -180,7 +180,7 @@ function addWindowedAggregate<K, V, A>(
       isWindowed: true,
       windows: timeWindows(windows, input.key),
     },
-    keySerde,
+    ...{ keySerde, closeAfterIdleMs: windows.closeAfterIdleMs },
     ...(emit !== 'final' && { readerOf }),
     make: ({ node, store, serdes }, { add }) => ({
       spec: {
@@ -221,6 +221,7 @@ function addSlidingAggregate<K, V, A>(
   return addKeeper<K, V, Windowed<K>, A, K, typeof what>(input, options, {
     ...{ kind: `sliding-${kind}`, what, isWindowed: true, windows: sliding(windows) },
     keySerde: windowedSerde(input.key, windows.differenceMs),
+    closeAfterIdleMs: windows.closeAfterIdleMs,
     make: ({ node, store, serdes }, { add }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
       operator: slidingAggregate({ kind, add, store, windows, emit }),
@@ -264,6 +265,7 @@ export function addSessionAggregate<K, V, A>(
   return addKeeper<K, V, Windowed<K>, A, K, typeof what>(input, options, {
     ...{ kind: `session-${kind}`, what, isWindowed: true, windows: sessions(windows) },
     keySerde: sessionWindowedSerde(input.key),
+    closeAfterIdleMs: windows.closeAfterIdleMs,
     make: ({ node, store, serdes }, { add, merge }) => ({
       spec: sessionStoreSpec({ store, node, ...serdes, ...times }),
       operator: sessionAggregate({ kind, add, merge, store, windows, emit }),
@@ -296,6 +298,7 @@ interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>> {
   readonly keySerde: Serde<NonNullable<KR>>;
   readonly isWindowed: boolean;
   readonly windows?: TableWindows;
+  readonly closeAfterIdleMs?: number | undefined;
   /** For a table of windows that can be read while they are open. */
   readonly readerOf?: (store: string) => TableReader<KR, NonNullable<A>>;
   /** Makes the operator, and describes its store. */
@@ -315,8 +318,9 @@ interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>> {
 function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>>(
   input: AggregationInput<K>,
   options: WindowedOptions<NonNullable<A>>,
-  { kind, what, keySerde, isWindowed, windows, readerOf, make }: Keeper<K, V, KR, A, KS, W>,
+  keeper: Keeper<K, V, KR, A, KS, W>,
 ): TableParts<KR, A> {
+  const { kind, what, keySerde, isWindowed, windows, closeAfterIdleMs, readerOf, make } = keeper;
   const { graph, stream, key } = input;
   const node = nodeName(graph, kind, options, input.node);
   const { store = node, value: valueSerde = what.value, emit = 'commit' } = options;
@@ -326,7 +330,7 @@ function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>>(
   const careful = hasFunctions
     ? make(names, withCopies<K, V, A, W>(what, valueSerde)).operator
     : undefined;
-  const operator = { ...plain, careful };
+  const operator = { ...plain, careful, closeAfterIdleMs };
   const stores = addTableStores(graph, { node, emit, keySerde, spec });
   const parents = input.readingPoints(store, options);
   addOperator(graph, operator, { name: node, parents, stores, errors: options });

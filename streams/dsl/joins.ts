@@ -76,17 +76,22 @@ function addTableJoin<K, V>(
       ? 'an object: a KTable is joined by the key of the record, without a function for it'
       : undefined,
   );
-  checkNodeOptions(method, options, ['name', 'key', 'value', 'graceMs', 'repartition']);
+  checkNodeOptions(method, options, [
+    ...(['name', 'key', 'value', 'graceMs', 'closeAfterIdleMs', 'repartition'] as const),
+  ]);
   const { graph, reader, isWindowed, isVersioned, keySerde: tableKey } = table.parts;
   if (graph !== parts.graph) throw foreign(method);
   if (reader === undefined || isWindowed)
     throw invalid('a table of windows cannot be joined with: it has no row for a key');
   const { key = parts.keySerde ?? tableKey, value = parts.valueSerde ?? msgpack() } = options;
-  const { graceMs } = options;
+  const { graceMs, closeAfterIdleMs } = options;
   if (graceMs !== undefined && !isVersioned) {
     throw invalid(
       `${method} with graceMs needs a versioned table, which knows the past: give it 'versioned'`,
     );
+  }
+  if (closeAfterIdleMs !== undefined && graceMs === undefined) {
+    throw invalid(`${method} with closeAfterIdleMs needs graceMs: without it nothing waits`);
   }
   const join = { table: reader, key: keyOf<NonNullable<K>>, joiner, isLeft: method === 'leftJoin' };
   const node = graph.nameFor(joinKind(join), options.name, parts.node);
@@ -106,7 +111,8 @@ function addTableJoin<K, V>(
   const expiry = { lifeMs: graceMs + 1, node };
   graph.addStore({ ...recordStore(buffer), key, value, backing: 'changelog', expiry });
   const operator = joinTableWithGrace({ ...join, graceMs, buffer });
-  addOperator(graph, operator, { ...place, stores: [...reader.stores, buffer] });
+  const stores = [...reader.stores, buffer];
+  addOperator(graph, { ...operator, closeAfterIdleMs }, { ...place, stores });
   return result;
 }
 

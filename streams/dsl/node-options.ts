@@ -25,6 +25,7 @@ import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { Merger, Synchronous } from './functions.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
+import type { IdleClosing } from '../topology/windows.ts';
 
 /** What a node does with records that it cannot handle. */
 export interface ErrorOptions {
@@ -222,7 +223,7 @@ export interface CopartitionOptions {
 export interface JoinedTableOptions<V> extends ViewOptions<V>, CopartitionOptions {}
 
 /** How a stream is joined with a table of its task. */
-export interface TableJoinOptions<K, V> extends KeyOptions<K>, CopartitionOptions {
+export interface TableJoinOptions<K, V> extends KeyOptions<K>, CopartitionOptions, IdleClosing {
   /** Writes the stream's values where that is needed. Default: the stream's serde, or msgpack. */
   readonly value?: Serde<V>;
   /**
@@ -362,6 +363,7 @@ const CHECKS = {
   id: instance,
   withinMs: integer(1),
   graceMs: integer(0),
+  closeAfterIdleMs: integer(1),
   partitions: integer(1, 10_000),
   store: text,
   stores: listOf('stores'),

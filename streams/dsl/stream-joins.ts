@@ -43,6 +43,7 @@ export function addStreamJoin<K, VL, VR>(
   const kind = KINDS[method];
   const node = nodeName(graph, STREAM_JOIN_KINDS[kind], options, left.node);
   const { store = node, window } = options;
+  const { closeAfterIdleMs } = window;
   const addSide = <V>(
     parts: StreamParts<K, V>,
     other: StreamParts<K, unknown>,
@@ -70,7 +71,7 @@ export function addStreamJoin<K, VL, VR>(
     const own = common as typeof common & { joiner: AnyStreamJoiner<K, VL, VL, unknown> };
     const operator = joinWithItself({ ...own, leftStore: ours.name });
     const place = { name: node, parents: [ours.parent], stores: [ours.name] };
-    addOperator(graph, operator, { ...place, errors: options });
+    addOperator(graph, { ...operator, closeAfterIdleMs }, { ...place, errors: options });
     return result;
   }
   const theirs = addSide(right, left, {
@@ -83,7 +84,8 @@ export function addStreamJoin<K, VL, VR>(
     ...{ ...common, kind, leftStore: ours.name, rightStore: theirs.name },
   });
   const parents = [ours.parent, theirs.parent];
-  addOperator(graph, operator, { name: node, parents, stores, errors: options });
+  const place = { name: node, parents, stores, errors: options };
+  addOperator(graph, { ...operator, closeAfterIdleMs }, place);
   return result;
 }
 

@@ -1,4 +1,4 @@
-import type { Processor } from '../topology/operator.ts';
+import type { Operator, Processor } from '../topology/operator.ts';
 import type { InputTime } from './stream-time.ts';
 
 /** The time of a task's input. */
@@ -6,6 +6,8 @@ export interface TimedInput {
   readonly time: InputTime;
   /** Empty for so long that stream time no longer waits for it. */
   readonly isIdle: boolean;
+  /** Since when it is empty, if it is idle and so are all who write to it; otherwise Infinity. */
+  readonly quietSinceMs: number;
 }
 
 /**
@@ -33,6 +35,14 @@ export class Feed {
     for (const { isIdle } of this.#inputs) if (!isIdle) return false;
     for (const { feed } of this.#operators) if (!feed.isIdle) return false;
     return true;
+  }
+
+  /** Since when all of them are quiet; Infinity if one is not. */
+  quietSinceMs(): number {
+    let sinceMs = -Infinity;
+    for (const { quietSinceMs } of this.#inputs) if (quietSinceMs > sinceMs) sinceMs = quietSinceMs;
+    for (const { feed } of this.#operators) sinceMs = Math.max(sinceMs, feed.quietSinceMs());
+    return sinceMs;
   }
 
   /** -Infinity while it waits for an origin without records so far. */
@@ -65,11 +75,22 @@ export class OperatorTime {
   timeMs = -Infinity;
   /** The time up to which the last flush has forwarded everything. */
   #flushedMs = -Infinity;
+  readonly #closeAfterIdleMs: number | undefined;
+  /** Since when its feed is quiet, as it was seen last. */
+  #quietSinceMs = Infinity;
+  /** While it is quiet: when it was looked at last, and the time that was reached by then. */
+  #lookedMs = 0;
+  #quietTimeMs = -Infinity;
 
-  constructor(processor: Processor<unknown, unknown>, feed: Feed, node: string | undefined) {
+  constructor(
+    processor: Processor<unknown, unknown>,
+    feed: Feed,
+    options: Pick<OperatorTime, 'node'> & Pick<Operator, 'closeAfterIdleMs'>,
+  ) {
     this.#processor = processor;
     this.feed = feed;
-    this.node = node;
+    this.node = options.node;
+    this.#closeAfterIdleMs = options.closeAfterIdleMs;
   }
 
   /** True if the operator needs one: it holds records back, or acts on time. */
@@ -93,6 +114,38 @@ export class OperatorTime {
     const { deadlineMs = Infinity } = this.#processor;
     if (deadlineMs <= timeMs) this.#processor.advance?.(timeMs, beforeMs, precedesRecord);
     return true;
+  }
+
+  /**
+   * Lets time go on with the clock if nothing has come for long enough, to each deadline that this
+   * reaches and no further: what comes later is late only for what has closed. True if time rose.
+   */
+  pass(nowMs: number): boolean {
+    if (this.#closeAfterIdleMs === undefined) return false;
+    const sinceMs = this.feed.quietSinceMs();
+    if (sinceMs !== this.#quietSinceMs) {
+      this.#quietSinceMs = sinceMs;
+      this.#lookedMs = sinceMs;
+      this.#quietTimeMs = this.timeMs;
+    }
+    if (sinceMs === Infinity) return false;
+    // Not below its own time, which rises with that of an operator before it.
+    this.#quietTimeMs = Math.max(this.#quietTimeMs + nowMs - this.#lookedMs, this.timeMs);
+    this.#lookedMs = nowMs;
+    return nowMs - sinceMs >= this.#closeAfterIdleMs && this.#passDeadlines(this.#quietTimeMs);
+  }
+
+  #passDeadlines(untilMs: number): boolean {
+    const processor = this.#processor;
+    let passedMs = -Infinity;
+    for (;;) {
+      const { deadlineMs = Infinity } = processor;
+      if (deadlineMs > untilMs || deadlineMs <= passedMs) return passedMs !== -Infinity;
+      passedMs = deadlineMs;
+      const beforeMs = this.timeMs;
+      this.timeMs = Math.max(beforeMs, deadlineMs);
+      processor.advance?.(this.timeMs, beforeMs, false);
+    }
   }
 
   /** Forwards what is held back until a commit. */

@@ -3,6 +3,7 @@ import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type {
   DropReason,
   Forward,
+  Operator,
   OperatorContext,
   Processor,
   PunctuationRequest,
@@ -102,6 +103,21 @@ export class ProcessorGraph {
     return hasRisen;
   }
 
+  /**
+   * Closes windows because no record has come for long enough, and lets what follows know. Returns
+   * true if any operator's time has risen.
+   *
+   * @param nowMs By the clock of `TimedInput.quietSinceMs`.
+   */
+  pass(nowMs: number): boolean {
+    let hasRisen = false;
+    for (const time of this.times) {
+      if (time.rise()) hasRisen = true;
+      if (time.pass(nowMs)) hasRisen = true;
+    }
+    return hasRisen;
+  }
+
   /** Forwards what operators hold back until a commit, and what is due by the time it brings. */
   flush(): void {
     for (const time of this.times) {
@@ -177,7 +193,7 @@ export class ProcessorGraph {
       if (node.kind === 'repartition') this.exits.set(node.name, feed);
       if (node.kind !== 'operator') continue;
       const operator = present(started.get(node.name), 'each operator was started');
-      const time = operator.connect(feed);
+      const time = operator.connect(feed, node.operator);
       if (time !== undefined) this.times.push(time);
       feeds.set(node.name, time === undefined ? feed : new Feed([], [time]));
     }
@@ -255,11 +271,11 @@ class StartedOperator {
   }
 
   /** Sets the origin of its records; returns its own time, if it has one. */
-  connect(feed: Feed): OperatorTime | undefined {
+  connect(feed: Feed, { closeAfterIdleMs }: Operator): OperatorTime | undefined {
     this.#feed = feed;
     if (OperatorTime.isNeededBy(this.#processor)) {
       const node = this.#processor.advance === undefined ? undefined : this.#node.name;
-      this.#time = new OperatorTime(this.#processor, feed, node);
+      this.#time = new OperatorTime(this.#processor, feed, { node, closeAfterIdleMs });
     }
     return this.#time;
   }

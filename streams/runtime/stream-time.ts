@@ -52,6 +52,11 @@ export class UpstreamTime implements InputTime {
     return this.#upstreams.every(({ isEnded }) => isEnded);
   }
 
+  /** True if none of them has had input for a while. */
+  get isQuiet(): boolean {
+    return this.#upstreams.every(({ isIdle, isEnded }) => isIdle || isEnded);
+  }
+
   /** Applies a marker; returns true if the time of the input has risen. */
   observe({ upstream, timeMs, isIdle, isEnded }: TimeMarker): boolean {
     const state = this.#upstreams[upstream];

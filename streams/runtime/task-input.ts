@@ -97,6 +97,11 @@ export class TaskInput implements TimedInput {
     return this.#isIdle;
   }
 
+  get quietSinceMs(): number {
+    if (!this.#isIdle || (this.time instanceof UpstreamTime && !this.time.isQuiet)) return Infinity;
+    return this.#emptySinceMs ?? Infinity;
+  }
+
   /** Queues fetched records. */
   add(records: PartitionRecords): void {
     this.#queue.push(records);

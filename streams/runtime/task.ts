@@ -282,7 +282,8 @@ export class Task {
   }
 
   /**
-   * Records which inputs are empty; after the idle timeout stream time no longer waits for them.
+   * Records which inputs are empty; after the idle timeout stream time no longer waits for them,
+   * and after a while of that it may go on with the clock.
    */
   noteEmpty(nowMs: number): void {
     let hasChanged = false;
@@ -292,6 +293,10 @@ export class Task {
       hasChanged ||= input.isIdle !== wasIdle;
     }
     if (hasChanged) this.#markerRose();
+    if (!this.#graph.pass(nowMs)) return;
+    this.#isDirty = true;
+    this.#punctuations.timeRose();
+    this.#punctuate();
   }
 
   /** Forwards what operators hold back and tells downstream how far this task is. */

@@ -5,13 +5,14 @@ import {
   integer,
   type OptionCheck,
 } from '../../core/internal.ts';
+import { closing, type IdleClosing } from './windows.ts';
 
 /**
  * Which records of two streams meet: a right one is at most `beforeMs` older and at most `afterMs`
  * newer than the left one, both included (Kafka: `JoinWindows`). The right one sees it the other
  * way round.
  */
-export interface JoinWindow {
+export interface JoinWindow extends IdleClosing {
   readonly beforeMs: number;
   readonly afterMs: number;
   /** How long after its window's end a record still waits for one that is out of order. */
@@ -19,11 +20,15 @@ export interface JoinWindow {
 }
 
 /** Either the same in both directions, or one time for each. */
-export type JoinWindowOptions =
-  | { readonly differenceMs: number; readonly graceMs?: number }
-  | { readonly beforeMs: number; readonly afterMs: number; readonly graceMs?: number };
+export type JoinWindowOptions = IdleClosing &
+  (
+    | { readonly differenceMs: number; readonly graceMs?: number }
+    | { readonly beforeMs: number; readonly afterMs: number; readonly graceMs?: number }
+  );
 
 const TIME_MS = integer(0);
+const IDLE_MS = integer(1);
+const CLOSING = { graceMs: TIME_MS, closeAfterIdleMs: IDLE_MS };
 /** A negative bound moves the window: with `beforeMs: -5` the right record is at least 5 newer. */
 const BOUND_MS = integer(-Number.MAX_SAFE_INTEGER);
 
@@ -39,26 +44,28 @@ const BOUND_MS = integer(-Number.MAX_SAFE_INTEGER);
  */
 export function joinWindow(options: JoinWindowOptions): JoinWindow {
   checkArgument('joinWindow', 'options', options, instance);
-  const { graceMs = 0 } = options;
   if ('differenceMs' in options) {
-    const checks = { differenceMs: TIME_MS, graceMs: TIME_MS };
+    const checks = { differenceMs: TIME_MS, ...CLOSING };
     checkOptions('joinWindow', options, checks, ['differenceMs']);
-    return { beforeMs: options.differenceMs, afterMs: options.differenceMs, graceMs };
+    const { differenceMs } = options;
+    return { beforeMs: differenceMs, afterMs: differenceMs, ...closing(options) };
   }
-  const checks = { beforeMs: BOUND_MS, afterMs: fits(options), graceMs: TIME_MS };
+  const checks = { beforeMs: BOUND_MS, afterMs: fits(options), ...CLOSING };
   checkOptions('joinWindow', options, checks, ['beforeMs', 'afterMs']);
   const { beforeMs, afterMs } = options;
-  return { beforeMs, afterMs, graceMs };
+  return { beforeMs, afterMs, ...closing(options) };
 }
 
 /** @throws LogError INVALID_OPTION unless `joinWindow` made it. */
 export function checkJoinWindow(method: string, window: unknown): void {
   checkArgument(method, 'window', window, (value) => {
-    const { beforeMs, afterMs, graceMs } = (value ?? {}) as Partial<JoinWindow>;
+    const window = (value ?? {}) as Partial<JoinWindow>;
+    const { beforeMs, afterMs, graceMs, closeAfterIdleMs = 1 } = window;
     const isWindow =
       BOUND_MS(beforeMs) === undefined &&
       fits({ beforeMs })(afterMs) === undefined &&
-      TIME_MS(graceMs) === undefined;
+      TIME_MS(graceMs) === undefined &&
+      IDLE_MS(closeAfterIdleMs) === undefined;
     return isWindow ? undefined : 'a window, as joinWindow() makes it';
   });
 }

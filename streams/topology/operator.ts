@@ -19,6 +19,11 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
    * passes old values on to its successors. Tables keep them only if one of them needs them.
    */
   readonly oldValues?: 'needed' | 'passed';
+  /**
+   * If nothing has come for so long by the clock, its time goes on with the clock, to each deadline
+   * that this reaches. Undefined: only records move time.
+   */
+  readonly closeAfterIdleMs?: number | undefined;
   /** Those of its stores that it keeps by the keys of its records. Default: all. */
   readonly keyedStores?: readonly string[];
   /**

@@ -17,8 +17,19 @@ export interface Windowed<K> {
   readonly windowEndMs: number;
 }
 
+/** How windows close although no record comes that would move stream time. */
+export interface IdleClosing {
+  /**
+   * If no record has come for so long by the application's clock, in milliseconds, stream time goes
+   * on with the clock, from where it was, up to the end of the last window that has to close. What
+   * comes later for a closed window is late. The input must also be idle, see `idleTimeoutMs` of
+   * the application. Default: only records move time.
+   */
+  readonly closeAfterIdleMs?: number;
+}
+
 /** Windows of one size that begin every `advanceMs`, counted from 1970 (Kafka: `TimeWindows`). */
-export interface TimeWindows {
+export interface TimeWindows extends IdleClosing {
   readonly sizeMs: number;
   /** Equal to `sizeMs` for tumbling windows. */
   readonly advanceMs: number;
@@ -32,15 +43,12 @@ export interface TimeWindows {
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the times are whole milliseconds, `sizeMs`
  *   at least one.
  */
-export function tumblingWindow(options: {
-  readonly sizeMs: number;
-  readonly graceMs?: number;
-}): TimeWindows {
-  const { sizeMs, graceMs = 0 } = checkedWindow('tumblingWindow', options, {
-    sizeMs: integer(1),
-    graceMs: integer(0),
-  });
-  return { sizeMs, advanceMs: sizeMs, graceMs };
+export function tumblingWindow(
+  options: { readonly sizeMs: number; readonly graceMs?: number } & IdleClosing,
+): TimeWindows {
+  const checks = { sizeMs: integer(1), ...CLOSING };
+  const { sizeMs } = checkedWindow('tumblingWindow', options, checks);
+  return { sizeMs, advanceMs: sizeMs, ...closing(options) };
 }
 
 /**
@@ -50,25 +58,23 @@ export function tumblingWindow(options: {
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless 0 < advanceMs <= sizeMs, in whole
  *   milliseconds.
  */
-export function hoppingWindow(options: {
-  readonly sizeMs: number;
-  readonly advanceMs: number;
-  readonly graceMs?: number;
-}): TimeWindows {
-  const {
-    sizeMs,
-    advanceMs,
-    graceMs = 0,
-  } = checkedWindow('hoppingWindow', options, {
+export function hoppingWindow(
+  options: {
+    readonly sizeMs: number;
+    readonly advanceMs: number;
+    readonly graceMs?: number;
+  } & IdleClosing,
+): TimeWindows {
+  const { sizeMs, advanceMs } = checkedWindow('hoppingWindow', options, {
     sizeMs: integer(1),
     advanceMs: integer(1, options.sizeMs),
-    graceMs: integer(0),
+    ...CLOSING,
   });
-  return { sizeMs, advanceMs, graceMs };
+  return { sizeMs, advanceMs, ...closing(options) };
 }
 
 /** Windows of activity: the records of a key up to a gap (Kafka: `SessionWindows`). */
-export interface SessionWindows {
+export interface SessionWindows extends IdleClosing {
   /** A record belongs to a session if it is no further than this from one of its records. */
   readonly gapMs: number;
   /** How long after its end, which is its last record plus the gap, a session accepts records. */
@@ -82,19 +88,15 @@ export interface SessionWindows {
  *
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the times are whole milliseconds.
  */
-export function sessionWindow(options: {
-  readonly gapMs: number;
-  readonly graceMs?: number;
-}): SessionWindows {
-  const { gapMs, graceMs = 0 } = checkedWindow('sessionWindow', options, {
-    gapMs: integer(0),
-    graceMs: integer(0),
-  });
-  return { gapMs, graceMs };
+export function sessionWindow(
+  options: { readonly gapMs: number; readonly graceMs?: number } & IdleClosing,
+): SessionWindows {
+  const { gapMs } = checkedWindow('sessionWindow', options, { gapMs: integer(0), ...CLOSING });
+  return { gapMs, ...closing(options) };
 }
 
 /** Windows of one size around the records of a key (Kafka: `SlidingWindows`). */
-export interface SlidingWindows {
+export interface SlidingWindows extends IdleClosing {
   /** The greatest difference in time of two records of a window. */
   readonly differenceMs: number;
   /** How long after its end a window accepts late records. */
@@ -109,15 +111,12 @@ export interface SlidingWindows {
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION unless the times are whole milliseconds,
  *   `differenceMs` at least one.
  */
-export function slidingWindow(options: {
-  readonly differenceMs: number;
-  readonly graceMs?: number;
-}): SlidingWindows {
-  const { differenceMs, graceMs = 0 } = checkedWindow('slidingWindow', options, {
-    differenceMs: integer(1),
-    graceMs: integer(0),
-  });
-  return { differenceMs, graceMs };
+export function slidingWindow(
+  options: { readonly differenceMs: number; readonly graceMs?: number } & IdleClosing,
+): SlidingWindows {
+  const checks = { differenceMs: integer(1), ...CLOSING };
+  const { differenceMs } = checkedWindow('slidingWindow', options, checks);
+  return { differenceMs, ...closing(options) };
 }
 
 /** One window without an end (Kafka: `UnlimitedWindows`). */
@@ -143,6 +142,17 @@ export type FixedWindows = TimeWindows | SlidingWindows | UnlimitedWindows;
 /** What `windowedBy` takes. */
 export type AnyWindows = FixedWindows | SessionWindows;
 
+/** The checks of how windows close. */
+const CLOSING = { graceMs: integer(0), closeAfterIdleMs: integer(1) };
+
+/** How windows close, given these options. */
+export function closing({
+  graceMs = 0,
+  closeAfterIdleMs,
+}: { readonly graceMs?: number } & IdleClosing): { readonly graceMs: number } & IdleClosing {
+  return closeAfterIdleMs === undefined ? { graceMs } : { graceMs, closeAfterIdleMs };
+}
+
 /** The times that each kind of windows has, and their smallest values. */
 const WINDOW_TIMES: readonly Readonly<Record<string, number>>[] = [
   { sizeMs: 1, advanceMs: 1, graceMs: 0 },
@@ -158,8 +168,9 @@ export function checkWindows(method: string, windows: AnyWindows): void {
     const isWindows = WINDOW_TIMES.some((times) =>
       Object.entries(times).every(([time, min]) => integer(min)(given[time]) === undefined),
     );
-    const { advanceMs = 0, sizeMs = 0 } = given as Partial<TimeWindows>;
-    if (isWindows && advanceMs <= sizeMs) return undefined;
+    const { advanceMs = 0, sizeMs = 0, closeAfterIdleMs = 1 } = given as Partial<TimeWindows>;
+    const closes = CLOSING.closeAfterIdleMs(closeAfterIdleMs) === undefined;
+    if (isWindows && advanceMs <= sizeMs && closes) return undefined;
     return 'windows, as tumblingWindow(), sessionWindow() and their like make them';
   });
 }

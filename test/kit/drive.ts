@@ -85,8 +85,8 @@ export interface WindowTableOptions {
 
 /**
  * Runs a windowed sum per key and returns a text table: each line `key value time` is an input,
- * `end` ends the input, and below each input are its results, `key window value @time`. The last
- * line counts late records.
+ * `wait ms` moves the clock, and `end` ends the input; below each are its results, as `key window
+ * value @time`. The last line counts late records.
  */
 export function windowTable({ windows, emit }: WindowTableOptions, input: string): string {
   const builder = new StreamsBuilder();
@@ -100,6 +100,7 @@ export function windowTable({ windows, emit }: WindowTableOptions, input: string
   for (const line of input.trim().split('\n')) {
     const [name = '', value, time] = line.trim().split(/\s+/);
     if (name === 'end') driver.endOfInput();
+    else if (name === 'wait') driver.advanceWallClock(Number(value));
     else {
       const row = { key: name === 'null' ? null : name, timestampMs: Number(time) };
       driver.inputTopic(numbers).pipe({ ...row, value: value === 'null' ? null : Number(value) });

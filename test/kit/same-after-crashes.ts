@@ -79,6 +79,19 @@ export async function crashMoments(
   run: CrashingRun,
 ): Promise<{ readonly log: Log; readonly moments: readonly Moment[] }> {
   const { topology, fill, options, every, stop } = run;
+  const work = (log: Log, stateDir: string) => runToEnd(log, topology, { ...options, stateDir });
+  return crashMomentsOf({ fill, work, every, stop });
+}
+
+/** The same of an application that is not run to the end of its input. */
+export async function crashMomentsOf({
+  fill,
+  work,
+  every,
+  stop,
+}: Omit<CrashingRun, 'topology' | 'options'> & {
+  readonly work: (log: Log, stateDir: string) => Promise<unknown>;
+}): Promise<{ readonly log: Log; readonly moments: readonly Moment[] }> {
   const random = seededRandom(SEED);
   const moments: Moment[] = [];
   const [stateDir, copies] = [temporaryDirectory(), temporaryDirectory()];
@@ -93,7 +106,7 @@ export async function crashMoments(
     const operation = `${count}: ${kind} ${path}`;
     moments.push({ operation, disk: stop(disk, random), stateDir: copy });
   };
-  await runToEnd(log, topology, { ...options, stateDir });
+  await work(log, stateDir);
   disk.onOperation = undefined;
   return { log, moments };
 }
