@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { LogError, type BrokerApi, type Log, type LogErrorCode } from '../../core/index.ts';
+import type { BrokerApi, Log } from '../../core/index.ts';
 import { checkArgument, Feed, rxjs, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
@@ -12,27 +12,22 @@ import type {
 } from '../topology/queryable.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
+import { divisionOf } from './division.ts';
 import { Ending } from './ending.ts';
-import { ErrorPolicies } from './error-policies.ts';
 import { GlobalTables } from './global-tables.ts';
 import { LiveQueries } from './live-queries.ts';
-import {
-  collectMetrics,
-  keepCommitted,
-  newCounts,
-  type AppCounts,
-  type StreamsMetrics,
-} from './metrics.ts';
+import { collectMetrics, newCounts, type AppCounts, type StreamsMetrics } from './metrics.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
-import { Recovery } from './recovery.ts';
 import type { QueriedApp } from './queried-app.ts';
 import { Queries } from './queries.ts';
 import { findStore, type QueryHandle } from './query-handles.ts';
-import { RetryPause, type RetryStatus } from './retry-pause.ts';
+import { Retries } from './retries.ts';
+import type { RetryStatus } from './retry-pause.ts';
 import { stateDirectoryOf } from './state-directory.ts';
-import { TaskRunner } from './task-runner.ts';
+import type { GroupContext } from './task-group.ts';
+import { abortLeft, TaskGroups } from './task-groups.ts';
 import { warnOfUnread } from './unread-topics.ts';
 
 /**
@@ -45,21 +40,6 @@ export type StreamsState =
   'CREATED' | 'RESTORING' | 'RUNNING' | 'RETRYING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
 
 const METRICS_MS = 1000;
-
-/**
- * Commit failures that restarting from the last commit repairs, besides the retriable ones. A
- * producer is fenced here only if the process was stopped until its transaction timed out: a second
- * application of this id cannot start.
- */
-const RECOVERABLE: ReadonlySet<LogErrorCode> = new Set<LogErrorCode>([
-  'DELIVERY_TIMEOUT',
-  'INVALID_PRODUCER_EPOCH',
-  'PRODUCER_FENCED',
-]);
-
-/** Kafka Streams' `task.timeout.ms`: how long transient failures are retried. */
-const RETRY_MS = 300_000;
-const RETRY_PAUSE_MS = 1_000;
 
 /**
  * The ids of the applications running in this process, by broker: a state directory has one user.
@@ -82,11 +62,9 @@ export class StreamsApp implements AsyncDisposable {
   /** Shows the newest state even to subscribers that come after the end. */
   readonly #states = new Feed<StreamsState>('newest');
   readonly #counts: AppCounts = newCounts();
-  /** Outlives the attempts. */
-  readonly #recovery = new Recovery();
-  readonly #retryPause: RetryPause;
-  /** The current attempt, or the last one. */
-  #runner: TaskRunner | undefined;
+  readonly #groups: TaskGroups;
+  /** Of what is done before the groups run. */
+  readonly #retries: Retries;
   #globalTables: GlobalTables | undefined;
   /** The error that ended the reading of global tables. */
   #globalFailure: unknown;
@@ -94,10 +72,10 @@ export class StreamsApp implements AsyncDisposable {
   #isFinishing = false;
   /** Set once all input has ended. */
   #hasFinished = false;
-  /** Changes by `setIdleTimeout`. */
-  #idleTimeoutMs: number;
   /** Undefined before `start`. */
   #ending: Ending | undefined;
+  /** Called when the application runs. */
+  #started: () => void = ignore;
   readonly #live: LiveQueries;
   readonly #queries: Queries;
 
@@ -108,13 +86,18 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
-    this.#retryPause = new RetryPause(this.#settings.clock);
+    const { clock } = this.#settings;
+    this.#retries = new Retries(
+      clock,
+      () => this.#mustStop,
+      () => this.#show(),
+    );
     this.#planner = new Planner(log, topology, this.#settings);
     stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
-    this.#idleTimeoutMs = this.#settings.idleTimeoutMs;
     const queried = this.#queried();
     this.#live = new LiveQueries(queried);
     this.#queries = new Queries(queried, this.#live);
+    this.#groups = new TaskGroups(divisionOf(options), this.#groupContext());
     this.#enter('CREATED');
   }
 
@@ -124,7 +107,7 @@ export class StreamsApp implements AsyncDisposable {
 
   /** In the state RETRYING: why, and when it tries again. */
   get retry(): RetryStatus | undefined {
-    return this.#retryPause.status;
+    return this.#retries.status ?? this.#groups.retry;
   }
 
   /** The current state, then each change; completes when the application has ended. */
@@ -155,7 +138,7 @@ export class StreamsApp implements AsyncDisposable {
 
   /** What the application has done so far. */
   metrics(): StreamsMetrics {
-    return collectMetrics(this.#runner?.tasks ?? [], this.#counts);
+    return collectMetrics(this.#groups.tasks, this.#counts);
   }
 
   /**
@@ -178,10 +161,11 @@ export class StreamsApp implements AsyncDisposable {
     if (this.state !== 'CREATED') throw this.#wrongState('start', 'make a new one');
     await new Promise<void>((resolve, reject) => {
       let isStarted = false;
-      const running = this.#run(() => {
+      this.#started = () => {
         isStarted = true;
         resolve();
-      });
+      };
+      const running = this.#run();
       // Neither has an effect after `resolve`.
       running.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
       const ending = new Ending(running, (error) => {
@@ -207,16 +191,15 @@ export class StreamsApp implements AsyncDisposable {
     if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
   }
 
-  /** Lets the runner finish, or the next one, if there is more to read. */
+  /** Lets the tasks finish, or those of the next plan, if there is more to read. */
   async #finishInput(): Promise<void> {
-    if (await this.#planner.look()) this.#runner?.stop();
-    else this.#runner?.finish();
+    if (await this.#planner.look()) this.#groups.stop();
+    else this.#groups.finish();
   }
 
   /** Sets how long an empty input holds stream time back. */
   setIdleTimeout(idleTimeoutMs: number): void {
-    this.#idleTimeoutMs = idleTimeoutMs;
-    this.#runner?.setIdleTimeout(idleTimeoutMs);
+    this.#groups.setIdleTimeout(idleTimeoutMs);
   }
 
   /**
@@ -236,8 +219,7 @@ export class StreamsApp implements AsyncDisposable {
     if (this.state === 'RUNNING' || this.state === 'RESTORING' || this.state === 'RETRYING') {
       this.#enter('PENDING_SHUTDOWN');
     }
-    this.#retryPause.end();
-    this.#runner?.stop();
+    this.#stop();
     await this.#ending?.wait();
   }
 
@@ -296,13 +278,27 @@ export class StreamsApp implements AsyncDisposable {
 
   #queried(): QueriedApp {
     const state = () => this.#state;
-    const tasks = () => this.#runner?.tasks ?? [];
+    const tasks = () => this.#groups.tasks;
     const globalTables = () => this.#globalTables;
     const { cacheEntriesMax } = this.#settings;
     return { topology: this.#topology, state, tasks, globalTables, cacheEntriesMax };
   }
 
-  async #run(started: () => void): Promise<void> {
+  #groupContext(): GroupContext {
+    return {
+      ...{ log: this.#log, settings: this.#settings, counts: this.#counts, live: this.#live },
+      mustStop: () => this.#mustStop || this.#planner.isOld,
+      isFinishing: () => this.#isFinishing,
+      isPlanOld: async () => {
+        const isOld = await this.#planner.look();
+        if (isOld) this.#groups.stop();
+        return isOld;
+      },
+      changed: () => this.#show(),
+    };
+  }
+
+  async #run(): Promise<void> {
     const { applicationId } = this.#settings;
     const { api } = this.#log;
     const ids = running.get(api) ?? new Set<string>();
@@ -318,7 +314,7 @@ export class StreamsApp implements AsyncDisposable {
       this.#enter('RESTORING');
       const plan = await this.#planner.plan(); // fails before anything is read
       await warnOfUnread(this.#log, plan, this.#settings.logger);
-      await this.#runWithTables(started);
+      await this.#runWithTables();
       this.#enter('NOT_RUNNING');
       this.#live.end(undefined);
     } catch (error) {
@@ -331,124 +327,57 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
-  async #runWithTables(started: () => void): Promise<void> {
+  async #runWithTables(): Promise<void> {
     const globalTables = new GlobalTables(this.#log, this.#topology.globalTables);
     this.#globalTables = globalTables;
     try {
       await globalTables.load();
       globalTables.follow((error) => {
         this.#globalFailure = error;
-        this.#runner?.stop();
-        this.#retryPause.end();
+        this.#stop();
       });
-      await this.#runAttempts(globalTables, started);
+      await this.#runPlans(globalTables);
       if (this.#globalFailure !== undefined) throw this.#globalFailure as Error;
     } finally {
       await globalTables.close();
     }
   }
 
-  /**
-   * Runs attempts; after a transient failure the next one starts from the last commit, and so it
-   * does, with a new plan, when topics come.
-   */
-  async #runAttempts(globalTables: GlobalTables, started: () => void): Promise<void> {
-    const { clock } = this.#settings;
-    let failingSinceMs: number | undefined;
+  /** Runs one plan after the other: there is a new one when topics come or go. */
+  async #runPlans(globalTables: GlobalTables): Promise<void> {
     while (!this.#mustStop) {
-      const { commits } = this.#counts;
+      const plan = await this.#prepare();
+      if (plan === undefined) return;
+      const watch = this.#planner.watch(() => this.#groups.stop());
+      try {
+        this.#hasFinished = await this.#groups.run(plan, globalTables);
+      } finally {
+        watch.stop();
+      }
+      if (!this.#planner.isOld) return;
+      if (this.state === 'RUNNING') this.#enter('RESTORING');
+    }
+  }
+
+  /** The plan to run now; undefined if the application stops before there is one. */
+  async #prepare(): Promise<Plan | undefined> {
+    while (!this.#mustStop) {
       try {
         const plan = await this.#planner.plan();
-        this.#hasFinished = await this.#runOnce(plan, globalTables, started);
-        if (!this.#planner.isOld) return;
-        if (this.state === 'RUNNING') this.#enter('RESTORING');
+        await abortLeft(this.#log, plan.applicationId);
+        this.#retries.succeeded();
+        return plan;
       } catch (error) {
-        if (await this.#isOfGoneTopic(error)) {
-          if (this.state === 'RUNNING') this.#enter('RESTORING');
-          continue;
-        }
-        if (this.#learnsLimit(error)) {
-          if (this.state === 'RUNNING') this.#enter('RESTORING');
-          continue;
-        }
-        if (!isRecoverable(error)) throw error;
-        if (StreamsError.is(error, 'STARTING_OVER')) {
-          await this.#startOver(error);
-          continue;
-        }
-        const nowMs = clock.monotonicMs();
-        if (this.#counts.commits > commits) failingSinceMs = undefined;
-        failingSinceMs ??= nowMs;
-        if (nowMs - failingSinceMs > RETRY_MS) throw error;
-        await this.#pause(error as Error, RETRY_PAUSE_MS);
+        await this.#retries.waitAfter(error);
       }
     }
+    return undefined;
   }
 
-  /**
-   * True if a topic refused a record that its sink may drop: the next attempt knows the limit, and
-   * so which record it is.
-   */
-  #learnsLimit(error: unknown): boolean {
-    if (!LogError.is(error, 'MESSAGE_TOO_LARGE')) return false;
-    const { topic, limitBytes } = error.details;
-    const policies = new ErrorPolicies(this.#topology, this.#settings);
-    return policies.mayDropAt(topic) && this.#recovery.noteLimit(topic, limitBytes);
-  }
-
-  /** Lets the next attempt try a record again, or handle it with care. */
-  async #startOver(error: StreamsError<'STARTING_OVER'>): Promise<void> {
-    const { node, pauseMs, isRetry } = error.details;
-    const { logger } = this.#settings;
-    if (isRetry) this.#counts.failedBefore.add(node, 'retried');
-    logger[isRetry ? 'warn' : 'info'](error.message);
-    if (pauseMs > 0) await this.#pause(error, pauseMs);
-    else if (this.state === 'RUNNING') this.#enter('RESTORING');
-  }
-
-  /** Waits before the next attempt, until `close` at most. */
-  async #pause(cause: Error, pauseMs: number): Promise<void> {
-    if (this.#mustStop) return;
-    const pause = this.#retryPause.wait(cause, pauseMs);
-    this.#enter('RETRYING');
-    await pause;
-    if (this.state === 'RETRYING') this.#enter('RESTORING');
-  }
-
-  /** True if a topic that matched a pattern was deleted: the next attempt goes on without it. */
-  async #isOfGoneTopic(error: unknown): Promise<boolean> {
-    if (!LogError.is(error, 'UNKNOWN_TOPIC_OR_PARTITION')) return false;
-    return this.#planner.look();
-  }
-
-  /** Runs one attempt; returns true if all input has ended. */
-  async #runOnce(plan: Plan, globalTables: GlobalTables, started: () => void): Promise<boolean> {
-    const settings = { ...this.#settings, idleTimeoutMs: this.#idleTimeoutMs };
-    const counts = this.#counts;
-    const log = this.#log;
-    const live = this.#live;
-    const recovery = this.#recovery;
-    const runner = await TaskRunner.open({
-      ...{ log, plan, settings, globalTables, counts, live, recovery },
-    });
-    keepCommitted(this.#runner?.tasks ?? [], counts);
-    this.#runner = runner;
-    if (this.#isFinishing) runner.finish();
-    if (this.#mustStop || this.#planner.isOld) runner.stop();
-    else {
-      this.#enter('RUNNING');
-      this.#live.running();
-      started();
-    }
-    const watch = this.#planner.watch(() => runner.stop());
-    try {
-      return await runner.run();
-    } catch (error) {
-      await runner.abandon();
-      throw error;
-    } finally {
-      watch.stop();
-    }
+  /** Ends what runs or waits; `#mustStop` is true from now on. */
+  #stop(): void {
+    this.#retries.end();
+    this.#groups.stop();
   }
 
   /** Keeps an application from failing silently. */
@@ -457,6 +386,19 @@ export class StreamsApp implements AsyncDisposable {
     const { applicationId, logger } = this.#settings;
     const reason = error instanceof Error ? error.message : String(error);
     logger.error(`application ${applicationId} has failed: ${reason}`);
+  }
+
+  /** Shows what the groups do, while the application runs. */
+  #show(): void {
+    if (this.state !== 'RESTORING' && this.state !== 'RETRYING' && this.state !== 'RUNNING') return;
+    const { isRunning = this.state === 'RUNNING' } = this.#groups;
+    const isWaiting = this.retry !== undefined;
+    const state = isWaiting ? 'RETRYING' : isRunning ? 'RUNNING' : 'RESTORING';
+    if (state === this.state) return;
+    this.#enter(state);
+    if (state !== 'RUNNING') return;
+    this.#live.running();
+    this.#started();
   }
 
   #enter(state: StreamsState): void {
@@ -483,10 +425,5 @@ const logLike: OptionCheck = (value) => {
 };
 
 function ignore(): void {
-  // `start` reports it
-}
-
-function isRecoverable(error: unknown): boolean {
-  if (error instanceof StreamsError) return error.retriable;
-  return error instanceof LogError && (error.retriable || RECOVERABLE.has(error.code));
+  // `start` reports it, or has not been called
 }

@@ -1,6 +1,6 @@
 import { LogError, type CommittedOffset, type Log } from '../../core/index.ts';
 import { decodeOffsetMetadata, isOffsetMetadata, type OffsetMetadata } from './offset-metadata.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, TaskPlan } from './plan.ts';
 import { placeOf } from './topics.ts';
 
 /** What belongs to the operators of a task, whatever topics it reads. */
@@ -18,17 +18,19 @@ export interface Committed {
 }
 
 /**
- * What the application has committed. For what it reads now, waits for transactions that may still
+ * What the application has committed for some of its tasks. For what they read now, waits for transactions that may still
  * commit offsets (KIP-447): fencing has ended ours, but with at-least-once, or in other programs,
  * there may be more.
  *
  * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable
  */
-export async function fetchCommitted(log: Log, { applicationId, tasks }: Plan): Promise<Committed> {
-  const groupId = applicationId;
-  const partitions = tasks.flatMap(({ inputs, partition }) =>
-    inputs.map(({ topic }) => ({ topic: topic.name, partition })),
-  );
+export async function fetchCommitted(
+  log: Log,
+  plan: Plan,
+  tasks: readonly TaskPlan[],
+): Promise<Committed> {
+  const groupId = plan.applicationId;
+  const partitions = partitionsOf(tasks);
   const read = await log.api.offsetFetch({ groupId, partitions, requireStable: true });
   const offsets = new Map<string, CommittedOffset>();
   for (const { error, ...found } of read.offsets) {
@@ -36,9 +38,16 @@ export async function fetchCommitted(log: Log, { applicationId, tasks }: Plan): 
     if (found.offset >= 0) offsets.set(placeOf(found), found);
   }
   const all = await log.api.offsetFetch({ groupId, requireStable: false });
-  const places = new Set(partitions.map(placeOf));
+  const places = new Set(partitionsOf(plan.tasks).map(placeOf));
   const left = all.offsets.filter((each) => !places.has(placeOf(each)));
   return { offsets, leftTimes: timesOf(groupId, left) };
+}
+
+/** The partitions that tasks read. */
+function partitionsOf(tasks: readonly TaskPlan[]): { topic: string; partition: number }[] {
+  return tasks.flatMap(({ inputs, partition }) =>
+    inputs.map(({ topic }) => ({ topic: topic.name, partition })),
+  );
 }
 
 /** Nothing is read there, so that the commit of another version or program is no obstacle. */

@@ -27,6 +27,7 @@ export interface StoreRestore {
 }
 
 export interface RestoreOptions {
+  readonly applicationId: string;
   /** Clean entries that a store keeps in memory. */
   readonly cacheEntriesMax: number;
   /** How many changes may wait for a checkpoint during a restore. */
@@ -38,6 +39,8 @@ export interface RestoreOptions {
  *
  * @throws StreamsError STATE_AHEAD if a checkpoint is ahead of its changelog: the log has lost
  *   data, and results would silently differ.
+ * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable, while a changelog has an open
+ *   transaction: only the task writes to it, so what that holds is the end of what it did before.
  * @throws StreamsError DESERIALIZATION_FAILED if a store's serde cannot read what another has
  *   written.
  */
@@ -47,13 +50,19 @@ export async function restoreStores(
   options: RestoreOptions,
 ): Promise<void> {
   const started: StartedRestore[] = [];
+  const changelogs = restores.filter(({ endOffset }) => endOffset === undefined);
+  const ends = await endsOf(log, changelogs);
   for (const restore of restores) {
     const { topic, partition, state, store } = restore;
     const { earliest, latest } = await offsetsOf(log, topic.name, partition);
+    const end = ends.get(placeOf({ topic: topic.name, partition }));
+    if (end !== undefined && end > latest) {
+      throw stillOpen(options.applicationId, topic.name, partition);
+    }
     const kept = state.changelogOffset(store.spec.name);
     if (kept !== undefined && kept > latest) throw stateAhead(store, kept, latest);
-    const end = Math.min(restore.endOffset ?? latest, latest);
-    started.push({ ...restore, end, offset: Math.max(kept ?? 0, earliest) });
+    const endOffset = Math.min(restore.endOffset ?? latest, latest);
+    started.push({ ...restore, end: endOffset, offset: Math.max(kept ?? 0, earliest) });
   }
   await readBack(log, started, options);
   // Windows whose result was forwarded before the last commit: the checkpoint may be older.
@@ -130,6 +139,21 @@ function restoreRecord(restore: StoreRestore, cursor: RecordCursor): void {
   }
 }
 
+/** The ends of partitions, open transactions included. */
+async function endsOf(
+  log: Log,
+  restores: readonly StoreRestore[],
+): Promise<ReadonlyMap<string, number>> {
+  const { partitions } = await log.api.listOffsets({
+    isolationLevel: 'read_uncommitted',
+    partitions: restores.map(({ topic: { name: topic }, partition }) => {
+      return { topic, partition, spec: 'latest' as const };
+    }),
+  });
+  for (const { error } of partitions) if (error !== undefined) throw LogError.fromData(error);
+  return new Map(partitions.map((each) => [placeOf(each), each.offset]));
+}
+
 /** The start and end of a partition for readers of committed data. */
 export async function offsetsOf(
   log: Log,
@@ -145,6 +169,13 @@ export async function offsetsOf(
   });
   for (const { error } of partitions) if (error !== undefined) throw LogError.fromData(error);
   return { earliest: partitions[0]?.offset ?? 0, latest: partitions[1]?.offset ?? 0 };
+}
+
+function stillOpen(groupId: string, topic: string, partition: number): LogError {
+  const message =
+    `${topic}-${partition} has an open transaction of whoever had the task before: its stores ` +
+    'can be restored when that has ended';
+  return new LogError('UNSTABLE_OFFSET_COMMIT', message, { groupId, topic, partition });
 }
 
 function stateAhead(store: TaskStore, storeOffset: number, changelogEnd: number): StreamsError {

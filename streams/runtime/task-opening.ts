@@ -15,6 +15,7 @@ import type { TopicSpec } from '../topology/node.ts';
 import { fetchCommitted, type Committed } from './committed.ts';
 import { deadLetterTopic } from './dead-letters.ts';
 import { Deliveries } from './deliveries.ts';
+import type { EndOfInput } from './end-of-input.ts';
 import { ErrorPolicies } from './error-policies.ts';
 import type { GlobalTables } from './global-tables.ts';
 import type { LiveQueries } from './live-queries.ts';
@@ -30,24 +31,31 @@ import { stateDirectoryOf } from './state-directory.ts';
 import { Task } from './task.ts';
 import { changelogTopic, MESSAGE_BYTES_MAX, placeOf, topicHandle } from './topics.ts';
 
+/** What the attempts of a group work with, and on. */
 export interface TaskRunnerOptions {
   readonly log: Log;
+  /** The name of the group, which is its transactional id. */
+  readonly group: string;
   readonly plan: Plan;
   readonly settings: StreamsSettings;
   readonly globalTables: GlobalTables;
   readonly counts: AppCounts;
   readonly recovery: Recovery;
   readonly live: LiveQueries;
+  readonly ends: EndOfInput;
+  /** Called when the tasks have changed to what was assigned. */
+  readonly assigned: () => void;
 }
 
-/** The parts that a runner works with. */
+/** What a group has whatever its tasks are. */
 export interface RunnerParts {
-  readonly tasks: readonly Task[];
   readonly producer: Producer;
   readonly consumer: Consumer;
   /** With exactly-once: the first transaction. */
   readonly transaction: Transaction | undefined;
   readonly deliveries: Deliveries;
+  readonly outputs: Outputs;
+  readonly policies: ErrorPolicies;
 }
 
 const KIB = 1024;
@@ -59,55 +67,75 @@ const LINGER_MS = 20;
 const FETCH_BYTES = 512 * KIB;
 
 /**
- * Fences the previous runner, restores the state and continues from the last commit.
+ * Opens what tasks work with. Fences the previous attempt.
  *
- * @throws StreamsError, LogError with nothing left open.
+ * @throws LogError with nothing left open.
  */
 export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts> {
-  const { log, settings } = options;
+  const { log, settings, plan, group } = options;
   const isExactlyOnce = settings.processingGuarantee === 'exactly_once';
-  const { applicationId, transactionTimeoutMs } = settings;
   const producer = log.producer({
     batchSize: BATCH_BYTES,
     lingerMs: LINGER_MS,
     maxRequestSize: MESSAGE_BYTES_MAX,
-    transactionTimeoutMs,
-    ...(isExactlyOnce && { transactionalId: applicationId }),
+    transactionTimeoutMs: settings.transactionTimeoutMs,
+    ...(isExactlyOnce && { transactionalId: group }),
   });
-  const states: TaskState[] = [];
-  const tasks: Task[] = [];
   const consumer = log.consumer({
     isolationLevel: 'read_committed',
     autoOffsetReset: 'none',
     maxPartitionFetchBytes: FETCH_BYTES,
   });
   try {
-    // Before any read: this aborts the previous runner's transaction, so the log's end is final.
+    // Before any read: this aborts the previous attempt's transaction, so the log's end is final.
     const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
     const deliveries = new Deliveries();
-    const policies = new ErrorPolicies(options.plan.topology, settings);
+    const policies = new ErrorPolicies(plan.topology, settings);
     const outputs = await openOutputs(options, policies, producer, deliveries);
-    const committed = await fetchCommitted(log, options.plan);
-    await openStates(options, policies, committed, states);
-    await openTasks(options, { committed, states, outputs, policies, tasks });
-    await assign(consumer, tasks);
-    return { tasks, producer, consumer, transaction, deliveries };
+    return { producer, consumer, transaction, deliveries, outputs, policies };
   } catch (cause) {
-    abandonTasks(tasks, settings.logger);
-    await closeParts({ producer, consumer, states });
+    await closeParts({ producer, consumer });
     throw cause;
   }
 }
 
-/** Closes everything. Errors here are ignored in favour of the one that came before. */
-export async function closeParts(parts: {
-  readonly producer: Producer;
-  readonly consumer: Consumer;
-  readonly states: readonly TaskState[];
-}): Promise<void> {
-  await parts.consumer.close();
-  await parts.producer.close().catch(() => undefined); // everything is committed or aborted
-  for (const state of parts.states) await state.close();
+/** Closes both. Errors here are ignored in favour of the one that came before. */
+export async function closeParts({
+  consumer,
+  producer,
+}: Pick<RunnerParts, 'producer' | 'consumer'>): Promise<void> {
+  await consumer.close();
+  await producer.close().catch(() => undefined); // everything is committed or aborted
+}
+
+/**
+ * Restores the state of tasks and lets them continue from their last commit.
+ *
+ * @throws StreamsError, LogError with none of them left open.
+ */
+export async function openTasks(
+  options: TaskRunnerOptions,
+  { outputs, policies }: RunnerParts,
+  plans: readonly TaskPlan[],
+): Promise<Task[]> {
+  const states: TaskState[] = [];
+  const tasks: Task[] = [];
+  options.ends.opened(plans);
+  try {
+    const committed = await fetchCommitted(options.log, options.plan, plans);
+    await openStates(options, { plans, policies, committed, states });
+    await beginTasks(options, { plans, committed, states, outputs, policies, tasks });
+    return tasks;
+  } catch (cause) {
+    abandonTasks(tasks, options.settings.logger);
+    await closeStates(states);
+    throw cause;
+  }
+}
+
+/** Closes the stores of tasks. */
+export async function closeStates(states: readonly TaskState[]): Promise<void> {
+  for (const state of states) await state.close();
 }
 
 /** Ends the processors of tasks after an error, and logs the errors of that. */
@@ -172,17 +200,29 @@ async function knownLimit(
   return limitBytes;
 }
 
-/** Restores the tasks' states; each one is in `states` as soon as it is open. */
+/** What states are made of; each one is in `states` as soon as it is open. */
+interface StateParts {
+  readonly plans: readonly TaskPlan[];
+  readonly policies: ErrorPolicies;
+  readonly committed: Committed;
+  readonly states: TaskState[];
+}
+
+/** What tasks are made of; each one is in `tasks` as soon as it is made. */
+interface TaskParts extends StateParts {
+  readonly outputs: Outputs;
+  readonly tasks: Task[];
+}
+
+/** Restores the tasks' states. */
 async function openStates(
-  { log, plan, settings, live }: TaskRunnerOptions,
-  policies: ErrorPolicies,
-  committed: Committed,
-  states: TaskState[],
+  { log, settings, live }: TaskRunnerOptions,
+  { plans, policies, committed, states }: StateParts,
 ): Promise<void> {
   const { applicationId, cacheEntriesMax, checkpointEntriesMax } = settings;
   const directory = stateDirectoryOf(log, settings);
   const restores: StoreRestore[] = [];
-  for (const task of plan.tasks) {
+  for (const task of plans) {
     const persistent = task.stores.filter((store) => store.persistent !== false);
     const names = persistent.map(({ name }) => name);
     const environment = await LmdbEnvironment.open(join(directory, task.id), names);
@@ -195,8 +235,8 @@ async function openStates(
   // The tail that a run leaves at its end is restored into memory; a checkpoint would only delay
   // the start.
   const tailMax = checkpointEntriesMax * 2;
-  await restoreStores(log, restores, { cacheEntriesMax, tailMax });
-  for (const [index, { id }] of plan.tasks.entries()) live.restored(id, states[index]!);
+  await restoreStores(log, restores, { applicationId, cacheEntriesMax, tailMax });
+  for (const [index, { id }] of plans.entries()) live.restored(id, states[index]!);
 }
 
 /** The sum of the offsets that were committed last, as `Task.committedPosition`. */
@@ -250,23 +290,14 @@ function restoresOf({
   });
 }
 
-/** What tasks are made of; each one is in `tasks` as soon as it is made. */
-interface TaskParts {
-  readonly committed: Committed;
-  readonly states: readonly TaskState[];
-  readonly outputs: Outputs;
-  readonly policies: ErrorPolicies;
-  readonly tasks: Task[];
-}
-
 /** Makes the tasks and lets them begin where the last commit was. */
-async function openTasks(
+async function beginTasks(
   { log, plan, settings, globalTables, recovery }: TaskRunnerOptions,
-  { committed, states, outputs, policies, tasks }: TaskParts,
+  { plans, committed, states, outputs, policies, tasks }: TaskParts,
 ): Promise<void> {
   const { idleTimeoutMs, clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
-  for (const [index, plannedTask] of plan.tasks.entries()) {
+  for (const [index, plannedTask] of plans.entries()) {
     const state = states[index]!;
     const task = new Task({
       ...{ plan, task: plannedTask, state, outputs, policies, recovery, globalStore },
@@ -284,15 +315,21 @@ async function openTasks(
   }
 }
 
-async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void> {
+/**
+ * Lets the consumer read for these tasks, and nothing else: on from what it has fetched for a task
+ * that it had before, and from the position of one that is new.
+ */
+export async function assign(consumer: Consumer, tasks: readonly Task[]): Promise<void> {
   const handles = new Map<string, Topic<unknown, unknown>>();
   for (const { plan } of tasks) {
     for (const { topic } of plan.inputs) handles.set(topic.name, topicHandle(topic));
   }
   const inputs = tasks.flatMap((task) => task.inputs);
-  await consumer.assign(
-    inputs.map(({ topic, partition, position: offset }) => {
-      return { topic: present(handles.get(topic), 'inputs are planned'), partition, offset };
-    }),
-  );
+  const places = inputs.map((input) => {
+    const { topic, partition, position } = input;
+    input.isPaused = false; // until its queue is found to be long
+    const offset = consumer.position(input) ?? position;
+    return { topic: present(handles.get(topic), 'inputs are planned'), partition, offset };
+  });
+  await consumer.assign(places);
 }

@@ -2,11 +2,16 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LogError, type CommittedOffset, type Log, type Transaction } from '../../core/index.ts';
 import { checkpoint } from './checkpoint.ts';
 import { commit } from './commit.ts';
+import { keepCommitted } from './metrics.ts';
+import type { TaskPlan } from './plan.ts';
 import { Purger } from './purge.ts';
 import {
   abandonTasks,
+  assign,
   closeParts,
+  closeStates,
   openParts,
+  openTasks,
   type RunnerParts,
   type TaskRunnerOptions,
 } from './task-opening.ts';
@@ -17,24 +22,34 @@ import { placeOf } from './topics.ts';
 const SLICE_RECORDS = 1000;
 /** The longest wait for input before the runner checks everything else. */
 const POLL_MS = 100;
+/** How often a group looks whether the others have ended, too. */
+const ENDED_WAIT_MS = 5;
 /** Bounds commits to a quarter of the time of a quiet stream. */
 const EARLY_COMMIT_FACTOR = 3;
 /** Fetches kept of an input that waits for another one: enough to continue once that arrives. */
 const QUEUED_BATCHES_MAX = 2;
 
 /**
- * Runs the tasks of an application: reads, processes, commits. One runner is one attempt: after a
- * failed commit a new one starts from the last commit.
+ * Runs the tasks of a group: reads, processes, commits. One runner is one attempt: after a failed
+ * commit a new one starts from the last commit.
  */
 export class TaskRunner {
-  readonly tasks: readonly Task[];
   readonly #options: TaskRunnerOptions;
   readonly #parts: RunnerParts;
-  readonly #byInput: ReadonlyMap<string, Task>;
+  /** Another array, and another map, whenever they change. */
+  #tasks: readonly Task[] = [];
+  #byInput: ReadonlyMap<string, Task> = new Map();
+  /** The tasks that it has, as they were assigned. */
+  #assignment: readonly TaskPlan[] = [];
+  /** Those that it is to have from the next turn on. */
+  #next: readonly TaskPlan[] = [];
   readonly #purger: Purger;
   /** With exactly-once always set, except while a commit replaces it. */
   #transaction: Transaction | undefined;
   #lastCommitMs: number;
+  /** How long it took. */
+  #commitMs = 0;
+  #commits = 0;
   #lastCheckpointMs: number;
   #lastLookMs = -Infinity;
   #isStopping = false;
@@ -43,23 +58,48 @@ export class TaskRunner {
   private constructor(options: TaskRunnerOptions, parts: RunnerParts) {
     this.#options = options;
     this.#parts = parts;
-    this.tasks = parts.tasks;
     this.#transaction = parts.transaction;
     this.#purger = new Purger(options.log, options.plan.applicationId);
     this.#lastCommitMs = this.#nowMs();
     this.#lastCheckpointMs = this.#lastCommitMs;
-    this.#byInput = new Map(
-      parts.tasks.flatMap((task) => task.inputs.map((input) => [placeOf(input), task] as const)),
-    );
   }
 
   /**
-   * Fences the previous runner, restores the state and continues from the last commit.
+   * Fences the previous attempt, restores the state of the tasks and continues from their last
+   * commit.
    *
    * @throws StreamsError, LogError
    */
-  static async open(options: TaskRunnerOptions): Promise<TaskRunner> {
-    return new TaskRunner(options, await openParts(options));
+  static async open(options: TaskRunnerOptions, tasks: readonly TaskPlan[]): Promise<TaskRunner> {
+    const parts = await openParts(options);
+    const runner = new TaskRunner(options, parts);
+    try {
+      await runner.#reassign(tasks);
+      runner.assign(tasks);
+      return runner;
+    } catch (cause) {
+      await runner.abandon();
+      throw cause;
+    }
+  }
+
+  get tasks(): readonly Task[] {
+    return this.#tasks;
+  }
+
+  /** The tasks that it has, as they were assigned. */
+  get assignment(): readonly TaskPlan[] {
+    return this.#assignment;
+  }
+
+  /** How often it has committed. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** Changes the tasks, at the next turn of `run`. */
+  assign(tasks: readonly TaskPlan[]): void {
+    this.#next = tasks;
   }
 
   /** Ends `run` soon, after a last commit and checkpoint. */
@@ -86,10 +126,11 @@ export class TaskRunner {
    */
   async run(): Promise<boolean> {
     let hasFinished = false;
-    for (const task of this.tasks) task.announce();
     while (!this.#isStopping && !hasFinished) {
       // Read first: this turn then sees all input that came before `finish` was called.
       const isFinishing = this.#isFinishing;
+      const { changes } = this.#options.ends;
+      if (this.#next !== this.#assignment) await this.#reassign(this.#next);
       const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
       // Before what was sent after a query began: a live query gets all that this changes.
       if (this.#isAwaited()) await this.#commit();
@@ -100,10 +141,10 @@ export class TaskRunner {
       const isDry = batches.length === 0 && processed === 0;
       if (isDry || this.#nowMs() - this.#lastLookMs >= POLL_MS) await this.#lookAround();
       if (this.#isCommitDue(isDry)) await this.#commit();
-      hasFinished = isDry && isFinishing && (await this.#endTasks());
+      hasFinished = isDry && isFinishing && (await this.#endTasks(changes));
     }
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
-    await this.#checkpoint(true);
+    await this.#checkpoint(this.tasks, true);
     await this.#transaction?.abort(); // nothing was written in it
     for (const task of this.tasks) task.close();
     await this.#close();
@@ -117,8 +158,43 @@ export class TaskRunner {
     await this.#close();
   }
 
-  #close(): Promise<void> {
-    return closeParts({ ...this.#parts, states: this.tasks.map(({ state }) => state) });
+  async #close(): Promise<void> {
+    await closeParts(this.#parts);
+    await closeStates(this.tasks.map(({ state }) => state));
+  }
+
+  /**
+   * Gives up the tasks that are not among these, behind a commit and a checkpoint, and then begins
+   * those that are new. A crash before the commit leaves an open transaction, which the next start
+   * aborts; after it, everything is in the log, whoever has the tasks then.
+   */
+  async #reassign(plans: readonly TaskPlan[]): Promise<void> {
+    const { counts } = this.#options;
+    const left = this.tasks.filter(({ plan }) => !plans.includes(plan));
+    if (left.length > 0) {
+      if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
+      await this.#checkpoint(left, true);
+      for (const task of left) task.close();
+      const kept = this.tasks.filter((task) => !left.includes(task));
+      keepCommitted(left, counts);
+      this.#have(kept);
+      await closeStates(left.map(({ state }) => state));
+    }
+    const had = this.tasks.map(({ plan }) => plan);
+    const added = plans.filter((plan) => !had.includes(plan));
+    const tasks = await openTasks(this.#options, this.#parts, added);
+    this.#have([...this.tasks, ...tasks]);
+    await assign(this.#parts.consumer, this.tasks);
+    for (const task of tasks) task.announce();
+    this.#assignment = plans;
+    this.#options.assigned();
+  }
+
+  #have(tasks: readonly Task[]): void {
+    this.#tasks = tasks;
+    this.#byInput = new Map(
+      tasks.flatMap((task) => task.inputs.map((input) => [placeOf(input), task] as const)),
+    );
   }
 
   /** Processes what is in memory, slice by slice, and commits in between when due. */
@@ -179,15 +255,23 @@ export class TaskRunner {
     for (const task of this.tasks) task.noteEmpty(this.#lastLookMs);
   }
 
-  /** Ends the tasks with no input left; true when all have ended and the end is committed. */
-  async #endTasks(): Promise<boolean> {
+  /**
+   * Ends the tasks with no input left; true when those of all groups have ended and that is
+   * committed.
+   *
+   * @param changes as of before this turn read anything.
+   */
+  async #endTasks(changes: number): Promise<boolean> {
+    const { ends, group } = this.#options;
+    if (ends.isOver) return true;
+    if (ends.changes !== changes) return false; // what was read may be out of date
     const open = this.tasks.filter(({ isEnded }) => !isEnded);
-    if (open.length === 0) return true;
-    const hasOpenUpstream = ({ plan }: Task): boolean =>
-      open.some((other) => plan.upstreams.includes(other.plan.subTopology.id));
     // Markers alone are not enough: those of an earlier run may still be unread.
-    const ending = open.filter((task) => task.canEnd() && !hasOpenUpstream(task));
-    if (ending.length === 0) return false;
+    const ending = open.filter((task) => task.canEnd() && !ends.hasOpenUpstream(task.plan));
+    if (ending.length === 0) {
+      ends.foundNothing(group);
+      return ends.isOver;
+    }
     for (const task of ending) task.end();
     await this.#commit();
     return false;
@@ -195,7 +279,9 @@ export class TaskRunner {
 
   #waitMs(): number {
     if (this.tasks.some(({ hasQueued }) => hasQueued)) return 1; // an input keeps others waiting
-    if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) return 1; // no input left
+    if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) {
+      return this.tasks.every(({ isEnded }) => isEnded) ? ENDED_WAIT_MS : 1; // no input left
+    }
     const dueMs = Math.min(...this.tasks.map(({ wallClockDueMs }) => wallClockDueMs));
     const waitMs = Math.min(POLL_MS, dueMs - this.#options.settings.clock.nowMs());
     if (!this.tasks.some(({ needsCommit }) => needsCommit)) return Math.max(1, waitMs);
@@ -218,12 +304,12 @@ export class TaskRunner {
   }
 
   #earlyCommitMs(): number {
-    const { counts, settings } = this.#options;
-    return Math.min(settings.commitIntervalMs, counts.lastCommitMs * EARLY_COMMIT_FACTOR);
+    const { settings } = this.#options;
+    return Math.min(settings.commitIntervalMs, this.#commitMs * EARLY_COMMIT_FACTOR);
   }
 
   async #commit(): Promise<void> {
-    const { settings, counts, plan, log } = this.#options;
+    const { settings, counts, plan, log, ends } = this.#options;
     const { producer, deliveries } = this.#parts;
     const { onStep = ignore } = settings;
     const startMs = this.#nowMs();
@@ -240,10 +326,13 @@ export class TaskRunner {
       onStep,
     });
     if (this.#transaction !== undefined) this.#transaction = await producer.beginTransaction();
+    ends.committed(this.tasks);
     this.#lastCommitMs = this.#nowMs();
+    this.#commitMs = this.#lastCommitMs - startMs;
+    this.#commits++;
     counts.commits++;
-    counts.lastCommitMs = this.#lastCommitMs - startMs;
-    if (this.#isCheckpointDue()) await this.#checkpoint();
+    counts.lastCommitMs = this.#commitMs;
+    if (this.#isCheckpointDue()) await this.#checkpoint(this.tasks);
   }
 
   #isCheckpointDue(): boolean {
@@ -254,15 +343,15 @@ export class TaskRunner {
     });
   }
 
-  async #checkpoint(isFinal = false): Promise<void> {
+  async #checkpoint(tasks: readonly Task[], isFinal = false): Promise<void> {
     const { settings, counts, plan, log } = this.#options;
     const { cacheEntriesMax, onStep = ignore } = settings;
     const startMs = this.#nowMs();
     const { applicationId } = plan;
     await checkpoint({
-      ...{ log, applicationId, tasks: this.tasks, cacheEntriesMax, isFinal, onStep },
+      ...{ log, applicationId, tasks, cacheEntriesMax, isFinal, onStep },
     });
-    await this.#purger.run(this.tasks);
+    await this.#purger.run(tasks);
     this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;
     counts.lastCheckpointMs = this.#lastCheckpointMs - startMs;

@@ -1,0 +1,65 @@
+import type { Plan, TaskPlan } from './plan.ts';
+import type { Task } from './task.ts';
+
+/**
+ * How far the tasks of an application are with the end of their input, over all of its groups: a
+ * task ends after those that feed it, and no group before the last task.
+ */
+export class EndOfInput {
+  readonly #plan: Plan;
+  readonly #groups: readonly string[];
+  /** The tasks whose end is committed. */
+  readonly #ended = new Set<string>();
+  /** By group: the number of commits before its last turn that found nothing to do. */
+  readonly #dry = new Map<string, number>();
+  #changes = 0;
+  #isOver = false;
+
+  constructor(plan: Plan, groups: readonly string[]) {
+    this.#plan = plan;
+    this.#groups = groups;
+  }
+
+  /**
+   * Rises with each commit: what was read of the log before may be out of date. A group may end
+   * tasks only after a turn during which this has stayed as it was.
+   */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** True if all tasks have ended, and all groups have found nothing more since. Stays true. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** True if one of the tasks that feed this one has not ended. */
+  hasOpenUpstream({ upstreams }: TaskPlan): boolean {
+    return this.#plan.tasks.some(({ id, subTopology }) => {
+      return upstreams.includes(subTopology.id) && !this.#ended.has(id);
+    });
+  }
+
+  /** Called when tasks begin: with the next records, their end comes again. */
+  opened(tasks: readonly TaskPlan[]): void {
+    for (const { id } of tasks) this.#ended.delete(id);
+    this.#changes++;
+  }
+
+  /** Called after each commit of a group. */
+  committed(tasks: readonly Task[]): void {
+    for (const { id, isEnded } of tasks) {
+      if (isEnded) this.#ended.add(id);
+      else this.#ended.delete(id);
+    }
+    this.#changes++;
+  }
+
+  /** Called by a group after a turn that found nothing to do, and during which nothing changed. */
+  foundNothing(group: string): void {
+    this.#dry.set(group, this.#changes);
+    this.#isOver ||=
+      this.#plan.tasks.every(({ id }) => this.#ended.has(id)) &&
+      this.#groups.every((each) => this.#dry.get(each) === this.#changes);
+  }
+}
