@@ -18,9 +18,9 @@ export interface Committed {
 }
 
 /**
- * What the application has committed for some of its tasks. For what they read now, waits for transactions that may still
- * commit offsets (KIP-447): fencing has ended ours, but with at-least-once, or in other programs,
- * there may be more.
+ * What the application has committed for some of its tasks. For what they read, waits for
+ * transactions that may still commit offsets (KIP-447): fencing has ended those of the group, but
+ * with at-least-once, in other groups or in other programs, there may be more.
  *
  * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable
  */

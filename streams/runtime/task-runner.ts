@@ -15,8 +15,8 @@ import {
   type RunnerParts,
   type TaskRunnerOptions,
 } from './task-opening.ts';
+import { TaskSet } from './task-set.ts';
 import type { Task } from './task.ts';
-import { placeOf } from './topics.ts';
 
 /** Records processed per turn of the event loop: a few milliseconds of work. */
 const SLICE_RECORDS = 1000;
@@ -36,32 +36,26 @@ const QUEUED_BATCHES_MAX = 2;
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   readonly #parts: RunnerParts;
-  /** Another array, and another map, whenever they change. */
-  #tasks: readonly Task[] = [];
-  #byInput: ReadonlyMap<string, Task> = new Map();
-  /** The tasks that it has, as they were assigned. */
-  #assignment: readonly TaskPlan[] = [];
-  /** Those that it is to have from the next turn on. */
-  #next: readonly TaskPlan[] = [];
+  readonly #set: TaskSet;
   readonly #purger: Purger;
   /** With exactly-once always set, except while a commit replaces it. */
   #transaction: Transaction | undefined;
-  #lastCommitMs: number;
-  /** How long it took. */
-  #commitMs = 0;
+  /** When the last commit ended, and how long it took. */
+  #lastCommit: { readonly atMs: number; readonly tookMs: number };
   #commits = 0;
   #lastCheckpointMs: number;
   #lastLookMs = -Infinity;
   #isStopping = false;
   #isFinishing = false;
 
-  private constructor(options: TaskRunnerOptions, parts: RunnerParts) {
+  private constructor(options: TaskRunnerOptions, parts: RunnerParts, set: TaskSet) {
     this.#options = options;
     this.#parts = parts;
     this.#transaction = parts.transaction;
     this.#purger = new Purger(options.log, options.plan.applicationId);
-    this.#lastCommitMs = this.#nowMs();
-    this.#lastCheckpointMs = this.#lastCommitMs;
+    this.#set = set;
+    this.#lastCommit = { atMs: this.#nowMs(), tookMs: 0 };
+    this.#lastCheckpointMs = this.#lastCommit.atMs;
   }
 
   /**
@@ -72,10 +66,9 @@ export class TaskRunner {
    */
   static async open(options: TaskRunnerOptions, tasks: readonly TaskPlan[]): Promise<TaskRunner> {
     const parts = await openParts(options);
-    const runner = new TaskRunner(options, parts);
+    const runner = new TaskRunner(options, parts, new TaskSet(tasks));
     try {
       await runner.#reassign(tasks);
-      runner.assign(tasks);
       return runner;
     } catch (cause) {
       await runner.abandon();
@@ -84,12 +77,12 @@ export class TaskRunner {
   }
 
   get tasks(): readonly Task[] {
-    return this.#tasks;
+    return this.#set.tasks;
   }
 
   /** The tasks that it has, as they were assigned. */
   get assignment(): readonly TaskPlan[] {
-    return this.#assignment;
+    return this.#set.assignment;
   }
 
   /** How often it has committed. */
@@ -99,7 +92,7 @@ export class TaskRunner {
 
   /** Changes the tasks, at the next turn of `run`. */
   assign(tasks: readonly TaskPlan[]): void {
-    this.#next = tasks;
+    this.#set.assign(tasks);
   }
 
   /** Ends `run` soon, after a last commit and checkpoint. */
@@ -130,11 +123,12 @@ export class TaskRunner {
       // Read first: this turn then sees all input that came before `finish` was called.
       const isFinishing = this.#isFinishing;
       const { changes } = this.#options.ends;
-      if (this.#next !== this.#assignment) await this.#reassign(this.#next);
+      const { next } = this.#set;
+      if (next !== this.assignment) await this.#reassign(next);
       const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
       // Before what was sent after a query began: a live query gets all that this changes.
       if (this.#isAwaited()) await this.#commit();
-      for (const batch of batches) this.#byInput.get(placeOf(batch))?.add(batch);
+      for (const batch of batches) this.#set.add(batch);
       const processed = await this.#processAll();
       for (const task of this.tasks) task.punctuateWallClock();
       this.#limitQueues();
@@ -177,24 +171,17 @@ export class TaskRunner {
       for (const task of left) task.close();
       const kept = this.tasks.filter((task) => !left.includes(task));
       keepCommitted(left, counts);
-      this.#have(kept);
+      this.#set.replace(kept);
       await closeStates(left.map(({ state }) => state));
     }
     const had = this.tasks.map(({ plan }) => plan);
     const added = plans.filter((plan) => !had.includes(plan));
     const tasks = await openTasks(this.#options, this.#parts, added);
-    this.#have([...this.tasks, ...tasks]);
+    this.#set.replace([...this.tasks, ...tasks]);
     await assign(this.#parts.consumer, this.tasks);
     for (const task of tasks) task.announce();
-    this.#assignment = plans;
+    this.#set.settle(plans);
     this.#options.assigned();
-  }
-
-  #have(tasks: readonly Task[]): void {
-    this.#tasks = tasks;
-    this.#byInput = new Map(
-      tasks.flatMap((task) => task.inputs.map((input) => [placeOf(input), task] as const)),
-    );
   }
 
   /** Processes what is in memory, slice by slice, and commits in between when due. */
@@ -285,7 +272,7 @@ export class TaskRunner {
     const dueMs = Math.min(...this.tasks.map(({ wallClockDueMs }) => wallClockDueMs));
     const waitMs = Math.min(POLL_MS, dueMs - this.#options.settings.clock.nowMs());
     if (!this.tasks.some(({ needsCommit }) => needsCommit)) return Math.max(1, waitMs);
-    const sinceMs = this.#nowMs() - this.#lastCommitMs;
+    const sinceMs = this.#nowMs() - this.#lastCommit.atMs;
     return Math.max(1, Math.min(waitMs, this.#earlyCommitMs() - sinceMs));
   }
 
@@ -293,7 +280,7 @@ export class TaskRunner {
     if (this.tasks.some(({ isCommitRequested }) => isCommitRequested)) return true;
     if (this.#isAwaited()) return true;
     const { commitIntervalMs } = this.#options.settings;
-    const sinceMs = this.#nowMs() - this.#lastCommitMs;
+    const sinceMs = this.#nowMs() - this.#lastCommit.atMs;
     if (sinceMs < (isDry ? this.#earlyCommitMs() : commitIntervalMs)) return false;
     return this.tasks.some(({ needsCommit }) => needsCommit);
   }
@@ -305,7 +292,7 @@ export class TaskRunner {
 
   #earlyCommitMs(): number {
     const { settings } = this.#options;
-    return Math.min(settings.commitIntervalMs, this.#commitMs * EARLY_COMMIT_FACTOR);
+    return Math.min(settings.commitIntervalMs, this.#lastCommit.tookMs * EARLY_COMMIT_FACTOR);
   }
 
   async #commit(): Promise<void> {
@@ -327,17 +314,18 @@ export class TaskRunner {
     });
     if (this.#transaction !== undefined) this.#transaction = await producer.beginTransaction();
     ends.committed(this.tasks);
-    this.#lastCommitMs = this.#nowMs();
-    this.#commitMs = this.#lastCommitMs - startMs;
+    const atMs = this.#nowMs();
+    const tookMs = atMs - startMs;
+    this.#lastCommit = { atMs, tookMs };
     this.#commits++;
     counts.commits++;
-    counts.lastCommitMs = this.#commitMs;
+    counts.lastCommitMs = tookMs;
     if (this.#isCheckpointDue()) await this.#checkpoint(this.tasks);
   }
 
   #isCheckpointDue(): boolean {
     const { checkpointIntervalMs, checkpointEntriesMax } = this.#options.settings;
-    if (this.#lastCommitMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
+    if (this.#lastCommit.atMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
     return this.tasks.some(({ state: { tailCount, committed } }) => {
       return tailCount >= checkpointEntriesMax || committed.isAwaited;
     });

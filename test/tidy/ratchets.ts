@@ -91,7 +91,6 @@ export const CHANGING_FIELDS: Ratchet = {
     Segment: 11,
     SendCounters: 15,
     SourceRun: 9,
-    StreamsApp: 9,
     TaskInput: 9,
   },
 };
