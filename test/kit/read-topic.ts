@@ -21,7 +21,7 @@ export async function readTopic<K, V>(
     await using consumer = log.consumer({ isolationLevel });
     const assigned = await consumer.assign([{ topic, partition }]);
     while ((assigned.position(place) ?? end) < end) {
-      records.push(...(await assigned.poll({ maxWaitMs: 100 })));
+      records.push(...(await assigned.poll({ maxWaitMs: 5 })));
     }
   }
   return records;

@@ -19,14 +19,31 @@ export function* simulations(firstSeed: number, scripts: number): Generator<Task
 
 /** Kills on one log, at most; as in test/crash/clients.test.ts. */
 const KILLS_A_LOG = 30;
+/** The same of applications: a look at all their results costs more with every life. */
+const APPLICATION_KILLS_A_LOG = 20;
 
 /** Tasks with this many kills in all. */
 export function* kills(firstSeed: number, wanted: number): Generator<Task> {
+  for (const [seed, count] of shares(firstSeed, wanted, KILLS_A_LOG)) {
+    yield { kind: 'kills', seed, kills: count };
+  }
+}
+
+/** Tasks with this many kills of applications in all, of each client in turn. */
+export function* applicationKills(firstSeed: number, wanted: number): Generator<Task> {
+  const clients = ['smoke', 'eos-repartitioned', 'eos'] as const;
+  for (const [seed, count] of shares(firstSeed, wanted, APPLICATION_KILLS_A_LOG)) {
+    const client = clients[seed % clients.length]!;
+    yield { kind: 'applications', seed, kills: count, client };
+  }
+}
+
+/** Seeds with equal shares: only a few kills on the last log would show little. */
+function* shares(firstSeed: number, wanted: number, most: number): Generator<[number, number]> {
   let left = wanted;
   for (let seed = firstSeed; left > 0; seed++) {
-    // In equal shares: only a few kills on the last log would show little.
-    const count = Math.ceil(left / Math.ceil(left / KILLS_A_LOG));
-    yield { kind: 'kills', seed, kills: count };
+    const count = Math.ceil(left / Math.ceil(left / most));
+    yield [seed, count];
     left -= count;
   }
 }
@@ -37,7 +54,16 @@ export class Tally {
     Kind,
     { tasks: number; crashes: number; cpuMs: number; firstSeed: number; lastSeed: number }
   >();
-  kills = 0;
+  /** By the kind of their task. */
+  readonly #kills = new Map<Kind, number>();
+
+  killed(kind: Kind): void {
+    this.#kills.set(kind, this.#killsOf(kind) + 1);
+  }
+
+  get kills(): number {
+    return [...this.#kills.values()].reduce((sum, each) => sum + each, 0);
+  }
 
   get crashes(): number {
     return [...this.#kinds.values()].reduce((sum, { crashes }) => sum + crashes, 0);
@@ -65,10 +91,9 @@ export class Tally {
     const lines: string[] = [];
     for (const [kind, { crashes, cpuMs, firstSeed, lastSeed }] of this.#kinds) {
       const seeds = `seeds ${firstSeed} to ${lastSeed}`;
-      if (kind === 'kills') {
-        lines.push(
-          `  ${NAMES[kind].padEnd(NAME_COLUMNS)} ${count(this.kills).padStart(11)}  ${seeds}`,
-        );
+      if (this.#kills.has(kind)) {
+        const killed = count(this.#killsOf(kind)).padStart(11);
+        lines.push(`  ${NAMES[kind].padEnd(NAME_COLUMNS)} ${killed}  ${seeds}`);
         continue;
       }
       const seconds = cpuMs / 1000;
@@ -78,6 +103,10 @@ export class Tally {
     }
     return lines;
   }
+
+  #killsOf(kind: Kind): number {
+    return this.#kills.get(kind) ?? 0;
+  }
 }
 
 const NAMES: Readonly<Record<Kind, string>> = {
@@ -85,7 +114,8 @@ const NAMES: Readonly<Record<Kind, string>> = {
   opening: 'one log, while it opens',
   journal: 'partitions that share a journal',
   clients: 'clients of all kinds on a whole log',
-  kills: 'kills of real processes',
+  kills: 'kills of real clients',
+  applications: 'kills of real stream applications',
 };
 const NAME_COLUMNS = Math.max(...Object.values(NAMES).map(({ length }) => length));
 

@@ -1,9 +1,10 @@
 /**
  * Looks for faults that occur once in a million times. It simulates crashes of a log and of all its
- * clients with new seeds, makes each disk operation fail, flips each byte, and kills clients a
- * thousand times. Ends at the first failure and names the command that repeats it.
+ * clients with new seeds, makes each disk operation fail, flips each byte, kills clients a thousand
+ * times, and stream applications two hundred times. Ends at the first failure and names the command
+ * that repeats it.
  *
- *     npm run soak -- --crashes 1000000 --kills 1000 --seed 1 --workers 2
+ *     npm run soak -- --crashes 1000000 --kills 1000 --application-kills 200 --seed 1 --workers 2
  * Simulations run in one process per core, kills in one more: their clients mostly wait. All run
  * compiled JavaScript, which starts in a fraction of the time. On SIGTERM and Ctrl-C it prints the
  * counts so far and ends.
@@ -15,7 +16,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compile, compiledFolder, compiledPackage, compiledProgram } from '../kit/compiled.ts';
 import { ROOT } from '../kit/root.ts';
-import { kills, simulations, Tally } from './plan.ts';
+import { applicationKills, kills, simulations, Tally } from './plan.ts';
 import type { Task } from './tasks.ts';
 import type { Message } from './worker.ts';
 
@@ -34,6 +35,7 @@ function readArguments() {
     options: {
       crashes: { type: 'string', default: '1000000' },
       kills: { type: 'string', default: '1000' },
+      'application-kills': { type: 'string', default: '200' },
       seed: { type: 'string', default: '1' },
       workers: { type: 'string', default: String(availableParallelism()) },
       /** Skips the parts that run once: each failure of the disk, and each flipped byte. */
@@ -43,14 +45,15 @@ function readArguments() {
   const numbers = {
     crashes: Number(values.crashes),
     kills: Number(values.kills),
+    applicationKills: Number(values['application-kills']),
     seed: Number(values.seed),
     workers: Number(values.workers),
   };
   const isFine = (each: number): boolean => Number.isSafeInteger(each) && each >= 0;
   if (!Object.values(numbers).every(isFine) || numbers.workers === 0) {
     console.error(
-      'usage: npm run soak -- [--crashes NUMBER] [--kills NUMBER] [--seed NUMBER] ' +
-        '[--workers NUMBER] [--only-seeds]',
+      'usage: npm run soak -- [--crashes NUMBER] [--kills NUMBER] [--application-kills NUMBER] ' +
+        '[--seed NUMBER] [--workers NUMBER] [--only-seeds]',
     );
     process.exit(2);
   }
@@ -114,9 +117,11 @@ const ONCE = [
 ] as const;
 
 async function killAll(): Promise<void> {
-  if (wanted.kills === 0) return;
+  const { seed } = wanted;
+  const tasks = [...kills(seed, wanted.kills), ...applicationKills(seed, wanted.applicationKills)];
+  if (tasks.length === 0) return;
   await using worker = await Worker.start();
-  for (const task of kills(wanted.seed, wanted.kills)) if (!isOver) await worker.perform(task);
+  for (const task of tasks) if (!isOver) await worker.perform(task);
 }
 
 /** A process that performs tasks. */
@@ -130,8 +135,9 @@ class Worker {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.on('message', (message: Message) => {
-      if (message.event === 'killed') tally.kills++;
-      else this.#settle(message);
+      if (message.event === 'killed') {
+        if (this.#task !== undefined) tally.killed(this.#task.kind);
+      } else this.#settle(message);
     });
     child.on('exit', (code, signal) => {
       children.delete(child);

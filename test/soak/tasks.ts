@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { ALL_SCRIPTS, crashEverywhere, crashOpenings } from '../../core/log/crashes.suite.ts';
 import { simulateJournal } from '../../core/log/journal-simulation.suite.ts';
 import { killClients } from '../crash/kill-clients.ts';
+import type { ClientName } from '../exactly-once/clients.ts';
+import { killClient } from '../exactly-once/kill-client.ts';
 import { simulate } from '../simulation/run.ts';
 
 /** Tasks that are repeated, each time with a new seed. */
-export type Kind = 'log' | 'opening' | 'journal' | 'clients' | 'kills';
+export type Kind = 'log' | 'opening' | 'journal' | 'clients' | 'kills' | 'applications';
 
 /** Some seconds of work, for one worker. */
 export interface Task {
@@ -15,8 +17,10 @@ export interface Task {
   readonly seed: number;
   /** For `log` and `opening`: the index of the script. */
   readonly script?: number;
-  /** For `kills`. */
+  /** For `kills` and `applications`. */
   readonly kills?: number;
+  /** For `applications`. */
+  readonly client?: ClientName;
 }
 
 /** How many outcomes of a power cut are tested after each operation of a script. */
@@ -44,21 +48,30 @@ export async function perform(task: Task, killed: () => void): Promise<number> {
       if (anomalies.length > 0) throw new Error(JSON.stringify(anomalies));
       return world.crashCount;
     }
-    case 'kills': {
-      const directory = mkdtempSync(join(tmpdir(), 'millrace-soak-'));
-      await killClients({ directory, seed, kills: task.kills ?? 1, killed }).catch(
-        (cause: unknown) => {
-          throw new Error(`${String(cause)}; what is left is in ${directory}`, { cause });
-        },
+    case 'kills':
+      await inDirectory((directory) =>
+        killClients({ directory, seed, kills: task.kills ?? 1, killed }),
       );
-      rmSync(directory, { recursive: true });
+      return 0;
+    case 'applications': {
+      const { kills = 1, client = 'eos' } = task;
+      await inDirectory((directory) => killClient({ client, directory, seed, kills, killed }));
       return 0;
     }
   }
 }
 
+/** Gives `work` a directory, which stays after a failure. */
+async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-soak-'));
+  await work(directory).catch((cause: unknown) => {
+    throw new Error(`${String(cause)}; what is left is in ${directory}`, { cause });
+  });
+  rmSync(directory, { recursive: true });
+}
+
 /** The command that repeats only this task. */
-export function commandFor({ kind, seed, script, kills }: Task): string {
+export function commandFor({ kind, seed, script, kills, client }: Task): string {
   const name = ALL_SCRIPTS[script ?? 0]!.name;
   switch (kind) {
     case 'log':
@@ -76,5 +89,10 @@ export function commandFor({ kind, seed, script, kills }: Task): string {
       );
     case 'kills':
       return `SEED=${seed} KILLS=${kills ?? 1} npx vitest run test/crash/clients.test.ts`;
+    case 'applications': {
+      const settings = `SEED=${seed} KILLS=${kills ?? 1}`;
+      const file = 'test/exactly-once/exactly-once.test.ts';
+      return `${settings} npx vitest run ${file} -t 'application ${client},'`;
+    }
   }
 }
