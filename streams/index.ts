@@ -213,11 +213,14 @@ export type {
 export { TopologyDescription } from './topology/description.ts';
 export type {
   NodeDescription,
+  SerdeDescription,
   StoreDescription,
   SubTopologyDescription,
   TopicDescription,
   TopologyModel,
 } from './topology/topology-model.ts';
+export { TopologyDiff, type DiffOptions, type TopologyChange } from './topology/topology-diff.ts';
+export type { ChangeEffect, Comparison, FieldChange } from './topology/store-changes.ts';
 export type { SubTopology, Topology } from './topology/topology.ts';
 export { StreamsError, type StreamsErrorCode, type StreamsErrorDetails } from './errors.ts';
 export { days, hours, milliseconds, minutes, seconds } from './time.ts';

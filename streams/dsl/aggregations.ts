@@ -243,7 +243,10 @@ function addUnlimitedAggregate<K, V, A>(
     ...{ kind: `unlimited-${kind}`, what, keySerde, isWindowed: true },
     readerOf: storeReader<Windowed<K>, NonNullable<A>>,
     make: ({ store, serdes }, { add }) => ({
-      spec: { ...keyValueStore(store), ...serdes, key: keySerde, backing: 'changelog' },
+      spec: {
+        ...{ ...keyValueStore(store), ...serdes, key: keySerde, backing: 'changelog' },
+        windows: `from ${windows.startMs} ms on`,
+      },
       operator: unlimitedAggregate({ kind, add, store, windows, emit }),
     }),
   });
@@ -331,7 +334,8 @@ function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>>(
     ? make(names, withCopies<K, V, A, W>(what, valueSerde)).operator
     : undefined;
   const operator = { ...plain, careful, closeAfterIdleMs };
-  const stores = addTableStores(graph, { node, emit, keySerde, spec });
+  const shaped = windows === undefined ? spec : { ...spec, windows: windows.shape };
+  const stores = addTableStores(graph, { node, emit, keySerde, spec: shaped });
   const parents = input.readingPoints(store, options);
   addOperator(graph, operator, { name: node, parents, stores, errors: options });
   const table = { graph, node, store, keySerde, valueSerde, stream };

@@ -1,8 +1,16 @@
+import type { Serde } from '../../core/index.ts';
 import { asDot, asMermaid, asText } from './description-printers.ts';
-import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
+import type {
+  GlobalTableSpec,
+  RepartitionNode,
+  SourceNode,
+  TopicSpec,
+  TopologyNode,
+} from './node.ts';
 import type { StoreSpec } from './store.ts';
 import type {
   NodeDescription,
+  SerdeDescription,
   StoreDescription,
   SubTopologyDescription,
   TopicDescription,
@@ -50,13 +58,13 @@ export class TopologyDescription implements TopologyModel {
     });
     this.globalTables = globalTables.map(({ store }) => storeOf(store));
     const topics = new Map<string, TopicDescription>();
-    const add = (name: string, isInternal: boolean): void => {
-      topics.set(name, { name, isInternal });
-    };
     for (const node of nodes) {
-      for (const name of topicsOf(node)) add(name, node.kind === 'repartition');
+      for (const topic of topicsIn(node)) {
+        // How one is read counts more than how it is written, if it is both.
+        if (node.kind !== 'sink' || !topics.has(topic.name)) topics.set(topic.name, topic);
+      }
     }
-    for (const { topic } of globalTables) add(topic.name, false);
+    for (const { topic } of globalTables) topics.set(topic.name, topicOf(topic));
     this.topics = [...topics.values()];
   }
 
@@ -108,16 +116,43 @@ function nodeOf(
 }
 
 function topicsOf(node: TopologyNode): string[] {
-  if (node.kind === 'source') {
-    const { pattern, topics } = node;
-    return pattern === undefined ? topics.map(({ name }) => name) : [String(pattern.pattern)];
-  }
-  if (node.kind === 'sink') return [node.topic.name];
-  return node.kind === 'repartition' ? [`${node.id}-repartition`] : [];
+  return topicsIn(node).map(({ name }) => name);
 }
 
-function storeOf({ name, kind, backing, expiry }: StoreSpec): StoreDescription {
+/** The topics that a node reads or writes, or one for the pattern of their names. */
+function topicsIn(node: TopologyNode): TopicDescription[] {
+  if (node.kind === 'source') {
+    const { pattern, topics } = node;
+    if (pattern === undefined) return topics.map(topicOf);
+    return [topicOf({ ...pattern, name: String(pattern.pattern), partitions: undefined })];
+  }
+  if (node.kind === 'sink') return [topicOf(node.topic)];
+  if (node.kind === 'operator') return [];
+  return [{ ...topicOf({ ...node, name: `${node.id}-repartition` }), isInternal: true }];
+}
+
+function topicOf(topic: Omit<TopicSpec, 'config'>): TopicDescription {
+  const { name, key, value, partitions } = topic;
+  return { name, isInternal: false, key: serdeOf(key), value: serdeOf(value), partitions };
+}
+
+function storeOf(store: StoreSpec): StoreDescription {
+  const { name, kind, backing, expiry, key, value, historyMs, windows, persistent = true } = store;
+  const { stretchMs, holdsPanes } = store;
   const own = backing === 'changelog' ? `${name}-changelog` : undefined;
-  const topic = typeof backing === 'object' ? backing.sourceTopic : own;
-  return { name, kind, topic, retentionMs: expiry?.lifeMs };
+  return {
+    ...{ name, kind, windows, historyMs },
+    topic: typeof backing === 'object' ? backing.sourceTopic : own,
+    hasChangelog: own !== undefined,
+    retentionMs: expiry?.lifeMs,
+    key: serdeOf(key),
+    value: serdeOf(value),
+    layout: { ...(stretchMs !== undefined && { stretchMs }), ...(holdsPanes && { holdsPanes }) },
+    isPersistent: persistent,
+    timeNode: expiry?.node,
+  };
+}
+
+function serdeOf({ name, reads = [] }: Serde<unknown>): SerdeDescription {
+  return { name, reads };
 }

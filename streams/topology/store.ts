@@ -439,6 +439,8 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly expiry?: StoreExpiry;
   /** Of a session store: the length of a stretch, whose sessions are kept, and expire, together. */
   readonly stretchMs?: number;
+  /** The windows in it, as text: their bytes do not tell how long they are. */
+  readonly windows?: string;
   /** True if a window store has panes, which its operator merges into windows. */
   readonly holdsPanes?: boolean;
   /** For a versioned store: how far back from its newest time it can be read. */

@@ -22,6 +22,13 @@ export interface NodeDescription {
   readonly successors: readonly string[];
 }
 
+/** A serde as `Topology.describe` shows it. */
+export interface SerdeDescription {
+  readonly name: string;
+  /** The names of other serdes whose bytes it reads. */
+  readonly reads: readonly string[];
+}
+
 /** A store as `Topology.describe` shows it. */
 export interface StoreDescription {
   readonly name: string;
@@ -29,8 +36,22 @@ export interface StoreDescription {
   readonly kind: string;
   /** The topic that it is rebuilt from, without the application's id; undefined for none. */
   readonly topic: string | undefined;
+  /** True if that topic is its own, and not one that the user writes. */
+  readonly hasChangelog: boolean;
   /** How long an entry lives after its start; undefined until it is deleted. */
   readonly retentionMs: number | undefined;
+  readonly key: SerdeDescription;
+  readonly value: SerdeDescription;
+  /** What its bytes do not tell of its windows: `60000 ms every 60000 ms`; undefined for none. */
+  readonly windows: string | undefined;
+  /** Other settings that its bytes depend on; empty for most. */
+  readonly layout: Readonly<Record<string, number | boolean>>;
+  /** Of a versioned store: how far back it can be read. */
+  readonly historyMs: number | undefined;
+  /** False for a store in memory. */
+  readonly isPersistent: boolean;
+  /** The node whose time its entries expire by; undefined for those that live until deleted. */
+  readonly timeNode: string | undefined;
 }
 
 /** A sub-topology as `Topology.describe` shows it. */
@@ -47,6 +68,10 @@ export interface TopicDescription {
   readonly name: string;
   /** True if the application makes it and puts its id and a `-` before the name. */
   readonly isInternal: boolean;
+  readonly key: SerdeDescription;
+  readonly value: SerdeDescription;
+  /** As declared; undefined if the log decides, or what it has to fit. */
+  readonly partitions: number | undefined;
 }
 
 /** What a topology consists of, as plain data. */

@@ -9,6 +9,8 @@ import { checkDeclared } from './copartitioning.ts';
 import { TopologyDescription } from './description.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreHandle, StoreSpec } from './store.ts';
+import { diffTopologies, type DiffOptions, type TopologyDiff } from './topology-diff.ts';
+import type { TopologyModel } from './topology-model.ts';
 
 /** A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it. */
 export interface Topology {
@@ -22,6 +24,16 @@ export interface Topology {
   readonly subTopologies: readonly SubTopology[];
   /** What it consists of, for people and other programs: plain data, and printed as text. */
   describe(): TopologyDescription;
+  /**
+   * What differs from a topology that ran before, or from its description, and what that means for
+   * what it has kept.
+   *
+   * @example
+   * const previous = JSON.parse(await readFile('topology.json', 'utf8')) as TopologyModel;
+   * print(String(builder.build().diff(previous)));
+   * @throws LogError INVALID_OPTION for what is neither
+   */
+  diff(previous: Topology | TopologyModel, options?: DiffOptions): TopologyDiff;
 }
 
 /** Nodes that one task runs: connected directly or by a store. */
@@ -298,7 +310,13 @@ function loopingRepartitions(nodes: readonly TopologyNode[]): RepartitionNode[] 
 export function makeTopology(parts: TopologyParts): Topology {
   const { nodes, stores, globalTables } = parts;
   const made = { nodes, stores, globalTables, subTopologies: findSubTopologies(nodes) };
-  return { ...made, describe: () => new TopologyDescription(made) };
+  const describe = (): TopologyDescription => new TopologyDescription(made);
+  const diff: Topology['diff'] = (previous, options) => {
+    const isTopology = typeof (previous as Partial<Topology> | undefined)?.describe === 'function';
+    const before = isTopology ? (previous as Topology).describe() : (previous as TopologyModel);
+    return diffTopologies(describe(), before, options);
+  };
+  return { ...made, describe, diff };
 }
 
 /** @throws StreamsError TOPOLOGY_INVALID unless topics can be named after it. */
