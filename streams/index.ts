@@ -73,7 +73,22 @@ export type {
 export { StreamsApp, type StreamsState } from './runtime/app.ts';
 export type { RetryStatus } from './runtime/retry-pause.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
-export type { StreamsMetrics, TaskMetrics } from './runtime/metrics.ts';
+export type { MeterReading } from './runtime/meter.ts';
+export type {
+  GroupMetrics,
+  InputMetrics,
+  NodeMetrics,
+  StoreMetrics,
+  StreamsMetrics,
+  TaskMetrics,
+} from './runtime/metrics.ts';
+export {
+  observeMetrics,
+  type InstrumentOptions,
+  type ObserveAll,
+  type OpenTelemetryMeter,
+} from './runtime/open-telemetry.ts';
+export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './runtime/prometheus.ts';
 export type { CommitStep } from './runtime/commit.ts';
 export { parseDeadLetter, type DeadLetter, type RawRecord } from './runtime/dead-letters.ts';
 export type { FailureOutcome } from './runtime/failures.ts';

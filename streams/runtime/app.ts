@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { BrokerApi, Log } from '../../core/index.ts';
-import { checkArgument, Feed, rxjs, type OptionCheck } from '../../core/internal.ts';
+import { checkArgument, Feed, type OptionCheck } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type {
@@ -17,6 +17,7 @@ import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
 import { LiveQueries } from './live-queries.ts';
 import { collectMetrics, newCounts, type AppCounts, type StreamsMetrics } from './metrics.ts';
+import { metricsEvery } from './metrics-stream.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
@@ -39,8 +40,6 @@ import { warnOfUnread } from './unread-topics.ts';
 export type StreamsState =
   'CREATED' | 'RESTORING' | 'RUNNING' | 'RETRYING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
 
-const METRICS_MS = 1000;
-
 /**
  * The ids of the applications running in this process, by broker: a state directory has one user.
  */
@@ -61,7 +60,7 @@ export class StreamsApp implements AsyncDisposable {
   #state: StreamsState = 'CREATED';
   /** Shows the newest state even to subscribers that come after the end. */
   readonly #states = new Feed<StreamsState>('newest');
-  readonly #counts: AppCounts = newCounts();
+  readonly #counts: AppCounts;
   readonly #groups: TaskGroups;
   /** Of what is done before the groups run. */
   readonly #retries: Retries;
@@ -87,6 +86,7 @@ export class StreamsApp implements AsyncDisposable {
     this.#topology = topology;
     this.#settings = streamsSettings(options);
     const { clock } = this.#settings;
+    this.#counts = newCounts(clock);
     this.#retries = new Retries(
       clock,
       () => this.#mustStop,
@@ -115,30 +115,19 @@ export class StreamsApp implements AsyncDisposable {
     return this.#states.values$;
   }
 
-  /** Emits once a second and at the end. */
+  /** Emits every `metricsIntervalMs` and at the end. */
   get metrics$(): Observable<StreamsMetrics> {
-    return new (rxjs().Observable)((subscriber) => {
-      const { clock } = this.#settings;
-      const tick = (): void => {
-        subscriber.next(this.metrics());
-        timer = clock.setBackgroundTimer(METRICS_MS, tick);
-      };
-      let timer = clock.setBackgroundTimer(METRICS_MS, tick);
-      const last = (): void => {
-        subscriber.next(this.metrics());
-        subscriber.complete();
-      };
-      const ended = this.#states.values$.subscribe({ complete: last });
-      return () => {
-        timer.cancel();
-        ended.unsubscribe();
-      };
-    });
+    const { clock, metricsIntervalMs: everyMs } = this.#settings;
+    const life$ = this.#states.values$;
+    return metricsEvery({ everyMs, clock, read: () => this.metrics(), life$ });
   }
 
-  /** What the application has done so far. */
+  /**
+   * What the application has done so far, and its present state: docs/METRICS.md lists all of it.
+   * `prometheusText` and `observeMetrics` pass it on.
+   */
   metrics(): StreamsMetrics {
-    return collectMetrics(this.#groups.tasks, this.#counts);
+    return collectMetrics(this.#settings.applicationId, this.#groups.tasks, this.#counts);
   }
 
   /**
@@ -403,6 +392,7 @@ export class StreamsApp implements AsyncDisposable {
 
   #enter(state: StreamsState): void {
     this.#state = state;
+    if (state === 'NOT_RUNNING' || state === 'ERROR') this.#counts.meters.end();
     this.#states.next(state);
   }
 

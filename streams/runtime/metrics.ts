@@ -1,10 +1,16 @@
+import type { Clock } from '../../core/index.ts';
+import type { StoreSize } from '../state/task-state.ts';
 import { noneDropped, type DropReason } from '../topology/operator.ts';
 import { noneFailed, type FailureOutcome } from './failures.ts';
+import type { MeterReading } from './meter.ts';
+import { AppMeters, type GroupMeters, type TaskMeters } from './meters.ts';
 import { NodeCounts } from './node-counts.ts';
+import type { TaskInput } from './task-input.ts';
 import type { Task } from './task.ts';
 
 /** What an application has done since its start, and its current state. */
 export interface StreamsMetrics {
+  readonly applicationId: string;
   readonly processedRecords: number;
   /** Dropped records, by reason. */
   readonly droppedRecords: Readonly<Record<DropReason, number>>;
@@ -21,7 +27,29 @@ export interface StreamsMetrics {
   readonly checkpoints: number;
   /** How long the last one took. */
   readonly lastCheckpointMs: number;
+  readonly groups: readonly GroupMetrics[];
   readonly tasks: readonly TaskMetrics[];
+}
+
+/**
+ * What a group of tasks has done, which share a consumer and a transaction: the equivalent of a
+ * thread of Kafka Streams.
+ */
+export interface GroupMetrics {
+  /** Its name, which is its transactional id. */
+  readonly group: string;
+  /** Milliseconds of each wait for input. */
+  readonly poll: MeterReading;
+  /** Bytes that each wait brought. */
+  readonly pollBytes: MeterReading;
+  /** Milliseconds a record: those of a batch have its mean. */
+  readonly process: MeterReading;
+  /** Milliseconds of each call of a punctuation. */
+  readonly punctuate: MeterReading;
+  /** Milliseconds of each commit. */
+  readonly commit: MeterReading;
+  /** Milliseconds of each checkpoint. */
+  readonly checkpoint: MeterReading;
 }
 
 /** What one task has done since its start, and its current state. */
@@ -33,6 +61,50 @@ export interface TaskMetrics {
   readonly lag: number;
   /** The event time reached; -Infinity before the first record. */
   readonly streamTimeMs: number;
+  /** Milliseconds a record: those of a batch have its mean. */
+  readonly process: MeterReading;
+  /** Milliseconds of each call of a punctuation. */
+  readonly punctuate: MeterReading;
+  /** How far records were behind the newest one of their partition before, in milliseconds. */
+  readonly lateness: MeterReading;
+  /** Changes of state that are in no checkpoint yet: a restart reads them back. */
+  readonly uncheckpointedChanges: number;
+  readonly inputs: readonly InputMetrics[];
+  readonly nodes: readonly NodeMetrics[];
+  readonly stores: readonly StoreMetrics[];
+}
+
+/** One partition that a task reads. */
+export interface InputMetrics {
+  readonly topic: string;
+  readonly partition: number;
+  /** Offsets still to pass, as far as is known: records, markers and gaps. */
+  readonly lag: number;
+  /** The next offset to process. */
+  readonly position: number;
+  /** The offset that was committed last. */
+  readonly committedOffset: number;
+  /** Fetches in memory that are not processed yet. */
+  readonly queuedBatches: number;
+  /** Fetched since the start, in bytes of the log. */
+  readonly consumedBytes: number;
+}
+
+/** What one task did at a source, or at a node that no other one follows, such as a sink. */
+export interface NodeMetrics {
+  readonly node: string;
+  /**
+   * The records there, by their age in milliseconds: the wall clock when they began to be processed
+   * less their timestamp.
+   */
+  readonly endToEnd: MeterReading;
+}
+
+/** A store of one task. */
+export interface StoreMetrics extends StoreSize {
+  readonly store: string;
+  /** Records written to its changelog, or to the topic that replaces it, since the start. */
+  readonly changes: number;
 }
 
 /** Counts of the application that outlive its tasks. */
@@ -45,9 +117,10 @@ export interface AppCounts {
   readonly processedBefore: Map<string, number>;
   readonly droppedBefore: NodeCounts<DropReason>;
   readonly failedBefore: NodeCounts<FailureOutcome>;
+  readonly meters: AppMeters;
 }
 
-export function newCounts(): AppCounts {
+export function newCounts(clock: Clock): AppCounts {
   return {
     commits: 0,
     lastCommitMs: 0,
@@ -56,6 +129,7 @@ export function newCounts(): AppCounts {
     processedBefore: new Map(),
     droppedBefore: new NodeCounts(noneDropped),
     failedBefore: new NodeCounts(noneFailed),
+    meters: new AppMeters(clock),
   };
 }
 
@@ -69,7 +143,12 @@ export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
   }
 }
 
-export function collectMetrics(tasks: readonly Task[], counts: AppCounts): StreamsMetrics {
+export function collectMetrics(
+  applicationId: string,
+  tasks: readonly Task[],
+  counts: AppCounts,
+): StreamsMetrics {
+  const { nowMs } = counts.meters;
   const { commits, lastCommitMs, checkpoints, lastCheckpointMs } = counts;
   const dropped = counts.droppedBefore.copy();
   const processedOf = ({ id, counts: { processed } }: Task): number =>
@@ -80,6 +159,7 @@ export function collectMetrics(tasks: readonly Task[], counts: AppCounts): Strea
     failed.addAll(task.counts.failed);
   }
   return {
+    applicationId,
     processedRecords: tasks.reduce((sum, task) => sum + processedOf(task), 0),
     droppedRecords: dropped.total(),
     droppedByNode: dropped.byNode(),
@@ -89,14 +169,55 @@ export function collectMetrics(tasks: readonly Task[], counts: AppCounts): Strea
     lastCommitMs,
     checkpoints,
     lastCheckpointMs,
-    tasks: tasks.map((task) => ({
-      taskId: task.id,
-      processedRecords: processedOf(task),
-      lag: task.inputs.reduce(
-        (sum, { endOffset, position }) => sum + Math.max(0, endOffset - position),
-        0,
-      ),
-      streamTimeMs: task.streamTimeMs,
-    })),
+    groups: [...counts.meters.groups].map(([group, meters]) => {
+      return groupMetrics(group, meters, nowMs);
+    }),
+    tasks: tasks.map((task) => taskMetrics(task, processedOf(task), nowMs)),
   };
+}
+
+function groupMetrics(group: string, meters: GroupMeters, nowMs: number): GroupMetrics {
+  return {
+    group,
+    poll: meters.poll.read(nowMs),
+    pollBytes: meters.pollBytes.read(nowMs),
+    process: meters.process.read(nowMs),
+    punctuate: meters.punctuate.read(nowMs),
+    commit: meters.commit.read(nowMs),
+    checkpoint: meters.checkpoint.read(nowMs),
+  };
+}
+
+function taskMetrics(task: Task, processedRecords: number, nowMs: number): TaskMetrics {
+  const { meters } = task;
+  const inputs = task.inputs.map((input) => {
+    return inputMetrics(input, meters.consumedBytes.get(input.topic) ?? 0);
+  });
+  return {
+    taskId: task.id,
+    processedRecords,
+    lag: inputs.reduce((sum, { lag }) => sum + lag, 0),
+    streamTimeMs: task.streamTimeMs,
+    process: meters.process.read(nowMs),
+    punctuate: meters.punctuate.read(nowMs),
+    lateness: meters.lateness.read(nowMs),
+    uncheckpointedChanges: task.state.tailCount,
+    inputs,
+    nodes: [...meters.nodes].map(([node, { meter }]) => {
+      return { node, endToEnd: meter.read(nowMs) };
+    }),
+    stores: storeMetrics(task, meters),
+  };
+}
+
+function inputMetrics(input: TaskInput, consumedBytes: number): InputMetrics {
+  const { topic, partition, position, committedOffset, endOffset, queuedBatches } = input;
+  const lag = Math.max(0, endOffset - position);
+  return { topic, partition, lag, position, committedOffset, queuedBatches, consumedBytes };
+}
+
+function storeMetrics({ state }: Task, { changes }: TaskMeters): StoreMetrics[] {
+  return [...state.sizes()].map(([store, size]) => {
+    return { store, ...size, changes: changes.get(store) ?? 0 };
+  });
 }

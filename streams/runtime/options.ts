@@ -91,6 +91,8 @@ export interface StreamsOptions {
    * with Kafka Streams' headers `__streams.errors.*`. Default: `<applicationId>-dead-letters`.
    */
   readonly deadLetterTopic?: string;
+  /** How often `app.metrics$` emits. Default 1 s. */
+  readonly metricsIntervalMs?: number;
   /** Called before each step of a commit or checkpoint; for tests and tracing. Default: none. */
   readonly onStep?: (step: CommitStep) => void;
   /** Default: the machine's. */
@@ -114,6 +116,7 @@ export const STREAMS_DEFAULTS = {
   idleTimeoutMs: 1_000,
   metadataMaxAgeMs: 10_000,
   transactionTimeoutMs: 60_000,
+  metricsIntervalMs: 1_000,
   onDeserializationError: 'fail',
   onProcessingError: 'fail',
   onProductionError: 'fail',
@@ -142,6 +145,7 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   onProcessingError: errorHandling,
   onProductionError: errorHandling,
   deadLetterTopic: topicName,
+  metricsIntervalMs: integer(1),
   onStep: callback,
   clock: instance,
   logger: instance,

@@ -12,6 +12,7 @@ import type { Cancellable } from '../topology/processor.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
 import type { Failures } from './failures.ts';
+import type { EndToEndMeter } from './meters.ts';
 import type { Outputs } from './outputs.ts';
 import type { Punctuations } from './punctuations.ts';
 import { nodeFailed, processingFailed } from './record-failures.ts';
@@ -30,6 +31,8 @@ export interface GraphOptions {
   readonly failures: Failures;
   /** True for a node one of whose functions has failed: it gives them copies. */
   readonly isCareful: (node: string) => boolean;
+  /** Measures the age of the records at a node that no other one follows. */
+  readonly endToEnd: (node: string) => EndToEndMeter;
   /** Counts a record that a node drops. */
   readonly drop: (node: string, reason: DropReason) => void;
 }
@@ -138,7 +141,7 @@ export class ProcessorGraph {
   #startAll(): Map<string, StartedOperator> {
     const started = new Map<string, StartedOperator>();
     const forwards = new Map<string, (parent: number) => Forward<unknown, unknown>>();
-    const { outputs, failures } = this.#options;
+    const { outputs, failures, endToEnd } = this.#options;
     const readers = new Set<string>(); // the nodes that need old values
     const keepers = new Set<string>(); // the nodes that keep values, or pass them on to such
     for (const node of [...this.#nodes].reverse()) {
@@ -172,9 +175,11 @@ export class ProcessorGraph {
         const running = { ...node, operator: used };
         const operator = new StartedOperator(running, forward, shared, punctuations);
         started.set(node.name, operator);
-        forwards.set(node.name, (parent) => operator.forwardFrom(parent));
+        const terminal = edges.length === 0 ? endToEnd(node.name) : undefined;
+        forwards.set(node.name, (parent) => operator.forwardFrom(parent, terminal));
       } else {
-        const write = writeTo(node, outputs.node(node.name), drop, failures);
+        const context = { drop, failures, endToEnd: endToEnd(node.name) };
+        const write = writeTo(node, outputs.node(node.name), context);
         forwards.set(node.name, () => write);
       }
     }
@@ -239,14 +244,22 @@ class StartedOperator {
     this.#processor = node.operator.start(forward, { ...shared, streamTimeMs, schedule });
   }
 
-  /** What takes the records of its parent with this index. */
-  forwardFrom(parent: number): Forward<unknown, unknown> {
+  /**
+   * What takes the records of its parent with this index.
+   *
+   * @param endToEnd Measures their age at a node that no other one follows.
+   */
+  forwardFrom(parent: number, endToEnd: EndToEndMeter | undefined): Forward<unknown, unknown> {
     const processor = this.#processor;
     const isOther = parent === 1 && processor.processOther !== undefined;
     const process: Forward<unknown, unknown> = isOther
       ? (record) => processor.processOther?.(record)
       : (record) => processor.process(record);
-    return this.#guard(process);
+    if (endToEnd === undefined) return this.#guard(process);
+    return this.#guard((record) => {
+      endToEnd.note(record.timestampMs);
+      process(record);
+    });
   }
 
   /** The name of its node. */

@@ -40,6 +40,7 @@ export class Punctuations {
 
   readonly #partition: number;
   readonly #failures: Failures;
+  readonly #timed: (call: () => void) => void;
 
   constructor(options: {
     readonly partition: number;
@@ -47,10 +48,13 @@ export class Punctuations {
     readonly failures: Failures;
     /** The wall clock. */
     readonly nowMs: () => number;
+    /** Makes a call and measures how long it takes. */
+    readonly timed: (call: () => void) => void;
   }) {
     this.#partition = options.partition;
     this.#failures = options.failures;
     this.#nowMs = options.nowMs;
+    this.#timed = options.timed;
   }
 
   /** True if a stream-time punctuation may be due. */
@@ -171,7 +175,7 @@ export class Punctuations {
 
   #call({ node, type, callback }: Schedule, nowMs: number): void {
     try {
-      callback(nowMs);
+      this.#timed(() => callback(nowMs));
     } catch (cause) {
       const when = `in its ${type} punctuation at ${nowMs}`;
       const partition = this.#partition;

@@ -16,6 +16,7 @@ import {
 } from '../topology/timestamps.ts';
 import type { TimedInput } from './operator-time.ts';
 import type { Failures, SourceBytes } from './failures.ts';
+import type { EndToEndMeter, TaskMeters } from './meters.ts';
 import type { TaskInputPlan } from './plan.ts';
 import { processingFailed, unexpectedNull } from './record-failures.ts';
 import { RecordReader, type InjectedRecord } from './record-reader.ts';
@@ -28,6 +29,7 @@ export interface TaskInputContext {
   readonly logger: Logger;
   /** Decides about records that cannot be read. */
   readonly failures: Failures;
+  readonly meters: TaskMeters;
   /** Counts a record that is dropped at the source. */
   readonly drop: (reason: DropReason) => void;
 }
@@ -63,6 +65,7 @@ export class TaskInput implements TimedInput {
   readonly #nullKeys: NullHandling;
   readonly #nullValues: NullHandling;
   readonly #context: TaskInputContext;
+  readonly #endToEnd: EndToEndMeter;
   /** What the extractor sees besides the record. */
   readonly #times: TimestampContext;
   readonly #queue: PartitionRecords[] = [];
@@ -84,6 +87,7 @@ export class TaskInput implements TimedInput {
     this.#nullKeys = isSource ? node.nullKeys : 'pass';
     this.#nullValues = isSource ? node.nullValues : 'pass';
     this.#context = context;
+    this.#endToEnd = context.meters.endToEnd(node.name);
     const { time } = this;
     this.#times = {
       get partitionTimeMs() {
@@ -244,7 +248,11 @@ export class TaskInput implements TimedInput {
 
   #pass(record: StreamRecord, timeRose: () => void): void {
     if (!this.#accepts(record)) return;
-    if (this.time instanceof RecordTime && this.time.observe(record.timestampMs)) timeRose();
+    const { timestampMs } = record;
+    if (this.time instanceof RecordTime && this.time.observe(timestampMs)) timeRose();
+    const lateMs = this.time.timeMs - timestampMs;
+    this.#context.meters.lateness.note(lateMs > 0 ? lateMs : 0);
+    this.#endToEnd.note(timestampMs);
     this.process(record);
   }
 

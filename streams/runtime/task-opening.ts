@@ -292,16 +292,17 @@ function restoresOf({
 
 /** Makes the tasks and lets them begin where the last commit was. */
 async function beginTasks(
-  { log, plan, settings, globalTables, recovery }: TaskRunnerOptions,
+  { log, plan, settings, globalTables, counts, group, recovery }: TaskRunnerOptions,
   { plans, committed, states, outputs, policies, tasks }: TaskParts,
 ): Promise<void> {
   const { idleTimeoutMs, clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
   for (const [index, plannedTask] of plans.entries()) {
     const state = states[index]!;
+    const meters = counts.meters.task(plannedTask.id, group);
     const task = new Task({
       ...{ plan, task: plannedTask, state, outputs, policies, recovery, globalStore },
-      ...{ idleTimeoutMs, clock, logger },
+      ...{ idleTimeoutMs, meters, clock, logger },
     });
     const left = committed.leftTimes.get(plannedTask.partition);
     if (left !== undefined) task.restoreTimes(left);

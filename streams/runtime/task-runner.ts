@@ -1,7 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { LogError, type CommittedOffset, type Log, type Transaction } from '../../core/index.ts';
+import {
+  LogError,
+  type CommittedOffset,
+  type Log,
+  type PartitionRecords,
+  type Transaction,
+} from '../../core/index.ts';
 import { checkpoint } from './checkpoint.ts';
 import { commit } from './commit.ts';
+import type { GroupMeters } from './meters.ts';
 import { keepCommitted } from './metrics.ts';
 import type { TaskPlan } from './plan.ts';
 import { Purger } from './purge.ts';
@@ -38,6 +45,7 @@ export class TaskRunner {
   readonly #parts: RunnerParts;
   readonly #set: TaskSet;
   readonly #purger: Purger;
+  readonly #meters: GroupMeters;
   /** With exactly-once always set, except while a commit replaces it. */
   #transaction: Transaction | undefined;
   /** When the last commit ended, and how long it took. */
@@ -51,6 +59,7 @@ export class TaskRunner {
   private constructor(options: TaskRunnerOptions, parts: RunnerParts, set: TaskSet) {
     this.#options = options;
     this.#parts = parts;
+    this.#meters = options.counts.meters.group(options.group);
     this.#transaction = parts.transaction;
     this.#purger = new Purger(options.log, options.plan.applicationId);
     this.#set = set;
@@ -125,7 +134,7 @@ export class TaskRunner {
       const { changes } = this.#options.ends;
       const { next } = this.#set;
       if (next !== this.assignment) await this.#reassign(next);
-      const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
+      const batches = await this.#poll();
       // Before what was sent after a query began: a live query gets all that this changes.
       if (this.#isAwaited()) await this.#commit();
       for (const batch of batches) this.#set.add(batch);
@@ -150,6 +159,17 @@ export class TaskRunner {
     await this.#transaction?.abort().catch(() => undefined); // the next start aborts it
     abandonTasks(this.tasks, this.#options.settings.logger);
     await this.#close();
+  }
+
+  async #poll(): Promise<readonly PartitionRecords[]> {
+    const meters = this.#meters;
+    const startMs = this.#nowMs();
+    const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
+    const nowMs = this.#nowMs();
+    meters.advance(nowMs);
+    meters.poll.note(nowMs - startMs);
+    meters.pollBytes.note(batches.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+    return batches;
   }
 
   async #close(): Promise<void> {
@@ -320,6 +340,7 @@ export class TaskRunner {
     this.#commits++;
     counts.commits++;
     counts.lastCommitMs = tookMs;
+    this.#meters.commit.note(tookMs);
     if (this.#isCheckpointDue()) await this.#checkpoint(this.tasks);
   }
 
@@ -343,6 +364,7 @@ export class TaskRunner {
     this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;
     counts.lastCheckpointMs = this.#lastCheckpointMs - startMs;
+    this.#meters.checkpoint.note(counts.lastCheckpointMs);
   }
 
   #nowMs(): number {

@@ -8,6 +8,7 @@ import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts
 import { Feed } from './operator-time.ts';
 import type { ErrorPolicies } from './error-policies.ts';
 import { Failures, type FailedPlace, type FailureOutcome, type SourceBytes } from './failures.ts';
+import type { TaskMeters } from './meters.ts';
 import { NodeCounts } from './node-counts.ts';
 import type { Outputs } from './outputs.ts';
 import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
@@ -30,6 +31,7 @@ export interface TaskOptions {
   readonly policies: ErrorPolicies;
   /** What earlier attempts have learnt. */
   readonly recovery: Recovery;
+  readonly meters: TaskMeters;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -56,6 +58,7 @@ export class Task {
   readonly plan: TaskPlan;
   readonly inputs: readonly TaskInput[];
   readonly state: TaskState;
+  readonly meters: TaskMeters;
   /** How long an input has to be empty before stream time no longer waits for it. */
   idleTimeoutMs: number;
   readonly #applicationId: string;
@@ -91,11 +94,12 @@ export class Task {
     this.#graph.times.find(({ node }) => node === name)?.timeMs ?? -Infinity;
 
   constructor(options: TaskOptions) {
-    const { plan, task, state, outputs, clock, logger } = options;
+    const { plan, task, state, outputs, meters, clock, logger } = options;
     const { subTopology, partition } = task;
     this.id = task.id;
     this.plan = task;
     this.state = state;
+    this.meters = meters;
     this.#applicationId = plan.applicationId;
     this.#outputs = outputs;
     this.idleTimeoutMs = options.idleTimeoutMs;
@@ -105,11 +109,14 @@ export class Task {
     this.inputs = task.inputs.map((input) => {
       const { name } = input.node;
       return new TaskInput(input, {
-        ...{ partition, clock, logger, failures, drop: (reason) => drop(name, reason) },
+        ...{ partition, clock, logger, failures, meters, drop: (reason) => drop(name, reason) },
       });
     });
     this.#feed = new Feed(this.inputs, []);
-    const punctuations = new Punctuations({ partition, failures, nowMs: () => clock.nowMs() });
+    const punctuations = new Punctuations({
+      ...{ partition, failures, nowMs: () => clock.nowMs() },
+      timed: (call) => meters.punctuated(call),
+    });
     this.#punctuations = punctuations;
     const graph = new ProcessorGraph({
       punctuations,
@@ -119,6 +126,7 @@ export class Task {
       subTopology,
       outputs,
       inputs: (node) => this.inputs.filter((input) => input.node === node),
+      endToEnd: (node) => meters.endToEnd(node),
       context: {
         taskId: task.id,
         partition,
@@ -242,6 +250,7 @@ export class Task {
     assert(input !== undefined, 'records come for an input of the task');
     const wasIdle = input.isIdle;
     input.add(records);
+    this.meters.consumed(records.topic, records.sizeBytes);
     // Readers wait for this task again from now on. By the next commit the other tasks may already
     // have advanced their time.
     if (wasIdle) this.#writeMarkers();
@@ -258,6 +267,7 @@ export class Task {
    */
   process(max: number): number {
     const single = this.inputs.length === 1 ? this.inputs[0] : undefined;
+    const startMs = this.meters.begin();
     let count = 0;
     for (; count < max; count++) {
       const input = single ?? this.#oldest();
@@ -269,6 +279,7 @@ export class Task {
         break;
       }
     }
+    this.meters.processed(count, startMs);
     if (count > 0) this.#noteProcessed(count);
     return count;
   }
@@ -277,7 +288,10 @@ export class Task {
   inject(topic: string, record: InjectedRecord): void {
     const input = this.inputs.find((each) => each.topic === topic);
     assert(input !== undefined, 'records come for an input of the task');
-    if (input.inject(record, this.#timeRose)) this.#noteProcessed(1);
+    const startMs = this.meters.begin();
+    const count = input.inject(record, this.#timeRose) ? 1 : 0;
+    this.meters.processed(count, startMs);
+    if (count > 0) this.#noteProcessed(count);
     this.#punctuate();
   }
 
@@ -301,6 +315,7 @@ export class Task {
 
   /** Forwards what operators hold back and tells downstream how far this task is. */
   flush(): void {
+    this.meters.begin();
     this.#graph.flush();
     this.#writeMarkers();
     this.#failures.check();
@@ -313,16 +328,25 @@ export class Task {
       const committed = this.state.committed.find(name);
       if (store.spec.backing !== 'changelog') {
         // Already in its topic.
-        this.state.tailCount += store.takeChanged((entry) => committed?.stage(entry));
+        this.#noteChanges(
+          name,
+          store.takeChanged((entry) => committed?.stage(entry)),
+        );
         continue;
       }
       const writer = this.#outputs.changelog(name);
-      this.state.tailCount += store.takeChanged((entry) => {
+      const count = store.takeChanged((entry) => {
         committed?.stage(entry);
         const value = entry.value === undefined ? null : entry;
         writer.write(entry, value, entry.timestampMs, undefined, partition);
       });
+      this.#noteChanges(name, count);
     }
+  }
+
+  #noteChanges(store: string, count: number): void {
+    this.state.tailCount += count;
+    this.meters.changed(store, count);
   }
 
   /** What to commit: the next offset of each input, and the times that decide lateness. */

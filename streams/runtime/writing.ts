@@ -3,7 +3,18 @@ import type { DropReason, Forward } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import type { RecordWriter } from './outputs.ts';
 import type { Failures } from './failures.ts';
+import type { EndToEndMeter } from './meters.ts';
 import { processingFailed } from './record-failures.ts';
+
+/** What writing uses of its task. */
+export interface WritingContext {
+  /** Counts a record that no partition gets. */
+  readonly drop: (reason: DropReason) => void;
+  /** Decides about records that cannot be written. */
+  readonly failures: Failures;
+  /** Measures the age of the records. */
+  readonly endToEnd: EndToEndMeter;
+}
 
 /**
  * Writes what reaches a sink or repartition node. If a key or value cannot be written, or the
@@ -13,12 +24,12 @@ import { processingFailed } from './record-failures.ts';
 export function writeTo(
   node: TopologyNode,
   writer: RecordWriter,
-  drop: (reason: DropReason) => void,
-  failures: Failures,
+  { drop, failures, endToEnd }: WritingContext,
 ): Forward<unknown, unknown> {
   const { name } = node;
   const write = writing(node, writer, drop);
   return (record) => {
+    endToEnd.note(record.timestampMs);
     try {
       write(record);
     } catch (cause) {

@@ -48,6 +48,8 @@ export interface StateEnvironment {
   ): Iterable<{ readonly key: Buffer; readonly value: Buffer }>;
   /** The number of entries of a store. */
   count(store: string): number;
+  /** What a store occupies. */
+  sizeBytes(store: string): number;
   /**
    * Writes changes, preferably in key order, and their meta, atomically. Once it returns, the
    * checkpoint survives kill -9; a power cut may leave an older checkpoint, intact.

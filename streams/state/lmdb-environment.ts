@@ -106,7 +106,13 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   count(store: string): number {
-    return (this.#database(store).getStats() as { readonly entryCount: number }).entryCount;
+    return (this.#database(store).getStats() as DatabaseStats).entryCount;
+  }
+
+  sizeBytes(store: string): number {
+    const stats = this.#database(store).getStats() as DatabaseStats;
+    const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+    return pages * stats.pageSize;
   }
 
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
@@ -173,6 +179,15 @@ export class LmdbEnvironment implements StateEnvironment {
   #database(name: string): Database<Buffer, Buffer> {
     return present(this.#databases.get(name), 'every store of the task has a database');
   }
+}
+
+/** Of what LMDB tells of a database. */
+interface DatabaseStats {
+  readonly entryCount: number;
+  readonly pageSize: number;
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
 }
 
 /** An entry as it is in the environment. */

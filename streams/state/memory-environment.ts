@@ -53,6 +53,12 @@ export class MemoryEnvironment implements StateEnvironment {
     return this.#stores.get(store)?.size ?? 0;
   }
 
+  sizeBytes(store: string): number {
+    let sum = 0;
+    for (const [key, value] of this.#stores.get(store) ?? []) sum += key.length + value.length;
+    return sum;
+  }
+
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
     for (const [name, changed] of changes) {
       let store = this.#stores.get(name);

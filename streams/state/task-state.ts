@@ -8,6 +8,16 @@ import { MemoryEnvironment } from './memory-environment.ts';
 import type { TaskStore } from './store-kind.ts';
 import { kindOf } from './store-kinds.ts';
 
+/** How large a store of a task is. */
+export interface StoreSize {
+  /** About how many entries it has. */
+  readonly entries: number;
+  /** How many of them are in memory, as objects. */
+  readonly memoryEntries: number;
+  /** What its last checkpoint occupies. */
+  readonly checkpointBytes: number;
+}
+
 /** All stores of one task: one environment, and the changelog offset of each store's checkpoint. */
 export class TaskState {
   readonly stores: ReadonlyMap<string, TaskStore>;
@@ -23,6 +33,8 @@ export class TaskState {
   readonly #memory = new Map<string, MemoryEnvironment>();
   /** By store, where its changelog ended at the last checkpoint. */
   #changelogEnds: Readonly<Record<string, number>>;
+  /** The last sizes; set when it is closed. */
+  #finalSizes: ReadonlyMap<string, StoreSize> | undefined;
 
   /**
    * @param position the sum of the offsets that were committed last: a store without a topic is
@@ -104,9 +116,24 @@ export class TaskState {
     for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);
   }
 
+  /** The sizes of the stores, by name; of a closed state those at its end. */
+  sizes(): ReadonlyMap<string, StoreSize> {
+    if (this.#finalSizes !== undefined) return this.#finalSizes;
+    return new Map([...this.stores].map(([name, store]) => [name, this.#sizeOf(name, store)]));
+  }
+
   close(): Promise<void> {
+    this.#finalSizes ??= this.sizes();
     this.committed.close();
     return this.#environment.close();
+  }
+
+  #sizeOf(name: string, store: TaskStore): StoreSize {
+    return {
+      entries: this.approximateCount(name),
+      memoryEntries: store.memoryCount,
+      checkpointBytes: (this.#memory.get(name) ?? this.#environment).sizeBytes(name),
+    };
   }
 
   /**

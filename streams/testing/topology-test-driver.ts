@@ -23,7 +23,12 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import { MemoryEnvironment } from '../state/memory-environment.ts';
 import { TaskState, unknownStore } from '../state/task-state.ts';
 import { STREAMS_DEFAULTS, type StreamsOptions } from '../runtime/options.ts';
-import { collectMetrics, newCounts, type StreamsMetrics } from '../runtime/metrics.ts';
+import {
+  collectMetrics,
+  newCounts,
+  type AppCounts,
+  type StreamsMetrics,
+} from '../runtime/metrics.ts';
 import { deadLetterTopic, parseDeadLetter, type DeadLetter } from '../runtime/dead-letters.ts';
 import { ErrorPolicies } from '../runtime/error-policies.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
@@ -115,6 +120,7 @@ export class TopologyTestDriver {
   readonly #plan: Plan;
   readonly #clock: ManualClock;
   readonly #tasks: readonly Task[];
+  readonly #counts: AppCounts;
   readonly #globalStores = new Map<string, GlobalStore<unknown, unknown>>();
   readonly #partitions: number;
   /** That of the application first. */
@@ -169,6 +175,8 @@ export class TopologyTestDriver {
     for (const { store, topic } of topology.globalTables) {
       this.#globalStores.set(store.name, new GlobalStore(store.name, topic.key));
     }
+    const counts = newCounts(clock);
+    this.#counts = counts;
     this.#tasks = plan.tasks.map((task) => {
       const state = new TaskState(new MemoryEnvironment(), task.stores);
       const started = new Task({
@@ -184,6 +192,7 @@ export class TopologyTestDriver {
         recovery,
         globalStore: (name) => this.#globalStore(name),
         idleTimeoutMs,
+        meters: counts.meters.task(task.id, APPLICATION_ID),
         clock,
         logger,
       });
@@ -319,7 +328,7 @@ export class TopologyTestDriver {
 
   /** Counts of processed and dropped records so far; no times. */
   metrics(): StreamsMetrics {
-    return collectMetrics(this.#tasks, newCounts());
+    return collectMetrics(APPLICATION_ID, this.#tasks, this.#counts);
   }
 
   /** Processes everything that the last record caused. */
