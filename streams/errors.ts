@@ -4,6 +4,7 @@
  */
 export interface StreamsErrorDetails {
   APPLICATION_RUNNING: { applicationId: string };
+  CALL_TIMED_OUT: { node: string; timeoutMs: number };
   COMMIT_FAILED: { applicationId: string; step: string };
   COMMIT_UNREADABLE: { applicationId: string; version: string };
   COPARTITIONING: { topics: readonly { topic: string; partitions: number }[] };

@@ -5,6 +5,8 @@
  * @packageDocumentation
  */
 export { StreamsBuilder, type BuilderOptions } from './dsl/streams-builder.ts';
+export { AsyncStream } from './dsl/async-stream.ts';
+export type { AsyncOptions, AsyncRekeyingOptions } from './dsl/async-options.ts';
 export { CogroupedStream } from './dsl/cogrouped-stream.ts';
 export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
 export { TimeWindowedCogroupedStream } from './dsl/time-windowed-cogrouped-stream.ts';
@@ -106,6 +108,8 @@ export type {
   RecordFailure,
   RetryAction,
 } from './topology/record-errors.ts';
+export type { AsyncOrder } from './operators/awaiting.ts';
+export type { AsyncCall } from './operators/calls.ts';
 export type { KeyValue } from './operators/results.ts';
 export {
   keyValueStore,

@@ -14,6 +14,7 @@ import type { Operator } from '../topology/operator.ts';
 import type { ProcessorSupplier, ValueProcessorSupplier } from '../topology/processor.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
+import { AsyncStream } from './async-stream.ts';
 import { addBranches } from './branches.ts';
 import { addDedupe } from './deduplication.ts';
 import type { Joiner, Predicate, StreamJoiner, Synchronous } from './functions.ts';
@@ -55,14 +56,16 @@ import { addStreamTable } from './tables.ts';
 
 /**
  * A stream of records. Each method adds a node to the topology and returns the stream behind it;
- * nothing runs before `StreamsApp.start`. Functions are synchronous and called once per record. If
- * a key or value may be null, its type shows it: `KStream<string | null, Order>`.
+ * nothing runs before `StreamsApp.start`. Functions are synchronous and called once per record, but
+ * for those of `AsyncStream`. If a key or value may be null, its type shows it:
+ * `KStream<string | null, Order>`.
  */
-export class KStream<K, V> {
+export class KStream<K, V> extends AsyncStream<K, V> {
   readonly #parts: StreamParts<K, V>;
 
   /** @internal `StreamsBuilder.stream` and operators make them. */
   constructor(parts: StreamParts<K, V>) {
+    super(parts, makeStream);
     this.#parts = parts;
   }
 

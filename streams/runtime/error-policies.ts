@@ -55,6 +55,13 @@ export class ErrorPolicies {
     return node?.kind === 'operator' && node.operator.careful !== undefined;
   }
 
+  /** True if a record that an operator cannot process may become a dead letter, or be looked at. */
+  needsSource(name: string): boolean {
+    const { onError } = this.of(name, 'processing');
+    const last = typeof onError === 'object' ? onError.then : onError;
+    return last === 'deadLetter' || typeof last === 'function';
+  }
+
   /** True if a node that writes to this topic may drop what it cannot write. */
   mayDropAt(topic: string): boolean {
     for (const node of this.#nodes.values()) {

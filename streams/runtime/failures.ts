@@ -3,7 +3,6 @@ import {
   LogError,
   NO_HEADERS,
   type Clock,
-  type Headers,
   type Logger,
 } from '../../core/index.ts';
 import { show } from '../../core/internal.ts';
@@ -15,6 +14,7 @@ import {
   type ErrorStage,
   type RecordFailure,
   type RetryAction,
+  type SourceBytes,
 } from '../topology/record-errors.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { deadLetterHeaders } from './dead-letters.ts';
@@ -29,14 +29,6 @@ export type FailureOutcome = 'skipped' | 'deadLettered' | 'retried';
 /** Initial counts of failures. */
 export function noneFailed(): Record<FailureOutcome, number> {
   return { skipped: 0, deadLettered: 0, retried: 0 };
-}
-
-/** A record as it stands in the log. */
-export interface SourceBytes {
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly timestampMs: number;
-  readonly headers: Headers;
 }
 
 /** Where a failed record was read. */
@@ -57,6 +49,8 @@ export interface Failing {
   readonly record: StreamRecord | undefined;
   /** The error that ends the application, if nothing else is to be done. */
   readonly error: Error;
+  /** What was read, if that is no longer at hand but was kept. */
+  readonly source?: SourceBytes | undefined;
 }
 
 /** What the handling of failures needs of its task. */
@@ -109,7 +103,7 @@ export class Failures {
     const { onError, deadLetterTopic } = this.#context.policies.of(node, stage);
     if (onError === 'fail') throw this.#end(error);
     this.#becomeCareful(failing);
-    const source = this.#context.sourceOf(failing.place);
+    const source = failing.source ?? this.#context.sourceOf(failing.place);
     const failure = this.#describe(failing, source);
     const asked = typeof onError === 'function' ? this.#ask(onError, failure) : onError;
     const action = typeof asked === 'object' ? this.#retry(asked, failing, failure) : asked;
@@ -118,6 +112,14 @@ export class Failures {
     this.counts.add(node, action === 'deadLetter' ? 'deadLettered' : 'skipped');
     this.#log(error, node, action);
     this.#context.dropped();
+  }
+
+  /** A copy of what was read of a record at hand, if a failure of it at this node may need it. */
+  keepSource(node: string, place: FailedPlace): SourceBytes | undefined {
+    if (!this.#context.policies.needsSource(node)) return undefined;
+    const source = this.#context.sourceOf(place);
+    if (source === undefined) return undefined;
+    return { ...source, key: copied(source.key), value: copied(source.value) };
   }
 
   /** Called after a commit, with the next offset of each input. */
@@ -216,6 +218,10 @@ export class Failures {
     this.#fatal = error;
     return error;
   }
+}
+
+function copied(bytes: Buffer | null): Buffer | null {
+  return bytes && Buffer.from(bytes);
 }
 
 /** True if another record may fare better. */

@@ -33,7 +33,7 @@ export class Feed {
   /** True if no records are expected from any of them. */
   get isIdle(): boolean {
     for (const { isIdle } of this.#inputs) if (!isIdle) return false;
-    for (const { feed } of this.#operators) if (!feed.isIdle) return false;
+    for (const { isIdle } of this.#operators) if (!isIdle) return false;
     return true;
   }
 
@@ -41,7 +41,7 @@ export class Feed {
   quietSinceMs(): number {
     let sinceMs = -Infinity;
     for (const { quietSinceMs } of this.#inputs) if (quietSinceMs > sinceMs) sinceMs = quietSinceMs;
-    for (const { feed } of this.#operators) sinceMs = Math.max(sinceMs, feed.quietSinceMs());
+    for (const operator of this.#operators) sinceMs = Math.max(sinceMs, operator.quietSinceMs());
     return sinceMs;
   }
 
@@ -54,8 +54,8 @@ export class Feed {
       if (!isIdle && timeMs < slowestMs) slowestMs = timeMs;
       if (timeMs > furthestMs) furthestMs = timeMs;
     }
-    for (const { feed, passedMs } of this.#operators) {
-      if (passedMs < slowestMs && !feed.isIdle) slowestMs = passedMs;
+    for (const { isIdle, passedMs } of this.#operators) {
+      if (passedMs < slowestMs && !isIdle) slowestMs = passedMs;
       if (passedMs > furthestMs) furthestMs = passedMs;
     }
     return slowestMs === Infinity ? furthestMs : slowestMs;
@@ -96,6 +96,21 @@ export class OperatorTime {
   /** True if the operator needs one: it holds records back, or acts on time. */
   static isNeededBy(processor: Processor<unknown, unknown>): boolean {
     return processor.flush !== undefined || processor.deadlineMs !== undefined;
+  }
+
+  /** True while records of it wait for calls. */
+  get isPending(): boolean {
+    return (this.#processor.pending?.count ?? 0) > 0;
+  }
+
+  /** True if no records are expected from it. */
+  get isIdle(): boolean {
+    return this.feed.isIdle && !this.isPending;
+  }
+
+  /** Since when it is quiet; Infinity if it is not. */
+  quietSinceMs(): number {
+    return this.isPending ? Infinity : this.feed.quietSinceMs();
   }
 
   /** The time for what follows: no older records come, except those out of order. */

@@ -5,6 +5,7 @@ import type {
   Forward,
   Operator,
   OperatorContext,
+  PendingRecords,
   Processor,
   PunctuationRequest,
 } from '../topology/operator.ts';
@@ -14,6 +15,7 @@ import { Feed, OperatorTime, type TimedInput } from './operator-time.ts';
 import type { Failures } from './failures.ts';
 import type { EndToEndMeter } from './meters.ts';
 import type { Outputs } from './outputs.ts';
+import { PendingCalls } from './pending-calls.ts';
 import type { Punctuations } from './punctuations.ts';
 import { nodeFailed, processingFailed } from './record-failures.ts';
 import { writeTo } from './writing.ts';
@@ -46,7 +48,7 @@ type TaskContext = Omit<
 /** What differs from node to node. */
 type NodeContext = Pick<
   OperatorContext,
-  'node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop' | 'guard'
+  'node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop' | 'guard' | 'fail' | 'sourceOf'
 >;
 
 /** The processors of one task, wired up: each calls the next directly. */
@@ -57,6 +59,8 @@ export class ProcessorGraph {
   readonly exits = new Map<string, Feed>();
   /** The operators that depend on time, parents first. */
   readonly times: OperatorTime[] = [];
+  /** What waits for calls of functions. */
+  readonly pending: PendingCalls;
   readonly #options: GraphOptions;
   /** The operators, parents first. */
   readonly #operators: readonly StartedOperator[];
@@ -70,6 +74,7 @@ export class ProcessorGraph {
     this.#nodes = topology.nodes.filter(({ name }) => subTopology.nodes.includes(name));
     const started = this.#startAll();
     this.#operators = [...started.values()].reverse();
+    this.pending = new PendingCalls(this.#operators.flatMap(({ pending }) => pending ?? []));
     this.#connectTimes(started);
     this.#checkExpiries();
   }
@@ -129,12 +134,17 @@ export class ProcessorGraph {
     }
   }
 
-  /** Ends the input: closes all windows, and calls what is due then. */
-  end(): void {
+  /**
+   * Ends the input: closes all windows, and calls what is due then. Returns false if it has come to
+   * records that wait for calls: repeat it once none wait, for what is behind them.
+   */
+  end(): boolean {
     for (const time of this.times) {
       time.end();
       this.#options.punctuations.fireStreamTime();
+      if (time.isPending) return false;
     }
+    return true;
   }
 
   /** Starts the operators in reverse, so that each finds what it forwards to. */
@@ -165,10 +175,11 @@ export class ProcessorGraph {
         }
         const guard: OperatorContext['guard'] = (process) => guarded(node.name, process, failures);
         const own = { node: node.name, children: new Map(edges), drop, guard };
+        const late = lateFailures(node.name, failures);
         const behind = { sendsOldValues, areValuesKept };
         const { context, punctuations } = this.#options;
         const streamTimeOf = (name: string) => started.get(name)?.streamTimeMs() ?? -Infinity;
-        const shared = { ...context, ...own, ...behind, streamTimeOf };
+        const shared = { ...context, ...own, ...late, ...behind, streamTimeOf };
         const { operator: given } = node;
         const isCareful = this.#options.isCareful(node.name);
         const used = isCareful ? (given.careful ?? given) : given;
@@ -267,6 +278,10 @@ class StartedOperator {
     return this.#node.name;
   }
 
+  get pending(): PendingRecords | undefined {
+    return this.#processor.pending;
+  }
+
   init(partition: number): void {
     try {
       this.#processor.init?.();
@@ -302,6 +317,21 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
     first(record);
     second(record);
     for (const child of others) child(record);
+  };
+}
+
+/** What a node does about records that fail later. */
+function lateFailures(
+  node: string,
+  failures: Failures,
+): Pick<OperatorContext, 'fail' | 'sourceOf'> {
+  return {
+    fail: (record, cause, source) => {
+      const error = processingFailed(node, record, cause);
+      const stage = 'processing';
+      failures.handle({ stage, node, cause, place: record, record, error, source });
+    },
+    sourceOf: (record) => failures.keepSource(node, record),
   };
 }
 

@@ -2,9 +2,14 @@ import { AssertionFailure, type Serde } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
-/** PROCESSING_FAILED with the node and the record's position; errors with a code pass unchanged. */
+/**
+ * PROCESSING_FAILED with the node and the record's position; errors with a code pass unchanged, but
+ * for that of a call, which knows no record.
+ */
 export function processingFailed(node: string, record: StreamRecord, cause: unknown): Error {
-  if (cause instanceof StreamsError || cause instanceof AssertionFailure) return cause;
+  const isOfCall = StreamsError.is(cause, 'CALL_TIMED_OUT');
+  if (cause instanceof AssertionFailure) return cause;
+  if (cause instanceof StreamsError && !isOfCall) return cause;
   const { topic, partition, offset } = record;
   const place = topic === '' ? 'a result' : `${topic}-${partition} at offset ${offset}`;
   const message = `${node} failed on ${place}: ${reasonOf(cause)}`;

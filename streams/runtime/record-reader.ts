@@ -2,7 +2,7 @@ import { NULL_POSITION, type RecordCursor, type Serde } from '../../core/index.t
 import { present } from '../../core/internal.ts';
 import type { TopicSpec } from '../topology/node.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
-import type { SourceBytes } from './failures.ts';
+import type { SourceBytes } from '../topology/record-errors.ts';
 import { deserializationFailed } from './record-failures.ts';
 
 /** A record that is in no log, as the test driver has it. */

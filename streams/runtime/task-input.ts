@@ -14,8 +14,9 @@ import {
   type TimestampContext,
   type TimestampExtractor,
 } from '../topology/timestamps.ts';
+import type { SourceBytes } from '../topology/record-errors.ts';
 import type { TimedInput } from './operator-time.ts';
-import type { Failures, SourceBytes } from './failures.ts';
+import type { Failures } from './failures.ts';
 import type { EndToEndMeter, TaskMeters } from './meters.ts';
 import type { TaskInputPlan } from './plan.ts';
 import { processingFailed, unexpectedNull } from './record-failures.ts';

@@ -29,6 +29,7 @@ import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
 import { withSizeLimit } from './size-limit.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { Task } from './task.ts';
+import { Wakeup } from './wakeup.ts';
 import { changelogTopic, MESSAGE_BYTES_MAX, placeOf, topicHandle } from './topics.ts';
 
 /** What the attempts of a group work with, and on. */
@@ -56,6 +57,8 @@ export interface RunnerParts {
   readonly deliveries: Deliveries;
   readonly outputs: Outputs;
   readonly policies: ErrorPolicies;
+  /** Ends the wait for input: a call of a function has ended. */
+  readonly wakeup: Wakeup;
 }
 
 const KIB = 1024;
@@ -92,7 +95,8 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     const deliveries = new Deliveries();
     const policies = new ErrorPolicies(plan.topology, settings);
     const outputs = await openOutputs(options, policies, producer, deliveries);
-    return { producer, consumer, transaction, deliveries, outputs, policies };
+    const wakeup = new Wakeup();
+    return { producer, consumer, transaction, deliveries, outputs, policies, wakeup };
   } catch (cause) {
     await closeParts({ producer, consumer });
     throw cause;
@@ -115,7 +119,7 @@ export async function closeParts({
  */
 export async function openTasks(
   options: TaskRunnerOptions,
-  { outputs, policies }: RunnerParts,
+  { outputs, policies, wakeup }: RunnerParts,
   plans: readonly TaskPlan[],
 ): Promise<Task[]> {
   const states: TaskState[] = [];
@@ -124,7 +128,7 @@ export async function openTasks(
   try {
     const committed = await fetchCommitted(options.log, options.plan, plans);
     await openStates(options, { plans, policies, committed, states });
-    await beginTasks(options, { plans, committed, states, outputs, policies, tasks });
+    await beginTasks(options, { plans, committed, states, outputs, policies, tasks, wakeup });
     return tasks;
   } catch (cause) {
     abandonTasks(tasks, options.settings.logger);
@@ -212,6 +216,7 @@ interface StateParts {
 interface TaskParts extends StateParts {
   readonly outputs: Outputs;
   readonly tasks: Task[];
+  readonly wakeup: Wakeup;
 }
 
 /** Restores the tasks' states. */
@@ -293,7 +298,7 @@ function restoresOf({
 /** Makes the tasks and lets them begin where the last commit was. */
 async function beginTasks(
   { log, plan, settings, globalTables, counts, group, recovery }: TaskRunnerOptions,
-  { plans, committed, states, outputs, policies, tasks }: TaskParts,
+  { plans, committed, states, outputs, policies, tasks, wakeup }: TaskParts,
 ): Promise<void> {
   const { idleTimeoutMs, clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
@@ -302,7 +307,7 @@ async function beginTasks(
     const meters = counts.meters.task(plannedTask.id, group);
     const task = new Task({
       ...{ plan, task: plannedTask, state, outputs, policies, recovery, globalStore },
-      ...{ idleTimeoutMs, meters, clock, logger },
+      ...{ idleTimeoutMs, meters, clock, logger, wake: () => wakeup.wake() },
     });
     const left = committed.leftTimes.get(plannedTask.partition);
     if (left !== undefined) task.restoreTimes(left);

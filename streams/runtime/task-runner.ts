@@ -164,7 +164,7 @@ export class TaskRunner {
   async #poll(): Promise<readonly PartitionRecords[]> {
     const meters = this.#meters;
     const startMs = this.#nowMs();
-    const batches = await this.#parts.consumer.pollBatches({ maxWaitMs: this.#waitMs() });
+    const batches = await this.#awaitInput();
     const nowMs = this.#nowMs();
     meters.advance(nowMs);
     meters.poll.note(nowMs - startMs);
@@ -204,13 +204,25 @@ export class TaskRunner {
     this.#options.assigned();
   }
 
+  /** Waits for input, or for calls of functions to end. */
+  async #awaitInput(): Promise<readonly PartitionRecords[]> {
+    const { consumer, wakeup } = this.#parts;
+    if (wakeup.isDue) return consumer.pollBatches({ maxWaitMs: 0 });
+    const maxWaitMs = this.#waitMs();
+    const mayWake = this.tasks.some(({ pending }) => pending.count > 0);
+    if (!mayWake) return consumer.pollBatches({ maxWaitMs });
+    return (await wakeup.during((signal) => consumer.pollBatches({ maxWaitMs, signal }))) ?? [];
+  }
+
   /** Processes what is in memory, slice by slice, and commits in between when due. */
   async #processAll(): Promise<number> {
     const { producer } = this.#parts;
     let total = 0;
     for (;;) {
       let count = 0;
+      this.#parts.wakeup.reset();
       for (const task of this.tasks) {
+        count += task.resume();
         if (!task.hasQueued) continue;
         count += task.process(SLICE_RECORDS);
         task.punctuateWallClock();
@@ -223,11 +235,14 @@ export class TaskRunner {
     }
   }
 
-  /** Stops fetching an input that waits for another one of its task, to bound memory. */
+  /**
+   * Stops fetching an input that waits for another one of its task, or for calls of functions, to
+   * bound memory.
+   */
   #limitQueues(): void {
     const { consumer } = this.#parts;
-    for (const { inputs } of this.tasks) {
-      if (inputs.length === 1) continue;
+    for (const { inputs, mayWait } of this.tasks) {
+      if (!mayWait) continue;
       for (const input of inputs) {
         const isFull = input.queuedBatches >= QUEUED_BATCHES_MAX;
         if (isFull === input.isPaused) continue;
@@ -285,7 +300,8 @@ export class TaskRunner {
   }
 
   #waitMs(): number {
-    if (this.tasks.some(({ hasQueued }) => hasQueued)) return 1; // an input keeps others waiting
+    // An input keeps others waiting.
+    if (this.tasks.some(({ hasQueued, pending }) => hasQueued && !pending.isFull)) return 1;
     if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) {
       return this.tasks.every(({ isEnded }) => isEnded) ? ENDED_WAIT_MS : 1; // no input left
     }

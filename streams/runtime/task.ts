@@ -1,16 +1,18 @@
 import type { Clock, CommittedOffset, Logger, PartitionRecords } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import { noneDropped, type DropReason } from '../topology/operator.ts';
+import type { SourceBytes } from '../topology/record-errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { OperatorTimes } from './committed.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
 import { Feed } from './operator-time.ts';
 import type { ErrorPolicies } from './error-policies.ts';
-import { Failures, type FailedPlace, type FailureOutcome, type SourceBytes } from './failures.ts';
+import { Failures, type FailedPlace, type FailureOutcome } from './failures.ts';
 import type { TaskMeters } from './meters.ts';
 import { NodeCounts } from './node-counts.ts';
 import type { Outputs } from './outputs.ts';
+import type { PendingCalls } from './pending-calls.ts';
 import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { Punctuations } from './punctuations.ts';
@@ -32,6 +34,8 @@ export interface TaskOptions {
   /** What earlier attempts have learnt. */
   readonly recovery: Recovery;
   readonly meters: TaskMeters;
+  /** Asks for a call of `resume`, soon. */
+  readonly wake: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -58,6 +62,8 @@ export class Task {
   readonly plan: TaskPlan;
   readonly inputs: readonly TaskInput[];
   readonly state: TaskState;
+  /** The records that wait for calls of functions; while they are full, none is processed. */
+  readonly pending: PendingCalls;
   readonly meters: TaskMeters;
   /** How long an input has to be empty before stream time no longer waits for it. */
   idleTimeoutMs: number;
@@ -134,6 +140,8 @@ export class Task {
         globalStore: <K, V>(name: string) =>
           options.globalStore(name) as unknown as ReadOnlyKeyValueStore<K, V>,
         wallClockMs: () => clock.nowMs(),
+        setTimer: (delayMs, callback) => clock.setBackgroundTimer(delayMs, callback),
+        wake: options.wake,
         requestCommit: () => {
           this.#isCommitRequested = true;
           this.#isDirty = true;
@@ -142,6 +150,7 @@ export class Task {
       drop,
     });
     this.#graph = graph;
+    this.pending = graph.pending;
     for (const input of this.inputs) {
       const process = graph.entries.get(input.node);
       assert(process !== undefined, 'each source of the sub-topology has an entry');
@@ -174,7 +183,7 @@ export class Task {
   }
 
   get isEnded(): boolean {
-    return this.#isEnded;
+    return this.#isEnded && this.pending.count === 0;
   }
 
   /** Changes with each commit that has processed anything: the sum of the committed offsets. */
@@ -263,13 +272,15 @@ export class Task {
   /**
    * Processes up to `max` fetched records, oldest timestamp of all inputs first, and returns their
    * number. With several inputs it waits for those that are known to have more. It returns earlier
-   * if a processor asks for a commit.
+   * if a processor asks for a commit, or too many records wait for calls.
    */
   process(max: number): number {
     const single = this.inputs.length === 1 ? this.inputs[0] : undefined;
     const startMs = this.meters.begin();
+    const mayFill = this.pending.areUsed;
     let count = 0;
     for (; count < max; count++) {
+      if (mayFill && this.pending.isFull) break;
       const input = single ?? this.#oldest();
       if (input === undefined || !input.stand(this.#markerRose)) break;
       input.processHead(this.#timeRose);
@@ -281,6 +292,19 @@ export class Task {
     }
     this.meters.processed(count, startMs);
     if (count > 0) this.#noteProcessed(count);
+    return count;
+  }
+
+  /** True if fetched records of an input may have to wait: for another input, or for calls. */
+  get mayWait(): boolean {
+    return this.inputs.length > 1 || this.pending.areUsed;
+  }
+
+  /** Forwards the results of calls that have ended; returns how many records they finish. */
+  resume(): number {
+    const count = this.pending.resume();
+    if (count > 0) this.#noteWork();
+    if (count > 0) this.#markerRose(); // time no longer waits for them
     return count;
   }
 
@@ -375,24 +399,26 @@ export class Task {
     for (const input of this.inputs) {
       const { topic, partition, position } = input;
       input.committedOffset = position;
-      this.#failures.committed(topic, partition, position);
+      const pendingOffset = this.pending.lowestOffset(topic, partition);
+      this.#failures.committed(topic, partition, Math.min(position, pendingOffset));
     }
-    if (this.#hasWorked) this.#failures.passed();
+    const lowest = this.pending.lowestOffset('', this.plan.partition); // of those of no place
+    if (this.#hasWorked && lowest === Infinity) this.#failures.passed();
     this.#hasWorked = false;
   }
 
   /** True if nothing is left to read and, according to its inputs, nothing more can come. */
   canEnd(): boolean {
+    if (this.pending.count > 0) return false;
     return this.inputs.every((input) => {
       return input.isCaughtUp && (!(input.time instanceof UpstreamTime) || input.time.isEnded);
     });
   }
 
-  /** Ends the input: closes all windows and tells downstream. A commit follows. */
+  /** Ends the input, as far as that does not have to wait for calls. A commit follows. */
   end(): void {
     assert(this.canEnd(), 'a task ends when its input has');
-    this.#graph.end();
-    this.#isEnded = true;
+    this.#isEnded = this.#graph.end();
     this.#noteWork();
   }
 

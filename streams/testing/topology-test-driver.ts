@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { closest } from 'fastest-levenshtein';
 import {
   AssertionFailure,
@@ -14,6 +15,7 @@ import {
   given,
   instance,
   integer,
+  Interruption,
   listOf,
 } from '../../core/internal.ts';
 import { ManualClock } from '../../core/testing/index.ts';
@@ -131,6 +133,10 @@ export class TopologyTestDriver {
   readonly #internal: InternalRecord[] = [];
   /** The time of the last record piped in. */
   #nowMs = 0;
+  /** Wakes `settled`. */
+  readonly #wakeup = new Interruption();
+  /** True from `endOfInput` on, until it has closed everything. */
+  #isEnding = false;
   /** The next offset of each partition. */
   readonly #offsets = new Map<string, number>();
   /** The time of topics without one of their own. */
@@ -193,6 +199,7 @@ export class TopologyTestDriver {
         globalStore: (name) => this.#globalStore(name),
         idleTimeoutMs,
         meters: counts.meters.task(task.id, APPLICATION_ID),
+        wake: () => this.#wakeup.interrupt(),
         clock,
         logger,
       });
@@ -314,15 +321,53 @@ export class TopologyTestDriver {
     return this.store(keyValueStore<K, V>(name));
   }
 
-  /** Ends the input: windows close and forward their results, as at the end of a bounded job. */
+  /**
+   * Ends the input: windows close and forward their results, as at the end of a bounded job. What
+   * is behind records that wait for calls ends in `settled`.
+   */
   endOfInput(): void {
-    let open = this.#tasks;
-    while (open.length > 0) {
+    this.#isEnding = true;
+    this.#end();
+  }
+
+  /**
+   * Resolves when nothing more happens by itself: the calls of asynchronous functions have ended,
+   * their results have been processed, and so has what they caused. Records whose calls are to be
+   * repeated later still wait: `advanceWallClock`, and wait for this again. The driver reads on
+   * however many records wait.
+   *
+   * @example
+   * driver.inputTopic(orders).pipe({ key: 'a', value: { total: 5 }, timestampMs: 1 });
+   * await driver.settled();
+   * expect(driver.outputTopic(enriched).readAll()).toEqual([...]);
+   *
+   * @throws StreamsError PROCESSING_FAILED
+   */
+  async settled(): Promise<void> {
+    for (;;) {
+      await nextTurn(); // calls may be made, and end, without a pause
+      let count = 0;
+      for (const task of this.#tasks) count += task.resume();
+      this.#settle();
+      if (this.#isEnding) this.#end();
+      if (count > 0) continue;
+      if (!this.#tasks.some(({ pending }) => pending.callCount > 0)) return;
+      await this.#wakeup.wait();
+    }
+  }
+
+  /** Ends the tasks that can end. */
+  #end(): void {
+    for (;;) {
+      const open = this.#tasks.filter(({ isEnded }) => !isEnded);
       const ids = open.map(({ plan }) => plan.subTopology.id);
-      const ending = open.filter(({ plan }) => !plan.upstreams.some((id) => ids.includes(id)));
+      const ending = open.filter(({ plan, pending }) => {
+        return pending.count === 0 && !plan.upstreams.some((id) => ids.includes(id));
+      });
+      this.#isEnding = open.length > 0;
+      if (ending.length === 0) return;
       for (const task of ending) task.end();
       this.#settle();
-      open = open.filter((task) => !ending.includes(task));
     }
   }
 

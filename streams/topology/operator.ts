@@ -1,4 +1,6 @@
+import type { Timer } from '../../core/index.ts';
 import type { Cancellable, PunctuationType } from './processor.ts';
+import type { SourceBytes } from './record-errors.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from './store.ts';
 import type { StreamRecord } from './stream-record.ts';
 
@@ -80,8 +82,33 @@ export interface Processor<K, V> {
    * implies, or -Infinity. Older input that still comes is late. Called after a flush.
    */
   endOfInput?(): number;
+  /** Of an operator whose function may take its time: what waits for it. Always the same object. */
+  readonly pending?: PendingRecords;
   /** Called when the task ends, also after an error of it or of another one. */
   close?(): void;
+}
+
+/**
+ * The records that wait for calls of an operator's function. They hold stream time back by
+ * `Processor.heldMs`, and the operator's store has them at each commit.
+ */
+export interface PendingRecords {
+  /** How many wait. */
+  readonly count: number;
+  /** True while no more should come: what feeds the operator pauses. */
+  readonly isFull: boolean;
+  /** Calls under way; one that waits to be repeated is none. */
+  readonly callCount: number;
+  /**
+   * Forwards what has finished and makes the calls that may be made now; returns how many records
+   * were finished. Due whenever the operator has called `OperatorContext.wake`.
+   */
+  resume(): number;
+  /**
+   * The lowest offset of the records of a partition; Infinity for none. Those of no single record
+   * have the topic '' and the offset -1.
+   */
+  lowestOffset(topic: string, partition: number): number;
 }
 
 /** A call to be made whenever time has passed; by event time it is due at once. */
@@ -127,6 +154,17 @@ export interface OperatorContext {
    * record is dropped, or the task ends, as the node's `onError` says.
    */
   guard<K, V>(process: Forward<K, V>): Forward<K, V>;
+  /**
+   * Decides about a record that failed after `process` had returned: drops it, or throws the error
+   * that ends the task, as the node's `onError` says.
+   */
+  fail(record: StreamRecord, cause: unknown, source: SourceBytes | undefined): void;
+  /** A copy of what was read of the record in process, if a failure of it could need that later. */
+  sourceOf(record: StreamRecord): SourceBytes | undefined;
+  /** Calls back once, by the application's clock, perhaps amid a commit: forward nothing then. */
+  setTimer(delayMs: number, callback: () => void): Timer;
+  /** Asks for a call of `PendingRecords.resume`, soon. May be called at any time. */
+  wake(): void;
   /** Counts a dropped record by reason, for the metrics. */
   drop(reason: DropReason): void;
 }

@@ -43,6 +43,14 @@ export type ErrorHandler = (failure: RecordFailure) => ErrorAction;
  */
 export type ErrorStage = 'deserialization' | 'processing' | 'production';
 
+/** A record as it stands in the log. */
+export interface SourceBytes {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly timestampMs: number;
+  readonly headers: Headers;
+}
+
 /** A failure, and what is known of the record; Kafka Streams' `ErrorHandlerContext`. */
 export interface RecordFailure {
   readonly stage: ErrorStage;

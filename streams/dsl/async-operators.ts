@@ -1,0 +1,71 @@
+import { msgpack } from '../../core/index.ts';
+import type { Awaited } from '../operators/awaiting.ts';
+import { pendingSpec } from '../operators/pending-record.ts';
+import type { Operator } from '../topology/operator.ts';
+import type { AsyncOptions, AsyncRekeyingOptions } from './async-options.ts';
+import { checkNodeOptions } from './node-options.ts';
+import { addOperator, promisedKeys, type Serdes, type StreamParts } from './parts.ts';
+import { nodeName } from './tables.ts';
+
+/** Enough for a service that answers in milliseconds to keep a partition busy. */
+const CONCURRENCY = 16;
+/** Long enough for a slow service, and short enough for somebody to wait for. */
+const TIMEOUT_MS = 30_000;
+const BACKOFF_MS = 100;
+/** With some waiting there is always one to call, and with few a commit writes little. */
+const PENDING_PER_CALL = 4;
+
+/** Options of every operator that waits for calls. */
+export const ASYNC_OPTIONS = [
+  ...(['name', 'concurrency', 'order', 'timeoutMs', 'retries', 'backoffMs'] as const),
+  ...(['maxPending', 'store', 'key', 'value'] as const),
+] as const;
+
+/** An operator that waits for calls, and what it needs. */
+export interface AsyncAddition<K, V, K2, V2> {
+  /** For names. */
+  readonly kind: string;
+  readonly operator: (awaited: Awaited<K>) => Operator<K, V, K2, V2>;
+  readonly options: AsyncRekeyingOptions<NonNullable<K>, NonNullable<V>>;
+  /** Of the results. */
+  readonly serdes: Serdes<K2, V2>;
+}
+
+/** Checks the options of a method whose results keep their keys, or may not. */
+export function checkAsyncOptions<K, V>(
+  method: string,
+  options: AsyncRekeyingOptions<K, V>,
+  changesKey: boolean,
+): void {
+  checkNodeOptions(method, options, changesKey ? [...ASYNC_OPTIONS, 'preserves'] : ASYNC_OPTIONS);
+}
+
+/** Adds an operator that waits for calls, with the store of what waits. */
+export function addAsync<K, V, K2, V2>(
+  parts: StreamParts<K, V>,
+  { kind, operator: made, options, serdes }: AsyncAddition<K, V, K2, V2>,
+): StreamParts<K2, V2> {
+  const { graph } = parts;
+  const name = nodeName(graph, kind, options, parts.node);
+  const { store = name } = options;
+  const { key = parts.keySerde ?? msgpack(), value = parts.valueSerde ?? msgpack() } = options;
+  graph.addStore(pendingSpec<K, V>(store, key, value));
+  const operator = made({ ...limitsOf(options), store, key });
+  const preserves = promisedKeys(options, serdes.keySerde);
+  const place = { name, parents: [parts.node], stores: [store], errors: options };
+  const node = addOperator(graph, operator, { ...place, preserves });
+  const isRekeyed = parts.isRekeyed || (operator.changesKey && preserves === undefined);
+  return { graph, node, isRekeyed, ...serdes };
+}
+
+type Limits = Pick<
+  Awaited<unknown>,
+  'concurrency' | 'order' | 'timeoutMs' | 'retries' | 'backoffMs' | 'maxPending'
+>;
+
+function limitsOf(options: Omit<AsyncOptions<never, never>, 'key' | 'value'>): Limits {
+  const { concurrency = CONCURRENCY, order = 'partition', timeoutMs = TIMEOUT_MS } = options;
+  const { retries = 0, backoffMs = BACKOFF_MS } = options;
+  const { maxPending = concurrency * PENDING_PER_CALL } = options;
+  return { concurrency, order, timeoutMs, retries, backoffMs, maxPending };
+}
