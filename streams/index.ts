@@ -72,7 +72,10 @@ export type {
   ViewOptions,
   WindowedOptions,
 } from './dsl/node-options.ts';
-export { StreamsApp, type StreamsState } from './runtime/app.ts';
+export { StreamsApp } from './runtime/app.ts';
+export type { StreamsState } from './runtime/app-life.ts';
+export type { CloseOptions, CloseResult } from './runtime/closing.ts';
+export type { RestoreEvent } from './runtime/restore-progress.ts';
 export type { RetryStatus } from './runtime/retry-pause.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { MeterReading } from './runtime/meter.ts';

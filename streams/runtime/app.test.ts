@@ -18,7 +18,7 @@ import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import type { Topology } from '../topology/topology.ts';
-import type { StreamsState } from './app.ts';
+import type { StreamsState } from './app-life.ts';
 import type { CommitStep } from './commit.ts';
 import type { StreamsMetrics } from './metrics.ts';
 

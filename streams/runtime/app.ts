@@ -1,7 +1,6 @@
 import type { Observable } from 'rxjs';
-import type { BrokerApi, Log } from '../../core/index.ts';
-import { checkArgument, Feed, type OptionCheck } from '../../core/internal.ts';
-import { StreamsError } from '../errors.ts';
+import type { Log } from '../../core/index.ts';
+import { checkArgument, type OptionCheck } from '../../core/internal.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type {
   Queryable,
@@ -12,11 +11,19 @@ import type {
 } from '../topology/queryable.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
+import { AppLife, type StreamsState } from './app-life.ts';
+import { closeSettings, endsWithin, type CloseOptions, type CloseResult } from './closing.ts';
 import { divisionOf } from './division.ts';
 import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
 import { LiveQueries } from './live-queries.ts';
-import { collectMetrics, newCounts, type AppCounts, type StreamsMetrics } from './metrics.ts';
+import {
+  collectMetrics,
+  endCounts,
+  newCounts,
+  type AppCounts,
+  type StreamsMetrics,
+} from './metrics.ts';
 import { metricsEvery } from './metrics-stream.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
@@ -24,26 +31,17 @@ import { Planner } from './planner.ts';
 import type { QueriedApp } from './queried-app.ts';
 import { Queries } from './queries.ts';
 import { findStore, type QueryHandle } from './query-handles.ts';
+import type { RestoreEvent } from './restore-progress.ts';
 import { Retries } from './retries.ts';
 import type { RetryStatus } from './retry-pause.ts';
-import { stateDirectoryOf } from './state-directory.ts';
+import { claimApplication } from './running-apps.ts';
+import { removeState, stateDirectoryOf } from './state-directory.ts';
 import type { GroupContext } from './task-group.ts';
 import { abortLeft, TaskGroups } from './task-groups.ts';
 import { warnOfUnread } from './unread-topics.ts';
 
-/**
- * CREATED -> RESTORING (state is read back) -> RUNNING -> PENDING_SHUTDOWN -> NOT_RUNNING; any
- * state -> ERROR. RUNNING goes back to RESTORING when there are other topics that match a pattern,
- * or more partitions, to read; and through RETRYING after a failure that may pass: `retry` tells
- * which, and when it tries again.
- */
-export type StreamsState =
-  'CREATED' | 'RESTORING' | 'RUNNING' | 'RETRYING' | 'PENDING_SHUTDOWN' | 'NOT_RUNNING' | 'ERROR';
-
-/**
- * The ids of the applications running in this process, by broker: a state directory has one user.
- */
-const running = new WeakMap<BrokerApi, Set<string>>();
+/** How long an aborted application may take to end. */
+const ABORT_MS = 1_000;
 
 /**
  * Runs a topology on a log: `start`, then `close`; or `finish`, when no more input will come.
@@ -57,9 +55,7 @@ export class StreamsApp implements AsyncDisposable {
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
   readonly #planner: Planner;
-  #state: StreamsState = 'CREATED';
-  /** Shows the newest state even to subscribers that come after the end. */
-  readonly #states = new Feed<StreamsState>('newest');
+  readonly #life = new AppLife();
   readonly #counts: AppCounts;
   readonly #groups: TaskGroups;
   /** Of what is done before the groups run. */
@@ -67,7 +63,10 @@ export class StreamsApp implements AsyncDisposable {
   #globalTables: GlobalTables | undefined;
   /** The error that ended the reading of global tables. */
   #globalFailure: unknown;
-  #isClosing = false;
+  /** Set by `close`: how it ends. */
+  #closing: CloseResult | undefined;
+  /** Changes by `pause` and `resume`. */
+  #isPaused = false;
   #isFinishing = false;
   /** Set once all input has ended. */
   #hasFinished = false;
@@ -85,8 +84,8 @@ export class StreamsApp implements AsyncDisposable {
     this.#log = log;
     this.#topology = topology;
     this.#settings = streamsSettings(options);
-    const { clock } = this.#settings;
-    this.#counts = newCounts(clock);
+    const { clock, logger } = this.#settings;
+    this.#counts = newCounts(clock, logger);
     this.#retries = new Retries(
       clock,
       () => this.#mustStop,
@@ -98,11 +97,10 @@ export class StreamsApp implements AsyncDisposable {
     this.#live = new LiveQueries(queried);
     this.#queries = new Queries(queried, this.#live);
     this.#groups = new TaskGroups(divisionOf(options), this.#groupContext());
-    this.#enter('CREATED');
   }
 
   get state(): StreamsState {
-    return this.#state;
+    return this.#life.state;
   }
 
   /** In the state RETRYING: why, and when it tries again. */
@@ -112,14 +110,26 @@ export class StreamsApp implements AsyncDisposable {
 
   /** The current state, then each change; completes when the application has ended. */
   get state$(): Observable<StreamsState> {
-    return this.#states.values$;
+    return this.#life.state$;
+  }
+
+  /**
+   * Resolves when the application first runs, or is paused instead: its state is restored. Rejects
+   * with the error that has ended it before, or INVALID_STATE if it was closed.
+   */
+  get ready(): Promise<void> {
+    return this.#life.ready;
+  }
+
+  /** How far the stores are that are read back, some times a second; completes at the end. */
+  get restore$(): Observable<RestoreEvent> {
+    return this.#counts.restores.events$;
   }
 
   /** Emits every `metricsIntervalMs` and at the end. */
   get metrics$(): Observable<StreamsMetrics> {
     const { clock, metricsIntervalMs: everyMs } = this.#settings;
-    const life$ = this.#states.values$;
-    return metricsEvery({ everyMs, clock, read: () => this.metrics(), life$ });
+    return metricsEvery({ everyMs, clock, read: () => this.metrics(), life$: this.state$ });
   }
 
   /**
@@ -127,7 +137,8 @@ export class StreamsApp implements AsyncDisposable {
    * `prometheusText` and `observeMetrics` pass it on.
    */
   metrics(): StreamsMetrics {
-    return collectMetrics(this.#settings.applicationId, this.#groups.tasks, this.#counts);
+    const { applicationId } = this.#settings;
+    return collectMetrics(applicationId, this.state, this.#groups.tasks, this.#counts);
   }
 
   /**
@@ -147,7 +158,7 @@ export class StreamsApp implements AsyncDisposable {
    *   STATE_AHEAD, STATE_CORRUPT
    */
   async start(): Promise<void> {
-    if (this.state !== 'CREATED') throw this.#wrongState('start', 'make a new one');
+    if (this.state !== 'CREATED') throw this.#life.wrongState('start', 'make a new one');
     await new Promise<void>((resolve, reject) => {
       let isStarted = false;
       this.#started = () => {
@@ -156,7 +167,7 @@ export class StreamsApp implements AsyncDisposable {
       };
       const running = this.#run();
       // Neither has an effect after `resolve`.
-      running.then(() => reject(this.#wrongState('start', 'it was closed')), reject);
+      running.then(() => reject(this.#life.wrongState('start', 'it was closed')), reject);
       const ending = new Ending(running, (error) => {
         if (isStarted) this.#logUnheard(error);
         else ending.hear().catch(ignore);
@@ -173,11 +184,11 @@ export class StreamsApp implements AsyncDisposable {
    * @throws StreamsError, LogError the error that ended the application instead.
    */
   async finish(): Promise<void> {
-    if (this.#ending === undefined) throw this.#wrongState('finish', 'start it first');
+    if (this.#ending === undefined) throw this.#life.wrongState('finish', 'start it first');
     const ended = this.#ending.hear();
     this.#isFinishing = true;
     await Promise.all([this.#finishInput(), ended]);
-    if (!this.#hasFinished) throw this.#wrongState('finish', 'it was closed before its end');
+    if (!this.#hasFinished) throw this.#life.wrongState('finish', 'it was closed before its end');
   }
 
   /** Lets the tasks finish, or those of the next plan, if there is more to read. */
@@ -186,35 +197,87 @@ export class StreamsApp implements AsyncDisposable {
     else this.#groups.finish();
   }
 
+  /**
+   * Commits what is processed and takes no further input, until `resume`; stores can be queried.
+   * Resolves when all of that is so. Neither time nor punctuations go on meanwhile. It may be
+   * called before `start`; `finish` waits until `resume`.
+   *
+   * @throws StreamsError INVALID_STATE if the application ends, or has ended.
+   */
+  async pause(): Promise<void> {
+    this.#checkLives('pause');
+    this.#isPaused = true;
+    await this.#life.until(() => !this.#isPaused || !this.#groups.isWorking);
+    this.#checkLives('pause');
+  }
+
+  /**
+   * Goes on after `pause`.
+   *
+   * @throws StreamsError INVALID_STATE if the application ends, or has ended.
+   */
+  resume(): void {
+    this.#checkLives('resume');
+    this.#isPaused = false;
+    this.#groups.wake();
+    this.#life.changed();
+  }
+
   /** Sets how long an empty input holds stream time back. */
   setIdleTimeout(idleTimeoutMs: number): void {
     this.#groups.setIdleTimeout(idleTimeoutMs);
   }
 
   /**
-   * Commits what is processed and ends. Never rejects with an error that `start`, `done` or
-   * `finish` reports.
+   * Commits what is processed and ends. If that takes longer than `timeoutMs`, it aborts what is
+   * not committed, which the next start processes again, and resolves at most a second later. Tells
+   * which. Never rejects with an error that `start`, `done` or `finish` reports.
    *
    * @throws StreamsError, LogError the error that ended the application, if nothing else reports
    *   it.
    */
-  async close(): Promise<void> {
-    this.#isClosing = true;
-    if (this.state === 'CREATED') {
-      this.#enter('NOT_RUNNING');
-      this.#live.end(undefined);
-      this.#states.complete();
-    }
-    if (this.state === 'RUNNING' || this.state === 'RESTORING' || this.state === 'RETRYING') {
-      this.#enter('PENDING_SHUTDOWN');
-    }
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    const { timeoutMs, removeState } = closeSettings(options);
+    const { clock } = this.#settings;
+    this.#closing ??= 'clean';
+    if (this.state === 'CREATED') this.#end('NOT_RUNNING');
+    else if (this.#isAlive) this.#life.enter('PENDING_SHUTDOWN');
+    this.#globalTables?.stop();
     this.#stop();
-    await this.#ending?.wait();
+    const ended = this.#ending?.wait() ?? Promise.resolve();
+    if (!(await endsWithin(ended, timeoutMs, clock))) {
+      this.#closing = 'aborted';
+      this.#groups.abort();
+      if (!(await endsWithin(ended, ABORT_MS, clock))) {
+        ended.catch((error: unknown) => this.#logFailure(error));
+        return 'unfinished';
+      }
+    }
+    if (removeState) await this.cleanUp();
+    return this.state === 'ERROR' ? 'aborted' : this.#closing;
   }
 
   /** As `close`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * Removes the local state of the application, as Kafka Streams' `cleanUp`: the next start reads
+   * it back from the changelogs. What stores without a changelog have is lost.
+   *
+   * @throws StreamsError INVALID_STATE unless it has not started yet, or has ended;
+   *   APPLICATION_RUNNING if another one of its id runs.
+   */
+  async cleanUp(): Promise<void> {
+    const isIdle = this.state === 'CREATED' || this.#life.hasEnded;
+    if (!isIdle) throw this.#life.wrongState('cleanUp', 'close it first');
+    const release = claimApplication(this.#log.api, this.#settings.applicationId);
+    try {
+      await removeState(stateDirectoryOf(this.#log, this.#settings));
+    } finally {
+      release();
+    }
   }
 
   /**
@@ -266,7 +329,7 @@ export class StreamsApp implements AsyncDisposable {
   }
 
   #queried(): QueriedApp {
-    const state = () => this.#state;
+    const state = () => this.state;
     const tasks = () => this.#groups.tasks;
     const globalTables = () => this.#globalTables;
     const { cacheEntriesMax } = this.#settings;
@@ -283,36 +346,25 @@ export class StreamsApp implements AsyncDisposable {
         if (isOld) this.#groups.stop();
         return isOld;
       },
+      isPaused: () => this.#isPaused,
       changed: () => this.#show(),
     };
   }
 
   async #run(): Promise<void> {
-    const { applicationId } = this.#settings;
-    const { api } = this.#log;
-    const ids = running.get(api) ?? new Set<string>();
-    running.set(api, ids);
-    let isOwner = false;
+    let release = ignore;
     try {
-      if (ids.has(applicationId)) {
-        const message = `application ${applicationId} runs already on this log, in this process`;
-        throw new StreamsError('APPLICATION_RUNNING', message, { applicationId });
-      }
-      ids.add(applicationId);
-      isOwner = true;
-      this.#enter('RESTORING');
+      release = claimApplication(this.#log.api, this.#settings.applicationId);
+      this.#life.enter('RESTORING');
       const plan = await this.#planner.plan(); // fails before anything is read
       await warnOfUnread(this.#log, plan, this.#settings.logger);
       await this.#runWithTables();
-      this.#enter('NOT_RUNNING');
-      this.#live.end(undefined);
+      this.#end('NOT_RUNNING');
     } catch (error) {
-      this.#enter('ERROR');
-      this.#live.end(error);
+      this.#end('ERROR', error);
       throw error;
     } finally {
-      if (isOwner) ids.delete(applicationId);
-      this.#states.complete();
+      release();
     }
   }
 
@@ -344,7 +396,7 @@ export class StreamsApp implements AsyncDisposable {
         watch.stop();
       }
       if (!this.#planner.isOld) return;
-      if (this.state === 'RUNNING') this.#enter('RESTORING');
+      if (this.state === 'RUNNING' || this.state === 'PAUSED') this.#life.enter('RESTORING');
     }
   }
 
@@ -371,7 +423,10 @@ export class StreamsApp implements AsyncDisposable {
 
   /** Keeps an application from failing silently. */
   #logUnheard(error: unknown): void {
-    if (this.#isClosing) return; // `close` reports it
+    if (this.#closing === undefined) this.#logFailure(error); // otherwise `close` reports it
+  }
+
+  #logFailure(error: unknown): void {
     const { applicationId, logger } = this.#settings;
     const reason = error instanceof Error ? error.message : String(error);
     logger.error(`application ${applicationId} has failed: ${reason}`);
@@ -379,31 +434,39 @@ export class StreamsApp implements AsyncDisposable {
 
   /** Shows what the groups do, while the application runs. */
   #show(): void {
-    if (this.state !== 'RESTORING' && this.state !== 'RETRYING' && this.state !== 'RUNNING') return;
-    const { isRunning = this.state === 'RUNNING' } = this.#groups;
-    const isWaiting = this.retry !== undefined;
-    const state = isWaiting ? 'RETRYING' : isRunning ? 'RUNNING' : 'RESTORING';
-    if (state === this.state) return;
-    this.#enter(state);
-    if (state !== 'RUNNING') return;
-    this.#live.running();
-    this.#started();
+    if (!this.#isAlive) return;
+    const isRunning = this.state === 'RUNNING' || this.state === 'PAUSED';
+    const { activity = isRunning ? this.state : 'RESTORING' } = this.#groups;
+    const state = this.retry === undefined ? activity : 'RETRYING';
+    if (state !== this.state) {
+      this.#life.enter(state);
+      if (state === 'RUNNING' || state === 'PAUSED') {
+        this.#live.running();
+        this.#started();
+      }
+    }
+    this.#life.changed();
   }
 
-  #enter(state: StreamsState): void {
-    this.#state = state;
-    if (state === 'NOT_RUNNING' || state === 'ERROR') this.#counts.meters.end();
-    this.#states.next(state);
+  #end(state: 'NOT_RUNNING' | 'ERROR', error?: unknown): void {
+    endCounts(this.#counts);
+    this.#life.enter(state, error);
+    this.#live.end(error);
+  }
+
+  /** True from its start until it is closed or ends. */
+  get #isAlive(): boolean {
+    const { state, hasEnded } = this.#life;
+    return !hasEnded && state !== 'CREATED' && state !== 'PENDING_SHUTDOWN';
+  }
+
+  #checkLives(operation: string): void {
+    if (this.#closing === undefined && !this.#life.hasEnded) return;
+    throw this.#life.wrongState(operation, 'it does not run any more');
   }
 
   get #mustStop(): boolean {
-    return this.#isClosing || this.#globalFailure !== undefined;
-  }
-
-  #wrongState(operation: string, hint: string): StreamsError {
-    const { state } = this;
-    const message = `${operation}: the application is ${state}; ${hint}`;
-    return new StreamsError('INVALID_STATE', message, { operation, state });
+    return this.#closing !== undefined || this.#globalFailure !== undefined;
   }
 }
 

@@ -37,8 +37,21 @@ export class GlobalTables {
     return store;
   }
 
-  /** Reads the topics up to their current end. */
+  /** Reads the topics up to their current end, or until `stop`. */
   async load(): Promise<void> {
+    try {
+      await this.#load();
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
+  }
+
+  /** Keeps the tables as they are from now on. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  async #load(): Promise<void> {
     if (this.#specs.length === 0) return;
     const { signal } = this.#stop;
     const consumer = this.#log.consumer({ isolationLevel: 'read_committed', signal });
@@ -81,7 +94,7 @@ export class GlobalTables {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
+    this.stop();
     await this.#following;
     await this.#consumer?.close();
   }

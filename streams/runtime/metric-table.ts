@@ -1,3 +1,4 @@
+import { TRANSITIONS } from './app-life.ts';
 import type { MeterReading } from './meter.ts';
 import type { StreamsMetrics, TaskMetrics } from './metrics.ts';
 
@@ -101,6 +102,39 @@ const TASK = ['task_id'];
 const NODE = ['task_id', 'node'];
 const INPUT = ['task_id', 'topic', 'partition'];
 const STORE = ['task_id', 'store'];
+
+const APP: readonly MetricDefinition[] = [
+  define(
+    'gauge',
+    'state',
+    ['state'],
+    'Which state the application is in: 1 for that one, 0 for the others.',
+    ({ state }, sample) => {
+      for (const each of Object.keys(TRANSITIONS)) sample({ state: each }, each === state ? 1 : 0);
+    },
+    { kafka: 'client: state, client-state' },
+  ),
+  define(
+    'counter',
+    'restored_records_total',
+    [],
+    'Records that were read back into stores.',
+    ({ restoredRecords }, sample) => sample({}, restoredRecords),
+    { kafka: 'state updater: active-restore-records-total' },
+  ),
+  define(
+    'gauge',
+    'store_restore_remaining_records',
+    ['task_id', 'store'],
+    'Records still to be read back into a store that is restored at present.',
+    ({ restores }, sample) => {
+      for (const { taskId, store, restored, total } of restores) {
+        sample({ task_id: taskId, store }, total - restored);
+      }
+    },
+    { kafka: 'task: restore-remaining-records-total' },
+  ),
+];
 
 const GROUPS: readonly MetricDefinition[] = [
   ...timed({
@@ -345,6 +379,7 @@ const STORES: readonly MetricDefinition[] = [
 
 /** All metrics, in the order in which they are shown. */
 export const METRICS: readonly MetricDefinition[] = [
+  ...APP,
   ...GROUPS,
   ...TASKS,
   ...INPUTS,

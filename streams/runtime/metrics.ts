@@ -1,16 +1,19 @@
-import type { Clock } from '../../core/index.ts';
+import type { Clock, Logger } from '../../core/index.ts';
 import type { StoreSize } from '../state/task-state.ts';
 import { noneDropped, type DropReason } from '../topology/operator.ts';
 import { noneFailed, type FailureOutcome } from './failures.ts';
+import type { StreamsState } from './app-life.ts';
 import type { MeterReading } from './meter.ts';
 import { AppMeters, type GroupMeters, type TaskMeters } from './meters.ts';
 import { NodeCounts } from './node-counts.ts';
+import { RestoreProgress, type RestoreEvent } from './restore-progress.ts';
 import type { TaskInput } from './task-input.ts';
 import type { Task } from './task.ts';
 
 /** What an application has done since its start, and its current state. */
 export interface StreamsMetrics {
   readonly applicationId: string;
+  readonly state: StreamsState;
   readonly processedRecords: number;
   /** Dropped records, by reason. */
   readonly droppedRecords: Readonly<Record<DropReason, number>>;
@@ -27,6 +30,10 @@ export interface StreamsMetrics {
   readonly checkpoints: number;
   /** How long the last one took. */
   readonly lastCheckpointMs: number;
+  /** The stores that are read back at present. */
+  readonly restores: readonly RestoreEvent[];
+  /** Offsets that were read back since the start, of all stores. */
+  readonly restoredRecords: number;
   readonly groups: readonly GroupMetrics[];
   readonly tasks: readonly TaskMetrics[];
 }
@@ -118,9 +125,16 @@ export interface AppCounts {
   readonly droppedBefore: NodeCounts<DropReason>;
   readonly failedBefore: NodeCounts<FailureOutcome>;
   readonly meters: AppMeters;
+  readonly restores: RestoreProgress;
 }
 
-export function newCounts(clock: Clock): AppCounts {
+/** Called when the application has ended. */
+export function endCounts({ meters, restores }: AppCounts): void {
+  meters.end();
+  restores.end();
+}
+
+export function newCounts(clock: Clock, logger: Logger): AppCounts {
   return {
     commits: 0,
     lastCommitMs: 0,
@@ -130,6 +144,7 @@ export function newCounts(clock: Clock): AppCounts {
     droppedBefore: new NodeCounts(noneDropped),
     failedBefore: new NodeCounts(noneFailed),
     meters: new AppMeters(clock),
+    restores: new RestoreProgress(clock, logger),
   };
 }
 
@@ -145,6 +160,7 @@ export function keepCommitted(tasks: readonly Task[], counts: AppCounts): void {
 
 export function collectMetrics(
   applicationId: string,
+  state: StreamsState,
   tasks: readonly Task[],
   counts: AppCounts,
 ): StreamsMetrics {
@@ -160,6 +176,7 @@ export function collectMetrics(
   }
   return {
     applicationId,
+    state,
     processedRecords: tasks.reduce((sum, task) => sum + processedOf(task), 0),
     droppedRecords: dropped.total(),
     droppedByNode: dropped.byNode(),
@@ -169,6 +186,8 @@ export function collectMetrics(
     lastCommitMs,
     checkpoints,
     lastCheckpointMs,
+    restores: counts.restores.running,
+    restoredRecords: counts.restores.restored,
     groups: [...counts.meters.groups].map(([group, meters]) => {
       return groupMetrics(group, meters, nowMs);
     }),

@@ -212,7 +212,7 @@ export class Queries {
 
   #checkRunning({ spec }: QueriedStore, method: string): void {
     const state = this.#app.state();
-    if (state === 'RUNNING') return;
+    if (state === 'RUNNING' || state === 'PAUSED') return;
     if (state === 'RESTORING' || state === 'RETRYING') throw this.#unavailable({ spec });
     const operation = `${spec.name}.${method}`;
     const hint = state === 'CREATED' ? 'start it first' : 'its stores are closed';

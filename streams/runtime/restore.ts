@@ -10,10 +10,12 @@ import { StreamsError } from '../errors.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { TaskStore } from '../state/store-kind.ts';
 import { deserializationFailed } from './record-failures.ts';
+import type { RestoreProgress, StoreProgress } from './restore-progress.ts';
 import { placeOf } from './topics.ts';
 
 /** A store to restore, and how far. */
 export interface StoreRestore {
+  readonly taskId: string;
   readonly state: TaskState;
   readonly store: TaskStore;
   readonly topic: Topic<unknown, unknown>;
@@ -32,6 +34,10 @@ export interface RestoreOptions {
   readonly cacheEntriesMax: number;
   /** How many changes may wait for a checkpoint during a restore. */
   readonly tailMax: number;
+  /** Tells how far it is. */
+  readonly progress: RestoreProgress;
+  /** True if it is to stop, with what is restored by then kept. */
+  readonly mustStop: () => boolean;
 }
 
 /**
@@ -41,6 +47,7 @@ export interface RestoreOptions {
  *   data, and results would silently differ.
  * @throws LogError UNSTABLE_OFFSET_COMMIT, which is retriable, while a changelog has an open
  *   transaction: only the task writes to it, so what that holds is the end of what it did before.
+ * @throws StreamsError STARTING_OVER if it was to stop.
  * @throws StreamsError DESERIALIZATION_FAILED if a store's serde cannot read what another has
  *   written.
  */
@@ -82,7 +89,7 @@ interface StartedRestore extends StoreRestore {
 async function readBack(
   log: Log,
   restores: readonly StartedRestore[],
-  { cacheEntriesMax, tailMax }: RestoreOptions,
+  { applicationId, cacheEntriesMax, tailMax, progress, mustStop }: RestoreOptions,
 ): Promise<void> {
   const waiting = new Map<string, StartedRestore>();
   for (const restore of restores) {
@@ -90,26 +97,59 @@ async function readBack(
     if (offset < end) waiting.set(placeOf({ topic: topic.name, partition }), restore);
   }
   if (waiting.size === 0) return;
-  await using consumer = log.consumer({ isolationLevel: 'read_committed' });
-  await consumer.assign([...waiting.values()]);
-  while (waiting.size > 0) {
-    for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
-      const restore = waiting.get(placeOf(batch));
-      if (restore === undefined) continue;
-      const { state, end } = restore;
-      restoreBatch(restore, batch);
-      if (restore.offset >= end) {
-        waiting.delete(placeOf(batch));
-        consumer.pause([batch]);
+  const told = new Map([...waiting].map(([place, restore]) => [place, begin(restore, progress)]));
+  const keep = (state: TaskState): void => keepRestored(restores, state, cacheEntriesMax);
+  try {
+    await using consumer = log.consumer({ isolationLevel: 'read_committed' });
+    await consumer.assign([...waiting.values()]);
+    while (waiting.size > 0) {
+      if (mustStop()) {
+        for (const state of new Set(restores.map((each) => each.state))) keep(state);
+        throw interrupted(applicationId);
       }
-      if (state.tailCount <= tailMax) continue;
-      // A long tail: all of it is committed, so it may go into a checkpoint at once.
-      const siblings = restores.filter((each) => each.state === state);
-      for (const sibling of siblings) sibling.store.expire(sibling.timeMs);
-      const offsets = siblings.map(({ store, offset }) => [store.spec.name, offset] as const);
-      state.checkpoint(Object.fromEntries(offsets), cacheEntriesMax);
+      for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
+        const restore = waiting.get(placeOf(batch));
+        const tell = told.get(placeOf(batch));
+        if (restore === undefined || tell === undefined) continue;
+        const { state, end } = restore;
+        restoreBatch(restore, batch);
+        tell.advance(restore.offset);
+        if (restore.offset >= end) {
+          waiting.delete(placeOf(batch));
+          consumer.pause([batch]);
+        }
+        // A long tail: all of it is committed, so it may go into a checkpoint at once.
+        if (state.tailCount > tailMax) keep(state);
+      }
     }
+  } finally {
+    for (const tell of told.values()) tell.suspend();
   }
+}
+
+function begin(restore: StartedRestore, progress: RestoreProgress): StoreProgress {
+  const { taskId, store, topic, partition, offset, end } = restore;
+  const place = { taskId, store: store.spec.name, topic: topic.name, partition };
+  return progress.begin(place, offset, end);
+}
+
+/** Puts what was read back of a task into a checkpoint. */
+function keepRestored(
+  restores: readonly StartedRestore[],
+  state: TaskState,
+  cacheEntriesMax: number,
+): void {
+  const siblings = restores.filter((each) => each.state === state);
+  for (const sibling of siblings) sibling.store.expire(sibling.timeMs);
+  const offsets = siblings.map(({ store, offset }) => [store.spec.name, offset] as const);
+  state.checkpoint(Object.fromEntries(offsets), cacheEntriesMax);
+}
+
+function interrupted(applicationId: string): StreamsError {
+  const message =
+    `${applicationId} ends while its state is read back; what was read so far is kept, and the ` +
+    'next start goes on there';
+  return new StreamsError('STARTING_OVER', message, { node: '', pauseMs: 0, isRetry: false });
 }
 
 function restoreBatch(restore: StartedRestore, batch: PartitionRecords): void {

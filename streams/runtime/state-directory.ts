@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { EmbeddedLog, LogError, type Log } from '../../core/index.ts';
+import { EmbeddedLog, LogError, nodeFileSystem, type Log } from '../../core/index.ts';
 import type { StreamsSettings } from './options.ts';
 
 /**
@@ -23,3 +23,13 @@ export function stateDirectoryOf(
     allowed,
   });
 }
+
+/** Removes the state of all tasks. */
+export async function removeState(directory: string): Promise<void> {
+  if ((await nodeFileSystem.stat(directory)) === undefined) return;
+  for (const { name } of await nodeFileSystem.list(directory)) {
+    if (TASK_ID.test(name)) await nodeFileSystem.removeDirectory(join(directory, name));
+  }
+}
+
+const TASK_ID = /^\d+_\d+$/;

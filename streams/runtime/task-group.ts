@@ -21,6 +21,8 @@ export interface GroupContext {
   readonly live: LiveQueries;
   /** True if no attempt may begin, and those that run are to end. */
   readonly mustStop: () => boolean;
+  /** True if nothing is to be processed at present. */
+  readonly isPaused: () => boolean;
   /** True if no more input will come. */
   readonly isFinishing: () => boolean;
   /** Looks whether the plan has become old; all groups have to stop then. */
@@ -36,8 +38,11 @@ export interface GroupWork {
   readonly ends: EndOfInput;
 }
 
-/** IDLE: it has no work. RETRYING: it waits, see `retry`, and then is RESTORING again. */
-export type GroupState = 'IDLE' | 'RESTORING' | 'RUNNING' | 'RETRYING';
+/**
+ * IDLE: it has no work. PAUSED: all is committed. RETRYING: it waits, see `retry`, and then is
+ * RESTORING again.
+ */
+export type GroupState = 'IDLE' | 'RESTORING' | 'RUNNING' | 'PAUSED' | 'RETRYING';
 
 /** Whoever waits for the group to have what it was assigned. */
 interface Waiting {
@@ -145,6 +150,17 @@ export class TaskGroup {
     this.#runner?.stop();
   }
 
+  /** Ends `run` soon, without a commit; `mustStop` has to be true from now on. */
+  abort(): void {
+    this.#retries.end();
+    this.#runner?.abort();
+  }
+
+  /** Goes on if `isPaused` is no longer true. */
+  wake(): void {
+    this.#runner?.wake();
+  }
+
   /** Declares the end of input, as `isFinishing` does for attempts to come. */
   finish(): void {
     this.#runner?.finish();
@@ -158,11 +174,12 @@ export class TaskGroup {
 
   /** Runs from the last commit on; returns true if all input has ended. */
   async #attempt(work: GroupWork): Promise<boolean> {
-    const { log, settings, counts, live, mustStop, isFinishing } = this.#context;
+    const { log, settings, counts, live, mustStop, isFinishing, isPaused } = this.#context;
     const tasks = this.#assigned;
     const runner = await TaskRunner.open(
       {
         ...{ ...work, log, counts, live, recovery: this.#recovery, group: this.name },
+        ...{ mustStop, isPaused, pausing: (isPausing) => this.#pausing(isPausing) },
         settings: { ...settings, idleTimeoutMs: this.#idleTimeoutMs },
         assigned: () => {
           this.#settle();
@@ -177,7 +194,7 @@ export class TaskGroup {
     if (this.#assigned !== tasks) runner.assign(this.#assigned);
     if (isFinishing()) runner.finish();
     if (mustStop()) runner.stop();
-    else this.#enter('RUNNING');
+    else this.#enter(isPaused() ? 'PAUSED' : 'RUNNING');
     this.#settle();
     try {
       return await runner.run();
@@ -239,6 +256,11 @@ export class TaskGroup {
     const settled = this.#waiting.filter((each) => isAll || each.tasks === tasks);
     this.#waiting = this.#waiting.filter((each) => !settled.includes(each));
     for (const { resolve } of settled) resolve();
+  }
+
+  /** Called when the attempt has paused, and when it goes on. */
+  #pausing(isPausing: boolean): void {
+    this.#enter(isPausing ? 'PAUSED' : 'RUNNING');
   }
 
   #enter(state: GroupState): void {

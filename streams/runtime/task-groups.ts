@@ -48,11 +48,21 @@ export class TaskGroups {
     return waiting.sort((a, b) => a.nextMs - b.nextMs)[0];
   }
 
-  /** True if each task is in a group and runs; undefined while groups begin or end. */
-  get isRunning(): boolean | undefined {
-    if (this.#groups.some(({ state }) => state === 'IDLE')) return undefined;
-    if (this.#groups.some(({ state }) => state !== 'RUNNING')) return false;
-    return this.tasks.length === this.#plan?.tasks.length;
+  /**
+   * RUNNING or PAUSED if each task is in a group and all groups are so, RESTORING otherwise;
+   * undefined while groups begin or end.
+   */
+  get activity(): 'RESTORING' | 'RUNNING' | 'PAUSED' | undefined {
+    const states = new Set(this.#groups.map(({ state }) => state));
+    if (states.has('IDLE')) return undefined;
+    if (states.has('RESTORING') || states.has('RETRYING')) return 'RESTORING';
+    if (this.tasks.length !== this.#plan?.tasks.length) return 'RESTORING';
+    return states.has('RUNNING') ? 'RUNNING' : 'PAUSED';
+  }
+
+  /** True if a group may process anything. */
+  get isWorking(): boolean {
+    return this.#groups.some(({ state }) => state === 'RUNNING');
   }
 
   /**
@@ -85,6 +95,16 @@ export class TaskGroups {
   /** Ends `run` soon; so does `mustStop`, which has to be true from now on. */
   stop(): void {
     for (const group of this.#groups) group.stop();
+  }
+
+  /** Ends `run` soon, without a commit; `mustStop` has to be true from now on. */
+  abort(): void {
+    for (const group of this.#groups) group.abort();
+  }
+
+  /** Goes on if `isPaused` is no longer true. */
+  wake(): void {
+    for (const group of this.#groups) group.wake();
   }
 
   /** Declares the end of input, as `isFinishing` does for attempts to come. */

@@ -37,6 +37,12 @@ export interface TaskRunnerOptions {
   readonly log: Log;
   /** The name of the group, which is its transactional id. */
   readonly group: string;
+  /** True if nothing new is to be begun: a restore stops. */
+  readonly mustStop: () => boolean;
+  /** True if nothing is to be processed at present. */
+  readonly isPaused: () => boolean;
+  /** Called when everything is committed and nothing goes on, and when it does again. */
+  readonly pausing: (isPausing: boolean) => void;
   readonly plan: Plan;
   readonly settings: StreamsSettings;
   readonly globalTables: GlobalTables;
@@ -221,7 +227,7 @@ interface TaskParts extends StateParts {
 
 /** Restores the tasks' states. */
 async function openStates(
-  { log, settings, live }: TaskRunnerOptions,
+  { log, settings, counts, live, mustStop }: TaskRunnerOptions,
   { plans, policies, committed, states }: StateParts,
 ): Promise<void> {
   const { applicationId, cacheEntriesMax, checkpointEntriesMax } = settings;
@@ -240,7 +246,10 @@ async function openStates(
   // The tail that a run leaves at its end is restored into memory; a checkpoint would only delay
   // the start.
   const tailMax = checkpointEntriesMax * 2;
-  await restoreStores(log, restores, { applicationId, cacheEntriesMax, tailMax });
+  const { restores: progress } = counts;
+  await restoreStores(log, restores, {
+    ...{ applicationId, cacheEntriesMax, tailMax, progress, mustStop },
+  });
   for (const [index, { id }] of plans.entries()) live.restored(id, states[index]!);
 }
 
@@ -262,11 +271,12 @@ interface RestoredTask {
 
 function restoresOf({
   applicationId,
-  task: { inputs, partition },
+  task,
   state,
   committed: { offsets, leftTimes },
   drops,
 }: RestoredTask): StoreRestore[] {
+  const { inputs, partition } = task;
   const kept = inputs.map(({ topic }) => offsets.get(placeOf({ topic: topic.name, partition })));
   const metadata = [
     ...kept.map((each) => decodeOffsetMetadata(applicationId, each?.metadata ?? '')),
@@ -284,6 +294,7 @@ function restoresOf({
     const processed = offsets.get(placeOf({ topic, partition }))?.offset ?? 0;
     const source = inputs.find((input) => !isChangelog && input.topic.name === topic);
     return {
+      taskId: task.id,
       state,
       store,
       topic: topicHandle({ name: topic, key, value, partitions: undefined, config: {} }),

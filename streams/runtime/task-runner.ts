@@ -6,8 +6,10 @@ import {
   type PartitionRecords,
   type Transaction,
 } from '../../core/index.ts';
+import { Interruption } from '../../core/internal.ts';
+import { StreamsError } from '../errors.ts';
 import { checkpoint } from './checkpoint.ts';
-import { commit } from './commit.ts';
+import { commit, type CommitStep } from './commit.ts';
 import type { GroupMeters } from './meters.ts';
 import { keepCommitted } from './metrics.ts';
 import type { TaskPlan } from './plan.ts';
@@ -23,12 +25,15 @@ import {
   type TaskRunnerOptions,
 } from './task-opening.ts';
 import { TaskSet } from './task-set.ts';
+import type { TaskInput } from './task-input.ts';
 import type { Task } from './task.ts';
 
 /** Records processed per turn of the event loop: a few milliseconds of work. */
 const SLICE_RECORDS = 1000;
 /** The longest wait for input before the runner checks everything else. */
 const POLL_MS = 100;
+/** How often a paused group looks how far behind it is. */
+const LOOK_MS = 1_000;
 /** How often a group looks whether the others have ended, too. */
 const ENDED_WAIT_MS = 5;
 /** Bounds commits to a quarter of the time of a quiet stream. */
@@ -53,7 +58,9 @@ export class TaskRunner {
   #commits = 0;
   #lastCheckpointMs: number;
   #lastLookMs = -Infinity;
-  #isStopping = false;
+  /** Set by `stop` and `abort`. */
+  #stopping: 'commit' | 'abort' | undefined;
+  readonly #interruption = new Interruption();
   #isFinishing = false;
 
   private constructor(options: TaskRunnerOptions, parts: RunnerParts, set: TaskSet) {
@@ -106,7 +113,22 @@ export class TaskRunner {
 
   /** Ends `run` soon, after a last commit and checkpoint. */
   stop(): void {
-    this.#isStopping = true;
+    this.#stopping ??= 'commit';
+    this.wake();
+  }
+
+  /**
+   * Ends `run` at its next step with STARTING_OVER, unless it is at the end of a commit: call
+   * `abandon` then.
+   */
+  abort(): void {
+    this.#stopping = 'abort';
+    this.wake();
+  }
+
+  /** Goes on if it has paused and is not to. */
+  wake(): void {
+    this.#interruption.interrupt();
   }
 
   /**
@@ -128,12 +150,16 @@ export class TaskRunner {
    */
   async run(): Promise<boolean> {
     let hasFinished = false;
-    while (!this.#isStopping && !hasFinished) {
+    while (this.#stopping === undefined && !hasFinished) {
       // Read first: this turn then sees all input that came before `finish` was called.
       const isFinishing = this.#isFinishing;
       const { changes } = this.#options.ends;
       const { next } = this.#set;
       if (next !== this.assignment) await this.#reassign(next);
+      if (this.#options.isPaused()) {
+        await this.#pause();
+        continue;
+      }
       const batches = await this.#poll();
       // Before what was sent after a query began: a live query gets all that this changes.
       if (this.#isAwaited()) await this.#commit();
@@ -146,12 +172,36 @@ export class TaskRunner {
       if (this.#isCommitDue(isDry)) await this.#commit();
       hasFinished = isDry && isFinishing && (await this.#endTasks(changes));
     }
+    this.#checkAborted();
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
+    this.#checkAborted();
     await this.#checkpoint(this.tasks, true);
     await this.#transaction?.abort(); // nothing was written in it
     for (const task of this.tasks) task.close();
     await this.#close();
     return hasFinished;
+  }
+
+  /**
+   * Commits and waits until it is to go on, or for a moment: a query may want a commit meanwhile,
+   * and other tasks may be assigned.
+   */
+  async #pause(): Promise<void> {
+    const { isPaused, pausing, settings } = this.#options;
+    const isAwaited = this.#isAwaited();
+    if (isAwaited || this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
+    pausing(true);
+    if (this.#nowMs() - this.#lastLookMs >= LOOK_MS) await this.#noteEnds(this.#inputs());
+    await this.#interruption.waitUpTo(POLL_MS, settings.clock);
+    if (!isPaused()) pausing(false);
+  }
+
+  /** @throws StreamsError STARTING_OVER after `abort`. */
+  #checkAborted(): void {
+    if (this.#stopping !== 'abort') return;
+    const { group } = this.#options;
+    const message = `${group} gives up what is not committed, as its deadline has passed`;
+    throw new StreamsError('STARTING_OVER', message, { node: '', pauseMs: 0, isRetry: false });
   }
 
   /** Gives up and discards what is not committed. */
@@ -227,11 +277,12 @@ export class TaskRunner {
         count += task.process(SLICE_RECORDS);
         task.punctuateWallClock();
         await nextTurn();
+        this.#checkAborted();
         if (producer.isFull) await producer.room();
         if (this.#isCommitDue(false)) await this.#commit();
       }
       total += count;
-      if (count === 0 || this.#isStopping) return total;
+      if (count === 0 || this.#stopping !== undefined || this.#options.isPaused()) return total;
     }
   }
 
@@ -258,9 +309,15 @@ export class TaskRunner {
    * others are busy: an input that stays empty must not hold back the rest.
    */
   async #lookAround(): Promise<void> {
-    const asked = this.tasks.flatMap(({ inputs }) =>
-      inputs.filter(({ queuedBatches }) => queuedBatches === 0),
-    );
+    await this.#noteEnds(this.#inputs().filter(({ queuedBatches }) => queuedBatches === 0));
+    for (const task of this.tasks) task.noteEmpty(this.#lastLookMs);
+  }
+
+  #inputs(): readonly TaskInput[] {
+    return this.tasks.flatMap(({ inputs }) => inputs);
+  }
+
+  async #noteEnds(asked: readonly TaskInput[]): Promise<void> {
     const { partitions } = await this.#options.log.api.listOffsets({
       isolationLevel: 'read_uncommitted', // an open transaction is input still to come
       partitions: asked.map(({ topic, partition }) => ({
@@ -274,7 +331,6 @@ export class TaskRunner {
       asked[index]!.endOffset = offset;
     }
     this.#lastLookMs = this.#nowMs();
-    for (const task of this.tasks) task.noteEmpty(this.#lastLookMs);
   }
 
   /**
@@ -334,7 +390,12 @@ export class TaskRunner {
   async #commit(): Promise<void> {
     const { settings, counts, plan, log, ends } = this.#options;
     const { producer, deliveries } = this.#parts;
-    const { onStep = ignore } = settings;
+    const { onStep: told = ignore } = settings;
+    const onStep = (step: CommitStep): void => {
+      // From the end of the transaction on it is too late.
+      if (step !== 'commit-6-move') this.#checkAborted();
+      told(step);
+    };
     const startMs = this.#nowMs();
     const groupId = plan.applicationId;
     await commit({

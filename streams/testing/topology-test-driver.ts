@@ -181,7 +181,7 @@ export class TopologyTestDriver {
     for (const { store, topic } of topology.globalTables) {
       this.#globalStores.set(store.name, new GlobalStore(store.name, topic.key));
     }
-    const counts = newCounts(clock);
+    const counts = newCounts(clock, logger);
     this.#counts = counts;
     this.#tasks = plan.tasks.map((task) => {
       const state = new TaskState(new MemoryEnvironment(), task.stores);
@@ -373,7 +373,7 @@ export class TopologyTestDriver {
 
   /** Counts of processed and dropped records so far; no times. */
   metrics(): StreamsMetrics {
-    return collectMetrics(APPLICATION_ID, this.#tasks, this.#counts);
+    return collectMetrics(APPLICATION_ID, 'RUNNING', this.#tasks, this.#counts);
   }
 
   /** Processes everything that the last record caused. */

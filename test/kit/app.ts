@@ -45,7 +45,7 @@ export function makeApp(
   options: Partial<StreamsOptions> = {},
 ): StreamsApp {
   const app = new StreamsApp(log, topology, { applicationId: 'app', ...options });
-  onTestFinished(() => app.close());
+  onTestFinished(async () => void (await app.close()));
   return app;
 }
 
