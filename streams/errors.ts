@@ -25,6 +25,7 @@ export interface StreamsErrorDetails {
   STATE_AHEAD: { store: string; storeOffset: number; changelogEnd: number };
   STATE_CORRUPT: { directory: string; reason: string };
   STATE_KEY_TOO_LONG: { store: string; sizeBytes: number; limitBytes: number };
+  STATE_LOCKED: { directory: string; ownerPid: number };
   STORE_UNAVAILABLE: { store: string; state: string };
   TOPOLOGY_INVALID: { reason: string };
   UNEXPECTED_NULL: {

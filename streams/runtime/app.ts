@@ -35,7 +35,7 @@ import type { RestoreEvent } from './restore-progress.ts';
 import { Retries } from './retries.ts';
 import type { RetryStatus } from './retry-pause.ts';
 import { claimApplication } from './running-apps.ts';
-import { removeState, stateDirectoryOf } from './state-directory.ts';
+import { holdState, removeState, stateDirectoryOf } from './state-directory.ts';
 import type { GroupContext } from './task-group.ts';
 import { abortLeft, TaskGroups } from './task-groups.ts';
 import { warnOfUnread } from './unread-topics.ts';
@@ -54,6 +54,7 @@ export class StreamsApp implements AsyncDisposable {
   readonly #log: Log;
   readonly #topology: Topology;
   readonly #settings: StreamsSettings;
+  readonly #stateDirectory: string;
   readonly #planner: Planner;
   readonly #life = new AppLife();
   readonly #counts: AppCounts;
@@ -92,7 +93,7 @@ export class StreamsApp implements AsyncDisposable {
       () => this.#show(),
     );
     this.#planner = new Planner(log, topology, this.#settings);
-    stateDirectoryOf(log, this.#settings); // fails here if missing, not at `start`
+    this.#stateDirectory = stateDirectoryOf(log, this.#settings);
     const queried = this.#queried();
     this.#live = new LiveQueries(queried);
     this.#queries = new Queries(queried, this.#live);
@@ -155,7 +156,7 @@ export class StreamsApp implements AsyncDisposable {
    *
    * @throws StreamsError INVALID_STATE on a second call, or if it is closed meanwhile;
    *   APPLICATION_RUNNING if this process runs one of the same id on this log, COPARTITIONING,
-   *   STATE_AHEAD, STATE_CORRUPT
+   *   STATE_AHEAD, STATE_CORRUPT, STATE_LOCKED
    */
   async start(): Promise<void> {
     if (this.state !== 'CREATED') throw this.#life.wrongState('start', 'make a new one');
@@ -267,14 +268,14 @@ export class StreamsApp implements AsyncDisposable {
    * it back from the changelogs. What stores without a changelog have is lost.
    *
    * @throws StreamsError INVALID_STATE unless it has not started yet, or has ended;
-   *   APPLICATION_RUNNING if another one of its id runs.
+   *   APPLICATION_RUNNING if another one of its id runs; STATE_LOCKED if one on another log does.
    */
   async cleanUp(): Promise<void> {
     const isIdle = this.state === 'CREATED' || this.#life.hasEnded;
     if (!isIdle) throw this.#life.wrongState('cleanUp', 'close it first');
     const release = claimApplication(this.#log.api, this.#settings.applicationId);
     try {
-      await removeState(stateDirectoryOf(this.#log, this.#settings));
+      await holdState(this.#stateDirectory, () => removeState(this.#stateDirectory));
     } finally {
       release();
     }
@@ -358,7 +359,9 @@ export class StreamsApp implements AsyncDisposable {
       this.#life.enter('RESTORING');
       const plan = await this.#planner.plan(); // fails before anything is read
       await warnOfUnread(this.#log, plan, this.#settings.logger);
-      await this.#runWithTables();
+      const work = () => this.#runWithTables();
+      const hasState = this.#topology.stores.size > 0;
+      await (hasState ? holdState(this.#stateDirectory, work) : work());
       this.#end('NOT_RUNNING');
     } catch (error) {
       this.#end('ERROR', error);

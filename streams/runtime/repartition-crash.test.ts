@@ -1,4 +1,3 @@
-import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { int64, seededRandom, string, topic, topicPattern, type Log } from '../../core/index.ts';
@@ -8,6 +7,7 @@ import { readTopic } from '../../test/kit/read-topic.ts';
 import {
   crashInput,
   crashOutput,
+  copyState,
   openDisk,
   sameAfterCrashes,
   WAYS_TO_STOP,
@@ -158,7 +158,7 @@ describe('[OP-TOPOLOGY-12] topics that match a pattern', () => {
       disk.onOperation = ({ kind, path }) => {
         if (++count % 41 !== 0) return;
         const copy = join(copies, String(count));
-        cpSync(stateDir, copy, { recursive: true });
+        copyState(stateDir, copy);
         const operation = `${count}: ${kind} ${path}`;
         moments.push({ operation, disk: stop(disk, random), stateDir: copy });
       };

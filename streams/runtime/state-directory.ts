@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { EmbeddedLog, LogError, nodeFileSystem, type Log } from '../../core/index.ts';
+import { lockDirectory } from '../../core/internal.ts';
+import { StreamsError } from '../errors.ts';
 import type { StreamsSettings } from './options.ts';
 
 /**
@@ -33,3 +36,35 @@ export async function removeState(directory: string): Promise<void> {
 }
 
 const TASK_ID = /^\d+_\d+$/;
+
+/**
+ * Does something with the directory of an application's state, which is made if it is missing, and
+ * keeps others from it meanwhile: two applications would overwrite each other's checkpoints. On one
+ * log there is one application of an id, but those on two logs may be given one `stateDir`.
+ *
+ * @throws StreamsError STATE_LOCKED
+ * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
+ */
+export async function holdState(directory: string, work: () => Promise<void>): Promise<void> {
+  await nodeFileSystem.makeDirectory(directory);
+  const release = await lockState(directory);
+  try {
+    await work();
+  } finally {
+    await release();
+  }
+}
+
+async function lockState(directory: string): Promise<() => Promise<void>> {
+  try {
+    return await lockDirectory(nodeFileSystem, directory, randomUUID());
+  } catch (cause) {
+    if (!LogError.is(cause, 'LOG_LOCKED')) throw cause;
+    const { ownerPid } = cause.details;
+    const owner = ownerPid === process.pid ? 'this process' : 'another process';
+    const message =
+      `an application of ${owner} (pid ${ownerPid}) keeps its state in ${directory}; ` +
+      'close it, or give each application a stateDir of its own';
+    throw new StreamsError('STATE_LOCKED', message, { directory, ownerPid }, { cause });
+  }
+}

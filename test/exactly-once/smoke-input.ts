@@ -33,7 +33,7 @@ export function smokeInput({ seed, kills }: Run): InputRecord[] {
     const { key, values } = left[which]!;
     const value = values.shift();
     if (value === undefined) left.splice(which, 1);
-    else records.push({ key, value, timestampMs: START_MS + records.length * 20 + upTo(300) });
+    else records.push({ key, value, timestampMs: START_MS + records.length * 40 + upTo(600) });
   }
   return records;
 }

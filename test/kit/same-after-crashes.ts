@@ -1,5 +1,5 @@
 import { cpSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import {
   int64,
@@ -11,8 +11,8 @@ import {
   type Log,
   type Random,
 } from '../../core/index.ts';
-import { MemoryFileSystem } from '../../core/testing/index.ts';
-import type { StreamsOptions, Topology } from '../../streams/index.ts';
+import { MemoryFileSystem, type DiskOperation } from '../../core/testing/index.ts';
+import type { CommitStep, StreamsOptions, Topology } from '../../streams/index.ts';
 import { produce, runToEnd } from './app.ts';
 import { readTopic } from './read-topic.ts';
 import { SEED } from './seed.ts';
@@ -70,6 +70,14 @@ export interface CrashingRun {
   readonly stop: WayToStop;
 }
 
+/** What a run does: an operation of the log's disk, or the beginning of a step. */
+export interface CrashEvent {
+  /** The newest step of a commit or a checkpoint. */
+  readonly step: CommitStep | undefined;
+  /** Undefined if the step begins. */
+  readonly operation: DiskOperation | undefined;
+}
+
 /**
  * Runs a topology to the end and snapshots what a crash at each n-th operation of the log's disk
  * would leave. The state is LMDB's on the real disk, copied at that moment: at worst newer than
@@ -87,28 +95,53 @@ export async function crashMoments(
 export async function crashMomentsOf({
   fill,
   work,
-  every,
   stop,
-}: Omit<CrashingRun, 'topology' | 'options'> & {
-  readonly work: (log: Log, stateDir: string) => Promise<unknown>;
-}): Promise<{ readonly log: Log; readonly moments: readonly Moment[] }> {
+  ...when
+}: Pick<CrashingRun, 'fill' | 'stop'> & {
+  readonly work: (
+    log: Log,
+    stateDir: string,
+    onStep: (step: CommitStep) => void,
+  ) => Promise<unknown>;
+} & (
+    | Pick<CrashingRun, 'every'>
+    /** A moment comes where it returns true; of steps it hears if `work` passes them on. */
+    | { readonly at: (event: CrashEvent) => boolean }
+  )): Promise<{ readonly log: Log; readonly moments: readonly Moment[] }> {
   const random = seededRandom(SEED);
   const moments: Moment[] = [];
   const [stateDir, copies] = [temporaryDirectory(), temporaryDirectory()];
   const disk = new MemoryFileSystem({ random: seededRandom(SEED) });
   const log = await openDisk(disk);
   await fill(log);
-  let count = SEED % every;
-  disk.onOperation = ({ kind, path }) => {
-    if (++count % every !== 0) return;
+  const isMoment = 'at' in when ? when.at : everyOperation(when.every);
+  let step: CommitStep | undefined;
+  let count = 0;
+  const look = (operation: DiskOperation | undefined): void => {
+    count++;
+    if (!isMoment({ step, operation })) return;
     const copy = join(copies, String(count));
-    cpSync(stateDir, copy, { recursive: true });
-    const operation = `${count}: ${kind} ${path}`;
-    moments.push({ operation, disk: stop(disk, random), stateDir: copy });
+    copyState(stateDir, copy);
+    const name = operation === undefined ? step : `${operation.kind} ${operation.path}`;
+    moments.push({ operation: `${count}: ${name}`, disk: stop(disk, random), stateDir: copy });
   };
-  await work(log, stateDir);
+  disk.onOperation = look;
+  await work(log, stateDir, (begun) => {
+    step = begun;
+    look(undefined);
+  });
   disk.onOperation = undefined;
   return { log, moments };
+}
+
+function everyOperation(every: number): (event: CrashEvent) => boolean {
+  let count = SEED % every;
+  return ({ operation }) => operation !== undefined && ++count % every === 0;
+}
+
+/** Copies the state of an application, without the lock: its process lives on, for the test. */
+export function copyState(stateDir: string, copy: string): void {
+  cpSync(stateDir, copy, { recursive: true, filter: (path) => basename(path) !== '.lock' });
 }
 
 /** Opens the log on a disk; it is closed when the test ends. */
@@ -130,7 +163,7 @@ export async function sameAfterCrashes(
   const isLast = compares !== 'all';
   const fill = async (log: Log): Promise<void> => {
     await fillOther?.(log);
-    await produce(log, crashInput, rows());
+    await produce(log, crashInput, crashRows());
   };
   const { log, moments } = await crashMoments({
     ...{ topology: made(), fill, options: OPTIONS, every, stop },
@@ -146,14 +179,16 @@ export async function sameAfterCrashes(
   }
 }
 
-function* rows(): Generator<[string, number, number]> {
+/** The records of `crashInput`. */
+export function* crashRows(): Generator<[string, number, number]> {
   for (let index = 0; index < RECORDS; index++) yield [`k${index % 7}`, index, index];
 }
 
-async function readResults(
+/** The results of each key, as `compares` has them. */
+export async function readResults(
   log: Log,
-  compares: Comparison['compares'],
-  operation: string,
+  compares: Comparison['compares'] = 'all',
+  operation = '',
 ): Promise<Record<string, string[]>> {
   const found: Record<string, string[]> = {};
   for (const { key, value, timestampMs } of await readTopic(log, crashOutput, 'read_committed')) {
