@@ -6,7 +6,13 @@
  */
 export { StreamsBuilder, type BuilderOptions } from './dsl/streams-builder.ts';
 export { AsyncStream } from './dsl/async-stream.ts';
-export type { AsyncOptions, AsyncRekeyingOptions } from './dsl/async-options.ts';
+export type {
+  AsyncOptions,
+  AsyncRekeyingOptions,
+  LookupCacheOptions,
+  LookupManyOptions,
+  LookupOptions,
+} from './dsl/async-options.ts';
 export { CogroupedStream } from './dsl/cogrouped-stream.ts';
 export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
 export { TimeWindowedCogroupedStream } from './dsl/time-windowed-cogrouped-stream.ts';
@@ -30,6 +36,7 @@ export type {
   AsyncNotAllowed,
   Deletable,
   Joiner,
+  LookupJoiner,
   Mapped,
   Merger,
   Predicate,
@@ -113,6 +120,7 @@ export type {
 } from './topology/record-errors.ts';
 export type { AsyncOrder } from './operators/awaiting.ts';
 export type { AsyncCall } from './operators/calls.ts';
+export type { FindMany, LookupKey } from './operators/lookups.ts';
 export type { KeyValue } from './operators/results.ts';
 export {
   keyValueStore,

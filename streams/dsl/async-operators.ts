@@ -1,8 +1,15 @@
 import { msgpack } from '../../core/index.ts';
+import { checkOptions, given, integer } from '../../core/internal.ts';
 import type { Awaited } from '../operators/awaiting.ts';
 import { pendingSpec } from '../operators/pending-record.ts';
 import type { Operator } from '../topology/operator.ts';
-import type { AsyncOptions, AsyncRekeyingOptions } from './async-options.ts';
+import type { LookupCache } from '../operators/lookups.ts';
+import type {
+  AsyncOptions,
+  AsyncRekeyingOptions,
+  LookupCacheOptions,
+  LookupManyOptions,
+} from './async-options.ts';
 import { checkNodeOptions } from './node-options.ts';
 import { addOperator, promisedKeys, type Serdes, type StreamParts } from './parts.ts';
 import { nodeName } from './tables.ts';
@@ -68,4 +75,52 @@ function limitsOf(options: Omit<AsyncOptions<never, never>, 'key' | 'value'>): L
   const { retries = 0, backoffMs = BACKOFF_MS } = options;
   const { maxPending = concurrency * PENDING_PER_CALL } = options;
   return { concurrency, order, timeoutMs, retries, backoffMs, maxPending };
+}
+
+/** Enough for most sets of keys that matter, and some megabytes. */
+const CACHE_ENTRIES = 10_000;
+const BATCH_MAX = 100;
+/** Each call of a lookup of many keys asks for a batch. */
+const BATCHES_AT_ONCE = 4;
+
+const CACHE_CHECKS = { maxEntries: integer(1), ttlMs: integer(1), missesTtlMs: integer(0) };
+
+/** How a lookup asks, by its options. */
+export interface LookupLimits {
+  readonly batchMax: number;
+  readonly concurrency: number;
+  readonly cache: LookupCache | undefined;
+}
+
+/** Checks the options of a lookup and returns its limits. */
+export function lookupLimits<K, V>(
+  method: 'lookup' | 'lookupMany',
+  options: LookupManyOptions<K, V>,
+): LookupLimits {
+  const isMany = method === 'lookupMany';
+  const known = isMany ? ([...ASYNC_OPTIONS, 'cache', 'batchMax'] as const) : LOOKUP_OPTIONS;
+  checkNodeOptions(method, options, known);
+  const { cache } = options;
+  if (cache !== undefined) checkOptions(`${method}.cache`, cache, CACHE_CHECKS, ['ttlMs']);
+  const { batchMax = isMany ? BATCH_MAX : 1 } = options;
+  const { concurrency = isMany ? BATCHES_AT_ONCE : CONCURRENCY } = options;
+  return { batchMax, concurrency, cache: cache && cacheOf(cache) };
+}
+
+const LOOKUP_OPTIONS = [...ASYNC_OPTIONS, 'cache'] as const;
+
+function cacheOf({
+  maxEntries = CACHE_ENTRIES,
+  ttlMs,
+  missesTtlMs = 0,
+}: LookupCacheOptions): LookupCache {
+  return { maxEntries, ttlMs, missesTtlMs };
+}
+
+/** The options of the records that wait for a lookup: enough for all of its calls to be full. */
+export function lookupPending<K, V>(
+  options: LookupManyOptions<K, V>,
+  { concurrency, batchMax }: LookupLimits,
+): AsyncOptions<K, V> {
+  return { maxPending: concurrency * batchMax * PENDING_PER_CALL, ...given(options) };
 }

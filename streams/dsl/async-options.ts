@@ -46,3 +46,25 @@ export interface AsyncOptions<K, V> extends NodeOptions {
 
 /** The same of an operator whose results may have other keys. */
 export interface AsyncRekeyingOptions<K, V> extends AsyncOptions<K, V>, RekeyingOptions {}
+
+/** How long a lookup keeps what it has found, in the memory of each task. */
+export interface LookupCacheOptions {
+  /** How many keys are kept, 1 or more; those used least recently go first. Default 10,000. */
+  readonly maxEntries?: number;
+  /** How long a value is used before it is asked for again, in milliseconds; 1 or more. */
+  readonly ttlMs: number;
+  /** The same for keys for which nothing was found. Default 0: they are asked for each time. */
+  readonly missesTtlMs?: number;
+}
+
+/** Options of a lookup. `concurrency` limits the calls; records of a key never need two at once. */
+export interface LookupOptions<K, V> extends AsyncOptions<K, V> {
+  /** Default: nothing is kept. Then records that wait at the same time still share a call. */
+  readonly cache?: LookupCacheOptions;
+}
+
+/** Options of a lookup of many keys at once. */
+export interface LookupManyOptions<K, V> extends LookupOptions<K, V> {
+  /** How many keys a call asks for at most, 1 to 100,000. Default 100. */
+  readonly batchMax?: number;
+}

@@ -12,6 +12,13 @@ export type Merger<K, A> = (left: A, right: A, key: K) => A;
 /** Combines a record's value, `left`, with a row's, `right`. */
 export type Joiner<K, V, VT, VR> = (left: V, right: VT, record: StreamRecord<K, V>) => VR;
 
+/** Combines a record's value with what a lookup has found, undefined for nothing. */
+export type LookupJoiner<K, V, VT, V2> = (
+  value: V,
+  found: VT | undefined,
+  record: StreamRecord<K, V>,
+) => V2 & Synchronous<V2>;
+
 /** Combines the values of two tables for a key; undefined stands for no row. */
 export type TableJoiner<K, VL, VR, V> = (left: VL, right: VR, key: K) => V;
 /** Adds a row to the current aggregate of its group, or takes one away; `R` is its result. */

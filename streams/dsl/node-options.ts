@@ -368,6 +368,8 @@ const CHECKS = {
   retries: integer(0, 1_000),
   backoffMs: integer(0),
   maxPending: integer(1, 1_000_000),
+  batchMax: integer(1, 100_000),
+  cache: instance,
   graceMs: integer(0),
   closeAfterIdleMs: integer(1),
   partitions: integer(1, 10_000),

@@ -27,12 +27,19 @@ const BACKOFF_MS_MAX = 60_000;
 export class Calls {
   readonly #options: CallOptions;
   readonly #context: OperatorContext;
-  readonly #open = new Set<AbortController>();
+  /** The calls under way; a timer ends each that takes its time. */
+  readonly #open = new Map<AbortController, Timer | undefined>();
   readonly #pauses = new Set<Timer>();
+  #isClosed = false;
 
   constructor(options: CallOptions, context: OperatorContext) {
     this.#options = options;
     this.#context = context;
+  }
+
+  /** True once all calls were aborted; none may be made. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Calls under way; one that waits to be repeated is none. */
@@ -48,7 +55,7 @@ export class Calls {
   run<R>(make: (call: AsyncCall) => R | PromiseLike<R>, attempt = 1): R | Promise<R> {
     const controller = new AbortController();
     let made: R | PromiseLike<R>;
-    this.#open.add(controller);
+    this.#open.set(controller, undefined);
     try {
       made = make({ signal: controller.signal, attempt });
     } catch (error) {
@@ -62,8 +69,12 @@ export class Calls {
 
   /** Aborts all calls. */
   close(): void {
+    this.#isClosed = true;
     const reason = new LogError('ABORTED', 'the task has ended', { operation: 'call' });
-    for (const controller of this.#open) controller.abort(reason);
+    for (const [controller, timer] of this.#open) {
+      timer?.cancel();
+      controller.abort(reason);
+    }
     for (const pause of this.#pauses) pause.cancel();
   }
 
@@ -94,12 +105,13 @@ export class Calls {
         reject(error);
         controller.abort(error);
       });
+      this.#open.set(controller, timer);
       made.then(
         (result) => {
           timer.cancel();
           resolve(result);
         },
-        (error: unknown) => {
+        (error: Error) => {
           timer.cancel();
           reject(error);
         },
@@ -114,6 +126,7 @@ export class Calls {
     error: unknown,
   ): Promise<R> {
     const { retries, backoffMs } = this.#options;
+    if (this.#isClosed) return new Promise<never>(() => undefined); // nobody waits
     if (attempt > retries) throw error as Error;
     const pauseMs = Math.min(backoffMs * 2 ** (attempt - 1), Math.max(backoffMs, BACKOFF_MS_MAX));
     await this.#pause(pauseMs);
