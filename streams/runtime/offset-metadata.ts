@@ -6,6 +6,8 @@ export interface OffsetMetadata {
   readonly timeMs: number;
   /** For a repartition topic: the time of each upstream task. */
   readonly upstreams: readonly number[];
+  /** The same: whether it is idle (1), or has ended (2). */
+  readonly flags: readonly number[];
   /** The time of each operator that acts on it, by the name of its node. */
   readonly operators: ReadonlyMap<string, number>;
   /** When each wall-clock punctuation is due, by a name that it has at each start. */
@@ -24,12 +26,14 @@ const NONE = '-';
  * in base 36, and the upstream tasks as distances from the slowest. Enough for some 500 of them.
  */
 export function encodeOffsetMetadata(metadata: OffsetMetadata): string {
-  const { timeMs, upstreams, operators, punctuations } = metadata;
+  const { timeMs, upstreams, flags, operators, punctuations } = metadata;
   const finite = upstreams.filter((each) => each !== -Infinity);
   const base = finite.length === 0 ? 0 : Math.min(...finite);
   const distances = upstreams.map((each) => text(each - base));
   const parts = [VERSION, text(timeMs), text(base), distances.join(), named(operators)];
-  if (punctuations.size > 0) parts.push(named(punctuations));
+  const isFlagged = flags.some((each) => each !== 0);
+  if (punctuations.size > 0 || isFlagged) parts.push(named(punctuations));
+  if (isFlagged) parts.push(flags.join(''));
   return parts.join(';');
 }
 
@@ -43,7 +47,7 @@ export function decodeOffsetMetadata(
   applicationId: string,
   metadata: string,
 ): OffsetMetadata | undefined {
-  const [version, timeMs = NONE, base = '0', distances = '', times, dues = ''] =
+  const [version, timeMs = NONE, base = '0', distances = '', times, dues = '', flags = ''] =
     metadata.split(';');
   if (version !== VERSION && ANY_VERSION.test(metadata)) throw unreadable(applicationId, version);
   if (version !== VERSION || times === undefined) return undefined;
@@ -51,6 +55,7 @@ export function decodeOffsetMetadata(
   return {
     timeMs: number(timeMs),
     upstreams: list(distances).map((each) => start + number(each)),
+    flags: [...flags].map(Number),
     operators: byName(times),
     punctuations: byName(dues),
   };

@@ -65,14 +65,21 @@ export class UpstreamTime implements InputTime {
     return this.#recompute();
   }
 
-  /** What a restart needs. Idle and ended tasks report that again themselves. */
-  snapshot(): readonly number[] {
-    return this.#upstreams.map(({ timeMs }) => timeMs);
+  /** What a restart, or another group, needs. */
+  snapshot(): { readonly upstreams: readonly number[]; readonly flags: readonly number[] } {
+    const upstreams = this.#upstreams.map(({ timeMs }) => timeMs);
+    return { upstreams, flags: this.#upstreams.map(flagsOf) };
   }
 
-  restore(timeMs: number, upstreams: readonly number[]): void {
+  /**
+   * Continues from a snapshot. After a restart each upstream task reports again whether it is idle
+   * or has ended; if only this task begins again, none does.
+   */
+  restore(timeMs: number, upstreams: readonly number[], flags: readonly number[]): void {
     for (const [index, state] of this.#upstreams.entries()) {
       state.timeMs = upstreams[index] ?? -Infinity;
+      state.isIdle = ((flags[index] ?? 0) & IDLE) !== 0;
+      state.isEnded = ((flags[index] ?? 0) & ENDED) !== 0;
     }
     this.timeMs = timeMs;
   }
@@ -98,6 +105,10 @@ export class UpstreamTime implements InputTime {
   }
 }
 
+function flagsOf({ isIdle, isEnded }: Pick<TimeMarker, 'isIdle' | 'isEnded'>): number {
+  return (isIdle ? IDLE : 0) | (isEnded ? ENDED : 0);
+}
+
 const MARKER_HEADER = '__millrace.stream-time';
 const MARKER_BYTES = 14;
 const IDLE = 1;
@@ -107,7 +118,7 @@ const ENDED = 2;
 export function encodeTimeMarker(marker: TimeMarker): Headers {
   const value = Buffer.alloc(MARKER_BYTES);
   value.writeInt8(0, 0);
-  value.writeInt8((marker.isIdle ? IDLE : 0) | (marker.isEnded ? ENDED : 0), 1);
+  value.writeInt8(flagsOf(marker), 1);
   value.writeInt32BE(marker.upstream, 2);
   value.writeDoubleBE(marker.timeMs, 6);
   return [{ key: MARKER_HEADER, value }];

@@ -56,6 +56,9 @@ interface Downstream {
   last: TimeMarker | undefined;
 }
 
+/** Of an external topic. */
+const NO_UPSTREAMS = { upstreams: [], flags: [] };
+
 /** One sub-topology on one partition: its inputs, its processors, its state, its time. */
 export class Task {
   readonly id: string;
@@ -212,7 +215,8 @@ export class Task {
     input.committedOffset = offset;
     const kept = decodeOffsetMetadata(this.#applicationId, metadata);
     if (kept === undefined) return;
-    if (input.time instanceof UpstreamTime) input.time.restore(kept.timeMs, kept.upstreams);
+    const { timeMs, upstreams, flags } = kept;
+    if (input.time instanceof UpstreamTime) input.time.restore(timeMs, upstreams, flags);
     else input.time.timeMs = kept.timeMs;
     this.restoreTimes(kept);
   }
@@ -381,9 +385,9 @@ export class Task {
     }
     const punctuations = this.#punctuations.wallClockDues();
     return this.inputs.map(({ topic, partition, position, time }) => {
-      const upstreams = time instanceof UpstreamTime ? time.snapshot() : [];
+      const { upstreams, flags } = time instanceof UpstreamTime ? time.snapshot() : NO_UPSTREAMS;
       const metadata = encodeOffsetMetadata({
-        ...{ timeMs: time.timeMs, upstreams, operators, punctuations },
+        ...{ timeMs: time.timeMs, upstreams, flags, operators, punctuations },
       });
       return { topic, partition, offset: position, metadata };
     });
