@@ -13,9 +13,25 @@ export interface InputTime {
   readonly timeMs: number;
 }
 
+/** Of upstream tasks: their times, and whether each is idle (1) or has ended (2). */
+export interface UpstreamSnapshot {
+  readonly upstreams: readonly number[];
+  readonly flags: readonly number[];
+}
+
+const NO_UPSTREAMS: UpstreamSnapshot = { upstreams: [], flags: [] };
+
 /** The time of an external topic: that of its newest record. */
 export class RecordTime implements InputTime {
   timeMs = -Infinity;
+
+  snapshot(): UpstreamSnapshot {
+    return NO_UPSTREAMS;
+  }
+
+  restore(timeMs: number): void {
+    this.timeMs = timeMs;
+  }
 
   observe(timestampMs: number): boolean {
     if (timestampMs <= this.timeMs) return false;
@@ -66,7 +82,7 @@ export class UpstreamTime implements InputTime {
   }
 
   /** What a restart, or another group, needs. */
-  snapshot(): { readonly upstreams: readonly number[]; readonly flags: readonly number[] } {
+  snapshot(): UpstreamSnapshot {
     const upstreams = this.#upstreams.map(({ timeMs }) => timeMs);
     return { upstreams, flags: this.#upstreams.map(flagsOf) };
   }
@@ -75,7 +91,7 @@ export class UpstreamTime implements InputTime {
    * Continues from a snapshot. After a restart each upstream task reports again whether it is idle
    * or has ended; if only this task begins again, none does.
    */
-  restore(timeMs: number, upstreams: readonly number[], flags: readonly number[]): void {
+  restore(timeMs: number, { upstreams, flags }: UpstreamSnapshot): void {
     for (const [index, state] of this.#upstreams.entries()) {
       state.timeMs = upstreams[index] ?? -Infinity;
       state.isIdle = ((flags[index] ?? 0) & IDLE) !== 0;

@@ -99,7 +99,7 @@ async function transactionalIds(log: Log): Promise<string[]> {
 }
 
 describe('groups of tasks', () => {
-  test('[STREAMS-GROUP-1] two groups, each with its transactions, make the results of one', async () => {
+  test('[RT-GROUP-1] two groups have the results of one', async () => {
     const log = await openTestLog();
     await produceNames(log);
     await produce(log, numbers, rows(0, 2_000));
@@ -108,7 +108,7 @@ describe('groups of tasks', () => {
     expect(await transactionalIds(log)).toEqual(['app', 'app/1']);
   });
 
-  test('[STREAMS-GROUP-1] a group without tasks hinders nobody', async () => {
+  test('[RT-GROUP-1] a group without tasks hinders nobody', async () => {
     const log = await openTestLog();
     await produceNames(log);
     await produce(log, numbers, rows(0, 500));
@@ -116,7 +116,7 @@ describe('groups of tasks', () => {
     expect(await resultsByKey(log)).toEqual(await undisturbed(500));
   });
 
-  test('[STREAMS-GROUP-2] tasks that move while they run give the results of those that stay', async () => {
+  test('[RT-GROUP-2] tasks that move have the results of those that stay', async () => {
     const log = await openTestLog();
     await produceNames(log);
     const division = new Division(2);
@@ -150,7 +150,7 @@ describe('groups of tasks', () => {
     expect(counts).toEqual([...counts].sort((a, b) => a - b));
   }, 60_000);
 
-  test('[STREAMS-GROUP-3] while one group tries again, the others commit, and abort nothing', async () => {
+  test('[RT-GROUP-3] while a group tries again, others commit and abort nothing', async () => {
     const log = await openTestLog();
     let failures = 0;
     const builder = new StreamsBuilder();
@@ -183,7 +183,7 @@ describe('groups of tasks', () => {
     expect((await values(log)).sort()).toEqual(expected.sort());
   });
 
-  test('[STREAMS-GROUP-3] a group that fails for good ends the application after the others committed', async () => {
+  test('[RT-GROUP-3] a group that fails for good ends the others, which commit', async () => {
     const log = await openTestLog();
     const builder = new StreamsBuilder();
     builder
@@ -205,7 +205,7 @@ describe('groups of tasks', () => {
     expect(new Set(all).size).toBe(all.length);
   });
 
-  test('[STREAMS-GROUP-4] what groups of an earlier run left open is aborted at the start', async () => {
+  test('[RT-GROUP-4] what an earlier run left open is aborted at the start', async () => {
     const log = await openTestLog();
     await produceNames(log);
     await produce(log, numbers, rows(0, 300));
@@ -230,7 +230,7 @@ describe('groups of tasks', () => {
     expect((await resultsByKey(log))['k0']?.at(-1)).toBe('K0 86 @595');
   });
 
-  test('[STREAMS-GROUP-4] stores are restored once nothing is open in their changelog', async () => {
+  test('[RT-GROUP-4] a store waits for what is open in its changelog', async () => {
     const log = await openTestLog();
     await produceNames(log);
     await produce(log, numbers, rows(0, 300));
@@ -260,7 +260,7 @@ async function values(
   return (await readTopic(log, results, isolation)).map(({ value }) => value ?? '');
 }
 
-describe.each(WAYS_TO_STOP)('[STREAMS-GROUP-5] %s while tasks move', (_, stop) => {
+describe.each(WAYS_TO_STOP)('%s while tasks move', (_, stop) => {
   const COUNT = 700;
   const EACH = 2;
   /** A move is followed by commits, and so by the next move: it needs an end. */
@@ -304,7 +304,7 @@ describe.each(WAYS_TO_STOP)('[STREAMS-GROUP-5] %s while tasks move', (_, stop) =
     return { log, moments, moves };
   }
 
-  test('leaves the results of a run without it, whoever goes on', async () => {
+  test('[RT-GROUP-5] leaves the results of a run without it', async () => {
     const expected = await undisturbed(COUNT);
     const { log, moments, moves } = await momentsOfMoves();
     expect(await resultsByKey(log)).toEqual(expected);

@@ -56,9 +56,6 @@ interface Downstream {
   last: TimeMarker | undefined;
 }
 
-/** Of an external topic. */
-const NO_UPSTREAMS = { upstreams: [], flags: [] };
-
 /** One sub-topology on one partition: its inputs, its processors, its state, its time. */
 export class Task {
   readonly id: string;
@@ -215,9 +212,7 @@ export class Task {
     input.committedOffset = offset;
     const kept = decodeOffsetMetadata(this.#applicationId, metadata);
     if (kept === undefined) return;
-    const { timeMs, upstreams, flags } = kept;
-    if (input.time instanceof UpstreamTime) input.time.restore(timeMs, upstreams, flags);
-    else input.time.timeMs = kept.timeMs;
+    input.time.restore(kept.timeMs, kept);
     this.restoreTimes(kept);
   }
 
@@ -385,9 +380,8 @@ export class Task {
     }
     const punctuations = this.#punctuations.wallClockDues();
     return this.inputs.map(({ topic, partition, position, time }) => {
-      const { upstreams, flags } = time instanceof UpstreamTime ? time.snapshot() : NO_UPSTREAMS;
       const metadata = encodeOffsetMetadata({
-        ...{ timeMs: time.timeMs, upstreams, flags, operators, punctuations },
+        ...{ timeMs: time.timeMs, ...time.snapshot(), operators, punctuations },
       });
       return { topic, partition, offset: position, metadata };
     });
