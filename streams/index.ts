@@ -14,6 +14,7 @@ export type {
   LookupOptions,
 } from './dsl/async-options.ts';
 export { CogroupedStream } from './dsl/cogrouped-stream.ts';
+export { CountWindowedStream } from './dsl/count-windowed-stream.ts';
 export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
 export { TimeWindowedCogroupedStream } from './dsl/time-windowed-cogrouped-stream.ts';
 export type { ForeignKeyJoin } from './dsl/foreign-key-joins.ts';
@@ -77,6 +78,7 @@ export type {
   ValueProcessorOptions,
   VersionedOptions,
   ViewOptions,
+  CountWindowedOptions,
   WindowedOptions,
 } from './dsl/node-options.ts';
 export { StreamsApp } from './runtime/app.ts';
@@ -176,8 +178,15 @@ export {
   type Windowed,
   type WindowedSerde,
 } from './topology/windows.ts';
+export {
+  countWindow,
+  countWindowedSerde,
+  type CountWindowed,
+  type CountWindows,
+} from './topology/count-windows.ts';
 export { joinWindow, type JoinWindow, type JoinWindowOptions } from './topology/join-window.ts';
 export { StreamRecord } from './topology/stream-record.ts';
+export type { Ranking } from './operators/ranking.ts';
 export type { DropReason } from './topology/operator.ts';
 export type { NullHandling, StreamPartitioner } from './topology/node.ts';
 export {

@@ -1,5 +1,13 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { checkArgument, integer, oneOf } from '../../core/internal.ts';
 import { aggregate, type Aggregation } from '../operators/aggregate.ts';
+import {
+  countedWindowsSerde,
+  countWindowAggregate,
+  type CountedWindows,
+} from '../operators/count-window-aggregate.ts';
+import { listSerde } from '../operators/list-serde.ts';
+import { comparisonOf, insert, type Comparison, type Ranking } from '../operators/ranking.ts';
 import { copying } from '../state/copying.ts';
 import { havePanes, paneAggregate } from '../operators/pane-aggregate.ts';
 import { synchronous } from '../operators/results.ts';
@@ -16,6 +24,11 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import { sessionStoreSpec } from '../state/session-store.ts';
 import { windowStore } from '../state/window-store.ts';
 import type { Change } from '../topology/change.ts';
+import {
+  countWindowedSerde,
+  type CountWindowed,
+  type CountWindows,
+} from '../topology/count-windows.ts';
 import type { Operator } from '../topology/operator.ts';
 import type { ErrorPolicy } from '../topology/record-errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
@@ -33,6 +46,7 @@ import { checkFunctions, invalid } from './arguments.ts';
 import type { Adder, Merger, Reducer } from './functions.ts';
 import {
   checkNodeOptions,
+  type CountWindowedOptions,
   type MergeableOptions,
   type StoreOptions,
   type WindowedOptions,
@@ -74,6 +88,33 @@ export function reducing<K, V>(
       merged === undefined ? other : synchronous(reducer(merged, other, record)),
     value: value as Serde<NonNullable<V>>, // a grouped stream has no nulls
   };
+}
+
+/** Keeps the first `n` values. */
+export function ranking<K, V>(n: number, by: Ranking<V>, value: Serde<V>): Merging<K, V, V[]> {
+  const compare = checkedRanking(n, by);
+  const put = (ranked: V[] | undefined, each: V): V[] => {
+    const list = ranked ?? [];
+    insert(list, each, compare, n);
+    return list;
+  };
+  return {
+    kind: 'top-n',
+    add: (ranked, record) => put(ranked, record.value),
+    merge: (merged, other) => other.reduce(put, merged ?? []),
+    changes: (ranked, record) => ranked.length < n || compare(record.value, ranked.at(-1)!) < 0,
+    value: listSerde(value),
+  };
+}
+
+/** The comparison of a ranking, whose options are checked. */
+export function checkedRanking<V>(n: number, by: Ranking<V>): Comparison<V> {
+  checkArgument('topN', 'n', n, integer(1));
+  if ((by.by === undefined) === (by.compare === undefined)) {
+    throw invalid('topN: it needs by or compare, and only one of them');
+  }
+  checkFunctions('topN', by.by === undefined ? { compare: by.compare } : { by: by.by });
+  return comparisonOf(by);
 }
 
 export function aggregating<K, V, A>(
@@ -135,9 +176,9 @@ export function addAggregate<K, V, A>(
   checkTableEmit(kind, emit);
   return addKeeper<K, V, K, A, K, typeof what>(input, options, {
     ...{ kind, what, keySerde: key, isWindowed: false },
-    make: ({ store, serdes }, { add }) => ({
+    make: ({ store, serdes }, { add, changes }) => ({
       spec: { ...keyValueStore(store), ...serdes, backing: 'changelog' },
-      operator: aggregate({ kind, add, store, emit }),
+      operator: aggregate({ kind, add, changes, store, emit }),
     }),
   });
 }
@@ -182,7 +223,7 @@ function addWindowedAggregate<K, V, A>(
     },
     ...{ keySerde, closeAfterIdleMs: windows.closeAfterIdleMs },
     ...(emit !== 'final' && { readerOf }),
-    make: ({ node, store, serdes }, { add }) => ({
+    make: ({ node, store, serdes }, { add, changes }) => ({
       spec: {
         ...{ ...windowStore(store), ...serdes, backing: 'changelog' },
         expiry: { lifeMs: windows.sizeMs + windows.graceMs, node },
@@ -198,7 +239,7 @@ function addWindowedAggregate<K, V, A>(
             key: serdes.key,
             copy: copierOf(serdes.value),
           })
-        : windowedAggregate({ kind, add, store, windows, emit }),
+        : windowedAggregate({ kind, add, changes, store, windows, emit }),
     }),
   });
 }
@@ -227,6 +268,31 @@ function addSlidingAggregate<K, V, A>(
       operator: slidingAggregate({ kind, add, store, windows, emit }),
     }),
   });
+}
+
+/** The same for each window of so many records. */
+export function addCountAggregate<K, V, A>(
+  input: AggregationInput<K>,
+  windows: CountWindows,
+  what: Aggregating<K, V, A>,
+  { emit = 'final', ...options }: CountWindowedOptions<NonNullable<A>>,
+): TableParts<CountWindowed<K>, A> {
+  const { kind } = what;
+  checkArgument(kind, 'emit', emit, oneOf('final', 'each'));
+  type Kept = CountedWindows<NonNullable<A>>;
+  const parts = addKeeper<K, V, CountWindowed<K>, A, K, typeof what, Kept>(input, options, {
+    ...{ kind: `count-window-${kind}`, what, isWindowed: true },
+    keySerde: countWindowedSerde(input.key),
+    make: ({ store, serdes: { key, value } }, { add }) => ({
+      spec: {
+        ...keyValueStore(store),
+        ...{ key, value: countedWindowsSerde(value), backing: 'changelog' },
+        windows: `${windows.size} records every ${windows.advance}`,
+      },
+      operator: countWindowAggregate({ kind, add, store, windows, emit, copy: copierOf(value) }),
+    }),
+  });
+  return { ...parts, store: undefined }; // what it keeps of a key are no rows of the table
 }
 
 function addUnlimitedAggregate<K, V, A>(
@@ -293,8 +359,8 @@ function timeWindows<K>(
   return { shape: `${sizeMs} ms every ${advanceMs} ms`, sizeMs, lifeMs: graceMs, innerKey };
 }
 
-/** An operator that keeps a table of aggregates, in a store with keys of the type `KS`. */
-interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>> {
+/** An operator that keeps a table of aggregates, in a store of the types `KS` and `VS`. */
+interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS> {
   readonly kind: string;
   /** What it does; the operator is also made with functions that get copies. */
   readonly what: W;
@@ -313,15 +379,15 @@ interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>> {
     },
     what: W,
   ) => {
-    readonly spec: StoreSpec<KS, NonNullable<A>>;
+    readonly spec: StoreSpec<KS, VS>;
     readonly operator: Operator<K, V, KR, Change<A>>;
   };
 }
 
-function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>>(
+function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS = NonNullable<A>>(
   input: AggregationInput<K>,
   options: WindowedOptions<NonNullable<A>>,
-  keeper: Keeper<K, V, KR, A, KS, W>,
+  keeper: Keeper<K, V, KR, A, KS, W, VS>,
 ): TableParts<KR, A> {
   const { kind, what, keySerde, isWindowed, windows, closeAfterIdleMs, readerOf, make } = keeper;
   const { graph, stream, key } = input;

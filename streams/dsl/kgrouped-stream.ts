@@ -1,3 +1,5 @@
+import type { Ranking } from '../operators/ranking.ts';
+import { checkCountWindows, type CountWindows } from '../topology/count-windows.ts';
 import {
   checkWindows,
   type AnyWindows,
@@ -9,11 +11,13 @@ import {
   aggregating,
   counting,
   groupedInput,
+  ranking,
   reducing,
   type Aggregating,
 } from './aggregations.ts';
 import { CogroupedStream } from './cogrouped-stream.ts';
 import { firstInput } from './cogroups.ts';
+import { CountWindowedStream } from './count-windowed-stream.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
@@ -76,10 +80,34 @@ export class KGroupedStream<K, V> {
     return this.#table(aggregating(initializer, adder), options);
   }
 
+  /**
+   * Keeps the first `n` values of each key, in a list: those with the greatest numbers, or the
+   * least ones, or by a comparison. Of equal ones the value that came first is first. A record that
+   * is not among them changes nothing.
+   *
+   * @example
+   * sales.groupByKey().topN(3, { by: ({ total }) => total, store: 'largest' });
+   *
+   * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
+   */
+  topN(n: number, options: Ranking<V> & StoreOptions<V[]>): KTable<K, V[]> {
+    const { by, first, compare, ...others } = options;
+    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    const rank = { by, first, compare } as Ranking<V>;
+    return this.#table(ranking(n, rank, this.#parts.value), others);
+  }
+
   /** Aggregates each window separately. */
   windowedBy(windows: FixedWindows): TimeWindowedStream<K, V>;
   windowedBy(windows: SessionWindows): SessionWindowedStream<K, V>;
-  windowedBy(windows: AnyWindows): TimeWindowedStream<K, V> | SessionWindowedStream<K, V> {
+  windowedBy(windows: CountWindows): CountWindowedStream<K, V>;
+  windowedBy(
+    windows: AnyWindows | CountWindows,
+  ): TimeWindowedStream<K, V> | SessionWindowedStream<K, V> | CountWindowedStream<K, V> {
+    if (typeof windows === 'object' && 'size' in windows) {
+      checkCountWindows('windowedBy', windows);
+      return new CountWindowedStream(this.#parts, windows);
+    }
     checkWindows('windowedBy', windows);
     if ('gapMs' in windows) return new SessionWindowedStream(this.#parts, windows);
     return new TimeWindowedStream(this.#parts, windows);

@@ -1,11 +1,13 @@
 import type { Serde } from '../../core/index.ts';
+import { listSerde } from '../operators/list-serde.ts';
+import type { Ranking } from '../operators/ranking.ts';
 import type { Change } from '../topology/change.ts';
 import { addAggregate, groupedInput, type Aggregating } from './aggregations.ts';
 import type { RowAdder, RowReducer, Synchronous } from './functions.ts';
 import type { KTable } from './ktable.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
 import type { GroupedParts, TableMaker } from './parts.ts';
-import { aggregatingRows, countingRows, reducingRows } from './table-aggregations.ts';
+import { aggregatingRows, countingRows, rankingRows, reducingRows } from './table-aggregations.ts';
 
 /** The parts of a grouped table, whose changes go through a repartition topic. */
 export interface GroupedTableParts<K, V> extends GroupedParts<K, Change<V>> {
@@ -83,6 +85,29 @@ export class KGroupedTable<K, V> {
     options: StoreOptions<NonNullable<A>> = {},
   ): KTable<K, A | null> {
     return this.#table(aggregatingRows(initializer, adder, subtractor), options);
+  }
+
+  /**
+   * Keeps the first `n` values of each group, in a list: those with the greatest numbers, or the
+   * least ones, or by a comparison. It follows the rows: when one of the first leaves, the next one
+   * takes its place; a group without rows has no list. Of equal ones the value that came first is
+   * first. The store has all values of a group, in one entry that each change writes: for groups of
+   * some thousand rows, not of millions.
+   *
+   * @example
+   * products
+   *   .groupBy(({ value }) => ({ key: value.category, value }))
+   *   .topN(10, { by: ({ sold }) => sold, store: 'bestsellers' });
+   *
+   * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
+   */
+  topN(n: number, options: Ranking<V> & StoreOptions<V[]>): KTable<K, V[] | null> {
+    const { by, first, compare, ...others } = options;
+    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    const rank = { by, first, compare } as Ranking<V>;
+    const { rowValue } = this.#parts;
+    const all: KTable<K, V[] | null> = this.#table(rankingRows(n, rank, rowValue), others);
+    return all.mapValues((ranked) => ranked.slice(0, n), { value: listSerde(rowValue) });
   }
 
   #table<A>(

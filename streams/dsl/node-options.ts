@@ -208,6 +208,12 @@ export interface WindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
   readonly emit?: Emit;
 }
 
+/** Options of the store of an aggregation in windows of so many records. */
+export interface CountWindowedOptions<A> extends Omit<StoreOptions<A>, 'emit'> {
+  /** `final`: when a window is complete; `each`: every change of a window. Default: `final`. */
+  readonly emit?: 'final' | 'each';
+}
+
 /** What to do if the sides of a join are not partitioned alike. */
 export interface CopartitionOptions {
   /**
@@ -360,6 +366,8 @@ const CHECKS = {
   window: anything,
   versioned: instance,
   by: callback,
+  first: oneOf('greatest', 'least'),
+  compare: callback,
   id: instance,
   withinMs: integer(1),
   concurrency: integer(1, 10_000),

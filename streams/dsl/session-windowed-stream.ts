@@ -1,9 +1,11 @@
+import type { Ranking } from '../operators/ranking.ts';
 import type { SessionWindows, Windowed } from '../topology/windows.ts';
 import {
   addSessionAggregate,
   counting,
   groupedInput,
   merging,
+  ranking,
   reducing,
   type Merging,
 } from './aggregations.ts';
@@ -51,6 +53,23 @@ export class SessionWindowedStream<K, V> {
     options: WindowedOptions<NonNullable<A>> = {},
   ): KTable<Windowed<K>, A | null> {
     return this.#table(merging(initializer, adder, merger), options);
+  }
+
+  /**
+   * Keeps the first `n` values of each key and session in a list: those with the greatest numbers,
+   * or the least ones, or by a comparison. Of equal ones the value that came first is first.
+   *
+   * @example
+   * const by = ({ total }: Sale) => total;
+   * sales.groupByKey().windowedBy(windows).topN(3, { by, store: 'largest' });
+   *
+   * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
+   */
+  topN(n: number, options: Ranking<V> & WindowedOptions<V[]>): KTable<Windowed<K>, V[] | null> {
+    const { by, first, compare, ...others } = options;
+    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    const rank = { by, first, compare } as Ranking<V>;
+    return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 
   #table<A>(

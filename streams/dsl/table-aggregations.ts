@@ -1,8 +1,10 @@
 import { int64, msgpack, type Serde } from '../../core/index.ts';
+import { listSerde } from '../operators/list-serde.ts';
+import { insert, remove, type Ranking } from '../operators/ranking.ts';
 import { synchronous } from '../operators/results.ts';
 import type { Row } from '../operators/table-view.ts';
 import type { Change } from '../topology/change.ts';
-import type { Aggregating } from './aggregations.ts';
+import { checkedRanking, type Aggregating } from './aggregations.ts';
 import { checkFunctions } from './arguments.ts';
 import type { RowAdder, RowReducer } from './functions.ts';
 
@@ -41,6 +43,26 @@ export function aggregatingRows<K, V, A>(
     subtract: (known, row) => subtractor(known, row),
   });
   return { kind: 'aggregate', add, value: msgpack() };
+}
+
+/** All values of a group in order: of what they are the first, one may be taken away. */
+export function rankingRows<K, V>(
+  n: number,
+  by: Ranking<V>,
+  value: Serde<V>,
+): Aggregating<K, Change<V>, V[]> {
+  const compare = checkedRanking(n, by);
+  const add = following<K, V, V[]>({
+    add: (ranked = [], row) => {
+      insert(ranked, row.value, compare);
+      return ranked;
+    },
+    subtract: (ranked, row) => {
+      remove(ranked, row.value, compare, value);
+      return ranked.length === 0 ? null : ranked;
+    },
+  });
+  return { kind: 'top-n', add, value: listSerde(value) };
 }
 
 interface Following<K, V, A> {

@@ -1,9 +1,11 @@
+import type { Ranking } from '../operators/ranking.ts';
 import type { FixedWindows, Windowed } from '../topology/windows.ts';
 import {
   addMergeable,
   aggregating,
   counting,
   groupedInput,
+  ranking,
   reducing,
   type Aggregating,
 } from './aggregations.ts';
@@ -64,6 +66,24 @@ export class TimeWindowedStream<K, V> {
     options: MergeableOptions<K, NonNullable<A>> = {},
   ): KTable<Windowed<K>, A | null> {
     return this.#table(aggregating(initializer, adder), options);
+  }
+
+  /**
+   * Keeps the first `n` values of each key and window in a list: those with the greatest numbers,
+   * or the least ones, or by a comparison. Of equal ones the value that came first is first.
+   * A record that is not among them changes nothing.
+   *
+   * @example
+   * const by = ({ total }: Sale) => total;
+   * sales.groupByKey().windowedBy(windows).topN(3, { by, store: 'largest' });
+   *
+   * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
+   */
+  topN(n: number, options: Ranking<V> & WindowedOptions<V[]>): KTable<Windowed<K>, V[]> {
+    const { by, first, compare, ...others } = options;
+    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    const rank = { by, first, compare } as Ranking<V>;
+    return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 
   #table<A>(

@@ -7,11 +7,13 @@ import { passingOn, type TableEmit } from './emit.ts';
 /** How the records of one key become one value, and when that is passed on. */
 export interface Aggregation<K, V, A> {
   readonly emit: TableEmit;
-  readonly kind: 'count' | 'reduce' | 'aggregate' | 'cogroup';
+  readonly kind: 'count' | 'reduce' | 'aggregate' | 'cogroup' | 'top-n';
   /** The name of its store. */
   readonly store: string;
   /** Adds a record to a key's current value, undefined at first. Null or undefined delete it. */
   readonly add: (aggregate: A | undefined, record: StreamRecord<K, V>) => A | null | undefined;
+  /** False if a record leaves this aggregate as it is: nothing is kept or passed on then. */
+  readonly changes?: ((aggregate: A, record: StreamRecord<K, V>) => boolean) | undefined;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Aggregation<K, V, A> {
 export function aggregate<K, V, A>(
   aggregation: Aggregation<K, V, A>,
 ): Operator<K, V, K, Change<A>> {
-  const { add, emit } = aggregation;
+  const { add, changes, emit } = aggregation;
   return {
     kind: aggregation.kind,
     changesKey: false,
@@ -36,6 +38,10 @@ export function aggregate<K, V, A>(
         if (reason !== undefined) {
           context.drop(reason);
           return;
+        }
+        if (changes !== undefined) {
+          const known = store.get(record.key);
+          if (known !== undefined && !changes(known, record)) return;
         }
         current = record;
         store.update(record.key, record.timestampMs, change);

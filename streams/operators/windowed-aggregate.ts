@@ -43,6 +43,7 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   readonly #forward: Forward<Windowed<K>, Change<A>>;
   readonly #context: OperatorContext;
   readonly #change: (value: A | undefined) => A | undefined;
+  readonly #changes: Aggregation<K, V, A>['changes'];
   /** The record that `#change` adds: saves a closure per record. */
   #current!: StreamRecord<K, V>;
   /** With `everyMs`: what waits. */
@@ -59,12 +60,13 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
     forward: Forward<Windowed<K>, Change<A>>,
     context: OperatorContext,
   ) {
-    const { add, windows, emit } = aggregation;
+    const { add, changes, windows, emit } = aggregation;
     this.#windows = windows;
     this.#emit = emit;
     this.#store = context.store(windowStore<K, A>(aggregation.store));
     this.#forward = forward;
     this.#context = context;
+    this.#changes = changes;
     this.#change = (value) => add(value, this.#current) ?? undefined;
     this.#interval = typeof emit === 'object' ? this.#startInterval(emit.everyMs) : undefined;
     this.#closesNextMs = this.#oldestDeadlineMs(); // also of windows with nothing but what waits
@@ -101,11 +103,17 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
         isLate = true;
         continue;
       }
+      if (this.#changes !== undefined && !this.#isChanged(record, startMs)) continue;
       if (closesMs < this.#closesNextMs) this.#closesNextMs = closesMs;
       this.#store.update(record.key, startMs, timestampMs, this.#change);
       if (this.#emit === 'each') this.#store.passChanges(startMs, this.#passCurrent);
     }
     if (isLate) this.#context.drop('late');
+  }
+
+  #isChanged(record: StreamRecord<K, V>, windowStartMs: number): boolean {
+    const known = this.#store.get(record.key, windowStartMs);
+    return known === undefined || this.#changes!(known, record);
   }
 
   advance(streamTimeMs: number): void {
