@@ -79,6 +79,7 @@ export type {
   VersionedOptions,
   ViewOptions,
   CountWindowedOptions,
+  TtlOptions,
   WindowedOptions,
 } from './dsl/node-options.ts';
 export { StreamsApp } from './runtime/app.ts';
@@ -135,6 +136,7 @@ export {
   type OwnStore,
   type OwnStoreOptions,
   type OwnVersionedStoreOptions,
+  type OwnKeyValueStoreOptions,
   type OwnWindowStoreOptions,
 } from './dsl/stores.ts';
 export type {
@@ -187,7 +189,8 @@ export {
 export { joinWindow, type JoinWindow, type JoinWindowOptions } from './topology/join-window.ts';
 export { StreamRecord } from './topology/stream-record.ts';
 export type { Ranking } from './operators/ranking.ts';
-export type { DropReason } from './topology/operator.ts';
+export type { DroppedOptions } from './dsl/dropped-records.ts';
+export type { DroppedRecord, DropReason } from './topology/operator.ts';
 export type { NullHandling, StreamPartitioner } from './topology/node.ts';
 export {
   failOnInvalidTimestamp,

@@ -43,17 +43,19 @@ import {
   type Windowed,
 } from '../topology/windows.ts';
 import { checkFunctions, invalid } from './arguments.ts';
+import { addDropped, type DroppedOptions } from './dropped-records.ts';
 import type { Adder, Merger, Reducer } from './functions.ts';
 import {
   checkNodeOptions,
   type CountWindowedOptions,
   type MergeableOptions,
   type StoreOptions,
+  type TtlOptions,
   type WindowedOptions,
 } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts, type TableWindows } from './parts.ts';
 import { GROUPINGS, readingPoint } from './repartitioning.ts';
-import { addTableStores, checkTableEmit, nodeName, storedTable } from './tables.ts';
+import { addTableStores, checkTableEmit, checkTtl, nodeName, storedTable } from './tables.ts';
 
 /** How to aggregate the records of a key, and the default serde of the result. */
 export interface Aggregating<K, V, A> extends Omit<Aggregation<K, V, A>, 'store' | 'emit'> {
@@ -168,17 +170,18 @@ export function groupedInput<K, V>(parts: GroupedParts<K, V>): AggregationInput<
 export function addAggregate<K, V, A>(
   input: AggregationInput<K>,
   what: Aggregating<K, V, A>,
-  options: StoreOptions<NonNullable<A>>,
+  options: StoreOptions<NonNullable<A>> & DroppedOptions<K, V> & Partial<TtlOptions>,
 ): TableParts<K, A> {
   const { kind } = what;
   const key = input.key as Serde<NonNullable<K>>; // a grouped stream has no null keys
-  const { emit = 'commit' } = options;
+  const { emit = 'commit', ttlMs, closeAfterIdleMs } = options;
   checkTableEmit(kind, emit);
+  checkTtl(kind, options);
   return addKeeper<K, V, K, A, K, typeof what>(input, options, {
-    ...{ kind, what, keySerde: key, isWindowed: false },
+    ...{ kind, what, keySerde: key, isWindowed: false, ttlMs, closeAfterIdleMs },
     make: ({ store, serdes }, { add, changes }) => ({
       spec: { ...keyValueStore(store), ...serdes, backing: 'changelog' },
-      operator: aggregate({ kind, add, changes, store, emit }),
+      operator: aggregate({ kind, add, changes, store, emit, ttlMs }),
     }),
   });
 }
@@ -188,10 +191,10 @@ export function addMergeable<K, V, A>(
   input: AggregationInput<K>,
   windows: FixedWindows,
   what: Aggregating<K, V, A>,
-  given: MergeableOptions<K, NonNullable<A>>,
+  given: MergeableOptions<K, NonNullable<A>> & DroppedOptions<K, V>,
 ): TableParts<Windowed<K>, A> {
   const { kind } = what;
-  checkNodeOptions(kind, given, ['name', 'store', 'value', 'emit', 'merger']);
+  checkNodeOptions(kind, given, ['name', 'store', 'value', 'emit', 'dropped', 'merger']);
   const { merger, ...options } = given;
   if (merger === undefined) return addWindowedAggregate(input, windows, what, options);
   checkFunctions(kind, { merger });
@@ -204,7 +207,7 @@ function addWindowedAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: FixedWindows,
   what: Aggregating<K, V, A>,
-  options: WindowedOptions<NonNullable<A>>,
+  options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
 ): TableParts<Windowed<K>, A> {
   if ('differenceMs' in windows) return addSlidingAggregate(input, windows, what, options);
   if ('startMs' in windows) return addUnlimitedAggregate(input, windows, what, options);
@@ -254,7 +257,7 @@ function addSlidingAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: SlidingWindows,
   what: Aggregating<K, V, A>,
-  options: WindowedOptions<NonNullable<A>>,
+  options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
 ): TableParts<Windowed<K>, A> {
   const { kind } = what;
   const { emit = 'commit' } = options;
@@ -275,7 +278,7 @@ export function addCountAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: CountWindows,
   what: Aggregating<K, V, A>,
-  { emit = 'final', ...options }: CountWindowedOptions<NonNullable<A>>,
+  { emit = 'final', ...options }: CountWindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
 ): TableParts<CountWindowed<K>, A> {
   const { kind } = what;
   checkArgument(kind, 'emit', emit, oneOf('final', 'each'));
@@ -299,7 +302,7 @@ function addUnlimitedAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: UnlimitedWindows,
   what: Aggregating<K, V, A>,
-  options: WindowedOptions<NonNullable<A>>,
+  options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
 ): TableParts<Windowed<K>, A> {
   const { kind } = what;
   const { emit = 'commit' } = options;
@@ -326,7 +329,7 @@ export function addSessionAggregate<K, V, A>(
   input: AggregationInput<K>,
   windows: SessionWindows,
   what: Merging<K, V, A>,
-  options: WindowedOptions<NonNullable<A>>,
+  options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
 ): TableParts<Windowed<K>, A | null> {
   const { kind } = what;
   const { emit = 'commit' } = options;
@@ -368,6 +371,7 @@ interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS> {
   readonly isWindowed: boolean;
   readonly windows?: TableWindows;
   readonly closeAfterIdleMs?: number | undefined;
+  readonly ttlMs?: number | undefined;
   /** For a table of windows that can be read while they are open. */
   readonly readerOf?: (store: string) => TableReader<KR, NonNullable<A>>;
   /** Makes the operator, and describes its store. */
@@ -386,10 +390,11 @@ interface Keeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS> {
 
 function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS = NonNullable<A>>(
   input: AggregationInput<K>,
-  options: WindowedOptions<NonNullable<A>>,
+  options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
   keeper: Keeper<K, V, KR, A, KS, W, VS>,
 ): TableParts<KR, A> {
-  const { kind, what, keySerde, isWindowed, windows, closeAfterIdleMs, readerOf, make } = keeper;
+  const { kind, what, keySerde, isWindowed, windows, closeAfterIdleMs, ttlMs } = keeper;
+  const { readerOf, make } = keeper;
   const { graph, stream, key } = input;
   const node = nodeName(graph, kind, options, input.node);
   const { store = node, value: valueSerde = what.value, emit = 'commit' } = options;
@@ -401,9 +406,10 @@ function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS = NonNull
     : undefined;
   const operator = { ...plain, careful, closeAfterIdleMs };
   const shaped = windows === undefined ? spec : { ...spec, windows: windows.shape };
-  const stores = addTableStores(graph, { node, emit, keySerde, spec: shaped });
+  const stores = addTableStores(graph, { node, emit, keySerde, spec: shaped, ttlMs });
   const parents = input.readingPoints(store, options);
   addOperator(graph, operator, { name: node, parents, stores, errors: options });
+  addDropped({ graph, node, keySerde: key as Serde<NonNullable<K>> }, stream, options);
   const table = { graph, node, store, keySerde, valueSerde, stream };
   if (!isWindowed) return storedTable(table);
   const reader = readerOf?.(store);

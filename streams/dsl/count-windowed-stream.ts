@@ -9,6 +9,7 @@ import {
   reducing,
   type Aggregating,
 } from './aggregations.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type CountWindowedOptions } from './node-options.ts';
@@ -29,22 +30,24 @@ export class CountWindowedStream<K, V> {
   }
 
   /** Counts the records of each key and window: with `emit: 'each'`, or before there are `size`. */
-  count(options: CountWindowedOptions<number> = {}): KTable<CountWindowed<K>, number> {
+  count(
+    options: CountWindowedOptions<number> & DroppedOptions<K, V> = {},
+  ): KTable<CountWindowed<K>, number> {
     return this.#table(counting(), options);
   }
 
   /** Combines the values of each key and window, starting with the first. */
   reduce(
     reducer: Reducer<K, V>,
-    options?: CountWindowedOptions<NonNullable<V>>,
+    options?: CountWindowedOptions<NonNullable<V>> & DroppedOptions<K, V>,
   ): KTable<CountWindowed<K>, V>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options?: CountWindowedOptions<NonNullable<V>>,
+    options?: CountWindowedOptions<NonNullable<V>> & DroppedOptions<K, V>,
   ): KTable<CountWindowed<K>, V | null>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options: CountWindowedOptions<NonNullable<V>> = {},
+    options: CountWindowedOptions<NonNullable<V>> & DroppedOptions<K, V> = {},
   ): KTable<CountWindowed<K>, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
@@ -53,17 +56,17 @@ export class CountWindowedStream<K, V> {
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
-    options?: CountWindowedOptions<NonNullable<A>>,
+    options?: CountWindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<CountWindowed<K>, A>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options?: CountWindowedOptions<NonNullable<A>>,
+    options?: CountWindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<CountWindowed<K>, A | null>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options: CountWindowedOptions<NonNullable<A>> = {},
+    options: CountWindowedOptions<NonNullable<A>> & DroppedOptions<K, V> = {},
   ): KTable<CountWindowed<K>, A | null> {
     return this.#table(aggregating(initializer, adder), options);
   }
@@ -78,18 +81,30 @@ export class CountWindowedStream<K, V> {
    *
    * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
    */
-  topN(n: number, options: Ranking<V> & CountWindowedOptions<V[]>): KTable<CountWindowed<K>, V[]> {
+  topN(
+    n: number,
+    options: Ranking<V> & CountWindowedOptions<V[]> & DroppedOptions<K, V>,
+  ): KTable<CountWindowed<K>, V[]> {
     const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    checkNodeOptions('topN', options, [
+      'name',
+      'store',
+      'value',
+      'emit',
+      'dropped',
+      'by',
+      'first',
+      'compare',
+    ]);
     const rank = { by, first, compare } as Ranking<V>;
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 
   #table<A>(
     what: Aggregating<K, V, A>,
-    options: CountWindowedOptions<NonNullable<A>>,
+    options: CountWindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<CountWindowed<K>, A> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
+    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit', 'dropped']);
     return new KTable(addCountAggregate(groupedInput(this.#parts), this.#windows, what, options));
   }
 }

@@ -2,8 +2,9 @@ import { int64, msgpack } from '../../core/index.ts';
 import { dedupe, dedupeLifeMs } from '../operators/dedupe.ts';
 import { windowStore } from '../state/window-store.ts';
 import { checkFunctions } from './arguments.ts';
+import { addDropped } from './dropped-records.ts';
 import { checkNodeOptions, type DedupeOptions } from './node-options.ts';
-import { addOperator, type StreamParts } from './parts.ts';
+import { addOperator, type StreamMaker, type StreamParts } from './parts.ts';
 import { GROUPINGS, readingPoint } from './repartitioning.ts';
 import { nodeName } from './tables.ts';
 
@@ -14,8 +15,9 @@ import { nodeName } from './tables.ts';
 export function addDedupe<K, V, I>(
   parts: StreamParts<K, V>,
   options: DedupeOptions<K, V, I>,
+  stream: StreamMaker,
 ): StreamParts<K, V> {
-  const known = ['name', 'store', 'by', 'id', 'withinMs', 'graceMs'] as const;
+  const known = ['name', 'store', 'by', 'id', 'withinMs', 'graceMs', 'dropped'] as const;
   checkNodeOptions('dedupe', options, known, ['withinMs']);
   const { by, withinMs, graceMs = withinMs } = options;
   if (by !== undefined) checkFunctions('dedupe', { by });
@@ -40,5 +42,6 @@ export function addDedupe<K, V, I>(
   const operator = dedupe<K, V, I>({ by, ...times, store });
   const place = { name: node, parents: [parent], stores: [store] };
   addOperator(graph, operator, { ...place, errors: options });
+  addDropped({ ...parts, node }, stream, options);
   return { ...parts, node, isRekeyed: false };
 }

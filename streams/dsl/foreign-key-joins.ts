@@ -57,7 +57,7 @@ export function addForeignKeyJoin<K, V, KO, VO, VR>(
   const serdes = { key, value };
   return addTable<K, VR>({
     ...{ graph, node, store, parent, ...serdes, backing: 'changelog', emit, stream },
-    errors: how,
+    options: how,
     historyMs: undefined,
   });
 }

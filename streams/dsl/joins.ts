@@ -5,6 +5,7 @@ import { joinKind, joinTable } from '../operators/join.ts';
 import { recordStore } from '../state/record-store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
+import { addDropped } from './dropped-records.ts';
 import type { Joiner } from './functions.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KTable } from './ktable.ts';
@@ -78,6 +79,7 @@ function addTableJoin<K, V>(
   );
   checkNodeOptions(method, options, [
     ...(['name', 'key', 'value', 'graceMs', 'closeAfterIdleMs', 'repartition'] as const),
+    'dropped',
   ]);
   const { graph, reader, isWindowed, isVersioned, keySerde: tableKey } = table.parts;
   if (graph !== parts.graph) throw foreign(method);
@@ -105,6 +107,7 @@ function addTableJoin<K, V>(
   const place = { name: node, parents: [parent], errors: options };
   if (graceMs === undefined) {
     addOperator(graph, joinTable(join), { ...place, stores: reader.stores });
+    addDropped(result, table.parts.stream, options);
     return result;
   }
   const buffer = `${node}-buffer`;
@@ -113,6 +116,7 @@ function addTableJoin<K, V>(
   const operator = joinTableWithGrace({ ...join, graceMs, buffer });
   const stores = [...reader.stores, buffer];
   addOperator(graph, { ...operator, closeAfterIdleMs }, { ...place, stores });
+  addDropped(result, table.parts.stream, options);
   return result;
 }
 

@@ -18,12 +18,17 @@ import {
 import { CogroupedStream } from './cogrouped-stream.ts';
 import { firstInput } from './cogroups.ts';
 import { CountWindowedStream } from './count-windowed-stream.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
-import { checkNodeOptions, type StoreOptions } from './node-options.ts';
+import { checkNodeOptions, type StoreOptions, type TtlOptions } from './node-options.ts';
 import type { GroupedParts } from './parts.ts';
 import { SessionWindowedStream } from './session-windowed-stream.ts';
 import { TimeWindowedStream } from './time-windowed-stream.ts';
+
+const OPTIONS = [
+  ...(['name', 'store', 'value', 'emit', 'dropped', 'ttlMs', 'closeAfterIdleMs'] as const),
+] as const;
 
 /** A stream grouped by key: aggregate it, or put it into windows first. */
 export class KGroupedStream<K, V> {
@@ -40,19 +45,32 @@ export class KGroupedStream<K, V> {
   }
 
   /** Counts the records of each key. */
-  count(options: StoreOptions<number> = {}): KTable<K, number> {
+  count(
+    options: StoreOptions<number> & DroppedOptions<K, V> & TtlOptions,
+  ): KTable<K, number | null>;
+  count(options?: StoreOptions<number> & DroppedOptions<K, V>): KTable<K, number>;
+  count(
+    options: StoreOptions<number> & DroppedOptions<K, V> & Partial<TtlOptions> = {},
+  ): KTable<K, number | null> {
     return this.#table(counting(), options);
   }
 
   /** Combines the values of each key, starting with its first. A null result deletes the row. */
-  reduce(reducer: Reducer<K, V>, options?: StoreOptions<NonNullable<V>>): KTable<K, V>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options?: StoreOptions<NonNullable<V>>,
+    options: StoreOptions<NonNullable<V>> & DroppedOptions<K, V> & TtlOptions,
+  ): KTable<K, V | null>;
+  reduce(
+    reducer: Reducer<K, V>,
+    options?: StoreOptions<NonNullable<V>> & DroppedOptions<K, V>,
+  ): KTable<K, V>;
+  reduce(
+    reducer: Reducer<K, V, V | null | undefined>,
+    options?: StoreOptions<NonNullable<V>> & DroppedOptions<K, V>,
   ): KTable<K, V | null>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options: StoreOptions<NonNullable<V>> = {},
+    options: StoreOptions<NonNullable<V>> & DroppedOptions<K, V> & Partial<TtlOptions> = {},
   ): KTable<K, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
@@ -64,18 +82,23 @@ export class KGroupedStream<K, V> {
    */
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
+    adder: Adder<K, V, A, A | null | undefined>,
+    options: StoreOptions<NonNullable<A>> & DroppedOptions<K, V> & TtlOptions,
+  ): KTable<K, A | null>;
+  aggregate<A>(
+    initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
-    options?: StoreOptions<NonNullable<A>>,
+    options?: StoreOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<K, A>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options?: StoreOptions<NonNullable<A>>,
+    options?: StoreOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<K, A | null>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options: StoreOptions<NonNullable<A>> = {},
+    options: StoreOptions<NonNullable<A>> & DroppedOptions<K, V> & Partial<TtlOptions> = {},
   ): KTable<K, A | null> {
     return this.#table(aggregating(initializer, adder), options);
   }
@@ -90,9 +113,17 @@ export class KGroupedStream<K, V> {
    *
    * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
    */
-  topN(n: number, options: Ranking<V> & StoreOptions<V[]>): KTable<K, V[]> {
+  topN(
+    n: number,
+    options: Ranking<V> & StoreOptions<V[]> & DroppedOptions<K, V> & TtlOptions,
+  ): KTable<K, V[] | null>;
+  topN(n: number, options: Ranking<V> & StoreOptions<V[]> & DroppedOptions<K, V>): KTable<K, V[]>;
+  topN(
+    n: number,
+    options: Ranking<V> & StoreOptions<V[]> & DroppedOptions<K, V> & Partial<TtlOptions>,
+  ): KTable<K, V[] | null> {
     const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    checkNodeOptions('topN', options, [...OPTIONS, 'by', 'first', 'compare']);
     const rank = { by, first, compare } as Ranking<V>;
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
@@ -130,8 +161,11 @@ export class KGroupedStream<K, V> {
     return new CogroupedStream(firstInput(this.#parts, adder));
   }
 
-  #table<A>(what: Aggregating<K, V, A>, options: StoreOptions<NonNullable<A>>): KTable<K, A> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
+  #table<A>(
+    what: Aggregating<K, V, A>,
+    options: StoreOptions<NonNullable<A>> & DroppedOptions<K, V> & Partial<TtlOptions>,
+  ): KTable<K, A> {
+    checkNodeOptions(what.kind, options, [...OPTIONS]);
     return new KTable(addAggregate(groupedInput(this.#parts), what, options));
   }
 }

@@ -398,7 +398,7 @@ export class KStream<K, V> extends AsyncStream<K, V> {
    * payments.dedupe({ by: ({ value }) => value.paymentId, withinMs: hours(1) });
    */
   dedupe<I = NonNullable<K>>(options: DedupeOptions<K, V, I>): KStream<K, V> {
-    return new KStream(addDedupe(this.#parts, options));
+    return new KStream(addDedupe(this.#parts, options, makeStream));
   }
 
   /**
@@ -410,7 +410,8 @@ export class KStream<K, V> extends AsyncStream<K, V> {
     options: StreamTableOptions<NonNullable<K>, NonNullable<V>> = {},
   ): KTable<NonNullable<K>, V | null> {
     const known = ['name', 'store', 'key', 'value', 'partitions', 'emit', 'versioned'] as const;
-    checkNodeOptions('toTable', options, known);
+    const more = ['dropped', 'ttlMs', 'closeAfterIdleMs'] as const;
+    checkNodeOptions('toTable', options, [...known, ...more]);
     return new KTable(addStreamTable<K, V>(this.#grouped(options), options));
   }
 
@@ -461,7 +462,9 @@ export class KStream<K, V> extends AsyncStream<K, V> {
       return new KStream(addJoin(this.#parts, method as JoinMethod, args));
     }
     const right = (other as KStream<K, unknown>).#parts;
-    return new KStream(addStreamJoin(this.#parts, right, { method, joiner, options }));
+    return new KStream(
+      addStreamJoin(this.#parts, right, { method, joiner, options, stream: makeStream }),
+    );
   }
 
   #grouped({

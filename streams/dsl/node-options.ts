@@ -23,6 +23,7 @@ import {
 import type { TableHandle } from '../topology/processor.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Merger, Synchronous } from './functions.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import type { IdleClosing } from '../topology/windows.ts';
@@ -138,8 +139,18 @@ export interface StoreOptions<A> extends NodeOptions {
   readonly emit?: TableEmit;
 }
 
+/** How long the rows of a table stay without a change. */
+export interface TtlOptions extends IdleClosing {
+  /**
+   * A row whose last change is older than this by stream time, in milliseconds, and at most a 16th
+   * of it older, is deleted; that is passed on as any other change. A record that is older than
+   * this when it comes is late, and dropped. Default: rows stay.
+   */
+  readonly ttlMs: number;
+}
+
 /** How the duplicates of a stream are found. */
-export interface DedupeOptions<K, V, I> extends NodeOptions {
+export interface DedupeOptions<K, V, I> extends NodeOptions, DroppedOptions<K, V> {
   /**
    * The id of a record. Default: its key. Records without one, null or undefined, are dropped and
    * counted. Equal ids are found if they are in one partition: records of equal keys are.
@@ -229,7 +240,8 @@ export interface CopartitionOptions {
 export interface JoinedTableOptions<V> extends ViewOptions<V>, CopartitionOptions {}
 
 /** How a stream is joined with a table of its task. */
-export interface TableJoinOptions<K, V> extends KeyOptions<K>, CopartitionOptions, IdleClosing {
+export interface TableJoinOptions<K, V>
+  extends KeyOptions<K>, CopartitionOptions, IdleClosing, DroppedOptions<K, V> {
   /** Writes the stream's values where that is needed. Default: the stream's serde, or msgpack. */
   readonly value?: Serde<V>;
   /**
@@ -256,7 +268,8 @@ export interface MergeableOptions<K, A> extends WindowedOptions<A> {
 }
 
 /** How two streams are joined. */
-export interface StreamJoinOptions<K, VL, VR> extends KeyOptions<K>, CopartitionOptions {
+export interface StreamJoinOptions<K, VL, VR>
+  extends KeyOptions<K>, CopartitionOptions, DroppedOptions<K, VL | VR> {
   /** Which records meet. */
   readonly window: JoinWindow;
   /**
@@ -311,7 +324,7 @@ export interface VersionedOptions {
 }
 
 /** How to read a topic as a table, and how to store that. */
-export interface TableOptions<K, V> extends NodeOptions {
+export interface TableOptions<K, V> extends NodeOptions, DroppedOptions<K, V>, Partial<TtlOptions> {
   /**
    * The event time of a record; default: its timestamp in the log. A null value deletes. The store
    * then has a changelog, and is otherwise restored from the topic.
@@ -329,7 +342,8 @@ export interface TableOptions<K, V> extends NodeOptions {
 }
 
 /** How to make a table of a stream, and how to store that. */
-export interface StreamTableOptions<K, V> extends GroupOptions<K, V> {
+export interface StreamTableOptions<K, V>
+  extends GroupOptions<K, V>, DroppedOptions<K, V>, Partial<TtlOptions> {
   /**
    * Names the store, its changelog and the repartition topic, unless an earlier reader of the
    * stream has one that it shares. Default: made of kind and origin, as `count-orders`. Set a name:
@@ -366,10 +380,12 @@ const CHECKS = {
   window: anything,
   versioned: instance,
   by: callback,
+  dropped: callback,
   first: oneOf('greatest', 'least'),
   compare: callback,
   id: instance,
   withinMs: integer(1),
+  ttlMs: integer(1),
   concurrency: integer(1, 10_000),
   order: oneOf('partition', 'key', 'none'),
   timeoutMs: integer(1),

@@ -84,6 +84,8 @@ export interface OperatorPlace {
   readonly parents: readonly string[];
   /** The names of the stores that it uses; default: none. */
   readonly stores?: readonly string[];
+  /** True if it gets what its parents drop. */
+  readonly takesDropped?: boolean;
   /** Of the new keys, if they are promised to be in the right partition. */
   readonly preserves?: Serde<unknown> | undefined;
   /** The options of the method: what the node does with records that it cannot handle. */
@@ -97,10 +99,11 @@ export interface OperatorPlace {
 export function addOperator<K, V, K2, V2>(
   graph: TopologyGraph,
   operator: Operator<K, V, K2, V2>,
-  { name, parents, stores = [], preserves, errors: policy }: OperatorPlace,
+  { name, parents, stores = [], takesDropped, preserves, errors: policy }: OperatorPlace,
 ): string {
   const errors = errorPolicyOf(policy);
-  graph.add({ kind: 'operator', name, parents, operator, stores, preserves, errors });
+  const taking = takesDropped === undefined ? {} : { takesDropped };
+  graph.add({ kind: 'operator', name, parents, operator, stores, ...taking, preserves, errors });
   return name;
 }
 

@@ -84,7 +84,7 @@ export function connect(
   { stores, tables }: Connections,
   node: string,
 ): string[] {
-  const own = stores.map((handle) => graph.connectStore(method, handle, node));
+  const own = stores.flatMap((handle) => graph.connectStore(method, handle, node));
   return [...new Set([...own, ...tables.flatMap(({ reader }) => reader.stores)])];
 }
 

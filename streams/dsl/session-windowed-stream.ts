@@ -9,6 +9,7 @@ import {
   reducing,
   type Merging,
 } from './aggregations.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Adder, Merger, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
@@ -29,14 +30,16 @@ export class SessionWindowedStream<K, V> {
   }
 
   /** Counts the records of each key and session. */
-  count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number | null> {
+  count(
+    options: WindowedOptions<number> & DroppedOptions<K, V> = {},
+  ): KTable<Windowed<K>, number | null> {
     return this.#table(counting(), options);
   }
 
   /** Combines the values of each key and session, and so those of sessions that merge. */
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options: WindowedOptions<NonNullable<V>> = {},
+    options: WindowedOptions<NonNullable<V>> & DroppedOptions<K, V> = {},
   ): KTable<Windowed<K>, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
@@ -50,7 +53,7 @@ export class SessionWindowedStream<K, V> {
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
     merger: Merger<K, A>,
-    options: WindowedOptions<NonNullable<A>> = {},
+    options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V> = {},
   ): KTable<Windowed<K>, A | null> {
     return this.#table(merging(initializer, adder, merger), options);
   }
@@ -65,18 +68,30 @@ export class SessionWindowedStream<K, V> {
    *
    * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
    */
-  topN(n: number, options: Ranking<V> & WindowedOptions<V[]>): KTable<Windowed<K>, V[] | null> {
+  topN(
+    n: number,
+    options: Ranking<V> & WindowedOptions<V[]> & DroppedOptions<K, V>,
+  ): KTable<Windowed<K>, V[] | null> {
     const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    checkNodeOptions('topN', options, [
+      'name',
+      'store',
+      'value',
+      'emit',
+      'dropped',
+      'by',
+      'first',
+      'compare',
+    ]);
     const rank = { by, first, compare } as Ranking<V>;
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 
   #table<A>(
     what: Merging<K, V, A>,
-    options: WindowedOptions<NonNullable<A>>,
+    options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, A | null> {
-    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit']);
+    checkNodeOptions(what.kind, options, ['name', 'store', 'value', 'emit', 'dropped']);
     return new KTable(addSessionAggregate(groupedInput(this.#parts), this.#windows, what, options));
   }
 }

@@ -1,5 +1,6 @@
 import type { Serde } from '../../core/index.ts';
 import { able, checkArgument, checkOptions, flag, integer, text } from '../../core/internal.ts';
+import { timesStoreOf } from '../operators/time-to-live.ts';
 import { keyValueStore as keyValueHandle } from '../state/key-value-store.ts';
 import { recordStore as recordHandle } from '../state/record-store.ts';
 import { sessionStore as sessionHandle, sessionStoreSpec } from '../state/session-store.ts';
@@ -36,6 +37,16 @@ export interface OwnStoreOptions<K, V> {
   readonly persistent?: boolean;
 }
 
+/** The same for a key-value store. */
+export interface OwnKeyValueStoreOptions<K, V> extends OwnStoreOptions<K, V> {
+  /**
+   * How long an entry stays without a change: until the event time of the first processor connected
+   * to the store is this much later than that of its last change, and at most a 16th of this
+   * longer; then it is deleted. In milliseconds. Default: entries stay until they are deleted.
+   */
+  readonly ttlMs?: number;
+}
+
 /** The same for a store of windows. */
 export interface OwnWindowStoreOptions<K, V> extends OwnStoreOptions<K, V> {
   /**
@@ -55,17 +66,20 @@ export interface OwnWindowStoreOptions<K, V> extends OwnStoreOptions<K, V> {
  */
 export function keyValueStore<K, V>(
   name: string,
-  options: OwnStoreOptions<K, V>,
+  options: OwnKeyValueStoreOptions<K, V>,
 ): OwnStore<K, V, WritableKeyValueStore<K, V>>;
 export function keyValueStore<K, V>(name: string): StoreHandle<WritableKeyValueStore<K, V>>;
 export function keyValueStore<K, V>(
   name: string,
-  options?: OwnStoreOptions<K, V>,
+  options?: OwnKeyValueStoreOptions<K, V>,
 ): StoreHandle<WritableKeyValueStore<K, V>> {
   checkArgument('keyValueStore', 'name', name, text);
   if (options === undefined) return keyValueHandle<K, V>(name);
-  checkOptions('keyValueStore', options, CHECKS, ['key', 'value']);
-  return { ...keyValueHandle<K, V>(name), ...specOf(options) };
+  const checks = { ...CHECKS, ttlMs: integer(1) };
+  checkOptions('keyValueStore', options, checks, ['key', 'value']);
+  const { ttlMs } = options;
+  const ttl = ttlMs === undefined ? {} : { ttl: { ttlMs, times: timesStoreOf(name) } };
+  return { ...keyValueHandle<K, V>(name), ...specOf(options), ...ttl };
 }
 
 /**

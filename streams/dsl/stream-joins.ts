@@ -10,7 +10,8 @@ import { recordStore } from '../state/record-store.ts';
 import { checkJoinWindow, joinLifeMs } from '../topology/join-window.ts';
 import { checkFunctions, foreign } from './arguments.ts';
 import { checkNodeOptions, type StreamJoinOptions } from './node-options.ts';
-import { addOperator, type StreamParts } from './parts.ts';
+import { addDropped } from './dropped-records.ts';
+import { addOperator, type StreamMaker, type StreamParts } from './parts.ts';
 import { conditionOf, joinSide, joinsWith, moveOf, readingPoint } from './repartitioning.ts';
 import { nodeName } from './tables.ts';
 
@@ -25,18 +26,19 @@ export interface StreamJoinArguments {
   readonly method: StreamJoinMethod;
   readonly joiner: unknown;
   readonly options: unknown;
+  readonly stream: StreamMaker;
 }
 
 /** Adds the join of two streams and returns the parts of its results. */
 export function addStreamJoin<K, VL, VR>(
   left: StreamParts<K, VL>,
   right: StreamParts<K, VR>,
-  { method, joiner, options: given = {} }: StreamJoinArguments,
+  { method, joiner, options: given = {}, stream }: StreamJoinArguments,
 ): StreamParts<K, unknown> {
   const options = given as StreamJoinOptions<NonNullable<K>, NonNullable<VL>, NonNullable<VR>>;
   checkFunctions(method, { joiner });
   const known = ['name', 'store', 'key', 'value', 'otherValue', 'window', 'repartition'] as const;
-  checkNodeOptions(method, options, known);
+  checkNodeOptions(method, options, [...known, 'dropped']);
   checkJoinWindow(method, options.window);
   const { graph } = left;
   if (right.graph !== graph) throw foreign(method);
@@ -72,6 +74,7 @@ export function addStreamJoin<K, VL, VR>(
     const operator = joinWithItself({ ...own, leftStore: ours.name });
     const place = { name: node, parents: [ours.parent], stores: [ours.name] };
     addOperator(graph, { ...operator, closeAfterIdleMs }, { ...place, errors: options });
+    addDropped(result, stream, options);
     return result;
   }
   const theirs = addSide(right, left, {
@@ -86,6 +89,7 @@ export function addStreamJoin<K, VL, VR>(
   const parents = [ours.parent, theirs.parent];
   const place = { name: node, parents, stores, errors: options };
   addOperator(graph, { ...operator, closeAfterIdleMs }, place);
+  addDropped(result, stream, options);
   return result;
 }
 

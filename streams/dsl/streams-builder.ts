@@ -1,5 +1,6 @@
 import type { Serde, Topic, TopicPattern } from '../../core/index.ts';
 import { checkArgument, checkHandle, checkOptions, flag } from '../../core/internal.ts';
+import { timesStoreSpec } from '../operators/time-to-live.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import type { NullHandling, SourceNode } from '../topology/node.ts';
 import { errorPolicyOf } from '../topology/record-errors.ts';
@@ -17,7 +18,7 @@ import {
   type TableOptions,
 } from './node-options.ts';
 import type { OwnStore } from './stores.ts';
-import { addTable, checkTableEmit, historyOf, nodeName } from './tables.ts';
+import { addTable, checkTableEmit, checkTtl, historyOf, nodeName } from './tables.ts';
 
 /** How a topology is made. */
 export interface BuilderOptions {
@@ -95,10 +96,13 @@ export class StreamsBuilder {
    */
   table<K, V>(topic: Topic<K, V>, options: TableOptions<K, V> = {}): KTable<K, V | null> {
     checkHandle('table', topic);
-    checkNodeOptions('table', options, ['name', 'timestamp', 'store', 'emit', 'versioned']);
+    const more = ['dropped', 'ttlMs', 'closeAfterIdleMs'] as const;
+    const known = ['name', 'timestamp', 'store', 'emit', 'versioned', ...more] as const;
+    checkNodeOptions('table', options, known);
+    checkTtl('table', options);
     const graph = this.#graph;
     const { key, value } = topic;
-    const { store = topic.name, timestamp, emit = 'each' } = options;
+    const { store = topic.name, timestamp, emit = 'each', ttlMs } = options;
     checkTableEmit('table', emit);
     const historyMs = historyOf('table', options);
     const nulls = { nullKeys: 'pass', nullValues: 'pass' } as const; // the table handles them
@@ -112,14 +116,16 @@ export class StreamsBuilder {
         errors: errorPolicyOf(options),
       },
     );
-    // A topic has neither the times that a function finds, nor which records it refuses.
-    const backing = timestamp === undefined ? { sourceTopic: topic.name } : 'changelog';
+    // A topic has neither the times that a function finds, nor which records it refuses, nor which
+    // rows have expired.
+    const isTopic = timestamp === undefined && ttlMs === undefined;
+    const backing = isTopic ? { sourceTopic: topic.name } : 'changelog';
     const node = nodeName(graph, 'table', { ...options, store }, source);
     const serdes = { key: key as Serde<NonNullable<K>>, value: value as Serde<NonNullable<V>> };
     return new KTable(
       addTable<K, V>({
         ...{ graph, node, store, parent: source, ...serdes, backing, emit, historyMs },
-        errors: options,
+        options,
         stream: makeStream,
       }),
     );
@@ -160,6 +166,12 @@ export class StreamsBuilder {
       return isSpec ? undefined : 'a store with serdes, as keyValueStore(name, options) returns it';
     });
     this.#graph.addOwnStore(store);
+    const { name, ttl, key, backing, persistent = true } = store;
+    if (ttl !== undefined) {
+      // The node is that of the first processor connected to the store.
+      const times = timesStoreSpec({ store: name, ttlMs: ttl.ttlMs, node: '', key });
+      this.#graph.addStore({ ...times, backing, persistent });
+    }
     return store;
   }
 

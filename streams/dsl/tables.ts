@@ -3,13 +3,16 @@ import { checkArgument, checkOptions, integer } from '../../core/internal.ts';
 import { heldStoreSpec, storesFor, type Emit, type TableEmit } from '../operators/emit.ts';
 import { storeReader } from '../operators/table-reader.ts';
 import { tableSource } from '../operators/table-source.ts';
+import { timesStoreOf, timesStoreSpec } from '../operators/time-to-live.ts';
 import { versionedReader, versionedTableSource } from '../operators/versioned-table.ts';
 import { keyValueStore } from '../state/key-value-store.ts';
 import { versionedStore } from '../state/versioned-store.ts';
 import type { ErrorPolicy } from '../topology/record-errors.ts';
 import type { StoreSpec } from '../topology/store.ts';
 import type { TopologyGraph } from '../topology/topology.ts';
-import type { StoreOptions, StreamTableOptions, TableOptions } from './node-options.ts';
+import { invalid } from './arguments.ts';
+import { addDropped, type DroppedOptions } from './dropped-records.ts';
+import type { StoreOptions, StreamTableOptions, TableOptions, TtlOptions } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts } from './parts.ts';
 import { GROUPINGS, readingPoint } from './repartitioning.ts';
 
@@ -26,18 +29,20 @@ export interface TableAddition<K, V> extends Pick<TableParts<K, V>, 'graph' | 'n
   readonly emit: TableEmit;
   readonly stream: TableParts<K, V>['stream'];
   /** The options of the method. */
-  readonly errors: ErrorPolicy;
+  readonly options: ErrorPolicy & DroppedOptions<K, V> & Partial<TtlOptions>;
 }
 
 /** Adds a table of the newest values of keys: its store, and the operator that keeps it. */
 export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | null> {
   const { graph, node, store, parent, key, value, backing, emit, stream } = table;
-  const { historyMs, errors } = table;
+  const { historyMs, options } = table;
+  const { ttlMs, closeAfterIdleMs } = options;
   if (historyMs !== undefined) return addVersionedTable<K, V>({ ...table, historyMs });
   const spec = { ...keyValueStore(store), key, value, backing };
-  const stores = addTableStores(graph, { node, emit, keySerde: key, spec });
-  const place = { name: node, parents: [parent], stores, errors };
-  addOperator(graph, tableSource<K, V>(store, emit), place);
+  const stores = addTableStores(graph, { node, emit, keySerde: key, spec, ttlMs });
+  const place = { name: node, parents: [parent], stores, errors: options };
+  addOperator(graph, { ...tableSource<K, V>(store, emit, ttlMs), closeAfterIdleMs }, place);
+  addDropped({ graph, node, keySerde: key }, stream, options);
   return storedTable({ graph, node, store, keySerde: key, valueSerde: value, stream });
 }
 
@@ -45,11 +50,14 @@ export function addTable<K, V>(table: TableAddition<K, V>): TableParts<K, V | nu
 function addVersionedTable<K, V>(
   table: TableAddition<K, V> & { readonly historyMs: number },
 ): TableParts<K, V | null> {
-  const { graph, node, store, parent, key, value, stream, historyMs, errors } = table;
+  const { graph, node, store, parent, key, value, stream, historyMs, options } = table;
+  if (options.ttlMs !== undefined) throw invalid('a versioned table keeps its history: no ttlMs');
   // The topic cannot serve as changelog: compaction removes its past.
   graph.addStore({ ...versionedStore(store), key, value, backing: 'changelog', historyMs });
   const operator = versionedTableSource<K, V>(store);
-  addOperator(graph, operator, { name: node, parents: [parent], stores: [store], errors });
+  const place = { name: node, parents: [parent], stores: [store], errors: options };
+  addOperator(graph, operator, place);
+  addDropped({ graph, node, keySerde: key }, stream, options);
   const reader = versionedReader<K, NonNullable<V>>(store);
   const serdes = { keySerde: key, valueSerde: value };
   return { graph, node, store, reader, ...serdes, isWindowed: false, isVersioned: true, stream };
@@ -75,10 +83,11 @@ export function addStreamTable<K, V>(
   const { store = node, emit = 'each' } = options;
   checkTableEmit('toTable', emit);
   const historyMs = historyOf('toTable', options);
+  checkTtl('toTable', options);
   const parent = readingPoint({ ...parts, readers: GROUPINGS }, store);
   return addTable<NonNullable<K>, V>({
     ...{ graph, node, store, parent, key, value, backing: 'changelog', emit, stream, historyMs },
-    errors: options,
+    options: options as TableAddition<NonNullable<K>, V>['options'], // null is no row
   });
 }
 
@@ -90,19 +99,32 @@ export interface TableStores<K, KS, V> {
   /** Of the table: that of its store, or with windows. */
   readonly keySerde: Serde<K>;
   readonly spec: StoreSpec<KS, V>;
+  /** How long its rows stay without a change; undefined for ever. */
+  readonly ttlMs?: number | undefined;
 }
 
-/** Adds the store of a table, and that of the changes that wait; returns their names. */
+/**
+ * Adds the store of a table, that of the changes that wait, and that of the times of rows that
+ * expire; returns their names.
+ */
 export function addTableStores<K, KS, V>(
   graph: TopologyGraph,
-  { node, emit, keySerde, spec }: TableStores<K, KS, V>,
+  { node, emit, keySerde, spec, ttlMs }: TableStores<K, KS, V>,
 ): string[] {
   const { name: store, value } = spec;
   graph.addStore(spec);
   if (typeof emit === 'object') {
     graph.addStore(heldStoreSpec({ store, node, key: keySerde, value }));
   }
-  return storesFor(store, emit);
+  if (ttlMs === undefined) return storesFor(store, emit);
+  graph.addStore(timesStoreSpec({ store, ttlMs, node, key: spec.key }));
+  return [...storesFor(store, emit), timesStoreOf(store)];
+}
+
+/** @throws StreamsError TOPOLOGY_INVALID if rows that stay are to expire by the clock. */
+export function checkTtl(method: string, { ttlMs, closeAfterIdleMs }: Partial<TtlOptions>): void {
+  if (ttlMs !== undefined || closeAfterIdleMs === undefined) return;
+  throw invalid(`${method} with closeAfterIdleMs needs ttlMs: without it no row expires`);
 }
 
 /** @throws LogError INVALID_OPTION for what only windows have, in a program without types. */

@@ -9,6 +9,7 @@ import {
   reducing,
   type Aggregating,
 } from './aggregations.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Adder, Reducer, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type MergeableOptions, type WindowedOptions } from './node-options.ts';
@@ -26,8 +27,9 @@ export class TimeWindowedStream<K, V> {
   }
 
   /** Counts the records of each key and window. */
-  count(options: WindowedOptions<number> = {}): KTable<Windowed<K>, number> {
-    checkNodeOptions('count', options, ['name', 'store', 'value', 'emit']); // it merges by itself
+  count(options: WindowedOptions<number> & DroppedOptions<K, V> = {}): KTable<Windowed<K>, number> {
+    // It merges by itself.
+    checkNodeOptions('count', options, ['name', 'store', 'value', 'emit', 'dropped']);
     return this.#table(counting(), options);
   }
 
@@ -36,15 +38,15 @@ export class TimeWindowedStream<K, V> {
    */
   reduce(
     reducer: Reducer<K, V>,
-    options?: MergeableOptions<K, NonNullable<V>>,
+    options?: MergeableOptions<K, NonNullable<V>> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, V>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options?: WindowedOptions<NonNullable<V>>,
+    options?: WindowedOptions<NonNullable<V>> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, V | null>;
   reduce(
     reducer: Reducer<K, V, V | null | undefined>,
-    options: MergeableOptions<K, NonNullable<V>> = {},
+    options: MergeableOptions<K, NonNullable<V>> & DroppedOptions<K, V> = {},
   ): KTable<Windowed<K>, V | null> {
     return this.#table(reducing(reducer, this.#parts.value), options);
   }
@@ -53,17 +55,17 @@ export class TimeWindowedStream<K, V> {
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A>,
-    options?: MergeableOptions<K, NonNullable<A>>,
+    options?: MergeableOptions<K, NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, A>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options?: WindowedOptions<NonNullable<A>>,
+    options?: WindowedOptions<NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, A | null>;
   aggregate<A>(
     initializer: () => A & Synchronous<A>,
     adder: Adder<K, V, A, A | null | undefined>,
-    options: MergeableOptions<K, NonNullable<A>> = {},
+    options: MergeableOptions<K, NonNullable<A>> & DroppedOptions<K, V> = {},
   ): KTable<Windowed<K>, A | null> {
     return this.#table(aggregating(initializer, adder), options);
   }
@@ -79,16 +81,28 @@ export class TimeWindowedStream<K, V> {
    *
    * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
    */
-  topN(n: number, options: Ranking<V> & WindowedOptions<V[]>): KTable<Windowed<K>, V[]> {
+  topN(
+    n: number,
+    options: Ranking<V> & WindowedOptions<V[]> & DroppedOptions<K, V>,
+  ): KTable<Windowed<K>, V[]> {
     const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
+    checkNodeOptions('topN', options, [
+      'name',
+      'store',
+      'value',
+      'emit',
+      'dropped',
+      'by',
+      'first',
+      'compare',
+    ]);
     const rank = { by, first, compare } as Ranking<V>;
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 
   #table<A>(
     what: Aggregating<K, V, A>,
-    options: MergeableOptions<K, NonNullable<A>>,
+    options: MergeableOptions<K, NonNullable<A>> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, A> {
     const input = groupedInput(this.#parts);
     return new KTable(addMergeable(input, this.#windows, what, options));

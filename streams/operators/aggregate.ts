@@ -2,7 +2,8 @@ import { keyValueStore } from '../state/key-value-store.ts';
 import type { Change } from '../topology/change.ts';
 import type { DropReason, Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
-import { passingOn, type TableEmit } from './emit.ts';
+import { passingOn, passingRows, type TableEmit } from './emit.ts';
+import { expiring, TimeToLive } from './time-to-live.ts';
 
 /** How the records of one key become one value, and when that is passed on. */
 export interface Aggregation<K, V, A> {
@@ -10,6 +11,8 @@ export interface Aggregation<K, V, A> {
   readonly kind: 'count' | 'reduce' | 'aggregate' | 'cogroup' | 'top-n';
   /** The name of its store. */
   readonly store: string;
+  /** How long a row stays without a change; undefined for ever. */
+  readonly ttlMs?: number | undefined;
   /** Adds a record to a key's current value, undefined at first. Null or undefined delete it. */
   readonly add: (aggregate: A | undefined, record: StreamRecord<K, V>) => A | null | undefined;
   /** False if a record leaves this aggregate as it is: nothing is kept or passed on then. */
@@ -25,7 +28,7 @@ export interface Aggregation<K, V, A> {
 export function aggregate<K, V, A>(
   aggregation: Aggregation<K, V, A>,
 ): Operator<K, V, K, Change<A>> {
-  const { add, changes, emit } = aggregation;
+  const { add, changes, emit, ttlMs } = aggregation;
   return {
     kind: aggregation.kind,
     changesKey: false,
@@ -36,7 +39,7 @@ export function aggregate<K, V, A>(
       const apply = (record: StreamRecord<K, V>): void => {
         const reason = reasonToDrop(record);
         if (reason !== undefined) {
-          context.drop(reason);
+          context.drop(reason, record);
           return;
         }
         if (changes !== undefined) {
@@ -46,7 +49,11 @@ export function aggregate<K, V, A>(
         current = record;
         store.update(record.key, record.timestampMs, change);
       };
-      return passingOn({ store, emit, apply, forward, context });
+      const table = passingOn({ store, emit, apply, forward, context });
+      if (ttlMs === undefined) return table;
+      const pass = passingRows(forward, context);
+      const passChanges = emit === 'each' ? () => store.passChanges(pass) : undefined;
+      return expiring(table, { ttl: new TimeToLive(ttlMs, store, context), context, passChanges });
     },
   };
 }

@@ -73,7 +73,7 @@ class CountWindowAggregator<K, V, A> implements Processor<K, V> {
   process(record: StreamRecord<K, V>): void {
     const reason = reasonToDrop(record);
     if (reason !== undefined) {
-      this.#context.drop(reason);
+      this.#context.drop(reason, record);
       return;
     }
     this.#current = record;

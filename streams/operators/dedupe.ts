@@ -77,14 +77,14 @@ class Deduplicator<K, V, I> implements Processor<K, V> {
   process(record: StreamRecord<K, V>): void {
     const id = this.#by === undefined ? (record.key as I | null) : synchronous(this.#by(record));
     if (id === null || id === undefined) {
-      this.#context.drop('null-key');
+      this.#context.drop('null-key', record);
       return;
     }
     const { timestampMs } = record;
     const withinMs = this.#withinMs;
     const startMs = timestampMs - (timestampMs % withinMs);
     if (startMs + withinMs + this.#graceMs <= this.#context.streamTimeMs()) {
-      this.#context.drop('late');
+      this.#context.drop('late', record);
       return;
     }
     const isDuplicate =

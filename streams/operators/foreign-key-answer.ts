@@ -75,7 +75,7 @@ export function answerChanges<K, KO, VO>(
         process: (record) => {
           const { newValue, isLatest } = record.value;
           if (isVersioned && !isLatest) {
-            context.drop('late');
+            context.drop('late', record);
             return;
           }
           const group = serializeToBytes(foreignSerde, record.key);

@@ -123,14 +123,15 @@ class Resolver<K, V, VO, VR> implements Processor<K, ForeignMessage<V, VO>> {
     if (left?.version === row.version) {
       this.#join(record, known, row);
     } else if (left === undefined || left.version < row.version) {
-      if (early !== undefined && early.row.version > row.version) this.#context.drop('late');
+      if (early !== undefined && early.row.version > row.version)
+        this.#context.drop('late', record);
       else this.#keep(key, { ...known, early: { row, timestampMs, headers } }, timestampMs);
     } else if (row.value === null && row.version >= resolved && !this.#results.isLeft) {
       // That the row was in no pair: there may be no answer for the newer version that says so.
       this.#keep(key, { ...known, resolved: row.version }, timestampMs);
       this.#forward(record.withValue(null));
     } else {
-      this.#context.drop('late');
+      this.#context.drop('late', record);
     }
   }
 

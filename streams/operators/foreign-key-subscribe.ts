@@ -65,7 +65,7 @@ export function findForeignKeys<K, V, KO>(
           const { key, value: change, timestampMs } = record;
           const { newValue, oldValue = null, isLatest } = change;
           if (isVersioned && !isLatest) {
-            context.drop('late');
+            context.drop('late', record);
             return;
           }
           if (newValue === null && oldValue === null) return;
@@ -80,7 +80,7 @@ export function findForeignKeys<K, V, KO>(
             if (before !== null && !isSame) tell(before, INSTRUCTIONS.forget);
             tell(after, INSTRUCTIONS.answer);
           } else if (after === null) {
-            if (newValue !== null) context.drop('null-key');
+            if (newValue !== null) context.drop('null-key', record);
             if (before !== null) tell(before, INSTRUCTIONS.forgetAndAnswer);
           } else {
             if (before !== null && !isSame) tell(before, INSTRUCTIONS.forget);

@@ -96,7 +96,7 @@ export function joinTables<K, VL, VR, V>(
         process: (record) => {
           const { key, value, timestampMs } = record;
           if (isVersioned && !value.isLatest) {
-            context.drop('late');
+            context.drop('late', record);
             return;
           }
           const row = read(key);

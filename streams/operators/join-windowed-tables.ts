@@ -100,7 +100,7 @@ class WindowedJoin<K, VL, VR, V> implements Processor<Windowed<K>, SidedChange<V
     const changed = record.withValue(change);
     const closesMs = record.key.windowEndMs + this.#lifeMs;
     if (closesMs <= this.#context.streamTimeMs()) {
-      this.#context.drop('late');
+      this.#context.drop('late', record);
       return;
     }
     if (closesMs < this.deadlineMs) this.deadlineMs = closesMs;

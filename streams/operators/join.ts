@@ -46,7 +46,7 @@ export function joiningWith<K, V, KT, VT, VR>(
   const get = valueReader(join.table, context);
   return (record) => {
     if (record.value === null || record.value === undefined) {
-      context.drop('null-value');
+      context.drop('null-value', record);
       return;
     }
     const key = synchronous(keyOf(record));
@@ -55,7 +55,7 @@ export function joiningWith<K, V, KT, VT, VR>(
     if (right !== undefined || isLeft) {
       forward(record.withValue(synchronous(joiner(record.value, right, record))));
     } else {
-      context.drop(isNull ? 'null-key' : 'unmatched');
+      context.drop(isNull ? 'null-key' : 'unmatched', record);
     }
   };
 }

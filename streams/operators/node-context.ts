@@ -8,6 +8,7 @@ import {
 } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { TaskStore } from '../state/store-kind.ts';
+import { windowStore } from '../state/window-store.ts';
 import type { OperatorContext } from '../topology/operator.ts';
 import type {
   Cancellable,
@@ -20,8 +21,14 @@ import type {
   ScheduleOptions,
   TableHandle,
 } from '../topology/processor.ts';
-import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
+import type {
+  ReadOnlyKeyValueStore,
+  StoreHandle,
+  StoreSpec,
+  WritableKeyValueStore,
+} from '../topology/store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
+import { ExpiringStore } from './expiring-store.ts';
 import { synchronous } from './results.ts';
 import type { TableReader } from './table-reader.ts';
 
@@ -57,6 +64,8 @@ export class NodeContext<K, V> implements ProcessingContext {
   readonly #expiring: readonly TaskStore[];
   /** Those that expire by the time of another node. */
   readonly #shared: readonly TaskStore[];
+  /** The stores whose entries have a time to live, by their handles. */
+  readonly #mortal: ReadonlyMap<StoreHandle, MortalStore>;
 
   constructor(parts: NodeParts) {
     const { context, connections } = parts;
@@ -66,6 +75,12 @@ export class NodeContext<K, V> implements ProcessingContext {
     this.partition = context.partition;
     this.#tables = new Map(
       tables.map(({ handle, reader }) => [handle, readOnlyTable(reader, context)]),
+    );
+    this.#mortal = new Map(
+      stores.flatMap((handle) => {
+        const store = mortalStore(handle, context);
+        return store === undefined ? [] : [[handle, store] as const];
+      }),
     );
     const expiring = stores
       .map((handle) => context.store(handle as StoreHandle<TaskStore>))
@@ -77,7 +92,7 @@ export class NodeContext<K, V> implements ProcessingContext {
   store<Store>(handle: StoreHandle<Store>): Store {
     const { context, connections } = this.parts;
     if (!connections.stores.includes(handle)) throw notConnected(context.node, handle);
-    return context.store(handle);
+    return (this.#mortal.get(handle)?.store as Store | undefined) ?? context.store(handle);
   }
 
   table<KT, VT>(table: TableHandle<KT, VT>): ReadOnlyTable<KT, NonNullable<VT>> {
@@ -136,6 +151,9 @@ export class NodeContext<K, V> implements ProcessingContext {
   get expiresMs(): number {
     let expiresMs = Infinity;
     for (const store of this.#expiring) expiresMs = Math.min(expiresMs, nextExpiryMs(store));
+    for (const { node, store } of this.#mortal.values()) {
+      if (node === this.parts.context.node) expiresMs = Math.min(expiresMs, store.ttl.deadlineMs);
+    }
     return expiresMs;
   }
 
@@ -145,6 +163,9 @@ export class NodeContext<K, V> implements ProcessingContext {
       const timeMs = this.parts.context.streamTimeOf(store.spec.expiry?.node ?? '');
       if (nextExpiryMs(store) <= timeMs) store.expire(timeMs);
     }
+    for (const { node, store } of this.#mortal.values()) {
+      store.ttl.expire(this.parts.context.streamTimeOf(node));
+    }
     if (this.#expiring.length === 0) return;
     const timeMs = this.streamTimeMs();
     if (this.expiresMs <= timeMs) this.expire(timeMs);
@@ -152,7 +173,25 @@ export class NodeContext<K, V> implements ProcessingContext {
 
   expire(streamTimeMs: number): void {
     for (const store of this.#expiring) store.expire(streamTimeMs);
+    for (const { node, store } of this.#mortal.values()) {
+      if (node === this.parts.context.node) store.ttl.expire(streamTimeMs);
+    }
   }
+}
+
+/** A store whose entries have a time to live, and the node whose time counts. */
+interface MortalStore {
+  readonly node: string;
+  readonly store: ExpiringStore<unknown, unknown>;
+}
+
+function mortalStore(handle: StoreHandle, context: OperatorContext): MortalStore | undefined {
+  const { ttl } = handle as StoreSpec;
+  if (ttl === undefined) return undefined;
+  const given = context.store(handle as StoreHandle<WritableKeyValueStore<unknown, unknown>>);
+  const times = context.store(windowStore(ttl.times)) as unknown as TaskStore;
+  const store = new ExpiringStore(given, ttl.ttlMs, context);
+  return { node: times.spec.expiry?.node ?? '', store };
 }
 
 function readOnlyTable<K, V>(

@@ -71,7 +71,7 @@ class PaneAggregator<K, V, A> implements Processor<K, V> {
   process(record: StreamRecord<K, V>): void {
     const reason = reasonToDrop(record);
     if (reason !== undefined) {
-      this.#context.drop(reason);
+      this.#context.drop(reason, record);
       return;
     }
     const { key, timestampMs } = record;
@@ -80,7 +80,7 @@ class PaneAggregator<K, V, A> implements Processor<K, V> {
     const paneMs = timestampMs - (timestampMs % advanceMs);
     const firstMs = Math.max(0, paneMs - sizeMs + advanceMs);
     const isLate = this.#closesMs(firstMs) <= streamTimeMs;
-    if (isLate) this.#context.drop('late');
+    if (isLate) this.#context.drop('late', record);
     if (this.#closesMs(paneMs) <= streamTimeMs) return; // for all of its windows
     const openMs = isLate ? oldestOpenStart(this.#windows, streamTimeMs) : firstMs;
     this.#closesNextMs = Math.min(this.#closesNextMs, this.#closesMs(openMs));

@@ -32,18 +32,18 @@ export function joinWithItself<K, V, R>(
         process: (record) => {
           const { key, value, timestampMs } = record;
           if (isAbsent(value)) {
-            context.drop('null-value');
+            context.drop('null-value', record);
             return;
           }
           if (isAbsent(key)) {
-            context.drop('null-key');
+            context.drop('null-key', record);
             return;
           }
           current = record;
           const streamTimeMs = context.streamTimeMs();
           const aliveMs = store.expiredBeforeMs(streamTimeMs);
           store.find(key, Math.max(timestampMs - beforeMs, aliveMs), timestampMs + afterMs, asLeft);
-          if (timestampMs < aliveMs) context.drop('late');
+          if (timestampMs < aliveMs) context.drop('late', record);
           else store.add(record, 'kept');
           const nowMs = store.expiredBeforeMs(streamTimeMs);
           store.find(key, Math.max(timestampMs - afterMs, nowMs), timestampMs + beforeMs, asRight);

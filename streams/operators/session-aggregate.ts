@@ -88,7 +88,7 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
   process(record: StreamRecord<K, V>): void {
     const reason = reasonToDrop(record);
     if (reason !== undefined) {
-      this.#context.drop(reason);
+      this.#context.drop(reason, record);
       return;
     }
     const { key, timestampMs } = record;
@@ -99,7 +99,7 @@ class SessionAggregator<K, V, A> implements Processor<K, V> {
     const startMs = Math.min(timestampMs, found[0]?.startMs ?? timestampMs);
     const endMs = Math.max(timestampMs, found.at(-1)?.endMs ?? timestampMs);
     if (endMs < openMs) {
-      this.#context.drop('late');
+      this.#context.drop('late', record);
       return;
     }
     this.#merge(record, found, { startMs, endMs });

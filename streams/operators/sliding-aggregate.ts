@@ -83,7 +83,7 @@ class SlidingAggregator<K, V, A> implements Processor<K, V> {
   process(record: StreamRecord<K, V>): void {
     const reason = reasonToDrop(record);
     if (reason !== undefined) {
-      this.#context.drop(reason);
+      this.#context.drop(reason, record);
       return;
     }
     const { timestampMs } = record;
@@ -93,7 +93,7 @@ class SlidingAggregator<K, V, A> implements Processor<K, V> {
     this.#isLate = timestampMs + differenceMs < this.#openMs;
     if (!this.#isLate && timestampMs < differenceMs) this.#addEarly();
     else if (!this.#isLate) this.#addBetween();
-    if (this.#isLate) this.#context.drop('late');
+    if (this.#isLate) this.#context.drop('late', record);
   }
 
   advance(streamTimeMs: number, beforeMs: number): void {

@@ -154,10 +154,10 @@ class JoinSide<K, V, VO, R> {
     const { own, other, beforeMs, afterMs, isOuter, context } = this.#options;
     const { key, value, timestampMs } = record;
     if (isAbsent(value)) {
-      context.drop('null-value');
+      context.drop('null-value', record);
     } else if (isAbsent(key)) {
       if (isOuter) this.#pass(record);
-      else context.drop('null-key');
+      else context.drop('null-key', record);
     } else {
       const streamTimeMs = context.streamTimeMs();
       this.#current = record;
@@ -170,7 +170,7 @@ class JoinSide<K, V, VO, R> {
       if (isAlone && isClosed) this.#pass(record);
       const isLate = timestampMs < own.expiredBeforeMs(streamTimeMs);
       if (!isLate) own.add(record, !isAlone ? 'kept' : isClosed ? 'passed' : 'waiting');
-      else if (!isAlone && !hasPartner) context.drop('late');
+      else if (!isAlone && !hasPartner) context.drop('late', record);
       own.expire(streamTimeMs);
     }
   }

@@ -36,7 +36,7 @@ export function latestToStream<K, V>(serde: Serde<NonNullable<V>>): Operator<K, 
       return {
         process: (record) => {
           if (record.value.isLatest) passing.process(record);
-          else context.drop('late');
+          else context.drop('late', record);
         },
       };
     },

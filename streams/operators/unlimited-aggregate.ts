@@ -30,7 +30,7 @@ export function unlimitedAggregate<K, V, A>({
       const apply = (record: StreamRecord<K, V>): void => {
         const reason = reasonToDrop(record);
         if (reason !== undefined) {
-          context.drop(reason);
+          context.drop(reason, record);
           return;
         }
         const { key, timestampMs } = record;

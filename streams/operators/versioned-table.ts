@@ -20,13 +20,13 @@ export function versionedTableSource<K, V>(store: string): Operator<K, V, K, Cha
         process: (record) => {
           const { key, value, timestampMs } = record;
           if (isAbsent(key)) {
-            context.drop('null-key');
+            context.drop('null-key', record);
             return;
           }
           const newValue = isAbsent(value) ? null : value;
           const oldValue = sendsOldValues ? (table.get(key) ?? null) : undefined;
           const put = table.put(key, newValue, timestampMs);
-          if (put === 'expired') context.drop('late');
+          if (put === 'expired') context.drop('late', record);
           else forward(record.withValue(new Change<V>(newValue, oldValue, put === 'latest')));
         },
       };

@@ -85,7 +85,7 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
   process(record: StreamRecord<K, V>): void {
     const reason = reasonToDrop(record);
     if (reason !== undefined) {
-      this.#context.drop(reason);
+      this.#context.drop(reason, record);
       return;
     }
     const { timestampMs } = record;
@@ -108,7 +108,7 @@ class WindowedAggregator<K, V, A> implements Processor<K, V> {
       this.#store.update(record.key, startMs, timestampMs, this.#change);
       if (this.#emit === 'each') this.#store.passChanges(startMs, this.#passCurrent);
     }
-    if (isLate) this.#context.drop('late');
+    if (isLate) this.#context.drop('late', record);
   }
 
   #isChanged(record: StreamRecord<K, V>, windowStartMs: number): boolean {

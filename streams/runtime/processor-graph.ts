@@ -1,6 +1,7 @@
 import { assert, present } from '../../core/internal.ts';
 import type { OperatorNode, TopologyNode } from '../topology/node.ts';
 import type {
+  DroppedRecord,
   DropReason,
   Forward,
   Operator,
@@ -155,19 +156,17 @@ export class ProcessorGraph {
     const readers = new Set<string>(); // the nodes that need old values
     const keepers = new Set<string>(); // the nodes that keep values, or pass them on to such
     for (const node of [...this.#nodes].reverse()) {
-      // Once per edge: a stream may be merged with itself.
-      const edges = this.#nodes.flatMap(({ name, parents }) =>
-        parents.flatMap((parent, index) =>
-          parent === node.name ? [[name, forwards.get(name)!(index)] as const] : [],
-        ),
-      );
+      const all = this.#edgesOf(node.name, forwards);
+      const edges = all.filter(({ takesDropped }) => !takesDropped).map(({ edge }) => edge);
+      const takers = all.filter(({ takesDropped }) => takesDropped).map(({ edge }) => edge[1]);
       const forward = toAll(edges.map(([, child]) => child));
-      const drop = (reason: DropReason): void => this.#options.drop(node.name, reason);
+      const count = (reason: DropReason): void => this.#options.drop(node.name, reason);
+      const drop = dropping(count, takers);
       if (this.#isEntry(node)) {
         this.entries.set(node.name, forward);
       } else if (node.kind === 'operator') {
         const sendsOldValues = edges.some(([child]) => readers.has(child));
-        const areValuesKept = edges.some(([child]) => keepers.has(child));
+        const areValuesKept = all.some(({ edge: [child] }) => keepers.has(child));
         if (areValuesKept || node.stores.length > 0) keepers.add(node.name);
         const { oldValues } = node.operator;
         if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
@@ -189,12 +188,26 @@ export class ProcessorGraph {
         const terminal = edges.length === 0 ? endToEnd(node.name) : undefined;
         forwards.set(node.name, (parent) => operator.forwardFrom(parent, terminal));
       } else {
-        const context = { drop, failures, endToEnd: endToEnd(node.name) };
+        const context = { drop: count, failures, endToEnd: endToEnd(node.name) };
         const write = writeTo(node, outputs.node(node.name), context);
         forwards.set(node.name, () => write);
       }
     }
     return started;
+  }
+
+  /** The edges behind a node, once each: a stream may be merged with itself. */
+  #edgesOf(
+    node: string,
+    forwards: ReadonlyMap<string, (parent: number) => Forward<unknown, unknown>>,
+  ): Edge[] {
+    return this.#nodes.flatMap((child) =>
+      child.parents.flatMap((parent, index) => {
+        if (parent !== node) return [];
+        const takesDropped = child.kind === 'operator' && child.takesDropped === true;
+        return [{ takesDropped, edge: [child.name, forwards.get(child.name)!(index)] as const }];
+      }),
+    );
   }
 
   /** Finds what each operator's time waits for. */
@@ -307,6 +320,28 @@ class StartedOperator {
     }
     return this.#time;
   }
+}
+
+/** The way to a node that follows. */
+interface Edge {
+  readonly edge: readonly [name: string, forward: Forward<unknown, unknown>];
+  /** It gets what is dropped, and not the results. */
+  readonly takesDropped: boolean;
+}
+
+/** Counts dropped records, and passes them to these. */
+function dropping(
+  count: (reason: DropReason) => void,
+  takers: readonly Forward<unknown, unknown>[],
+): OperatorContext['drop'] {
+  if (takers.length === 0) return count;
+  const take = toAll(takers);
+  return (reason, record) => {
+    count(reason);
+    const { key, value } = record;
+    const dropped: DroppedRecord<unknown> = { reason, value: value ?? null };
+    take(record.withKeyValue(key ?? null, dropped));
+  };
 }
 
 function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown, unknown> {

@@ -59,6 +59,8 @@ export interface OperatorNode extends NodeCommon {
   readonly operator: Operator;
   /** The stores that it uses, by name. */
   readonly stores: readonly string[];
+  /** True if it gets the records that its parents drop, and not their results. */
+  readonly takesDropped?: boolean;
   /** The serde of its new keys, if the user promises that they are in the right partition. */
   readonly preserves?: Serde<unknown> | undefined;
 }

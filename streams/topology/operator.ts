@@ -165,8 +165,8 @@ export interface OperatorContext {
   setTimer(delayMs: number, callback: () => void): Timer;
   /** Asks for a call of `PendingRecords.resume`, soon. May be called at any time. */
   wake(): void;
-  /** Counts a dropped record by reason, for the metrics. */
-  drop(reason: DropReason): void;
+  /** Counts a dropped record by reason, and passes it to whoever reads those of the node. */
+  drop(reason: DropReason, record: StreamRecord): void;
 }
 
 /**
@@ -175,6 +175,12 @@ export interface OperatorContext {
  * because of its time.
  */
 export type DropReason = 'invalid-timestamp' | 'late' | 'null-key' | 'null-value' | 'unmatched';
+
+/** A record that was dropped, as the value of one that keeps its key, time and headers. */
+export interface DroppedRecord<V> {
+  readonly reason: DropReason;
+  readonly value: V;
+}
 
 /** Initial counts of dropped records. */
 export function noneDropped(): Record<DropReason, number> {

@@ -431,6 +431,12 @@ export interface StoreExpiry {
   readonly node: string;
 }
 
+/** How long an entry stays without a change, and the name of the store of their times. */
+export interface StoreTtl {
+  readonly ttlMs: number;
+  readonly times: string;
+}
+
 /** The topology's description of a store. */
 export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly key: Serde<K>;
@@ -443,6 +449,8 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly windows?: string;
   /** True if a window store has panes, which its operator merges into windows. */
   readonly holdsPanes?: boolean;
+  /** Of a key-value store of the user's own whose entries expire. */
+  readonly ttl?: StoreTtl;
   /** For a versioned store: how far back from its newest time it can be read. */
   readonly historyMs?: number;
   /**

@@ -194,21 +194,26 @@ export class TopologyGraph {
   }
 
   /**
-   * Connects a processor to a store of the user's own and returns the store's name. Entries expire
-   * by the time of the first node that is connected to their store.
+   * Connects a processor to a store of the user's own and returns its name, and that of the store
+   * of its times, if it has one. Entries expire by the time of the first node that is connected to
+   * their store.
    *
    * @throws StreamsError TOPOLOGY_INVALID if it is not of this builder
    */
-  connectStore(method: string, handle: StoreHandle, node: string): string {
+  connectStore(method: string, handle: StoreHandle, node: string): string[] {
     const { name } = handle;
     const spec = this.#stores.get(name);
     if (spec === undefined || this.#ownStores.get(name) !== handle) {
       const reason = `${method}: store ${name} is not of this builder; add it with addStore()`;
       throw new StreamsError('TOPOLOGY_INVALID', reason, { reason });
     }
-    const { expiry } = spec;
-    if (expiry?.node === '') this.#stores.set(name, { ...spec, expiry: { ...expiry, node } });
-    return name;
+    const names = spec.ttl === undefined ? [name] : [name, spec.ttl.times];
+    for (const each of names) {
+      const known = this.#stores.get(each)!;
+      const { expiry } = known;
+      if (expiry?.node === '') this.#stores.set(each, { ...known, expiry: { ...expiry, node } });
+    }
+    return names;
   }
 
   /** True if the topology was made of this. */

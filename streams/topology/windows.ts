@@ -17,7 +17,7 @@ export interface Windowed<K> {
   readonly windowEndMs: number;
 }
 
-/** How windows close although no record comes that would move stream time. */
+/** How windows close, and rows expire, although no record comes that would move stream time. */
 export interface IdleClosing {
   /**
    * If no record has come for so long by the application's clock, in milliseconds, stream time goes

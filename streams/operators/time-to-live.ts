@@ -1,0 +1,160 @@
+import type { Serde } from '../../core/index.ts';
+import { windowStore } from '../state/window-store.ts';
+import type { OperatorContext, Processor } from '../topology/operator.ts';
+import type { KeyValueStore, StoreSpec, WindowStore } from '../topology/store.ts';
+
+/** Into so many stretches a time to live is cut: a row stays up to one of them longer. */
+const STRETCHES = 16;
+
+/** The store of the times of the rows of a store. */
+export function timesStoreOf(store: string): string {
+  return `${store}-ttl`;
+}
+
+/**
+ * Describes that store: for each stretch of time the keys of the rows that had a change in it. A
+ * row is noted once in each, so that it costs little to change it often.
+ */
+export function timesStoreSpec<K>(options: {
+  readonly store: string;
+  readonly ttlMs: number;
+  /** The operator whose time counts. */
+  readonly node: string;
+  readonly key: Serde<K>;
+}): StoreSpec<K, true> {
+  const { store, ttlMs, node, key } = options;
+  return {
+    ...windowStore(timesStoreOf(store)),
+    ...{ key, value: NOTHING, backing: 'changelog' },
+    expiry: { lifeMs: ttlMs + stretchMsOf(ttlMs), node },
+  };
+}
+
+function stretchMsOf(ttlMs: number): number {
+  return Math.ceil(ttlMs / STRETCHES);
+}
+
+const NOTHING: Serde<true> = {
+  name: 'nothing',
+  serialize: (_, __, position) => position,
+  deserialize: () => true,
+};
+
+/** Gets a row that is deleted: its value, and the time at which its stretch has ended. */
+export type OnExpired<K, V> = (key: K, value: V, timestampMs: number) => void;
+
+/**
+ * Deletes the rows of a store whose last change is older than a time to live [OP-TTL-1]. The keys
+ * of the rows are noted by stretches of time: when one of them is old enough, those of its rows
+ * that have not changed since are deleted, and nothing else is looked at.
+ */
+export class TimeToLive<K, V> {
+  readonly #ttlMs: number;
+  readonly #stretchMs: number;
+  readonly #store: Pick<KeyValueStore<K, V>, 'entry' | 'delete'>;
+  readonly #times: WindowStore<K, true>;
+  /** When the rows of the oldest stretch are old enough; Infinity for none. */
+  deadlineMs: number;
+
+  constructor(
+    ttlMs: number,
+    store: Pick<KeyValueStore<K, V>, 'entry' | 'delete' | 'name'>,
+    context: OperatorContext,
+  ) {
+    this.#ttlMs = ttlMs;
+    this.#stretchMs = stretchMsOf(ttlMs);
+    this.#store = store;
+    this.#times = context.store(windowStore<K, true>(timesStoreOf(store.name)));
+    this.deadlineMs = this.#oldestDeadlineMs();
+  }
+
+  /** True if a record of this time is too old to change a row. */
+  isExpired(timestampMs: number, streamTimeMs: number): boolean {
+    return timestampMs + this.#ttlMs <= streamTimeMs;
+  }
+
+  /** Call it for each change of a row, with the time of the record. */
+  note(key: K, timestampMs: number): void {
+    const startMs = timestampMs - (timestampMs % this.#stretchMs);
+    if (this.#times.get(key, startMs) !== undefined) return;
+    this.#times.put(key, startMs, true, timestampMs);
+    this.deadlineMs = Math.min(this.deadlineMs, this.#endsMs(startMs));
+  }
+
+  /** Deletes the rows that are too old at this time, by stretches and the bytes of their keys. */
+  expire(streamTimeMs: number, onExpired?: OnExpired<K, V>): void {
+    while (this.deadlineMs <= streamTimeMs) {
+      const [startMs = 0] = this.#times.windowStarts();
+      const endsMs = this.#endsMs(startMs);
+      for (const { key } of this.#times.window(startMs)) {
+        const row = this.#store.entry(key);
+        if (row?.value === undefined) continue;
+        if (row.timestampMs >= startMs + this.#stretchMs) continue; // changed since
+        const { value } = row;
+        this.#store.delete(key, endsMs);
+        onExpired?.(key, value, endsMs);
+      }
+      this.#times.drop(startMs);
+      this.deadlineMs = this.#oldestDeadlineMs();
+    }
+  }
+
+  #oldestDeadlineMs(): number {
+    const [oldest] = this.#times.windowStarts();
+    return oldest === undefined ? Infinity : this.#endsMs(oldest);
+  }
+
+  #endsMs(startMs: number): number {
+    return startMs + this.#stretchMs + this.#ttlMs;
+  }
+}
+
+/** What `expiring` needs besides the processor. */
+export interface Expiring<K, V> {
+  readonly ttl: TimeToLive<K, V>;
+  readonly context: OperatorContext;
+  /** Passes on at once that rows are deleted; undefined if the processor passes on what changes. */
+  readonly passChanges?: (() => void) | undefined;
+  readonly onExpired?: OnExpired<K, V> | undefined;
+}
+
+/**
+ * The processor of a table whose rows have a time to live. What has expired is deleted when stream
+ * time gets there, before the record that moved time; a record that is itself too old is late.
+ */
+export function expiring<K, VIn, V>(
+  table: Processor<K, VIn>,
+  { ttl, context, passChanges, onExpired }: Expiring<K, V>,
+): Processor<K, VIn> {
+  const expire = (timeMs: number): void => {
+    if (ttl.deadlineMs > timeMs) return;
+    ttl.expire(timeMs, onExpired);
+    passChanges?.();
+  };
+  return {
+    process: (record) => {
+      const { key, timestampMs } = record;
+      if (ttl.isExpired(timestampMs, context.streamTimeMs())) {
+        context.drop('late', record);
+        return;
+      }
+      table.process(record);
+      if (key !== null && key !== undefined) ttl.note(key, timestampMs);
+    },
+    get deadlineMs() {
+      return Math.min(table.deadlineMs ?? Infinity, ttl.deadlineMs);
+    },
+    advance: (streamTimeMs, beforeMs, precedesRecord) => {
+      // What waits to be passed on comes first if it is due first.
+      const { deadlineMs = Infinity } = table;
+      if (deadlineMs <= streamTimeMs) {
+        expire(deadlineMs);
+        table.advance?.(streamTimeMs, beforeMs, precedesRecord);
+      }
+      expire(streamTimeMs);
+    },
+    ...(table.flush && { flush: () => table.flush?.() }),
+    ...(table.heldMs && { heldMs: () => table.heldMs?.() ?? Infinity }),
+    ...(table.endOfInput && { endOfInput: () => table.endOfInput?.() ?? -Infinity }),
+  };
+}
