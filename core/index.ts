@@ -125,7 +125,15 @@ export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } 
 export { AssertionFailure } from './assert.ts';
 export { systemClock, type Clock, type Timer } from './clock.ts';
 export { seededRandom, systemRandom, type Random } from './random.ts';
-export { silentLogger, stderrLogger, type Logger } from './logger.ts';
+export {
+  fieldsFirst,
+  jsonLogger,
+  silentLogger,
+  stderrLogger,
+  type FieldsFirstLogger,
+  type LogFields,
+  type Logger,
+} from './logger.ts';
 export type {
   DirectoryEntry,
   File,

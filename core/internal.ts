@@ -25,6 +25,7 @@ export {
 } from './options.ts';
 export { Feed, rxjs } from './feed.ts';
 export { Interruption } from './interruption.ts';
+export { withFields } from './logger.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';
 export { varintSize, writeVarint } from './record/varint.ts';
 export { asBuffer, namesAround } from './serde/serde.ts';

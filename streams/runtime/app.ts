@@ -17,6 +17,7 @@ import { divisionOf } from './division.ts';
 import { Ending } from './ending.ts';
 import { GlobalTables } from './global-tables.ts';
 import { LiveQueries } from './live-queries.ts';
+import { fieldsOf } from './log-fields.ts';
 import {
   collectMetrics,
   endCounts,
@@ -432,7 +433,7 @@ export class StreamsApp implements AsyncDisposable {
   #logFailure(error: unknown): void {
     const { applicationId, logger } = this.#settings;
     const reason = error instanceof Error ? error.message : String(error);
-    logger.error(`application ${applicationId} has failed: ${reason}`);
+    logger.error(`application ${applicationId} has failed: ${reason}`, fieldsOf(error));
   }
 
   /** Shows what the groups do, while the application runs. */

@@ -19,6 +19,7 @@ import {
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { deadLetterHeaders } from './dead-letters.ts';
 import type { ErrorPolicies } from './error-policies.ts';
+import { fieldsOf } from './log-fields.ts';
 import { NodeCounts } from './node-counts.ts';
 import type { RecordWriter } from './outputs.ts';
 import type { Recovery } from './recovery.ts';
@@ -110,7 +111,7 @@ export class Failures {
     if (action === 'fail') throw this.#end(error);
     if (action === 'deadLetter') this.#writeDeadLetter(failure, source, deadLetterTopic);
     this.counts.add(node, action === 'deadLetter' ? 'deadLettered' : 'skipped');
-    this.#log(error, node, action);
+    this.#log(error, failing, action);
     this.#context.dropped();
   }
 
@@ -200,7 +201,7 @@ export class Failures {
   }
 
   /** Logs the first failure of a node, and then now and again how many there were. */
-  #log({ message }: Error, node: string, action: FinalAction): void {
+  #log(error: Error, { node, place }: Failing, action: FinalAction): void {
     const { clock, logger } = this.#context;
     const nowMs = clock.monotonicMs();
     const last = this.#logged.get(node);
@@ -210,7 +211,11 @@ export class Failures {
     }
     const verb = action === 'skip' ? 'was skipped' : 'became a dead letter';
     const others = last === undefined || last.count === 0 ? '' : `; so did ${last.count} before it`;
-    logger.warn(`a record ${verb}: ${message}${others}`);
+    const { topic, partition, offset } = place;
+    const at = topic === '' ? {} : { topic, partition, offset };
+    logger.warn(`a record ${verb}: ${error.message}${others}`, {
+      ...{ ...fieldsOf(error), node, ...at },
+    });
     this.#logged.set(node, { sinceMs: nowMs, count: 0 });
   }
 

@@ -7,6 +7,7 @@ import {
   text,
   callback,
   instance,
+  withFields,
   type OptionCheck,
   type OptionChecks,
 } from '../../core/internal.ts';
@@ -97,7 +98,10 @@ export interface StreamsOptions {
   readonly onStep?: (step: CommitStep) => void;
   /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Receives the error that ended the application if nothing else reports it. Default: stderr. */
+  /**
+   * Receives what happens besides results, and the error that ended the application if nothing else
+   * reports it; each line with its `LogFields`. Default: warnings and errors to stderr.
+   */
   readonly logger?: Logger;
 }
 
@@ -154,7 +158,9 @@ const CHECKS: OptionChecks<StreamsOptions> = {
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
 export function streamsSettings(options: StreamsOptions): StreamsSettings {
   checkOptions('StreamsApp', options, CHECKS, ['applicationId']);
-  const settings: StreamsSettings = { ...STREAMS_DEFAULTS, ...given(options) };
+  const own: StreamsSettings = { ...STREAMS_DEFAULTS, ...given(options) };
+  const { applicationId } = own;
+  const settings = { ...own, logger: withFields(own.logger, { applicationId }) };
   const { processingGuarantee, commitIntervalMs, transactionTimeoutMs } = settings;
   if (processingGuarantee === 'exactly_once') {
     const transactions = { transactionTimeoutMs: longerThan(commitIntervalMs) };

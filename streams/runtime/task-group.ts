@@ -3,6 +3,7 @@ import { StreamsError } from '../errors.ts';
 import type { EndOfInput } from './end-of-input.ts';
 import { ErrorPolicies } from './error-policies.ts';
 import type { GlobalTables } from './global-tables.ts';
+import { fieldsOf } from './log-fields.ts';
 import type { LiveQueries } from './live-queries.ts';
 import { keepCommitted, type AppCounts } from './metrics.ts';
 import type { StreamsSettings } from './options.ts';
@@ -240,7 +241,7 @@ export class TaskGroup {
     const { node, pauseMs, isRetry } = error.details;
     const { settings, counts } = this.#context;
     if (isRetry) counts.failedBefore.add(node, 'retried');
-    settings.logger[isRetry ? 'warn' : 'info'](error.message);
+    settings.logger[isRetry ? 'warn' : 'info'](error.message, fieldsOf(error));
     if (pauseMs > 0) await this.#retries.wait(error, pauseMs);
   }
 

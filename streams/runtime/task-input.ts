@@ -295,10 +295,14 @@ export class TaskInput implements TimedInput {
 
   #skip({ topic, partition, offset }: StreamRecord): void {
     const { drop, logger } = this.#context;
+    const { node } = this;
     drop('invalid-timestamp');
-    logger.warn(
-      `${this.node} skips ${topic}-${partition} at offset ${offset}: its time is invalid`,
-    );
+    logger.warn(`${node} skips ${topic}-${partition} at offset ${offset}: its time is invalid`, {
+      node,
+      topic,
+      partition,
+      offset,
+    });
   }
 
   #badTime(record: StreamRecord, timestampMs: number): Error {

@@ -8,7 +8,7 @@ import {
   type TopicWriter,
   type Transaction,
 } from '../../core/index.ts';
-import { present } from '../../core/internal.ts';
+import { present, withFields } from '../../core/internal.ts';
 import { LmdbEnvironment } from '../state/lmdb-environment.ts';
 import { TaskState } from '../state/task-state.ts';
 import type { TopicSpec } from '../topology/node.ts';
@@ -18,6 +18,7 @@ import { Deliveries } from './deliveries.ts';
 import type { EndOfInput } from './end-of-input.ts';
 import { ErrorPolicies } from './error-policies.ts';
 import type { GlobalTables } from './global-tables.ts';
+import { fieldsOf } from './log-fields.ts';
 import type { LiveQueries } from './live-queries.ts';
 import type { AppCounts } from './metrics.ts';
 import { decodeOffsetMetadata } from './offset-metadata.ts';
@@ -154,7 +155,8 @@ export function abandonTasks(tasks: readonly Task[], logger: Logger): void {
     try {
       task.close();
     } catch (error) {
-      logger.warn(error instanceof Error ? error.message : String(error));
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn(reason, { taskId: task.id, ...fieldsOf(error) });
     }
   }
 }
@@ -318,7 +320,8 @@ async function beginTasks(
     const meters = counts.meters.task(plannedTask.id, group);
     const task = new Task({
       ...{ plan, task: plannedTask, state, outputs, policies, recovery, globalStore },
-      ...{ idleTimeoutMs, meters, clock, logger, wake: () => wakeup.wake() },
+      ...{ idleTimeoutMs, meters, clock, wake: () => wakeup.wake() },
+      logger: withFields(logger, { taskId: plannedTask.id }),
     });
     const left = committed.leftTimes.get(plannedTask.partition);
     if (left !== undefined) task.restoreTimes(left);

@@ -301,6 +301,7 @@ export class Task {
 
   /** Forwards the results of calls that have ended; returns how many records they finish. */
   resume(): number {
+    if (this.pending.count > 0) this.meters.begin();
     const count = this.pending.resume();
     if (count > 0) this.#noteWork();
     if (count > 0) this.#markerRose(); // time no longer waits for them

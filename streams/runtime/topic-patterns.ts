@@ -2,6 +2,7 @@ import type { Clock, Logger, TopicPattern } from '../../core/index.ts';
 import type { SourceNode, TopicSpec, TopologyNode } from '../topology/node.ts';
 import { checkTopics, makeTopology, type Topology } from '../topology/topology.ts';
 import { internalTopics } from './topics.ts';
+import { fieldsOf } from './log-fields.ts';
 
 /** True if the topics that it reads are not all known before it starts. */
 export function hasPatterns({ nodes }: Topology): boolean {
@@ -102,7 +103,8 @@ export class TopicWatch {
       isOther = await hasChanged();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      logger.warn(`could not look for topics that match a pattern, and will try again: ${reason}`);
+      const message = 'could not look for topics that match a pattern, and will try again';
+      logger.warn(`${message}: ${reason}`, fieldsOf(error));
     }
     if (this.#isStopped) return;
     if (isOther) changed();

@@ -3,6 +3,7 @@ import type { Plan } from './plan.ts';
 import { offsetsOf } from './restore.ts';
 import { decodeTimeMarker } from './stream-time.ts';
 import { isMadeInternal, isRepartitionTopic, topicHandle } from './topics.ts';
+import { fieldsOf } from './log-fields.ts';
 
 /** A partition, and how far the application has read it. */
 interface Position {
@@ -23,6 +24,7 @@ export async function warnOfUnread(log: Log, plan: Plan, logger: Logger): Promis
       logger.warn(
         `${applicationId} no longer reads ${topic.name}, which has records that it has not ` +
           'processed; to process them, run the topology that made them once more, with finish()',
+        { topic: topic.name },
       );
     } catch (error) {
       // The application does not need the topic, which may be damaged, or be deleted just now.
@@ -30,6 +32,7 @@ export async function warnOfUnread(log: Log, plan: Plan, logger: Logger): Promis
       logger.warn(
         `${applicationId} no longer reads ${topic.name}, and whether that has records that it ` +
           `has not processed cannot be found out: ${reason}`,
+        { topic: topic.name, ...fieldsOf(error) },
       );
     }
   }

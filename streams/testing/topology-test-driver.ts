@@ -17,6 +17,7 @@ import {
   integer,
   Interruption,
   listOf,
+  withFields,
 } from '../../core/internal.ts';
 import { ManualClock } from '../../core/testing/index.ts';
 import type { LiveEntry, StoreCodec } from '../state/codec.ts';
@@ -201,7 +202,7 @@ export class TopologyTestDriver {
         meters: counts.meters.task(task.id, APPLICATION_ID),
         wake: () => this.#wakeup.interrupt(),
         clock,
-        logger,
+        logger: withFields(logger, { applicationId: APPLICATION_ID, taskId: task.id }),
       });
       for (const input of started.inputs) input.endOffset = 0;
       started.init();
