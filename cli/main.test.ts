@@ -197,3 +197,23 @@ test('[CLI-5] an exception in the code of a job shows where it was thrown', () =
   expect(err).toMatch(/filter-rows failed on rows-\d at offset 0: mine \(PROCESSING_FAILED\)/);
   expect(err).toContain('job.ts');
 });
+
+test('[CLI-14] run says where its metrics are, logs as JSON and counts skipped records', () => {
+  const topology = 'builder.stream(rows).to(copy)';
+  const checking = `builder.stream(rows).filter(({ value }) => {
+    if (value.total < 0) throw new RangeError('less');
+    return true;
+  }, { name: 'check', onError: 'skip' }).to(copy)`;
+  const directory = prepare(['1,10', '2,-5'], { [topology]: checking });
+  const flags = ['--metrics-port', '0', '--log', 'json', '--quiet'];
+  const { code, out, err } = millrace(directory, 'run', 'job.ts', ...flags);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^copy: done in [\d.]+ s, 2 records in, 1 out, 1 skipped\n$/);
+  const lines = err.trim().split('\n');
+  expect(lines[0]).toMatch(/^millrace: metrics at http:\/\/127\.0\.0\.1:\d+\/metrics$/);
+  expect(lines.slice(1).map((line) => JSON.parse(line) as object)).toMatchObject([
+    { level: 'warn', applicationId: 'copy', node: 'check', topic: 'rows' },
+  ]);
+  expect(millrace(directory, 'run', 'job.ts', '--metrics-port', '70000').code).toBe(2);
+  expect(millrace(directory, 'run', 'job.ts', '--log', 'xml').code).toBe(2);
+});

@@ -8,7 +8,7 @@ import { describeCommand, DESCRIPTION_FORMATS } from './describe.ts';
 import { dlqListCommand, dlqReplayCommand, dlqShowCommand } from './dlq.ts';
 import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
 import { repairCommand } from './repair.ts';
-import { runCommand, seconds } from './run.ts';
+import { LOG_FORMATS, portNumber, runCommand, seconds } from './run.ts';
 import { printJson, verifyCommand } from './verify.ts';
 
 /**
@@ -38,6 +38,18 @@ program
     'how long ending may take after Ctrl-C, SIGTERM or a failure',
     seconds,
     JOB_DEFAULTS.stopTimeoutMs / 1000,
+  )
+  .option(
+    '--metrics-port <port>',
+    'serve metrics for Prometheus at this port, 0 for any',
+    portNumber,
+  )
+  .option('--metrics-host <address>', 'at which address, such as 0.0.0.0', '127.0.0.1')
+  .addOption(
+    new Option('--log <format>', 'how to print what happens')
+      .choices(LOG_FORMATS)
+      .default('text')
+      .env('MILLRACE_LOG'),
   )
   .action(runCommand);
 

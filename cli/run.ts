@@ -1,6 +1,12 @@
 import { InvalidArgumentError } from 'commander';
-import { LogError, silentLogger, systemClock, type Logger } from '../core/index.ts';
-import { progressDisplay, runJob, type JobSummary, type ProgressDisplay } from '../job/index.ts';
+import { jsonLogger, LogError, silentLogger, systemClock, type Logger } from '../core/index.ts';
+import {
+  progressDisplay,
+  runJob,
+  type JobSummary,
+  type ProgressDisplay,
+  type RunJobOptions,
+} from '../job/index.ts';
 import { keepWorking } from './closed-output.ts';
 import { loadJob } from './load-job.ts';
 import { printJson } from './verify.ts';
@@ -12,7 +18,13 @@ export interface RunFlags {
   readonly quiet?: boolean;
   /** In seconds. */
   readonly stopTimeout: number;
+  readonly metricsPort?: number;
+  readonly metricsHost: string;
+  readonly log: (typeof LOG_FORMATS)[number];
 }
+
+/** How `--log` prints what happens besides the progress: warnings and errors, or all, as JSON. */
+export const LOG_FORMATS = ['text', 'json'] as const;
 
 /** The exit codes that shells report after a signal: 128 plus its number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -48,7 +60,8 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
       signal: stop.signal,
       stopTimeoutMs: flags.stopTimeout * 1000,
       onProgress: (progress) => display.show(progress),
-      logger: loggerTo(display),
+      logger: loggerTo(display, flags),
+      ...metricsOf(flags, display),
     });
     display.end();
     printSummary(summary, flags);
@@ -68,6 +81,21 @@ export function seconds(value: string): number {
   throw new InvalidArgumentError('It must be a number of seconds, such as 8 or 0.5.');
 }
 
+/** Parses a port from a flag. */
+export function portNumber(value: string): number {
+  if (/^\d{1,5}$/.test(value) && Number(value) <= 65_535) return Number(value);
+  throw new InvalidArgumentError('It must be a port, 0 to 65535.');
+}
+
+function metricsOf(
+  { metricsPort: port, metricsHost: host }: RunFlags,
+  display: ProgressDisplay,
+): Pick<RunJobOptions, 'metrics'> {
+  if (port === undefined) return {};
+  const onListening = (url: string): void => display.note(`millrace: metrics at ${url}`);
+  return { metrics: { port, host, onListening } };
+}
+
 function displayFor({ json = false, quiet = false }: RunFlags): ProgressDisplay {
   const display = progressDisplay(process.stderr);
   if (!json && !quiet) return display;
@@ -80,18 +108,21 @@ function displayFor({ json = false, quiet = false }: RunFlags): ProgressDisplay 
   };
 }
 
-/** A logger that shows warnings and errors above the progress. */
-function loggerTo(display: ProgressDisplay): Logger {
+/** A logger that shows warnings and errors above the progress, or all as JSON. */
+function loggerTo(display: ProgressDisplay, { log }: RunFlags): Logger {
+  if (log === 'json') return jsonLogger((line) => display.note(line));
   const note = (message: string): void => display.note(`millrace: ${message}`);
   return { ...silentLogger, warn: note, error: note };
 }
 
-/** What became of records that failed, if there were any. */
+/** What became of records that have no result, if there were any. */
 function failuresOf({ streams }: JobSummary): string {
   const { skipped, deadLettered } = streams.failedRecords;
+  const dropped = Object.entries(streams.droppedRecords).filter(([, count]) => count > 0);
   const parts = [
     ...(skipped === 0 ? [] : [`${skipped.toLocaleString('en-US')} skipped`]),
     ...(deadLettered === 0 ? [] : [`${deadLettered.toLocaleString('en-US')} dead letters`]),
+    ...dropped.map(([reason, count]) => `${count.toLocaleString('en-US')} dropped (${reason})`),
   ];
   return parts.map((part) => `, ${part}`).join('');
 }

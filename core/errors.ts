@@ -74,6 +74,7 @@ export interface LogErrorDetails {
   INVALID_OPTION: { option: string; value: string; allowed: string };
   LOG_LOCKED: { directory: string; ownerPid: number };
   MARKERS_WAIT_FOR_ROOM: { transactionalId: string; state: string };
+  METRICS_UNAVAILABLE: { host: string; port: number; reason: string };
   NO_TRANSACTION: { operation: string };
   NOT_ASSIGNED: { topic: string; partition: number };
   NOT_SUBSCRIBED: { groupId?: string };

@@ -24,6 +24,7 @@ export {
   type OptionChecks,
 } from './options.ts';
 export { Feed, rxjs } from './feed.ts';
+export { EXPOSITION_TYPE, expositionText, type MetricFamily } from './exposition.ts';
 export { Interruption } from './interruption.ts';
 export { withFields } from './logger.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';

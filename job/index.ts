@@ -6,6 +6,7 @@
  */
 export { defineJob, describeJob, type Job, type JobDefinition } from './define-job.ts';
 export type { JobSummary, SourceResult } from './job-run.ts';
+export type { MetricsOptions } from './metrics-server.ts';
 export { runJob } from './run-job.ts';
 export { JOB_DEFAULTS, type RunJobOptions } from './run-options.ts';
 export { progressDisplay, type ProgressDisplay, type ProgressOutput } from './display.ts';

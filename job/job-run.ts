@@ -1,6 +1,13 @@
 import type { Log, Timer } from '../core/index.ts';
 import { SinkRunner, SourceRunner } from '../connect/index.ts';
-import { StreamsApp, StreamsError, type StreamsMetrics, type Topology } from '../streams/index.ts';
+import { expositionText, type MetricFamily } from '../core/internal.ts';
+import {
+  prometheusText,
+  StreamsApp,
+  StreamsError,
+  type StreamsMetrics,
+  type Topology,
+} from '../streams/index.ts';
 import { buildTopology, type Job } from './define-job.ts';
 import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
 import type { RunJobSettings } from './run-options.ts';
@@ -52,7 +59,7 @@ export class JobRun {
   #isComplete = false;
 
   constructor(job: Job, log: Log, settings: RunJobSettings, stop: Stop) {
-    const { clock, onStep = ignore } = settings;
+    const { clock, logger, onStep = ignore } = settings;
     this.#job = job;
     this.#stop = stop;
     this.#settings = settings;
@@ -65,6 +72,7 @@ export class JobRun {
     this.#sinks = job.sinks.map((sink) => new SinkRunner(log, sink, parts));
     this.#app = new StreamsApp(log, this.#topology, {
       onStep,
+      ...(logger && { logger }),
       ...job.streams,
       applicationId: job.name,
       // While a source may still yield records, wait for a task without input: otherwise a slow
@@ -91,6 +99,12 @@ export class JobRun {
       this.#progressTimer?.cancel();
       this.#report();
     }
+  }
+
+  /** The metrics of all parts, for Prometheus. */
+  metricsText(): string {
+    const stages = stageMetrics(this.#job.name, this.#readings());
+    return expositionText(stages) + prometheusText(this.#app.metrics());
   }
 
   /** Stops reporting progress and returns the names of the parts that still run. */
@@ -266,6 +280,29 @@ export class JobRun {
       streams: this.#app.metrics(),
     };
   }
+}
+
+function stageMetrics(job: string, readings: readonly StageReading[]): MetricFamily[] {
+  const family = (
+    name: string,
+    type: MetricFamily['type'],
+    help: string,
+    valueOf: (reading: StageReading) => number | undefined,
+  ): MetricFamily => {
+    const samples = readings.flatMap((reading) => {
+      const value = valueOf(reading);
+      const { kind, name: stage } = reading;
+      return value === undefined ? [] : [[{ job, kind, stage }, value] as const];
+    });
+    return { name: `millrace_job_${name}`, type, help, samples };
+  };
+  return [
+    family('records_total', 'counter', 'Records of a stage in this run.', (each) => each.records),
+    family('lag', 'gauge', 'Offsets that a stage still has to pass.', (each) => each.lag),
+    family('done_ratio', 'gauge', 'The part of the input that was read, from 0 to 1.', (each) => {
+      return each.fraction;
+    }),
+  ];
 }
 
 function ignore(): void {

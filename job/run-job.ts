@@ -1,6 +1,7 @@
 import { LogError, openLog, type LogErrorDetails } from '../core/index.ts';
 import { checkJob, type Job } from './define-job.ts';
 import { JobRun, type JobSummary } from './job-run.ts';
+import { serveMetrics } from './metrics-server.ts';
 import { runJobSettings, type RunJobOptions, type RunJobSettings } from './run-options.ts';
 import { Stop, withinDeadline } from './stop.ts';
 
@@ -12,6 +13,7 @@ import { Stop, withinDeadline } from './stop.ts';
  * commit, and the output is as if nothing had happened: each record counts once.
  *
  * @throws LogError, StreamsError, ConnectError what ended the job; committed results remain.
+ * @throws LogError METRICS_UNAVAILABLE if the port of the metrics cannot be used; nothing ran then.
  * @throws LogError STOP_TIMEOUT if the job was told to stop and has not ended within
  *   `stopTimeoutMs`. The parts that still run cannot be cancelled and hold the log open: end the
  *   process. If a failure came first, that is thrown instead, after the same time.
@@ -70,8 +72,9 @@ class OpenedJob {
     const log = await openLog(directory, { ...(logger && { logger }) });
     let summary: JobSummary;
     try {
-      this.#run = new JobRun(this.#job, log, this.#settings, this.#stop);
-      summary = await this.#run.run();
+      const run = new JobRun(this.#job, log, this.#settings, this.#stop);
+      this.#run = run;
+      summary = await this.#runServed(run);
     } catch (error) {
       this.#stop.fail(error); // from here on the deadline applies to closing the log
       // The job's own failure matters more than one from closing the log.
@@ -80,6 +83,18 @@ class OpenedJob {
     }
     await log.close();
     return summary;
+  }
+
+  /** Runs it, with its metrics served meanwhile. */
+  async #runServed(run: JobRun): Promise<JobSummary> {
+    const { metrics } = this.#settings;
+    if (metrics === undefined) return run.run();
+    const server = await serveMetrics(metrics, () => run.metricsText());
+    try {
+      return await run.run();
+    } finally {
+      await server.close();
+    }
   }
 
   /** Stops reporting progress and returns the names of the parts that still run. */

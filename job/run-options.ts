@@ -9,6 +9,7 @@ import {
   text,
   type OptionChecks,
 } from '../core/internal.ts';
+import type { MetricsOptions } from './metrics-server.ts';
 import type { JobProgress } from './progress.ts';
 
 export interface RunJobOptions {
@@ -33,6 +34,11 @@ export interface RunJobOptions {
    * Called before each step of a commit, of all parts; for tests and tracing. Default: none.
    */
   readonly onStep?: (step: string) => void;
+  /**
+   * Serves the metrics of the job and its topology over HTTP for Prometheus, as long as it runs.
+   * Default: not.
+   */
+  readonly metrics?: MetricsOptions;
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
   /** Default: the machine's. */
@@ -56,8 +62,15 @@ const CHECKS: OptionChecks<RunJobOptions> = {
   stopTimeoutMs: (value) => (value === Infinity ? undefined : integer(0, TIMER_MS_MAX)(value)),
   onProgress: callback,
   onStep: callback,
+  metrics: instance,
   logger: instance,
   clock: instance,
+};
+
+const METRICS_CHECKS: OptionChecks<MetricsOptions> = {
+  port: integer(0, 65_535),
+  host: text,
+  onListening: callback,
 };
 
 export type RunJobSettings = RunJobOptions &
@@ -66,5 +79,7 @@ export type RunJobSettings = RunJobOptions &
 /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
 export function runJobSettings(options: RunJobOptions): RunJobSettings {
   checkOptions('runJob', options, CHECKS, ['directory']);
+  const { metrics } = options;
+  if (metrics !== undefined) checkOptions('runJob.metrics', metrics, METRICS_CHECKS, ['port']);
   return { ...JOB_DEFAULTS, ...given(options) };
 }

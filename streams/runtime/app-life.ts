@@ -42,8 +42,8 @@ export class AppLife {
   /** Shows the newest state even to subscribers that come after the end. */
   readonly #states = new Feed<StreamsState>('newest');
   readonly #ready: Promise<void>;
-  /** Replaced when it has been called: the first call counts. */
-  #settleReady: (error?: unknown) => void = () => undefined;
+  /** Settles `ready`; only the first call counts. */
+  #settleReady: (error?: Error) => void = () => undefined;
   /** Called at each change, until they return true. */
   #waiting: (() => boolean)[] = [];
 
@@ -51,7 +51,7 @@ export class AppLife {
     this.#ready = new Promise((resolve, reject) => {
       this.#settleReady = (error) => {
         if (error === undefined) resolve();
-        else reject(error as Error);
+        else reject(error);
       };
     });
     this.#ready.catch(() => undefined); // whoever wants to know asks for it
@@ -84,7 +84,7 @@ export class AppLife {
     this.#states.next(state);
     if (state === 'RUNNING' || state === 'PAUSED') this.#settleReady();
     else if (this.hasEnded) {
-      this.#settleReady(error ?? this.wrongState('ready', 'it was closed'));
+      this.#settleReady((error as Error | undefined) ?? this.wrongState('ready', 'it was closed'));
       this.#states.complete();
     }
     this.changed();

@@ -9,7 +9,6 @@ import {
   string,
   systemClock,
   topic,
-  type BrokerApi,
   type EmbeddedLog,
 } from '../../core/index.ts';
 import { sleep } from '../../core/internal.ts';
@@ -26,11 +25,11 @@ import type { RestoreEvent } from './restore-progress.ts';
 const input = topic('numbers', { key: string(), value: int64(), partitions: 2 });
 
 /** Running sums of each key, in the store `sums`. @param seen is called with each record. */
-function summing(seen: () => void = () => undefined): Topology {
+function summing(seen: () => unknown = () => undefined): Topology {
   const builder = new StreamsBuilder();
   builder
     .stream(input)
-    .peek(seen)
+    .peek(() => void seen())
     .groupByKey()
     .reduce((sum, value) => sum + value, { store: 'sums', emit: 'each' })
     .toStream()
@@ -125,8 +124,14 @@ describe('[RT-LIFE-2] a paused application', () => {
     let [records, calls] = [0, 0];
     const builder = new StreamsBuilder();
     builder.stream(input).process((context) => {
-      context.schedule(1, 'wall-clock', () => void calls++);
-      return { process: () => void records++ };
+      context.schedule(1, 'wall-clock', () => {
+        calls++;
+      });
+      return {
+        process: () => {
+          records++;
+        },
+      };
     });
     const app = makeApp(log, builder.build());
     await app.pause();
@@ -318,7 +323,7 @@ function gated(log: EmbeddedLog): { readonly log: Log; readonly close: () => () 
         return method.call(target, request);
       };
     },
-  }) as BrokerApi;
+  });
   const close = (): (() => void) => {
     let open = (): void => undefined;
     gate = new Promise((resolve) => (open = resolve));
@@ -348,7 +353,7 @@ describe('[RT-LIFE-5] close with a deadline', () => {
     let seen = 0;
     const app = makeApp(
       log,
-      summing(() => void seen++),
+      summing(() => seen++),
       { stateDir, logger: silentLogger },
     );
     await app.start();
@@ -378,7 +383,7 @@ describe('[RT-LIFE-5] close with a deadline', () => {
     let seen = 0;
     const app = makeApp(
       log,
-      summing(() => void seen++),
+      summing(() => seen++),
       { stateDir, logger: silentLogger },
     );
     await app.start();

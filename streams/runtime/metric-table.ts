@@ -18,7 +18,7 @@ export interface MetricDefinition {
   /** Kafka Streams' name and the level it is at, if it has the metric. */
   readonly kafka: string | undefined;
   /** Calls `sample` with each value of a snapshot. */
-  read(metrics: StreamsMetrics, sample: Sample): void;
+  readonly read: (metrics: StreamsMetrics, sample: Sample) => void;
 }
 
 type Options = Partial<Pick<MetricDefinition, 'unit' | 'kafka'>>;

@@ -352,10 +352,8 @@ export class Task {
       const committed = this.state.committed.find(name);
       if (store.spec.backing !== 'changelog') {
         // Already in its topic.
-        this.#noteChanges(
-          name,
-          store.takeChanged((entry) => committed?.stage(entry)),
-        );
+        const count = store.takeChanged((entry) => committed?.stage(entry));
+        this.#noteChanges(name, count);
         continue;
       }
       const writer = this.#outputs.changelog(name);
