@@ -159,6 +159,24 @@ describe('[OP-LATE-1] what an operator drops is a stream of its own', () => {
     expect(droppedBy(self, rows)).toEqual([...nulls, late]);
   });
 
+  test('joins with a global table', () => {
+    const builder = new StreamsBuilder();
+    const table = builder.globalTable(others);
+    builder.stream(numbers).join(
+      table,
+      ({ key }) => key,
+      (left, right) => left + right,
+      { dropped: toTopic },
+    );
+    const driver = new TopologyTestDriver(builder.build());
+    driver.inputTopic(others).pipe({ key: 'a', value: 1 });
+    driver.inputTopic(numbers).pipe({ key: 'a', value: 2, timestampMs: 3 });
+    driver.inputTopic(numbers).pipe({ key: 'b', value: 4, timestampMs: 5 });
+    expect(driver.outputTopic(dropped).readAll()).toMatchObject([
+      { key: 'b', value: { reason: 'unmatched', value: 4 }, timestampMs: 5 },
+    ]);
+  });
+
   test('joins with a table, at once and after a grace', () => {
     const { dropped: option } = options;
     const join = (
@@ -251,9 +269,10 @@ test('[OP-LATE-2] it goes with the results, behind a repartition topic, too', as
 test('[OP-LATE-3] what does not fit is refused', () => {
   const grouped = new StreamsBuilder().stream(numbers, { nullKeys: 'fail' }).groupByKey();
   // @ts-expect-error -- a function is needed
-  expect(() => grouped.count({ dropped: dropped })).toThrow('dropped');
+  expect(() => grouped.count({ dropped })).toThrow('dropped');
   // It is called once, as the topology is made.
-  expect(() => grouped.count({ dropped: async () => undefined })).toThrow('async');
+  const later: () => unknown = async () => undefined;
+  expect(() => grouped.count({ dropped: later })).toThrow('async');
   // @ts-expect-error -- the values are numbers, with a reason
   grouped.count({ dropped: (records: KStream<string | null, string>) => records });
   const windows = grouped.windowedBy(tumblingWindow({ sizeMs: 5 }));

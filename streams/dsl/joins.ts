@@ -5,12 +5,12 @@ import { joinKind, joinTable } from '../operators/join.ts';
 import { recordStore } from '../state/record-store.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, foreign, invalid } from './arguments.ts';
-import { addDropped } from './dropped-records.ts';
+import { addDropped, type DroppedOptions } from './dropped-records.ts';
 import type { Joiner } from './functions.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type NodeOptions, type TableJoinOptions } from './node-options.ts';
-import { addOperator, addToStream, type StreamParts } from './parts.ts';
+import { addOperator, addToStream, type StreamMaker, type StreamParts } from './parts.ts';
 import { conditionOf, joinSide, joinsWith, moveOf, readingPoint } from './repartitioning.ts';
 
 export type JoinMethod = 'join' | 'leftJoin';
@@ -20,7 +20,7 @@ type GlobalJoinArguments<K, V> = readonly [
   table: GlobalKTable<unknown, unknown>,
   key: (record: StreamRecord<K, NonNullable<V>>) => unknown,
   joiner: AnyJoiner<K, V>,
-  options?: NodeOptions,
+  options?: NodeOptions & DroppedOptions<K, V>,
 ];
 
 /** With the table of the task, by the record's key. */
@@ -41,10 +41,11 @@ export function addJoin<K, V>(
   parts: StreamParts<K, V>,
   method: JoinMethod,
   args: readonly unknown[],
+  stream: StreamMaker,
 ): StreamParts<K, unknown> {
   const [table] = args;
   if (table instanceof GlobalKTable) {
-    return addGlobalJoin(parts, method, args as GlobalJoinArguments<K, V>);
+    return addGlobalJoin(parts, method, args as GlobalJoinArguments<K, V>, stream);
   }
   checkArgument(method, 'other', table, () =>
     table instanceof KTable ? undefined : 'a KStream, a KTable or a GlobalKTable',
@@ -55,7 +56,8 @@ export function addJoin<K, V>(
 function addGlobalJoin<K, V>(
   parts: StreamParts<K, V>,
   method: JoinMethod,
-  [table, key, joiner, options = {}]: GlobalJoinArguments<K, V>,
+  [table, key, joiner, given = {}]: GlobalJoinArguments<K, V>,
+  stream: StreamMaker,
 ): StreamParts<K, unknown> {
   checkFunctions(method, { key, joiner });
   const { store, graph } = table;
@@ -63,7 +65,10 @@ function addGlobalJoin<K, V>(
   const isLeft = method === 'leftJoin';
   const operator = joinTable({ table: { global: store }, key, joiner, isLeft });
   const serdes = { keySerde: parts.keySerde, valueSerde: undefined };
-  return addToStream(parts, operator, { options, serdes });
+  const { dropped, ...options } = given;
+  const joined = addToStream(parts, operator, { options, serdes });
+  addDropped<K, V>(joined, stream, dropped === undefined ? options : { dropped, ...options });
+  return joined;
 }
 
 function addTableJoin<K, V>(

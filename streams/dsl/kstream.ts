@@ -17,6 +17,7 @@ import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
 import { AsyncStream } from './async-stream.ts';
 import { addBranches } from './branches.ts';
 import { addDedupe } from './deduplication.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Joiner, Predicate, StreamJoiner, Synchronous } from './functions.ts';
 import type { GlobalKTable } from './global-ktable.ts';
 import { addJoin, type JoinMethod } from './joins.ts';
@@ -307,7 +308,7 @@ export class KStream<K, V> extends AsyncStream<K, V> {
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
     joiner: Joiner<K, NonNullable<V>, VT, VR & Synchronous<VR>>,
-    options?: NodeOptions,
+    options?: NodeOptions & DroppedOptions<K, V>,
   ): KStream<K, VR>;
   join<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
@@ -332,7 +333,7 @@ export class KStream<K, V> extends AsyncStream<K, V> {
     table: GlobalKTable<KT, VT>,
     key: (record: StreamRecord<K, NonNullable<V>>) => KT | null | undefined,
     joiner: Joiner<K, NonNullable<V>, VT | undefined, VR & Synchronous<VR>>,
-    options?: NodeOptions,
+    options?: NodeOptions & DroppedOptions<K, V>,
   ): KStream<K, VR>;
   leftJoin<VT, VR>(
     table: KTable<NonNullable<K>, VT>,
@@ -459,7 +460,7 @@ export class KStream<K, V> extends AsyncStream<K, V> {
   #joined(method: StreamJoinMethod, args: readonly unknown[]): KStream<K, unknown> {
     const [other, joiner, options] = args;
     if (!(other instanceof KStream)) {
-      return new KStream(addJoin(this.#parts, method as JoinMethod, args));
+      return new KStream(addJoin(this.#parts, method as JoinMethod, args, makeStream));
     }
     const right = (other as KStream<K, unknown>).#parts;
     return new KStream(

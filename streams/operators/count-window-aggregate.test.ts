@@ -65,7 +65,8 @@ function countTable({ windows, emit = 'final' }: TableOptions, input: string): s
       return [
         line.trim(),
         ...found.map(({ key, value: sum, timestampMs }) => {
-          return `  ${key?.key} [${key?.windowStart}, ${key?.windowEnd}) ${sum} @${timestampMs}`;
+          const window = key && `[${key.windowStart}, ${key.windowEnd})`;
+          return `  ${key?.key} ${window} ${Number(sum)} @${timestampMs}`;
         }),
       ];
     });

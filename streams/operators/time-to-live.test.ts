@@ -415,6 +415,32 @@ test('[OP-TTL-4] deletions are in the changelog: a restart restores no such row'
   expect(partitions[0]?.offset).toBeGreaterThan(6); // a, b, a null, c, a, b null, c
 });
 
+test('[OP-TTL-4] a restart may set another time', async () => {
+  const log = await openTestLog();
+  const stateDir = temporaryDirectory();
+  const run = async (lifeMs: number, ...rows: readonly (readonly [string, number, number])[]) => {
+    const builder = new StreamsBuilder();
+    builder
+      .stream(rowTopic, { nullKeys: 'fail' })
+      .groupByKey()
+      .count({ store: 'counts', emit: 'each', ttlMs: lifeMs })
+      .toStream()
+      .to(results);
+    await produce(log, rowTopic, rows);
+    await runToEnd(log, builder.build(), { stateDir });
+    const found = await readTopic(log, results, 'read_committed');
+    return found
+      .splice(0)
+      .filter(({ value }) => value === null)
+      .map(({ key }) => key);
+  };
+  await run(320, ['a', 1, 0], ['b', 1, 13]); // in one stretch of 20 ms
+  expect(await run(32, ['c', 1, 33])).toEqual([]);
+  expect(await run(32, ['d', 1, 34])).toEqual(['a']);
+  expect(await run(32, ['d', 1, 45])).toEqual(['a']);
+  expect(await run(32, ['d', 1, 46])).toEqual(['a', 'b']); // now in one of 2 ms
+});
+
 test('[OP-TTL-5] what makes no sense is refused, and a row that may expire may be null', () => {
   const builder = new StreamsBuilder();
   const grouped = builder.stream(numbers, { nullKeys: 'fail' }).groupByKey();

@@ -89,7 +89,10 @@ export class TimeToLive<K, V> {
       for (const { key } of this.#times.window(startMs)) {
         const row = this.#store.entry(key);
         if (row?.value === undefined) continue;
-        if (row.timestampMs >= startMs + this.#stretchMs) continue; // changed since
+        if (row.timestampMs >= startMs + this.#stretchMs) {
+          this.note(key, row.timestampMs); // changed since: noted already, unless by another ttl
+          continue;
+        }
         const { value } = row;
         this.#store.delete(key, endsMs);
         onExpired?.(key, value, endsMs);
