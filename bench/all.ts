@@ -1,7 +1,7 @@
 /**
- * Runs all benchmarks, one after the other, and appends their results to `results.ndjson` with the
- * machine and the commit. Prints how each has changed since the last run on such a machine.
- * `--smoke` only checks that they still work, and stores nothing.
+ * Runs all benchmarks, or those that are named, one after the other, and appends their results to
+ * `results.ndjson` with the machine and the commit. Prints how each has changed since the last run
+ * on such a machine. `--smoke` only checks that they still work, and stores nothing.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ const BENCHES = [
     'produce',
     'consume',
     'streams',
+    'nexmark',
     'joins',
     'tables',
     'commit',
@@ -25,7 +26,10 @@ const BENCHES = [
   ...['restart', 'open'],
 ];
 const RESULTS = fileURLToPath(new URL('results.ndjson', import.meta.url));
-const { values } = parseArgs({ options: { smoke: { type: 'boolean', default: false } } });
+const { values, positionals } = parseArgs({
+  options: { smoke: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
 
 function readResults(): Result[] {
   if (!existsSync(RESULTS)) return [];
@@ -43,7 +47,7 @@ function currentCommit(): string {
 const before = values.smoke ? [] : readResults();
 const commit = values.smoke ? undefined : currentCommit();
 const failed: string[] = [];
-for (const name of BENCHES) {
+for (const name of positionals.length > 0 ? positionals : BENCHES) {
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
   const settings = values.smoke ? ['--smoke'] : ['--results', RESULTS, '--commit', String(commit)];
   const { status } = spawnSync(process.execPath, ['--import', 'tsx', file, ...settings], {

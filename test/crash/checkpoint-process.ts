@@ -6,12 +6,14 @@
 import { join } from 'node:path';
 import { openLog } from '../../core/index.ts';
 import { StreamsApp } from '../../streams/index.ts';
-import type { StoreChanges } from '../../streams/state/environment.ts';
+import type { StateMeta, StoreChanges } from '../../streams/state/environment.ts';
 import { LmdbEnvironment } from '../../streams/state/lmdb-environment.ts';
 import { matrixTopology } from '../kit/matrix-topology.ts';
 
 const [directory = '', kind, count = '1'] = process.argv.slice(2);
 let left = Number(count);
+
+type ChangesByStore = ReadonlyMap<string, StoreChanges>;
 
 /** The same changes; the process ends before the one that follows the last one that is left. */
 function killing(changes: StoreChanges): StoreChanges {
@@ -28,8 +30,9 @@ function killing(changes: StoreChanges): StoreChanges {
 }
 
 if (kind !== undefined) {
-  const { checkpoint } = LmdbEnvironment.prototype;
-  LmdbEnvironment.prototype.checkpoint = function (changes, meta) {
+  const { prototype } = LmdbEnvironment;
+  const checkpoint = Reflect.get<LmdbEnvironment, 'checkpoint'>(prototype, 'checkpoint');
+  prototype.checkpoint = function (changes: ChangesByStore, meta: StateMeta) {
     const all = [...changes].map(([store, each]) => [store, killing(each)] as const);
     checkpoint.call(this, new Map(all), meta);
   };
