@@ -11,16 +11,24 @@ export const COMMAND = ['cli/main.ts', 'cli/typescript-hooks.ts'];
 const FOLDER = 'MILLRACE_COMPILED';
 const PROGRAMS = [...COMMAND, 'test/**/*-process.ts', 'test/soak/worker.ts'];
 
-const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly type: string;
   readonly exports: Readonly<Record<string, { readonly default: string }>>;
-};
+}
+
+/** Read when it is needed: beside a program that is compiled itself there is another one. */
+function manifest(): Manifest {
+  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
+}
+
 /** What package.json exports, and the file in the built package. */
-const DOORS = Object.entries(MANIFEST.exports).map(
-  ([door, { default: path }]) => [door, path.replace('./dist/', './')] as const,
-);
+function doors(): [door: string, path: string][] {
+  return Object.entries(manifest().exports).map(([door, { default: path }]) => {
+    return [door, path.replace('./dist/', './')];
+  });
+}
 
 /**
  * Compiles what package.json exports and other `programs` into `folder`. What several of them share
@@ -33,7 +41,7 @@ export async function bundle(
 ): Promise<void> {
   await build({
     absWorkingDir: ROOT,
-    entryPoints: [...DOORS.map(([, path]) => path.replace(/\.js$/, '.ts')), ...programs],
+    entryPoints: [...doors().map(([, path]) => path.replace(/\.js$/, '.ts')), ...programs],
     outdir: folder,
     outbase: ROOT,
     bundle: true,
@@ -52,10 +60,10 @@ export async function bundle(
  * fifth of the time that tsx takes. `folder` becomes a copy of the package `millrace`.
  */
 export async function compile(folder: string): Promise<void> {
-  const { name, version, type } = MANIFEST;
+  const { name, version, type } = manifest();
   const programs = globSync(PROGRAMS, { cwd: ROOT, ignore: '**/node_modules/**' });
   await bundle(folder, programs);
-  const content = { name, version, type, exports: Object.fromEntries(DOORS) };
+  const content = { name, version, type, exports: Object.fromEntries(doors()) };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
   process.env[FOLDER] = folder;
 }

@@ -141,8 +141,10 @@ class Worker {
     });
     child.on('exit', (code, signal) => {
       children.delete(child);
-      if (this.#task === undefined) return;
-      fail(`a worker ended with ${String(signal ?? code)} at ${JSON.stringify(this.#task)}`);
+      const isReady = this.scripts > 0;
+      if (isReady && this.#task === undefined) return;
+      const when = isReady ? `at ${JSON.stringify(this.#task)}` : 'before it was ready';
+      fail(`a worker ended with ${String(signal ?? code)} ${when}`);
     });
   }
 
