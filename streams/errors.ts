@@ -13,6 +13,7 @@ export interface StreamsErrorDetails {
   ERROR_HANDLER_FAILED: { node: string; topic: string; partition: number; offset: number };
   INTERNAL_TOPIC_MISMATCH: { topic: string; expected: number; actual: number };
   INVALID_STATE: { operation: string; state: string };
+  LAST_RUN_UNREADABLE: { file: string; reason: string };
   NAME_TAKEN: { name: string; kind: string };
   PROCESSING_FAILED: {
     node: string;
@@ -26,6 +27,7 @@ export interface StreamsErrorDetails {
   STATE_CORRUPT: { directory: string; reason: string };
   STATE_KEY_TOO_LONG: { store: string; sizeBytes: number; limitBytes: number };
   STATE_LOCKED: { directory: string; ownerPid: number };
+  STATE_MISMATCH: { applicationId: string; names: readonly string[] };
   STORE_UNAVAILABLE: { store: string; state: string };
   TOPOLOGY_INVALID: { reason: string };
   UNEXPECTED_NULL: {

@@ -15,6 +15,7 @@ import { AppLife, type StreamsState } from './app-life.ts';
 import { closeSettings, endsWithin, type CloseOptions, type CloseResult } from './closing.ts';
 import { divisionOf } from './division.ts';
 import { Ending } from './ending.ts';
+import { evolveState } from './evolution.ts';
 import { GlobalTables } from './global-tables.ts';
 import { LiveQueries } from './live-queries.ts';
 import { fieldsOf } from './log-fields.ts';
@@ -39,7 +40,6 @@ import { claimApplication } from './running-apps.ts';
 import { holdState, removeState, stateDirectoryOf } from './state-directory.ts';
 import type { GroupContext } from './task-group.ts';
 import { abortLeft, TaskGroups } from './task-groups.ts';
-import { warnOfUnread } from './unread-topics.ts';
 
 /** How long an aborted application may take to end. */
 const ABORT_MS = 1_000;
@@ -359,8 +359,10 @@ export class StreamsApp implements AsyncDisposable {
       release = claimApplication(this.#log.api, this.#settings.applicationId);
       this.#life.enter('RESTORING');
       const plan = await this.#planner.plan(); // fails before anything is read
-      await warnOfUnread(this.#log, plan, this.#settings.logger);
-      const work = () => this.#runWithTables();
+      const work = async (): Promise<void> => {
+        await evolveState(this.#log, plan, this.#settings);
+        await this.#runWithTables();
+      };
       const hasState = this.#topology.stores.size > 0;
       await (hasState ? holdState(this.#stateDirectory, work) : work());
       this.#end('NOT_RUNNING');

@@ -1,7 +1,10 @@
 import type { CommittedOffset, Transaction } from '../../core/index.ts';
 import type { Task } from './task.ts';
 
-/** The steps of a commit and of a checkpoint; `onStep` is called just before each. */
+/**
+ * The steps of a commit, of a checkpoint, and of a start with another topology than the last one;
+ * `onStep` is called just before each.
+ */
 export type CommitStep =
   | 'commit-1-flush'
   | 'commit-2-changelog'
@@ -11,7 +14,15 @@ export type CommitStep =
   | 'commit-6-move'
   | 'checkpoint-1-offsets'
   | 'checkpoint-2-write'
-  | 'checkpoint-3-done';
+  | 'checkpoint-3-done'
+  | 'evolve-1-delete'
+  | 'evolve-2-announce'
+  | 'evolve-3-local'
+  | 'evolve-3-copy'
+  | 'evolve-3-times'
+  | 'evolve-4-note'
+  | 'evolve-5-delete'
+  | 'evolve-5-note';
 
 /** What a commit works on. */
 export interface CommitContext {

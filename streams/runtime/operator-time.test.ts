@@ -199,7 +199,8 @@ describe('[STREAMS-TIME-3] an operator keeps its time behind another topic', () 
       ['x', 1, 45],
     ] as const;
     await produce(log, second, late);
-    const app = await runToEnd(log, make(false), { stateDir });
+    const options = { stateDir, dropState: ['first'] };
+    const app = await runToEnd(log, make(false), options);
     expect(app.metrics().droppedRecords.late).toBe(1);
     const rows = await committedRows(log, numbersTo);
     return rows.map((row) => row.split(' @')[0]);

@@ -7,6 +7,7 @@ import {
   text,
   callback,
   instance,
+  listOf,
   withFields,
   type OptionCheck,
   type OptionChecks,
@@ -17,6 +18,7 @@ import {
   type ErrorAction,
   type ErrorHandler,
 } from '../topology/record-errors.ts';
+import { storeNames } from '../topology/topology-diff.ts';
 import type { CommitStep } from './commit.ts';
 
 /** Kafka Streams' settings, in camelCase; times in milliseconds. */
@@ -94,7 +96,22 @@ export interface StreamsOptions {
   readonly deadLetterTopic?: string;
   /** How often `app.metrics$` emits. Default 1 s. */
   readonly metricsIntervalMs?: number;
-  /** Called before each step of a commit or checkpoint; for tests and tracing. Default: none. */
+  /**
+   * The old names of stores that have new ones, by the new ones: `{ orderCounts: 'counts' }`. The
+   * next start moves what is in them, and the times of their operators. It may stay here
+   * afterwards. Default: none.
+   */
+  readonly renamedStores?: Readonly<Record<string, string>>;
+  /**
+   * What is given up of what the last topology has kept, if this one would lose or misread it:
+   * stores by name, and what is not processed of repartition topics by their names without the
+   * application's id. A start deletes it for good. Anything else is kept. Default: nothing.
+   */
+  readonly dropState?: readonly string[];
+  /**
+   * Called before each step of a commit, checkpoint or change of topology; for tests and tracing.
+   * Default: none.
+   */
   readonly onStep?: (step: CommitStep) => void;
   /** Default: the machine's. */
   readonly clock?: Clock;
@@ -144,6 +161,8 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   idleTimeoutMs: (value) => (value === Infinity ? undefined : integer(0)(value)),
   metadataMaxAgeMs: integer(1),
   stateDir: text,
+  renamedStores: storeNames,
+  dropState: listOf('names'),
   transactionTimeoutMs: integer(1),
   onDeserializationError: errorHandling,
   onProcessingError: errorHandling,

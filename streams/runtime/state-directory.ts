@@ -27,12 +27,16 @@ export function stateDirectoryOf(
   });
 }
 
+/** The directories of tasks, of the last run and of those before; none if there is no state. */
+export async function taskDirectoriesIn(directory: string): Promise<string[]> {
+  if ((await nodeFileSystem.stat(directory)) === undefined) return [];
+  const entries = await nodeFileSystem.list(directory);
+  return entries.filter(({ name }) => TASK_ID.test(name)).map(({ name }) => join(directory, name));
+}
+
 /** Removes the state of all tasks. */
 export async function removeState(directory: string): Promise<void> {
-  if ((await nodeFileSystem.stat(directory)) === undefined) return;
-  for (const { name } of await nodeFileSystem.list(directory)) {
-    if (TASK_ID.test(name)) await nodeFileSystem.removeDirectory(join(directory, name));
-  }
+  for (const each of await taskDirectoriesIn(directory)) await nodeFileSystem.removeDirectory(each);
 }
 
 const TASK_ID = /^\d+_\d+$/;

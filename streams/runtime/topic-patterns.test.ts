@@ -271,7 +271,7 @@ describe('[OP-TOPOLOGY-12] a source with a pattern', () => {
     await (await start(log, build('counts'))).finish();
     expect(await committedRows(log, out)).toEqual(['x 1 @1', 'x 2 @2']);
     // Those of another topology of the application are none either.
-    const app = await start(log, build('other'));
+    const app = await start(log, build('other'), { dropState: ['counts'] });
     await app.finish();
     expect(app.metrics().processedRecords).toBe(0);
   });

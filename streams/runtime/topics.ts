@@ -14,6 +14,12 @@ export const INTERNAL_CONFIG = {
   maxMessageBytes: MESSAGE_BYTES_MAX,
 } as const satisfies Partial<LogConfig>;
 
+/** Settings of the topic with the copy of what ran last: only the newest counts. */
+export const LAST_RUN_CONFIG = {
+  ...INTERNAL_CONFIG,
+  cleanupPolicy: 'compact',
+} as const satisfies Partial<LogConfig>;
+
 /** Opens a topic that a topology names. */
 export function topicHandle(spec: TopicSpec): Topic<unknown, unknown> {
   const { name, key, value, partitions, config } = spec;
@@ -26,6 +32,11 @@ export function changelogTopic(applicationId: string, store: string): string {
 
 export function repartitionTopic(applicationId: string, id: string): string {
   return `${applicationId}-${id}-repartition`;
+}
+
+/** Where an application keeps a copy of the topology that ran last. */
+export function lastRunTopic(applicationId: string): string {
+  return `${applicationId}-topology`;
 }
 
 /** True of a repartition topic of the application, or of one whose id begins like this. */
@@ -41,7 +52,7 @@ export function internalTopics(applicationId: string, topology: Topology): Set<s
   const changelogs = [...topology.stores.values()].flatMap(({ name, backing }) => {
     return backing === 'changelog' ? [changelogTopic(applicationId, name)] : [];
   });
-  return new Set([...repartitions, ...changelogs]);
+  return new Set([...repartitions, ...changelogs, lastRunTopic(applicationId)]);
 }
 
 /**
@@ -51,7 +62,8 @@ export function internalTopics(applicationId: string, topology: Topology): Set<s
  */
 export function isMadeInternal(applicationId: string, { topic, config }: TopicMetadata): boolean {
   const isChangelog = topic.startsWith(`${applicationId}-`) && topic.endsWith('-changelog');
-  if (!isChangelog && !isRepartitionTopic(applicationId, topic)) return false;
+  const isOther = isRepartitionTopic(applicationId, topic) || topic === lastRunTopic(applicationId);
+  if (!isChangelog && !isOther) return false;
   const { segmentBytes, maxMessageBytes } = INTERNAL_CONFIG;
   return (
     config['segment.bytes'] === String(segmentBytes) &&

@@ -12,13 +12,28 @@ interface Position {
   readonly offset: number;
 }
 
+/** True if a topic that the application reads, or has read, has records for it to process. */
+export async function unreadIn(log: Log, applicationId: string, topic: string): Promise<boolean> {
+  const [found] = (await log.api.metadata({ topics: [topic] })).topics;
+  if (found === undefined || found.error !== undefined) return false;
+  return isUnread(log, applicationId, { name: topic, partitions: found.partitions });
+}
+
 /**
  * Warns of repartition topics that the application read once and no longer does, if there are
  * records for it in them [OP-TOPOLOGY-14]: its topology was changed before it had processed them.
+ *
+ * @param skipped topics that are known, and not to be warned of.
  */
-export async function warnOfUnread(log: Log, plan: Plan, logger: Logger): Promise<void> {
+export async function warnOfUnread(
+  log: Log,
+  plan: Plan,
+  logger: Logger,
+  skipped: ReadonlySet<string> = new Set(),
+): Promise<void> {
   const { applicationId } = plan;
   for (const topic of await leftTopics(log, plan)) {
+    if (skipped.has(topic.name)) continue;
     try {
       if (!(await isUnread(log, applicationId, topic))) continue;
       logger.warn(

@@ -99,6 +99,9 @@ test('[EVO-3] a store with values of a newer version does not start', async () =
   const two = one.upgrade(2, json<Order>(), (old) => ({ ...old, currency: 'EUR' }));
   await produce(log, topic('orders', { key: string(), value: one }), [['a', { cents: 1 }, 1]]);
   await runToEnd(log, topology(two), options);
+  const refused = makeApp(log, topology(one), options);
+  await expect(refused.start()).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
+  await log.admin().deleteTopics(['app-topology']); // nothing tells what ran last
   const old = makeApp(log, topology(one), { stateDir: temporaryDirectory() });
   await expect(old.start()).rejects.toMatchObject({
     code: 'DESERIALIZATION_FAILED',

@@ -10,6 +10,7 @@ import {
   type StoreChanges,
   type KeyRange,
 } from './environment.ts';
+import { ALL_KEYS } from './key-range.ts';
 import { isSoundHeader, HEADER_BYTES } from './lmdb-header.ts';
 
 /** No store can have this name. */
@@ -188,6 +189,29 @@ interface DatabaseStats {
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
+}
+
+/**
+ * Removes stores from the environment in `directory`, with the offsets of their changelogs, in one
+ * transaction: they are read back from there when they are next opened.
+ *
+ * @throws StreamsError STATE_CORRUPT
+ */
+export async function dropStores(directory: string, stores: readonly string[]): Promise<void> {
+  if (stores.length === 0) return;
+  const environment = await LmdbEnvironment.open(directory, stores);
+  try {
+    const meta = environment.readMeta();
+    if (meta === undefined) return; // nothing in it counts
+    const offsets = Object.entries(meta.changelogOffsets);
+    const kept = offsets.filter(([name]) => !stores.includes(name));
+    environment.checkpoint(new Map([...stores].map((name) => [name, [ALL_KEYS]])), {
+      ...meta,
+      changelogOffsets: Object.fromEntries(kept),
+    });
+  } finally {
+    await environment.close();
+  }
 }
 
 /** An entry as it is in the environment. */

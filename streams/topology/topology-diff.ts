@@ -74,7 +74,7 @@ export function diffTopologies(
   options: DiffOptions = {},
 ): TopologyDiff {
   checkArgument('diff', 'previous', before, descriptionLike);
-  checkOptions('diff', options, { renamedStores: names });
+  checkOptions('diff', options, { renamedStores: storeNames });
   const { renamedStores = {} } = options;
   return new TopologyDiff([
     ...storeChanges(before, after, renamedStores),
@@ -278,7 +278,8 @@ function lineOf({ subject, name, change, effect, fields, reason }: TopologyChang
   return `${effect.padEnd(8)}${subject} ${name} ${change}${more}`;
 }
 
-const names: OptionCheck = (value) => {
+/** Accepts the old names of stores by their new ones. */
+export const storeNames: OptionCheck = (value) => {
   const isNames =
     typeof value === 'object' &&
     value !== null &&
