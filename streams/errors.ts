@@ -15,6 +15,9 @@ export interface StreamsErrorDetails {
   INVALID_STATE: { operation: string; state: string };
   LAST_RUN_UNREADABLE: { file: string; reason: string };
   NAME_TAKEN: { name: string; kind: string };
+  OBSERVABLE_OVERRUN: { topic: string; maxQueued: number };
+  OBSERVER_OVERRUN: { node: string; maxQueued: number };
+  PIPE_NOT_STATELESS: { node: string; reason: string };
   PROCESSING_FAILED: {
     node: string;
     topic: string;

@@ -13,6 +13,7 @@ export type {
   LookupManyOptions,
   LookupOptions,
 } from './dsl/async-options.ts';
+export { RxStream } from './dsl/rx-stream.ts';
 export { CogroupedStream } from './dsl/cogrouped-stream.ts';
 export { CountWindowedStream } from './dsl/count-windowed-stream.ts';
 export { SessionWindowedCogroupedStream } from './dsl/session-windowed-cogrouped-stream.ts';
@@ -121,6 +122,13 @@ export type {
   RecordFailure,
   RetryAction,
 } from './topology/record-errors.ts';
+export {
+  fromObservable,
+  type FromObservableOptions,
+  type ObservableInput,
+  type ObservableRecord,
+} from './runtime/from-observable.ts';
+export type { ObservedRecords, ObservedStream, ObserveOptions } from './topology/observed.ts';
 export type { AsyncOrder } from './operators/awaiting.ts';
 export type { AsyncCall } from './operators/calls.ts';
 export type { FindMany, LookupKey } from './operators/lookups.ts';

@@ -14,7 +14,6 @@ import type { Operator } from '../topology/operator.ts';
 import type { ProcessorSupplier, ValueProcessorSupplier } from '../topology/processor.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 import { checkFunctions, checkMade, foreign, isList } from './arguments.ts';
-import { AsyncStream } from './async-stream.ts';
 import { addBranches } from './branches.ts';
 import { addDedupe } from './deduplication.ts';
 import type { DroppedOptions } from './dropped-records.ts';
@@ -52,6 +51,7 @@ import {
   type StreamParts,
   type GroupedParts,
 } from './parts.ts';
+import { RxStream } from './rx-stream.ts';
 import { addStreamJoin, type StreamJoinMethod } from './stream-joins.ts';
 import { addStreamTable } from './tables.ts';
 
@@ -61,7 +61,7 @@ import { addStreamTable } from './tables.ts';
  * for those of `AsyncStream`. If a key or value may be null, its type shows it:
  * `KStream<string | null, Order>`.
  */
-export class KStream<K, V> extends AsyncStream<K, V> {
+export class KStream<K, V> extends RxStream<K, V> {
   readonly #parts: StreamParts<K, V>;
 
   /** @internal `StreamsBuilder.stream` and operators make them. */

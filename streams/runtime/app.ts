@@ -9,6 +9,7 @@ import type {
   QueryOptions,
   TableChange,
 } from '../topology/queryable.ts';
+import type { ObservedRecords, ObservedStream, ObserveOptions } from '../topology/observed.ts';
 import type { StoreHandle } from '../topology/store.ts';
 import { checkTopology, type Topology } from '../topology/topology.ts';
 import { AppLife, type StreamsState } from './app-life.ts';
@@ -30,6 +31,7 @@ import { metricsEvery } from './metrics-stream.ts';
 import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
+import { observedRecords } from './published-records.ts';
 import type { QueriedApp } from './queried-app.ts';
 import { Queries } from './queries.ts';
 import { findStore, type QueryHandle } from './query-handles.ts';
@@ -328,6 +330,18 @@ export class StreamsApp implements AsyncDisposable {
   ): Observable<TableChange<NonNullable<K>, NonNullable<V>>> {
     const found = findStore(this.#topology, table);
     return this.#live.changes({ found, key: undefined, includes: () => true });
+  }
+
+  /**
+   * The committed records of a stream, from now on: each once, in the order of its task, also
+   * through restarts; none of a commit that failed. No commit waits for whoever observes: a
+   * subscriber gets them at a later turn, and a loop ends with OBSERVER_OVERRUN when more than
+   * `maxQueued` wait for it. Completes with the application, or ends with its error.
+   *
+   * @throws LogError INVALID_OPTION, UNKNOWN_OPTION
+   */
+  records$<K, V>(stream: ObservedStream<K, V>, options?: ObserveOptions): ObservedRecords<K, V> {
+    return observedRecords(this.#topology, this.#live.records, stream, options);
   }
 
   #queried(): QueriedApp {

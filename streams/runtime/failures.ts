@@ -232,6 +232,7 @@ function copied(bytes: Buffer | null): Buffer | null {
 /** True if another record may fare better. */
 function isOfRecord(stage: ErrorStage, cause: unknown): boolean {
   if (cause instanceof AssertionFailure || StreamsError.is(cause, 'STATE_CORRUPT')) return false;
+  if (StreamsError.is(cause, 'PIPE_NOT_STATELESS')) return false;
   return stage !== 'production' || !(cause instanceof LogError) || WRITER_CODES.has(cause.code);
 }
 

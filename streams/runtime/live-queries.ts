@@ -9,6 +9,7 @@ import type { RowChange } from '../state/stored-rows.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { LiveQuery, TableChange, WatchedRow } from '../topology/queryable.ts';
 import { liveQuery, type Pending, type Watcher } from './live-query.ts';
+import { PublishedRecords } from './published-records.ts';
 import type { QueriedApp } from './queried-app.ts';
 import type { QueriedStore } from './query-handles.ts';
 
@@ -48,6 +49,8 @@ interface WatchedStore {
  * outlive the tasks: those of the next attempt continue where the last commit was.
  */
 export class LiveQueries {
+  /** The streams that are observed. */
+  readonly records = new PublishedRecords();
   readonly #app: QueriedApp;
   readonly #stores = new Map<string, WatchedStore>();
   /** With something to hand over. Emptied at a later turn of the event loop. */
@@ -108,6 +111,7 @@ export class LiveQueries {
     const error = cause && new StreamsError('INVALID_STATE', message, details, { cause });
     this.#ended = { error };
     for (const store of this.#stores.values()) endAll(store, error);
+    this.records.end(cause);
   }
 
   #follow<T>(followed: Followed, makePending: () => PendingChanges<T>): LiveQuery<T> {

@@ -49,7 +49,8 @@ type TaskContext = Omit<
 /** What differs from node to node. */
 type NodeContext = Pick<
   OperatorContext,
-  'node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop' | 'guard' | 'fail' | 'sourceOf'
+  | ('node' | 'children' | 'sendsOldValues' | 'areValuesKept' | 'drop' | 'guard')
+  | ('fail' | 'sourceOf' | 'publish')
 >;
 
 /** The processors of one task, wired up: each calls the next directly. */
@@ -167,14 +168,15 @@ export class ProcessorGraph {
       } else if (node.kind === 'operator') {
         const sendsOldValues = edges.some(([child]) => readers.has(child));
         const areValuesKept = all.some(({ edge: [child] }) => keepers.has(child));
-        if (areValuesKept || node.stores.length > 0) keepers.add(node.name);
+        const keeps = node.stores.length > 0 || node.operator.keepsValues === true;
+        if (areValuesKept || keeps) keepers.add(node.name);
         const { oldValues } = node.operator;
         if (oldValues === 'needed' || (oldValues === 'passed' && sendsOldValues)) {
           readers.add(node.name);
         }
         const guard: OperatorContext['guard'] = (process) => guarded(node.name, process, failures);
         const own = { node: node.name, children: new Map(edges), drop, guard };
-        const late = lateFailures(node.name, failures);
+        const late = laterOf(node.name, failures, outputs);
         const behind = { sendsOldValues, areValuesKept };
         const { context, punctuations } = this.#options;
         const streamTimeOf = (name: string) => started.get(name)?.streamTimeMs() ?? -Infinity;
@@ -355,12 +357,14 @@ function toAll(children: readonly Forward<unknown, unknown>[]): Forward<unknown,
   };
 }
 
-/** What a node does about records that fail later. */
-function lateFailures(
+/** What becomes of records of a node later: they fail, or are observed. */
+function laterOf(
   node: string,
   failures: Failures,
-): Pick<OperatorContext, 'fail' | 'sourceOf'> {
+  outputs: Outputs,
+): Pick<OperatorContext, 'fail' | 'sourceOf' | 'publish'> {
   return {
+    publish: (record) => outputs.publish(node, record),
     fail: (record, cause, source) => {
       const error = processingFailed(node, record, cause);
       const stage = 'processing';

@@ -27,6 +27,7 @@ import type { Outputs, RecordWriter } from './outputs.ts';
 import type { Recovery } from './recovery.ts';
 import type { Plan, TaskPlan } from './plan.ts';
 import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
+import { Publisher } from './published-records.ts';
 import { withSizeLimit } from './size-limit.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { Task } from './task.ts';
@@ -66,6 +67,8 @@ export interface RunnerParts {
   readonly policies: ErrorPolicies;
   /** Ends the wait for input: a call of a function has ended. */
   readonly wakeup: Wakeup;
+  /** What is observed of the records since the last commit. */
+  readonly published: Publisher;
 }
 
 const KIB = 1024;
@@ -101,9 +104,10 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     const transaction = isExactlyOnce ? await producer.beginTransaction() : undefined;
     const deliveries = new Deliveries();
     const policies = new ErrorPolicies(plan.topology, settings);
-    const outputs = await openOutputs(options, policies, producer, deliveries);
+    const published = new Publisher(options.live.records);
+    const outputs = await openOutputs(options, { policies, producer, deliveries, published });
     const wakeup = new Wakeup();
-    return { producer, consumer, transaction, deliveries, outputs, policies, wakeup };
+    return { producer, consumer, transaction, deliveries, outputs, policies, wakeup, published };
   } catch (cause) {
     await closeParts({ producer, consumer });
     throw cause;
@@ -164,9 +168,12 @@ export function abandonTasks(tasks: readonly Task[], logger: Logger): void {
 /** Creates the internal topics and a writer for each topic that the topology writes to. */
 async function openOutputs(
   options: TaskRunnerOptions,
-  policies: ErrorPolicies,
-  producer: Producer,
-  deliveries: Deliveries,
+  {
+    policies,
+    producer,
+    deliveries,
+    published,
+  }: Pick<RunnerParts, 'policies' | 'producer' | 'deliveries' | 'published'>,
 ): Promise<Outputs> {
   const { plan, settings } = options;
   const isTransactional = settings.processingGuarantee === 'exactly_once';
@@ -188,6 +195,7 @@ async function openOutputs(
   const deadLetters = new Map<string, RecordWriter>();
   for (const name of policies.usedTopics) deadLetters.set(name, await open(deadLetterTopic(name)));
   return {
+    publish: (node, record) => published.add(node, record),
     node: (name) => present(nodes.get(name), 'each node that writes has a writer'),
     changelog: (store) => present(changelogs.get(store), 'each changelog has a writer'),
     deadLetters: (topic) => present(deadLetters.get(topic), 'what may be used has a writer'),

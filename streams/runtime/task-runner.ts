@@ -389,7 +389,7 @@ export class TaskRunner {
 
   async #commit(): Promise<void> {
     const { settings, counts, plan, log, ends } = this.#options;
-    const { producer, deliveries } = this.#parts;
+    const { producer, deliveries, published } = this.#parts;
     const { onStep: told = ignore } = settings;
     const onStep = (step: CommitStep): void => {
       // From the end of the transaction on it is too late.
@@ -409,6 +409,7 @@ export class TaskRunner {
       commitOffsets: (offsets) => commitOffsets(log, groupId, offsets),
       onStep,
     });
+    published.commit();
     if (this.#transaction !== undefined) this.#transaction = await producer.beginTransaction();
     ends.committed(this.tasks);
     const atMs = this.#nowMs();

@@ -37,11 +37,13 @@ import { ErrorPolicies } from '../runtime/error-policies.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';
 import { findStore, type QueryHandle } from '../runtime/query-handles.ts';
+import { observedRecords, PublishedRecords, Publisher } from '../runtime/published-records.ts';
 import { NoRecovery } from '../runtime/recovery.ts';
 import { Task } from '../runtime/task.ts';
 import { withMatchingTopics } from '../runtime/topic-patterns.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type { ReadOnlyTableStore } from '../topology/queryable.ts';
+import type { ObservedRecords, ObservedStream, ObserveOptions } from '../topology/observed.ts';
 import type { ReadOnlyKeyValueStore, StoreHandle } from '../topology/store.ts';
 import type { TopicSpec } from '../topology/node.ts';
 import { errorHandling, topicName } from '../topology/record-errors.ts';
@@ -134,6 +136,9 @@ export class TopologyTestDriver {
   readonly #internal: InternalRecord[] = [];
   /** The time of the last record piped in. */
   #nowMs = 0;
+  /** The streams that are observed. */
+  readonly #published = new PublishedRecords();
+  readonly #publisher = new Publisher(this.#published);
   /** Wakes `settled`. */
   readonly #wakeup = new Interruption();
   /** True from `endOfInput` on, until it has closed everything. */
@@ -191,6 +196,7 @@ export class TopologyTestDriver {
         task,
         state,
         outputs: {
+          publish: (name, record) => this.#publisher.add(name, record),
           node: (name) => this.#nodeWriter(name),
           changelog: (store) => changelogWriter(state.stores.get(store)?.codec),
           deadLetters: (name) => this.#writer(deadLetterTopic(name), this.#outputs.get(name)),
@@ -312,6 +318,11 @@ export class TopologyTestDriver {
     this.#settle();
   }
 
+  /** The records of a stream, from now on, as `StreamsApp.records$`. */
+  records$<K, V>(stream: ObservedStream<K, V>, options?: ObserveOptions): ObservedRecords<K, V> {
+    return observedRecords(this.#topology, this.#published, stream, options);
+  }
+
   /** Ends the processors. @throws StreamsError PROCESSING_FAILED with the first error of theirs. */
   close(): void {
     for (const task of this.#tasks) task.close();
@@ -387,6 +398,7 @@ export class TopologyTestDriver {
         task.flush();
         task.writeChangelog();
         task.committed();
+        this.#publisher.commit();
       }
     } while (this.#internal.length > 0);
   }

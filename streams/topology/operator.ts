@@ -26,6 +26,8 @@ export interface Operator<KIn = unknown, VIn = unknown, KOut = unknown, VOut = u
    * that this reaches. Undefined: only records move time.
    */
   readonly closeAfterIdleMs?: number | undefined;
+  /** True if it keeps values for a while though it has no store. */
+  readonly keepsValues?: boolean;
   /** Those of its stores that it keeps by the keys of its records. Default: all. */
   readonly keyedStores?: readonly string[];
   /**
@@ -165,6 +167,8 @@ export interface OperatorContext {
   setTimer(delayMs: number, callback: () => void): Timer;
   /** Asks for a call of `PendingRecords.resume`, soon. May be called at any time. */
   wake(): void;
+  /** Hands a record to those who observe the node, once a commit has it. */
+  publish(record: StreamRecord): void;
   /** Counts a dropped record by reason, and passes it to whoever reads those of the node. */
   drop(reason: DropReason, record: StreamRecord): void;
 }
