@@ -3,7 +3,7 @@ import type { TopologyDescription } from '../streams/index.ts';
 import { loadJob } from './load-job.ts';
 
 /** How each format is printed. */
-const FORMATS = {
+export const FORMATS = {
   text: (description) => description.toString(),
   mermaid: (description) => description.toMermaid(),
   dot: (description) => description.toDot(),

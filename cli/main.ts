@@ -2,6 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { JOB_DEFAULTS } from '../job/index.ts';
+import {
+  appResetCommand,
+  appStoresCommand,
+  appTopologyCommand,
+  dateTime,
+  distance,
+  duration,
+  topicList,
+} from './app.ts';
 import { watchOutput } from './closed-output.ts';
 import { complain, describeError } from './complain.ts';
 import { describeCommand, DESCRIPTION_FORMATS } from './describe.ts';
@@ -130,6 +139,40 @@ choosing(dlq.command('replay'), 'replay only those')
   .option('--json', 'print a line of JSON for each, and a summary')
   .action(dlqReplayCommand);
 
+const app = program
+  .command('app')
+  .description('applications: the topology that ran last, their stores, and a new beginning');
+
+naming(app.command('topology'))
+  .description('print the topology that ran last, or what a job would change')
+  .addOption(
+    new Option('--format <format>', 'how to print it').choices(DESCRIPTION_FORMATS).default('text'),
+  )
+  .option('--diff <file>', 'a job: print what it changes; ends with 1 if it would not start')
+  .action(appTopologyCommand);
+
+naming(app.command('stores'))
+  .description('list the stores on the disk, also while the application runs')
+  .option('--json', 'print a line of JSON for each store and task')
+  .action(appStoresCommand);
+
+naming(app.command('reset'))
+  .description('delete state and internal topics, and read the input topics again')
+  .option('--to-earliest', 'from their beginning; the default')
+  .option('--to-latest', 'from their end')
+  .option('--to-offset <offset>', 'from an offset', wholeNumber)
+  .option('--to-datetime <time>', 'from a time, such as 2026-11-30T12:00:00Z', dateTime)
+  .option('--by-duration <duration>', 'from so long ago, such as PT1H30M', duration)
+  .option('--shift-by <count>', 'from so many offsets further, or back if negative', distance)
+  .option(
+    '--input-topics <names>',
+    'only those, with commas; the positions in others stay',
+    topicList,
+  )
+  .option('--dry-run', 'say what would be done, and do nothing')
+  .option('--json', 'print a line of JSON')
+  .action(appResetCommand);
+
 watchOutput();
 try {
   await program.parseAsync();
@@ -141,6 +184,14 @@ try {
     // Exit now, as after any exception: parts of a failed job may keep running for a long time.
     process.exit(process.exitCode ?? FAILED);
   }
+}
+
+/** The data directory, and the flags that name an application. */
+function naming(command: Command): Command {
+  return command
+    .argument('[directory]', DATA_HELP, './data')
+    .option('--app <id>', 'its applicationId; of a job its name (default: the only one there is)')
+    .option('--state-dir <directory>', 'its stateDir, if it is not in the data directory');
 }
 
 /** The flags that choose dead letters. */

@@ -260,6 +260,8 @@ export type {
   WritableSessionStore,
   WritableWindowStore,
 } from './topology/store.ts';
+export { resetApplication, type ResetOptions, type ResetResult } from './runtime/reset.ts';
+export { readStoredState, type StoredState, type StoredStore } from './runtime/stored-state.ts';
 export { TopologyDescription } from './topology/description.ts';
 export type {
   NodeDescription,

@@ -373,10 +373,7 @@ export class StreamsApp implements AsyncDisposable {
       release = claimApplication(this.#log.api, this.#settings.applicationId);
       this.#life.enter('RESTORING');
       const plan = await this.#planner.plan(); // fails before anything is read
-      const work = async (): Promise<void> => {
-        await evolveState(this.#log, plan, this.#settings);
-        await this.#runWithTables();
-      };
+      const work = () => this.#runWithTables(plan);
       const hasState = this.#topology.stores.size > 0;
       await (hasState ? holdState(this.#stateDirectory, work) : work());
       this.#end('NOT_RUNNING');
@@ -388,7 +385,8 @@ export class StreamsApp implements AsyncDisposable {
     }
   }
 
-  async #runWithTables(): Promise<void> {
+  async #runWithTables(plan: Plan): Promise<void> {
+    await evolveState(this.#log, plan, this.#settings);
     const globalTables = new GlobalTables(this.#log, this.#topology.globalTables);
     this.#globalTables = globalTables;
     try {

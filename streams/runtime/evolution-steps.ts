@@ -8,6 +8,7 @@ import {
   type TopicMetadata,
   type TopicSettings,
 } from '../../core/index.ts';
+import type { GroupOffsetAt } from './last-run.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata, isOffsetMetadata } from './offset-metadata.ts';
 import { offsetsOf } from './restore.ts';
 import { MESSAGE_BYTES_MAX } from './topics.ts';
@@ -99,6 +100,23 @@ export async function skipUnread(log: Log, groupId: string, topic: string): Prom
     skipped.push({ ...committed, offset: latest });
   }
   await commit(log, groupId, skipped);
+}
+
+/**
+ * Makes this all that the application has committed, without times: it decides what is late from
+ * the beginning. Again after a crash.
+ */
+export async function replaceOffsets(
+  log: Log,
+  groupId: string,
+  offsets: readonly GroupOffsetAt[],
+): Promise<void> {
+  try {
+    await log.admin().deleteGroups([groupId]);
+  } catch (error) {
+    if (!LogError.is(error, 'GROUP_ID_NOT_FOUND')) throw error; // it has committed nothing
+  }
+  await commit(log, groupId, offsets);
 }
 
 /** What the application has committed for topics that exist. */

@@ -4,7 +4,14 @@ import { StreamsError } from '../errors.ts';
 import { dropStores } from '../state/lmdb-environment.ts';
 import { diffTopologies, storesOf, type TopologyChange } from '../topology/topology-diff.ts';
 import type { TopologyModel } from '../topology/topology-model.ts';
-import { copyTopic, deleteTopics, hasRecords, renameTimes, skipUnread } from './evolution-steps.ts';
+import {
+  copyTopic,
+  deleteTopics,
+  hasRecords,
+  renameTimes,
+  replaceOffsets,
+  skipUnread,
+} from './evolution-steps.ts';
 import { readLastRun, writeLastRun, type FoundLastRun, type LastRun } from './last-run.ts';
 import type { CommitStep } from './commit.ts';
 import type { StreamsSettings } from './options.ts';
@@ -63,9 +70,11 @@ export async function evolveState(log: Log, plan: Plan, settings: StreamsSetting
   const { lastRun } = found;
   const isSame = JSON.stringify(lastRun.topology) === JSON.stringify(topology);
   const onStep = (isSame ? undefined : settings.onStep) ?? ignore;
-  if (lastRun.topicsToDelete.length > 0) {
+  const { topicsToDelete, resetTo } = lastRun;
+  if (topicsToDelete.length > 0 || resetTo !== undefined) {
     onStep('evolve-1-delete');
-    await deleteTopics(log, lastRun.topicsToDelete);
+    await deleteTopics(log, topicsToDelete);
+    if (resetTo !== undefined) await replaceOffsets(log, applicationId, resetTo);
   } else if (isSame && found.isOfState && found.isWhole) {
     await warnOfUnread(log, plan, logger);
     return;
@@ -279,7 +288,8 @@ function alreadyThere(applicationId: string, store: string, topic: string): Stre
   return new StreamsError('STATE_MISMATCH', message, { applicationId, names: [store] });
 }
 
-function notOurs(lastRun: LastRun, applicationId: string, directory: string): StreamsError {
+/** The error of a directory that has the state of another application. */
+export function notOurs(lastRun: LastRun, applicationId: string, directory: string): StreamsError {
   const message =
     `${directory} has the state of the application ${lastRun.applicationId}, not of ` +
     `${applicationId}; give each application a stateDir of its own`;

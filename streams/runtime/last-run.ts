@@ -22,6 +22,15 @@ export interface LastRun {
   readonly topology: TopologyModel;
   /** Topics to delete before anything else: the next start ends what a crash broke off. */
   readonly topicsToDelete: readonly string[];
+  /** Of a reset that was interrupted: all that the group has committed afterwards. */
+  readonly resetTo?: readonly GroupOffsetAt[];
+}
+
+/** The next offset that the application reads. */
+export interface GroupOffsetAt {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
 }
 
 /** A `LastRun` as it was found, and where the log has a copy of it. */
@@ -34,7 +43,7 @@ export interface FoundLastRun {
 }
 
 /** In the state directory. */
-export const LAST_RUN_FILE = 'last-run.json';
+const LAST_RUN_FILE = 'last-run.json';
 const FORMAT_VERSION = 1;
 const KEY = 'last-run';
 
@@ -99,6 +108,12 @@ export async function writeLastRun(log: Log, directory: string, lastRun: LastRun
   const written: Written = { ...copy, copyOffset };
   const bytes = Buffer.from(`${JSON.stringify(written, undefined, 2)}\n`);
   await replaceFile(nodeFileSystem, join(directory, LAST_RUN_FILE), bytes);
+}
+
+/** Removes the file, if there is one, but not the copy in the log. */
+export async function removeLastRunFile(directory: string): Promise<void> {
+  const path = join(directory, LAST_RUN_FILE);
+  if ((await nodeFileSystem.stat(path)) !== undefined) await nodeFileSystem.remove(path);
 }
 
 async function readFile(

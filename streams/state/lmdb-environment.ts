@@ -111,9 +111,7 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   sizeBytes(store: string): number {
-    const stats = this.#database(store).getStats() as DatabaseStats;
-    const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
-    return pages * stats.pageSize;
+    return sizeOf(this.#database(store).getStats() as DatabaseStats);
   }
 
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
@@ -212,6 +210,55 @@ export async function dropStores(directory: string, stores: readonly string[]): 
   } finally {
     await environment.close();
   }
+}
+
+/** What the last checkpoint has of a store. */
+export interface StoredPart {
+  readonly entries: number;
+  /** What they take, in whole pages. */
+  readonly bytes: number;
+  /** The offset in the store's topic that it stands for; undefined before the first checkpoint. */
+  readonly checkpointOffset: number | undefined;
+}
+
+/**
+ * What is in the environment in `directory` of each of the stores, in their order; also while a
+ * task has it open. Changes nothing.
+ *
+ * @throws StreamsError STATE_CORRUPT
+ */
+export async function lookAtStores(
+  directory: string,
+  stores: readonly string[],
+): Promise<StoredPart[]> {
+  let root: RootDatabase<Buffer, Buffer> | undefined;
+  try {
+    const { open } = await import('lmdb');
+    const maxDbs = stores.length + 2;
+    root = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs, readOnly: true });
+    const found = root;
+    const databaseOf = (name: string): Database<Buffer, Buffer> | undefined =>
+      found.openDB<Buffer, Buffer>({ name, ...BINARY }) as Database<Buffer, Buffer> | undefined;
+    const bytes = databaseOf(META_DATABASE)?.getBinary(META_KEY);
+    const meta = bytes === undefined ? undefined : (JSON.parse(bytes.toString()) as StateMeta);
+    return stores.map((name) => {
+      const stats = databaseOf(name)?.getStats() as DatabaseStats | undefined;
+      return {
+        entries: stats?.entryCount ?? 0,
+        bytes: stats === undefined ? 0 : sizeOf(stats),
+        checkpointOffset: meta?.changelogOffsets[name],
+      };
+    });
+  } catch (cause) {
+    throw corrupt(directory, cause);
+  } finally {
+    await root?.close();
+  }
+}
+
+function sizeOf(stats: DatabaseStats): number {
+  const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+  return pages * stats.pageSize;
 }
 
 /** An entry as it is in the environment. */

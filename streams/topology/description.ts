@@ -8,6 +8,7 @@ import type {
   TopologyNode,
 } from './node.ts';
 import type { StoreSpec } from './store.ts';
+import { diffTopologies, type DiffOptions, type TopologyDiff } from './topology-diff.ts';
 import type {
   NodeDescription,
   SerdeDescription,
@@ -46,26 +47,19 @@ export class TopologyDescription implements TopologyModel {
   readonly topics: readonly TopicDescription[];
 
   /** @internal `Topology.describe` makes them. */
-  constructor({ nodes, stores, globalTables, subTopologies }: Described) {
-    const byName = new Map(nodes.map((node) => [node.name, node]));
-    this.subTopologies = subTopologies.map((part) => {
-      const own = part.nodes.map((name) => byName.get(name)!);
-      return {
-        id: part.id,
-        nodes: own.map((node) => nodeOf(node, own, part)),
-        stores: part.stores.map((name) => storeOf(stores.get(name)!)),
-      };
-    });
-    this.globalTables = globalTables.map(({ store }) => storeOf(store));
-    const topics = new Map<string, TopicDescription>();
-    for (const node of nodes) {
-      for (const topic of topicsIn(node)) {
-        // How one is read counts more than how it is written, if it is both.
-        if (node.kind !== 'sink' || !topics.has(topic.name)) topics.set(topic.name, topic);
-      }
-    }
-    for (const { topic } of globalTables) topics.set(topic.name, topicOf(topic));
-    this.topics = [...topics.values()];
+  constructor({ subTopologies, globalTables, topics }: TopologyModel) {
+    this.subTopologies = subTopologies;
+    this.globalTables = globalTables;
+    this.topics = topics;
+  }
+
+  /**
+   * What differs from an older topology, as `Topology.diff`.
+   *
+   * @throws LogError INVALID_OPTION for what is no description
+   */
+  diff(previous: TopologyModel, options?: DiffOptions): TopologyDiff {
+    return diffTopologies(this, previous, options);
   }
 
   /** As text, in the manner of Kafka's `TopologyDescription`. */
@@ -87,6 +81,32 @@ export class TopologyDescription implements TopologyModel {
   toJson(): string {
     return JSON.stringify(this, undefined, 2);
   }
+}
+
+/** Describes a topology. */
+export function describeTopology(described: Described): TopologyDescription {
+  const { nodes, stores } = described;
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const subTopologies = described.subTopologies.map((part) => {
+    const own = part.nodes.map((name) => byName.get(name)!);
+    return {
+      id: part.id,
+      nodes: own.map((node) => nodeOf(node, own, part)),
+      stores: part.stores.map((name) => storeOf(stores.get(name)!)),
+    };
+  });
+  const tables = described.globalTables.map(({ store }) => storeOf(store));
+  const topics = new Map<string, TopicDescription>();
+  for (const node of nodes) {
+    for (const topic of topicsIn(node)) {
+      // How one is read counts more than how it is written, if it is both.
+      if (node.kind !== 'sink' || !topics.has(topic.name)) topics.set(topic.name, topic);
+    }
+  }
+  for (const { topic } of described.globalTables) topics.set(topic.name, topicOf(topic));
+  return new TopologyDescription({
+    ...{ subTopologies, globalTables: tables, topics: [...topics.values()] },
+  });
 }
 
 function nodeOf(

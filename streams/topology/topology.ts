@@ -6,10 +6,10 @@ import {
   type ConditionalRepartition,
 } from './conditional-repartitions.ts';
 import { checkDeclared } from './copartitioning.ts';
-import { TopologyDescription } from './description.ts';
+import { describeTopology, type TopologyDescription } from './description.ts';
 import type { GlobalTableSpec, RepartitionNode, SourceNode, TopologyNode } from './node.ts';
 import type { StoreHandle, StoreSpec } from './store.ts';
-import { diffTopologies, type DiffOptions, type TopologyDiff } from './topology-diff.ts';
+import type { DiffOptions, TopologyDiff } from './topology-diff.ts';
 import type { TopologyModel } from './topology-model.ts';
 
 /** A checked topology: plain data. `StreamsApp` and `TopologyTestDriver` run it. */
@@ -315,11 +315,11 @@ function loopingRepartitions(nodes: readonly TopologyNode[]): RepartitionNode[] 
 export function makeTopology(parts: TopologyParts): Topology {
   const { nodes, stores, globalTables } = parts;
   const made = { nodes, stores, globalTables, subTopologies: findSubTopologies(nodes) };
-  const describe = (): TopologyDescription => new TopologyDescription(made);
+  const describe = (): TopologyDescription => describeTopology(made);
   const diff: Topology['diff'] = (previous, options) => {
     const isTopology = typeof (previous as Partial<Topology> | undefined)?.describe === 'function';
     const before = isTopology ? (previous as Topology).describe() : (previous as TopologyModel);
-    return diffTopologies(describe(), before, options);
+    return describe().diff(before, options);
   };
   return { ...made, describe, diff };
 }
