@@ -88,6 +88,7 @@ export type { StreamsState } from './runtime/app-life.ts';
 export type { CloseOptions, CloseResult } from './runtime/closing.ts';
 export type { RestoreEvent } from './runtime/restore-progress.ts';
 export type { RetryStatus } from './runtime/retry-pause.ts';
+export type { UncaughtErrorAction, UncaughtErrorHandler } from './runtime/uncaught-errors.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { MeterReading } from './runtime/meter.ts';
 export type {

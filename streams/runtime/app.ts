@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { Log } from '../../core/index.ts';
-import { checkArgument, type OptionCheck } from '../../core/internal.ts';
+import { checkArgument } from '../../core/internal.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type {
   Queryable,
@@ -28,7 +28,8 @@ import {
   type StreamsMetrics,
 } from './metrics.ts';
 import { metricsEvery } from './metrics-stream.ts';
-import { streamsSettings, type StreamsOptions, type StreamsSettings } from './options.ts';
+import { logLike, streamsSettings, type StreamsOptions } from './options.ts';
+import type { StreamsSettings } from './options.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
 import { observedRecords } from './published-records.ts';
@@ -42,6 +43,7 @@ import { claimApplication } from './running-apps.ts';
 import { holdState, removeState, stateDirectoryOf } from './state-directory.ts';
 import type { GroupContext } from './task-group.ts';
 import { abortLeft, TaskGroups } from './task-groups.ts';
+import { UncaughtErrors } from './uncaught-errors.ts';
 
 /** How long an aborted application may take to end. */
 const ABORT_MS = 1_000;
@@ -59,6 +61,7 @@ export class StreamsApp implements AsyncDisposable {
   readonly #settings: StreamsSettings;
   readonly #stateDirectory: string;
   readonly #planner: Planner;
+  readonly #uncaught: UncaughtErrors;
   readonly #life = new AppLife();
   readonly #counts: AppCounts;
   readonly #groups: TaskGroups;
@@ -90,11 +93,8 @@ export class StreamsApp implements AsyncDisposable {
     this.#settings = streamsSettings(options);
     const { clock, logger } = this.#settings;
     this.#counts = newCounts(clock, logger);
-    this.#retries = new Retries(
-      clock,
-      () => this.#mustStop,
-      () => this.#show(),
-    );
+    this.#uncaught = new UncaughtErrors(this.#settings);
+    this.#retries = new Retries({ ...this.#groupContext(), mustStop: () => this.#mustStop });
     this.#planner = new Planner(log, topology, this.#settings);
     this.#stateDirectory = stateDirectoryOf(log, this.#settings);
     const queried = this.#queried();
@@ -355,6 +355,7 @@ export class StreamsApp implements AsyncDisposable {
   #groupContext(): GroupContext {
     return {
       ...{ log: this.#log, settings: this.#settings, counts: this.#counts, live: this.#live },
+      uncaught: this.#uncaught,
       mustStop: () => this.#mustStop || this.#planner.isOld,
       isFinishing: () => this.#isFinishing,
       isPlanOld: async () => {
@@ -379,6 +380,7 @@ export class StreamsApp implements AsyncDisposable {
       this.#end('NOT_RUNNING');
     } catch (error) {
       this.#end('ERROR', error);
+      this.#uncaught.ended();
       throw error;
     } finally {
       release();
@@ -396,7 +398,7 @@ export class StreamsApp implements AsyncDisposable {
         this.#stop();
       });
       await this.#runPlans(globalTables);
-      if (this.#globalFailure !== undefined) throw this.#globalFailure as Error;
+      if (this.#globalFailure !== undefined) throw this.#uncaught.end(this.#globalFailure as Error);
     } finally {
       await globalTables.close();
     }
@@ -425,6 +427,7 @@ export class StreamsApp implements AsyncDisposable {
         const plan = await this.#planner.plan();
         await abortLeft(this.#log, plan.applicationId);
         this.#retries.succeeded();
+        this.#retries.running();
         return plan;
       } catch (error) {
         await this.#retries.waitAfter(error);
@@ -487,13 +490,6 @@ export class StreamsApp implements AsyncDisposable {
     return this.#closing !== undefined || this.#globalFailure !== undefined;
   }
 }
-
-/** Accepts an open log, not a promise of one. */
-const logLike: OptionCheck = (value) => {
-  const { consumer, producer } = (value ?? {}) as Partial<Log>;
-  const isLog = typeof consumer === 'function' && typeof producer === 'function';
-  return isLog ? undefined : 'an open log, as `await openLog()` returns it';
-};
 
 function ignore(): void {
   // `start` reports it, or has not been called

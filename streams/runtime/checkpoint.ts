@@ -19,7 +19,7 @@ export interface CheckpointContext {
  * Writes the committed state of the tasks to LMDB, one transaction per task, values in key order.
  * Call it right after a commit, before anything else is processed.
  *
- * @throws StreamsError COMMIT_FAILED if LMDB cannot write, as on a full disk: the changelogs have
+ * @throws LogError DISK_FULL, StreamsError COMMIT_FAILED if LMDB cannot write: the changelogs have
  *   everything committed, and the previous checkpoint stays valid.
  */
 export async function checkpoint(context: CheckpointContext): Promise<void> {

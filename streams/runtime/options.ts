@@ -1,4 +1,4 @@
-import { stderrLogger, systemClock, type Clock, type Logger } from '../../core/index.ts';
+import { stderrLogger, systemClock, type Clock, type Log, type Logger } from '../../core/index.ts';
 import {
   checkOptions,
   given,
@@ -20,6 +20,11 @@ import {
 } from '../topology/record-errors.ts';
 import { storeNames } from '../topology/topology-diff.ts';
 import type { CommitStep } from './commit.ts';
+import {
+  uncaughtHandling,
+  type UncaughtErrorAction,
+  type UncaughtErrorHandler,
+} from './uncaught-errors.ts';
 
 /** Kafka Streams' settings, in camelCase; times in milliseconds. */
 export interface StreamsOptions {
@@ -90,6 +95,11 @@ export interface StreamsOptions {
    */
   readonly onProductionError?: ErrorAction | ErrorHandler;
   /**
+   * What becomes of the application when an error would end it: `stop`, `restart`, `exit`, or a
+   * function of the error that returns one of them. Default: `stop`.
+   */
+  readonly onUncaughtError?: UncaughtErrorAction | UncaughtErrorHandler;
+  /**
    * The topic of dead letters, which is created if it is missing. It gets what was read, as bytes,
    * with Kafka Streams' headers `__streams.errors.*`. Default: `<applicationId>-dead-letters`.
    */
@@ -141,6 +151,7 @@ export const STREAMS_DEFAULTS = {
   onDeserializationError: 'fail',
   onProcessingError: 'fail',
   onProductionError: 'fail',
+  onUncaughtError: 'stop',
   clock: systemClock,
   logger: stderrLogger,
 } as const satisfies Partial<StreamsOptions>;
@@ -167,6 +178,7 @@ const CHECKS: OptionChecks<StreamsOptions> = {
   onDeserializationError: errorHandling,
   onProcessingError: errorHandling,
   onProductionError: errorHandling,
+  onUncaughtError: uncaughtHandling,
   deadLetterTopic: topicName,
   metricsIntervalMs: integer(1),
   onStep: callback,
@@ -194,3 +206,10 @@ function longerThan(commitIntervalMs: number): OptionCheck {
       ? undefined
       : `more than commitIntervalMs=${commitIntervalMs}, for a transaction lasts that long`;
 }
+
+/** Accepts an open log, not a promise of one. */
+export const logLike: OptionCheck = (value) => {
+  const { consumer, producer } = (value ?? {}) as Partial<Log>;
+  const isLog = typeof consumer === 'function' && typeof producer === 'function';
+  return isLog ? undefined : 'an open log, as `await openLog()` returns it';
+};

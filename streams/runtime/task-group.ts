@@ -13,6 +13,7 @@ import { Retries } from './retries.ts';
 import type { RetryStatus } from './retry-pause.ts';
 import { TaskRunner } from './task-runner.ts';
 import type { Task } from './task.ts';
+import type { UncaughtErrors } from './uncaught-errors.ts';
 
 /** What all groups of an application share. */
 export interface GroupContext {
@@ -20,6 +21,8 @@ export interface GroupContext {
   readonly settings: StreamsSettings;
   readonly counts: AppCounts;
   readonly live: LiveQueries;
+  /** Decides about errors that would end the application. */
+  readonly uncaught: UncaughtErrors;
   /** True if no attempt may begin, and those that run are to end. */
   readonly mustStop: () => boolean;
   /** True if nothing is to be processed at present. */
@@ -82,10 +85,10 @@ export class TaskGroup {
     this.name = name;
     this.#context = context;
     this.#idleTimeoutMs = context.settings.idleTimeoutMs;
-    const { settings, mustStop } = context;
-    this.#retries = new Retries(settings.clock, mustStop, () => {
+    const changed = (): void => {
       this.#enter(this.#retries.status === undefined ? 'RESTORING' : 'RETRYING');
-    });
+    };
+    this.#retries = new Retries({ ...context, changed });
   }
 
   get state(): GroupState {
@@ -195,7 +198,10 @@ export class TaskGroup {
     if (this.#assigned !== tasks) runner.assign(this.#assigned);
     if (isFinishing()) runner.finish();
     if (mustStop()) runner.stop();
-    else this.#enter(isPaused() ? 'PAUSED' : 'RUNNING');
+    else {
+      this.#retries.running();
+      this.#enter(isPaused() ? 'PAUSED' : 'RUNNING');
+    }
     this.#settle();
     try {
       return await runner.run();

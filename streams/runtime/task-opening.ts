@@ -76,6 +76,11 @@ const KIB = 1024;
 const BATCH_BYTES = 128 * KIB;
 /** Lets output batches fill across slices; a commit does not wait for it. */
 const LINGER_MS = 20;
+/**
+ * How long a commit waits for a batch that cannot be written, as on a full disk, before the group
+ * says so and tries again from its last commit. Kafka's 2 min are for what is lost without a retry.
+ */
+const DELIVERY_TIMEOUT_MS = 10_000;
 /** The size of one fetch from a partition: some milliseconds of work. */
 const FETCH_BYTES = 512 * KIB;
 
@@ -90,6 +95,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
   const producer = log.producer({
     batchSize: BATCH_BYTES,
     lingerMs: LINGER_MS,
+    deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
     maxRequestSize: MESSAGE_BYTES_MAX,
     transactionTimeoutMs: settings.transactionTimeoutMs,
     ...(isExactlyOnce && { transactionalId: group }),

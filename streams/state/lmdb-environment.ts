@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
-import { nodeFileSystem } from '../../core/index.ts';
+import { LogError, nodeFileSystem } from '../../core/index.ts';
 import { present } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import {
@@ -48,7 +48,7 @@ export class LmdbEnvironment implements StateEnvironment {
    * Opens the environment in `directory`. If it is missing, or a power cut has left only a part of
    * it, creates a new one: everything is then restored from the changelogs.
    *
-   * @throws StreamsError STATE_CORRUPT if LMDB cannot open the existing files.
+   * @throws StreamsError STATE_CORRUPT if LMDB cannot open the existing files, LogError DISK_FULL
    */
   static async open(directory: string, storeNames: readonly string[]): Promise<LmdbEnvironment> {
     const names = [META_DATABASE, ...storeNames];
@@ -65,7 +65,7 @@ export class LmdbEnvironment implements StateEnvironment {
       return new LmdbEnvironment(directory, opened, new Map(databases));
     } catch (cause) {
       await root?.close();
-      throw corrupt(directory, cause);
+      throw noRoom(directory, cause) ?? corrupt(directory, cause);
     }
   }
 
@@ -114,9 +114,10 @@ export class LmdbEnvironment implements StateEnvironment {
     return sizeOf(this.#database(store).getStats() as DatabaseStats);
   }
 
+  /** @throws LogError DISK_FULL: nothing was written. */
   checkpoint(changes: ReadonlyMap<string, StoreChanges>, meta: StateMeta): void {
     // Synchronous: only this way of writing rolls back if something throws.
-    this.#root.transactionSync(() => {
+    this.#write(() => {
       for (const [store, changed] of changes) {
         const database = this.#database(store);
         for (const change of changed) {
@@ -137,7 +138,7 @@ export class LmdbEnvironment implements StateEnvironment {
   }
 
   clear(): void {
-    this.#root.transactionSync(() => {
+    this.#write(() => {
       for (const database of this.#databases.values()) database.clearSync();
     });
   }
@@ -145,6 +146,14 @@ export class LmdbEnvironment implements StateEnvironment {
   async close(): Promise<void> {
     await this.#root.flushed;
     await this.#root.close();
+  }
+
+  #write(change: () => void): void {
+    try {
+      this.#root.transactionSync(change);
+    } catch (cause) {
+      throw noRoom(this.#directory, cause) ?? cause;
+    }
   }
 
   /** Reads up to `limit` entries of a range behind `last`; LMDB's transaction is over then. */
@@ -178,6 +187,18 @@ export class LmdbEnvironment implements StateEnvironment {
   #database(name: string): Database<Buffer, Buffer> {
     return present(this.#databases.get(name), 'every store of the task has a database');
   }
+}
+
+/** The codes of ENOSPC, EDQUOT, and of LMDB when its map cannot grow: MDB_MAP_FULL. */
+const NO_ROOM: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 28, 122, -30_792]);
+
+/** The error of a full disk; undefined of another one. */
+export function noRoom(directory: string, cause: unknown): LogError | undefined {
+  const { code, message } = cause as { readonly code?: unknown; readonly message?: string };
+  if (!NO_ROOM.has(code)) return undefined;
+  const text = `the state in ${directory} could not be written, as the disk is full: ${message}`;
+  const details = { file: directory, operation: 'write' };
+  return new LogError('DISK_FULL', text, details, { cause });
 }
 
 /** Of what LMDB tells of a database. */
