@@ -16,8 +16,6 @@ import {
   type StreamParts,
 } from './parts.ts';
 
-type AnyKeyValue = KeyValue<unknown, unknown>;
-
 /** The methods of a stream that join it to RxJS, which they load when they are used. */
 export abstract class RxStream<K, V> extends AsyncStream<K, V> {
   readonly #parts: StreamParts<K, V>;
@@ -48,22 +46,22 @@ export abstract class RxStream<K, V> extends AsyncStream<K, V> {
    *
    * @throws LogError INVALID_OPTION
    */
-  pipe<A extends AnyKeyValue>(
+  pipe<A extends KeyValue<unknown, unknown>>(
     first: OperatorFunction<StreamRecord<K, V>, A>,
     options?: RekeyingOptions,
   ): KStream<A['key'], A['value']>;
-  pipe<A, B extends AnyKeyValue>(
+  pipe<A, B extends KeyValue<unknown, unknown>>(
     first: OperatorFunction<StreamRecord<K, V>, A>,
     second: OperatorFunction<A, B>,
     options?: RekeyingOptions,
   ): KStream<B['key'], B['value']>;
-  pipe<A, B, C extends AnyKeyValue>(
+  pipe<A, B, C extends KeyValue<unknown, unknown>>(
     first: OperatorFunction<StreamRecord<K, V>, A>,
     second: OperatorFunction<A, B>,
     third: OperatorFunction<B, C>,
     options?: RekeyingOptions,
   ): KStream<C['key'], C['value']>;
-  pipe<A, B, C, D extends AnyKeyValue>(
+  pipe<A, B, C, D extends KeyValue<unknown, unknown>>(
     first: OperatorFunction<StreamRecord<K, V>, A>,
     second: OperatorFunction<A, B>,
     third: OperatorFunction<B, C>,

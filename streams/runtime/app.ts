@@ -334,11 +334,8 @@ export class StreamsApp implements AsyncDisposable {
 
   /**
    * The committed records of a stream, from now on: each once, in the order of its task, also
-   * through restarts; none of a commit that failed. No commit waits for whoever observes: a
-   * subscriber gets them at a later turn, and a loop ends with OBSERVER_OVERRUN when more than
-   * `maxQueued` wait for it. Completes with the application, or ends with its error.
-   *
-   * @throws LogError INVALID_OPTION, UNKNOWN_OPTION
+   * through restarts. A subscriber gets them at a later turn; a loop ends with OBSERVER_OVERRUN
+   * when more than `maxQueued` wait. It ends as the application does. @throws LogError
    */
   records$<K, V>(stream: ObservedStream<K, V>, options?: ObserveOptions): ObservedRecords<K, V> {
     return observedRecords(this.#topology, this.#live.records, stream, options);
