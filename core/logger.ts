@@ -32,9 +32,13 @@ export interface Logger {
 
 /** A logger that takes fields before the text, as pino and bunyan do. */
 export interface FieldsFirstLogger {
+  /** As `Logger.debug`. */
   debug(fields: object, message: string): void;
+  /** As `Logger.info`. */
   info(fields: object, message: string): void;
+  /** As `Logger.warn`. */
   warn(fields: object, message: string): void;
+  /** As `Logger.error`. */
   error(fields: object, message: string): void;
 }
 

@@ -3,9 +3,13 @@ import type { StreamsMetrics } from './metrics.ts';
 
 /** What `observeMetrics` uses of a `Meter` of `@opentelemetry/api`. */
 export interface OpenTelemetryMeter<Instrument = unknown> {
+  /** Makes an instrument for what only grows. */
   createObservableCounter(name: string, options: InstrumentOptions): Instrument;
+  /** Makes an instrument for what rises and falls. */
   createObservableGauge(name: string, options: InstrumentOptions): Instrument;
+  /** Calls back at each collection. */
   addBatchObservableCallback(callback: ObserveAll<Instrument>, observed: Instrument[]): void;
+  /** Calls back no more. */
   removeBatchObservableCallback(callback: ObserveAll<Instrument>, observed: Instrument[]): void;
 }
 
