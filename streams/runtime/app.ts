@@ -136,10 +136,7 @@ export class StreamsApp implements AsyncDisposable {
     return metricsEvery({ everyMs, clock, read: () => this.metrics(), life$: this.state$ });
   }
 
-  /**
-   * What the application has done so far, and its present state: docs/METRICS.md lists all of it.
-   * `prometheusText` and `observeMetrics` pass it on.
-   */
+  /** What the application has done so far, and its state. docs/METRICS.md lists all of it. */
   metrics(): StreamsMetrics {
     const { applicationId } = this.#settings;
     return collectMetrics(applicationId, this.state, this.#groups.tasks, this.#counts);
