@@ -115,7 +115,7 @@ export async function appResetCommand(directory: string, flags: ResetFlags): Pro
 /** Parses `P1DT2H3M4S`, as Kafka's tools take durations, into milliseconds. */
 export function duration(value: string): number {
   const parts = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d{1,3})?)S)?)?$/.exec(value);
-  const numbers = (parts ?? []).slice(1).map((part) => Number(part ?? 0));
+  const numbers = (parts ?? []).slice(1).map((part: string | undefined) => Number(part ?? 0));
   const [days = 0, hours = 0, minutes = 0, seconds = 0] = numbers;
   if (parts === null || value.endsWith('P') || value.endsWith('T')) {
     throw new InvalidArgumentError('It must be a duration such as PT1H30M or P7D.');

@@ -66,7 +66,7 @@ export function versioned<T>(version: number, serde: Serde<T>): VersionedSerde<T
   checkArgument('versioned', 'version', version, integer(0, VERSION_MAX));
   checkArgument('versioned', 'serde', serde, serdeLike);
   if (version === 0) checkArgument('versioned', 'serde', serde.name, beginsUnlikeAVersion);
-  return serdeOf<T>([{ version, serde: serde as Serde<unknown>, upgrade: (old) => old }]);
+  return serdeOf<T>([{ version, serde, upgrade: (old) => old }]);
 }
 
 function serdeOf<T>(versions: readonly Version[]): VersionedSerde<T> {

@@ -6,7 +6,6 @@ import {
   type Log,
   type ProducerRecord,
   type TopicMetadata,
-  type TopicSettings,
 } from '../../core/index.ts';
 import type { GroupOffsetAt } from './last-run.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata, isOffsetMetadata } from './offset-metadata.ts';
@@ -37,7 +36,7 @@ export async function copyTopic(log: Log, from: string, to: string): Promise<voi
   const source = await metadataOf(log, from);
   if (source === undefined) return;
   const { partitions, config } = source;
-  await log.admin().createTopic(to, { partitions, config: config as TopicSettings });
+  await log.admin().createTopic(to, { partitions, config });
   await using producer = log.producer({ maxRequestSize: MESSAGE_BYTES_MAX });
   for (let partition = 0; partition < partitions; partition++) {
     await producer.sendAll(handleOf(to, RAW), committedRecords(log, from, partition));
