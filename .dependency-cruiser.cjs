@@ -173,9 +173,9 @@ module.exports = {
     },
     {
       name: 'tests-are-for-tests',
-      comment: 'Suites and test/ are not in the npm package.',
+      comment: 'Suites and test/ are not in the npm package; nor is bench/kafka.',
       severity: 'error',
-      from: { pathNot: ['^test/', TEST] },
+      from: { pathNot: ['^test/', '^bench/kafka/', TEST] },
       to: { path: ['^test/', '[.]suite[.]ts$'] },
     },
     {

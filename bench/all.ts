@@ -3,11 +3,11 @@
  * `results.ndjson` with the machine and the commit. Prints how each has changed since the last run
  * on such a machine. `--smoke` only checks that they still work, and stores nothing.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { changesBetween, type Result } from './harness.ts';
+import { changesBetween, currentCommit, readResults } from './harness.ts';
+import { writePages } from './pages.ts';
 
 const BENCHES = [
   ...[
@@ -31,20 +31,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 
-function readResults(): Result[] {
-  if (!existsSync(RESULTS)) return [];
-  const lines = readFileSync(RESULTS, 'utf8').split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Result);
-}
-
-/** The commit that is measured; with a `+` if files differ from it. */
-function currentCommit(): string {
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
-  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
-  return git('rev-parse', '--short', 'HEAD') + (isChanged ? '+' : '');
-}
-
-const before = values.smoke ? [] : readResults();
+const before = values.smoke ? [] : readResults(RESULTS);
 const commit = values.smoke ? undefined : currentCommit();
 const failed: string[] = [];
 for (const name of positionals.length > 0 ? positionals : BENCHES) {
@@ -55,8 +42,9 @@ for (const name of positionals.length > 0 ? positionals : BENCHES) {
   });
   if (status !== 0) failed.push(name);
 }
-const after = values.smoke ? [] : readResults().slice(before.length);
+const after = values.smoke ? [] : readResults(RESULTS).slice(before.length);
 if (after.length > 0) console.log('\nchange since the last run on such a machine');
 for (const line of changesBetween(before, after)) console.log(`  ${line}`);
+if (!values.smoke) await writePages();
 if (failed.length > 0) console.error(`\nFAILED: ${failed.join(', ')}`);
 process.exitCode = failed.length > 0 ? 1 : 0;

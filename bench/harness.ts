@@ -1,4 +1,5 @@
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -111,10 +112,13 @@ function report(
   keep(settings, { title, unit: 'per second', figures, notes });
 }
 
+/** More is better per second, and less of the others. */
+export type Unit = 'per second' | 'ms' | 'MB';
+
 /** The findings of one benchmark. */
 interface Found {
   readonly title: string;
-  readonly unit: 'per second' | 'ms';
+  readonly unit: Unit;
   /** Each with one value per round. */
   readonly figures: readonly { readonly name: string; readonly values: readonly number[] }[];
   /** Settings beyond those of the command line. */
@@ -126,6 +130,7 @@ export interface Result extends Found {
   readonly at: string;
   readonly commit: string | undefined;
   readonly records: number;
+  readonly rounds: number;
   readonly machine: {
     readonly node: string;
     readonly cpu: string | undefined;
@@ -135,7 +140,7 @@ export interface Result extends Found {
 }
 
 /** Appends to the results file, if one was given. */
-export function keep(settings: BenchSettings, found: Found): void {
+export function keep(settings: Omit<BenchSettings, 'isSmoke'>, found: Found): void {
   const { results, commit, records, rounds } = settings;
   if (results === undefined) return;
   const machine = {
@@ -146,6 +151,20 @@ export function keep(settings: BenchSettings, found: Found): void {
   };
   const line = { at: new Date().toISOString(), commit, records, rounds, ...found, machine };
   appendFileSync(results, `${JSON.stringify(line satisfies Result)}\n`);
+}
+
+/** The lines of a results file; none if it does not exist. */
+export function readResults(file: string): Result[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Result);
+}
+
+/** The commit that is measured; with a `+` if files differ from it. */
+export function currentCommit(): string {
+  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
+  return git('rev-parse', '--short', 'HEAD') + (isChanged ? '+' : '');
 }
 
 /** Results are comparable only on the same kind of machine, for the same number of records. */
@@ -165,7 +184,7 @@ export function changesBetween(before: readonly Result[], after: readonly Result
       if (was === undefined) return `${label}: nothing to compare it with`;
       const [middle, oldMiddle] = [median(values), median(was.values)];
       const percent = (middle / oldMiddle - 1) * 100;
-      const isBetter = unit === 'ms' ? percent < 0 : percent > 0;
+      const isBetter = unit === 'per second' ? percent > 0 : percent < 0;
       const sign = percent > 0 ? '+' : '';
       const verdict = Math.abs(percent) < 5 ? 'as before' : isBetter ? 'better' : 'WORSE';
       const since = old?.commit ?? 'an unknown commit';
@@ -174,7 +193,8 @@ export function changesBetween(before: readonly Result[], after: readonly Result
   });
 }
 
-function median(values: readonly number[]): number {
+/** The middle one. */
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }

@@ -4,7 +4,7 @@ import { createServer, connect } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { runJava, startJava, stopJava } from './java.ts';
+import { runJava, startJava, stopJava, TEST_JAVA, type Java } from './java.ts';
 
 /** Longer than a broker takes on a busy machine: 3 to 5 s. */
 const START_MS_MAX = 60_000;
@@ -17,26 +17,28 @@ export class KafkaBroker {
   readonly bootstrap: string;
   readonly #directory: string;
   readonly #port: number;
+  readonly #java: Java;
   #process: ChildProcess | undefined;
   /** The number of starts. */
   #lives = 0;
 
-  private constructor(directory: string, port: number) {
+  private constructor(directory: string, port: number, java: Java) {
     this.#directory = directory;
     this.#port = port;
+    this.#java = java;
     this.data = join(directory, 'data');
     this.bootstrap = `127.0.0.1:${port}`;
   }
 
-  /** Formats a directory for a broker; `start` runs it. */
-  static async format(directory: string): Promise<KafkaBroker> {
+  /** Formats a directory for a broker, with more lines of settings; `start` runs it. */
+  static async format(directory: string, java = TEST_JAVA, more = ''): Promise<KafkaBroker> {
     mkdirSync(directory, { recursive: true });
     const [port, controllerPort] = await freePorts();
-    const broker = new KafkaBroker(directory, port);
+    const broker = new KafkaBroker(directory, port, java);
     const properties = broker.#properties;
-    writeFileSync(properties, settings({ port, controllerPort, data: broker.data }));
+    writeFileSync(properties, settings({ port, controllerPort, data: broker.data }) + more);
     const id = Buffer.from('kafka and millrace').toString('base64url').slice(0, 22);
-    await runJava('kafka.tools.StorageTool', 'format', '-t', id, '-c', properties);
+    await runJava(java, 'kafka.tools.StorageTool', 'format', '-t', id, '-c', properties);
     return broker;
   }
 
@@ -44,7 +46,10 @@ export class KafkaBroker {
   async start(): Promise<void> {
     this.#lives++;
     const output = openSync(this.#output, 'w');
-    const child = startJava('Broker.java', this.#properties, { stdout: output, stderr: output });
+    const child = startJava(this.#java, 'Broker', this.#properties, {
+      stdout: output,
+      stderr: output,
+    });
     closeSync(output);
     this.#process = child;
     for (let waitedMs = 0; !(await answers(this.#port)); waitedMs += TRY_MS) {
@@ -53,6 +58,11 @@ export class KafkaBroker {
       }
       await wait(TRY_MS);
     }
+  }
+
+  /** Of its process, while it runs. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
   }
 
   /** SIGTERM shuts it down cleanly, SIGKILL crashes it. */

@@ -1,4 +1,4 @@
-import { runJava } from './java.ts';
+import { runJava, TEST_JAVA } from './java.ts';
 
 /** A file as `kafka-dump-log` shows it. */
 export interface DumpedFile {
@@ -37,7 +37,7 @@ export async function dumpLog(
   ...options: readonly string[]
 ): Promise<Dump> {
   const tool = 'org.apache.kafka.tools.DumpLogSegments';
-  const text = await runJava(tool, ...options, '--files', files.join(','));
+  const text = await runJava(TEST_JAVA, tool, ...options, '--files', files.join(','));
   const known = /^Non-consecutive offsets in .*\n(?: {2}-1 is followed by \d+\n)+/gm;
   const found: { file: string; lines: string[] }[] = [];
   const complaints: string[] = [];

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { CommittedOffset, IsolationLevel, ProducerIdentity, TopicPartition } from 'millrace';
 import { present } from '../../core/assert.ts';
 import type { PlainRecord, RecordToWrite } from '../../core/record/records.suite.ts';
-import { startJava, stopJava } from './java.ts';
+import { startJava, stopJava, TEST_JAVA } from './java.ts';
 
 /** A record to send; bytes are text, one character per byte. */
 export type RecordToSend = Required<RecordToWrite>;
@@ -114,7 +114,8 @@ export class KafkaPlayer implements Player {
 
   /** @param bootstrap address of a broker; without it only the steps that need none work. */
   constructor(bootstrap = '') {
-    this.#process = startJava('Play.java', bootstrap, { stdout: 'pipe', stderr: 'inherit' });
+    const output = { stdout: 'pipe', stderr: 'inherit' } as const;
+    this.#process = startJava(TEST_JAVA, 'Play.java', bootstrap, output);
     const lines = createInterface({ input: present(this.#process.stdout, 'stdout is a pipe') });
     this.#answers = lines[Symbol.asyncIterator]();
   }

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { present } from '../../../core/assert.ts';
-import { startJava } from '../java.ts';
+import { startJava, TEST_JAVA } from '../java.ts';
 import { CLOSING_MS } from './input.ts';
 import type { Chain, Input, Run } from './spec.ts';
 
@@ -58,7 +58,8 @@ class Oracle {
   #hasEnded = false;
 
   constructor() {
-    this.#process = startJava('StreamsOracle', '', { stdout: 'pipe', stderr: 'inherit' });
+    const output = { stdout: 'pipe', stderr: 'inherit' } as const;
+    this.#process = startJava(TEST_JAVA, 'StreamsOracle', '', output);
     const lines = createInterface({ input: present(this.#process.stdout, 'stdout is a pipe') });
     lines.on('line', (line) => this.#waiting.shift()?.(line));
     lines.on('close', () => {
