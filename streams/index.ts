@@ -253,6 +253,7 @@ export type {
   StoreExpiry,
   StoreHandle,
   StoreSpec,
+  StoreTtl,
   TableRow,
   VersionedPut,
   VersionedStore,

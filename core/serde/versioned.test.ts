@@ -2,7 +2,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { LogError } from '../errors.ts';
 import { bytes, double, int32 } from './binary.ts';
 import { msgpack } from './msgpack.ts';
-import { customSerde, deserializeBytes, serializeToBytes } from './serde.ts';
+import { customSerde, deserializeBytes, serializeToBytes, type Serde } from './serde.ts';
 import { roundTrip } from './serdes.suite.ts';
 import { json, string } from './text.ts';
 import { validated } from './validated.ts';
@@ -73,7 +73,7 @@ describe('[EVO-1] versioned() reads the values of older versions', () => {
   });
 
   test('[EVO-1] types follow the versions', () => {
-    expectTypeOf(two.deserialize).returns.toEqualTypeOf<Order & { readonly tags: string[] }>();
+    expectTypeOf(two).toExtend<Serde<Order & { readonly tags: string[] }>>();
     // @ts-expect-error an upgrade makes the next version
     versioned(1, string()).upgrade(2, json<Order>(), (old: string) => old);
     // @ts-expect-error of a value of the one before

@@ -23,7 +23,7 @@ const BACKOFF_MS = 100;
 const PENDING_PER_CALL = 4;
 
 /** Options of every operator that waits for calls. */
-export const ASYNC_OPTIONS = [
+const ASYNC_OPTIONS = [
   ...(['name', 'concurrency', 'order', 'timeoutMs', 'retries', 'backoffMs'] as const),
   ...(['maxPending', 'store', 'key', 'value'] as const),
 ] as const;

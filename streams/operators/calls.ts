@@ -106,16 +106,8 @@ export class Calls {
         controller.abort(error);
       });
       this.#open.set(controller, timer);
-      made.then(
-        (result) => {
-          timer.cancel();
-          resolve(result);
-        },
-        (error: Error) => {
-          timer.cancel();
-          reject(error);
-        },
-      );
+      const settled = Promise.resolve(made).then(resolve, reject);
+      void settled.then(() => timer.cancel());
     });
   }
 

@@ -42,7 +42,7 @@ const FIXED_BYTES = 1 + 8 + 8 + 4 + 4 + 4;
  *     flags u8 | time f64 | offset f64 | partition i32 | size of origin u32 | size of key u32
  *     origin | key | value
  */
-export function pendingSerde<K, V>(
+function pendingSerde<K, V>(
   key: Serde<NonNullable<K>>,
   value: Serde<NonNullable<V>>,
 ): Serde<PendingRecord<K, V>> {

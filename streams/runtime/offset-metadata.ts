@@ -55,7 +55,7 @@ export function decodeOffsetMetadata(
   return {
     timeMs: number(timeMs),
     upstreams: list(distances).map((each) => start + number(each)),
-    flags: [...flags].map(Number),
+    flags: Array.from(flags, Number),
     operators: byName(times),
     punctuations: byName(dues),
   };

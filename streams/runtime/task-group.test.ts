@@ -218,7 +218,7 @@ describe('groups of tasks', () => {
     for (const producer of [left, other]) {
       const transaction = await producer.beginTransaction();
       const target = producer === left ? changelog : names;
-      await transaction.send(target, { key: 'k0', value: 'never', partition: 0 });
+      transaction.send(target, { key: 'k0', value: 'never', partition: 0 });
       await producer.flush();
     }
     await produce(log, numbers, rows(300, 600));
@@ -239,7 +239,7 @@ describe('groups of tasks', () => {
     onTestFinished(() => stranger.close().catch(() => undefined));
     const transaction = await stranger.beginTransaction();
     const changelog = topic('app-each-changelog', { key: string(), value: string() });
-    await transaction.send(changelog, { key: 'k0', value: 'never', partition: 0 });
+    transaction.send(changelog, { key: 'k0', value: 'never', partition: 0 });
     await stranger.flush();
     const app = makeApp(log, application().topology, options);
     const started = app.start();

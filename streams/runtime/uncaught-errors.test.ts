@@ -104,7 +104,9 @@ describe('onUncaughtError', () => {
     expect(await committedRows(log, results)).toEqual(expected);
     const restart = ['RETRYING', 'RESTORING', 'RUNNING'];
     expect(states).toEqual(['CREATED', 'RESTORING', 'RUNNING', ...restart, ...restart, ...restart]);
-    expect(causes).toEqual(Array.from({ length: 3 }, () => expect.stringContaining('unlucky')));
+    expect(causes).toEqual(
+      Array.from({ length: 3 }, (): unknown => expect.stringContaining('unlucky')),
+    );
     const restarts = lines.filter((line) => line.includes('restarts from its last commit'));
     expect(restarts.map((line) => /in (\d+) ms/.exec(line)?.[1])).toEqual(['1000', '2000', '4000']);
     await app.close();

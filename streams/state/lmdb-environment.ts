@@ -259,7 +259,7 @@ export async function lookAtStores(
     root = open<Buffer, Buffer>({ path: directory, ...BINARY, maxDbs, readOnly: true });
     const found = root;
     const databaseOf = (name: string): Database<Buffer, Buffer> | undefined =>
-      found.openDB<Buffer, Buffer>({ name, ...BINARY }) as Database<Buffer, Buffer> | undefined;
+      found.openDB<Buffer, Buffer>({ name, ...BINARY });
     const bytes = databaseOf(META_DATABASE)?.getBinary(META_KEY);
     const meta = bytes === undefined ? undefined : (JSON.parse(bytes.toString()) as StateMeta);
     return stores.map((name) => {

@@ -28,7 +28,7 @@ export interface PlacedStore {
 }
 
 /** From harmless to worst. */
-export const EFFECTS: readonly ChangeEffect[] = ['safe', 'migrate', 'orphan', 'misread'];
+const EFFECTS: readonly ChangeEffect[] = ['safe', 'migrate', 'orphan', 'misread'];
 
 /** One field that differs, and what that means. */
 interface Difference extends FieldChange {

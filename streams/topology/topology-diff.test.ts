@@ -23,10 +23,7 @@ function topology(
   add: (stream: KStream<string, number>, builder: StreamsBuilder) => void,
 ): Topology {
   const builder = new StreamsBuilder();
-  add(
-    builder.stream(numbers, { name: 'in', nullKeys: 'skip' }) as KStream<string, number>,
-    builder,
-  );
+  add(builder.stream(numbers, { name: 'in', nullKeys: 'skip' }), builder);
   return builder.build();
 }
 

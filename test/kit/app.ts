@@ -45,7 +45,9 @@ export function makeApp(
   options: Partial<StreamsOptions> = {},
 ): StreamsApp {
   const app = new StreamsApp(log, topology, { applicationId: 'app', ...options });
-  onTestFinished(async () => void (await app.close()));
+  onTestFinished(async () => {
+    await app.close();
+  });
   return app;
 }
 
