@@ -109,6 +109,10 @@ describe('[RT-LIFE-2] a paused application', () => {
     const store = app.store('sums');
     expect(await store.get('k3')).toBeGreaterThan(0); // by a commit of its own
     expect(await store.get('none')).toBeUndefined();
+    const watched: unknown[] = [];
+    store.watch('k3').subscribe((value) => watched.push(value));
+    await until(() => watched.length === 1);
+    expect(watched).toEqual([await store.get('k3')]);
     await until(() => app.metrics().tasks.reduce((sum, { lag }) => sum + lag, 0) > 0);
     app.resume();
     await app.finish();

@@ -192,7 +192,8 @@ export class LiveQueries {
   async #beginAll(store: WatchedStore): Promise<void> {
     const { found, all } = store;
     const { name } = found.spec;
-    if (this.#app.state() !== 'RUNNING') return;
+    const state = this.#app.state();
+    if (state !== 'RUNNING' && state !== 'PAUSED') return;
     const stores: TaskStore[] = [];
     if (found.isGlobal) {
       const global = this.#globalStore(found);
