@@ -30,13 +30,15 @@ export abstract class RxStream<K, V> extends AsyncStream<K, V> {
 
   /**
    * Sends each record through operators of RxJS that are synchronous and keep nothing: `filter`,
-   * `map`, `mergeMap` to what is at hand, `catchError`. What comes out, records or keys and values,
-   * has the time and the headers of the record that went in. A later grouping repartitions, unless
-   * `preserves` says that it need not.
+   * `map`, `mergeMap` to what is at hand. What comes out, records or keys and values, has the time
+   * and the headers of the record that went in. A later grouping repartitions, unless `preserves`
+   * says that it need not.
    *
    * Each record is a stream of its own, so an operator like `scan` or `distinct` begins anew with
    * each, and `pairwise` passes nothing. Those that wait, count or hold back, like `delay`, `take`
-   * or `toArray`, are refused at the first record: PIPE_NOT_STATELESS ends the application.
+   * or `toArray`, are refused at the first record: PIPE_NOT_STATELESS ends the application. So is
+   * `catchError` at its first error, unless it goes on with the stream that it is given, or is
+   * within a `mergeMap`: what it returns instead ends.
    *
    * @example
    * orders.pipe(

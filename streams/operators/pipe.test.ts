@@ -1,8 +1,10 @@
 import {
+  catchError,
   concatMap,
   count,
   debounceTime,
   delay,
+  EMPTY,
   filter,
   from,
   map,
@@ -123,6 +125,41 @@ describe('[OP-RX-1] pipe', () => {
     }
     expect(shown(driver.outputTopic(sums).readAll())).toEqual(['a 2 @2']);
     expect(driver.deadLetters().map(({ message }) => message)).toEqual(['one']);
+  });
+
+  test('catchError goes on with its stream, or within a mergeMap, and may not end it', () => {
+    const failing = map<In, In>((record) => {
+      if (record.value === 2) throw new TypeError('two');
+      return record;
+    });
+    const run = (operator: OperatorFunction<In, In>): string[] => {
+      const { pipe } = drive(numbers, sums, (stream) => stream.pipe(operator));
+      return shown(pipe(['a', 1, 1], ['a', 2, 2], ['a', 3, 3]));
+    };
+    const passed = ['a 1 @1', 'a 3 @3'];
+    expect(
+      run((stream) =>
+        stream.pipe(
+          failing,
+          catchError((_, caught) => caught),
+        ),
+      ),
+    ).toEqual(passed);
+    const within = mergeMap((record: In) =>
+      of(record).pipe(
+        failing,
+        catchError(() => EMPTY),
+      ),
+    );
+    expect(run(within)).toEqual(passed);
+    expect(() =>
+      run((stream) =>
+        stream.pipe(
+          failing,
+          catchError(() => EMPTY),
+        ),
+      ),
+    ).toThrow('ends its stream after some records');
   });
 
   test('types are inferred, and what is no operator is refused', () => {
