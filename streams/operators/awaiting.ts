@@ -97,7 +97,7 @@ class Awaiting<K, V, K2, V2, R> implements Processor<K, V>, PendingRecords {
   /** Those to be called as soon as there is room, in their order. */
   #ready: Pending<K, V, R>[] = [];
   /** Those that came since the last commit. */
-  #unstored: Pending<K, V, R>[] = [];
+  readonly #unstored = new Set<Pending<K, V, R>>();
   #running = 0;
   #nextNumber = 0;
   /** The oldest time of those that wait, once it was needed. */
@@ -168,15 +168,12 @@ class Awaiting<K, V, K2, V2, R> implements Processor<K, V>, PendingRecords {
 
   /** Puts those that still wait into the store; most never get there. */
   flush(): void {
-    const unstored = this.#unstored;
-    if (unstored.length === 0) return;
-    this.#unstored = [];
-    for (const { number, record, source } of unstored) {
-      const waiting = this.#pending.get(number);
-      if (waiting === undefined) continue;
+    for (const waiting of this.#unstored) {
+      const { number, record, source } = waiting;
       this.#store.put(number, { record, source }, record.timestampMs);
       waiting.isStored = true;
     }
+    this.#unstored.clear();
   }
 
   /** A call may take long: what is behind it does not count its result as late for that. */
@@ -240,7 +237,7 @@ class Awaiting<K, V, K2, V2, R> implements Processor<K, V>, PendingRecords {
     const pending = { record, source, number, lane, outcome: undefined, isStored };
     lane?.push(pending);
     this.#pending.set(number, pending);
-    if (!isStored) this.#unstored.push(pending);
+    if (!isStored) this.#unstored.add(pending);
     const { timestampMs } = record;
     if (this.#oldestMs !== undefined && timestampMs < this.#oldestMs) this.#oldestMs = timestampMs;
     return pending;
@@ -306,9 +303,11 @@ class Awaiting<K, V, K2, V2, R> implements Processor<K, V>, PendingRecords {
     return count;
   }
 
-  #finish({ number, record, source, outcome, isStored }: Pending<K, V, R>): void {
+  #finish(pending: Pending<K, V, R>): void {
+    const { number, record, source, outcome, isStored } = pending;
     this.#pending.delete(number);
     if (isStored) this.#store.delete(number, record.timestampMs);
+    else this.#unstored.delete(pending);
     if (this.#oldestMs === record.timestampMs) this.#oldestMs = undefined;
     if (outcome !== undefined && 'error' in outcome) {
       this.#context.fail(record, outcome.error, source);
