@@ -150,6 +150,33 @@ describe('groups of tasks', () => {
     expect(counts).toEqual([...counts].sort((a, b) => a - b));
   }, 60_000);
 
+  test('[RT-GROUP-2] a task that moves waits for empty inputs as the others do now', async () => {
+    const log = await openTestLog();
+    const [left, right] = ['left', 'right'].map((name) => {
+      return topic(name, { key: string(), value: int64() });
+    }) as [typeof numbers, typeof numbers];
+    const builder = new StreamsBuilder();
+    builder
+      .stream(left, { nullKeys: 'fail' })
+      .merge(builder.stream(right, { nullKeys: 'fail' }))
+      .groupByKey()
+      .windowedBy(tumblingWindow({ sizeMs: 10 }))
+      .count({ emit: 'final' })
+      .toStream()
+      .map(({ key, value }) => ({ key: key.key, value: String(value) }))
+      .to(results);
+    const division = new Division(2);
+    const app = makeApp(log, builder.build(), inGroups(division)); // would wait for ever
+    await app.start();
+    app.setIdleTimeout(0);
+    await division.move(app.metrics().tasks[0]!.taskId, 1);
+    await produce(log, left, [
+      ['a', 1, 0],
+      ['a', 1, 100],
+    ]);
+    await until(async () => (await values(log)).length === 1);
+  });
+
   test('[RT-GROUP-3] while a group tries again, others commit and abort nothing', async () => {
     const log = await openTestLog();
     let failures = 0;

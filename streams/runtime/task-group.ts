@@ -173,7 +173,6 @@ export class TaskGroup {
   /** Sets how long stream time waits for empty inputs. */
   setIdleTimeout(idleTimeoutMs: number): void {
     this.#idleTimeoutMs = idleTimeoutMs;
-    this.#runner?.setIdleTimeout(idleTimeoutMs);
   }
 
   /** Runs from the last commit on; returns true if all input has ended. */
@@ -184,7 +183,7 @@ export class TaskGroup {
       {
         ...{ ...work, log, counts, live, recovery: this.#recovery, group: this.name },
         ...{ mustStop, isPaused, pausing: (isPausing) => this.#pausing(isPausing) },
-        settings: { ...settings, idleTimeoutMs: this.#idleTimeoutMs },
+        ...{ settings, idleTimeoutMs: () => this.#idleTimeoutMs },
         assigned: () => {
           this.#settle();
           this.#context.changed();

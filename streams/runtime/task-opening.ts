@@ -43,6 +43,8 @@ export interface TaskRunnerOptions {
   readonly mustStop: () => boolean;
   /** True if nothing is to be processed at present. */
   readonly isPaused: () => boolean;
+  /** How long stream time waits for empty inputs now. */
+  readonly idleTimeoutMs: () => number;
   /** Called when everything is committed and nothing goes on, and when it does again. */
   readonly pausing: (isPausing: boolean) => void;
   readonly plan: Plan;
@@ -324,10 +326,11 @@ function restoresOf({
 
 /** Makes the tasks and lets them begin where the last commit was. */
 async function beginTasks(
-  { log, plan, settings, globalTables, counts, group, recovery }: TaskRunnerOptions,
+  options: TaskRunnerOptions,
   { plans, committed, states, outputs, policies, tasks, wakeup }: TaskParts,
 ): Promise<void> {
-  const { idleTimeoutMs, clock, logger } = settings;
+  const { log, plan, settings, globalTables, counts, group, recovery, idleTimeoutMs } = options;
+  const { clock, logger } = settings;
   const globalStore = (name: string) => globalTables.store(name);
   for (const [index, plannedTask] of plans.entries()) {
     const state = states[index]!;

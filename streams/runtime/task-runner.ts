@@ -138,11 +138,6 @@ export class TaskRunner {
     this.#isFinishing = true;
   }
 
-  /** Sets how long stream time waits for empty inputs. */
-  setIdleTimeout(idleTimeoutMs: number): void {
-    for (const task of this.tasks) task.idleTimeoutMs = idleTimeoutMs;
-  }
-
   /**
    * Works until `stop` or `finish`; returns true if all input has ended.
    *

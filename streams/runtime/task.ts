@@ -28,7 +28,7 @@ export interface TaskOptions {
   readonly outputs: Outputs;
   readonly globalStore: (name: string) => ReadOnlyKeyValueStore<unknown, unknown>;
   /** How long an input has to be empty before stream time no longer waits for it. */
-  readonly idleTimeoutMs: number;
+  readonly idleTimeoutMs: () => number;
   /** What its nodes do about records that fail. */
   readonly policies: ErrorPolicies;
   /** What earlier attempts have learnt. */
@@ -65,8 +65,7 @@ export class Task {
   /** The records that wait for calls of functions; while they are full, none is processed. */
   readonly pending: PendingCalls;
   readonly meters: TaskMeters;
-  /** How long an input has to be empty before stream time no longer waits for it. */
-  idleTimeoutMs: number;
+  readonly #idleTimeoutMs: () => number;
   readonly #applicationId: string;
   readonly #outputs: Outputs;
   readonly #graph: ProcessorGraph;
@@ -108,7 +107,7 @@ export class Task {
     this.meters = meters;
     this.#applicationId = plan.applicationId;
     this.#outputs = outputs;
-    this.idleTimeoutMs = options.idleTimeoutMs;
+    this.#idleTimeoutMs = options.idleTimeoutMs;
     const drop = (node: string, reason: DropReason): void => this.#dropped.add(node, reason);
     const failures = this.#handleFailures(options);
     this.#failures = failures;
@@ -324,10 +323,11 @@ export class Task {
    * and after a while of that it may go on with the clock.
    */
   noteEmpty(nowMs: number): void {
+    const idleTimeoutMs = this.#idleTimeoutMs();
     let hasChanged = false;
     for (const input of this.inputs) {
       const wasIdle = input.isIdle;
-      input.noteEmpty(nowMs, this.idleTimeoutMs);
+      input.noteEmpty(nowMs, idleTimeoutMs);
       hasChanged ||= input.isIdle !== wasIdle;
     }
     if (hasChanged) this.#markerRose();

@@ -204,7 +204,7 @@ export class TopologyTestDriver {
         policies,
         recovery,
         globalStore: (name) => this.#globalStore(name),
-        idleTimeoutMs,
+        idleTimeoutMs: () => idleTimeoutMs,
         meters: counts.meters.task(task.id, APPLICATION_ID),
         wake: () => this.#wakeup.interrupt(),
         clock,
