@@ -144,8 +144,8 @@ export interface TtlOptions extends IdleClosing {
   /**
    * A row whose last change is older than this by stream time, in milliseconds, and at most a 16th
    * of it older, is deleted; that is passed on as any other change. A record that is older than
-   * this when it comes is late, and dropped. Rows that were there before the option, or that a
-   * shorter one makes too old at once, expire once they have changed. Default: rows stay.
+   * this when it comes is late, and dropped. Rows that were there before the option expire once
+   * they have changed. Default: rows stay.
    */
   readonly ttlMs: number;
 }

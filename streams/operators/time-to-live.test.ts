@@ -385,6 +385,41 @@ test('[OP-TTL-3] every way to write an entry counts as its change', () => {
   expect(pipe('d', 1, 54)).toEqual(['d 1']);
 });
 
+test('[OP-TTL-3] entries expire once for all processors that share a store', () => {
+  const builder = new StreamsBuilder();
+  const own = builder.addStore(keyValueStore('own', { key: string(), value: int64(), ttlMs }));
+  for (const [name, node] of [
+    ['rows', 'one'],
+    ['numbers', 'other'],
+  ] as const) {
+    builder
+      .stream(topic(name, { key: string(), value: int64() }), { nullKeys: 'fail' })
+      .process<string, number>(
+        (context) => ({
+          process: ({ key, value, timestampMs }) => {
+            if (value > 0) context.store(own).put(key, value, timestampMs);
+            const keys = [...context.store(own).all()].map((each) => each.key);
+            context.forward({ key: keys.join(' '), value });
+          },
+        }),
+        { name: node, stores: [own], key: string(), value: int64() },
+      )
+      .to(results);
+  }
+  const driver = new TopologyTestDriver(builder.build());
+  const pipe = (key: string, value: number, timestampMs: number, to = rowTopic) => {
+    driver.inputTopic(to).pipe({ key, value, timestampMs });
+    return driver.outputTopic(results).readAll().at(-1)?.key;
+  };
+  expect(pipe('a', 1, 4, numbers)).toBe('a');
+  expect(pipe('b', 1, 40)).toBe('b'); // which the other one has put
+  expect(pipe('c', 1, 44, numbers)).toBe('b c');
+  expect(pipe('d', 1, 64, numbers)).toBe('b c d');
+  expect(pipe('x', 0, 78)).toBe('d');
+  expect(pipe('x', 0, 79, numbers)).toBe('d'); // d is not deleted in place of c
+  expect(pipe('x', 0, 80, numbers)).toBe('d');
+});
+
 test('[OP-TTL-4] deletions are in the changelog: a restart restores no such row', async () => {
   const log = await openTestLog();
   const topology = () => {
@@ -439,6 +474,10 @@ test('[OP-TTL-4] a restart may set another time', async () => {
   expect(await run(32, ['d', 1, 34])).toEqual(['a']);
   expect(await run(32, ['d', 1, 45])).toEqual(['a']);
   expect(await run(32, ['d', 1, 46])).toEqual(['a', 'b']); // now in one of 2 ms
+  await run(320, ['e', 1, 100]);
+  // At the restart e is the only row that is not older than the shorter time.
+  expect(await run(32, ['f', 1, 101])).toEqual(['a', 'b', 'c', 'd']);
+  expect(await run(320, ['f', 1, 140])).toEqual(['a', 'b', 'c', 'd']);
 });
 
 test('[OP-TTL-5] what makes no sense is refused, and a row that may expire may be null', () => {

@@ -1,7 +1,8 @@
 import type { Serde } from '../../core/index.ts';
-import { windowStore } from '../state/window-store.ts';
+import { ALL_KEYS } from '../state/key-range.ts';
+import { windowStore, type TaskWindowStore } from '../state/window-store.ts';
 import type { OperatorContext, Processor } from '../topology/operator.ts';
-import type { KeyValueStore, StoreSpec, WindowStore } from '../topology/store.ts';
+import type { KeyValueStore, StoreSpec } from '../topology/store.ts';
 
 /** Into so many stretches a time to live is cut: a row stays up to one of them longer. */
 const STRETCHES = 16;
@@ -13,20 +14,20 @@ export function timesStoreOf(store: string): string {
 
 /**
  * Describes that store: for each stretch of time the keys of the rows that had a change in it. A
- * row is noted once in each, so that it costs little to change it often.
+ * row is noted once in each, so that it costs little to change it often. They are kept under the
+ * time at which the stretch is old enough: so a restart with another time to live loses none.
  */
 export function timesStoreSpec<K>(options: {
   readonly store: string;
-  readonly ttlMs: number;
   /** The operator whose time counts. */
   readonly node: string;
   readonly key: Serde<K>;
 }): StoreSpec<K, true> {
-  const { store, ttlMs, node, key } = options;
+  const { store, node, key } = options;
   return {
     ...windowStore(timesStoreOf(store)),
     ...{ key, value: NOTHING, backing: 'changelog' },
-    expiry: { lifeMs: ttlMs + stretchMsOf(ttlMs), node },
+    expiry: { lifeMs: 0, node },
   };
 }
 
@@ -52,9 +53,7 @@ export class TimeToLive<K, V> {
   readonly #ttlMs: number;
   readonly #stretchMs: number;
   readonly #store: Pick<KeyValueStore<K, V>, 'entry' | 'delete'>;
-  readonly #times: WindowStore<K, true>;
-  /** When the rows of the oldest stretch are old enough; Infinity for none. */
-  deadlineMs: number;
+  readonly #times: TaskWindowStore<K, true>;
 
   constructor(
     ttlMs: number,
@@ -64,8 +63,17 @@ export class TimeToLive<K, V> {
     this.#ttlMs = ttlMs;
     this.#stretchMs = stretchMsOf(ttlMs);
     this.#store = store;
-    this.#times = context.store(windowStore<K, true>(timesStoreOf(store.name)));
-    this.deadlineMs = this.#oldestDeadlineMs();
+    const { name, kind } = windowStore<K, true>(timesStoreOf(store.name));
+    this.#times = context.store<TaskWindowStore<K, true>>({ name, kind });
+    this.#shorten();
+  }
+
+  /**
+   * When the rows of the oldest stretch are old enough; Infinity for none. It is read from the
+   * store, which several processors may share.
+   */
+  get deadlineMs(): number {
+    return this.#times.starts[0] ?? Infinity;
   }
 
   /** True if a record of this time is too old to change a row. */
@@ -75,40 +83,44 @@ export class TimeToLive<K, V> {
 
   /** Call it for each change of a row, with the time of the record. */
   note(key: K, timestampMs: number): void {
-    const startMs = timestampMs - (timestampMs % this.#stretchMs);
-    if (this.#times.get(key, startMs) !== undefined) return;
-    this.#times.put(key, startMs, true, timestampMs);
-    this.deadlineMs = Math.min(this.deadlineMs, this.#endsMs(startMs));
+    const dueMs = this.#dueMs(timestampMs);
+    if (this.#times.get(key, dueMs) !== undefined) return;
+    this.#times.put(key, dueMs, true, timestampMs);
   }
 
   /** Deletes the rows that are too old at this time, by stretches and the bytes of their keys. */
   expire(streamTimeMs: number, onExpired?: OnExpired<K, V>): void {
-    while (this.deadlineMs <= streamTimeMs) {
-      const [startMs = 0] = this.#times.windowStarts();
-      const endsMs = this.#endsMs(startMs);
-      for (const { key } of this.#times.window(startMs)) {
+    for (let dueMs = this.deadlineMs; dueMs <= streamTimeMs; dueMs = this.deadlineMs) {
+      for (const { key } of this.#times.window(dueMs)) {
         const row = this.#store.entry(key);
         if (row?.value === undefined) continue;
-        if (row.timestampMs >= startMs + this.#stretchMs) {
+        if (this.#dueMs(row.timestampMs) > dueMs) {
           this.note(key, row.timestampMs); // changed since: noted already, unless by another ttl
           continue;
         }
         const { value } = row;
-        this.#store.delete(key, endsMs);
-        onExpired?.(key, value, endsMs);
+        this.#store.delete(key, dueMs);
+        onExpired?.(key, value, dueMs);
       }
-      this.#times.drop(startMs);
-      this.deadlineMs = this.#oldestDeadlineMs();
+      this.#times.drop(dueMs);
     }
   }
 
-  #oldestDeadlineMs(): number {
-    const [oldest] = this.#times.windowStarts();
-    return oldest === undefined ? Infinity : this.#endsMs(oldest);
+  /** After a restart with a shorter time to live: what the longer one has noted is due earlier. */
+  #shorten(): void {
+    const times = this.#times;
+    for (const dueMs of times.windowStarts()) {
+      const [first] = times.rangeIn(dueMs, ALL_KEYS, false);
+      if (first === undefined || this.#dueMs(first.timestampMs) >= dueMs) continue;
+      for (const { key, timestampMs } of times.window(dueMs)) this.note(key, timestampMs);
+      times.drop(dueMs);
+    }
   }
 
-  #endsMs(startMs: number): number {
-    return startMs + this.#stretchMs + this.#ttlMs;
+  /** When a row that was changed last at this time is old enough: a ttl after its stretch ends. */
+  #dueMs(timestampMs: number): number {
+    const stretchMs = this.#stretchMs;
+    return (Math.floor(timestampMs / stretchMs) + 1) * stretchMs + this.#ttlMs;
   }
 }
 
