@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { bytes, openLog, string, topic } from '../core/index.ts';
+import { sendLive } from '../examples/live-dashboard/live.ts';
 import { ROOT } from './kit/root.ts';
 import { temporaryDirectory } from './kit/temporary-directory.ts';
 
@@ -142,3 +143,32 @@ async function recordsOf(data: string, key: string): Promise<number> {
     count += records.filter((record) => record.key === key).length;
   }
 }
+
+/** A browser that reads slowly, and goes away at a moment of the test's. */
+class SlowResponse extends EventEmitter {
+  readonly writeHead = (): void => undefined;
+  readonly end = (): void => undefined;
+
+  write(): boolean {
+    setImmediate(() => this.emit('drain'));
+    return false;
+  }
+}
+
+test('a browser that reads slowly takes no listeners, and may leave at any moment', async () => {
+  const slow = new SlowResponse();
+  const counts: number[] = [];
+  const query = async function* () {
+    for (let round = 0; round < 3; round++) {
+      yield [];
+      counts.push(slow.listenerCount('close'));
+    }
+    slow.write = () => false; // it never drains
+    slow.emit('close');
+    yield [];
+  };
+  const app = { state: 'RUNNING', metrics: () => ({ failedRecords: {}, tasks: [] }) };
+  const given = [slow, query(), app] as unknown as Parameters<typeof sendLive>;
+  await sendLive(...given);
+  expect(counts).toEqual([1, 1, 1]);
+});

@@ -23,7 +23,8 @@ export async function sendLive(
   app: StreamsApp,
 ): Promise<void> {
   const loop = query[Symbol.asyncIterator]();
-  response.on('close', () => void loop.return?.());
+  const closed = new Promise<void>((done) => response.on('close', () => done()));
+  void closed.then(() => loop.return?.());
   response.writeHead(200, HEADERS);
   const health = setInterval(() => send(response, 'health', healthOf(app)), HEALTH_MS);
   try {
@@ -35,7 +36,7 @@ export async function sendLive(
         return [key.key, key.windowStartMs, value ?? null];
       });
       const isDrained = send(response, 'rows', rows);
-      if (!isDrained) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (!isDrained) await Promise.race([once(response, 'drain'), closed]);
     }
   } finally {
     clearInterval(health);
