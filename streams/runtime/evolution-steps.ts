@@ -103,7 +103,7 @@ export async function skipUnread(log: Log, groupId: string, topic: string): Prom
 
 /**
  * Makes this all that the application has committed, without times: it decides what is late from
- * the beginning. Again after a crash.
+ * the beginning. Again after a crash, and then without topics that were deleted meanwhile.
  */
 export async function replaceOffsets(
   log: Log,
@@ -115,7 +115,12 @@ export async function replaceOffsets(
   } catch (error) {
     if (!LogError.is(error, 'GROUP_ID_NOT_FOUND')) throw error; // it has committed nothing
   }
-  await commit(log, groupId, offsets);
+  const existing = new Set(await log.admin().listTopics());
+  await commit(
+    log,
+    groupId,
+    offsets.filter(({ topic }) => existing.has(topic)),
+  );
 }
 
 /** What the application has committed for topics that exist. */

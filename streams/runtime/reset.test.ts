@@ -1,6 +1,8 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { int64, seededRandom, string, topic, type Log } from '../../core/index.ts';
+import { int64, nodeFileSystem, seededRandom, string, topic, type Log } from '../../core/index.ts';
+import { lockDirectory } from '../../core/internal.ts';
 import { committedRows, makeApp, openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { openDisk } from '../../test/kit/same-after-crashes.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
@@ -82,6 +84,51 @@ test('[EVO-RESET-2] not while it runs, nor one that never ran; topics of others 
   });
   const wrong = { applicationId: 'app-2', to: 'now' as never };
   await expect(resetApplication(log, wrong)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+});
+
+test('[EVO-RESET-2] not with the state that another process uses', async () => {
+  const log = await openTestLog();
+  const stateDir = temporaryDirectory();
+  await produce(log, numbers, rows);
+  await runToEnd(log, summing(), { stateDir });
+  const reset = () => resetApplication(log, { applicationId: 'app', stateDir });
+  const release = await lockDirectory(nodeFileSystem, stateDir, 'other');
+  await expect(reset()).rejects.toMatchObject({ code: 'STATE_LOCKED' });
+  await release();
+  await reset();
+});
+
+test('[EVO-RESET-2] not if an older version left changelogs that nothing tells of', async () => {
+  const log = await openTestLog();
+  const stateDir = temporaryDirectory();
+  await produce(log, numbers, rows);
+  await runToEnd(log, summing(), { stateDir });
+  rmSync(join(stateDir, 'last-run.json'));
+  await log.admin().deleteTopics(['app-topology']);
+  const reset = () => resetApplication(log, { applicationId: 'app', stateDir });
+  await expect(reset()).rejects.toMatchObject({
+    code: 'LAST_RUN_UNREADABLE',
+    message: expect.stringContaining('app-sums-changelog may belong to app') as string,
+  });
+  await runToEnd(log, summing(), { stateDir });
+  await reset();
+  await runToEnd(log, summing(), { stateDir });
+  expect(await sumsOf(log)).toEqual(['1', '3', '7', '1', '3', '7']);
+});
+
+test('[EVO-RESET-2] internal topics of another application that it reads stay', async () => {
+  const log = await openTestLog();
+  await produce(log, numbers, rows);
+  await runToEnd(log, summing(), { applicationId: 'app-2' });
+  const builder = new StreamsBuilder();
+  for (const name of ['app-2-sums-changelog', 'app-2-sums-repartition']) {
+    builder
+      .stream(topic(name, { key: string(), value: string() }), { nullValues: 'skip' })
+      .foreach(() => undefined);
+  }
+  await runToEnd(log, builder.build());
+  const { deletedTopics } = await resetApplication(log, { applicationId: 'app' });
+  expect(deletedTopics).toEqual(['app-topology']);
 });
 
 test(`[EVO-RESET-3] killed at any operation, the next start ends it, seed ${SEED}`, async () => {

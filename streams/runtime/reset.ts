@@ -1,4 +1,11 @@
-import { LogError, type AlteredOffset, type Log, type OffsetTarget } from '../../core/index.ts';
+import {
+  LogError,
+  nodeFileSystem,
+  type AlteredOffset,
+  type Log,
+  type OffsetTarget,
+  type TopicMetadata,
+} from '../../core/index.ts';
 import {
   anything,
   checkOptions,
@@ -7,6 +14,7 @@ import {
   text,
   type OptionChecks,
 } from '../../core/internal.ts';
+import { StreamsError } from '../errors.ts';
 import { claimApplication } from './running-apps.ts';
 import { notOurs } from './evolution.ts';
 import { deleteTopics, replaceOffsets } from './evolution-steps.ts';
@@ -17,9 +25,9 @@ import {
   type GroupOffsetAt,
   type LastRun,
 } from './last-run.ts';
-import { removeState, stateDirectoryOf, taskDirectoriesIn } from './state-directory.ts';
+import { holdState, removeState, stateDirectoryOf, taskDirectoriesIn } from './state-directory.ts';
 import { abortLeft } from './task-groups.ts';
-import { changelogTopic, isMadeInternal, lastRunTopic } from './topics.ts';
+import { changelogTopic, isMadeInternal, isRepartitionTopic, lastRunTopic } from './topics.ts';
 
 /** How to reset an application. */
 export interface ResetOptions {
@@ -62,8 +70,9 @@ const CHECKS: OptionChecks<ResetOptions> = {
  * has written to other topics stays. After a crash in between, the next start of the application,
  * or of the reset, ends it. Durable when it resolves.
  *
- * @throws StreamsError APPLICATION_RUNNING while it runs in this process, LAST_RUN_UNREADABLE,
- *   STATE_MISMATCH for the directory of another application
+ * @throws StreamsError APPLICATION_RUNNING while it runs in this process, STATE_LOCKED while its
+ *   state is used by another one; LAST_RUN_UNREADABLE, also if an older version has run it, which
+ *   noted no topology, and it has changelogs; STATE_MISMATCH for the directory of another application
  * @throws LogError INVALID_OPTION if it never ran on this log; as `admin.alterGroupOffsets`:
  *   nothing was changed
  */
@@ -71,15 +80,17 @@ export async function resetApplication(log: Log, options: ResetOptions): Promise
   checkOptions('resetApplication', options, CHECKS, ['applicationId']);
   const release = claimApplication(log.api, options.applicationId);
   try {
-    return await reset(log, options);
+    const directory = stateDirectoryOf(log, options);
+    const work = () => reset(log, options, directory);
+    const isThere = (await nodeFileSystem.stat(directory)) !== undefined;
+    return await (isThere && options.dryRun !== true ? holdState(directory, work) : work());
   } finally {
     release();
   }
 }
 
-async function reset(log: Log, options: ResetOptions): Promise<ResetResult> {
+async function reset(log: Log, options: ResetOptions, directory: string): Promise<ResetResult> {
   const { applicationId, to = 'earliest', dryRun = false } = options;
-  const directory = stateDirectoryOf(log, options);
   const found = await readLastRun(log, directory, applicationId);
   if (found !== undefined && found.lastRun.applicationId !== applicationId) {
     throw notOurs(found.lastRun, applicationId, directory);
@@ -139,8 +150,10 @@ async function committedIn(log: Log, groupId: string): Promise<GroupOffsetAt[]> 
 }
 
 /**
- * The topics that it has made for itself: those of its last topology, and what is internal and was
- * read by it. Another application's may begin with the same name.
+ * The topics that it has made for itself: those of its last topology, and repartition topics that it
+ * has read. Another application's may begin with the same name, and may be its input.
+ *
+ * @throws StreamsError LAST_RUN_UNREADABLE if nothing tells which changelogs are its own
  */
 async function internalTopicsOf(
   log: Log,
@@ -148,6 +161,8 @@ async function internalTopicsOf(
   lastRun: LastRun | undefined,
   committed: readonly GroupOffsetAt[],
 ): Promise<Set<string>> {
+  const { topics } = await log.api.metadata({});
+  if (lastRun === undefined) checkNoChangelogs(applicationId, topics);
   const parts = lastRun?.topology.subTopologies ?? [];
   const changelogs = parts.flatMap(({ stores }) => {
     const own = stores.filter(({ hasChangelog }) => hasChangelog);
@@ -156,11 +171,30 @@ async function internalTopicsOf(
   const repartitions = (lastRun?.topology.topics ?? []).flatMap(({ name, isInternal }) => {
     return isInternal ? [`${applicationId}-${name}`] : [];
   });
-  const { topics } = await log.api.metadata({});
-  const read = new Set(committed.map(({ topic }) => topic));
-  const left = topics.filter((each) => read.has(each.topic) && isMadeInternal(applicationId, each));
+  const inputs = (lastRun?.topology.topics ?? []).filter(({ isInternal }) => !isInternal);
+  const isInput = new Set(inputs.map(({ name }) => name));
+  const read = new Set(committed.map(({ topic }) => topic).filter((topic) => !isInput.has(topic)));
+  const left = topics.filter((each) => {
+    const isOwn = isRepartitionTopic(applicationId, each.topic);
+    return isOwn && read.has(each.topic) && isMadeInternal(applicationId, each);
+  });
   const announced = lastRun?.topicsToDelete ?? [];
   return new Set([...changelogs, ...repartitions, ...left.map(({ topic }) => topic), ...announced]);
+}
+
+/** A version before that description may have run it: what it has kept would outlive the reset. */
+function checkNoChangelogs(applicationId: string, topics: readonly TopicMetadata[]): void {
+  const changelogs = topics.filter((each) => {
+    return each.topic.endsWith('-changelog') && isMadeInternal(applicationId, each);
+  });
+  if (changelogs.length === 0) return;
+  const file = `topic ${lastRunTopic(applicationId)}`;
+  const names = changelogs.map(({ topic }) => topic).join(', ');
+  const reason = `it is missing, and ${names} may belong to ${applicationId}`;
+  const message =
+    `what ran last cannot be read from ${file}: ${reason}; start the application once with this ` +
+    'version of Millrace, and then reset it';
+  throw new StreamsError('LAST_RUN_UNREADABLE', message, { file, reason });
 }
 
 function neverRan(applicationId: string): LogError {

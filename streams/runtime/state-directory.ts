@@ -49,11 +49,11 @@ const TASK_ID = /^\d+_\d+$/;
  * @throws StreamsError STATE_LOCKED
  * @throws LogError KAFKA_STORAGE_ERROR, DISK_FULL
  */
-export async function holdState(directory: string, work: () => Promise<void>): Promise<void> {
+export async function holdState<T>(directory: string, work: () => Promise<T>): Promise<T> {
   await nodeFileSystem.makeDirectory(directory);
   const release = await lockState(directory);
   try {
-    await work();
+    return await work();
   } finally {
     await release();
   }
