@@ -9,7 +9,8 @@ export interface Serde<T> {
   readonly name: string;
   /**
    * The names of other serdes whose bytes this one reads: a store that one of them has written may
-   * be handed over to it. Default: none.
+   * be handed over to it. It does not count for keys, which are found by the bytes that are
+   * written. Default: none.
    */
   readonly reads?: readonly string[] | undefined;
   /**

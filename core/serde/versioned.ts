@@ -45,8 +45,8 @@ interface Version {
  * oldest version that may exist, and add `upgrade` for each later one. Version 0 stands for values
  * without a number, which were written by a serde that was not versioned.
  *
- * Works wherever a serde does: in topics, and in stores, where an old value is upgraded when it is
- * read, and written in the new version when it changes.
+ * For values of topics, and of stores, where an old value is upgraded when it is read, and written
+ * in the new version when it changes. Not for keys: those are found by their bytes, which change.
  *
  * @example
  * const orders = topic('orders', {

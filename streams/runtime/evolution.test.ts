@@ -128,6 +128,22 @@ describe('[EVO-STATE-1] an application remembers the topology that ran last', ()
   });
 });
 
+test('[EVO-STATE-1] what is older than the log goes before anything is noted', async () => {
+  const log = await openTestLog();
+  const options = { stateDir: temporaryDirectory(), logger: silentLogger };
+  await sumsOf(log, summing({}), options);
+  await sumsOf(log, summing({ more: true }), { stateDir: temporaryDirectory() });
+  const mark = join(options.stateDir, '0_0', 'mark');
+  writeFileSync(mark, '');
+  const onStep = (step: CommitStep) => {
+    if (step === 'evolve-3-local') throw new TypeError('killed');
+  };
+  const renamed = { ...options, onStep, renamedStores: { totals: 'sums' } };
+  const made = summing({ store: 'totals', more: true });
+  expect(await refusal(log, made, renamed)).toMatchObject({ message: 'killed' });
+  expect(existsSync(mark)).toBe(false);
+});
+
 describe('[EVO-STATE-2] a start that would lose or misread state is refused', () => {
   test('[EVO-STATE-2] a store that is gone, with its name and the ways out', async () => {
     const log = await openTestLog();
@@ -183,6 +199,38 @@ describe('[EVO-STATE-2] a start that would lose or misread state is refused', ()
       message: expect.stringContaining('has the state of the application app, not of b') as string,
     });
   });
+});
+
+describe('[EVO-STATE-2] a directory that several applications use', () => {
+  test('[EVO-STATE-2] has the state of the one with stores, whatever others noted', async () => {
+    const log = await openTestLog();
+    const other = { stateDir: temporaryDirectory(), applicationId: 'b' };
+    const options = { stateDir: temporaryDirectory() };
+    await runToEnd(log, withoutStores(), { ...options, applicationId: 'b' }); // the first one there
+    await sumsOf(log, summing({}), { ...other, dropState: ['sums'] }); // more notes of b in the log
+    await runToEnd(log, withoutStores(), { ...other, dropState: ['sums'], logger: silentLogger });
+    expect(await sumsOf(log, summing({}), options)).toEqual(['2']);
+    const mark = join(options.stateDir, '0_0', 'mark');
+    writeFileSync(mark, '');
+    const refused = await refusal(log, summing({}), { ...options, applicationId: 'b' });
+    expect(refused).toMatchObject({ code: 'STATE_MISMATCH' });
+    await runToEnd(log, withoutStores(), { ...options, applicationId: 'b' });
+    expect(existsSync(mark)).toBe(true);
+  });
+});
+
+test('[EVO-STATE-2] a table that would get a changelog without its rows', async () => {
+  const log = await openTestLog();
+  const options = { stateDir: temporaryDirectory(), logger: silentLogger };
+  await produce(log, numbers, [['a', 1, 1]]);
+  const table = new StreamsBuilder();
+  table.table(numbers, { store: 'rows' });
+  await runToEnd(log, table.build(), options);
+  const own = new StreamsBuilder();
+  own.stream(numbers).toTable({ store: 'rows' });
+  const made = own.build();
+  expect(await refusal(log, made, options)).toMatchObject({ code: 'STATE_MISMATCH' });
+  await runToEnd(log, made, { ...options, dropState: ['rows'] });
 });
 
 describe('[EVO-STATE-3] dropState drops what the topology no longer has', () => {

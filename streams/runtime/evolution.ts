@@ -106,6 +106,8 @@ async function carryOut(
   const copies = steps.renamed.map(([from, to]) => {
     return [changelogTopic(applicationId, from), changelogTopic(applicationId, to)] as const;
   });
+  // It may be older than what the changelogs have; the next write says that it is not.
+  if (!found.isOfState) await removeState(directory);
   if (copies.length > 0) {
     onStep('evolve-2-announce');
     const topicsToDelete = copies.map(([, to]) => to);
@@ -114,9 +116,7 @@ async function carryOut(
 
   onStep('evolve-3-local');
   const dropped = [...steps.localToDrop, ...steps.renamed.map(([from]) => from)];
-  if (found.isOfState) {
-    for (const each of await taskDirectoriesIn(directory)) await dropStores(each, dropped);
-  } else await removeState(directory); // it may be older than what the changelogs still have
+  for (const each of await taskDirectoriesIn(directory)) await dropStores(each, dropped);
   for (const [from, to] of copies) {
     onStep('evolve-3-copy');
     await deleteTopics(log, [to]); // an empty one
@@ -161,21 +161,22 @@ async function decide(deciding: Deciding): Promise<Steps> {
   for (const change of changes.filter(({ subject }) => subject === 'store')) {
     const { name, effect } = change;
     const was = change.change === 'renamed' ? renamedStores[name]! : name;
-    const changelog = changelogTopic(applicationId, was);
     if (effect === 'safe') continue;
+    const { hasChangelog: hasTopic, topic: usersTopic } = storesOf(before).get(was)!.store;
     if (effect === 'migrate') {
-      const hasTopic = storesOf(before).get(was)?.store.hasChangelog === true;
       if (change.change !== 'renamed') steps.localToDrop.push(...localOf(change));
       else if (hasTopic) steps.renamed.push([was, name]);
       else steps.localToDrop.push(was);
       continue;
     }
-    const isKept = !dropState.includes(was) && (await hasRecords(log, changelog));
-    if (isKept) obstacles.push({ name: was, change });
+    const changelog = changelogTopic(applicationId, was);
+    const source = hasTopic ? changelog : (usersTopic ?? '');
+    if (!dropState.includes(was) && (await hasRecords(log, source)))
+      obstacles.push({ name: was, change });
     else {
       given.add(was);
       steps.localToDrop.push(was);
-      steps.topicsToDelete.push(changelog);
+      if (hasTopic) steps.topicsToDelete.push(changelog);
     }
   }
   for (const change of changes.filter((each) => each.subject === 'internal topic')) {
@@ -275,7 +276,7 @@ function renameHint(
 
 function serdeHint(obstacles: readonly Obstacle[]): string[] {
   const isSerde = obstacles.some(({ change }) => {
-    return change.fields.some(({ field }) => field.endsWith('serde'));
+    return change.fields.some(({ field }) => field === 'value serde');
   });
   const hint = 'let the new serde read what the old one wrote, with versioned() or Serde.reads';
   return isSerde ? [hint] : [];

@@ -11,7 +11,7 @@ import {
 } from '../../core/index.ts';
 import { replaceFile } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
-import { descriptionLike } from '../topology/topology-diff.ts';
+import { descriptionLike, storesOf } from '../topology/topology-diff.ts';
 import type { TopologyModel } from '../topology/topology-model.ts';
 import { offsetsOf } from './restore.ts';
 import { lastRunTopic, LAST_RUN_CONFIG } from './topics.ts';
@@ -58,7 +58,8 @@ interface Written {
 
 /**
  * Reads what ran last: from the state directory, or from the log if that has a newer copy, or the
- * directory is gone. Undefined if the application never ran.
+ * directory is gone. Undefined if the application never ran. If the directory has the stores of
+ * another application, what ran last is that; one without stores leaves it to any other.
  *
  * @throws StreamsError LAST_RUN_UNREADABLE
  */
@@ -67,7 +68,12 @@ export async function readLastRun(
   directory: string,
   applicationId: string,
 ): Promise<FoundLastRun | undefined> {
-  const file = await readFile(directory);
+  const inDirectory = await readFile(directory);
+  const isOurs = inDirectory?.lastRun.applicationId === applicationId;
+  if (inDirectory !== undefined && !isOurs && storesOf(inDirectory.lastRun.topology).size > 0) {
+    return { lastRun: inDirectory.lastRun, isOfState: true, isWhole: true };
+  }
+  const file = isOurs ? inDirectory : undefined;
   const copyEnd = await endOfCopy(log, applicationId);
   const next = (file?.copyOffset ?? -1) + 1;
   if (file !== undefined && copyEnd <= next) {

@@ -14,8 +14,8 @@ export function metricsEvery(options: {
   const { everyMs, clock, read, life$ } = options;
   return new (rxjs().Observable)((subscriber) => {
     const tick = (): void => {
+      timer = clock.setBackgroundTimer(everyMs, tick); // before: `next` may unsubscribe
       subscriber.next(read());
-      timer = clock.setBackgroundTimer(everyMs, tick);
     };
     let timer = clock.setBackgroundTimer(everyMs, tick);
     const last = (): void => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { firstValueFrom, NEVER } from 'rxjs';
 import { expect, test } from 'vitest';
 import { int64, silentLogger, string, systemClock, topic } from '../../core/index.ts';
 import { ROOT } from '../../test/kit/root.ts';
@@ -10,6 +11,8 @@ import { StreamsError } from '../errors.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import type { Topology } from '../topology/topology.ts';
 import { METRICS } from './metric-table.ts';
+import { metricsEvery } from './metrics-stream.ts';
+import type { StreamsMetrics } from './metrics.ts';
 import {
   observeMetrics,
   openTelemetryName,
@@ -161,6 +164,18 @@ test('[RT-METRICS-3] metrics$ emits every metricsIntervalMs', async () => {
   expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(150);
   subscription.unsubscribe();
   expect(() => makeApp(log, summing(), { metricsIntervalMs: 0 })).toThrow(/metricsIntervalMs/);
+});
+
+test('[RT-METRICS-3] nothing is measured for a subscriber that has left', async () => {
+  let reads = 0;
+  const read = () => {
+    reads++;
+    return {} as StreamsMetrics;
+  };
+  await firstValueFrom(metricsEvery({ everyMs: 1, clock: systemClock, read, life$: NEVER }));
+  const startMs = systemClock.monotonicMs();
+  await until(() => systemClock.monotonicMs() - startMs > 30);
+  expect(reads).toBe(1);
 });
 
 /** A family of metrics as the exposition format has it. */

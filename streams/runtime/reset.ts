@@ -71,8 +71,8 @@ const CHECKS: OptionChecks<ResetOptions> = {
  * or of the reset, ends it. Durable when it resolves.
  *
  * @throws StreamsError APPLICATION_RUNNING while it runs in this process, STATE_LOCKED while its
- *   state is used by another one; LAST_RUN_UNREADABLE, also if an older version has run it, which
- *   noted no topology, and it has changelogs; STATE_MISMATCH for the directory of another application
+ *   state is used by another one; LAST_RUN_UNREADABLE, also if there are changelogs of an older
+ *   version, which noted no topology; STATE_MISMATCH for the directory of another application
  * @throws LogError INVALID_OPTION if it never ran on this log; as `admin.alterGroupOffsets`:
  *   nothing was changed
  */
@@ -150,8 +150,8 @@ async function committedIn(log: Log, groupId: string): Promise<GroupOffsetAt[]> 
 }
 
 /**
- * The topics that it has made for itself: those of its last topology, and repartition topics that it
- * has read. Another application's may begin with the same name, and may be its input.
+ * The topics that it has made for itself: those of its last topology, and repartition topics that
+ * it has read. Another application's may begin with the same name, and may be its input.
  *
  * @throws StreamsError LAST_RUN_UNREADABLE if nothing tells which changelogs are its own
  */

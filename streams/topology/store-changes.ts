@@ -37,6 +37,7 @@ interface Difference extends FieldChange {
 }
 
 const NONE = 'none';
+const SAME_BYTES = { effect: 'safe', reason: 'it reads what the old serde has written' } as const;
 
 /** Compares what two topologies say of one store; undefined if that is the same. */
 export function compareStores(before: PlacedStore, after: PlacedStore): Comparison | undefined {
@@ -71,6 +72,14 @@ export function readsBytesOf(after: SerdeDescription, before: SerdeDescription):
   return [after.name, ...after.reads].some((name) => withoutSchemas(name) === wanted);
 }
 
+/**
+ * Whether a serde of keys writes the bytes of another one, by which they are found and put into
+ * partitions. What it `reads` does not tell.
+ */
+export function writesKeysOf(after: SerdeDescription, before: SerdeDescription): boolean {
+  return withoutSchemas(after.name) === withoutSchemas(before.name);
+}
+
 export function worst(effects: readonly ChangeEffect[]): ChangeEffect {
   return EFFECTS[Math.max(0, ...effects.map((each) => EFFECTS.indexOf(each)))]!;
 }
@@ -87,8 +96,14 @@ function ofContent(before: StoreDescription, after: StoreDescription): Differenc
     : ({ effect: 'migrate', reason: again } as const);
   return [
     ...different('kind', before.kind, after.kind, meaning),
-    ...differentSerde('key serde', before.key, after.key, meaning),
-    ...differentSerde('value serde', before.value, after.value, meaning),
+    ...different('key serde', before.key.name, after.key.name, {
+      ...(isOwn ? { ...meaning, reason: 'keys would be looked for by other bytes' } : meaning),
+      ...(writesKeysOf(after.key, before.key) && SAME_BYTES),
+    }),
+    ...different('value serde', before.value.name, after.value.name, {
+      ...meaning,
+      ...(readsBytesOf(after.value, before.value) && SAME_BYTES),
+    }),
     ...different('windows', before.windows, after.windows, meaning),
     ...['stretchMs', 'holdsPanes'].flatMap((name) => {
       return different(name, before.layout[name], after.layout[name], meaning);
@@ -100,6 +115,12 @@ function differentBacking(before: StoreDescription, after: StoreDescription): Di
   const [from, to] = [backingOf(before), backingOf(after)];
   if (from === NONE) {
     return different('topic', from, to, { effect: 'migrate', reason: 'it begins empty' });
+  }
+  if (!before.hasChangelog && !after.hasChangelog && to !== NONE) {
+    return different('topic', from, to, {
+      effect: 'migrate',
+      reason: `it is read back from ${to}`,
+    });
   }
   return different('topic', from, to, {
     effect: 'orphan',
@@ -139,19 +160,6 @@ function different(
 ): Difference[] {
   if (before === after) return [];
   return [{ field, before: String(before ?? NONE), after: String(after ?? NONE), ...meaning }];
-}
-
-function differentSerde(
-  field: string,
-  before: SerdeDescription,
-  after: SerdeDescription,
-  meaning: Pick<Difference, 'effect' | 'reason'>,
-): Difference[] {
-  const isRead = readsBytesOf(after, before);
-  return different(field, before.name, after.name, {
-    ...meaning,
-    ...(isRead && { effect: 'safe', reason: 'it reads what the old serde has written' }),
-  });
 }
 
 /** `its changelog`, the user's topic, or none. */

@@ -144,6 +144,9 @@ test('[EVO-DIFF-2] where a store is read back from', () => {
   expect(lines(table, own(true))[0]).toMatch(
     /^orphan .*what it has from rows would be left behind/,
   );
+  const others = topic('other-rows', { key: string(), value: string() });
+  const moved = topology((_, builder) => builder.table(others, { store: 'rows' }));
+  expect(lines(table, moved)[0]).toMatch(/^migrate .*it is read back from other-rows$/);
   const other = topic('rows', { key: string(), value: json<string>() });
   const changed = topology((_, builder) => builder.table(other, { store: 'rows' }));
   expect(lines(table, changed)[0]).toBe(
@@ -163,6 +166,16 @@ test('[EVO-DIFF-3] a serde may take over what it reads', () => {
   const bare = described(json());
   const checked = described(validated({ '~standard': anything }, json()));
   expect(readsBytesOf(checked, bare) && readsBytesOf(bare, checked)).toBe(true);
+  const keyed = (key: Serde<string>) =>
+    topology((stream) => stream.groupBy(({ key: each }) => each, { key }).count({ store: 'n' }));
+  const key = versioned(0, string()).upgrade(1, string(), String);
+  const changed = 'key serde string -> versioned(1, string)';
+  const before = 'what is in it has to be processed first: the start looks, and refuses if not';
+  expect(lines(keyed(string()), keyed(key))).toEqual([
+    'misread store n changed: key serde string -> versioned(1, string); keys would be looked ' +
+      'for by other bytes',
+    `migrate internal topic n-repartition changed: ${changed}; ${before}`,
+  ]);
   const nested = { name: 'change(validated(versioned(1, json)))', reads: [] };
   expect(readsBytesOf({ name: 'change(versioned(1, json))', reads: [] }, nested)).toBe(true);
   expect(readsBytesOf({ name: 'change(json)', reads: [] }, nested)).toBe(false);

@@ -4,6 +4,7 @@ import {
   fits,
   readsBytesOf,
   worst,
+  writesKeysOf,
   type ChangeEffect,
   type Comparison,
   type FieldChange,
@@ -199,7 +200,7 @@ function compareInternal(old: TopicDescription, now: TopicDescription): Comparis
     const reason = 'keys would be in other partitions than before';
     return { effect: 'misread', fields, reason };
   }
-  if (readsBytesOf(now.key, old.key) && readsBytesOf(now.value, old.value)) {
+  if (writesKeysOf(now.key, old.key) && readsBytesOf(now.value, old.value)) {
     return { ...safely('it reads what the old serde has written'), fields };
   }
   const reason = 'what is in it has to be processed first: the start looks, and refuses if not';
