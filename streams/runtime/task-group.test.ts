@@ -1,11 +1,15 @@
-import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { int64, seededRandom, string, topic, type Log } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { makeApp, openTestLog, produce, runToEnd, until } from '../../test/kit/app.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
-import { openDisk, WAYS_TO_STOP, type Moment } from '../../test/kit/same-after-crashes.ts';
+import {
+  copyState,
+  openDisk,
+  WAYS_TO_STOP,
+  type Moment,
+} from '../../test/kit/same-after-crashes.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
@@ -320,7 +324,7 @@ describe.each(WAYS_TO_STOP)('%s while tasks move', (_, stop) => {
       if (moving === 0 || count === EACH) return;
       seen.set(step, count + 1);
       const copy = join(copies, String(steps));
-      cpSync(stateDir, copy, { recursive: true });
+      copyState(stateDir, copy);
       const operation = `${steps}: ${step}`;
       moments.push({ operation, disk: stop(disk, random), stateDir: copy });
     };
