@@ -38,7 +38,7 @@ export interface ObservableInput extends AsyncDisposable {
    * before it is there, or with the error of a record that could not be written.
    */
   readonly done: Promise<number>;
-  /** Unsubscribes; resolves as `done` does, and never rejects with what that does. */
+  /** Unsubscribes; resolves as `done` does. Rejects with its error if nobody has read `done`. */
   close(): Promise<void>;
 }
 
@@ -79,7 +79,9 @@ const CHECKS = {
 };
 
 class Input<K, V> implements ObservableInput {
-  readonly done: Promise<number>;
+  readonly #done: Promise<number>;
+  /** Set once a caller got the promise or its rejection. */
+  #isHeard = false;
   readonly #topic: Topic<K, V>;
   readonly #maxQueued: number;
   readonly #signal: AbortSignal | undefined;
@@ -100,8 +102,13 @@ class Input<K, V> implements ObservableInput {
     const ended = new Promise<void>((resolve) => {
       this.#end = resolve;
     });
-    this.done = this.#finish(ended);
-    this.done.catch(() => undefined); // `close` waits for it, too
+    this.#done = this.#finish(ended);
+    this.#done.catch(() => undefined); // `close` tells, too
+  }
+
+  get done(): Promise<number> {
+    this.#isHeard = true;
+    return this.#done;
   }
 
   subscribe(observable: Observable<ObservableRecord<K, V>>): void {
@@ -119,7 +126,13 @@ class Input<K, V> implements ObservableInput {
 
   async close(): Promise<void> {
     this.#stop();
-    await this.done.catch(() => undefined);
+    try {
+      await this.#done;
+    } catch (error) {
+      if (this.#isHeard) return;
+      this.#isHeard = true;
+      throw error;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -190,6 +190,27 @@ describe('[OP-RX-3] fromObservable', () => {
     expect(await values(log)).toEqual(['a 1 1']);
   });
 
+  test('close rejects with an error that nobody else gets', async () => {
+    const log = await openTestLog();
+    const failing = () => {
+      const source = new Subject<ObservableRecord<string, number>>();
+      const input = fromObservable(log, source, numbers);
+      source.error(new TypeError('gone'));
+      return input;
+    };
+    const using = async (): Promise<void> => {
+      await using input = failing();
+      expect(input).toBeDefined();
+    };
+    await expect(using()).rejects.toThrow('gone');
+    const input = failing();
+    await expect(input.close()).rejects.toThrow('gone');
+    await input.close(); // told once
+    const heard = failing();
+    await expect(heard.done).rejects.toThrow('gone');
+    await heard.close();
+  });
+
   test('ends with close, with the signal, and with too many that wait', async () => {
     const log = await openTestLog();
     const source = new Subject<ObservableRecord<string, number>>();
