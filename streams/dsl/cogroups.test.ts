@@ -138,6 +138,7 @@ test('[OP-COGROUP-2] a stream is repartitioned only if its key may have changed'
   expect(Object.fromEntries(last)).toEqual({ small: '1001/5', large: '0/10' });
   const topics = await log.admin().listTopics();
   expect(topics.filter((name) => name.startsWith('app-')).sort()).toEqual([
+    'app-topology',
     'app-visits-1-repartition',
     'app-visits-2-repartition',
     'app-visits-changelog',
