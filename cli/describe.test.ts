@@ -12,10 +12,12 @@ test('[CLI-13] describe prints the topology of a job in each format', () => {
   expect(print()).toContain('Source: source-rows (topics: [rows])');
   expect(print('--format', 'mermaid')).toMatch(/^flowchart TD\n/);
   expect(print('--format', 'dot')).toMatch(/^digraph topology \{\n/);
+  const [key, value] = ['string', 'json'].map((name) => ({ name, reads: [] }));
+  const serdes = { key, value };
   const described = JSON.parse(print('--format', 'json')) as { readonly topics: unknown };
   expect(described.topics).toEqual([
-    { name: 'rows', isInternal: false },
-    { name: 'copy', isInternal: false },
+    { name: 'rows', isInternal: false, partitions: 2, ...serdes },
+    { name: 'copy', isInternal: false, ...serdes },
   ]);
   expect(millrace(directory, 'describe', 'job.ts', '--format', 'svg').code).toBe(2);
   const missing = millrace(directory, 'describe', 'nope.ts');

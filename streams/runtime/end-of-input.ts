@@ -10,8 +10,10 @@ export class EndOfInput {
   readonly #groups: readonly string[];
   /** The tasks whose end is committed. */
   readonly #ended = new Set<string>();
-  /** By group: the number of commits before its last turn that found nothing to do. */
+  /** By group: the changes by others before its last turn that found nothing to do. */
   readonly #dry = new Map<string, number>();
+  /** By group: its commits. */
+  readonly #commits = new Map<string, number>();
   #changes = 0;
   #isOver = false;
 
@@ -21,11 +23,12 @@ export class EndOfInput {
   }
 
   /**
-   * Rises with each commit: what was read of the log before may be out of date. A group may end
-   * tasks only after a turn during which this has stayed as it was.
+   * Rises with each commit of another group, and when tasks begin: what was read of the log before
+   * may be out of date. A group may end tasks only after a turn during which this has stayed as it
+   * was. Its own commits do not count: with punctuations there may be one in every turn.
    */
-  get changes(): number {
-    return this.#changes;
+  changesBesides(group: string): number {
+    return this.#changes - (this.#commits.get(group) ?? 0);
   }
 
   /** True if all tasks have ended, and all groups have found nothing more since. Stays true. */
@@ -47,19 +50,20 @@ export class EndOfInput {
   }
 
   /** Called after each commit of a group. */
-  committed(tasks: readonly Task[]): void {
+  committed(group: string, tasks: readonly Task[]): void {
     for (const { id, isEnded } of tasks) {
       if (isEnded) this.#ended.add(id);
       else this.#ended.delete(id);
     }
     this.#changes++;
+    this.#commits.set(group, (this.#commits.get(group) ?? 0) + 1);
   }
 
   /** Called by a group after a turn that found nothing to do, and during which nothing changed. */
   foundNothing(group: string): void {
-    this.#dry.set(group, this.#changes);
+    this.#dry.set(group, this.changesBesides(group));
     this.#isOver ||=
       this.#plan.tasks.every(({ id }) => this.#ended.has(id)) &&
-      this.#groups.every((each) => this.#dry.get(each) === this.#changes);
+      this.#groups.every((each) => this.#dry.get(each) === this.changesBesides(each));
   }
 }

@@ -148,7 +148,7 @@ export class TaskRunner {
     while (this.#stopping === undefined && !hasFinished) {
       // Read first: this turn then sees all input that came before `finish` was called.
       const isFinishing = this.#isFinishing;
-      const { changes } = this.#options.ends;
+      const changes = this.#options.ends.changesBesides(this.#options.group);
       const { next } = this.#set;
       if (next !== this.assignment) await this.#reassign(next);
       if (this.#options.isPaused()) {
@@ -337,7 +337,7 @@ export class TaskRunner {
   async #endTasks(changes: number): Promise<boolean> {
     const { ends, group } = this.#options;
     if (ends.isOver) return true;
-    if (ends.changes !== changes) return false; // what was read may be out of date
+    if (ends.changesBesides(group) !== changes) return false; // what was read may be out of date
     const open = this.tasks.filter(({ isEnded }) => !isEnded);
     // Markers alone are not enough: those of an earlier run may still be unread.
     const ending = open.filter((task) => task.canEnd() && !ends.hasOpenUpstream(task.plan));
@@ -406,7 +406,7 @@ export class TaskRunner {
     });
     published.commit();
     if (this.#transaction !== undefined) this.#transaction = await producer.beginTransaction();
-    ends.committed(this.tasks);
+    ends.committed(this.#options.group, this.tasks);
     const atMs = this.#nowMs();
     const tookMs = atMs - startMs;
     this.#lastCommit = { atMs, tookMs };

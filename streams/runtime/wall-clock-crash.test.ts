@@ -1,12 +1,18 @@
-import { describe, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { int64, string } from '../../core/index.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
+import { produce, runToEnd } from '../../test/kit/app.ts';
+import { readTopic } from '../../test/kit/read-topic.ts';
 import {
   crashInput,
   crashOutput,
+  crashRows,
+  openDisk,
   sameAfterCrashes,
   WAYS_TO_STOP,
 } from '../../test/kit/same-after-crashes.ts';
 import { SEED } from '../../test/kit/seed.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { keyValueStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { Topology } from '../topology/topology.ts';
@@ -47,4 +53,11 @@ describe.each(WAYS_TO_STOP)('[OP-PROCESS-4] wall-clock punctuations after %s', (
   test(`neither lose nor repeat anything, at any time, seed ${SEED}`, async () => {
     await sameAfterCrashes(topology, stop, { compares: 'chains', every: 11 });
   }, 60_000);
+});
+
+test('[OP-PROCESS-4] a punctuation in every turn does not keep the input from ending', async () => {
+  const log = await openDisk(new MemoryFileSystem());
+  await produce(log, crashInput, crashRows());
+  await runToEnd(log, topology(), { stateDir: temporaryDirectory(), commitIntervalMs: 1 });
+  expect((await readTopic(log, crashOutput, 'read_committed')).length).toBeGreaterThan(1_999);
 });
