@@ -464,7 +464,7 @@ describe('[QUERY-2] isolation', () => {
       ['a', 1, 1],
       ['b', 1, 1],
     ]);
-    await until(async () => (await store.get('a')) === 1);
+    await until(async () => (await store.get('a')) === 1 && (await store.get('b')) === 1);
     const iterator = store.all()[Symbol.asyncIterator]();
     expect((await iterator.next()).value).toMatchObject({ key: 'a', value: 1 });
     failing.add('commit-5-end');
