@@ -52,6 +52,7 @@ import {
   type StoreOptions,
   type TtlOptions,
   type WindowedOptions,
+  type KnownOption,
 } from './node-options.ts';
 import { addOperator, type GroupedParts, type TableParts, type TableWindows } from './parts.ts';
 import { GROUPINGS, readingPoint } from './repartitioning.ts';
@@ -108,6 +109,19 @@ export function ranking<K, V>(n: number, by: Ranking<V>, value: Serde<V>): Mergi
     value: listSerde(value),
   };
 }
+
+/** Checks the options of `topN`: how values are ranked, and those that the node has besides. */
+export function takeRanking<V, Options extends object>(
+  options: Ranking<V> & Options,
+  known: readonly KnownOption<Ranking<V> & Options>[],
+): { readonly rank: Ranking<V>; readonly others: Options } {
+  const names: readonly KnownOption<Ranking<V> & Options>[] = [...known, ...RANKING_OPTIONS];
+  checkNodeOptions('topN', options, names);
+  const { by, first, compare, ...others } = options;
+  return { rank: { by, first, compare } as Ranking<V>, others: others as unknown as Options };
+}
+
+const RANKING_OPTIONS = ['by', 'first', 'compare'] as const;
 
 /** The comparison of a ranking, whose options are checked. */
 export function checkedRanking<V>(n: number, by: Ranking<V>): Comparison<V> {

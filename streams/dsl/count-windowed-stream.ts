@@ -7,6 +7,7 @@ import {
   groupedInput,
   ranking,
   reducing,
+  takeRanking,
   type Aggregating,
 } from './aggregations.ts';
 import type { DroppedOptions } from './dropped-records.ts';
@@ -85,18 +86,7 @@ export class CountWindowedStream<K, V> {
     n: number,
     options: Ranking<V> & CountWindowedOptions<V[]> & DroppedOptions<K, V>,
   ): KTable<CountWindowed<K>, V[]> {
-    const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, [
-      'name',
-      'store',
-      'value',
-      'emit',
-      'dropped',
-      'by',
-      'first',
-      'compare',
-    ]);
-    const rank = { by, first, compare } as Ranking<V>;
+    const { rank, others } = takeRanking(options, ['name', 'store', 'value', 'emit', 'dropped']);
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 

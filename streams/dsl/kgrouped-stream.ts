@@ -13,6 +13,7 @@ import {
   groupedInput,
   ranking,
   reducing,
+  takeRanking,
   type Aggregating,
 } from './aggregations.ts';
 import { CogroupedStream } from './cogrouped-stream.ts';
@@ -122,9 +123,7 @@ export class KGroupedStream<K, V> {
     n: number,
     options: Ranking<V> & StoreOptions<V[]> & DroppedOptions<K, V> & Partial<TtlOptions>,
   ): KTable<K, V[] | null> {
-    const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, [...OPTIONS, 'by', 'first', 'compare']);
-    const rank = { by, first, compare } as Ranking<V>;
+    const { rank, others } = takeRanking(options, OPTIONS);
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 

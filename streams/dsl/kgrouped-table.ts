@@ -2,7 +2,7 @@ import type { Serde } from '../../core/index.ts';
 import { listSerde } from '../operators/list-serde.ts';
 import type { Ranking } from '../operators/ranking.ts';
 import type { Change } from '../topology/change.ts';
-import { addAggregate, groupedInput, type Aggregating } from './aggregations.ts';
+import { addAggregate, groupedInput, type Aggregating, takeRanking } from './aggregations.ts';
 import type { RowAdder, RowReducer, Synchronous } from './functions.ts';
 import type { KTable } from './ktable.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
@@ -102,9 +102,7 @@ export class KGroupedTable<K, V> {
    * @throws LogError INVALID_OPTION, StreamsError TOPOLOGY_INVALID without `by` and `compare`
    */
   topN(n: number, options: Ranking<V> & StoreOptions<V[]>): KTable<K, V[] | null> {
-    const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, ['name', 'store', 'value', 'emit', 'by', 'first', 'compare']);
-    const rank = { by, first, compare } as Ranking<V>;
+    const { rank, others } = takeRanking(options, ['name', 'store', 'value', 'emit']);
     const { rowValue } = this.#parts;
     const all: KTable<K, V[] | null> = this.#table(rankingRows(n, rank, rowValue), others);
     return all.mapValues((ranked) => ranked.slice(0, n), { value: listSerde(rowValue) });

@@ -420,6 +420,9 @@ const CHECKS = {
 
 const ERROR_OPTIONS = ['onError', 'deadLetterTopic'] as const;
 
+/** An option of a node that can be checked by its name. */
+export type KnownOption<Options> = keyof Options & keyof typeof CHECKS;
+
 /**
  * Checks the options of a method of the DSL: job files run without type checks.
  *
@@ -428,7 +431,7 @@ const ERROR_OPTIONS = ['onError', 'deadLetterTopic'] as const;
 export function checkNodeOptions<Options extends object>(
   method: string,
   options: Options,
-  known: readonly (keyof Options & keyof typeof CHECKS)[],
+  known: readonly KnownOption<Options>[],
   required: readonly (keyof Options & string)[] = [],
 ): void {
   // What has a name is a node, or several, which can fail.

@@ -7,6 +7,7 @@ import {
   merging,
   ranking,
   reducing,
+  takeRanking,
   type Merging,
 } from './aggregations.ts';
 import type { DroppedOptions } from './dropped-records.ts';
@@ -72,18 +73,7 @@ export class SessionWindowedStream<K, V> {
     n: number,
     options: Ranking<V> & WindowedOptions<V[]> & DroppedOptions<K, V>,
   ): KTable<Windowed<K>, V[] | null> {
-    const { by, first, compare, ...others } = options;
-    checkNodeOptions('topN', options, [
-      'name',
-      'store',
-      'value',
-      'emit',
-      'dropped',
-      'by',
-      'first',
-      'compare',
-    ]);
-    const rank = { by, first, compare } as Ranking<V>;
+    const { rank, others } = takeRanking(options, ['name', 'store', 'value', 'emit', 'dropped']);
     return this.#table(ranking(n, rank, this.#parts.value), others);
   }
 
