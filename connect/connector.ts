@@ -35,10 +35,30 @@ export interface SourceRecord {
   readonly headers?: Headers | undefined;
 }
 
+/** A piece of the input that became no record. */
+export interface BadInput {
+  /** What failed: `read` (cutting and decoding), `convert` (key, value, timestamp, serdes). */
+  readonly stage: 'read' | 'convert';
+  /** The bytes as they stand in the input; undefined if the source cannot tell them apart. */
+  readonly raw: Uint8Array | undefined;
+  /** Where it stands: `flights.csv, line 7`. */
+  readonly place: string;
+  /** The same for programs, such as `{ file, line, byte }`; becomes headers of the dead letter. */
+  readonly position: Readonly<Record<string, string | number>>;
+  /** Why; the error that ends the run if nothing tolerates it. */
+  readonly error: Error;
+}
+
 /** Some records of one source partition, and the offset after them. */
 export interface SourceBatch {
   /** In order. A few thousand at a time keep the overhead low and the process responsive. */
   readonly records: readonly SourceRecord[];
+  /**
+   * The pieces of the input before `offset` that became no record. A reader yields them and reads
+   * on; it throws only if it cannot. Unless the run tolerates them, the first one ends it, and none
+   * of the batch's records count.
+   */
+  readonly bad?: readonly BadInput[] | undefined;
   readonly partition: SourcePartition;
   /**
    * Covers the partition up to the last of these records: a task opened with it continues with the
@@ -148,6 +168,11 @@ export interface SinkContext {
    * there.
    */
   readonly onStep: (step: string) => void;
+  /**
+   * Call it, during `put`, for a record that cannot be written. Throws `error` unless the run
+   * tolerates it; if it returns, the sink leaves the record out and goes on with the next one.
+   */
+  readonly reject: (record: ConsumerRecord, error: Error) => void;
 }
 
 /** Writes records. Calls do not overlap. */

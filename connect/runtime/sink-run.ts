@@ -118,7 +118,7 @@ export class SinkRun {
       return { topic, topicId, partitions };
     });
     try {
-      this.#task = await connector.open({ topics, clock, signal, onStep });
+      this.#task = await connector.open({ topics, clock, signal, onStep, reject });
     } catch (cause) {
       throw failureOf(connector.name, 'open', cause);
     }
@@ -249,6 +249,11 @@ export class SinkRun {
       throw failureOf(this.#options.connector.name, 'close', failed.reason);
     }
   }
+}
+
+/** Nothing is tolerated. */
+function reject(_: ConsumerRecord, error: Error): void {
+  throw error;
 }
 
 async function commitOffsets(

@@ -156,8 +156,9 @@ export class SourceRun {
   }
 
   /** Adds a batch to the open transaction, synchronously, so that no commit can split it. */
-  #write({ records, partition, offset, describe }: SourceBatch): void {
+  #write({ records, bad = [], partition, offset, describe }: SourceBatch): void {
     assert(this.#committing === undefined, 'nothing is written during a commit');
+    for (const { error } of bad) throw failureOf(this.#options.connector.name, 'poll', error);
     let topic: AnyTopic | undefined;
     let writer: TopicWriter<unknown, unknown> | undefined;
     let index = 0;
