@@ -161,9 +161,10 @@ module.exports = {
     },
     {
       name: 'shipped-code-needs-no-dev-dependency',
+      comment: 'Optional peers are installed here for the tests; only their types are imported.',
       severity: 'error',
       from: { path: '^(core|streams|connect|job|cli)/', pathNot: TEST },
-      to: { dependencyTypes: ['npm-dev'] },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm-peer'] },
     },
     {
       name: 'no-import-of-tests',

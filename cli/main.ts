@@ -18,6 +18,7 @@ import { dlqListCommand, dlqReplayCommand, dlqShowCommand } from './dlq.ts';
 import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
 import { repairCommand } from './repair.ts';
 import { LOG_FORMATS, portNumber, runCommand, seconds } from './run.ts';
+import { sinkVerifyCommand } from './sink.ts';
 import { printJson, verifyCommand } from './verify.ts';
 
 /**
@@ -138,6 +139,17 @@ choosing(dlq.command('replay'), 'replay only those')
   .option('--dry-run', 'say what would be sent, and send nothing')
   .option('--json', 'print a line of JSON for each, and a summary')
   .action(dlqReplayCommand);
+
+program
+  .command('sink')
+  .description('what sinks have written')
+  .command('verify')
+  .description(
+    'read the whole output of a file sink and say what is wrong with it; changes nothing',
+  )
+  .argument('<directory>', 'the path of the sink: where its manifest.json is')
+  .option('--json', 'print a line of JSON for each partition and problem')
+  .action(sinkVerifyCommand);
 
 const app = program
   .command('app')

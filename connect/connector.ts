@@ -183,6 +183,11 @@ export interface SinkTask {
    */
   readonly committedOffsets: readonly SinkOffset[] | undefined;
   /**
+   * When `commit` is to be called even if no record has come, by `clock.nowMs()`: the sink has
+   * something to end. Default: never.
+   */
+  readonly dueMs?: number | undefined;
+  /**
    * Takes records of one partition, in order; synchronously if it can. They need not be durable
    * yet. Their headers are views of fetched memory: copy what you keep.
    */

@@ -30,6 +30,7 @@ export interface ConnectErrorDetails {
   OUTPUT_FOREIGN: { directory: string; entries: readonly string[] };
   OUTPUT_LOCKED: { directory: string; ownerPid: number };
   OUTPUT_MISMATCH: { directory: string; field: string; expected: string; actual: string };
+  PACKAGE_MISSING: { package: string; purpose: string };
   RECORD_REFUSED: { connector: string; topic: string; place: string };
   ROW_FAILED: { file: string; line: number; option: string };
   ROW_UNWRITABLE: { topic: string; partition: number; offset: number; reason: string };

@@ -22,7 +22,7 @@ export {
 } from './runtime/sink-runner.ts';
 export { connectOffsets } from './runtime/source-offsets.ts';
 export { fileSource, type FileSourceOptions } from './file/file-source.ts';
-export { fileSink, type FileSinkOptions } from './file/file-sink.ts';
+export { fileSink, type FileSinkOptions } from './file/sink/file-sink.ts';
 export {
   csv,
   type CsvColumn,
@@ -31,17 +31,21 @@ export {
   type CsvOptions,
 } from './file/csv.ts';
 export { jsonl, type JsonlFormat } from './file/jsonl.ts';
-export { lines } from './file/lines.ts';
-export { parquet, type ParquetOptions } from './file/parquet.ts';
+export { lines, type LinesFormat } from './file/lines.ts';
+export { avro, type AvroOptions } from './file/avro.ts';
+export { parquet, type ParquetFormat, type ParquetOptions } from './file/parquet.ts';
+export type { ParquetColumnType } from './file/sink/parquet-columns.ts';
 export type { TextOptions } from './file/text-options.ts';
-export type {
-  InputFile,
-  RowBatch,
-  RowEncoder,
-  RowReader,
-  SinkFormat,
-  SourceFormat,
-} from './file/format.ts';
-export type { Manifest, ManifestPart } from './file/manifest.ts';
+export type { InputFile, RowBatch, RowReader, SourceFormat } from './file/format.ts';
+export type { PartEncoder, RowEncoder, SinkFormat } from './file/sink/sink-format.ts';
+export type { OutputBuffer } from './file/sink/output-buffer.ts';
+export type { Manifest, ManifestPart } from './file/sink/manifest.ts';
+export {
+  verifyOutput,
+  type OutputProblem,
+  type VerifiedOutput,
+  type VerifiedOutputPartition,
+  type VerifyOutputOptions,
+} from './file/sink/verify-output.ts';
 export type * from './connector.ts';
 export { ConnectError, type ConnectErrorCode, type ConnectErrorDetails } from './errors.ts';

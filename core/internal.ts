@@ -28,7 +28,8 @@ export { EXPOSITION_TYPE, expositionText, type MetricFamily } from './exposition
 export { Interruption } from './interruption.ts';
 export { withFields } from './logger.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';
+export { compress, compressionLevel, COMPRESSION_LEVELS } from './record/compression.ts';
 export { varintSize, writeVarint } from './record/varint.ts';
 export { asBuffer, namesAround } from './serde/serde.ts';
 export { replaceFile } from './storage/atomic-file.ts';
-export { lockDirectory } from './storage/directory-lock.ts';
+export { lockDirectory, lockHolder } from './storage/directory-lock.ts';

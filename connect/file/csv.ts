@@ -2,7 +2,9 @@ import { LogError } from '../../core/index.ts';
 import { callback, checkOptions, oneOf, type OptionChecks } from '../../core/internal.ts';
 import { ConnectError } from '../errors.ts';
 import { CsvHeaderParser, CsvParser, invalidCsv, type FieldParser } from './csv-parser.ts';
-import type { InputFile, RowEncoder, RowReader, SinkFormat, SourceFormat } from './format.ts';
+import type { InputFile, RowReader, SourceFormat } from './format.ts';
+import { CsvEncoder } from './sink/csv-encoder.ts';
+import type { SinkFormat } from './sink/sink-format.ts';
 import { TEXT_CHECKS, type TextOptions } from './text-options.ts';
 import { LINE_BYTES_MAX, TextReader, type TextReaderOptions } from './text-reader.ts';
 
@@ -86,6 +88,8 @@ export function csv<Row extends object = Record<string, string>>(
     name: 'csv',
     unit: 'line',
     canFollow: true,
+    isAppendable: true,
+    isCompressible: true,
     open: async (file) => (await openCsv(file, all)) as RowReader<Row>,
     encoder: (columns) => new CsvEncoder(delimiter, columns ?? all.header),
   };
@@ -174,62 +178,4 @@ function parseNumber(text: string): number {
     throw new TypeError(`${JSON.stringify(text)} is not a number`);
   }
   return value;
-}
-
-/** Writes rows as CSV records. */
-class CsvEncoder implements RowEncoder<object> {
-  columns: readonly string[] | undefined;
-  readonly #delimiter: string;
-  readonly #special: RegExp;
-  /** True if numbers never need quotes: no number contains the delimiter. */
-  readonly #isNumberPlain: boolean;
-
-  constructor(delimiter: string, columns: readonly string[] | undefined) {
-    this.columns = columns;
-    this.#delimiter = delimiter;
-    // A byte order mark at the start of a file would be dropped when it is read back.
-    this.#special = new RegExp(`["\\r\\n\\ufeff${delimiter.replace(/[\\\]^-]/, '\\$&')}]`);
-    this.#isNumberPlain = !/[-+.\w]/.test(delimiter);
-  }
-
-  get header(): string | undefined {
-    return this.columns?.map((name) => this.#field(name)).join(this.#delimiter);
-  }
-
-  encode(row: object): string {
-    if (typeof row !== 'object' || (row as object | null) === null) {
-      throw new TypeError(
-        `a CSV row is an object with a property for each column, not ${typeof row}`,
-      );
-    }
-    const values = row as Record<string, unknown>;
-    this.columns ??= Object.keys(values);
-    const { columns } = this;
-    const unknown = Object.keys(values).find((name) => !columns.includes(name));
-    if (unknown !== undefined) {
-      throw new TypeError(`column ${unknown} is not in the header: ${columns.join(', ')}`);
-    }
-    const fields = columns.map((name) => this.#field(values[name]));
-    // An empty line would be skipped when it is read back.
-    return fields.length === 1 && fields[0] === '' ? '""' : fields.join(this.#delimiter);
-  }
-
-  #field(value: unknown): string {
-    if (typeof value === 'number' && this.#isNumberPlain) return String(value);
-    const text = textOf(value);
-    if (text === undefined) return '';
-    return text === '' || this.#special.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  }
-}
-
-/** A value as text; undefined for none. */
-function textOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  if (value === null || value === undefined) return undefined;
-  if (value instanceof Date) return value.toISOString();
-  if (typeof value === 'object') return JSON.stringify(value);
-  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') {
-    return String(value);
-  }
-  throw new TypeError(`a ${typeof value} has no form in CSV`);
 }

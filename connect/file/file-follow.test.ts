@@ -18,6 +18,7 @@ import {
 } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { connectFailure } from '../../test/kit/connect.ts';
+import { writtenTexts } from '../../test/kit/output.ts';
 import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { SourceRunner } from '../runtime/source-runner.ts';
@@ -114,12 +115,12 @@ test('[CONNECT-FOLLOW-2] only whole records are read, wherever the writer stops'
     cuts: fc.array(fc.nat(400), { maxLength: 8 }),
     rest: fc.constantFrom('', 'x', 'x,"y', '"x\n,'),
   });
-  const encoder = csv().encoder(['a', 'b']);
   const quote = (cell: string): string => `"${cell.replaceAll('"', '""')}"`;
   await fc.assert(
     fc.asyncProperty(table, async ({ cells, cuts, rest }) => {
       const objects = cells.map(([a, b]) => ({ a, b }));
-      const records = objects.map((row) => `${encoder.encode(row)}\n`).join('');
+      const { texts } = await writtenTexts(csv(), objects, ['a', 'b']);
+      const records = texts.map((record) => `${record}\n`).join('');
       const forms: readonly (readonly [SourceFormat<unknown>, string, readonly unknown[]])[] = [
         [csv(), `a,${quote('b')}\n${records}${rest}`, objects],
         [jsonl(), objects.map((row) => `${JSON.stringify(row)}\n`).join('') + rest, objects],

@@ -1,4 +1,4 @@
-/** What a format implements for the file source and the file sink. */
+/** What a format implements for the file source; for the sink see `sink/sink-format.ts`. */
 import type { FileSystem } from '../../core/index.ts';
 import type { SourceOffset } from '../connector.ts';
 
@@ -52,36 +52,4 @@ export interface SourceFormat<Row> {
    *   INVALID_SOURCE_OFFSET, and errors about the head of the file.
    */
   open(file: InputFile): Promise<RowReader<Row>>;
-}
-
-/** Turns rows into lines of one output. */
-export interface RowEncoder<Row> {
-  /**
-   * The columns: known from the start, from the first row, or from the `columns` that an earlier
-   * run kept. Undefined until then, and if the format has none.
-   */
-  readonly columns: readonly string[] | undefined;
-  /**
-   * The first line of each file, without its line end; undefined for none. Read only after a row
-   * was encoded.
-   */
-  readonly header: string | undefined;
-  /**
-   * Turns one row into text, without a line end.
-   *
-   * @throws Error why the row does not fit the format; the caller adds which row it is.
-   */
-  encode(row: Row): string;
-}
-
-/** A format for writing files. */
-export interface SinkFormat<Row> {
-  /** Stored in the manifest, and the extension of part files: `csv`. */
-  readonly name: string;
-  /**
-   * Makes the encoder of one output.
-   *
-   * @param columns that earlier runs wrote; undefined for a new output.
-   */
-  encoder(columns: readonly string[] | undefined): RowEncoder<Row>;
 }

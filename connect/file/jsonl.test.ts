@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { connectFailure, inputFile, readBatches, readRows } from '../../test/kit/connect.ts';
+import { writtenTexts } from '../../test/kit/output.ts';
 import { jsonl } from './jsonl.ts';
 
 test('[CONNECT-JSONL-1] one JSON value per line; empty lines are skipped', async () => {
@@ -34,11 +35,12 @@ test('[CONNECT-JSONL-3] any offset yields the rest; lineOf gives the line of a r
   }
 });
 
-test('[CONNECT-JSONL-4] values without a JSON form are refused', () => {
-  const encoder = jsonl().encoder(undefined);
-  expect(encoder.encode({ a: new Date(0), b: undefined, c: Number.NaN })).toBe(
-    '{"a":"1970-01-01T00:00:00.000Z","c":null}',
-  );
-  expect(() => encoder.encode(undefined)).toThrow(/undefined has no JSON form/);
-  expect(() => encoder.encode(1n)).toThrow(/BigInt/);
+test('[CONNECT-JSONL-4] values without a JSON form are refused', async () => {
+  const row = { a: new Date(0), b: undefined, c: Number.NaN };
+  expect(await writtenTexts(jsonl(), [row])).toEqual({
+    header: '',
+    texts: ['{"a":"1970-01-01T00:00:00.000Z","c":null}'],
+  });
+  await expect(writtenTexts(jsonl(), [undefined])).rejects.toThrow(/undefined has no JSON form/);
+  await expect(writtenTexts(jsonl(), [1n])).rejects.toThrow(/BigInt/);
 });

@@ -1,5 +1,7 @@
 import { ConnectError } from '../errors.ts';
-import type { SinkFormat, SourceFormat } from './format.ts';
+import type { SourceFormat } from './format.ts';
+import type { SinkFormat } from './sink/sink-format.ts';
+import { jsonlEncoder } from './sink/text-encoders.ts';
 import { checkTextOptions, type TextOptions } from './text-options.ts';
 import { LINE_BYTES_MAX, placeText, TextReader, type TextParser } from './text-reader.ts';
 
@@ -52,13 +54,9 @@ export function jsonl<Row = unknown>(options: TextOptions = {}): JsonlFormat<Row
     name: 'jsonl',
     unit: 'line',
     canFollow: true,
+    isAppendable: true,
+    isCompressible: true,
     open: (file) => TextReader.open(file, { parser, lineBytesMax }),
-    encoder: () => ({ columns: undefined, header: undefined, encode }),
+    encoder: () => jsonlEncoder,
   };
-}
-
-function encode(row: unknown): string {
-  const text = JSON.stringify(row) as string | undefined;
-  if (text === undefined) throw new TypeError(`${typeof row} has no JSON form`);
-  return text;
 }

@@ -1,4 +1,6 @@
 import type { SourceFormat } from './format.ts';
+import type { SinkFormat } from './sink/sink-format.ts';
+import { lineEncoder } from './sink/text-encoders.ts';
 import { checkTextOptions, type TextOptions } from './text-options.ts';
 import { LINE_BYTES_MAX, TextReader, type TextParser } from './text-reader.ts';
 
@@ -19,17 +21,27 @@ const PARSER: TextParser<string> = {
   },
 };
 
+/** Lines of text, for reading and writing. */
+export interface LinesFormat extends SourceFormat<string>, SinkFormat<string | Uint8Array> {}
+
 /**
  * Text, one row per line: UTF-8, lines end with LF or CRLF, the last one also with the file. Empty
  * lines are rows.
+ *
+ * A sink writes text, or the bytes of text, and LF behind each. With a topic of `bytes()` the lines
+ * of a file go to another one without being decoded, whatever they hold, such as JSON.
  */
-export function lines(options: TextOptions = {}): SourceFormat<string> {
+export function lines(options: TextOptions = {}): LinesFormat {
   checkTextOptions('lines', options);
   const { lineBytesMax = LINE_BYTES_MAX } = options;
   return {
     name: 'lines',
+    extension: 'txt',
     unit: 'line',
     canFollow: true,
+    isAppendable: true,
+    isCompressible: true,
     open: (file) => TextReader.open(file, { parser: PARSER, lineBytesMax }),
+    encoder: () => lineEncoder,
   };
 }

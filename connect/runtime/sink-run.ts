@@ -192,6 +192,7 @@ export class SinkRun {
 
   #isCommitDue(): boolean {
     const { clock, commitIntervalMs, commitRecordsMax } = this.#options;
+    if (this.#task?.dueMs !== undefined && this.#task.dueMs <= clock.nowMs()) return true;
     const waiting = this.records - this.committedRecords;
     if (waiting === 0) return false;
     const sinceMs = clock.monotonicMs() - this.#lastCommitMs;

@@ -1,18 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { LogError, type FileSystem } from '../../core/index.ts';
-import { lockDirectory } from '../../core/internal.ts';
-import type { SinkTopic } from '../connector.ts';
-import { ConnectError } from '../errors.ts';
-import { fileFailure, type FileOperation } from './failure.ts';
-import {
-  damaged,
-  MANIFEST,
-  PART_NAME,
-  readManifest,
-  writeManifest,
-  type Manifest,
-} from './manifest.ts';
+import { LogError, type FileSystem } from '../../../core/index.ts';
+import { lockDirectory } from '../../../core/internal.ts';
+import type { SinkTopic } from '../../connector.ts';
+import { ConnectError } from '../../errors.ts';
+import { fileFailure, type FileOperation } from '../failure.ts';
+import { damaged, MANIFEST, readManifest, writeManifest } from './manifest-file.ts';
+import { MANIFEST_VERSION, type Manifest } from './manifest.ts';
+import { faultOfPart, filesOf, TEMPORARY_MANIFEST } from './part-check.ts';
 
 /** What a sink is about to write, for comparison with what a directory holds. */
 export interface Output {
@@ -20,6 +15,9 @@ export interface Output {
   readonly directory: string;
   readonly topic: SinkTopic;
   readonly format: string;
+  readonly compression: 'gzip' | 'zstd' | undefined;
+  readonly layout: string | undefined;
+  readonly timeZone: string | undefined;
   /** The columns, if the options name them. */
   readonly columns: readonly string[] | undefined;
 }
@@ -30,13 +28,6 @@ export interface OpenOutput {
   /** Releases the lock. */
   readonly unlock: () => Promise<void>;
 }
-
-/** The name of a part, by partition and by number within it. */
-export function partName(partition: number, number: number, extension: string): string {
-  return `part-${partition}-${String(number).padStart(5, '0')}.${extension}`;
-}
-
-const TEMPORARY = `${MANIFEST}.tmp`;
 
 /**
  * Locks an output directory, creates it if it is missing, and restores its last commit by removing
@@ -65,9 +56,19 @@ export async function openOutput(output: Output): Promise<OpenOutput> {
   }
 }
 
-function emptyManifest({ topic, format }: Output): Manifest {
-  const { topic: name, topicId: id } = topic;
-  return { version: 1, topic: { name, id }, format, complete: false, offsets: {}, parts: [] };
+function emptyManifest(output: Output): Manifest {
+  const { topic, format, compression, layout, timeZone } = output;
+  return {
+    version: MANIFEST_VERSION,
+    topic: { name: topic.topic, id: topic.topicId },
+    format,
+    ...(compression !== undefined && { compression }),
+    ...(layout !== undefined && { layout }),
+    ...(timeZone !== undefined && { timeZone }),
+    complete: false,
+    offsets: {},
+    parts: [],
+  };
 }
 
 /** Reads the directory's manifest; undefined if it is empty or missing. Changes nothing. */
@@ -85,7 +86,7 @@ async function inspect(output: Output): Promise<Manifest | undefined> {
     if (manifest !== undefined) compare(output, manifest);
     return manifest;
   }
-  const foreign = names.filter((name) => !name.startsWith('.') && name !== TEMPORARY);
+  const foreign = names.filter((name) => !name.startsWith('.') && name !== TEMPORARY_MANIFEST);
   if (foreign.length === 0) return undefined;
   const shown = foreign.slice(0, 3).join(', ') + (foreign.length > 3 ? ', ...' : '');
   const message =
@@ -95,11 +96,15 @@ async function inspect(output: Output): Promise<Manifest | undefined> {
 }
 
 /** @throws ConnectError OUTPUT_MISMATCH if the directory belongs to another output. */
-function compare({ directory, topic, format, columns }: Output, manifest: Manifest): void {
+function compare(output: Output, manifest: Manifest): void {
+  const { directory, topic, format, columns } = output;
   const fields: readonly (readonly [string, string, string])[] = [
     ['topic', topic.topic, manifest.topic.name],
     ['id of the topic', topic.topicId, manifest.topic.id],
     ['format', format, manifest.format],
+    ['compression', output.compression ?? 'none', manifest.compression ?? 'none'],
+    ['layout', output.layout ?? 'none', manifest.layout ?? 'none'],
+    ['time zone', output.timeZone ?? 'none', manifest.timeZone ?? 'none'],
     ['columns', String(columns ?? manifest.columns), String(manifest.columns ?? columns)],
   ];
   for (const [field, expected, actual] of fields) {
@@ -139,24 +144,25 @@ async function lock({ fileSystem, directory }: Output): Promise<() => Promise<vo
 }
 
 /**
- * Cuts bytes and removes files that no commit covers. If it crashes, the next run does the rest.
+ * Cuts bytes and removes files that no commit covers, but only once all that is to stay has been
+ * found sound. If it crashes, the next run does the rest.
  */
-async function recover({ fileSystem, directory }: Output, { parts }: Manifest): Promise<void> {
-  for (const { file, sizeBytes } of parts) {
-    const path = join(directory, file);
-    const actual = await attempt(path, 'open', () => fileSystem.stat(path));
-    if (actual === undefined) throw damaged(path, `it is missing, and ${MANIFEST} lists it`);
-    if (actual.sizeBytes < sizeBytes) {
-      const reason = `it has ${actual.sizeBytes} bytes, and ${MANIFEST} says ${sizeBytes}`;
-      throw damaged(path, reason);
-    }
-    if (actual.sizeBytes > sizeBytes) await cut(fileSystem, path, sizeBytes);
+async function recover({ fileSystem, directory }: Output, manifest: Manifest): Promise<void> {
+  const { parts } = manifest;
+  const tails: (readonly [path: string, sizeBytes: number])[] = [];
+  for (const part of parts) {
+    const path = join(directory, part.file);
+    const place = { fileSystem, path };
+    // What is appended to is read; `millrace sink verify` reads the rest, too.
+    const { reason, tailBytes } = await faultOfPart(place, part, !part.isSealed);
+    if (reason !== undefined) throw damaged(path, reason);
+    if (tailBytes > 0) tails.push([path, part.sizeBytes]);
   }
+  for (const [path, sizeBytes] of tails) await cut(fileSystem, path, sizeBytes);
   const listed = new Set(parts.map(({ file }) => file));
-  const entries = await attempt(directory, 'list', () => fileSystem.list(directory));
-  for (const { name } of entries) {
-    if (listed.has(name) || !(PART_NAME.test(name) || name === TEMPORARY)) continue;
-    const path = join(directory, name);
+  for (const { file, isOurs } of await filesOf(fileSystem, directory, manifest)) {
+    if (!isOurs || listed.has(file)) continue;
+    const path = join(directory, file);
     await attempt(path, 'remove', () => fileSystem.remove(path));
   }
 }

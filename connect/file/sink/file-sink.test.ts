@@ -18,14 +18,14 @@ import {
   topic,
   type ConsumerRecord,
   type Log,
-} from '../../core/index.ts';
-import { connectFailure } from '../../test/kit/connect.ts';
-import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
-import type { SinkConnector } from '../connector.ts';
-import { SinkRunner } from '../runtime/sink-runner.ts';
-import { csv } from './csv.ts';
+} from '../../../core/index.ts';
+import { connectFailure } from '../../../test/kit/connect.ts';
+import { temporaryDirectory } from '../../../test/kit/temporary-directory.ts';
+import type { SinkConnector } from '../../connector.ts';
+import { SinkRunner } from '../../runtime/sink-runner.ts';
+import { csv } from '../csv.ts';
 import { fileSink } from './file-sink.ts';
-import { jsonl } from './jsonl.ts';
+import { jsonl } from '../jsonl.ts';
 import type { Manifest } from './manifest.ts';
 
 interface Delay {
@@ -101,7 +101,7 @@ test('[CONNECT-FILES-3] the manifest states which bytes count, with checksums', 
   await finish(log, sinkTo(path));
   const [described] = await log.admin().describeTopics(['delays']);
   expect(manifestOf(path)).toMatchObject({
-    version: 1,
+    version: 2,
     topic: { name: 'delays', id: described?.topicId },
     format: 'jsonl',
     complete: true,
@@ -295,22 +295,30 @@ test('[CONNECT-FILES-12] missing and damaged files are errors that name them', a
     ['"parts": [', '"parts": [null,', /parts is incomplete/],
     ['"lastOffset": 1', '"lastOffset": 9e99', /parts is incomplete/],
     ['"firstOffset": 0', '"firstOffset": 2', /not in the order of its offsets/],
-    ['"offsets": {', '"offsets": null, "other": {', /no offsets/],
+    ['"offsets": {', '"offsets": null, "other": {', /has a field other/],
     ['"offsets": {', '"offsets": { "x": 1,', /no offsets/],
+    ['"1": 2', '"1": 1', /beyond the offset to read next/],
+    ['part-1-00000.jsonl', 'part-0-00000.jsonl', /parts is incomplete/],
+    ['"records": 2', '"records": 3', /which its offsets cannot hold/],
+    ['"isSealed": true', '"isSealed": false', /is open, and the output is complete/],
+    ['"records": 2', '"records": 2, "more": 1', /parts is incomplete/],
     ['"complete": true', '"complete": 1', /whether it is complete/],
     ['"format"', '"columns": "a", "format"', /columns are no names/],
-    ['"topic": {', '"topic": null, "other": {', /no topic/],
+    ['"name": "delays"', '"name": 7', /no topic/],
   ];
   const damages: readonly (readonly [string, (file: string) => void, RegExp])[] = [
     ['part-0-00000.jsonl', (file) => rmSync(file), /it is missing/],
     ['part-1-00000.jsonl', (file) => truncateSync(file, 5), /it has 5 bytes/],
     ['manifest.json', (file) => truncateSync(file, 50), /it is not JSON/],
-    ['manifest.json', (file) => writeFileSync(file, '{"version":2}'), /version is 2/],
+    ['manifest.json', (file) => writeFileSync(file, '{"version":2}'), /no checksum/],
+    ['manifest.json', (file) => writeFileSync(file, '[]'), /no object/],
     ...edits.map(([from, to, reason]): (typeof damages)[number] => {
       const edit = (file: string): void => {
-        const text = readFileSync(file, 'utf8');
+        const text = readFileSync(file, 'utf8').replace(/,\n {2}"checksum"[^]*$/, '');
         expect(text).toContain(from);
-        writeFileSync(file, text.replace(from, to));
+        const body = text.replace(from, to);
+        const checksum = crc32(body).toString(16).padStart(8, '0');
+        writeFileSync(file, `${body},\n  "checksum": "${checksum}"\n}\n`);
       };
       return ['manifest.json', edit, reason];
     }),
