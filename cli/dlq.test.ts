@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { int64, openLog, silentLogger, string, topic, type Log } from '../core/index.ts';
+import { SinkRunner, SourceRunner, type BadInput, type SourceConnector } from '../connect/index.ts';
 import { StreamsApp, StreamsBuilder } from '../streams/index.ts';
 import { millrace } from '../test/kit/command.ts';
 import { readTopic } from '../test/kit/read-topic.ts';
@@ -92,4 +93,67 @@ test('[CLI-12] dlq replay sends them back, once', async () => {
     return `${key} ${value} ${headers.length} @${timestampMs}`;
   });
   expect(sent).toEqual(['k0 one 1 @0', 'k1 {"n":2} 1 @1']);
+}, 60_000);
+
+/** Makes a dead letter of a source, and one of a sink. */
+async function failInConnectors(log: Log): Promise<void> {
+  const options = { errors: { tolerance: 'all', deadLetter: true }, logger: silentLogger } as const;
+  const bad: BadInput = {
+    ...{ stage: 'read', raw: Buffer.from('x,y'), place: 'numbers.csv, line 7' },
+    ...{ position: { file: 'numbers.csv', line: 7 }, error: new RangeError('no number') },
+  };
+  const record = { topic: numbers, key: 'k', value: 'odd', timestampMs: 5 };
+  const batches = [{ records: [record], bad: [bad], partition: {}, offset: {} }];
+  const source: SourceConnector = {
+    ...{ name: 'numbers-source', topics: [numbers], isBounded: true },
+    open: async () => [{ poll: async () => batches.shift(), close: async () => undefined }],
+  };
+  await new SourceRunner(log, source, options).run();
+  await new SinkRunner(
+    log,
+    {
+      ...{ name: 'numbers-sink', topics: [numbers], delivery: 'at-least-once' },
+      open: async ({ reject }) => ({
+        committedOffsets: undefined,
+        put: ([first]) => reject(first!, new RangeError('odd number')),
+        commit: async () => undefined,
+        close: async () => undefined,
+      }),
+    },
+    options,
+  ).finish();
+}
+
+test('[CLI-18] dlq works on the dead letters of connectors', async () => {
+  const directory = temporaryDirectory();
+  {
+    await using log = await openLog(directory);
+    await failInConnectors(log);
+  }
+  const data = ['--data', directory];
+  const list = millrace('.', 'dlq', 'list', ...data);
+  expect(list).toMatchObject({ code: 0, err: '' });
+  expect(list.out.split('\n')).toEqual([
+    expect.stringMatching(
+      /^connect-numbers-sink-dead-letters-0@0 .* of numbers-0@0 {2}at numbers-sink {2}Range/,
+    ),
+    expect.stringMatching(/^connect-numbers-source-dead-letters-0@0 .* of numbers.csv, line 7 /),
+    '2 dead letters',
+    '',
+  ]);
+  const show = millrace('.', 'dlq', 'show', 'connect-numbers-source-dead-letters-0@0', ...data);
+  expect(show.out).toMatch(/\nstage: TASK_POLL, task 0\nkey: .*\nvalue: x,y\n/);
+  const replay = (topic: string): string => millrace('.', 'dlq', 'replay', topic, ...data).out;
+  expect(replay('connect-numbers-source-dead-letters')).toMatch(
+    /cannot replay: .*: it was read at numbers.csv, line 7, .*\n.*replayed 0; .* 1 cannot be\n$/s,
+  );
+  expect(replay('connect-numbers-sink-dead-letters')).toMatch(/replayed 1; .* 0 cannot be\n$/);
+  await using log = await openLog(directory);
+  const records = await readTopic(log, numbers, 'read_committed');
+  expect(
+    records.map(({ key, value, timestampMs, headers }) => [key, value, timestampMs, headers]),
+  ).toEqual([
+    ['k', 'odd', 5, []],
+    ['k', 'odd', 5, []],
+  ]);
 }, 60_000);

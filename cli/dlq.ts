@@ -1,5 +1,13 @@
-import { LogError, openLog, silentLogger, viewLog, type LogView } from '../core/index.ts';
-import { parseDeadLetter, replayDeadLetters, type DeadLetter } from '../streams/index.ts';
+import {
+  LogError,
+  openLog,
+  parseDeadLetter,
+  replayDeadLetters,
+  silentLogger,
+  viewLog,
+  type DeadLetter,
+  type LogView,
+} from '../core/index.ts';
 import { keepWorking } from './closed-output.ts';
 import { readable, shown, timeText } from './readable.ts';
 import { count, print, printJson } from './verify.ts';
@@ -140,10 +148,9 @@ function badPlace(place: string, reason: string): LogError {
 function lineOf(letter: Found): string {
   const { topic, partition, offset, timestampMs, node, error, message, code } = letter;
   const from = letter.source;
+  const elsewhere = letter.place === undefined ? 'of no single record' : `of ${letter.place}`;
   const origin =
-    from === undefined
-      ? 'of no single record'
-      : `of ${from.topic}-${from.partition}@${from.offset}`;
+    from === undefined ? elsewhere : `of ${from.topic}-${from.partition}@${from.offset}`;
   const what = `${error ?? 'Error'}${code === undefined ? '' : ` (${code})`}`;
   const text = firstLine(message ?? '');
   const where = node === undefined ? '' : `  at ${node}`;
@@ -167,10 +174,20 @@ function linesOf(letter: Found): string[] {
 }
 
 function asJson(letter: Found): object {
-  const { topic, partition, offset, timestampMs, source, stage, node, taskId } = letter;
+  const { topic, partition, offset, timestampMs, source, place, stage, node, taskId } = letter;
   const { error, code, message } = letter;
   return {
-    ...{ topic, partition, offset, timestampMs, source: source ?? null, stage, node, taskId },
+    ...{
+      topic,
+      partition,
+      offset,
+      timestampMs,
+      source: source ?? null,
+      place,
+      stage,
+      node,
+      taskId,
+    },
     ...{ error, code, message },
   };
 }

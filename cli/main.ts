@@ -116,7 +116,9 @@ program
   .option('--json', 'print a line of JSON for each group and partition')
   .action(groupsCommand);
 
-const dlq = program.command('dlq').description('dead letters: what applications could not process');
+const dlq = program
+  .command('dlq')
+  .description('dead letters: what applications and connectors could not handle');
 
 choosing(dlq.command('list'), 'only those')
   .description('list dead letters, also while the log is in use')
@@ -210,7 +212,7 @@ function naming(command: Command): Command {
 function choosing(command: Command, what: string): Command {
   return command
     .option('--data <directory>', DATA_HELP, './data')
-    .option('--node <name>', `${what} of this node`)
+    .option('--node <name>', `${what} of this node, or of this connector`)
     .option('--error <name>', `${what} with this error: its code, or its class`)
     .option('--from <offset>', `${what} from this offset on`, wholeNumber, 0)
     .addOption(

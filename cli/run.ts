@@ -116,8 +116,10 @@ function loggerTo(display: ProgressDisplay, { log }: RunFlags): Logger {
 }
 
 /** What became of records that have no result, if there were any. */
-function failuresOf({ streams }: JobSummary): string {
-  const { skipped, deadLettered } = streams.failedRecords;
+function failuresOf({ streams, sources, sinks }: JobSummary): string {
+  const failed = [streams.failedRecords, ...[...sources, ...sinks].map((part) => part.failed)];
+  const skipped = failed.reduce((sum, each) => sum + each.skipped, 0);
+  const deadLettered = failed.reduce((sum, each) => sum + each.deadLettered, 0);
   const dropped = Object.entries(streams.droppedRecords).filter(([, count]) => count > 0);
   const parts = [
     ...(skipped === 0 ? [] : [`${skipped.toLocaleString('en-US')} skipped`]),

@@ -67,6 +67,13 @@ export interface SourceBatch {
   readonly offset: SourceOffset;
   /** Where the record at `index` came from, for messages: `flights.csv, line 7`. */
   readonly describe?: (index: number) => string;
+  /**
+   * Ends the source's own transaction behind this batch, if the run leaves that to the connector
+   * (`transactionBoundary`): Kafka Connect's `TransactionContext`. `abort` drops the records since
+   * the last end, but not what was read: they are not read again. What no batch has ended when the
+   * run ends is dropped, and read again.
+   */
+  readonly transaction?: 'commit' | 'abort' | undefined;
 }
 
 /** A task's progress, for people. */

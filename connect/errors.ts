@@ -5,6 +5,7 @@
 export interface ConnectErrorDetails {
   ACCESS_DENIED: { path: string; operation: string };
   CONNECTOR_FAILED: { connector: string; operation: string };
+  DEAD_LETTER_FAILED: { connector: string; topic: string };
   DISK_FULL: { file: string; operation: string };
   FIELD_COUNT: {
     file: string;
@@ -35,6 +36,8 @@ export interface ConnectErrorDetails {
   ROW_FAILED: { file: string; line: number; option: string };
   ROW_UNWRITABLE: { topic: string; partition: number; offset: number; reason: string };
   STORAGE_FAILED: { file: string; operation: string };
+  TOO_MANY_FAILURES: { connector: string; max: number };
+  TRANSFORM_FAILED: { connector: string; place: string };
   UNDECLARED_TOPIC: { connector: string; topic: string };
   UNKNOWN_COLUMN: { file: string; column: string; columns: readonly string[] };
 }

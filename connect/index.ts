@@ -20,6 +20,12 @@ export {
   type SinkRunnerOptions,
   type SinkSummary,
 } from './runtime/sink-runner.ts';
+export { RETRY_DEFAULTS, type RetryOptions } from './runtime/retries.ts';
+export type { FailedRecords } from './runtime/run-counts.ts';
+export type { RunnerState } from './runtime/runner-life.ts';
+export type { TransactionBoundary } from './runtime/source-writer.ts';
+export type { ToleranceOptions } from './runtime/tolerance.ts';
+export type { ConnectRecord, Transform } from './transform.ts';
 export { connectOffsets } from './runtime/source-offsets.ts';
 export { fileSource, type FileSourceOptions } from './file/file-source.ts';
 export { fileSink, type FileSinkOptions } from './file/sink/file-sink.ts';

@@ -33,6 +33,17 @@ export {
   type TransactionStatus,
 } from './client/producer/transaction.ts';
 export { TopicWriter } from './client/producer/topic-writer.ts';
+export {
+  parseDeadLetter,
+  type DeadLetter,
+  type RawRecord,
+} from './client/dead-letters/dead-letter.ts';
+export {
+  replayDeadLetters,
+  type PlacedLetter,
+  type Replay,
+  type ReplayOptions,
+} from './client/dead-letters/replay.ts';
 export { Consumer } from './client/consumer/consumer.ts';
 export type { OffsetReset } from './client/consumer/assigned-partitions.ts';
 export type { Rebalance, RebalanceCallbacks } from './client/group/rebalancer.ts';
@@ -46,7 +57,11 @@ export {
   type ConsumerOptions,
   type PollOptions,
 } from './client/consumer/consumer-options.ts';
-export { ConsumerRecord, type RecordOf } from './client/consumer/consumer-record.ts';
+export {
+  ConsumerRecord,
+  type RecordOf,
+  type RecordPositions,
+} from './client/consumer/consumer-record.ts';
 export { PartitionRecords } from './client/consumer/partition-records.ts';
 export {
   rangeAssignor,
@@ -124,6 +139,7 @@ export { versioned, type VersionedSerde } from './serde/versioned.ts';
 export { LogError, type LogErrorCode, type LogErrorData, type LogErrorDetails } from './errors.ts';
 export { AssertionFailure } from './assert.ts';
 export { systemClock, type Clock, type Timer } from './clock.ts';
+export type { RetryStatus } from './retry-pause.ts';
 export { seededRandom, systemRandom, type Random } from './random.ts';
 export {
   fieldsFirst,

@@ -5,6 +5,15 @@
 export { assert, present } from './assert.ts';
 export { placeOf } from './check/finding.ts';
 export { checkHandle, headersFault } from './client/arguments.ts';
+export {
+  connectFailureHeaders,
+  DEAD_LETTER_CONFIG,
+  errorFields,
+  LETTER_BYTES_MAX,
+  recordText,
+  streamsFailureHeaders,
+} from './client/dead-letters/dead-letter.ts';
+export { OffsetSet } from './client/dead-letters/offset-set.ts';
 export { sleep } from './clock.ts';
 export {
   able,
@@ -30,6 +39,7 @@ export { withFields } from './logger.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';
 export { compress, compressionLevel, COMPRESSION_LEVELS } from './record/compression.ts';
 export { varintSize, writeVarint } from './record/varint.ts';
+export { RetryPause } from './retry-pause.ts';
 export { asBuffer, namesAround } from './serde/serde.ts';
 export { replaceFile } from './storage/atomic-file.ts';
 export { lockDirectory, lockHolder } from './storage/directory-lock.ts';

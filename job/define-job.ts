@@ -1,6 +1,11 @@
 import { LogError, type AnyTopic } from '../core/index.ts';
 import { callback, checkOptions, instance, show, type OptionChecks } from '../core/internal.ts';
-import type { SinkConnector, SourceConnector } from '../connect/index.ts';
+import type {
+  SinkConnector,
+  SinkRunnerOptions,
+  SourceConnector,
+  SourceRunnerOptions,
+} from '../connect/index.ts';
 import {
   StreamsBuilder,
   type StreamsOptions,
@@ -8,14 +13,24 @@ import {
   type TopologyDescription,
 } from '../streams/index.ts';
 
+/** A source of a job, and how it is run: what becomes of bad input and failures, transforms. */
+export interface JobSource extends Omit<SourceRunnerOptions, 'signal' | 'clock' | 'logger'> {
+  readonly source: SourceConnector;
+}
+
+/** A sink of a job, and how it is run. */
+export interface JobSink extends Omit<SinkRunnerOptions, 'signal' | 'clock' | 'logger'> {
+  readonly sink: SinkConnector;
+}
+
 /** A job: its sources, the topology that processes their records, and its sinks. */
 export interface JobDefinition {
   /** Names the job, its application and its state: a-z A-Z 0-9 . _ - */
   readonly name: string;
-  readonly sources: readonly SourceConnector[];
+  readonly sources: readonly (SourceConnector | JobSource)[];
   /** Builds the topology between the topics of the sources and those of the sinks. */
   readonly topology: (builder: StreamsBuilder) => void;
-  readonly sinks: readonly SinkConnector[];
+  readonly sinks: readonly (SinkConnector | JobSink)[];
   /** Settings of the application, such as `{ commitIntervalMs: 500 }`. */
   readonly streams?: Omit<StreamsOptions, 'applicationId' | 'stateDir'>;
 }
@@ -52,8 +67,8 @@ const CHECKS: OptionChecks<JobDefinition> = {
 export function defineJob(definition: JobDefinition): Job {
   const required = ['name', 'sources', 'topology', 'sinks'] as const;
   checkOptions('defineJob', definition, CHECKS, required);
-  checkNames('sources', definition.sources);
-  checkNames('sinks', definition.sinks);
+  checkNames('sources', definition.sources.map(sourceOf));
+  checkNames('sinks', definition.sinks.map(sinkOf));
   return { ...definition, isJob: true };
 }
 
@@ -96,6 +111,16 @@ export function buildTopology({ topology }: Job): Topology {
 export function describeJob(job: Job): TopologyDescription {
   checkJob(job, 'describeJob');
   return buildTopology(job).describe();
+}
+
+/** The connector of a source. */
+export function sourceOf(given: SourceConnector | JobSource): SourceConnector {
+  return 'source' in given ? given.source : given;
+}
+
+/** The connector of a sink. */
+export function sinkOf(given: SinkConnector | JobSink): SinkConnector {
+  return 'sink' in given ? given.sink : given;
 }
 
 /** Checks for duplicate names: offsets and transactions are stored by connector name. */

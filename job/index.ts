@@ -4,7 +4,14 @@
  *
  * @packageDocumentation
  */
-export { defineJob, describeJob, type Job, type JobDefinition } from './define-job.ts';
+export {
+  defineJob,
+  describeJob,
+  type Job,
+  type JobDefinition,
+  type JobSink,
+  type JobSource,
+} from './define-job.ts';
 export type { JobSummary, SourceResult } from './job-run.ts';
 export type { MetricsOptions } from './metrics-server.ts';
 export { runJob } from './run-job.ts';

@@ -1,5 +1,5 @@
 import type { Log, Timer } from '../core/index.ts';
-import { SinkRunner, SourceRunner } from '../connect/index.ts';
+import { SinkRunner, SourceRunner, type FailedRecords } from '../connect/index.ts';
 import { expositionText, type MetricFamily } from '../core/internal.ts';
 import {
   prometheusText,
@@ -8,7 +8,7 @@ import {
   type StreamsMetrics,
   type Topology,
 } from '../streams/index.ts';
-import { buildTopology, type Job } from './define-job.ts';
+import { buildTopology, sourceOf, type Job } from './define-job.ts';
 import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
 import type { RunJobSettings } from './run-options.ts';
 import type { Stop } from './stop.ts';
@@ -20,7 +20,12 @@ export interface JobSummary {
   readonly isComplete: boolean;
   readonly elapsedMs: number;
   readonly sources: readonly SourceResult[];
-  readonly sinks: readonly { readonly name: string; readonly records: number }[];
+  readonly sinks: readonly {
+    readonly name: string;
+    readonly records: number;
+    /** What this run has left out, or made dead letters of. */
+    readonly failed: FailedRecords;
+  }[];
   readonly streams: StreamsMetrics;
 }
 
@@ -32,6 +37,8 @@ export interface SourceResult {
   /** Read in all, including by earlier runs, in `unit`. */
   readonly done: number;
   readonly unit: 'bytes' | 'rows';
+  /** Input that this run has left out, or made dead letters of. */
+  readonly failed: FailedRecords;
 }
 
 /** How often progress is reported. */
@@ -65,11 +72,19 @@ export class JobRun {
     this.#settings = settings;
     this.#startMs = clock.monotonicMs();
     this.#topology = buildTopology(job);
-    this.#isBounded = job.sources.every(({ isBounded }) => isBounded);
+    this.#isBounded = job.sources.every((source) => sourceOf(source).isBounded);
     const { signal } = stop;
-    const parts = { signal, clock, onStep };
-    this.#sources = job.sources.map((source) => new SourceRunner(log, source, parts));
-    this.#sinks = job.sinks.map((sink) => new SinkRunner(log, sink, parts));
+    const parts = { signal, clock, onStep, ...(logger && { logger }) };
+    this.#sources = job.sources.map((given) => {
+      if (!('source' in given)) return new SourceRunner(log, given, parts);
+      const { source, ...options } = given;
+      return new SourceRunner(log, source, { ...parts, ...options });
+    });
+    this.#sinks = job.sinks.map((given) => {
+      if (!('sink' in given)) return new SinkRunner(log, given, parts);
+      const { sink, ...options } = given;
+      return new SinkRunner(log, sink, { ...parts, ...options });
+    });
     this.#app = new StreamsApp(log, this.#topology, {
       onStep,
       ...(logger && { logger }),
@@ -266,10 +281,12 @@ export class JobRun {
       records: progress.committedRecords,
       done: progress.done,
       unit: progress.unit,
+      failed: progress.failed,
     }));
     const sinks = this.#sinks.map(({ connector, progress }) => ({
       name: connector.name,
       records: progress.committedRecords,
+      failed: progress.failed,
     }));
     return {
       job: this.#job.name,

@@ -82,7 +82,8 @@ test('[JOB-2] bounded input runs to its end: windows close, sinks commit', async
   });
   expect(summary).toMatchObject({ job: 'count', isComplete: true });
   expect(summary.sources).toMatchObject([{ name: 'events-source', records: 4 }]);
-  expect(summary.sinks).toEqual([{ name: 'counts-sink', records: 3 }]);
+  const failed = { skipped: 0, deadLettered: 0 };
+  expect(summary.sinks).toEqual([{ name: 'counts-sink', records: 3, failed }]);
   expect(output(directory)).toEqual(['{"a@0":2}', '{"a@1000":1}', '{"b@0":1}']);
   expect(progress.at(-1)?.stages.map(({ kind, isDone }) => `${kind} ${isDone}`)).toEqual([
     'source true',

@@ -87,7 +87,6 @@ export { StreamsApp } from './runtime/app.ts';
 export type { StreamsState } from './runtime/app-life.ts';
 export type { CloseOptions, CloseResult } from './runtime/closing.ts';
 export type { RestoreEvent } from './runtime/restore-progress.ts';
-export type { RetryStatus } from './runtime/retry-pause.ts';
 export type { UncaughtErrorAction, UncaughtErrorHandler } from './runtime/uncaught-errors.ts';
 export { STREAMS_DEFAULTS, type StreamsOptions } from './runtime/options.ts';
 export type { MeterReading } from './runtime/meter.ts';
@@ -107,14 +106,7 @@ export {
 } from './runtime/open-telemetry.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './runtime/prometheus.ts';
 export type { CommitStep } from './runtime/commit.ts';
-export { parseDeadLetter, type DeadLetter, type RawRecord } from './runtime/dead-letters.ts';
 export type { FailureOutcome } from './runtime/failures.ts';
-export {
-  replayDeadLetters,
-  type PlacedLetter,
-  type Replay,
-  type ReplayOptions,
-} from './runtime/replay.ts';
 export type {
   ErrorAction,
   ErrorHandler,

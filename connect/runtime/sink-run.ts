@@ -12,13 +12,13 @@ import { present } from '../../core/internal.ts';
 import type { SinkConnector, SinkOffset, SinkTask, SinkTopic } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { failureOf } from './failure.ts';
+import type { PauseSwitch } from './pause-switch.ts';
+import { SinkInput, type SinkInputOptions } from './sink-input.ts';
 
-export interface SinkRunOptions {
-  readonly log: Log;
-  readonly connector: SinkConnector;
-  readonly groupId: string;
+export interface SinkRunOptions extends SinkInputOptions {
   readonly commitIntervalMs: number;
   readonly commitRecordsMax: number;
+  readonly pausing: PauseSwitch;
   readonly clock: Clock;
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
@@ -43,18 +43,19 @@ interface PartitionState {
 const POLL_MS = 100;
 /** Records per `put`: a few milliseconds of work between turns of the event loop. */
 const PUT_RECORDS = 2_000;
+/** The same if each of them may need a dead letter: see STRETCHES_MAX in sink-letters.ts. */
+const PUT_RECORDS_WITH_LETTERS = 200;
 
 /**
- * One run of a sink connector: reads committed records from where the output ends, passes them to
- * the sink, and commits [CONNECT-SINK-1].
+ * One attempt of a run of a sink connector: reads committed records from where the output ends,
+ * passes them to the sink, and commits [CONNECT-SINK-1].
  */
 export class SinkRun {
-  /** Records that this run has passed to the sink, and those it has committed. */
-  records = 0;
-  committedRecords = 0;
-  commits = 0;
+  /** True once it has committed something. */
+  hasCommitted = false;
   readonly #options: SinkRunOptions;
   readonly #consumer: Consumer;
+  readonly #input: SinkInput;
   #task: SinkTask | undefined;
   #states: readonly PartitionState[] = [];
   #lastCommitMs = 0;
@@ -65,6 +66,7 @@ export class SinkRun {
 
   constructor(options: SinkRunOptions) {
     this.#options = options;
+    this.#input = new SinkInput(options);
     this.#consumer = options.log.consumer({
       isolationLevel: 'read_committed',
       autoOffsetReset: 'none',
@@ -97,6 +99,7 @@ export class SinkRun {
       this.#lastCommitMs = clock.monotonicMs();
       let isFinal = false;
       while (!signal.aborted && !isFinal) {
+        await this.#waitWhilePaused();
         const batches = await this.#consumer.pollBatches({ maxWaitMs: this.#waitMs() });
         for (const batch of batches) await this.#put(batch);
         if (this.#isCommitDue()) await this.#commit(false);
@@ -117,12 +120,14 @@ export class SinkRun {
     const topics = described.map(({ topic, topicId, partitions }) => {
       return { topic, topicId, partitions };
     });
+    const { reject } = this.#input;
     try {
       this.#task = await connector.open({ topics, clock, signal, onStep, reject });
     } catch (cause) {
       throw failureOf(connector.name, 'open', cause);
     }
     this.#states = await this.#findStarts(topics, this.#task.committedOffsets);
+    await this.#input.open(this.#offsets());
     await this.#consumer.assign(
       this.#states.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
     );
@@ -152,9 +157,17 @@ export class SinkRun {
     return states;
   }
 
+  /** Commits what was read and waits, if the run is paused. */
+  async #waitWhilePaused(): Promise<void> {
+    const { pausing, signal } = this.#options;
+    if (!pausing.isOn) return;
+    if (this.#options.counts.waiting > 0) await this.#commit(false);
+    await pausing.passed(signal);
+  }
+
   /** Passes the records that one fetch returned for one partition to the sink. */
   async #put(batch: PartitionRecords): Promise<void> {
-    const { connector, onProgress } = this.#options;
+    const { onProgress } = this.#options;
     const task = present(this.#task, 'the sink is open');
     const state = present(
       this.#states.find(({ topic, partition }) => {
@@ -163,18 +176,14 @@ export class SinkRun {
       'only assigned partitions are read',
     );
     state.endOffset = Math.max(batch.highWatermark, batch.endOffset);
+    const max = this.#input.hasLetters ? PUT_RECORDS_WITH_LETTERS : PUT_RECORDS;
     for (let hasMore = true; hasMore;) {
-      const records: ConsumerRecord[] = [];
-      while (records.length < PUT_RECORDS && (hasMore = batch.next())) {
-        records.push(new ConsumerRecord(state.topic, batch.partition, batch.cursor));
+      const read: ConsumerRecord[] = [];
+      while (read.length < max && (hasMore = batch.next())) {
+        read.push(new ConsumerRecord(state.topic, batch.partition, batch.cursor));
       }
-      try {
-        if (records.length > 0) await task.put(records);
-      } catch (cause) {
-        throw failureOf(connector.name, 'put', cause);
-      }
-      this.records += records.length;
-      const last = records.at(-1);
+      await this.#input.put(task, read);
+      const last = read.at(-1);
       state.position = hasMore && last !== undefined ? last.offset + 1 : batch.endOffset;
       onProgress();
       await nextTurn();
@@ -183,28 +192,32 @@ export class SinkRun {
   }
 
   #waitMs(): number {
+    const { clock, commitIntervalMs, counts } = this.#options;
     if (this.#isFinishing) return 0;
-    if (this.records === this.committedRecords) return POLL_MS;
-    const { clock, commitIntervalMs } = this.#options;
+    if (counts.waiting === 0) return POLL_MS;
     const leftMs = this.#lastCommitMs + commitIntervalMs - clock.monotonicMs();
     return Math.max(1, Math.min(POLL_MS, leftMs));
   }
 
   #isCommitDue(): boolean {
-    const { clock, commitIntervalMs, commitRecordsMax } = this.#options;
+    const { clock, commitIntervalMs, commitRecordsMax, counts } = this.#options;
     if (this.#task?.dueMs !== undefined && this.#task.dueMs <= clock.nowMs()) return true;
-    const waiting = this.records - this.committedRecords;
+    const { waiting } = counts;
     if (waiting === 0) return false;
     const sinceMs = clock.monotonicMs() - this.#lastCommitMs;
-    return sinceMs >= commitIntervalMs || waiting >= commitRecordsMax;
+    return sinceMs >= commitIntervalMs || waiting >= commitRecordsMax || this.#input.isCommitDue;
   }
 
   async #commit(isFinal: boolean): Promise<void> {
-    const { connector, groupId, onStep, onProgress, log, clock } = this.#options;
+    const { connector, groupId, onStep, onProgress, log, clock, counts } = this.#options;
     const task = present(this.#task, 'the sink is open');
-    const offsets = this.#states.map(({ topic: { name: topic }, partition, position: offset }) => {
-      return { topic, partition, offset };
-    });
+    const offsets = this.#offsets();
+    // 0. Dead letters are in the log before the output goes past their records: after a crash in
+    //    between, the next run reads those again, and knows that they have their letters.
+    if (this.#input.hasLettersWaiting) {
+      onStep('sink-0-letters');
+      await this.#input.commitLetters();
+    }
     // 1. The output becomes durable, with the offsets if the sink is transactional.
     onStep('sink-1-output');
     try {
@@ -218,10 +231,19 @@ export class SinkRun {
     if (task.committedOffsets === undefined) await commitOffsets(log, groupId, offsets);
 
     onStep('sink-3-committed');
-    if (this.committedRecords < this.records) this.commits++;
-    this.committedRecords = this.records;
+    this.#input.outputCommitted(offsets);
+    if (counts.waiting > 0) {
+      counts.commit();
+      this.hasCommitted = true;
+    }
     this.#lastCommitMs = clock.monotonicMs();
     onProgress();
+  }
+
+  #offsets(): SinkOffset[] {
+    return this.#states.map(({ topic: { name: topic }, partition, position: offset }) => {
+      return { topic, partition, offset };
+    });
   }
 
   /** True once everything committed before `finish` has been written. */
@@ -244,17 +266,13 @@ export class SinkRun {
 
   /** Closes everything. With `isThrowing`, a better error is already on its way. */
   async #close(isThrowing: boolean): Promise<void> {
-    const closing = [this.#task?.close() ?? Promise.resolve(), this.#consumer.close()];
+    const task = this.#task?.close() ?? Promise.resolve();
+    const closing = [task, this.#consumer.close(), this.#input.close()];
     const failed = (await Promise.allSettled(closing)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected' && !isThrowing) {
       throw failureOf(this.#options.connector.name, 'close', failed.reason);
     }
   }
-}
-
-/** Nothing is tolerated. */
-function reject(_: ConsumerRecord, error: Error): void {
-  throw error;
 }
 
 async function commitOffsets(

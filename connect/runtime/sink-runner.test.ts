@@ -208,7 +208,7 @@ test('[CONNECT-SINK-9] progress counts records, and how many wait', async () => 
   await using log = await temporaryLog();
   await produce(log, 0, 6);
   const runner = new SinkRunner(log, new Memory().connector());
-  expect(runner.progress).toEqual({ records: 0, committedRecords: 0, lag: 0 });
+  expect(runner.progress).toMatchObject({ records: 0, committedRecords: 0, lag: 0 });
   const seen: number[] = [];
   let isComplete = false;
   runner.progress$.subscribe({
@@ -217,7 +217,10 @@ test('[CONNECT-SINK-9] progress counts records, and how many wait', async () => 
   });
   await runner.finish();
   expect(seen).toContain(3);
-  expect(runner.progress).toEqual({ records: 6, committedRecords: 6, lag: 0 });
+  const failed = { skipped: 0, deadLettered: 0 };
+  expect(runner.progress).toEqual({
+    ...{ records: 6, committedRecords: 6, lag: 0, failed, state: 'ENDED', retry: undefined },
+  });
   expect(isComplete).toBe(true);
 });
 

@@ -1,18 +1,31 @@
 import type { Observable } from 'rxjs';
-import { systemClock, type Clock, type Log } from '../../core/index.ts';
+import {
+  stderrLogger,
+  systemClock,
+  type Clock,
+  type Log,
+  type Logger,
+  type RetryStatus,
+} from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
   Feed,
+  given,
   instance,
   integer,
   text,
   type OptionChecks,
 } from '../../core/internal.ts';
 import type { SinkConnector } from '../connector.ts';
-import { RunOnce } from './run-once.ts';
+import { transformList, type Transform } from '../transform.ts';
+import { checkRetries, type RetryOptions } from './retries.ts';
+import { RunCounts, type FailedRecords } from './run-counts.ts';
+import { RunnerLife, type Attempt, type RunnerState } from './runner-life.ts';
+import type { SinkKnowledge } from './sink-input.ts';
 import { SinkRun } from './sink-run.ts';
+import { checkTolerance, Tolerance, type ToleranceOptions } from './tolerance.ts';
 
 export interface SinkRunnerOptions {
   /**
@@ -26,10 +39,21 @@ export interface SinkRunnerOptions {
   readonly commitIntervalMs?: number;
   /** Commits earlier if this many records wait; default 1,000,000. */
   readonly commitRecordsMax?: number;
+  /** Change or drop records on their way to the sink, in this order. Default: none. */
+  readonly transforms?: readonly Transform[];
+  /**
+   * What becomes of records that the serdes of the topics, a transform or the sink cannot handle.
+   * Default: the first one fails.
+   */
+  readonly errors?: ToleranceOptions;
+  /** Begins again after failures that may pass. Default: the first failure ends the run. */
+  readonly retries?: RetryOptions;
   /** Stops the run, as `stop` does. Default: none. */
   readonly signal?: AbortSignal;
   /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Gets a line about bad input and retries. Default: warnings and errors to stderr. */
+  readonly logger?: Logger;
   /** Called before each step of a commit; for tests and tracing. Default: none. */
   readonly onStep?: (step: string) => void;
 }
@@ -46,8 +70,12 @@ const CHECKS: OptionChecks<SinkRunnerOptions> = {
   groupId: text,
   commitIntervalMs: integer(1),
   commitRecordsMax: integer(1),
+  transforms: transformList,
+  errors: instance,
+  retries: instance,
   signal: anything,
   clock: instance,
+  logger: instance,
   onStep: callback,
 };
 
@@ -58,6 +86,11 @@ export interface SinkProgress {
   readonly committedRecords: number;
   /** Offsets known but not yet read: records, markers and gaps. */
   readonly lag: number;
+  /** Records that were tolerated in this run, committed or not. */
+  readonly failed: FailedRecords;
+  readonly state: RunnerState;
+  /** In the state RETRYING: why, and when it tries again. */
+  readonly retry: RetryStatus | undefined;
 }
 
 /** The result of a run. */
@@ -65,6 +98,8 @@ export interface SinkSummary {
   /** Records that this run committed. */
   readonly records: number;
   readonly commits: number;
+  /** Records that this run tolerated, and has behind it for good. */
+  readonly failed: FailedRecords;
   readonly elapsedMs: number;
   /** True after `finish`: the output is complete. */
   readonly isFinished: boolean;
@@ -80,38 +115,48 @@ export interface SinkSummary {
  */
 export class SinkRunner implements AsyncDisposable {
   readonly connector: SinkConnector;
+  readonly #log: Log;
+  readonly #options: SinkRunnerOptions;
   readonly #clock: Clock;
-  readonly #run: SinkRun;
-  readonly #life: RunOnce<SinkSummary>;
+  readonly #counts = new RunCounts();
+  readonly #tolerance: Tolerance;
+  readonly #knowledge: SinkKnowledge = { reads: new Set() };
+  readonly #life: RunnerLife<SinkSummary>;
   readonly #progress = new Feed<SinkProgress>('newest');
+  /** The current attempt, or the last one. */
+  #run: SinkRun | undefined;
+  /** Set by `finish`, for this attempt and those that follow. */
+  #isFinishing = false;
+  /** How much was known of the sink when the attempt began. */
+  #known = 0;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, connector: SinkConnector, options: SinkRunnerOptions = {}) {
     checkOptions('SinkRunner', options, CHECKS);
+    checkTolerance('SinkRunner', options.errors);
+    checkRetries('SinkRunner', options.retries);
+    const { errors = {}, clock = systemClock, logger = stderrLogger, signal, retries } = options;
+    const { name } = connector;
+    this.#log = log;
     this.connector = connector;
-    this.#clock = options.clock ?? systemClock;
-    this.#life = new RunOnce(connector.name, options.signal);
-    this.#run = new SinkRun({
-      log,
-      connector,
-      groupId: options.groupId ?? `connect-${connector.name}`,
-      commitIntervalMs: options.commitIntervalMs ?? SINK_DEFAULTS.commitIntervalMs,
-      commitRecordsMax: options.commitRecordsMax ?? SINK_DEFAULTS.commitRecordsMax,
-      clock: this.#clock,
-      signal: this.#life.stopping,
-      onStep: options.onStep ?? ignore,
-      onProgress: () => this.#progress.next(this.progress),
-    });
-    this.#progress.next(this.progress);
+    this.#options = options;
+    this.#clock = clock;
+    const context = { connector: name, options: errors, counts: this.#counts, clock, logger };
+    this.#tolerance = new Tolerance({ ...context, kind: 'sink' });
+    const onState = (): void => this.#report();
+    this.#life = new RunnerLife({ name, retries, signal, clock, logger, onState });
+    this.#report();
   }
 
   /** The progress of the run. */
   get progress(): SinkProgress {
-    const { records, committedRecords, lag } = this.#run;
-    return { records, committedRecords, lag };
+    const { now, committed, failed } = this.#counts;
+    const { state, retry } = this.#life;
+    const lag = this.#run?.lag ?? 0;
+    return { records: now.records, committedRecords: committed.records, lag, failed, state, retry };
   }
 
-  /** The progress after each batch and commit; completes with the run, and never fails. */
+  /** The progress after each batch, commit and change of the state; it never fails. */
   get progress$(): Observable<SinkProgress> {
     return this.#progress.values$;
   }
@@ -124,18 +169,36 @@ export class SinkRunner implements AsyncDisposable {
    * @throws ConnectError INVALID_STATE if it was called before.
    */
   run(): Promise<SinkSummary> {
-    return this.#life.run(() => this.#start());
+    const startMs = this.#clock.monotonicMs();
+    return this.#life.run({
+      attempt: () => this.#attempt(startMs),
+      hasCommitted: () => this.#run?.hasCommitted ?? false,
+      hasLearned: () => this.#knowledge.reads.size > this.#known,
+      onEnd: () => this.#progress.complete(),
+    });
   }
 
   /**
    * Writes what is committed in the topics at this moment, marks the output as complete, and ends
-   * the run. Starts the sink if `run` was not called.
+   * the run. Starts the sink if `run` was not called; goes on if it was paused.
    *
    * @throws ConnectError, LogError as `run`.
    */
   finish(): Promise<SinkSummary> {
-    this.#run.finish();
+    this.#isFinishing = true;
+    this.#run?.finish();
+    this.resume();
     return this.#life.running ?? this.run();
+  }
+
+  /** Writes nothing until `resume`; everything stays open, and what was read is committed. */
+  pause(): void {
+    this.#life.pause();
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#life.resume();
   }
 
   /**
@@ -151,15 +214,32 @@ export class SinkRunner implements AsyncDisposable {
     return this.stop();
   }
 
-  async #start(): Promise<SinkSummary> {
-    const startMs = this.#clock.monotonicMs();
-    try {
-      const isFinished = await this.#run.run();
-      const { committedRecords: records, commits } = this.#run;
-      return { records, commits, elapsedMs: this.#clock.monotonicMs() - startMs, isFinished };
-    } finally {
-      this.#progress.complete();
-    }
+  async #attempt(startMs: number): Promise<Attempt<SinkSummary>> {
+    const { onStep = ignore, transforms = [], ...options } = this.#options;
+    const settings = { ...SINK_DEFAULTS, ...given(options) };
+    this.#counts.startOver();
+    this.#known = this.#knowledge.reads.size;
+    const run = new SinkRun({
+      ...{ log: this.#log, connector: this.connector },
+      groupId: options.groupId ?? `connect-${this.connector.name}`,
+      commitIntervalMs: settings.commitIntervalMs,
+      commitRecordsMax: settings.commitRecordsMax,
+      ...{ transforms, tolerance: this.#tolerance, counts: this.#counts },
+      ...{ knowledge: this.#knowledge, pausing: this.#life.pausing, clock: this.#clock },
+      ...{ signal: this.#life.stopping, onStep },
+      onProgress: () => this.#report(),
+    });
+    this.#run = run;
+    if (this.#isFinishing) run.finish();
+    const isFinished = await run.run();
+    const { committed, committedFailed: failed, commits } = this.#counts;
+    const elapsedMs = this.#clock.monotonicMs() - startMs;
+    const summary = { records: committed.records, commits, failed, elapsedMs, isFinished };
+    return { isComplete: isFinished, summary };
+  }
+
+  #report(): void {
+    this.#progress.next(this.progress);
   }
 }
 

@@ -1,15 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  LogError,
-  type AnyTopic,
-  type Clock,
-  type Log,
-  type Producer,
-  type Timer,
-  type TopicWriter,
-  type Transaction,
-} from '../../core/index.ts';
-import { assert, present } from '../../core/internal.ts';
+import type { Clock, Log, Producer, Timer, Transaction } from '../../core/index.ts';
+import { assert, checkArgument, present } from '../../core/internal.ts';
 import type {
   SourceBatch,
   SourceConnector,
@@ -17,9 +8,13 @@ import type {
   SourcePartition,
   SourceTask,
 } from '../connector.ts';
-import { ConnectError } from '../errors.ts';
+import type { Transform } from '../transform.ts';
 import { failureOf } from './failure.ts';
+import type { PauseSwitch } from './pause-switch.ts';
+import type { RunCounts } from './run-counts.ts';
 import { connectOffsets, offsetKey, partitionText, readSourceOffsets } from './source-offsets.ts';
+import { SourceWriter, type PreparedBatch, type TransactionBoundary } from './source-writer.ts';
+import type { Tolerance } from './tolerance.ts';
 
 /** The steps of a source's commit; `onStep` is called just before each. */
 export type SourceStep =
@@ -29,8 +24,13 @@ export interface SourceRunOptions {
   readonly log: Log;
   readonly connector: SourceConnector;
   readonly transactionalId: string;
+  readonly transactionBoundary: TransactionBoundary;
   readonly commitIntervalMs: number;
   readonly commitRecordsMax: number;
+  readonly transforms: readonly Transform[];
+  readonly tolerance: Tolerance;
+  readonly counts: RunCounts;
+  readonly pausing: PauseSwitch;
   readonly clock: Clock;
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
@@ -45,21 +45,26 @@ const BATCH_BYTES = 128 * 1024;
 const LINGER_MS = 20;
 /** How long a commit, or the wait for room before it, may take: Kafka's transaction.timeout.ms. */
 const COMMIT_MS_MAX = 60_000;
+/** A connector that ends its transactions itself may take as long as a broker lets it. */
+const TRANSACTION_MS_MAX = 900_000;
+/**
+ * How long a batch that cannot be written is tried, as on a full disk: shorter than COMMIT_MS_MAX,
+ * or the transaction would time out first, and the run would end as if another had fenced it.
+ */
+const DELIVERY_MS_MAX = 10_000;
 
 /**
- * One run of a source connector: one transactional producer, and transactions that each hold
- * records and the offsets after them [CONNECT-SOURCE-1]. All tasks share the producer: fencing its
- * one id fences all tasks of an earlier run, however many there were.
+ * One attempt of a run of a source connector: one transactional producer, and transactions that
+ * each hold records and the offsets after them [CONNECT-SOURCE-1]. All tasks share the producer:
+ * fencing its one id fences all tasks of an earlier run, however many there were.
  */
 export class SourceRun {
-  /** Records that this run has written, and those it has committed. */
-  records = 0;
-  committedRecords = 0;
-  commits = 0;
   tasks: readonly SourceTask[] = [];
+  /** True once it has committed something. */
+  hasCommitted = false;
   readonly #options: SourceRunOptions;
   readonly #producer: Producer;
-  readonly #writers = new Map<AnyTopic, TopicWriter<unknown, unknown>>();
+  readonly #writer: SourceWriter;
   /**
    * Replaced after each commit, so one is always open; without records it costs the broker nothing.
    */
@@ -78,14 +83,18 @@ export class SourceRun {
   readonly #signal: AbortSignal;
 
   constructor(options: SourceRunOptions) {
+    const { log, transactionalId, transactionBoundary, commitIntervalMs } = options;
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
-    this.#producer = options.log.producer({
-      transactionalId: options.transactionalId,
-      transactionTimeoutMs: options.commitIntervalMs + COMMIT_MS_MAX,
+    const isOwn = transactionBoundary === 'connector';
+    this.#producer = log.producer({
+      transactionalId,
+      transactionTimeoutMs: isOwn ? TRANSACTION_MS_MAX : commitIntervalMs + COMMIT_MS_MAX,
+      deliveryTimeoutMs: DELIVERY_MS_MAX,
       batchSize: BATCH_BYTES,
       lingerMs: LINGER_MS,
     });
+    this.#writer = new SourceWriter({ ...options, producer: this.#producer });
   }
 
   /**
@@ -98,11 +107,13 @@ export class SourceRun {
     let isThrowing = true;
     try {
       await this.#open();
-      const ended = await Promise.all(this.tasks.map((task) => this.#pump(task)));
+      const ended = await Promise.all(this.tasks.map((task, id) => this.#pump(task, id)));
       this.#commitTimer?.cancel();
       await this.#committing;
       this.#check();
-      if (this.#offsets.size > 0) await this.#commit();
+      // A transaction that the connector has not ended is none yet.
+      const isOwn = this.#options.transactionBoundary === 'connector';
+      if (this.#offsets.size > 0 && !isOwn) await this.#commit();
       isThrowing = false;
       return ended.every((each) => each);
     } finally {
@@ -112,11 +123,9 @@ export class SourceRun {
   }
 
   async #open(): Promise<void> {
-    const { log, connector, clock } = this.#options;
+    const { log, connector, clock, transactionBoundary } = this.#options;
     const { name } = connector;
-    for (const topic of connector.topics) {
-      this.#writers.set(topic, await this.#producer.writer(topic));
-    }
+    await this.#writer.open();
     // Fences an earlier run and aborts its open transaction; from here on its offsets cannot move.
     this.#transaction = await this.#producer.beginTransaction();
     const committed = await readSourceOffsets(log, name);
@@ -126,20 +135,30 @@ export class SourceRun {
     } catch (cause) {
       throw failureOf(name, 'open', cause);
     }
+    if (transactionBoundary !== 'connector' || this.tasks.length <= 1) return;
+    // Its end would commit half of what another task has begun.
+    const allowed = `interval or poll for ${name}, which has ${this.tasks.length} tasks`;
+    checkArgument('SourceRunner', 'transactionBoundary', transactionBoundary, () => allowed);
   }
 
   /** Moves one task's batches into the log. True if the task ended. Never rejects. */
-  async #pump(task: SourceTask): Promise<boolean> {
+  async #pump(task: SourceTask, taskId: number): Promise<boolean> {
+    const { pausing } = this.#options;
     try {
       while (!this.#signal.aborted) {
+        if (pausing.isOn) {
+          await pausing.passed(this.#signal);
+          continue;
+        }
         const batch = await this.#poll(task);
+        const prepared = batch && (await this.#writer.prepare(batch, taskId));
         while (this.#committing !== undefined) await this.#committing;
         if (this.#failure !== undefined) return false;
-        if (batch === undefined) return !this.#signal.aborted;
-        this.#write(batch);
+        if (batch === undefined || prepared === undefined) return !this.#signal.aborted;
+        this.#write(prepared);
         if (this.#producer.isFull) await this.#producer.room();
         await nextTurn(); // lets the producer send and the rest of the process run
-        if (this.#isCommitDue()) await this.#commit();
+        await this.#endBatch(batch);
       }
     } catch (cause) {
       this.#fail(cause);
@@ -156,35 +175,31 @@ export class SourceRun {
   }
 
   /** Adds a batch to the open transaction, synchronously, so that no commit can split it. */
-  #write({ records, bad = [], partition, offset, describe }: SourceBatch): void {
+  #write(prepared: PreparedBatch): void {
     assert(this.#committing === undefined, 'nothing is written during a commit');
-    for (const { error } of bad) throw failureOf(this.#options.connector.name, 'poll', error);
-    let topic: AnyTopic | undefined;
-    let writer: TopicWriter<unknown, unknown> | undefined;
-    let index = 0;
-    try {
-      for (; index < records.length; index++) {
-        const record = records[index]!;
-        if (record.topic !== topic || writer === undefined) {
-          topic = record.topic;
-          writer = this.#writers.get(topic) ?? this.#undeclared(topic);
-        }
-        writer.write(record.key, record.value, record.timestampMs, record.headers);
-      }
-    } catch (cause) {
-      // A producer that has failed refuses everything: that is no fault of the record.
-      if (!(cause instanceof LogError) || cause.fatal || topic === undefined) throw cause;
-      throw this.#refused(topic, describe?.(index) ?? `record ${index} of a batch`, cause);
-    }
-    this.records += records.length;
+    this.#writer.write(prepared);
+    const { partition, offset } = prepared.batch;
     this.#offsets.set(partitionText(partition), { partition, offset });
-    const { clock, commitIntervalMs, onProgress } = this.#options;
-    this.#commitTimer ??= clock.setTimer(commitIntervalMs, () => void this.#commitInTime());
+    const { clock, commitIntervalMs, onProgress, transactionBoundary } = this.#options;
+    if (transactionBoundary === 'interval') {
+      this.#commitTimer ??= clock.setTimer(commitIntervalMs, () => void this.#commitInTime());
+    }
     onProgress();
   }
 
-  #isCommitDue(): boolean {
-    return this.records - this.committedRecords >= this.#options.commitRecordsMax;
+  /** Commits behind a batch if it is due, or if the connector ends its transaction there. */
+  async #endBatch({ transaction }: SourceBatch): Promise<void> {
+    const { transactionBoundary, commitRecordsMax, counts } = this.#options;
+    switch (transactionBoundary) {
+      case 'poll':
+        return this.#commit();
+      case 'interval':
+        if (counts.waiting >= commitRecordsMax) await this.#commit();
+        return;
+      case 'connector':
+        if (transaction === 'abort') await this.#abort();
+        if (transaction !== undefined) await this.#commit();
+    }
   }
 
   /** Commits when the timer fires. Never rejects: a failure ends the run at the next batch. */
@@ -214,11 +229,11 @@ export class SourceRun {
   }
 
   async #commitTransaction(): Promise<void> {
-    const { connector, onStep, onProgress } = this.#options;
+    const { connector, counts, onStep, onProgress } = this.#options;
     const transaction = present(this.#transaction, 'a run has a transaction');
-    const { records } = this;
-    // 1. The records reach the log, inside the transaction. A crash from here up to step 3 leaves
-    //    an open transaction: the next start aborts it and reads from the last committed offset.
+    // 1. Records and dead letters reach the log, inside the transaction. A crash from here up to
+    //    step 3 leaves an open transaction: the next start aborts it and reads from the last
+    //    committed offset.
     onStep('source-1-flush');
     await this.#producer.flush();
 
@@ -235,15 +250,28 @@ export class SourceRun {
 
     onStep('source-4-committed');
     this.#offsets = new Map();
-    this.committedRecords = records;
-    this.commits++;
+    counts.commit();
+    this.#writer.committed();
+    this.hasCommitted = true;
     this.#transaction = await this.#producer.beginTransaction();
     onProgress();
+  }
+
+  /**
+   * Aborts what the connector has written since its last transaction. The offsets stay, and are
+   * committed, with the dead letters: it is not to read the same again.
+   */
+  async #abort(): Promise<void> {
+    await present(this.#transaction, 'a run has a transaction').abort();
+    this.#options.counts.dropRecords();
+    this.#transaction = await this.#producer.beginTransaction();
+    this.#writer.repeatLetters();
   }
 
   #fail(cause: unknown): void {
     this.#failure ??= { cause };
     this.#failed.abort();
+    this.#options.pausing.wake();
   }
 
   #check(): void {
@@ -257,17 +285,5 @@ export class SourceRun {
     if (failed?.status === 'rejected' && !isThrowing) {
       throw failureOf(this.#options.connector.name, 'close', failed.reason);
     }
-  }
-
-  #undeclared({ name: topic }: AnyTopic): never {
-    const { name: connector } = this.#options.connector;
-    const message = `connector ${connector} yields records for ${topic}, not one of its topics`;
-    throw new ConnectError('UNDECLARED_TOPIC', message, { connector, topic });
-  }
-
-  #refused({ name: topic }: AnyTopic, place: string, cause: LogError): ConnectError {
-    const { name: connector } = this.#options.connector;
-    const message = `${place}: ${cause.message}`;
-    return new ConnectError('RECORD_REFUSED', message, { connector, topic, place }, { cause });
   }
 }

@@ -259,6 +259,9 @@ test('[CONNECT-SOURCE-12] progress counts records and adds up the tasks', async 
     done: 60,
     total: 60,
     current: 'a',
+    failed: { skipped: 0, deadLettered: 0 },
+    state: 'ENDED',
+    retry: undefined,
   });
 });
 

@@ -1,18 +1,32 @@
 import type { Observable } from 'rxjs';
-import { systemClock, type Clock, type Log } from '../../core/index.ts';
+import {
+  stderrLogger,
+  systemClock,
+  type Clock,
+  type Log,
+  type Logger,
+  type RetryStatus,
+} from '../../core/index.ts';
 import {
   anything,
   callback,
   checkOptions,
   Feed,
+  given,
   instance,
   integer,
+  oneOf,
   text,
   type OptionChecks,
 } from '../../core/internal.ts';
-import type { SourceConnector } from '../connector.ts';
-import { RunOnce } from './run-once.ts';
+import type { SourceConnector, SourceTask } from '../connector.ts';
+import { transformList, type Transform } from '../transform.ts';
+import { checkRetries, type RetryOptions } from './retries.ts';
+import { RunCounts, type FailedRecords } from './run-counts.ts';
+import { RunnerLife, type Attempt, type RunnerState } from './runner-life.ts';
 import { SourceRun, type SourceStep } from './source-run.ts';
+import type { TransactionBoundary } from './source-writer.ts';
+import { checkTolerance, Tolerance, type ToleranceOptions } from './tolerance.ts';
 
 export interface SourceRunnerOptions {
   /** Default: `connect-<name of the connector>`. */
@@ -24,10 +38,23 @@ export interface SourceRunnerOptions {
   readonly commitIntervalMs?: number;
   /** Commits earlier if this many records wait; default 100,000. */
   readonly commitRecordsMax?: number;
+  /**
+   * When transactions end: by the two options above; behind each `poll`, which costs a sync; or
+   * where the connector says so in `SourceBatch.transaction`. Default: `interval`.
+   */
+  readonly transactionBoundary?: TransactionBoundary;
+  /** Change or drop records on their way into the log, in this order. Default: none. */
+  readonly transforms?: readonly Transform[];
+  /** What becomes of bad input: of the source, the transforms and the topics. Default: it fails. */
+  readonly errors?: ToleranceOptions;
+  /** Begins again after failures that may pass. Default: the first failure ends the run. */
+  readonly retries?: RetryOptions;
   /** Stops the run, as `stop` does. Default: none. */
   readonly signal?: AbortSignal;
   /** Default: the machine's. */
   readonly clock?: Clock;
+  /** Gets a line about bad input and retries. Default: warnings and errors to stderr. */
+  readonly logger?: Logger;
   /** Called before each step of a commit; for tests and tracing. Default: none. */
   readonly onStep?: (step: SourceStep) => void;
 }
@@ -39,14 +66,21 @@ export const SOURCE_DEFAULTS = {
   commitIntervalMs: 1_000,
   // Gives consumers of the import work before the second is over.
   commitRecordsMax: 100_000,
+  // Kafka Connect: `poll`, for the same reason.
+  transactionBoundary: 'interval',
 } as const satisfies SourceRunnerOptions;
 
 const CHECKS: OptionChecks<SourceRunnerOptions> = {
   transactionalId: text,
   commitIntervalMs: integer(1, 600_000), // a transaction may stay open for 15 minutes at most
   commitRecordsMax: integer(1),
+  transactionBoundary: oneOf('interval', 'poll', 'connector'),
+  transforms: transformList,
+  errors: instance,
+  retries: instance,
   signal: anything,
   clock: instance,
+  logger: instance,
   onStep: callback,
 };
 
@@ -63,6 +97,11 @@ export interface SourceProgress {
   readonly total: number | undefined;
   /** What is being read now, such as a file. */
   readonly current: string | undefined;
+  /** Bad input that was tolerated in this run, committed or not. */
+  readonly failed: FailedRecords;
+  readonly state: RunnerState;
+  /** In the state RETRYING: why, and when it tries again. */
+  readonly retry: RetryStatus | undefined;
 }
 
 /** The result of a run. */
@@ -70,6 +109,8 @@ export interface SourceSummary {
   /** Records that this run committed. */
   readonly records: number;
   readonly commits: number;
+  /** Bad input that this run tolerated, and has behind it for good. */
+  readonly failed: FailedRecords;
   readonly elapsedMs: number;
   /** True if a bounded source was read to its end; false if the run was stopped before. */
   readonly isEnded: boolean;
@@ -88,27 +129,42 @@ export class SourceRunner implements AsyncDisposable {
   readonly #log: Log;
   readonly #options: SourceRunnerOptions;
   readonly #clock: Clock;
-  readonly #life: RunOnce<SourceSummary>;
+  readonly #counts = new RunCounts();
+  readonly #tolerance: Tolerance;
+  readonly #life: RunnerLife<SourceSummary>;
   readonly #progress = new Feed<SourceProgress>('newest');
+  /** The current attempt, or the last one. */
   #run: SourceRun | undefined;
 
   /** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
   constructor(log: Log, connector: SourceConnector, options: SourceRunnerOptions = {}) {
     checkOptions('SourceRunner', options, CHECKS);
+    checkTolerance('SourceRunner', options.errors);
+    checkRetries('SourceRunner', options.retries);
+    const { errors = {}, clock = systemClock, logger = stderrLogger, signal, retries } = options;
+    const { name } = connector;
     this.#log = log;
     this.connector = connector;
     this.#options = options;
-    this.#life = new RunOnce(connector.name, options.signal);
-    this.#clock = options.clock ?? systemClock;
-    this.#progress.next(this.progress);
+    this.#clock = clock;
+    const context = { connector: name, options: errors, counts: this.#counts, clock, logger };
+    this.#tolerance = new Tolerance({ ...context, kind: 'source' });
+    const onState = (): void => this.#report();
+    this.#life = new RunnerLife({ name, retries, signal, clock, logger, onState });
+    this.#report();
   }
 
   /** The progress of the run. */
   get progress(): SourceProgress {
-    return progressOf(this.#run);
+    const { now, committed, failed } = this.#counts;
+    const { state, retry } = this.#life;
+    return {
+      ...{ records: now.records, committedRecords: committed.records, failed, state, retry },
+      ...progressOf(this.#run?.tasks ?? []),
+    };
   }
 
-  /** The progress after each batch and commit; completes with the run, and never fails. */
+  /** The progress after each batch, commit and change of the state; it never fails. */
   get progress$(): Observable<SourceProgress> {
     return this.#progress.values$;
   }
@@ -122,7 +178,23 @@ export class SourceRunner implements AsyncDisposable {
    * @throws ConnectError INVALID_STATE if it was called before.
    */
   run(): Promise<SourceSummary> {
-    return this.#life.run(() => this.#start());
+    const startMs = this.#clock.monotonicMs();
+    return this.#life.run({
+      attempt: () => this.#attempt(startMs),
+      hasCommitted: () => this.#run?.hasCommitted ?? false,
+      hasLearned: () => false,
+      onEnd: () => this.#progress.complete(),
+    });
+  }
+
+  /** Reads nothing until `resume`; everything stays open, and what was read is committed. */
+  pause(): void {
+    this.#life.pause();
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#life.resume();
   }
 
   /**
@@ -138,44 +210,40 @@ export class SourceRunner implements AsyncDisposable {
     return this.stop();
   }
 
-  async #start(): Promise<SourceSummary> {
-    const startMs = this.#clock.monotonicMs();
-    const { onStep = ignore, ...options } = this.#options;
-    const { commitIntervalMs, commitRecordsMax } = SOURCE_DEFAULTS;
+  async #attempt(startMs: number): Promise<Attempt<SourceSummary>> {
+    const { onStep = ignore, transforms = [], ...options } = this.#options;
+    const settings = { ...SOURCE_DEFAULTS, ...given(options) };
+    this.#counts.startOver();
     const run = new SourceRun({
-      log: this.#log,
-      connector: this.connector,
+      ...{ log: this.#log, connector: this.connector },
       transactionalId: options.transactionalId ?? `connect-${this.connector.name}`,
-      commitIntervalMs: options.commitIntervalMs ?? commitIntervalMs,
-      commitRecordsMax: options.commitRecordsMax ?? commitRecordsMax,
-      clock: this.#clock,
-      signal: this.#life.stopping,
-      onStep,
-      onProgress: () => this.#progress.next(this.progress),
+      transactionBoundary: settings.transactionBoundary,
+      commitIntervalMs: settings.commitIntervalMs,
+      commitRecordsMax: settings.commitRecordsMax,
+      ...{ transforms, tolerance: this.#tolerance, counts: this.#counts },
+      ...{ pausing: this.#life.pausing, clock: this.#clock, signal: this.#life.stopping, onStep },
+      onProgress: () => this.#report(),
     });
     this.#run = run;
-    try {
-      const isEnded = await run.run();
-      const elapsedMs = this.#clock.monotonicMs() - startMs;
-      return { records: run.committedRecords, commits: run.commits, elapsedMs, isEnded };
-    } finally {
-      this.#progress.complete();
-    }
+    const isEnded = await run.run();
+    const { committed, committedFailed: failed, commits } = this.#counts;
+    const elapsedMs = this.#clock.monotonicMs() - startMs;
+    const summary = { records: committed.records, commits, failed, elapsedMs, isEnded };
+    return { isComplete: isEnded, summary };
+  }
+
+  #report(): void {
+    this.#progress.next(this.progress);
   }
 }
 
 /** The progress of all tasks of a run together. */
-function progressOf(run: SourceRun | undefined): SourceProgress {
-  const { records, committedRecords, tasks } = run ?? {
-    records: 0,
-    committedRecords: 0,
-    tasks: [],
-  };
+function progressOf(
+  tasks: readonly SourceTask[],
+): Pick<SourceProgress, 'unit' | 'done' | 'total' | 'current'> {
   const each = tasks.map((task) => task.progress?.()).filter((known) => known !== undefined);
   const isComplete = each.length > 0 && each.length === tasks.length;
   return {
-    records,
-    committedRecords,
     unit: each[0]?.unit ?? 'rows',
     done: each.reduce((sum, { done }) => sum + done, 0),
     total: isComplete ? each.reduce<number | undefined>(addTotals, 0) : undefined,

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { Log } from '../../core/index.ts';
+import type { Log, RetryStatus } from '../../core/index.ts';
 import { checkArgument } from '../../core/internal.ts';
 import type { GlobalTableHandle, TableHandle } from '../topology/processor.ts';
 import type {
@@ -38,7 +38,6 @@ import { Queries } from './queries.ts';
 import { findStore, type QueryHandle } from './query-handles.ts';
 import type { RestoreEvent } from './restore-progress.ts';
 import { Retries } from './retries.ts';
-import type { RetryStatus } from './retry-pause.ts';
 import { claimApplication } from './running-apps.ts';
 import { holdState, removeState, stateDirectoryOf } from './state-directory.ts';
 import type { GroupContext } from './task-group.ts';

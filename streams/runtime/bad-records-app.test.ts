@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   bytes,
   int64,
+  parseDeadLetter,
   serializeToBytes,
   silentLogger,
   string,
@@ -33,7 +34,6 @@ import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { RetryAction } from '../topology/record-errors.ts';
 import type { Topology } from '../topology/topology.ts';
-import { parseDeadLetter } from './dead-letters.ts';
 
 const DEAD_LETTERS = topic('app-dead-letters', { key: bytes(), value: bytes() });
 const options = { commitIntervalMs: 1, checkpointIntervalMs: 5, idleTimeoutMs: Infinity } as const;

@@ -1,9 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { bytes, int64, json, silentLogger, string, systemClock, topic } from '../../core/index.ts';
+import {
+  bytes,
+  int64,
+  json,
+  silentLogger,
+  string,
+  systemClock,
+  topic,
+  type DeadLetter,
+} from '../../core/index.ts';
 import { numbers, shown, sums } from '../../test/kit/drive.ts';
 import { keyValueStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
-import type { DeadLetter } from './dead-letters.ts';
 import { ErrorPolicies } from './error-policies.ts';
 import { Failures } from './failures.ts';
 import { STREAMS_DEFAULTS } from './options.ts';

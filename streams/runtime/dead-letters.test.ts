@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { NO_HEADERS, type Headers } from '../../core/index.ts';
+import { NO_HEADERS, parseDeadLetter, type DeadLetter, type Headers } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { RecordFailure } from '../topology/record-errors.ts';
 import { StreamRecord } from '../topology/stream-record.ts';
-import { deadLetterHeaders, parseDeadLetter, type DeadLetter } from './dead-letters.ts';
+import { deadLetterHeaders } from './dead-letters.ts';
 
 const NOTHING = { key: null, value: null, timestampMs: 1 };
 

@@ -4,11 +4,13 @@ import {
   int64,
   LogError,
   openLog,
+  replayDeadLetters,
   seededRandom,
   silentLogger,
   string,
   topic,
   type Log,
+  type PlacedLetter,
 } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
@@ -19,7 +21,6 @@ import { SEED } from '../../test/kit/seed.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { Topology } from '../topology/topology.ts';
-import { replayDeadLetters, type PlacedLetter } from './replay.ts';
 
 const numbers = topic('numbers', { key: string(), value: int64(), partitions: 3 });
 const DEAD_LETTERS = 'app-dead-letters';

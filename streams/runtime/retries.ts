@@ -1,8 +1,14 @@
-import { LogError, type Clock, type Logger, type LogErrorCode } from '../../core/index.ts';
+import {
+  LogError,
+  type Clock,
+  type Logger,
+  type LogErrorCode,
+  type RetryStatus,
+} from '../../core/index.ts';
+import { RetryPause } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import { fieldsOf } from './log-fields.ts';
 import type { StreamsSettings } from './options.ts';
-import { RetryPause, type RetryStatus } from './retry-pause.ts';
 import { Restarts, type UncaughtErrors } from './uncaught-errors.ts';
 
 /**

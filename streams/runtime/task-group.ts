@@ -1,4 +1,4 @@
-import { LogError, type Log } from '../../core/index.ts';
+import { LogError, type Log, type RetryStatus } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { EndOfInput } from './end-of-input.ts';
 import { ErrorPolicies } from './error-policies.ts';
@@ -10,7 +10,6 @@ import type { StreamsSettings } from './options.ts';
 import type { Plan, TaskPlan } from './plan.ts';
 import { Recovery } from './recovery.ts';
 import { Retries } from './retries.ts';
-import type { RetryStatus } from './retry-pause.ts';
 import { TaskRunner } from './task-runner.ts';
 import type { Task } from './task.ts';
 import type { UncaughtErrors } from './uncaught-errors.ts';

@@ -1,9 +1,8 @@
-import type { Log } from '../../core/index.ts';
+import type { Log, RetryStatus } from '../../core/index.ts';
 import type { Division } from './division.ts';
 import { EndOfInput } from './end-of-input.ts';
 import type { GlobalTables } from './global-tables.ts';
 import type { Plan, TaskPlan } from './plan.ts';
-import type { RetryStatus } from './retry-pause.ts';
 import { TaskGroup, type GroupContext } from './task-group.ts';
 import type { Task } from './task.ts';
 

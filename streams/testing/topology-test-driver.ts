@@ -4,7 +4,9 @@ import {
   AssertionFailure,
   deserializeBytes,
   LogError,
+  parseDeadLetter,
   stderrLogger,
+  type DeadLetter,
   type Logger,
   type Topic,
 } from '../../core/index.ts';
@@ -32,7 +34,7 @@ import {
   type AppCounts,
   type StreamsMetrics,
 } from '../runtime/metrics.ts';
-import { deadLetterTopic, parseDeadLetter, type DeadLetter } from '../runtime/dead-letters.ts';
+import { deadLetterTopic } from '../runtime/dead-letters.ts';
 import { ErrorPolicies } from '../runtime/error-policies.ts';
 import type { RecordWriter } from '../runtime/outputs.ts';
 import { makePlan, type Plan } from '../runtime/plan.ts';

@@ -90,7 +90,6 @@ export const CHANGING_FIELDS: Ratchet = {
     RecordCursor: 13,
     Segment: 11,
     SendCounters: 15,
-    SourceRun: 9,
     TaskInput: 9,
   },
 };

@@ -7,6 +7,19 @@ import type { Topic } from '../topic.ts';
 /** Stands for "not read yet": no key or value can be it. */
 const UNREAD: unique symbol = Symbol('unread');
 
+/** Where a record is, as a `ConsumerRecord` keeps it; a cursor on the record is such a one. */
+export type RecordPositions = Pick<
+  RecordCursor,
+  | 'offset'
+  | 'timestampMs'
+  | 'headers'
+  | 'source'
+  | 'keyStart'
+  | 'keyEnd'
+  | 'valueStart'
+  | 'valueEnd'
+>;
+
 /**
  * A record as it was fetched. Key and value are deserialised when they are first looked at, so what
  * nobody reads costs nothing.
@@ -27,7 +40,7 @@ export class ConsumerRecord<K = unknown, V = unknown> {
   #key: K | null | typeof UNREAD = UNREAD;
   #value: V | null | typeof UNREAD = UNREAD;
 
-  constructor(handle: Topic<K, V>, partition: number, cursor: RecordCursor) {
+  constructor(handle: Topic<K, V>, partition: number, cursor: RecordPositions) {
     this.topic = handle.name;
     this.partition = partition;
     this.offset = cursor.offset;
@@ -56,9 +69,23 @@ export class ConsumerRecord<K = unknown, V = unknown> {
     return this.#value;
   }
 
+  /** The key as it stands in the log: a view of the fetched batch; copy what you keep. */
+  get rawKey(): Buffer | null {
+    return this.#view(this.#keyStart, this.#keyEnd);
+  }
+
+  /** The value as it stands in the log: a view of the fetched batch; copy what you keep. */
+  get rawValue(): Buffer | null {
+    return this.#view(this.#valueStart, this.#valueEnd);
+  }
+
   /** Narrows a record of one of several topics: `if (record.is(orders)) record.value.total`. */
   is<K2, V2>(topic: Topic<K2, V2>): this is ConsumerRecord<K2, V2> {
     return this.topic === topic.name;
+  }
+
+  #view(start: number, end: number): Buffer | null {
+    return start === NULL_POSITION ? null : this.#source.subarray(start, end);
   }
 
   #read<T>(field: 'key' | 'value', serde: Serde<T>, start: number, end: number): T | null {

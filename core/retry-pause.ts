@@ -1,14 +1,14 @@
-import type { Clock } from '../../core/index.ts';
-import { Interruption } from '../../core/internal.ts';
+import type { Clock } from './clock.ts';
+import { Interruption } from './interruption.ts';
 
-/** Why an application waits, and until when. */
+/** Why something that failed waits, and until when. */
 export interface RetryStatus {
   readonly cause: Error;
-  /** When it tries again, in milliseconds since 1970. */
+  /** When it is tried again, in milliseconds since 1970. */
   readonly nextMs: number;
 }
 
-/** The pause before an application tries again. */
+/** The pause before something is tried again. */
 export class RetryPause {
   readonly #clock: Clock;
   readonly #interruption = new Interruption();

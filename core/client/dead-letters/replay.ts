@@ -1,25 +1,20 @@
-import {
-  bytes,
-  LogError,
-  topic as topicHandle,
-  type CommittedOffset,
-  type Log,
-  type Producer,
-  type Topic,
-  type Transaction,
-} from '../../core/index.ts';
-import { checkArgument, checkOptions, flag, callback, integer, text } from '../../core/internal.ts';
-import { topicName } from '../topology/record-errors.ts';
-import { parseDeadLetter, type DeadLetter } from './dead-letters.ts';
+import { LogError } from '../../errors.ts';
+import { callback, checkArgument, checkOptions, flag, integer, text } from '../../options.ts';
+import { throwFirst } from '../../protocol/answer-errors.ts';
+import type { CommittedOffset } from '../../protocol/broker-api.ts';
+import { bytes } from '../../serde/binary.ts';
+import type { Log } from '../log.ts';
+import type { Producer } from '../producer/producer.ts';
+import type { Transaction } from '../producer/transaction.ts';
+import { topic as topicHandle, type Topic } from '../topic.ts';
+import { LETTER_BYTES_MAX, parseDeadLetter, type DeadLetter } from './dead-letter.ts';
 import { OffsetSet } from './offset-set.ts';
-import { offsetsOf } from './restore.ts';
-import { MESSAGE_BYTES_MAX } from './topics.ts';
 
 /** Which dead letters to replay, and how. */
 export interface ReplayOptions {
   /** The group whose committed position tells what was replayed. Default: `<topic>-replay`. */
   readonly groupId?: string;
-  /** Only those of the node with this name. Default: of all nodes. */
+  /** Only those of the node, or of the connector, with this name. Default: of all. */
   readonly node?: string;
   /** Only those with this error: its code, or its class. Default: with any error. */
   readonly error?: string;
@@ -83,7 +78,7 @@ export async function replayDeadLetters(
   topic: string,
   options: ReplayOptions = {},
 ): Promise<Replay> {
-  checkArgument('replayDeadLetters', 'topic', topic, topicName);
+  checkArgument('replayDeadLetters', 'topic', topic, text);
   checkOptions('replayDeadLetters', options, CHECKS);
   const { groupId = `${topic}-replay` } = options;
   const partitions = await partitionsOf(log, topic);
@@ -93,7 +88,7 @@ export async function replayDeadLetters(
   }
   await using producer = log.producer({
     transactionalId: groupId,
-    maxRequestSize: MESSAGE_BYTES_MAX, // what an application can write as a dead letter
+    maxRequestSize: LETTER_BYTES_MAX, // what can be written as a dead letter
   });
   // Fences another replay, and ends what it left open: the position is final then.
   if (options.dryRun !== true) await producer.initTransactions();
@@ -181,7 +176,10 @@ class Replaying {
     return chosen;
   }
 
-  async #reasonToLeaveOut({ source, record }: PlacedLetter): Promise<string | undefined> {
+  async #reasonToLeaveOut({ source, place, record }: PlacedLetter): Promise<string | undefined> {
+    if (source === undefined && place !== undefined) {
+      return `it was read at ${place}, and not from a topic: mend it there`;
+    }
     if (source === undefined) return 'it comes of no single record';
     if (record !== undefined) return 'its bytes were not at hand when it failed';
     const { topic, partition } = source;
@@ -243,4 +241,21 @@ function committedOf(topic: string, partition: number, done: OffsetSet): Committ
 async function partitionsOf(log: Log, topic: string): Promise<number | undefined> {
   const [found] = (await log.api.metadata({ topics: [topic] })).topics;
   return found === undefined || found.error !== undefined ? undefined : found.partitions;
+}
+
+/** The offsets that readers of committed data find in a partition now. */
+async function offsetsOf(
+  log: Log,
+  topic: string,
+  partition: number,
+): Promise<{ readonly earliest: number; readonly latest: number }> {
+  const { partitions } = await log.api.listOffsets({
+    isolationLevel: 'read_committed',
+    partitions: [
+      { topic, partition, spec: 'earliest' },
+      { topic, partition, spec: 'latest' },
+    ],
+  });
+  throwFirst(partitions);
+  return { earliest: partitions[0]?.offset ?? 0, latest: partitions[1]?.offset ?? 0 };
 }

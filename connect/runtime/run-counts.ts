@@ -1,0 +1,62 @@
+/** What became of input that a run could not handle, and tolerated. */
+export interface FailedRecords {
+  /** Dropped, counted and logged. */
+  readonly skipped: number;
+  /** Written to the topic of dead letters. */
+  readonly deadLettered: number;
+}
+
+/** What a run has counted up to some moment. */
+interface Tally {
+  /** Written by a source, or passed to a sink. */
+  records: number;
+  /** By transforms. */
+  dropped: number;
+  skipped: number;
+  deadLettered: number;
+}
+
+/** The counts of a run, through all its attempts: what one did in vain, the next one does again. */
+export class RunCounts {
+  /** With what is not committed yet. */
+  readonly now: Tally = { records: 0, dropped: 0, skipped: 0, deadLettered: 0 };
+  readonly committed: Tally = { records: 0, dropped: 0, skipped: 0, deadLettered: 0 };
+  /** Those that had something to commit. */
+  commits = 0;
+
+  /** How much of the input waits for a commit. */
+  get waiting(): number {
+    return sumOf(this.now) - sumOf(this.committed);
+  }
+
+  /** Called when everything up to now is committed. */
+  commit(): void {
+    this.commits++;
+    Object.assign(this.committed, this.now);
+  }
+
+  /** Called before an attempt: what was not committed did not happen. */
+  startOver(): void {
+    Object.assign(this.now, this.committed);
+  }
+
+  /** Called when the records since the last commit are dropped on purpose. */
+  dropRecords(): void {
+    this.now.records = this.committed.records;
+  }
+
+  /** Failures, committed or not. */
+  get failed(): FailedRecords {
+    const { skipped, deadLettered } = this.now;
+    return { skipped, deadLettered };
+  }
+
+  get committedFailed(): FailedRecords {
+    const { skipped, deadLettered } = this.committed;
+    return { skipped, deadLettered };
+  }
+}
+
+function sumOf({ records, dropped, skipped, deadLettered }: Tally): number {
+  return records + dropped + skipped + deadLettered;
+}
