@@ -18,7 +18,7 @@ export interface ConnectErrorDetails {
   FILE_NOT_FOUND: { path: string };
   INVALID_CSV: { file: string; line: number; positionBytes: number; reason: string };
   INVALID_JSON: { file: string; line: number; positionBytes: number; reason: string };
-  INVALID_PARQUET: { file: string; sizeBytes: number; reason: string };
+  INVALID_PARQUET: { file: string; sizeBytes: number; positionBytes: number; reason: string };
   INVALID_SOURCE_OFFSET: { connector: string; partition: string; offset: string };
   INVALID_STATE: { operation: string; state: string };
   LINE_TOO_LONG: { file: string; line: number; positionBytes: number; limitBytes: number };

@@ -42,7 +42,7 @@ export { avro, type AvroOptions } from './file/avro.ts';
 export { parquet, type ParquetFormat, type ParquetOptions } from './file/parquet.ts';
 export type { ParquetColumnType } from './file/sink/parquet-columns.ts';
 export type { TextOptions } from './file/text-options.ts';
-export type { InputFile, RowBatch, RowReader, SourceFormat } from './file/format.ts';
+export type { BadRow, InputFile, RowBatch, RowReader, SourceFormat } from './file/format.ts';
 export type { PartEncoder, RowEncoder, SinkFormat } from './file/sink/sink-format.ts';
 export type { OutputBuffer } from './file/sink/output-buffer.ts';
 export type { Manifest, ManifestPart } from './file/sink/manifest.ts';

@@ -37,7 +37,12 @@ export { EXPOSITION_TYPE, expositionText, type MetricFamily } from './exposition
 export { Interruption } from './interruption.ts';
 export { withFields } from './logger.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';
-export { compress, compressionLevel, COMPRESSION_LEVELS } from './record/compression.ts';
+export {
+  compress,
+  compressionLevel,
+  COMPRESSION_LEVELS,
+  decompress,
+} from './record/compression.ts';
 export { varintSize, writeVarint } from './record/varint.ts';
 export { RetryPause } from './retry-pause.ts';
 export { asBuffer, namesAround } from './serde/serde.ts';

@@ -94,6 +94,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     }
     const batch = await reader.next();
     if (batch !== undefined) {
+      for (const { error } of batch.bad ?? []) throw error;
       this.#readBytes.set(path, batch.doneBytes);
       this.#offsets.set(path, batch.offset);
       return this.#batchOf(path, batch);

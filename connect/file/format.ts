@@ -11,6 +11,19 @@ export interface RowBatch<Row> {
   readonly doneBytes: number;
   /** The line of `rows[index]`, from 1; its row number if the format has no lines. */
   readonly lineOf: (index: number) => number;
+  /** The pieces of the file that became no row. */
+  readonly bad?: readonly BadRow[] | undefined;
+}
+
+/** A piece of a file that became no row. */
+export interface BadRow {
+  /** Its bytes, a copy; undefined if they cannot be told apart. Cut off if it is too long. */
+  readonly raw: Uint8Array | undefined;
+  /** Of its start, as `lineOf`. */
+  readonly line: number;
+  readonly positionBytes: number | undefined;
+  /** Why; it names the place. */
+  readonly error: Error;
 }
 
 /** Reads one file from front to back. */

@@ -9,9 +9,20 @@ export interface ParquetOptions<Row> {
   readonly columns?: readonly (keyof Row & string)[];
   /**
    * What timestamps and dates become: a Date (default), or milliseconds since 1970. Parts of a
-   * millisecond are cut off.
+   * millisecond are cut off, also before 1970: the millisecond is the one that had begun.
    */
   readonly timestamps?: 'date' | 'ms';
+  /**
+   * What becomes of numbers that a double cannot hold: an integer beyond 2^53, or a decimal with too
+   * many digits. `bigint` (default): such an integer is a bigint, and such a decimal text; `text`:
+   * both are text; `error`: the row is bad input; `double`: the nearest double.
+   */
+  readonly numbers?: 'bigint' | 'text' | 'error' | 'double';
+  /**
+   * What maps with text as keys become: an object (default), or a list of entries, `[key, value]`,
+   * as all other maps do. A row whose map has a key twice is bad input if it should be an object.
+   */
+  readonly maps?: 'object' | 'entries';
   /**
    * The columns that a sink writes, in this order. Default: those of its first row; numbers are
    * `double`, bigints `int64`, Dates `timestamp`, and objects `json`.
@@ -30,6 +41,8 @@ const CHECKS: OptionChecks<ParquetOptions<object>> = {
   columns: (value) =>
     Array.isArray(value) && value.length > 0 ? undefined : 'a list of column names',
   timestamps: oneOf('date', 'ms'),
+  numbers: oneOf('bigint', 'text', 'error', 'double'),
+  maps: oneOf('object', 'entries'),
   types: (value) =>
     typeof value === 'object' &&
     value !== null &&
@@ -39,14 +52,28 @@ const CHECKS: OptionChecks<ParquetOptions<object>> = {
   compression: oneOf('snappy', 'gzip', 'zstd', 'none'),
 };
 
+const DEFAULTS = {
+  columns: undefined,
+  timestamps: 'date',
+  numbers: 'bigint',
+  maps: 'object',
+} as const;
+
 /**
- * Parquet, in all its encodings and compressions except LZO. A row is an object with a property for
- * each column, null for a missing value. 64-bit integers become numbers if those are exact, else
- * bigints; decimals become numbers if all their digits fit, else text. `Row` is not checked.
+ * Parquet, in all its encodings and compressions except LZO, not encrypted. A row is an object with
+ * a property for each column, null for a missing value. `Row` is not checked.
  *
- * It reads page by page: memory holds one page of each column and the packed bytes of one row
- * group. It reads nested columns a whole row group at once, and decimals in them are products of
- * floats.
+ * - 64-bit integers and decimals are numbers if those hold all their digits, else as `numbers` says;
+ *   times of a day count in their unit;
+ * - text must be UTF-8; bytes without a type are text if they are UTF-8, else a Uint8Array; JSON is
+ *   parsed; an interval is `{ months, days, milliseconds }`; geometries stay well-known binary;
+ * - groups are objects, repeated fields are lists, variants are the value that they hold.
+ *
+ * A value that cannot be told, such as text that is not UTF-8, makes its row bad input. A damaged
+ * page ends the reading with INVALID_PARQUET: what is behind it can no longer be believed.
+ *
+ * It reads page by page: memory holds a page and a dictionary of each column, at most 2 GiB
+ * together, however large the row groups are.
  *
  * A sink needs the package `hyparquet-writer`. Its files are whole or nothing: see `partMs` of
  * `fileSink`. Null and undefined are missing values; a row with a column that the file does not
@@ -64,9 +91,9 @@ export function parquet<Row extends object>(options: ParquetOptions<Row> = {}): 
     isAppendable: false,
     isCompressible: false,
     async open(file) {
-      // Loaded on first use, because it compiles a WebAssembly module.
-      const { ParquetReader } = await import('./parquet-reader.ts');
-      return (await ParquetReader.open(file, options)) as RowReader<Row>;
+      // Loaded on first use: few programs read Parquet.
+      const { ParquetReader } = await import('./parquet/parquet-reader.ts');
+      return (await ParquetReader.open(file, { ...DEFAULTS, ...options })) as RowReader<Row>;
     },
     async encoder(kept) {
       const { parquetEncoder } = await import('./sink/parquet-writer.ts');

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFileSystem, type FileSystem } from '../../core/index.ts';
-import type { RowBatch, SourceFormat } from '../../connect/file/format.ts';
+import { nodeFileSystem, type File, type FileSystem } from '../../core/index.ts';
+import type { BadRow, RowBatch, SourceFormat } from '../../connect/file/format.ts';
 import { ConnectError } from '../../connect/errors.ts';
 import type { SourceOffset } from '../../connect/connector.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -36,6 +36,17 @@ export function inputFile(content: string | Buffer, name = 'input.txt'): string 
   return path;
 }
 
+/** A file system whose only file has this content, to read. */
+export function fileSystemOf(content: Buffer): FileSystem {
+  const open = async (path: string): Promise<Partial<File>> => ({
+    path,
+    read: async (target, position) => content.copy(target, 0, position),
+    sizeBytes: async () => content.length,
+    close: async () => undefined,
+  });
+  return { open } as unknown as FileSystem;
+}
+
 /** Reads a file in a format, from an offset or from its start. */
 export async function readBatches<Row>(
   format: SourceFormat<Row>,
@@ -54,6 +65,27 @@ export async function readBatches<Row>(
     await reader.close();
   }
   return batches;
+}
+
+/** The same for a run that tolerates bad rows: what was read, and what could not be. */
+export async function readTolerantly<Row>(
+  format: SourceFormat<Row>,
+  path: string,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<{ readonly rows: readonly Row[]; readonly bad: readonly BadRow[] }> {
+  const badOffset = () => new ConnectError('INVALID_STATE', 'bad', { operation: '', state: '' });
+  const input = { fileSystem, path, offset: undefined, isFollowed: false, badOffset };
+  const reader = await format.open(input);
+  const [rows, bad]: [Row[], BadRow[]] = [[], []];
+  try {
+    for (let next = await reader.next(); next !== undefined; next = await reader.next()) {
+      rows.push(...next.rows);
+      bad.push(...(next.bad ?? []));
+    }
+  } finally {
+    await reader.close();
+  }
+  return { rows, bad };
 }
 
 /** The rows that `readBatches` returns. */

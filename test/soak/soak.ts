@@ -114,6 +114,11 @@ const ONCE = [
     file: 'test/simulation/flipped-bytes.test.ts',
     environment: { FLIP_STRIDE: '1' },
   },
+  {
+    name: 'each bit of Parquet files was flipped',
+    file: 'connect/file/parquet/flips.test.ts',
+    environment: { PARQUET_FLIP_STRIDE: '1' },
+  },
 ] as const;
 
 async function killAll(): Promise<void> {
