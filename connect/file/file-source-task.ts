@@ -1,5 +1,6 @@
 import type { FileSystem, Topic } from '../../core/index.ts';
 import type {
+  BadInput,
   SourceBatch,
   SourceContext,
   SourceOffset,
@@ -94,7 +95,6 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     }
     const batch = await reader.next();
     if (batch !== undefined) {
-      for (const { error } of batch.bad ?? []) throw error;
       this.#readBytes.set(path, batch.doneBytes);
       this.#offsets.set(path, batch.offset);
       return this.#batchOf(path, batch);
@@ -157,7 +157,8 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     }
   }
 
-  #batchOf(path: string, { rows, offset, lineOf }: RowBatch<Row>): SourceBatch {
+  #batchOf(path: string, batch: RowBatch<Row>): SourceBatch {
+    const { rows, offset, lineOf } = batch;
     const { topic, key, value, timestamp } = this.#options;
     const records: SourceRecord[] = [];
     let option = 'key';
@@ -176,7 +177,11 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     }
     const { unit } = this.#options.format;
     const describe = (index: number): string => `${path}, ${unit} ${lineOf(index)}`;
-    return { records, partition: { file: path }, offset, describe };
+    const bad = batch.bad?.map(({ raw, line, error }): BadInput => {
+      const position = { file: path, [unit]: line };
+      return { stage: 'read', raw, place: `${path}, ${unit} ${line}`, position, error };
+    });
+    return { records, bad, partition: { file: path }, offset, describe };
   }
 
   #rowFailed(file: string, line: number, option: string, cause: unknown): ConnectError {

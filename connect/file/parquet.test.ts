@@ -43,7 +43,7 @@ function mixedFile(codec?: 'SNAPPY' | 'GZIP' | 'BROTLI' | 'UNCOMPRESSED'): strin
   return inputFile(Buffer.from(bytes), 'mixed.parquet');
 }
 
-/** A value that hyparquet read as it should be: exact bigints as numbers, and null for undefined. */
+/** A value of hyparquet as it should be: exact bigints as numbers, and null for undefined. */
 function referenceValue(value: unknown): unknown {
   if (value === undefined) return null;
   if (typeof value === 'bigint') {

@@ -13,9 +13,9 @@ export interface ParquetOptions<Row> {
    */
   readonly timestamps?: 'date' | 'ms';
   /**
-   * What becomes of numbers that a double cannot hold: an integer beyond 2^53, or a decimal with too
-   * many digits. `bigint` (default): such an integer is a bigint, and such a decimal text; `text`:
-   * both are text; `error`: the row is bad input; `double`: the nearest double.
+   * What becomes of numbers that a double cannot hold: an integer beyond 2^53, or a decimal with
+   * too many digits. `bigint` (default): such an integer is a bigint, and such a decimal text;
+   * `text`: both are text; `error`: the row is bad input; `double`: the nearest double.
    */
   readonly numbers?: 'bigint' | 'text' | 'error' | 'double';
   /**
@@ -63,8 +63,8 @@ const DEFAULTS = {
  * Parquet, in all its encodings and compressions except LZO, not encrypted. A row is an object with
  * a property for each column, null for a missing value. `Row` is not checked.
  *
- * - 64-bit integers and decimals are numbers if those hold all their digits, else as `numbers` says;
- *   times of a day count in their unit;
+ * - 64-bit integers and decimals are numbers if those hold all their digits, else as `numbers`
+ *   says; times of a day count in their unit;
  * - text must be UTF-8; bytes without a type are text if they are UTF-8, else a Uint8Array; JSON is
  *   parsed; an interval is `{ months, days, milliseconds }`; geometries stay well-known binary;
  * - groups are objects, repeated fields are lists, variants are the value that they hold.

@@ -34,8 +34,8 @@ export class BitReader {
   }
 
   /**
-   * The next bits, up to 32, as an unsigned number, from the lowest bit of each byte on. Bits behind
-   * the end are 0.
+   * The next bits, up to 32, as an unsigned number, from the lowest bit of each byte on. Bits
+   * behind the end are 0.
    */
   bits(count: number): number {
     if (count === 0) return 0;

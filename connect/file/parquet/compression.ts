@@ -95,8 +95,8 @@ function hadoopBlocks(bytes: Buffer, sizeBytes: number): Buffer[] | undefined {
 /**
  * Unpacks one block of lz4 into `target` from `position` on; returns where it ends there.
  *
- *     sequences: token: count of literals << 4 | length of the match - 4; 15: more follows in bytes,
- *                up to one that is not 255 | literals | offset u16 LE back to the match
+ *     sequences: token: count of literals << 4 | length of the match - 4; 15: more follows in
+ *                bytes, up to one that is not 255 | literals | offset u16 LE back to the match
  *     the last one ends with its literals
  */
 function unpackLz4Block(block: Buffer, target: Buffer, position: number): number {

@@ -62,7 +62,7 @@ test.each(FILES)(
   600_000,
 );
 
-test('[CONNECT-PARQUET-14] no flipped bit of a page with a checksum yields other rows', async () => {
+test('[CONNECT-PARQUET-14] a flipped bit of a page with a checksum is noticed', async () => {
   const good = goldenBytes('tiny.checksums');
   const expected = textOf(goldenRows('tiny.checksums'));
   // The pages of this file hold `a` and `b` in a dictionary; all before it is a page, too.
@@ -82,7 +82,7 @@ test.each(FILES)('[CONNECT-PARQUET-14] cut at any byte: INVALID_PARQUET: %s', as
   }
 });
 
-test('[CONNECT-PARQUET-14] any size of the metadata but the right one is INVALID_PARQUET', async () => {
+test('[CONNECT-PARQUET-14] any wrong size of the metadata is INVALID_PARQUET', async () => {
   const good = goldenBytes('tiny.plain');
   const right = good.readUInt32LE(good.length - 8);
   const wrong = [

@@ -155,7 +155,7 @@ function zstdOfNothing(): Buffer {
   return Buffer.from('28b52ffd2000010000', 'hex');
 }
 
-test('[CONNECT-PARQUET-1] lz4 in blocks, in frames of Hadoop, and plain in their place', async () => {
+test('[CONNECT-PARQUET-1] lz4 in blocks, in frames of Hadoop, plain in their place', async () => {
   // 4 literals, then a match of 20 bytes at offset 4, then 1 literal.
   const block = Buffer.from([0x4f, 1, 0, 0, 0, 4, 0, 1, 0x10, 0]);
   const plain = Buffer.from([...Array(6).fill([1, 0, 0, 0]).flat(), 0]) as Buffer;

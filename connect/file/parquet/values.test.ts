@@ -180,7 +180,7 @@ test('[CONNECT-PARQUET-16] JSON that is none makes its row bad input', async () 
   ]);
 });
 
-test('[CONNECT-PARQUET-13] __proto__ is a name like any other, for columns and fields', async () => {
+test('[CONNECT-PARQUET-13] __proto__ is a name like any other', async () => {
   const proto = element({ name: '__proto__', type: 'INT32' });
   const schema = [
     element({ name: 'row', children: 2 }),
