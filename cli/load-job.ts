@@ -20,7 +20,8 @@ export async function loadJob(file: string): Promise<Job> {
   throw notAJob(file, 'its default export is not a job; write: export default defineJob({ ... })');
 }
 
-async function registerTypeScript(): Promise<void> {
+/** Lets modules in TypeScript be imported from here on. */
+export async function registerTypeScript(): Promise<void> {
   const tsx = await import('tsx/esm/api');
   tsx.register();
   register(`./typescript-hooks${extname(import.meta.url)}`, import.meta.url);

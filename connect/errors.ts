@@ -4,6 +4,7 @@
  */
 export interface ConnectErrorDetails {
   ACCESS_DENIED: { path: string; operation: string };
+  CONNECTOR_EXISTS: { connector: string };
   CONNECTOR_FAILED: { connector: string; operation: string };
   DEAD_LETTER_FAILED: { connector: string; topic: string };
   DISK_FULL: { file: string; operation: string };
@@ -16,6 +17,7 @@ export interface ConnectErrorDetails {
   };
   FILE_CHANGED: { file: string; reason: string };
   FILE_NOT_FOUND: { path: string };
+  INVALID_CONFIG: { config: string; issues: readonly { field: string; problem: string }[] };
   INVALID_CSV: { file: string; line: number; positionBytes: number; reason: string };
   INVALID_JSON: { file: string; line: number; positionBytes: number; reason: string };
   INVALID_PARQUET: { file: string; sizeBytes: number; positionBytes: number; reason: string };
@@ -32,14 +34,18 @@ export interface ConnectErrorDetails {
   OUTPUT_LOCKED: { directory: string; ownerPid: number };
   OUTPUT_MISMATCH: { directory: string; field: string; expected: string; actual: string };
   PACKAGE_MISSING: { package: string; purpose: string };
+  PLUGIN_EXISTS: { plugin: string };
   RECORD_REFUSED: { connector: string; topic: string; place: string };
   ROW_FAILED: { file: string; line: number; option: string };
   ROW_UNWRITABLE: { topic: string; partition: number; offset: number; reason: string };
   STORAGE_FAILED: { file: string; operation: string };
   TOO_MANY_FAILURES: { connector: string; max: number };
   TRANSFORM_FAILED: { connector: string; place: string };
+  TRIAL_FAILED: { connector: string; step: string; problem: string };
   UNDECLARED_TOPIC: { connector: string; topic: string };
   UNKNOWN_COLUMN: { file: string; column: string; columns: readonly string[] };
+  UNKNOWN_CONNECTOR: { connector: string; nearest?: string };
+  UNKNOWN_PLUGIN: { plugin: string; nearest?: string };
 }
 export type ConnectErrorCode = keyof ConnectErrorDetails;
 

@@ -20,6 +20,11 @@ export {
   type SinkRunnerOptions,
   type SinkSummary,
 } from './runtime/sink-runner.ts';
+export {
+  connectMetricsText,
+  type ConnectorMetrics,
+  type Timing,
+} from './runtime/connector-metrics.ts';
 export { RETRY_DEFAULTS, type RetryOptions } from './runtime/retries.ts';
 export type { FailedRecords } from './runtime/run-counts.ts';
 export type { RunnerState } from './runtime/runner-life.ts';
@@ -53,5 +58,53 @@ export {
   type VerifiedOutputPartition,
   type VerifyOutputOptions,
 } from './file/sink/verify-output.ts';
+export {
+  ConnectWorker,
+  validateConnector,
+  WORKER_DEFAULTS,
+  type MakingOptions,
+  type WorkerOptions,
+} from './worker/worker.ts';
+export type { ConnectorState, ConnectorStatus } from './worker/connector-status.ts';
+export type { ConnectorDefinition, TransformDefinition } from './worker/definition.ts';
+export type { ConfigProvider } from './worker/providers.ts';
+export type { ConnectorOffset } from './worker/connector-offsets.ts';
+export {
+  connectConfigs,
+  connectStatus,
+  type ConfigRecord,
+  type StatusRecord,
+  type TargetState,
+} from './worker/worker-store.ts';
+export { BUILT_IN_PLUGINS } from './worker/built-in-plugins.ts';
 export type * from './connector.ts';
+export {
+  checkConfig,
+  configSchema,
+  explainConfig,
+  field,
+  invalidConfig,
+  parseConfig,
+  Secret,
+  type ConfigField,
+  type ConfigFields,
+  type ConfigIssue,
+  type ConfigOf,
+  type ConfigSchema,
+  type ConfigType,
+  type ConfigValues,
+  type FieldOptions,
+  type FieldValue,
+  type RangeOptions,
+} from './config.ts';
+export {
+  PluginRegistry,
+  type ConnectPlugin,
+  type PluginContext,
+  type PluginParts,
+  type PredicatePlugin,
+  type SinkPlugin,
+  type SourcePlugin,
+  type TransformPlugin,
+} from './plugin.ts';
 export { ConnectError, type ConnectErrorCode, type ConnectErrorDetails } from './errors.ts';

@@ -15,6 +15,8 @@ export {
 } from './client/dead-letters/dead-letter.ts';
 export { OffsetSet } from './client/dead-letters/offset-set.ts';
 export { sleep } from './clock.ts';
+export { asError } from './errors.ts';
+export { Exclusive } from './exclusive.ts';
 export {
   able,
   anything,
@@ -33,7 +35,12 @@ export {
   type OptionChecks,
 } from './options.ts';
 export { Feed, rxjs } from './feed.ts';
-export { EXPOSITION_TYPE, expositionText, type MetricFamily } from './exposition.ts';
+export {
+  EXPOSITION_TYPE,
+  expositionText,
+  type MetricFamily,
+  type MetricLabels,
+} from './exposition.ts';
 export { Interruption } from './interruption.ts';
 export { withFields } from './logger.ts';
 export { BATCH_OVERHEAD } from './record/batch.ts';

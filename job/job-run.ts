@@ -1,5 +1,10 @@
 import type { Log, Timer } from '../core/index.ts';
-import { SinkRunner, SourceRunner, type FailedRecords } from '../connect/index.ts';
+import {
+  connectMetricsText,
+  SinkRunner,
+  SourceRunner,
+  type FailedRecords,
+} from '../connect/index.ts';
 import { expositionText, type MetricFamily } from '../core/internal.ts';
 import {
   prometheusText,
@@ -119,7 +124,9 @@ export class JobRun {
   /** The metrics of all parts, for Prometheus. */
   metricsText(): string {
     const stages = stageMetrics(this.#job.name, this.#readings());
-    return expositionText(stages) + prometheusText(this.#app.metrics());
+    const connectors = [...this.#sources, ...this.#sinks].map((part) => part.metrics());
+    const ofConnectors = connectMetricsText(...connectors);
+    return expositionText(stages) + ofConnectors + prometheusText(this.#app.metrics());
   }
 
   /** Stops reporting progress and returns the names of the parts that still run. */

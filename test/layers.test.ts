@@ -198,7 +198,7 @@ function plantAll(): string[] {
   copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'));
   copyFileSync(join(ROOT, 'tsconfig.json'), join(directory, 'tsconfig.json'));
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
-  const borders = ['core', 'streams', 'streams/testing', 'connect', 'job'];
+  const borders = ['core', 'streams', 'streams/testing', 'connect', 'connect/testing', 'job'];
   for (const border of borders) write(`${border}/index.ts`, '');
   write('core/internal.ts', '');
   const expected: string[] = [];

@@ -23,6 +23,11 @@ export class RunCounts {
   readonly committed: Tally = { records: 0, dropped: 0, skipped: 0, deadLettered: 0 };
   /** Those that had something to commit. */
   commits = 0;
+  /** Attempts after the first one. */
+  retries = 0;
+  /** Polls that brought something, or puts. */
+  readonly batchTimes = new Stopwatch();
+  readonly commitTimes = new Stopwatch();
 
   /** How much of the input waits for a commit. */
   get waiting(): number {
@@ -59,4 +64,21 @@ export class RunCounts {
 
 function sumOf({ records, dropped, skipped, deadLettered }: Tally): number {
   return records + dropped + skipped + deadLettered;
+}
+
+/** Adds up how long something takes each time. */
+export class Stopwatch {
+  #count = 0;
+  #totalMs = 0;
+  #maxMs = 0;
+
+  note(ms: number): void {
+    this.#count++;
+    this.#totalMs += ms;
+    if (ms > this.#maxMs) this.#maxMs = ms;
+  }
+
+  read(): { readonly count: number; readonly totalMs: number; readonly maxMs: number } {
+    return { count: this.#count, totalMs: this.#totalMs, maxMs: this.#maxMs };
+  }
 }

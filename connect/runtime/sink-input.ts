@@ -1,4 +1,4 @@
-import { LogError, type ConsumerRecord, type Log } from '../../core/index.ts';
+import { LogError, type Clock, type ConsumerRecord, type Log } from '../../core/index.ts';
 import type { SinkConnector, SinkOffset, SinkTask } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { applyTransforms, type Transform } from '../transform.ts';
@@ -22,6 +22,7 @@ export interface SinkInputOptions {
   readonly transforms: readonly Transform[];
   readonly tolerance: Tolerance;
   readonly counts: RunCounts;
+  readonly clock: Clock;
   readonly knowledge: SinkKnowledge;
 }
 
@@ -81,10 +82,11 @@ export class SinkInput {
    * @throws ConnectError, LogError what the sink throws.
    */
   async put(task: SinkTask, read: readonly ConsumerRecord[]): Promise<void> {
-    const { connector, transforms, knowledge, counts } = this.#options;
+    const { connector, transforms, knowledge, counts, clock } = this.#options;
     const isPlain = transforms.length === 0 && knowledge.reads.size === 0;
     const records = isPlain ? read : read.flatMap((record) => this.#prepare(record));
     if (records.length === 0) return;
+    const startMs = clock.monotonicMs();
     this.#isPutting = true;
     this.#rejectedCount = 0;
     try {
@@ -95,6 +97,7 @@ export class SinkInput {
     } finally {
       this.#isPutting = false;
     }
+    counts.batchTimes.note(clock.monotonicMs() - startMs);
     counts.now.records += records.length - this.#rejectedCount;
   }
 

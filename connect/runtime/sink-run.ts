@@ -3,7 +3,6 @@ import {
   ConsumerRecord,
   LogError,
   type AnyTopic,
-  type Clock,
   type Consumer,
   type Log,
   type PartitionRecords,
@@ -19,7 +18,6 @@ export interface SinkRunOptions extends SinkInputOptions {
   readonly commitIntervalMs: number;
   readonly commitRecordsMax: number;
   readonly pausing: PauseSwitch;
-  readonly clock: Clock;
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
   readonly onStep: (step: string) => void;
@@ -78,6 +76,11 @@ export class SinkRun {
     return this.#states.reduce((sum, { position, endOffset }) => {
       return sum + Math.max(0, endOffset - position);
     }, 0);
+  }
+
+  /** How many partitions it reads. */
+  get partitions(): number {
+    return this.#states.length;
   }
 
   /** No more input will come: `run` ends once it has written what is there now. */
@@ -212,6 +215,7 @@ export class SinkRun {
     const { connector, groupId, onStep, onProgress, log, clock, counts } = this.#options;
     const task = present(this.#task, 'the sink is open');
     const offsets = this.#offsets();
+    const startMs = clock.monotonicMs();
     // 0. Dead letters are in the log before the output goes past their records: after a crash in
     //    between, the next run reads those again, and knows that they have their letters.
     if (this.#input.hasLettersWaiting) {
@@ -234,6 +238,7 @@ export class SinkRun {
     this.#input.outputCommitted(offsets);
     if (counts.waiting > 0) {
       counts.commit();
+      counts.commitTimes.note(clock.monotonicMs() - startMs);
       this.hasCommitted = true;
     }
     this.#lastCommitMs = clock.monotonicMs();

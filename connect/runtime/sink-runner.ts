@@ -20,6 +20,7 @@ import {
 } from '../../core/internal.ts';
 import type { SinkConnector } from '../connector.ts';
 import { transformList, type Transform } from '../transform.ts';
+import type { ConnectorMetrics } from './connector-metrics.ts';
 import { checkRetries, type RetryOptions } from './retries.ts';
 import { RunCounts, type FailedRecords } from './run-counts.ts';
 import { RunnerLife, type Attempt, type RunnerState } from './runner-life.ts';
@@ -214,10 +215,23 @@ export class SinkRunner implements AsyncDisposable {
     return this.stop();
   }
 
+  /** What it has measured so far. */
+  metrics(): ConnectorMetrics {
+    const { now, committed, failed, retries, batchTimes, commitTimes } = this.#counts;
+    return {
+      ...{ connector: this.connector.name, kind: 'sink', state: this.#life.state },
+      ...{ records: now.records, committedRecords: committed.records },
+      ...{ droppedRecords: now.dropped, failed, retries, lag: this.progress.lag },
+      ...{ batches: batchTimes.read(), commits: commitTimes.read() },
+      parts: this.#run?.partitions ?? 0,
+    };
+  }
+
   async #attempt(startMs: number): Promise<Attempt<SinkSummary>> {
     const { onStep = ignore, transforms = [], ...options } = this.#options;
     const settings = { ...SINK_DEFAULTS, ...given(options) };
     this.#counts.startOver();
+    if (this.#run !== undefined) this.#counts.retries++;
     this.#known = this.#knowledge.reads.size;
     const run = new SinkRun({
       ...{ log: this.#log, connector: this.connector },

@@ -167,8 +167,12 @@ export class SourceRun {
   }
 
   async #poll(task: SourceTask): Promise<SourceBatch | undefined> {
+    const { clock, counts } = this.#options;
+    const startMs = clock.monotonicMs();
     try {
-      return await task.poll();
+      const batch = await task.poll();
+      if (batch !== undefined) counts.batchTimes.note(clock.monotonicMs() - startMs);
+      return batch;
     } catch (cause) {
       throw failureOf(this.#options.connector.name, 'poll', cause);
     }
@@ -229,7 +233,8 @@ export class SourceRun {
   }
 
   async #commitTransaction(): Promise<void> {
-    const { connector, counts, onStep, onProgress } = this.#options;
+    const { connector, counts, onStep, onProgress, clock } = this.#options;
+    const startMs = clock.monotonicMs();
     const transaction = present(this.#transaction, 'a run has a transaction');
     // 1. Records and dead letters reach the log, inside the transaction. A crash from here up to
     //    step 3 leaves an open transaction: the next start aborts it and reads from the last
@@ -251,6 +256,7 @@ export class SourceRun {
     onStep('source-4-committed');
     this.#offsets = new Map();
     counts.commit();
+    counts.commitTimes.note(clock.monotonicMs() - startMs);
     this.#writer.committed();
     this.hasCommitted = true;
     this.#transaction = await this.#producer.beginTransaction();

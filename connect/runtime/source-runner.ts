@@ -21,6 +21,7 @@ import {
 } from '../../core/internal.ts';
 import type { SourceConnector, SourceTask } from '../connector.ts';
 import { transformList, type Transform } from '../transform.ts';
+import type { ConnectorMetrics } from './connector-metrics.ts';
 import { checkRetries, type RetryOptions } from './retries.ts';
 import { RunCounts, type FailedRecords } from './run-counts.ts';
 import { RunnerLife, type Attempt, type RunnerState } from './runner-life.ts';
@@ -210,10 +211,23 @@ export class SourceRunner implements AsyncDisposable {
     return this.stop();
   }
 
+  /** What it has measured so far. */
+  metrics(): ConnectorMetrics {
+    const { now, committed, failed, retries, batchTimes, commitTimes } = this.#counts;
+    return {
+      ...{ connector: this.connector.name, kind: 'source', state: this.#life.state },
+      ...{ records: now.records, committedRecords: committed.records },
+      ...{ droppedRecords: now.dropped, failed, retries, lag: undefined },
+      ...{ batches: batchTimes.read(), commits: commitTimes.read() },
+      parts: this.#run?.tasks.length ?? 0,
+    };
+  }
+
   async #attempt(startMs: number): Promise<Attempt<SourceSummary>> {
     const { onStep = ignore, transforms = [], ...options } = this.#options;
     const settings = { ...SOURCE_DEFAULTS, ...given(options) };
     this.#counts.startOver();
+    if (this.#run !== undefined) this.#counts.retries++;
     const run = new SourceRun({
       ...{ log: this.#log, connector: this.connector },
       transactionalId: options.transactionalId ?? `connect-${this.connector.name}`,
