@@ -228,6 +228,19 @@ describe('offsets', () => {
 });
 
 describe('readers', () => {
+  test('[CONSUMER-15] after a poll that its signal ended, the next one ends in time', async () => {
+    await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
+    await using consumer = log.consumer({ fetchMaxWaitMs: 20_000 }).subscribe([letters]);
+    const stop = new AbortController();
+    const waiting = codeOf(consumer.poll({ signal: stop.signal }));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    stop.abort();
+    expect(await waiting).toBe('ABORTED');
+    // The broker still waits for records, on behalf of the first one.
+    expect(await consumer.poll({ maxWaitMs: 0 })).toEqual([]);
+    expect(await consumer.poll({ maxWaitMs: 50 })).toEqual([]);
+  });
+
   test('[CONSUMER-15] a poll’s own signal ends it, and the next one goes on', async () => {
     await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
     await using consumer = log

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts';
 import { LogError } from '../../errors.ts';
 import type { Interruption } from '../../interruption.ts';
 import type {
@@ -11,6 +12,7 @@ import { PartitionRecords } from './partition-records.ts';
 
 export interface FetcherOptions {
   readonly api: BrokerApi;
+  readonly clock: Clock;
   readonly isolationLevel: IsolationLevel;
   readonly fetchMaxBytes: number;
   readonly maxPartitionFetchBytes: number;
@@ -53,6 +55,8 @@ export class Fetcher {
   readonly #states = new Map<string, FetchState>();
   /** How many requests are under way. */
   #requestCount = 0;
+  /** Until when one of them may wait for records. */
+  #waitsUntilMs = 0;
   /** Errors of partitions, for the next `take`. */
   #errors: { readonly position: Position; readonly error: LogError }[] = [];
   /** A request that failed as a whole, for the next `take`. */
@@ -95,11 +99,17 @@ export class Fetcher {
    * @throws LogError what a request as a whole failed with.
    */
   async take(maxWaitMs: number): Promise<Fetched[]> {
+    const { clock, interruption } = this.#options;
     let taken = this.#takeArrived();
     if (taken.length === 0 && this.#errors.length === 0) {
       const wanted = this.#wanted();
+      // After a poll that its signal ended, its request still waits, maybe longer than this one is
+      // to.
+      const untilMs = clock.monotonicMs() + maxWaitMs;
+      const mayTakeLonger = this.#requestCount > 0 && this.#waitsUntilMs > untilMs;
       if (wanted.length > 0 || this.#requestCount === 0) this.#request(wanted, maxWaitMs);
-      await this.#options.interruption.wait(); // each answer ends it as well
+      // Each answer ends it as well.
+      await (mayTakeLonger ? interruption.waitUpTo(maxWaitMs, clock) : interruption.wait());
       const failure = this.#failure;
       this.#failure = undefined;
       if (failure !== undefined) throw failure;
@@ -144,6 +154,9 @@ export class Fetcher {
 
   #request(wanted: readonly FetchState[], maxWaitMs: number): void {
     for (const state of wanted) state.isFetching = true;
+    const { clock, fetchMaxWaitMs } = this.#options;
+    const untilMs = clock.monotonicMs() + Math.min(maxWaitMs, fetchMaxWaitMs);
+    if (maxWaitMs > 0) this.#waitsUntilMs = Math.max(this.#waitsUntilMs, untilMs);
     this.#requestCount++;
     void this.#fetch(wanted, maxWaitMs).finally(() => {
       for (const state of wanted) state.isFetching = false;
