@@ -207,6 +207,7 @@ export class StreamsApp implements AsyncDisposable {
   async pause(): Promise<void> {
     this.#checkLives('pause');
     this.#isPaused = true;
+    this.#groups.wake();
     await this.#life.until(() => !this.#isPaused || !this.#groups.isWorking);
     this.#checkLives('pause');
   }

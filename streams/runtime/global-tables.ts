@@ -13,6 +13,9 @@ import { unknownStore } from '../state/task-state.ts';
 import { deserializationFailed } from './record-failures.ts';
 import { placeOf, topicHandle } from './topics.ts';
 
+/** How long a wait for records lasts: they end it, and so does the application's end. */
+const WAIT_MS = 1_000;
+
 /** The global tables of an application: read completely before it starts, then kept up to date. */
 export class GlobalTables {
   readonly #log: Log;
@@ -105,7 +108,7 @@ export class GlobalTables {
   }
 
   async #take(consumer: Consumer): Promise<void> {
-    for (const batch of await consumer.pollBatches({ maxWaitMs: 100 })) {
+    for (const batch of await consumer.pollBatches({ maxWaitMs: WAIT_MS })) {
       const specs = this.#specs.filter(({ topic }) => topic.name === batch.topic);
       while (batch.next()) {
         const { keyStart, keyEnd, valueStart, valueEnd, timestampMs } = batch.cursor;

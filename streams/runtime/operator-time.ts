@@ -150,6 +150,15 @@ export class OperatorTime {
     return nowMs - sinceMs >= this.#closeAfterIdleMs && this.#passDeadlines(this.#quietTimeMs);
   }
 
+  /** When `pass` has something to do if nothing comes, by its clock; Infinity for never. */
+  get quietDueMs(): number {
+    const { deadlineMs = Infinity } = this.#processor;
+    const closeAfterIdleMs = this.#closeAfterIdleMs ?? Infinity;
+    if (this.#quietSinceMs === Infinity || deadlineMs === Infinity) return Infinity;
+    const reachedMs = this.#lookedMs + deadlineMs - this.#quietTimeMs;
+    return Math.max(this.#quietSinceMs + closeAfterIdleMs, reachedMs);
+  }
+
   #passDeadlines(untilMs: number): boolean {
     const processor = this.#processor;
     let passedMs = -Infinity;

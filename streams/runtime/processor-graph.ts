@@ -128,6 +128,11 @@ export class ProcessorGraph {
     return hasRisen;
   }
 
+  /** When `pass` has something to do if nothing comes; Infinity for never. */
+  get quietDueMs(): number {
+    return this.times.reduce((dueMs, time) => Math.min(dueMs, time.quietDueMs), Infinity);
+  }
+
   /** Forwards what operators hold back until a commit, and what is due by the time it brings. */
   flush(): void {
     for (const time of this.times) {

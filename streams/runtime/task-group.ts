@@ -159,7 +159,7 @@ export class TaskGroup {
     this.#runner?.abort();
   }
 
-  /** Goes on if `isPaused` is no longer true. */
+  /** Looks again whether `isPaused`. */
   wake(): void {
     this.#runner?.wake();
   }
@@ -172,6 +172,7 @@ export class TaskGroup {
   /** Sets how long stream time waits for empty inputs. */
   setIdleTimeout(idleTimeoutMs: number): void {
     this.#idleTimeoutMs = idleTimeoutMs;
+    this.wake();
   }
 
   /** Runs from the last commit on; returns true if all input has ended. */

@@ -101,7 +101,7 @@ export class TaskGroups {
     for (const group of this.#groups) group.abort();
   }
 
-  /** Goes on if `isPaused` is no longer true. */
+  /** Looks again whether `isPaused`. */
   wake(): void {
     for (const group of this.#groups) group.wake();
   }

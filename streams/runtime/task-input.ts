@@ -124,6 +124,12 @@ export class TaskInput implements TimedInput {
     this.#isIdle = nowMs - this.#emptySinceMs >= idleTimeoutMs;
   }
 
+  /** When it becomes idle if nothing comes; Infinity if it is, or has records. */
+  idleDueMs(idleTimeoutMs: number): number {
+    if (this.#isIdle || this.#emptySinceMs === undefined) return Infinity;
+    return this.#emptySinceMs + idleTimeoutMs;
+  }
+
   #wake(): void {
     this.#emptySinceMs = undefined;
     this.#isIdle = false;

@@ -85,6 +85,8 @@ const LINGER_MS = 20;
 const DELIVERY_TIMEOUT_MS = 10_000;
 /** The size of one fetch from a partition: some milliseconds of work. */
 const FETCH_BYTES = 512 * KIB;
+/** As long as an idle group waits. Kafka: 500 ms. */
+const FETCH_WAIT_MS = 1_000;
 
 /**
  * Opens what tasks work with. Fences the previous attempt.
@@ -106,6 +108,7 @@ export async function openParts(options: TaskRunnerOptions): Promise<RunnerParts
     isolationLevel: 'read_committed',
     autoOffsetReset: 'none',
     maxPartitionFetchBytes: FETCH_BYTES,
+    fetchMaxWaitMs: FETCH_WAIT_MS,
   });
   try {
     // Before any read: this aborts the previous attempt's transaction, so the log's end is final.
@@ -146,7 +149,7 @@ export async function openTasks(
   options.ends.opened(plans);
   try {
     const committed = await fetchCommitted(options.log, options.plan, plans);
-    await openStates(options, { plans, policies, committed, states });
+    await openStates(options, { plans, policies, committed, states, wakeup });
     await beginTasks(options, { plans, committed, states, outputs, policies, tasks, wakeup });
     return tasks;
   } catch (cause) {
@@ -234,19 +237,19 @@ interface StateParts {
   readonly policies: ErrorPolicies;
   readonly committed: Committed;
   readonly states: TaskState[];
+  readonly wakeup: Wakeup;
 }
 
 /** What tasks are made of; each one is in `tasks` as soon as it is made. */
 interface TaskParts extends StateParts {
   readonly outputs: Outputs;
   readonly tasks: Task[];
-  readonly wakeup: Wakeup;
 }
 
 /** Restores the tasks' states. */
 async function openStates(
   { log, settings, counts, live, mustStop }: TaskRunnerOptions,
-  { plans, policies, committed, states }: StateParts,
+  { plans, policies, committed, states, wakeup }: StateParts,
 ): Promise<void> {
   const { applicationId, cacheEntriesMax, checkpointEntriesMax } = settings;
   const directory = stateDirectoryOf(log, settings);
@@ -257,6 +260,7 @@ async function openStates(
     const environment = await LmdbEnvironment.open(join(directory, task.id), names);
     const state = new TaskState(environment, task.stores, positionOf(task, committed));
     states.push(state);
+    state.committed.awaited = () => wakeup.wake();
     live.opening(task.id, state);
     const drops = (node: string) => policies.of(node, 'deserialization').onError !== 'fail';
     restores.push(...restoresOf({ applicationId, task, state, committed, drops }));

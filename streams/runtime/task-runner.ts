@@ -6,7 +6,6 @@ import {
   type PartitionRecords,
   type Transaction,
 } from '../../core/index.ts';
-import { Interruption } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import { checkpoint } from './checkpoint.ts';
 import { commit, type CommitStep } from './commit.ts';
@@ -30,10 +29,13 @@ import type { Task } from './task.ts';
 
 /** Records processed per turn of the event loop: a few milliseconds of work. */
 const SLICE_RECORDS = 1000;
-/** The longest wait for input before the runner checks everything else. */
+/** How often the ends of the inputs are asked for while there is work. */
 const POLL_MS = 100;
-/** How often a paused group looks how far behind it is. */
-const LOOK_MS = 1_000;
+/**
+ * The longest wait of an idle or paused group, after which it looks how far behind it is. Input
+ * ends the wait, and so does whatever else there is to do.
+ */
+const IDLE_MS = 1_000;
 /** How often a group looks whether the others have ended, too. */
 const ENDED_WAIT_MS = 5;
 /** Bounds commits to a quarter of the time of a quiet stream. */
@@ -58,9 +60,10 @@ export class TaskRunner {
   #commits = 0;
   #lastCheckpointMs: number;
   #lastLookMs = -Infinity;
+  /** True after a turn that found nothing to do. */
+  #isIdle = false;
   /** Set by `stop` and `abort`. */
   #stopping: 'commit' | 'abort' | undefined;
-  readonly #interruption = new Interruption();
   #isFinishing = false;
 
   private constructor(options: TaskRunnerOptions, parts: RunnerParts, set: TaskSet) {
@@ -109,6 +112,7 @@ export class TaskRunner {
   /** Changes the tasks, at the next turn of `run`. */
   assign(tasks: readonly TaskPlan[]): void {
     this.#set.assign(tasks);
+    this.wake();
   }
 
   /** Ends `run` soon, after a last commit and checkpoint. */
@@ -126,9 +130,9 @@ export class TaskRunner {
     this.wake();
   }
 
-  /** Goes on if it has paused and is not to. */
+  /** Ends its wait: it looks what there is to do. */
   wake(): void {
-    this.#interruption.interrupt();
+    this.#parts.wakeup.wake();
   }
 
   /**
@@ -136,6 +140,7 @@ export class TaskRunner {
    */
   finish(): void {
     this.#isFinishing = true;
+    this.wake();
   }
 
   /**
@@ -159,6 +164,9 @@ export class TaskRunner {
       // Before what was sent after a query began: a live query gets all that this changes.
       if (this.#isAwaited()) await this.#commit();
       for (const batch of batches) this.#set.add(batch);
+      // What is known of the ends may be old: another input may have to be waited for.
+      const isOld = this.#isIdle && batches.length > 0;
+      if (isOld && this.tasks.some(({ inputs }) => inputs.length > 1)) await this.#lookAround();
       const processed = await this.#processAll();
       for (const task of this.tasks) task.punctuateWallClock();
       this.#limitQueues();
@@ -166,6 +174,7 @@ export class TaskRunner {
       if (isDry || this.#nowMs() - this.#lastLookMs >= POLL_MS) await this.#lookAround();
       if (this.#isCommitDue(isDry)) await this.#commit();
       hasFinished = isDry && isFinishing && (await this.#endTasks(changes));
+      this.#isIdle = isDry;
     }
     this.#checkAborted();
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
@@ -183,12 +192,15 @@ export class TaskRunner {
    */
   async #pause(): Promise<void> {
     const { isPaused, pausing, settings } = this.#options;
+    const { wakeup } = this.#parts;
+    wakeup.reset();
     const isAwaited = this.#isAwaited();
     if (isAwaited || this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
     pausing(true);
-    if (this.#nowMs() - this.#lastLookMs >= LOOK_MS) await this.#noteEnds(this.#inputs());
-    await this.#interruption.waitUpTo(POLL_MS, settings.clock);
+    if (this.#nowMs() - this.#lastLookMs >= IDLE_MS) await this.#noteEnds(this.#inputs());
+    await wakeup.pause(IDLE_MS, settings.clock);
     if (!isPaused()) pausing(false);
+    this.#isIdle = false;
   }
 
   /** @throws StreamsError STARTING_OVER after `abort`. */
@@ -245,6 +257,8 @@ export class TaskRunner {
     this.#set.replace([...this.tasks, ...tasks]);
     await assign(this.#parts.consumer, this.tasks);
     for (const task of tasks) task.announce();
+    this.#lastLookMs = -Infinity; // of the new inputs nothing is known
+    this.#isIdle = false;
     this.#set.settle(plans);
     this.#options.assigned();
   }
@@ -254,9 +268,13 @@ export class TaskRunner {
     const { consumer, wakeup } = this.#parts;
     if (wakeup.isDue) return consumer.pollBatches({ maxWaitMs: 0 });
     const maxWaitMs = this.#waitMs();
-    const mayWake = this.tasks.some(({ pending }) => pending.count > 0);
+    // At the end of input each turn has to see all that came before; and busy ones are short.
+    const mayWake =
+      (this.#isIdle && !this.#isFinishing) || this.tasks.some(({ pending }) => pending.count > 0);
     if (!mayWake) return consumer.pollBatches({ maxWaitMs });
-    return (await wakeup.during((signal) => consumer.pollBatches({ maxWaitMs, signal }))) ?? [];
+    const { clock } = this.#options.settings;
+    const wait = (signal: AbortSignal) => consumer.pollBatches({ maxWaitMs, signal });
+    return (await wakeup.during(maxWaitMs, clock, wait)) ?? [];
   }
 
   /** Processes what is in memory, slice by slice, and commits in between when due. */
@@ -350,17 +368,27 @@ export class TaskRunner {
     return false;
   }
 
+  /** How long to wait for input: until the next thing to do without any. */
   #waitMs(): number {
-    // An input keeps others waiting.
-    if (this.tasks.some(({ hasQueued, pending }) => hasQueued && !pending.isFull)) return 1;
     if (this.#isFinishing && this.tasks.every((task) => task.canEnd())) {
       return this.tasks.every(({ isEnded }) => isEnded) ? ENDED_WAIT_MS : 1; // no input left
     }
-    const dueMs = Math.min(...this.tasks.map(({ wallClockDueMs }) => wallClockDueMs));
-    const waitMs = Math.min(POLL_MS, dueMs - this.#options.settings.clock.nowMs());
-    if (!this.tasks.some(({ needsCommit }) => needsCommit)) return Math.max(1, waitMs);
-    const sinceMs = this.#nowMs() - this.#lastCommit.atMs;
-    return Math.max(1, Math.min(waitMs, this.#earlyCommitMs() - sinceMs));
+    const { clock } = this.#options.settings;
+    const [nowMs, wallClockMs] = [this.#nowMs(), clock.nowMs()];
+    // While records wait for another input, that one's next fetch ends the wait.
+    const isIdle = this.#isIdle && !this.#isFinishing;
+    let waitMs = isIdle && this.tasks.every(({ hasQueued }) => !hasQueued) ? IDLE_MS : POLL_MS;
+    for (const task of this.tasks) {
+      waitMs = Math.min(waitMs, task.wallClockDueMs - wallClockMs);
+      if (!isIdle) continue;
+      // What is due and stays so was looked at, and waits for something else.
+      const { quietDueMs } = task;
+      if (quietDueMs > this.#lastLookMs) waitMs = Math.min(waitMs, quietDueMs - nowMs);
+    }
+    if (this.tasks.some(({ needsCommit }) => needsCommit)) {
+      waitMs = Math.min(waitMs, this.#lastCommit.atMs + this.#earlyCommitMs() - nowMs);
+    }
+    return Math.max(1, Math.ceil(waitMs));
   }
 
   #isCommitDue(isDry: boolean): boolean {

@@ -13,11 +13,12 @@ import type { TaskMeters } from './meters.ts';
 import { NodeCounts } from './node-counts.ts';
 import type { Outputs } from './outputs.ts';
 import type { PendingCalls } from './pending-calls.ts';
-import { repartitionsEndingIn, type Plan, type TaskPlan } from './plan.ts';
+import { MarkerWriter } from './marker-writer.ts';
+import type { Plan, TaskPlan } from './plan.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { Punctuations } from './punctuations.ts';
 import type { Recovery } from './recovery.ts';
-import { encodeTimeMarker, UpstreamTime, type TimeMarker } from './stream-time.ts';
+import { UpstreamTime } from './stream-time.ts';
 import { TaskInput } from './task-input.ts';
 import type { InjectedRecord } from './record-reader.ts';
 
@@ -47,15 +48,6 @@ export interface TaskCounts {
   readonly failed: NodeCounts<FailureOutcome>;
 }
 
-/** A repartition topic that a task writes to, and the last marker the task wrote there. */
-interface Downstream {
-  readonly node: string;
-  readonly partitions: number;
-  readonly feed: Feed;
-  /** Undefined before the first marker; each start writes all of them again. */
-  last: TimeMarker | undefined;
-}
-
 /** One sub-topology on one partition: its inputs, its processors, its state, its time. */
 export class Task {
   readonly id: string;
@@ -72,7 +64,7 @@ export class Task {
   readonly #punctuations: Punctuations;
   /** All inputs. */
   readonly #feed: Feed;
-  readonly #downstreams: readonly Downstream[];
+  readonly #markers: MarkerWriter;
   #processed = 0;
   readonly #dropped = new NodeCounts(noneDropped);
   readonly #failures: Failures;
@@ -155,12 +147,7 @@ export class Task {
       assert(process !== undefined, 'each source of the sub-topology has an entry');
       input.process = process;
     }
-    const own = new Set(repartitionsEndingIn(plan.topology, subTopology));
-    this.#downstreams = plan.repartitionTopics
-      .filter(({ node }) => own.has(node))
-      .map(({ node: { name }, partitions }) => {
-        return { node: name, partitions, feed: graph.exits.get(name)!, last: undefined };
-      });
+    this.#markers = new MarkerWriter(plan, task, { exits: graph.exits, outputs });
     this.#committedCounts = this.counts;
   }
 
@@ -202,7 +189,16 @@ export class Task {
 
   /** True if a commit would keep something or write a marker downstream. */
   get needsCommit(): boolean {
-    return this.#isDirty || this.#downstreams.some((each) => this.#news(each) !== undefined);
+    return this.#isDirty || this.#markers.hasNews(this.#isEnded);
+  }
+
+  /** When `noteEmpty` has something to do if nothing comes, by its clock; Infinity for never. */
+  get quietDueMs(): number {
+    const idleTimeoutMs = this.#idleTimeoutMs();
+    return this.inputs.reduce(
+      (dueMs, input) => Math.min(dueMs, input.idleDueMs(idleTimeoutMs)),
+      this.#graph.quietDueMs,
+    );
   }
 
   /** Continues from the last commit. */
@@ -471,27 +467,7 @@ export class Task {
     if (this.#punctuations.fireStreamTime()) this.#noteWork();
   }
 
-  /** The marker that a downstream topic needs; undefined if it is up to date. */
-  #news({ feed, last }: Downstream): TimeMarker | undefined {
-    const timeMs = Math.max(feed.timeMs(), last?.timeMs ?? -Infinity);
-    const { isIdle } = feed;
-    const isEnded = this.#isEnded;
-    if (last?.timeMs === timeMs && last.isIdle === isIdle && last.isEnded === isEnded) return;
-    return { upstream: this.plan.partition, timeMs, isIdle, isEnded };
-  }
-
   #writeMarkers(): void {
-    for (const downstream of this.#downstreams) {
-      const marker = this.#news(downstream);
-      if (marker === undefined) continue;
-      downstream.last = marker;
-      this.#isDirty = true;
-      const timestampMs = Math.max(0, marker.timeMs);
-      const headers = encodeTimeMarker(marker);
-      const writer = this.#outputs.node(downstream.node);
-      for (let partition = 0; partition < downstream.partitions; partition++) {
-        writer.write(null, null, timestampMs, headers, partition);
-      }
-    }
+    if (this.#markers.write(this.#isEnded)) this.#isDirty = true;
   }
 }

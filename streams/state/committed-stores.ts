@@ -17,6 +17,8 @@ type Waiting = (store: CommittedStore | undefined) => void;
 export class CommittedStores {
   /** Lists that are read of the newest state. They are dropped when the task ends. */
   readonly uncommittedReads = new OpenReads();
+  /** Called when somebody begins to wait for a commit; set once the task is to hear of it. */
+  awaited: () => void = ignore;
   /** By store, how often its newest state was read. */
   readonly #uncommittedCounts = new Map<string, number>();
   readonly #stores: ReadonlyMap<string, TaskStore>;
@@ -91,9 +93,13 @@ export class CommittedStores {
   #await(store: string, known: CommittedStore | undefined): Promise<CommittedStore | undefined> {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(store);
-      if (known !== undefined || this.#isClosed) resolve(known);
-      else if (waiting === undefined) this.#waiting.set(store, [resolve]);
+      if (known !== undefined || this.#isClosed) {
+        resolve(known);
+        return;
+      }
+      if (waiting === undefined) this.#waiting.set(store, [resolve]);
       else waiting.push(resolve);
+      this.awaited();
     });
   }
 
@@ -145,4 +151,8 @@ export class CommittedStores {
     for (const waiting of this.#waiting.values()) for (const resolve of waiting) resolve(undefined);
     this.#waiting.clear();
   }
+}
+
+function ignore(): void {
+  // there is no task yet
 }
