@@ -11,7 +11,13 @@ import type { RepartitionNode, SourceNode, TopicSpec } from '../topology/node.ts
 import type { StoreSpec } from '../topology/store.ts';
 import type { SubTopology, Topology } from '../topology/topology.ts';
 import { settleRepartitions, type PartitionCounts } from './settle.ts';
-import { changelogTopic, INTERNAL_CONFIG, internalTopics, repartitionTopic } from './topics.ts';
+import {
+  changelogTopic,
+  INTERNAL_CONFIG,
+  internalTopics,
+  REPARTITION_CONFIG,
+  repartitionTopic,
+} from './topics.ts';
 
 /** A topology laid out over partitions: its tasks and what each reads and keeps. */
 export interface Plan {
@@ -198,7 +204,7 @@ class Layout implements PartitionCounts {
     const existing = this.#known.existing(name);
     if (upstreamTasks === 0 && existing === undefined) return;
     const partitions = set ?? existing ?? upstreamTasks;
-    const topic = { name, key, value, partitions, config: INTERNAL_CONFIG };
+    const topic = { name, key, value, partitions, config: REPARTITION_CONFIG };
     this.#repartitions.set(node.name, { node, topic, partitions, upstreamTasks });
   }
 

@@ -461,7 +461,7 @@ export class TaskRunner {
     await checkpoint({
       ...{ log, applicationId, tasks, cacheEntriesMax, isFinal, onStep },
     });
-    await this.#purger.run(tasks);
+    await this.#purger.run(tasks, this.#nowMs(), isFinal);
     this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;
     counts.lastCheckpointMs = this.#lastCheckpointMs - startMs;

@@ -14,6 +14,17 @@ export const INTERNAL_CONFIG = {
   maxMessageBytes: MESSAGE_BYTES_MAX,
 } as const satisfies Partial<LogConfig>;
 
+/**
+ * Settings of repartition topics, which are purged as they are read: of what is read, smaller
+ * segments leave less. One has room for the largest batch.
+ */
+export const REPARTITION_CONFIG = {
+  ...INTERNAL_CONFIG,
+  segmentBytes: MESSAGE_BYTES_MAX,
+  // Only the application reads them, and no read of a segment takes nearly so long.
+  fileDeleteDelayMs: 10_000,
+} as const satisfies Partial<LogConfig>;
+
 /** Settings of the topic with the copy of what ran last: only the newest counts. */
 export const LAST_RUN_CONFIG = {
   ...INTERNAL_CONFIG,
@@ -64,11 +75,13 @@ export function isMadeInternal(applicationId: string, { topic, config }: TopicMe
   const isChangelog = topic.startsWith(`${applicationId}-`) && topic.endsWith('-changelog');
   const isOther = isRepartitionTopic(applicationId, topic) || topic === lastRunTopic(applicationId);
   if (!isChangelog && !isOther) return false;
-  const { segmentBytes, maxMessageBytes } = INTERNAL_CONFIG;
-  return (
-    config['segment.bytes'] === String(segmentBytes) &&
-    config['max.message.bytes'] === String(maxMessageBytes)
-  );
+  // Repartition topics of earlier versions have the segments of the others.
+  return [INTERNAL_CONFIG, REPARTITION_CONFIG].some(({ segmentBytes, maxMessageBytes }) => {
+    return (
+      config['segment.bytes'] === String(segmentBytes) &&
+      config['max.message.bytes'] === String(maxMessageBytes)
+    );
+  });
 }
 
 /** A partition as a map key. */
