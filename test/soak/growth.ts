@@ -3,8 +3,12 @@ export interface Sample {
   readonly minute: number;
   /** After a garbage collection. */
   readonly heapBytes: number;
+  /** All memory of the process, with the pages of mapped files. */
+  readonly residentBytes: number;
   readonly descriptors: number;
   readonly diskBytes: number;
+  /** The median of the records that were waiting, looked at every second. */
+  readonly lag: number;
 }
 
 /** The growth of one number over the second half of the samples. */
@@ -24,13 +28,15 @@ const PERIOD = 5;
  * The limits of growth, per minute and over the whole second half. The leak that prompted this test
  * added 5 MB a minute; compiled functions and filling caches stay far below. Over an hour half a
  * megabyte a minute would be 15 MB, so the sum has a limit too. For descriptors and disk we compare
- * the peaks of five minutes, which differ by a segment or two.
+ * the peaks of five minutes, which differ by a segment or two; the same for all memory, which has
+ * what the garbage collector has not returned.
  */
 export const LIMITS = {
   samplesMin: 4,
   /** Fewer show nothing about retention: the second half needs at least two peaks. */
   peaksMin: 4 * PERIOD,
   heap: { perMinute: 0.5, sum: 5 },
+  resident: { perMinute: 2, sum: 40 },
   descriptors: { perMinute: 1, sum: 10 },
   disk: { perMinute: 5, sum: 50 },
 } as const;
@@ -62,9 +68,16 @@ export function growthOf(samples: readonly Sample[]): Growth[] {
   if (samples.length < LIMITS.peaksMin) return [heap];
   return [
     heap,
+    of('all memory, MB', LIMITS.resident, ({ residentBytes }) => residentBytes / 1e6, PERIOD),
     of('descriptors', LIMITS.descriptors, ({ descriptors }) => descriptors, PERIOD),
     of('disk, MB', LIMITS.disk, ({ diskBytes }) => diskBytes / 1e6, PERIOD),
   ];
+}
+
+/** The middle one of some numbers; 0 for none. */
+export function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
 /** The slope of the least-squares line; 0 for fewer than two points. */

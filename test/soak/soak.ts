@@ -5,6 +5,10 @@
  * that repeats it.
  *
  *     npm run soak -- --crashes 1000000 --kills 1000 --application-kills 200 --seed 1 --workers 2
+ *     npm run soak -- --service 60
+ *
+ * The second runs a service for an hour instead (`service-process.ts`).
+ *
  * Simulations run in one process per core, kills in one more: their clients mostly wait. All run
  * compiled JavaScript, which starts in a fraction of the time. On SIGTERM and Ctrl-C it prints the
  * counts so far and ends.
@@ -40,6 +44,9 @@ function readArguments() {
       workers: { type: 'string', default: String(availableParallelism()) },
       /** Skips the parts that run once: each failure of the disk, and each flipped byte. */
       'only-seeds': { type: 'boolean', default: false },
+      /** Minutes; nothing else runs then. */
+      service: { type: 'string' },
+      rate: { type: 'string', default: '20000' },
     },
   });
   const numbers = {
@@ -53,11 +60,22 @@ function readArguments() {
   if (!Object.values(numbers).every(isFine) || numbers.workers === 0) {
     console.error(
       'usage: npm run soak -- [--crashes NUMBER] [--kills NUMBER] [--application-kills NUMBER] ' +
-        '[--seed NUMBER] [--workers NUMBER] [--only-seeds]',
+        '[--seed NUMBER] [--workers NUMBER] [--only-seeds], or --service MINUTES [--rate NUMBER]',
     );
     process.exit(2);
   }
-  return { ...numbers, onlySeeds: values['only-seeds'] };
+  const { service, rate } = values;
+  return { ...numbers, onlySeeds: values['only-seeds'], service, rate };
+}
+
+/** Runs the service, and ends as it does. */
+async function serve(minutes: string, rate: string): Promise<never> {
+  const program = join(ROOT, 'test/soak/service-process.ts');
+  const args = ['--expose-gc', '--import', 'tsx', program, '--minutes', minutes, '--rate', rate];
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal));
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  process.exit(code ?? 1);
 }
 
 /** Runs a program, which must succeed. */
@@ -205,6 +223,7 @@ function elapsed(): string {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+if (wanted.service !== undefined) await serve(wanted.service, wanted.rate);
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => end(`ended by ${signal}`, signal === 'SIGTERM' ? 143 : 130));
 }
