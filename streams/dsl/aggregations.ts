@@ -8,7 +8,7 @@ import {
 } from '../operators/count-window-aggregate.ts';
 import { listSerde } from '../operators/list-serde.ts';
 import { comparisonOf, insert, type Comparison, type Ranking } from '../operators/ranking.ts';
-import { copying } from '../state/copying.ts';
+import { checking, copying } from '../state/copying.ts';
 import { havePanes, paneAggregate } from '../operators/pane-aggregate.ts';
 import { synchronous } from '../operators/results.ts';
 import {
@@ -254,17 +254,25 @@ function addWindowedAggregate<K, V, A>(
             windows,
             combine,
             key: serdes.key,
-            copy: copierOf(serdes.value),
+            copy: copierOf(store, serdes.value),
           })
         : windowedAggregate({ kind, add, changes, store, windows, emit }),
     }),
   });
 }
 
-/** Objects are copied by their serde. */
-function copierOf<A>(serde: Serde<NonNullable<A>>): (value: A) => A {
+/** Objects are copied by their serde; the error names the store if that fails. */
+function copierOf<A>(store: string, serde: Serde<NonNullable<A>>): (value: A) => A {
   const copy = copying<A>(serde); // what is kept is not null
-  return (value) => copy(value) as A;
+  const check = checking(store, serde);
+  return (value) => {
+    try {
+      return copy(value) as A;
+    } catch (cause) {
+      check(value);
+      throw cause;
+    }
+  };
 }
 
 function addSlidingAggregate<K, V, A>(
@@ -306,7 +314,9 @@ export function addCountAggregate<K, V, A>(
         ...{ key, value: countedWindowsSerde(value), backing: 'changelog' },
         windows: `${windows.size} records every ${windows.advance}`,
       },
-      operator: countWindowAggregate({ kind, add, store, windows, emit, copy: copierOf(value) }),
+      operator: countWindowAggregate({
+        ...{ kind, add, store, windows, emit, copy: copierOf(store, value) },
+      }),
     }),
   });
   return { ...parts, store: undefined }; // what it keeps of a key are no rows of the table
@@ -416,7 +426,7 @@ function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS = NonNull
   const { spec, operator: plain } = make(names, what);
   const hasFunctions = what.kind !== 'count';
   const careful = hasFunctions
-    ? make(names, withCopies<K, V, A, W>(what, valueSerde)).operator
+    ? make(names, withCopies<K, V, A, W>(what, store, valueSerde)).operator
     : undefined;
   const operator = { ...plain, careful, closeAfterIdleMs };
   const shaped = windows === undefined ? spec : { ...spec, windows: windows.shape };
@@ -430,17 +440,22 @@ function addKeeper<K, V, KR, A, KS, W extends Aggregating<K, V, A>, VS = NonNull
   return { ...table, reader, isWindowed, isVersioned: false, ...(windows && { windows }) };
 }
 
-/** The same with functions that get copies of what is kept: one that fails has changed nothing. */
+/**
+ * The same with functions that get copies of what is kept, and whose results are checked: one that
+ * fails, or returns what cannot be written, has changed nothing.
+ */
 function withCopies<K, V, A, W extends Aggregating<K, V, A>>(
   what: W,
+  store: string,
   serde: Serde<NonNullable<A>>,
 ): W {
   const copy = copying<A>(serde);
+  const check = checking(store, serde);
   const { add, merge } = what as W & Partial<Merging<K, V, A>>;
   const careful: Pick<Aggregating<K, V, A>, 'add'> & Partial<Pick<Merging<K, V, A>, 'merge'>> = {
-    add: (known, record) => add(known === undefined ? known : (copy(known) as A), record),
+    add: (known, record) => check(add(known === undefined ? known : (copy(known) as A), record)),
     ...(merge && {
-      merge: (merged, value, record) => merge(merged, copy(value) as A, record),
+      merge: (merged, value, record) => check(merge(merged, copy(value) as A, record)),
     }),
   };
   return { ...what, ...careful };

@@ -117,9 +117,14 @@ class PaneAggregator<K, V, A> implements Processor<K, V> {
   #pass(windowStartMs: number): void {
     const windowEndMs = windowStartMs + this.#windows.sizeMs;
     const { partition, sendsOldValues } = this.#context;
-    for (const { key, value, timestampMs } of this.#merger.close(windowStartMs)) {
-      const change = changeOf(value, undefined, sendsOldValues);
+    for (const { key, value, timestampMs, failure } of this.#merger.close(windowStartMs)) {
       const windowed = { key, windowStartMs, windowEndMs };
+      if (value === undefined) {
+        const record = resultRecord(windowed, null, timestampMs, partition);
+        this.#context.fail(record, failure, undefined);
+        continue;
+      }
+      const change = changeOf(value, undefined, sendsOldValues);
       this.#forward(resultRecord(windowed, change, timestampMs, partition));
     }
   }

@@ -21,8 +21,11 @@ export interface PaneMerging<K, A> {
 /** The value of a key in several panes, with the time of its newest record. */
 export interface MergedPanes<K, A> {
   readonly key: K;
-  readonly value: A;
+  /** Undefined if the merger has failed. */
+  readonly value: A | undefined;
   readonly timestampMs: number;
+  /** What the merger has thrown. */
+  readonly failure: unknown;
 }
 
 /** The value of one pane and all those behind it in the block. */
@@ -40,6 +43,8 @@ interface Running<K, A> {
   readonly block: Suffix<A>[];
   /** All those behind the block in one. */
   rest: { value: A; timestampMs: number } | undefined;
+  /** Set once the merger has failed: what it has made is of no use. */
+  failure: { readonly cause: unknown } | undefined;
 }
 
 /** Some 50 MB. */
@@ -149,10 +154,11 @@ export class PaneMerger<K, A> {
   }
 
   /** Puts a pane in front of those of the block. */
-  #push({ key, block }: Running<K, A>, paneMs: number, entry: StoreEntry<K, A>): void {
+  #push(running: Running<K, A>, paneMs: number, entry: StoreEntry<K, A>): void {
     if (entry.value === undefined) return;
+    const { block } = running;
     const behind = block.at(-1);
-    const value = behind ? this.#combine(entry.value, behind.value, key) : entry.value;
+    const value = behind ? this.#combine(entry.value, behind.value, running) : entry.value;
     const timestampMs = Math.max(entry.timestampMs, behind?.timestampMs ?? -Infinity);
     block.push({ paneMs, value, timestampMs });
   }
@@ -160,18 +166,19 @@ export class PaneMerger<K, A> {
   /** Adds a pane to those behind the block. */
   #append(running: Running<K, A>, { value, timestampMs }: StoreEntry<K, A>): void {
     if (value === undefined) return;
-    const { key, rest } = running;
+    const { rest } = running;
     if (rest === undefined) {
       running.rest = { value, timestampMs };
       return;
     }
-    rest.value = this.#combine(rest.value, value, key);
+    rest.value = this.#combine(rest.value, value, running);
     rest.timestampMs = Math.max(rest.timestampMs, timestampMs);
   }
 
   #results(startMs: number): MergedPanes<K, A>[] {
     const results: (MergedPanes<K, A> & { readonly id: unknown })[] = [];
-    for (const { id, key, block, rest } of this.#running.values()) {
+    for (const running of this.#running.values()) {
+      const { id, key, block, rest } = running;
       while ((block.at(-1)?.paneMs ?? Infinity) < startMs) block.pop();
       const first = block.at(-1);
       const one = first ?? rest;
@@ -180,25 +187,46 @@ export class PaneMerger<K, A> {
         continue;
       }
       const isBoth = first !== undefined && rest !== undefined;
-      const value = isBoth
-        ? this.#combine(first.value, rest.value, key)
-        : this.#merging.copy(one.value);
+      const merged = isBoth
+        ? this.#combine(first.value, rest.value, running)
+        : this.#copy(one.value, running);
       const timestampMs = Math.max(one.timestampMs, rest?.timestampMs ?? -Infinity);
-      results.push({ id, key, value, timestampMs });
+      const { failure } = running;
+      const value = failure === undefined ? merged : undefined;
+      results.push({ id, key, value, timestampMs, failure: failure?.cause });
+      // The next window has other panes, with which the merger may do better.
+      if (failure !== undefined) this.#changed.set(id, key);
     }
     return sortByKeyBytes(results, this.#merging.key);
   }
 
-  #combine(left: A, right: A, key: K): A {
+  /** A function that fails is not called again for the key and the window: that has no result. */
+  #combine(left: A, right: A, running: Running<K, A>): A {
+    if (running.failure !== undefined) return left;
     const { combine, copy } = this.#merging;
-    return combine(copy(left), right, key) ?? deletes('merger');
+    try {
+      return combine(copy(left), right, running.key) ?? deletes('merger');
+    } catch (cause) {
+      running.failure = { cause };
+      return left;
+    }
+  }
+
+  #copy(value: A, running: Running<K, A>): A {
+    try {
+      return this.#merging.copy(value);
+    } catch (cause) {
+      running.failure ??= { cause };
+      return value;
+    }
   }
 
   #runningOf(key: K): Running<K, A> {
     const id = keyIdentity(this.#merging.key, key);
     let running = this.#running.get(id);
     if (running === undefined) {
-      this.#running.set(id, (running = { id, key, block: [], rest: undefined }));
+      running = { id, key, block: [], rest: undefined, failure: undefined };
+      this.#running.set(id, running);
     }
     return running;
   }

@@ -27,6 +27,8 @@ const serdes = { key: string(), value: int64() };
 const others = topic('others', { key: string(), value: int64() });
 const answers = topic('answers', { key: string(), value: string() });
 
+const WHILE = { startMs: 0, endMs: 0 };
+
 /**
  * Puts each value into a store of each kind, and forwards what they then have of its key. Every
  * 13th value is late by 80 ms: its place in the stores has expired.
@@ -212,6 +214,30 @@ describe('[STATE-23] stores of sessions, records and versions', () => {
     expect(() => recordStore('s', { ...own, history: 1 } as never)).toThrow(/history/);
     expect(() => versionedStore('s', { ...serdes, historyMs: 0.5 })).toThrow(/historyMs/);
     expect(() => versionedStore(7 as never)).toThrow(/name/);
+  });
+
+  test.each([
+    ['key-value', keyValueStore('own', serdes), ['a', 1]],
+    ['window', windowStore('own', { ...serdes, retentionMs: 5 }), ['a', 0, 1]],
+    ['session', sessionStore('own', { ...serdes, retentionMs: 5 }), ['a', WHILE, 1]],
+    ['versioned', versionedStore('own', { ...serdes, historyMs: 5 }), ['a', 1]],
+    ['record', recordStore('own', { ...serdes, retentionMs: 5 }), ['a', 1]],
+  ] as const)('[OP-PROCESS-9] refuse a put without a time: %s', (_, given, args) => {
+    const builder = new StreamsBuilder();
+    const own = builder.addStore(given as never);
+    let timeMs: unknown;
+    builder.stream(numbers, { nullKeys: 'fail' }).process(
+      (context) => {
+        const store = context.store(own as never) as { put(...values: unknown[]): void };
+        return { process: () => store.put(...args, timeMs) };
+      },
+      { stores: [own as never], name: 'keeper' },
+    );
+    const driver = new TopologyTestDriver(builder.build());
+    const pipe = () => driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs: 0 });
+    for (timeMs of [undefined, 0.5, NaN]) {
+      expect(pipe).toThrow(/keeper failed on numbers-0 at offset .*timestampMs must be an integer/);
+    }
   });
 
   test('are typed by their handles', () => {

@@ -383,7 +383,9 @@ export class StreamsApp implements AsyncDisposable {
 
   async #runWithTables(plan: Plan): Promise<void> {
     await evolveState(this.#log, plan, this.#settings);
-    const globalTables = new GlobalTables(this.#log, this.#topology.globalTables);
+    const globalTables = new GlobalTables(this.#log, this.#topology.globalTables, {
+      ...{ settings: this.#settings, counts: this.#counts },
+    });
     this.#globalTables = globalTables;
     try {
       await globalTables.load();

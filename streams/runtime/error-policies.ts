@@ -55,6 +55,13 @@ export class ErrorPolicies {
     return node?.kind === 'operator' && node.operator.careful !== undefined;
   }
 
+  /** The nodes that write to a store. */
+  nodesOf(store: string): string[] {
+    return [...this.#nodes.values()].flatMap((node) => {
+      return node.kind === 'operator' && node.stores.includes(store) ? [node.name] : [];
+    });
+  }
+
   /** True if a record that an operator cannot process may become a dead letter, or be looked at. */
   needsSource(name: string): boolean {
     const { onError } = this.of(name, 'processing');

@@ -57,7 +57,7 @@ export interface Failing {
 /** What the handling of failures needs of its task. */
 export interface FailureContext {
   readonly taskId: string;
-  readonly policies: ErrorPolicies;
+  readonly policies: Pick<ErrorPolicies, 'of' | 'keepsInPlace' | 'needsSource' | 'nodesOf'>;
   readonly recovery: Recovery;
   readonly deadLetters: (topic: string) => RecordWriter;
   /** The bytes of a record, if they are at hand. */
@@ -85,15 +85,16 @@ const WRITER_CODES: ReadonlySet<string> = new Set([
  * taken back.
  */
 export class Failures {
-  readonly counts = new NodeCounts(noneFailed);
+  readonly counts: NodeCounts<FailureOutcome>;
   readonly #context: FailureContext;
   /** The error that ends the task: the nodes that it passes on its way do not decide again. */
   #fatal: Error | undefined;
   /** By node, when it was last logged, and failures since then. */
   readonly #logged = new Map<string, { sinceMs: number; count: number }>();
 
-  constructor(context: FailureContext) {
+  constructor(context: FailureContext, counts = new NodeCounts(noneFailed)) {
     this.#context = context;
+    this.counts = counts;
   }
 
   /** Returns if the record is dropped. @throws the error that ends the application. */
@@ -101,6 +102,9 @@ export class Failures {
     const { cause, stage, node, error } = failing;
     if (cause === this.#fatal && this.#fatal !== undefined) throw this.#fatal;
     if (!isOfRecord(stage, cause)) throw this.#end(error);
+    // Found by chance, at another record than the one that it is of.
+    const isLate = StreamsError.is(cause, 'SERIALIZATION_FAILED');
+    if (isLate && this.#check(cause.details.store)) throw this.#toFind(cause.details.store, cause);
     const { onError, deadLetterTopic } = this.#context.policies.of(node, stage);
     if (onError === 'fail') throw this.#end(error);
     this.#becomeCareful(failing);
@@ -113,6 +117,16 @@ export class Failures {
     this.counts.add(node, action === 'deadLetter' ? 'deadLettered' : 'skipped');
     this.#log(error, failing, action);
     this.#context.dropped();
+  }
+
+  /**
+   * Returns the error with which the commit fails that cannot write a store. The first time, the
+   * tasks start over: from then on the store refuses such a key or value at once, and so the record
+   * is known that it is of, and its node decides [STREAMS-BAD-13].
+   */
+  unwritable(store: string, cause: unknown): unknown {
+    if (!isUnwritable(cause) || !this.#check(store)) return cause;
+    return this.#toFind(store, cause);
   }
 
   /** A copy of what was read of a record at hand, if a failure of it at this node may need it. */
@@ -149,6 +163,22 @@ export class Failures {
     const message = `${error.message}; the tasks start over, so that nothing of it stays`;
     const details = { node, pauseMs: 0, isRetry: false };
     throw this.#end(new StreamsError('STARTING_OVER', message, details, { cause }));
+  }
+
+  /** Lets a store check what is put into it; returns false if it does. */
+  #check(store: string): boolean {
+    const { policies, recovery } = this.#context;
+    if (!recovery.checkWrites(store)) return false;
+    // What their functions have changed in place could not be taken back.
+    for (const node of policies.nodesOf(store)) recovery.becomeCareful(node);
+    return true;
+  }
+
+  #toFind(store: string, cause: Error): Error {
+    const { policies } = this.#context;
+    const message = `${cause.message}; the tasks start over, to find the record that store ${store} cannot write`;
+    const details = { node: policies.nodesOf(store)[0] ?? '', pauseMs: 0, isRetry: false };
+    return this.#end(new StreamsError('STARTING_OVER', message, details, { cause }));
   }
 
   /** What becomes of a record that was tried often enough. @throws StreamsError STARTING_OVER */
@@ -227,6 +257,15 @@ export class Failures {
 
 function copied(bytes: Buffer | null): Buffer | null {
   return bytes && Buffer.from(bytes);
+}
+
+/** True if a store's serdes do not take what was put into it. */
+function isUnwritable(cause: unknown): cause is Error {
+  return (
+    LogError.is(cause, 'SERIALIZATION_FAILED') ||
+    StreamsError.is(cause, 'SERIALIZATION_FAILED') ||
+    StreamsError.is(cause, 'STATE_KEY_TOO_LONG')
+  );
 }
 
 /** True if another record may fare better. */

@@ -1,4 +1,5 @@
 import {
+  AssertionFailure,
   LogError,
   NULL_POSITION,
   type Consumer,
@@ -8,9 +9,14 @@ import {
   type Topic,
 } from '../../core/index.ts';
 import type { GlobalTableSpec } from '../topology/node.ts';
+import { errorAction, type ErrorAction, type ErrorHandler } from '../topology/record-errors.ts';
 import { GlobalStore } from '../state/global-store.ts';
 import { unknownStore } from '../state/task-state.ts';
+import { Failures } from './failures.ts';
+import type { AppCounts } from './metrics.ts';
+import type { StreamsSettings } from './options.ts';
 import { deserializationFailed } from './record-failures.ts';
+import { NoRecovery } from './recovery.ts';
 import { placeOf, topicHandle } from './topics.ts';
 
 /** How long a wait for records lasts: they end it, and so does the application's end. */
@@ -21,13 +27,19 @@ export class GlobalTables {
   readonly #log: Log;
   readonly #specs: readonly GlobalTableSpec[];
   readonly #stores = new Map<string, GlobalStore<unknown, unknown>>();
+  readonly #failures: Failures;
   readonly #stop = new AbortController();
   #consumer: Consumer | undefined;
   #following: Promise<void> | undefined;
 
-  constructor(log: Log, specs: readonly GlobalTableSpec[]) {
+  constructor(
+    log: Log,
+    specs: readonly GlobalTableSpec[],
+    app: { readonly settings: StreamsSettings; readonly counts: AppCounts },
+  ) {
     this.#log = log;
     this.#specs = specs;
+    this.#failures = failuresOf(app.settings, app.counts);
     for (const spec of specs) {
       this.#stores.set(spec.store.name, new GlobalStore(spec.store.name, spec.topic.key));
     }
@@ -111,17 +123,73 @@ export class GlobalTables {
     for (const batch of await consumer.pollBatches({ maxWaitMs: WAIT_MS })) {
       const specs = this.#specs.filter(({ topic }) => topic.name === batch.topic);
       while (batch.next()) {
-        const { keyStart, keyEnd, valueStart, valueEnd, timestampMs } = batch.cursor;
-        if (keyStart === NULL_POSITION) continue;
-        const isNull = valueStart === NULL_POSITION;
-        for (const { store, topic } of specs) {
-          const key = read(batch, 'key', topic.key, keyStart, keyEnd);
-          const value = isNull ? null : read(batch, 'value', topic.value, valueStart, valueEnd);
-          this.store(store.name).set(key, value, timestampMs);
-        }
+        if (batch.cursor.keyStart === NULL_POSITION) continue;
+        for (const spec of specs) this.#set(spec, batch);
       }
     }
   }
+
+  /** Applies the batch's current record to a table. */
+  #set({ store, topic }: GlobalTableSpec, batch: PartitionRecords): void {
+    const { keyStart, keyEnd, valueStart, valueEnd, timestampMs } = batch.cursor;
+    const isNull = valueStart === NULL_POSITION;
+    try {
+      const key = read(batch, 'key', topic.key, keyStart, keyEnd);
+      const value = isNull ? null : read(batch, 'value', topic.value, valueStart, valueEnd);
+      this.store(store.name).set(key, value, timestampMs);
+    } catch (error) {
+      this.#failed(store.name, batch, error as Error);
+    }
+  }
+
+  /** Passes over the batch's current record, or ends with this error. */
+  #failed(node: string, { topic, partition, cursor }: PartitionRecords, error: Error): void {
+    const { source: bytes, keyStart, keyEnd, valueStart, valueEnd } = cursor;
+    const { offset, timestampMs, headers } = cursor;
+    const key = bytes.subarray(keyStart, keyEnd);
+    const value = valueStart === NULL_POSITION ? null : bytes.subarray(valueStart, valueEnd);
+    this.#failures.handle({
+      ...{ stage: 'deserialization', node, cause: error.cause ?? error, error },
+      ...{ place: { topic, partition, offset }, record: undefined },
+      source: { key, value, timestampMs, headers },
+    });
+  }
+}
+
+/** Decides about the records that a global table cannot read [STREAMS-BAD-15]. */
+function failuresOf(
+  { onDeserializationError, clock, logger }: StreamsSettings,
+  { failedBefore }: AppCounts,
+): Failures {
+  const onError = withoutLetters(onDeserializationError);
+  const context = {
+    policies: {
+      of: () => ({ onError, deadLetterTopic: '' }),
+      keepsInPlace: () => false,
+      needsSource: () => false,
+      nodesOf: () => [],
+    },
+    deadLetters: () => {
+      throw new AssertionFailure('a global table writes no dead letters');
+    },
+    ...{ taskId: 'global', recovery: new NoRecovery(), clock, logger },
+    ...{ sourceOf: () => undefined, dropped: () => undefined },
+  };
+  return new Failures(context, failedBefore);
+}
+
+/** The same without dead letters and retries. */
+function withoutLetters(onError: ErrorAction | ErrorHandler): ErrorAction | ErrorHandler {
+  if (typeof onError !== 'function') return finalOf(onError);
+  return (failure) => {
+    const action = onError(failure);
+    return errorAction(action) === undefined ? finalOf(action) : action;
+  };
+}
+
+function finalOf(action: ErrorAction): ErrorAction {
+  const last = typeof action === 'object' ? (action.then ?? 'fail') : action;
+  return last === 'deadLetter' ? 'skip' : last;
 }
 
 /** One field of the batch's current record. */

@@ -2,14 +2,25 @@ import { AssertionFailure, type Serde } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
+/** The codes of calls and of stores, which know no record. */
+const WITHOUT_RECORD: ReadonlySet<string> = new Set([
+  'CALL_TIMED_OUT',
+  'SERIALIZATION_FAILED',
+  'STATE_KEY_TOO_LONG',
+]);
+
+/** True for an error that says all there is to say. */
+function isComplete(cause: unknown): cause is Error {
+  if (cause instanceof AssertionFailure) return true;
+  return cause instanceof StreamsError && !WITHOUT_RECORD.has(cause.code);
+}
+
 /**
  * PROCESSING_FAILED with the node and the record's position; errors with a code pass unchanged, but
- * for that of a call, which knows no record.
+ * for those that know no record.
  */
 export function processingFailed(node: string, record: StreamRecord, cause: unknown): Error {
-  const isOfCall = StreamsError.is(cause, 'CALL_TIMED_OUT');
-  if (cause instanceof AssertionFailure) return cause;
-  if (cause instanceof StreamsError && !isOfCall) return cause;
+  if (isComplete(cause)) return cause;
   const { topic, partition, offset } = record;
   const place = topic === '' ? 'a result' : `${topic}-${partition} at offset ${offset}`;
   const message = `${node} failed on ${place}: ${reasonOf(cause)}`;
@@ -19,7 +30,7 @@ export function processingFailed(node: string, record: StreamRecord, cause: unkn
 
 /** PROCESSING_FAILED where there is no record: `when` says at what. */
 export function nodeFailed(node: string, partition: number, when: string, cause: unknown): Error {
-  if (cause instanceof StreamsError || cause instanceof AssertionFailure) return cause;
+  if (isComplete(cause)) return cause;
   const message = `${node} failed ${when}: ${reasonOf(cause)}`;
   const details = { node, topic: '', partition, offset: -1 };
   return new StreamsError('PROCESSING_FAILED', message, details, { cause });

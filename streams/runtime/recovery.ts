@@ -24,6 +24,8 @@ interface Tries extends TriedRecord {
 export class Recovery {
   /** The operators that give functions copies of the values that they keep: one of these failed. */
   readonly #careful = new Set<string>();
+  /** The stores that check what is put into them: one could not be written. */
+  readonly #checked = new Set<string>();
   /** By topic, how large its batches may be: one was refused. */
   readonly #limits = new Map<string, number>();
   readonly #tries = new Map<string, Tries>();
@@ -36,6 +38,18 @@ export class Recovery {
   becomeCareful(node: string): boolean {
     if (this.isCareful(node)) return false;
     this.#careful.add(node);
+    return true;
+  }
+
+  /** True for a store that checks what is put into it. */
+  isChecked(store: string): boolean {
+    return this.#checked.has(store);
+  }
+
+  /** From the next attempt on the store checks what is put into it; returns false if it does. */
+  checkWrites(store: string): boolean {
+    if (this.isChecked(store)) return false;
+    this.#checked.add(store);
     return true;
   }
 
@@ -85,6 +99,10 @@ export class Recovery {
 /** For the test driver, which cannot start over: it is careful from the beginning. */
 export class NoRecovery extends Recovery {
   override isCareful(): boolean {
+    return true;
+  }
+
+  override isChecked(): boolean {
     return true;
   }
 

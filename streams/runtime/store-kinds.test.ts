@@ -24,6 +24,7 @@ interface LargestStore {
 
 const largestKind: StoreKind = {
   title: 'store of largest numbers',
+  writes: { keyBytes: 0, methods: { raise: { key: 0, value: 1 } } },
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => new StoreCodec(spec),
   open: (spec, environment, isNew): LargestStore & TaskStore => {

@@ -3,9 +3,12 @@ import { assert } from '../../core/internal.ts';
 import { noneDropped, type DropReason } from '../topology/operator.ts';
 import type { SourceBytes } from '../topology/record-errors.ts';
 import type { ReadOnlyKeyValueStore } from '../topology/store.ts';
+import { checkWrites } from '../state/checked-writes.ts';
+import { kindOf } from '../state/store-kinds.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { OperatorTimes } from './committed.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata } from './offset-metadata.ts';
+import { writeChangelogs } from './changelog-writer.ts';
 import { Feed } from './operator-time.ts';
 import type { ErrorPolicies } from './error-policies.ts';
 import { Failures, type FailedPlace, type FailureOutcome } from './failures.ts';
@@ -110,6 +113,9 @@ export class Task {
       });
     });
     this.#feed = new Feed(this.inputs, []);
+    for (const [name, store] of state.stores) {
+      if (options.recovery.isChecked(name)) checkWrites(store, kindOf(store.spec));
+    }
     const punctuations = new Punctuations({
       ...{ partition, failures, nowMs: () => clock.nowMs() },
       timed: (call) => meters.punctuated(call),
@@ -344,27 +350,10 @@ export class Task {
   /** Appends one changelog record for each key changed since the last commit. */
   writeChangelog(): void {
     const { partition } = this.plan;
-    for (const [name, store] of this.state.stores) {
-      const committed = this.state.committed.find(name);
-      if (store.spec.backing !== 'changelog') {
-        // Already in its topic.
-        const count = store.takeChanged((entry) => committed?.stage(entry));
-        this.#noteChanges(name, count);
-        continue;
-      }
-      const writer = this.#outputs.changelog(name);
-      const count = store.takeChanged((entry) => {
-        committed?.stage(entry);
-        const value = entry.value === undefined ? null : entry;
-        writer.write(entry, value, entry.timestampMs, undefined, partition);
-      });
-      this.#noteChanges(name, count);
-    }
-  }
-
-  #noteChanges(store: string, count: number): void {
-    this.state.tailCount += count;
-    this.meters.changed(store, count);
+    writeChangelogs({
+      ...{ state: this.state, partition, outputs: this.#outputs, meters: this.meters },
+      failures: this.#failures,
+    });
   }
 
   /** What to commit: the next offset of each input, and the times that decide lateness. */

@@ -16,6 +16,7 @@ const SIZE_BYTES = 4;
 /** Keys within groups, which are found together. */
 export const groupedKind: StoreKind = {
   title: 'grouped store',
+  writes: { keyBytes: 0, methods: { put: { key: 0, value: 1 } } },
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => new StoreCodec(spec),
   open: (spec, environment, isNew) => new TaskGroupedStore(spec, environment, isNew),

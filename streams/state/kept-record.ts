@@ -14,6 +14,8 @@ const INT64 = int64();
 const TIME_BYTES = 8;
 const ORDER_BYTES = 4;
 const LENGTH_BYTES = 4;
+/** Behind each key: time and order. */
+export const PLACE_BYTES = TIME_BYTES + ORDER_BYTES;
 
 /**
  * A record in a store, with what is pending of it. It is its own key and its own value for the
@@ -78,7 +80,7 @@ export function storedKeySerde<K, V>(
     name: key.name,
     serialize(record, target, position) {
       const timeAt = key.serialize(record.recordKey, target, position);
-      if (timeAt === NO_ROOM || target.length - timeAt < TIME_BYTES + ORDER_BYTES) return NO_ROOM;
+      if (timeAt === NO_ROOM || target.length - timeAt < PLACE_BYTES) return NO_ROOM;
       INT64.serialize(record.timestampMs, target, timeAt);
       return target.writeUInt32BE(record.order, timeAt + TIME_BYTES);
     },

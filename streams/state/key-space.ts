@@ -1,3 +1,4 @@
+import { checkArgument, integer } from '../../core/internal.ts';
 import type { OnHeld, PassedRow, StoreEntry, TableRow } from '../topology/store.ts';
 import {
   byId,
@@ -156,8 +157,9 @@ export class KeySpace<K, V> {
     this.#noteChange(entry);
   }
 
-  /** Replaces the value and its time. */
+  /** Replaces the value and its time. @throws LogError INVALID_OPTION for what is no time. */
   put(key: K, value: V | undefined, timestampMs: number): void {
+    if (!Number.isSafeInteger(timestampMs)) checkTime(this.#name, timestampMs);
     const id = this.#idOf(key);
     let entry = this.#entries.get(id) ?? this.#load(key, id);
     if (entry === undefined) {
@@ -484,6 +486,11 @@ function hasValue<K, V>(
   entry: StoreEntry<K, V>,
 ): entry is StoreEntry<K, V> & { readonly value: V } {
   return entry.value !== undefined;
+}
+
+/** @throws LogError INVALID_OPTION */
+export function checkTime(store: string, timestampMs: number): void {
+  checkArgument(`store ${store}`, 'timestampMs', timestampMs, integer(0));
 }
 
 export function noHolding<K, V>(): Holding<K, V> {

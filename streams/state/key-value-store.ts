@@ -30,6 +30,10 @@ export const keyValueKind: StoreKind = {
       store as unknown as ReadOnlyKeyValueStore<Windowed<unknown>, unknown>,
       shape,
     ),
+  writes: {
+    keyBytes: 0,
+    methods: { put: { key: 0, value: 1 }, update: { key: 0, change: 2 } },
+  },
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => new StoreCodec(spec),
   open: (spec, environment, isNew) => new TaskKeyValueStore(spec, environment, isNew),

@@ -14,6 +14,7 @@ import {
 import {
   fill,
   PASSED,
+  PLACE_BYTES,
   storedKeySerde,
   type StoredRecord,
   storedValueSerde,
@@ -51,6 +52,10 @@ const SEGMENT_PREFIX: KeyPrefix = {
 export const recordKind: StoreKind = {
   title: 'record store',
   reads: { methods: RECORD_METHODS, order: (_, spec) => segmentOrder(spec) },
+  writes: {
+    keyBytes: SEGMENT_BYTES + PLACE_BYTES,
+    methods: { put: { key: 0, value: 1 }, add: { record: 0 } },
+  },
   // Each record is written with a key of its own, and segments expire as a whole.
   changelogConfig: { cleanupPolicy: 'delete' },
   codec: (spec) => codecs(spec).codec,

@@ -1,11 +1,19 @@
 import { int64, NO_ROOM, type Serde } from '../../core/index.ts';
-import type { Session } from '../topology/store.ts';
+import type { Session, SessionBounds } from '../topology/store.ts';
 import { owned } from './codec.ts';
+import type { StoreWrite } from './store-kind.ts';
 
 const INT64 = int64();
 const TIME_BYTES = 8;
 const LENGTH_BYTES = 4;
 const HEAD_BYTES = 3 * TIME_BYTES + LENGTH_BYTES;
+
+/** The methods of a session store that write. */
+export const SESSION_METHODS: Readonly<Record<string, StoreWrite>> = {
+  put: { key: 0, value: 2 },
+  update: { key: 0, change: 2 },
+  replace: { key: 0, value: 3 },
+};
 
 /**
  * The sessions of a key and stretch, by their ends, each as
@@ -45,4 +53,19 @@ export function sessionListSerde<V>(value: Serde<V>): Serde<Session<V>[]> {
       return sessions;
     },
   };
+}
+
+/** Sorts sessions by their ends alone. */
+export function endsBefore({ endMs }: SessionBounds, timeMs: number): boolean {
+  return endMs < timeMs;
+}
+
+/** The order of the sessions of a key: by their ends, and those of one end by their starts. */
+export function isBefore(session: SessionBounds, { startMs, endMs }: SessionBounds): boolean {
+  return session.endMs < endMs || (session.endMs === endMs && session.startMs < startMs);
+}
+
+/** True for the same session. */
+export function isSame(a: SessionBounds, b: SessionBounds): boolean {
+  return a.endMs === b.endMs && a.startMs === b.startMs;
 }

@@ -15,8 +15,9 @@ import type {
 import { keyIdentity, keyText, unpinned, type LiveEntry, type StoreCodec } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges } from './environment.ts';
 import { keyRange, selectedRange } from './key-range.ts';
+import { checkTime } from './key-space.ts';
 import { mergeLists } from './merge-lists.ts';
-import { sessionListSerde } from './session-list.ts';
+import { endsBefore, isBefore, isSame, sessionListSerde, SESSION_METHODS } from './session-list.ts';
 import { firstNotBelow } from './sorted-list.ts';
 import type { StoreKind, StoreSpan, TaskStore } from './store-kind.ts';
 import { SESSION_READS } from './store-reads.ts';
@@ -36,6 +37,7 @@ export const sessionKind: StoreKind = {
   },
   asWindowedTable: (store, shape) =>
     rowsOfSessions(store as unknown as ReadOnlySessionStore<unknown, unknown>, shape),
+  writes: { ...windowKind.writes, methods: SESSION_METHODS },
   changelogConfig: windowKind.changelogConfig,
   codec: (spec) => windowKind.codec(listSpec(spec)),
   open: (spec, environment, isNew) => new TaskSessionStore(spec, environment, isNew),
@@ -177,8 +179,8 @@ class TaskSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
 
   put(key: K, given: SessionBounds, value: V, timestampMs: number): void {
     checkArgument('sessionStore.put', 'bounds', given, sessionBounds);
-    const { startMs, endMs } = given;
-    const bounds = { startMs, endMs, timestampMs };
+    if (!Number.isSafeInteger(timestampMs)) checkTime(this.name, timestampMs);
+    const bounds = { startMs: given.startMs, endMs: given.endMs, timestampMs };
     const known = this.#isHeld ? this.get(key, bounds) : undefined;
     this.#change(key, bounds, value, this.#isHeld ? this.#findHeld(key, bounds, known) : undefined);
   }
@@ -483,17 +485,4 @@ function sessionBounds(given: unknown): string | undefined {
   const isWhole = Number.isSafeInteger(startMs) && Number.isSafeInteger(endMs);
   if (isWhole && (startMs ?? 0) <= (endMs ?? 0)) return undefined;
   return '{ startMs, endMs }, whole milliseconds, the end not before the start';
-}
-
-function endsBefore({ endMs }: SessionBounds, timeMs: number): boolean {
-  return endMs < timeMs;
-}
-
-/** The order of the sessions of a key: by their ends, and those of one end by their starts. */
-function isBefore(session: SessionBounds, { startMs, endMs }: SessionBounds): boolean {
-  return session.endMs < endMs || (session.endMs === endMs && session.startMs < startMs);
-}
-
-function isSame(a: SessionBounds, b: SessionBounds): boolean {
-  return a.endMs === b.endMs && a.startMs === b.startMs;
 }

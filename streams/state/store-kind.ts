@@ -7,6 +7,22 @@ import type { StoreReads } from './store-reads.ts';
 import type { RowsIn } from './stored-rows.ts';
 import type { WindowedShape } from './windowed-rows.ts';
 
+/** Where the arguments of a method have what it writes: their positions. */
+export type StoreWrite =
+  | { readonly key: number; readonly value: number }
+  /** The function that returns the value. */
+  | { readonly key: number; readonly change: number }
+  /** A record, with its key and its value. */
+  | { readonly record: number };
+
+/** How a kind of store is written to. */
+export interface StoreWrites {
+  /** The bytes that it adds to each key. */
+  readonly keyBytes: number;
+  /** Those of its methods that write, by their names. */
+  readonly methods: Readonly<Record<string, StoreWrite>>;
+}
+
 /** All that the runtime has to know of a kind of store. */
 export interface StoreKind {
   /** For messages: `window store`. */
@@ -21,6 +37,8 @@ export interface StoreKind {
   readonly asWindowedTable?: (store: TaskStore, shape: WindowedShape<unknown>) => AnyWindowedTable;
   /** For a kind that may keep another table but is no key-value store: the newest rows. */
   readonly asTable?: (store: TaskStore) => ReadOnlyKeyValueStore<unknown, unknown>;
+  /** Its methods that write, which `checkWrites` may let check what they get. */
+  readonly writes: StoreWrites;
   /** Settings of its changelog. */
   readonly changelogConfig: Partial<LogConfig>;
   /** The bytes of its entries. */

@@ -12,7 +12,7 @@ import type {
 import { StoreCodec, unpinned, type KeyPrefix, type LiveEntry } from './codec.ts';
 import type { KeyRange, StateEnvironment, StoreChanges, StoredChange } from './environment.ts';
 import { keyRange, selectedRange } from './key-range.ts';
-import { KeySpace } from './key-space.ts';
+import { checkTime, KeySpace } from './key-space.ts';
 import type { StoreKind, TaskStore } from './store-kind.ts';
 import { VERSIONED_READS } from './store-reads.ts';
 import { newestRows } from './versioned-rows.ts';
@@ -54,6 +54,7 @@ export const versionedKind: StoreKind = {
     };
   },
   asTable: (store) => newestRows(store as unknown as ReadOnlyVersionedStore<unknown, unknown>),
+  writes: { keyBytes: ROW_PREFIX.sizeBytes, methods: { put: { key: 0, value: 1 } } },
   // A key's record has all its versions, so the newest of each key is enough.
   changelogConfig: { cleanupPolicy: 'compact' },
   codec: (spec) => codecOf(spec),
@@ -120,6 +121,7 @@ class TaskVersionedStore<K, V> implements VersionedStore<K, V>, TaskStore {
   }
 
   put(key: K, value: V | null, timestampMs: number): VersionedPut {
+    if (!Number.isSafeInteger(timestampMs)) checkTime(this.name, timestampMs);
     if (timestampMs < this.#historyStartMs) return 'expired';
     if (timestampMs > this.#newestMs) this.#newestMs = timestampMs;
     this.#version = { timestampMs, value: unpinned(value) ?? undefined };

@@ -56,6 +56,10 @@ export const windowKind: StoreKind = {
   },
   asWindowedTable: (store, shape) =>
     rowsOfWindows(store as unknown as ReadOnlyWindowStore<unknown, unknown>, shape),
+  writes: {
+    keyBytes: WINDOW_BYTES,
+    methods: { put: { key: 0, value: 2 }, update: { key: 0, change: 3 } },
+  },
   // Retention deletes whole segments once their windows have closed.
   changelogConfig: { cleanupPolicy: 'delete' },
   codec: (spec) => new StoreCodec(spec, WINDOW_PREFIX),

@@ -33,6 +33,10 @@ export const windowedKeyKind: StoreKind = {
       store as unknown as ReadOnlyKeyValueStore<Windowed<unknown>, unknown>,
       shape,
     ),
+  writes: {
+    keyBytes: windowKind.writes.keyBytes,
+    methods: { put: { key: 0, value: 1 }, update: { key: 0, change: 2 } },
+  },
   changelogConfig: windowKind.changelogConfig,
   codec: (spec) => windowKind.codec(spec),
   open: (spec, environment, isNew) =>

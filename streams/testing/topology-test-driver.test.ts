@@ -257,7 +257,7 @@ describe('[STREAMS-8] the test driver', () => {
     });
   });
 
-  test('fails if a store cannot be written', () => {
+  test('fails if a store cannot be written, and names the record', () => {
     const builder = new StreamsBuilder();
     builder
       .stream(numbers)
@@ -269,9 +269,9 @@ describe('[STREAMS-8] the test driver', () => {
       );
     const driver = new TopologyTestDriver(builder.build());
     const failure = catching(() => driver.inputTopic(numbers).pipe({ key: 'a', value: 1 }));
-    expect(StreamsError.is(failure, 'SERIALIZATION_FAILED') && failure.details).toEqual({
-      store: 'halves',
-      field: 'value',
+    expect(failure).toMatchObject({
+      ...{ code: 'PROCESSING_FAILED', details: { topic: 'numbers', partition: 0, offset: 0 } },
+      cause: { code: 'SERIALIZATION_FAILED', details: { store: 'halves', field: 'value' } },
     });
   });
 
