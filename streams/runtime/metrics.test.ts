@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { firstValueFrom, NEVER } from 'rxjs';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { int64, silentLogger, string, systemClock, topic } from '../../core/index.ts';
 import { ROOT } from '../../test/kit/root.ts';
 import { makeApp, openTestLog, produce, runToEnd, until } from '../../test/kit/app.ts';
 import { sums } from '../../test/kit/drive.ts';
+import { failingCommit } from '../../test/kit/failing-commit.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
 import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
@@ -354,4 +355,42 @@ test('[RT-METRICS-6] docs/METRICS.md has a line for each metric, and no other', 
     ];
   });
   expect(cells).toEqual(expected);
+});
+
+test('[RT-METRICS-3] counters do not go down with an attempt that is given up', async () => {
+  const log = await openTestLog();
+  const { failing, onStep } = failingCommit();
+  const app = makeApp(log, summing(), { onStep, logger: silentLogger, commitIntervalMs: 50 });
+  const told: (readonly [processed: number, skipped: number, ofTasks: number])[] = [];
+  const tell = (): void => {
+    const { processedRecords, failedRecords, tasks } = app.metrics();
+    const ofTasks = tasks.map((task) => task.processedRecords);
+    told.push([
+      processedRecords,
+      failedRecords.skipped,
+      ofTasks.length === 2 ? ofTasks[0]! + ofTasks[1]! : -1,
+    ]);
+  };
+  await app.start();
+  failing.add('commit-5-end');
+  const timer = setInterval(tell, 1);
+  onTestFinished(() => clearInterval(timer));
+  const values = Array.from({ length: 100 }, (_, index) => (index % 10 === 0 ? -1 : index));
+  await produce(
+    log,
+    input,
+    values.map((value, index) => [`k${index % 7}`, value, index] as const),
+  );
+  await until(() => failing.size === 0);
+  tell();
+  await until(() => app.state === 'RUNNING');
+  await app.finish();
+  tell();
+  for (const index of [0, 1]) {
+    const counts = told.map((each) => each[index]!);
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+  }
+  const counts = told.map(([, , ofTasks]) => ofTasks).filter((count) => count >= 0);
+  expect(counts).toEqual([...counts].sort((a, b) => a - b));
+  expect(told.at(-1)).toEqual([100, 10, 100]);
 });

@@ -124,8 +124,18 @@ export interface AppCounts {
   readonly processedBefore: Map<string, number>;
   readonly droppedBefore: NodeCounts<DropReason>;
   readonly failedBefore: NodeCounts<FailureOutcome>;
+  /** The counts that were told last: they do not go down with an attempt that is given up. */
+  readonly told: ToldCounts;
   readonly meters: AppMeters;
   readonly restores: RestoreProgress;
+}
+
+/** The highest counts that were told. */
+interface ToldCounts {
+  /** By task id. */
+  readonly processed: Map<string, number>;
+  readonly dropped: NodeCounts<DropReason>;
+  readonly failed: NodeCounts<FailureOutcome>;
 }
 
 /** Called when the application has ended. */
@@ -143,6 +153,11 @@ export function newCounts(clock: Clock, logger: Logger): AppCounts {
     processedBefore: new Map(),
     droppedBefore: new NodeCounts(noneDropped),
     failedBefore: new NodeCounts(noneFailed),
+    told: {
+      processed: new Map(),
+      dropped: new NodeCounts(noneDropped),
+      failed: new NodeCounts(noneFailed),
+    },
     meters: new AppMeters(clock),
     restores: new RestoreProgress(clock, logger),
   };
@@ -166,18 +181,12 @@ export function collectMetrics(
 ): StreamsMetrics {
   const { nowMs } = counts.meters;
   const { commits, lastCommitMs, checkpoints, lastCheckpointMs } = counts;
-  const dropped = counts.droppedBefore.copy();
-  const processedOf = ({ id, counts: { processed } }: Task): number =>
-    (counts.processedBefore.get(id) ?? 0) + processed;
-  const failed = counts.failedBefore.copy();
-  for (const task of tasks) {
-    dropped.addAll(task.counts.dropped);
-    failed.addAll(task.counts.failed);
-  }
+  const { processed, dropped, failed } = tellCounts(tasks, counts);
+  const processedOf = ({ id }: Task): number => processed.get(id) ?? 0;
   return {
     applicationId,
     state,
-    processedRecords: tasks.reduce((sum, task) => sum + processedOf(task), 0),
+    processedRecords: [...processed.values()].reduce((sum, count) => sum + count, 0),
     droppedRecords: dropped.total(),
     droppedByNode: dropped.byNode(),
     failedRecords: failed.total(),
@@ -193,6 +202,28 @@ export function collectMetrics(
     }),
     tasks: tasks.map((task) => taskMetrics(task, processedOf(task), nowMs)),
   };
+}
+
+/**
+ * The counts up to now, committed or not. After an attempt that is given up they stay as they were
+ * told, until the next one has come as far: counters do not go down.
+ */
+function tellCounts(tasks: readonly Task[], counts: AppCounts): ToldCounts {
+  const { told } = counts;
+  const dropped = counts.droppedBefore.copy();
+  const failed = counts.failedBefore.copy();
+  const processed = new Map(counts.processedBefore);
+  for (const { id, counts: own } of tasks) {
+    dropped.addAll(own.dropped);
+    failed.addAll(own.failed);
+    processed.set(id, (processed.get(id) ?? 0) + own.processed);
+  }
+  for (const [id, count] of processed) {
+    told.processed.set(id, Math.max(told.processed.get(id) ?? 0, count));
+  }
+  told.dropped.raiseTo(dropped);
+  told.failed.raiseTo(failed);
+  return told;
 }
 
 function groupMetrics(group: string, meters: GroupMeters, nowMs: number): GroupMetrics {

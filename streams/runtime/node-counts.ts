@@ -16,6 +16,14 @@ export class NodeCounts<Kind extends string> {
     for (const [node, counts] of other.#byNode) addTo(this.#of(node), counts);
   }
 
+  /** Raises each count to that of the others. */
+  raiseTo(others: NodeCounts<Kind>): void {
+    for (const [node, counts] of others.#byNode) {
+      const own = this.#of(node);
+      for (const kind of Object.keys(own) as Kind[]) own[kind] = Math.max(own[kind], counts[kind]);
+    }
+  }
+
   copy(): NodeCounts<Kind> {
     const copied = new NodeCounts(this.#none);
     copied.addAll(this);
