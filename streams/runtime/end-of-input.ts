@@ -12,8 +12,10 @@ export class EndOfInput {
   readonly #ended = new Set<string>();
   /** By group: the changes by others before its last turn that found nothing to do. */
   readonly #dry = new Map<string, number>();
-  /** By group: its commits. */
+  /** By group: its commits that have changed something. */
   readonly #commits = new Map<string, number>();
+  /** By task: where its last commit was. */
+  readonly #positions = new Map<string, number>();
   #changes = 0;
   #isOver = false;
 
@@ -23,9 +25,10 @@ export class EndOfInput {
   }
 
   /**
-   * Rises with each commit of another group, and when tasks begin: what was read of the log before
-   * may be out of date. A group may end tasks only after a turn during which this has stayed as it
-   * was. Its own commits do not count: with punctuations there may be one in every turn.
+   * Rises with each commit of another group that has read something, or ended a task, and when
+   * tasks begin: what was read of the log before may be out of date. A group may end tasks only
+   * after a turn during which this has stayed as it was. Other commits do not count: with
+   * punctuations there may be one in every turn, of each group.
    */
   changesBesides(group: string): number {
     return this.#changes - (this.#commits.get(group) ?? 0);
@@ -51,10 +54,15 @@ export class EndOfInput {
 
   /** Called after each commit of a group. */
   committed(group: string, tasks: readonly Task[]): void {
-    for (const { id, isEnded } of tasks) {
+    let isChange = false;
+    for (const { id, isEnded, committedPosition } of tasks) {
+      const isSame = isEnded === this.#ended.has(id);
+      if (!isSame || this.#positions.get(id) !== committedPosition) isChange = true;
+      this.#positions.set(id, committedPosition);
       if (isEnded) this.#ended.add(id);
       else this.#ended.delete(id);
     }
+    if (!isChange) return;
     this.#changes++;
     this.#commits.set(group, (this.#commits.get(group) ?? 0) + 1);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { int64, string } from '../../core/index.ts';
+import { int64, string, topic } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
-import { produce, runToEnd } from '../../test/kit/app.ts';
+import { openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
 import {
   crashInput,
@@ -16,6 +16,7 @@ import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { keyValueStore } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import type { Topology } from '../topology/topology.ts';
+import { Division, DIVISION } from './division.ts';
 
 /**
  * Counts the records of each key, and its own punctuations by the clock; forwards `old>new` of each
@@ -60,4 +61,23 @@ test('[OP-PROCESS-4] a punctuation in every turn does not keep the input from en
   await produce(log, crashInput, crashRows());
   await runToEnd(log, topology(), { stateDir: temporaryDirectory(), commitIntervalMs: 1 });
   expect((await readTopic(log, crashOutput, 'read_committed')).length).toBeGreaterThan(1_999);
+});
+
+test('[OP-PROCESS-4] nor do those of several groups keep each other from ending', async () => {
+  const log = await openTestLog();
+  const wide = topic('wide', { key: string(), value: int64(), partitions: 4 });
+  const builder = new StreamsBuilder();
+  builder.stream(wide, { nullKeys: 'fail' }).process<string, number>((context) => {
+    context.schedule(1, 'wall-clock', () => context.commit());
+    return { process: () => undefined };
+  });
+  await produce(
+    log,
+    wide,
+    Array.from({ length: 100 }, (_, index) => [`k${index}`, index, index] as const),
+  );
+  const app = await runToEnd(log, builder.build(), {
+    ...{ commitIntervalMs: 1, [DIVISION]: new Division(4) },
+  });
+  expect(app.metrics().processedRecords).toBe(100);
 });
