@@ -169,7 +169,7 @@ export class StreamsBuilder {
     const { name, ttl, key, backing, persistent = true } = store;
     if (ttl !== undefined) {
       // The node is that of the first processor connected to the store.
-      const times = timesStoreSpec({ store: name, node: '', key });
+      const times = timesStoreSpec({ store: name, node: '', key, ttlMs: ttl.ttlMs });
       this.#graph.addStore({ ...times, backing, persistent });
     }
     return store;

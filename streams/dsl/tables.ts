@@ -117,7 +117,7 @@ export function addTableStores<K, KS, V>(
     graph.addStore(heldStoreSpec({ store, node, key: keySerde, value }));
   }
   if (ttlMs === undefined) return storesFor(store, emit);
-  graph.addStore(timesStoreSpec({ store, node, key: spec.key }));
+  graph.addStore(timesStoreSpec({ store, node, key: spec.key, ttlMs }));
   return [...storesFor(store, emit), timesStoreOf(store)];
 }
 

@@ -22,11 +22,13 @@ export function timesStoreSpec<K>(options: {
   /** The operator whose time counts. */
   readonly node: string;
   readonly key: Serde<K>;
+  /** How long a row stays without a change; for descriptions. */
+  readonly ttlMs: number;
 }): StoreSpec<K, true> {
-  const { store, node, key } = options;
+  const { store, node, key, ttlMs } = options;
   return {
     ...windowStore(timesStoreOf(store)),
-    ...{ key, value: NOTHING, backing: 'changelog' },
+    ...{ key, value: NOTHING, backing: 'changelog', ttlMs },
     expiry: { lifeMs: 0, node },
   };
 }

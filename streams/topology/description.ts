@@ -158,10 +158,10 @@ function topicOf(topic: Omit<TopicSpec, 'config'>): TopicDescription {
 
 function storeOf(store: StoreSpec): StoreDescription {
   const { name, kind, backing, expiry, key, value, historyMs, windows, persistent = true } = store;
-  const { stretchMs, holdsPanes } = store;
+  const { stretchMs, holdsPanes, ttlMs } = store;
   const own = backing === 'changelog' ? `${name}-changelog` : undefined;
   return {
-    ...{ name, kind, windows, historyMs },
+    ...{ name, kind, windows, historyMs, ttlMs },
     topic: typeof backing === 'object' ? backing.sourceTopic : own,
     hasChangelog: own !== undefined,
     retentionMs: expiry?.lifeMs,

@@ -141,6 +141,10 @@ function ofSettings(before: StoreDescription, after: StoreDescription): Differen
   return [
     ...life('retentionMs'),
     ...life('historyMs'),
+    ...different('ttlMs', before.ttlMs, after.ttlMs, {
+      effect: 'safe',
+      reason: 'rows that are there stay as long as it now says, too',
+    }),
     ...different('persistent', before.isPersistent, after.isPersistent, {
       effect: 'migrate',
       reason: 'its copy on the disk is made again, or removed',

@@ -451,6 +451,8 @@ export interface StoreSpec<K = unknown, V = unknown> extends StoreHandle {
   readonly holdsPanes?: boolean;
   /** Of a key-value store of the user's own whose entries expire. */
   readonly ttl?: StoreTtl;
+  /** Of the store of the times of rows that expire: how long those stay without a change. */
+  readonly ttlMs?: number;
   /** For a versioned store: how far back from its newest time it can be read. */
   readonly historyMs?: number;
   /**

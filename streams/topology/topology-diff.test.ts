@@ -79,6 +79,21 @@ test('[EVO-DIFF-1] prints a line for each change, the worst first', () => {
 
 const numbers2 = topic('numbers-2', { key: string(), value: int64() });
 
+test('[EVO-DIFF-1] a time to live is longer or shorter, begins, or ends', () => {
+  const expiring = (ttlMs: number) =>
+    topology((stream) => stream.groupByKey().count({ store: 'counts', ttlMs }));
+  expect(lines(expiring(1_000), expiring(2_000))).toEqual([
+    'safe    store counts-ttl changed: ttlMs 1000 -> 2000; rows that are there stay as long as ' +
+      'it now says, too',
+  ]);
+  expect(lines(counts, expiring(1_000))).toEqual([
+    'safe    store counts-ttl added: a row that is there expires only after its next change',
+  ]);
+  expect(lines(expiring(1_000), counts)).toEqual([
+    'orphan  store counts-ttl removed: no row would expire any more',
+  ]);
+});
+
 test('[EVO-DIFF-2] a store that is gone is an orphan, unless its topic is not its own', () => {
   const none = topology((stream) => stream.foreach(() => undefined));
   expect(lines(counts, none)).toEqual([

@@ -10,7 +10,12 @@ import {
   type FieldChange,
   type PlacedStore,
 } from './store-changes.ts';
-import type { NodeDescription, TopicDescription, TopologyModel } from './topology-model.ts';
+import type {
+  NodeDescription,
+  StoreDescription,
+  TopicDescription,
+  TopologyModel,
+} from './topology-model.ts';
 
 /** One difference of two topologies. */
 export interface TopologyChange extends Comparison {
@@ -115,8 +120,7 @@ function storeChanges(
       takenOver.add(from);
       changes.push({ subject, name, change: 'renamed', ...renaming(from, source, placed) });
     } else {
-      const reason = placed.store.hasChangelog ? 'it begins empty' : '';
-      changes.push({ subject, name, change: 'added', ...safely(reason) });
+      changes.push({ subject, name, change: 'added', ...safely(beginning(placed)) });
     }
   }
   for (const [name, { store }] of old) {
@@ -127,12 +131,24 @@ function storeChanges(
     const gone = { subject, name, change: 'removed', fields: [] } as const;
     if (!store.hasChangelog) changes.push({ ...gone, ...safely('nothing of it is lost') });
     else
-      changes.push({ ...gone, effect: 'orphan', reason: orphaned(alike.map(([other]) => other)) });
+      changes.push({
+        ...{ ...gone, effect: 'orphan' },
+        reason: orphaned(
+          store,
+          alike.map(([other]) => other),
+        ),
+      });
   }
   return changes;
 }
 
-function orphaned(alike: readonly string[]): string {
+function beginning({ store: { hasChangelog, ttlMs } }: PlacedStore): string {
+  if (ttlMs !== undefined) return 'a row that is there expires only after its next change';
+  return hasChangelog ? 'it begins empty' : '';
+}
+
+function orphaned({ ttlMs }: StoreDescription, alike: readonly string[]): string {
+  if (ttlMs !== undefined && alike.length === 0) return 'no row would expire any more';
   const hint = alike.length === 0 ? '' : `; ${alike.join(' or ')} may be its new name`;
   return `nothing would read what is in it any more${hint}`;
 }

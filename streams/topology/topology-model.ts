@@ -46,6 +46,8 @@ export interface StoreDescription {
   readonly windows: string | undefined;
   /** Other settings that its bytes depend on; empty for most. */
   readonly layout: Readonly<Record<string, number | boolean>>;
+  /** Of the store of the times of a table's rows: how long those stay without a change. */
+  readonly ttlMs: number | undefined;
   /** Of a versioned store: how far back it can be read. */
   readonly historyMs: number | undefined;
   /** False for a store in memory. */
