@@ -141,7 +141,9 @@ describe('[EVO-2] what no declared version wrote is refused', () => {
     expect(() => third.upgrade(3, string(), String)).toThrow(
       'version must be an integer, 4 to 254',
     );
-    for (const serde of [bytes(), double(), int32()]) {
+    const any = { version: 1, vendor: 'any', validate: (value: unknown) => ({ value }) } as const;
+    const checked = validated({ '~standard': any }, validated({ '~standard': any }, bytes()));
+    for (const serde of [bytes(), double(), int32(), checked]) {
       expect(() => versioned<unknown>(0, serde as never)).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
       );

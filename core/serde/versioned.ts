@@ -115,6 +115,11 @@ function versionAt(source: Buffer, start: number, end: number): number {
   return source[start + MAGIC.length]!;
 }
 
+/** `validated(bytes)` is `bytes`: a schema does not change how values begin. */
+function withoutSchemas(name: string): string {
+  return name.replace(/^(?:validated\()+/, '').replace(/\)+$/, '');
+}
+
 function nameOf({ version }: Version, inner: string): string {
   return version === 0 ? inner : `versioned(${version}, ${inner})`;
 }
@@ -147,6 +152,6 @@ const serdeLike: OptionCheck = (value) => {
 };
 
 const beginsUnlikeAVersion: OptionCheck = (name) =>
-  ANY_BYTES.has(name as string)
+  ANY_BYTES.has(withoutSchemas(name as string))
     ? 'one whose values cannot begin like those with a version, such as json() or string()'
     : undefined;
