@@ -82,6 +82,7 @@ export {
   type TopicSettingName,
   type TopicSettings,
 } from './client/admin/admin.ts';
+export { logPrometheusText } from './client/admin/log-metrics.ts';
 export type {
   AlteredOffset,
   AlterGroupOffsets,
