@@ -5,7 +5,8 @@ import {
   type SessionWindows,
 } from '../topology/windows.ts';
 import { addAggregate } from './aggregations.ts';
-import { cogrouping, withInput, type CogroupParts } from './cogroups.ts';
+import { cogrouping, ofStreams, withInput, type CogroupParts } from './cogroups.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Adder, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type StoreOptions } from './node-options.ts';
@@ -44,15 +45,16 @@ export class CogroupedStream<K, A, N = never> {
 
   /**
    * One value for each key, which begins with the result of `initializer`. The adders may change it
-   * in place and return it, but must not keep it elsewhere. A null result deletes the row.
+   * in place and return it, but must not keep it elsewhere. A null result deletes the row. What is
+   * `dropped` may be of any of the streams.
    */
   aggregate(
     initializer: () => A & Synchronous<A>,
-    options: StoreOptions<NonNullable<A>> = {},
+    options: StoreOptions<NonNullable<A>> & DroppedOptions<K, unknown> = {},
   ): KTable<K, A | N> {
-    checkNodeOptions('aggregate', options, ['name', 'store', 'value', 'emit']);
+    checkNodeOptions('aggregate', options, ['name', 'store', 'value', 'emit', 'dropped']);
     const what = cogrouping<K, A>(initializer);
-    return new KTable<K, A | N>(addAggregate(this.#parts, what, options));
+    return new KTable<K, A | N>(addAggregate(this.#parts, what, ofStreams(options)));
   }
 
   /** Aggregates each window separately. */

@@ -58,6 +58,14 @@ function withAdder<K, V, A>(
   return { graph, node, key, stream, inputs: all, readingPoints };
 }
 
+/**
+ * The options as the aggregation takes them, whose records are contributions. What it drops has the
+ * values of the streams again, whatever its types say.
+ */
+export function ofStreams<O extends object>(options: O): Omit<O, 'dropped'> {
+  return options;
+}
+
 /** Aggregates what the streams contribute. */
 export function cogrouping<K, A>(initializer: () => A): Aggregating<K, Contribution<A>, A> {
   checkFunctions('aggregate', { initializer });

@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
-import { int64, json, string, topic, type Headers } from '../../core/index.ts';
+import { int64, json, silentLogger, string, topic, type Headers } from '../../core/index.ts';
 import { openTestLog, produce, runToEnd } from '../../test/kit/app.ts';
 import { numbers } from '../../test/kit/drive.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
@@ -15,6 +15,7 @@ import { TopologyTestDriver } from '../testing/topology-test-driver.ts';
 import { countWindow } from '../topology/count-windows.ts';
 import { joinWindow } from '../topology/join-window.ts';
 import type { DroppedRecord } from '../topology/operator.ts';
+import { SKIP_RECORD } from '../topology/timestamps.ts';
 import {
   hoppingWindow,
   sessionWindow,
@@ -264,6 +265,76 @@ test('[OP-LATE-2] it goes with the results, behind a repartition topic, too', as
   };
   expect(await run(['a', 1, 15])).toEqual([]);
   expect(await run(['a', 2, 3])).toEqual([['a', { reason: 'late', value: 2 }]]);
+});
+
+test('[OP-LATE-5] what a source drops, with its key, time and headers', () => {
+  const builder = new StreamsBuilder();
+  builder
+    .stream(numbers, {
+      ...{ nullKeys: 'skip', nullValues: 'skip' },
+      timestamp: ({ value, timestampMs }) => (value === 13 ? SKIP_RECORD : timestampMs + 100),
+      dropped: (records) => {
+        expectTypeOf(records).toEqualTypeOf<KStream<string | null, DroppedRecord<number | null>>>();
+        records.to(dropped);
+      },
+    })
+    .to(others);
+  const driver = new TopologyTestDriver(builder.build(), { logger: silentLogger });
+  const headers: Headers = [{ key: 'h', value: Buffer.from('x') }];
+  driver.inputTopic(numbers).pipeAll([
+    { key: 'a', value: 1, timestampMs: 1 },
+    { key: null, value: 2, timestampMs: 2, headers },
+    { key: 'b', value: null, timestampMs: 3 },
+    { key: 'c', value: 13, timestampMs: 4 },
+    { key: 'd', value: 5, timestampMs: 5 },
+  ]);
+  expect(driver.outputTopic(dropped).readAll()).toMatchObject([
+    { key: null, value: { reason: 'null-key', value: 2 }, timestampMs: 2, headers },
+    { key: 'b', value: { reason: 'null-value', value: null }, timestampMs: 3 },
+    { key: 'c', value: { reason: 'invalid-timestamp', value: 13 }, timestampMs: 4 },
+  ]);
+  const passed = driver.outputTopic(others).readAll();
+  expect(passed.map(({ key, timestampMs }) => [key, timestampMs])).toEqual([
+    ['a', 101],
+    ['d', 105],
+  ]);
+  expect(driver.metrics().droppedRecords).toMatchObject({
+    ...{ 'null-key': 1, 'null-value': 1, 'invalid-timestamp': 1 },
+  });
+});
+
+test.each([
+  ['without windows', undefined, ['null-value a null @2']],
+  ['in windows', tumblingWindow({ sizeMs: 10 }), ['null-value a null @2', 'late a 5 @3']],
+  ['in sessions', sessionWindow({ gapMs: 5 }), ['null-value a null @2', 'late a 5 @3']],
+])('[OP-LATE-6] what a cogroup drops is of its streams: %s', (_, windows, expected) => {
+  const builder = new StreamsBuilder();
+  const add = (sum: number, { value }: { readonly value: number }) => sum + value;
+  const cogrouped = builder
+    .stream(numbers, { nullKeys: 'fail', nullValues: 'pass' })
+    .groupByKey()
+    .cogroup(add)
+    .cogroup(builder.stream(others).groupByKey(), add);
+  const option = {
+    dropped: (records: KStream<string | null, DroppedRecord<unknown>>) => {
+      records.mapValues((value) => value as DroppedRecord<number | null>).to(dropped);
+    },
+  };
+  const zero = () => 0;
+  if (windows === undefined) cogrouped.aggregate(zero, option);
+  else if ('gapMs' in windows) {
+    cogrouped.windowedBy(windows).aggregate(zero, (left, right) => left + right, option);
+  } else cogrouped.windowedBy(windows).aggregate(zero, option);
+  const driver = new TopologyTestDriver(builder.build());
+  driver.inputTopic(numbers).pipe({ key: 'a', value: 1, timestampMs: 1 });
+  driver.inputTopic(numbers).pipe({ key: 'a', value: null, timestampMs: 2 });
+  driver.inputTopic(others).pipe({ key: 'a', value: 4, timestampMs: 50 });
+  driver.inputTopic(others).pipe({ key: 'a', value: 5, timestampMs: 3 });
+  const found = driver.outputTopic(dropped).readAll();
+  const rows = found.map(({ key, value, timestampMs }) => {
+    return `${value?.reason} ${key} ${value?.value} @${timestampMs}`;
+  });
+  expect(rows).toEqual(expected);
 });
 
 test('[OP-LATE-3] what does not fit is refused', () => {

@@ -1,4 +1,4 @@
-import { pass } from '../operators/peek.ts';
+import { passDropped } from '../operators/cogroup.ts';
 import type { DroppedRecord } from '../topology/operator.ts';
 import type { ErrorPolicy } from '../topology/record-errors.ts';
 import { checkFunctions } from './arguments.ts';
@@ -28,6 +28,6 @@ export function addDropped<K, V>(
   checkFunctions('dropped', { dropped });
   const name = graph.nameFor('dropped', undefined, node);
   const place = { name, parents: [node], takesDropped: true, errors };
-  addOperator(graph, pass<K | null, DroppedRecord<V | null>>('dropped'), place);
+  addOperator(graph, passDropped<K | null, V | null>(), place);
   dropped(stream({ graph, node: name, keySerde, valueSerde: undefined, isRekeyed: false }));
 }

@@ -302,7 +302,8 @@ export interface SourceOptions<
   V,
   NullKeys extends NullHandling = 'pass',
   NullValues extends NullHandling = 'fail',
-> extends NodeOptions {
+>
+  extends NodeOptions, DroppedOptions<K, V> {
   /** The event time of a record; default: its timestamp in the log. */
   readonly timestamp?: TimestampExtractor<OrNull<K, NullKeys>, OrNull<V, NullValues>>;
   /**

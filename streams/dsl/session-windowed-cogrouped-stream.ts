@@ -1,6 +1,7 @@
 import type { SessionWindows, Windowed } from '../topology/windows.ts';
 import { addSessionAggregate } from './aggregations.ts';
-import { cogroupMerging, type CogroupParts } from './cogroups.ts';
+import { cogroupMerging, ofStreams, type CogroupParts } from './cogroups.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Merger, Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import { checkNodeOptions, type WindowedOptions } from './node-options.ts';
@@ -20,10 +21,11 @@ export class SessionWindowedCogroupedStream<K, A> {
   aggregate(
     initializer: () => A & Synchronous<A>,
     merger: Merger<K, A>,
-    options: WindowedOptions<NonNullable<A>> = {},
+    options: WindowedOptions<NonNullable<A>> & DroppedOptions<K, unknown> = {},
   ): KTable<Windowed<K>, A | null> {
-    checkNodeOptions('aggregate', options, ['name', 'store', 'value', 'emit']);
+    checkNodeOptions('aggregate', options, ['name', 'store', 'value', 'emit', 'dropped']);
     const what = cogroupMerging<K, A>(initializer, merger);
-    return new KTable(addSessionAggregate(this.#parts, this.#windows, what, options));
+    const table = addSessionAggregate(this.#parts, this.#windows, what, ofStreams(options));
+    return new KTable(table);
   }
 }

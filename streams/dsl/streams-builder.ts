@@ -8,6 +8,7 @@ import type { StoreHandle, StoreSpec } from '../topology/store.ts';
 import type { TimestampExtractor } from '../topology/timestamps.ts';
 import { TopologyGraph, type Topology } from '../topology/topology.ts';
 import { checkFunctions, checkTopics, isList } from './arguments.ts';
+import { addDropped } from './dropped-records.ts';
 import { GlobalKTable } from './global-ktable.ts';
 import { KStream, makeStream } from './kstream.ts';
 import { KTable } from './ktable.ts';
@@ -72,7 +73,8 @@ export class StreamsBuilder {
   ): KStream<OrNull<K, NullKeys>, OrNull<V, NullValues>> {
     const pattern = patternOf(topics);
     const list = pattern === undefined ? listOfTopics(topics as StreamTopics<K, V>) : [];
-    checkNodeOptions('stream', options, ['name', 'timestamp', 'nullKeys', 'nullValues']);
+    const known = ['name', 'timestamp', 'nullKeys', 'nullValues', 'dropped'] as const;
+    checkNodeOptions('stream', options, known);
     const { name, timestamp, nullKeys = 'pass', nullValues = 'fail' } = options;
     const graph = this.#graph;
     const source = graph.nameFor('source', name, pattern?.pattern.source ?? list[0]!.name);
@@ -87,6 +89,7 @@ export class StreamsBuilder {
     const first = (pattern ?? list[0])!; // its serdes write what the others read
     const keySerde = first.key as Serde<NonNullable<OrNull<K, NullKeys>>>;
     const valueSerde = first.value as Serde<NonNullable<OrNull<V, NullValues>>>;
+    addDropped<K, V>({ graph, node, keySerde }, makeStream, options);
     return new KStream({ graph, node, keySerde, valueSerde, isRekeyed: false });
   }
 

@@ -1,6 +1,7 @@
 import type { FixedWindows, Windowed } from '../topology/windows.ts';
 import { addMergeable } from './aggregations.ts';
-import { cogrouping, type CogroupParts } from './cogroups.ts';
+import { cogrouping, ofStreams, type CogroupParts } from './cogroups.ts';
+import type { DroppedOptions } from './dropped-records.ts';
 import type { Synchronous } from './functions.ts';
 import { KTable } from './ktable.ts';
 import type { MergeableOptions } from './node-options.ts';
@@ -19,10 +20,10 @@ export class TimeWindowedCogroupedStream<K, A, N = never> {
   /** One value for each key and window, as without windows. */
   aggregate(
     initializer: () => A & Synchronous<A>,
-    options: MergeableOptions<K, NonNullable<A>> = {},
+    options: MergeableOptions<K, NonNullable<A>> & DroppedOptions<K, unknown> = {},
   ): KTable<Windowed<K>, A | N> {
     const what = cogrouping<K, A>(initializer);
-    const table = addMergeable(this.#parts, this.#windows, what, options);
+    const table = addMergeable(this.#parts, this.#windows, what, ofStreams(options));
     return new KTable<Windowed<K>, A | N>(table);
   }
 }

@@ -1,4 +1,4 @@
-import type { Operator } from '../topology/operator.ts';
+import type { DroppedRecord, Operator } from '../topology/operator.ts';
 import type { StreamRecord } from '../topology/stream-record.ts';
 
 /** How a record of one of several streams adds to the aggregate that they share. */
@@ -25,6 +25,23 @@ export function contribute<K, V, A>(
   };
 }
 
+/**
+ * Forwards the records that an operator drops; those of a cogroup with their own values again.
+ */
+export function passDropped<K, V>(): Operator<K, DroppedRecord<V>, K, DroppedRecord<V>> {
+  return {
+    kind: 'dropped',
+    changesKey: false,
+    start: (forward) => ({
+      process: (record) => {
+        const { reason, value } = record.value;
+        if (!(value instanceof Addition)) forward(record);
+        else forward(record.withValue({ reason, value: value.value as V }));
+      },
+    }),
+  };
+}
+
 class Addition<K, V, A> implements Contribution<A> {
   readonly #adder: (aggregate: A, record: StreamRecord<K, V>) => A | null | undefined;
   readonly #record: StreamRecord<K, V>;
@@ -35,6 +52,11 @@ class Addition<K, V, A> implements Contribution<A> {
   ) {
     this.#adder = adder;
     this.#record = record;
+  }
+
+  /** That of the record. */
+  get value(): V {
+    return this.#record.value;
   }
 
   addTo(aggregate: A): A | null | undefined {

@@ -57,6 +57,8 @@ type NodeContext = Pick<
 export class ProcessorGraph {
   /** The entry for records of a source or repartition node, by node name. */
   readonly entries = new Map<string, Forward<unknown, unknown>>();
+  /** What becomes of the records that such a node drops, by node name. */
+  readonly drops = new Map<string, OperatorContext['drop']>();
   /** The origin of the records that leave through a repartition node, by node name. */
   readonly exits = new Map<string, Feed>();
   /** The operators that depend on time, parents first. */
@@ -170,6 +172,7 @@ export class ProcessorGraph {
       const drop = dropping(count, takers);
       if (this.#isEntry(node)) {
         this.entries.set(node.name, forward);
+        this.drops.set(node.name, drop);
       } else if (node.kind === 'operator') {
         const sendsOldValues = edges.some(([child]) => readers.has(child));
         const areValuesKept = all.some(({ edge: [child] }) => keepers.has(child));

@@ -31,8 +31,8 @@ export interface TaskInputContext {
   /** Decides about records that cannot be read. */
   readonly failures: Failures;
   readonly meters: TaskMeters;
-  /** Counts a record that is dropped at the source. */
-  readonly drop: (reason: DropReason) => void;
+  /** Counts a record that is dropped at the source, and passes it to whoever reads those. */
+  readonly drop: (reason: DropReason, record: StreamRecord) => void;
 }
 
 /** The time of a record that its extractor skips: no log and no extractor can have it. */
@@ -270,7 +270,7 @@ export class TaskInput implements TimedInput {
     try {
       const reason = this.#reasonToDrop(record);
       if (reason !== undefined) {
-        this.#context.drop(reason);
+        this.#context.drop(reason, record);
         return false;
       }
       if (timestampMs >= 0) return true;
@@ -299,10 +299,12 @@ export class TaskInput implements TimedInput {
     return value === null && this.#nullValues === 'skip' ? 'null-value' : undefined;
   }
 
-  #skip({ topic, partition, offset }: StreamRecord): void {
+  #skip(record: StreamRecord): void {
     const { drop, logger } = this.#context;
     const { node } = this;
-    drop('invalid-timestamp');
+    const { topic, partition, offset } = record;
+    const loggedMs = this.source(offset)?.timestampMs ?? 0; // the source is still at hand
+    drop('invalid-timestamp', record.with(record.key, record.value, loggedMs));
     logger.warn(`${node} skips ${topic}-${partition} at offset ${offset}: its time is invalid`, {
       node,
       topic,

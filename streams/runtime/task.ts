@@ -109,7 +109,8 @@ export class Task {
     this.inputs = task.inputs.map((input) => {
       const { name } = input.node;
       return new TaskInput(input, {
-        ...{ partition, clock, logger, failures, meters, drop: (reason) => drop(name, reason) },
+        ...{ partition, clock, logger, failures, meters },
+        drop: (reason, record) => this.#graph.drops.get(name)?.(reason, record),
       });
     });
     this.#feed = new Feed(this.inputs, []);
