@@ -53,5 +53,6 @@ export {
 export { varintSize, writeVarint } from './record/varint.ts';
 export { RetryPause } from './retry-pause.ts';
 export { asBuffer, namesAround } from './serde/serde.ts';
+export { freeBytes } from './storage/free-bytes.ts';
 export { replaceFile } from './storage/atomic-file.ts';
 export { lockDirectory, lockHolder } from './storage/directory-lock.ts';

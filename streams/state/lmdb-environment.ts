@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
 import { LogError, nodeFileSystem } from '../../core/index.ts';
-import { present } from '../../core/internal.ts';
+import { freeBytes, present } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import {
   STATE_FORMAT_VERSION,
@@ -192,10 +192,16 @@ export class LmdbEnvironment implements StateEnvironment {
 /** The codes of ENOSPC, EDQUOT, and of LMDB when its map cannot grow: MDB_MAP_FULL. */
 const NO_ROOM: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 28, 122, -30_792]);
 
+/** EIO: LMDB has it of a disk that is damaged, and also of a write that came to an end early. */
+const SHORT_WRITE: ReadonlySet<unknown> = new Set(['EIO', 5]);
+/** A disk with less is full: such a write has taken all there was, but for what others free now. */
+const ROOM_BYTES_MIN = 1024 * 1024;
+
 /** The error of a full disk; undefined of another one. */
 export function noRoom(directory: string, cause: unknown): LogError | undefined {
   const { code, message } = cause as { readonly code?: unknown; readonly message?: string };
-  if (!NO_ROOM.has(code)) return undefined;
+  const isShort = SHORT_WRITE.has(code) && (freeBytes(directory) ?? Infinity) < ROOM_BYTES_MIN;
+  if (!isShort && !NO_ROOM.has(code)) return undefined;
   const text = `the state in ${directory} could not be written, as the disk is full: ${message}`;
   const details = { file: directory, operation: 'write' };
   return new LogError('DISK_FULL', text, details, { cause });
