@@ -136,12 +136,11 @@ export class FileSinkTask implements SinkTask {
 
   #nextManifest(offsets: Readonly<Record<string, number>>, isFinal: boolean): Manifest {
     const { columns, settings } = this.#options.parts.encoder;
-    const { columns: _, settings: _settings, ...former } = this.#manifest;
     const partitions = [...this.#partitions].sort(([a], [b]) => a - b);
     return {
-      ...former,
+      ...this.#manifest,
       ...(columns !== undefined && { columns }),
-      ...(settings !== undefined && { settings }),
+      settings,
       complete: isFinal,
       offsets,
       parts: partitions.flatMap(([, parts]) => parts.describe()),

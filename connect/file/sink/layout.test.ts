@@ -30,7 +30,7 @@ const TIME_MS = Date.UTC(2026, 2, 29, 0, 59, 59);
 
 /** A record, as far as a layout looks at it. */
 function recordOf(timestampMs = TIME_MS, key: unknown = 'k'): ConsumerRecord {
-  return { topic: 'sales', partition: 1, timestampMs, key } as ConsumerRecord;
+  return { topic: 'sales', partition: 1, timestampMs, key } as unknown as ConsumerRecord;
 }
 
 function directoryOf(template: string, row: unknown = {}, timeZone = 'UTC', record = recordOf()) {

@@ -143,15 +143,19 @@ function fieldName(path: string): TextOf {
 /** A value as (part of) a name. Different values have different names, but for none and empty. */
 function valueName(value: unknown, field: string): string {
   if (value === null || value === undefined || value === '') return NO_VALUE;
-  let text: string;
-  if (value instanceof Date) text = value.toISOString();
-  else if (['string', 'number', 'bigint', 'boolean'].includes(typeof value)) {
-    text = String(value as string);
-  } else {
+  const text = value instanceof Date ? value.toISOString() : plainText(value);
+  if (text === undefined) {
     const found = Array.isArray(value) ? 'a list' : `an ${typeof value}`;
     throw new TypeError(`${field} is ${found}, and names no directory`);
   }
   return text === NO_VALUE ? escaped(text[0]!) + text.slice(1) : text.replace(UNSAFE, escaped);
+}
+
+function plainText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  const isPlain =
+    typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
+  return isPlain ? String(value) : undefined;
 }
 
 /** A character as in addresses: `%2F` for `/`. */
@@ -167,7 +171,7 @@ function levelName(level: string): string {
   if (/[. ]$/.test(name)) name = name.slice(0, -1) + escaped(name.at(-1)!);
   if (name.length * 3 <= LEVEL_BYTES_MAX || Buffer.byteLength(name) <= LEVEL_BYTES_MAX) return name;
   const hash = createHash('sha256').update(level).digest('hex').slice(0, HASH_DIGITS);
-  const units = [...name];
+  const units = Array.from(name);
   let sizeBytes = 0;
   const kept = units.findIndex((unit) => {
     sizeBytes += Buffer.byteLength(unit);

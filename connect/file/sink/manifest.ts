@@ -28,9 +28,9 @@ export interface ManifestPart {
   /** True if nothing will be added to it. */
   readonly isSealed: boolean;
   /** When it was begun, by the clock; only if it is open. */
-  readonly openedMs?: number;
+  readonly openedMs?: number | undefined;
   /** What `partBy` gave for its records; only if it is open. */
-  readonly by?: string;
+  readonly by?: string | undefined;
 }
 
 /**
@@ -52,7 +52,7 @@ export interface Manifest {
   /** For formats with columns, once they are known. */
   readonly columns?: readonly string[];
   /** Other settings of the format that the bytes of open parts depend on. */
-  readonly settings?: string;
+  readonly settings?: string | undefined;
   /** True if the input has ended: nothing more will come unless the sink runs again. */
   readonly complete: boolean;
   /**

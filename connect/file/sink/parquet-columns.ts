@@ -155,6 +155,8 @@ export function parquetTypeOf(name: string, value: unknown): ParquetColumnType {
       if (value instanceof Date) return 'timestamp';
       if (value instanceof Uint8Array) return 'bytes';
       if (value !== null) return 'json';
+      break;
+    default: // it has no form
   }
   const message =
     `the type of column ${name} is unknown: its first value is ${show(value)}; ` +

@@ -60,8 +60,7 @@ export class PartitionParts {
       const directory = posix.dirname(file);
       this.#open.set(directory === '.' ? '' : directory, this.#partFile(file, nowMs, part));
     } else {
-      const { openedMs: _, by: _by, ...sealed } = part;
-      this.#committed.push({ ...sealed, isSealed: true });
+      this.#committed.push({ ...part, isSealed: true, openedMs: undefined, by: undefined });
     }
   }
 
@@ -150,7 +149,8 @@ export class PartitionParts {
 
   /** Makes what was written durable, but for the names. Throws as `PartFile.sync`. */
   async sync(): Promise<void> {
-    await Promise.all(this.#committable().map((part) => (part.isDirty ? part.sync() : undefined)));
+    const dirty = this.#committable().filter(({ isDirty }) => isDirty);
+    await Promise.all(dirty.map((part) => part.sync()));
   }
 
   /** The directories in which the next commit names a file for the first time. */

@@ -195,8 +195,8 @@ test('[CONNECT-FORMAT-4] Avro files have their schema, and go on after a restart
 });
 
 test('[CONNECT-FORMAT-4] an Avro file of many blocks, with rows larger than one', async () => {
-  const { encoder } = avro({ schema: { type: 'array', items: 'string' }, compression: 'none' });
-  const part = (await encoder(undefined)).part('part-0-00000.avro');
+  const format = avro({ schema: { type: 'array', items: 'string' }, compression: 'none' });
+  const part = (await format.encoder(undefined)).part('part-0-00000.avro');
   const out = new OutputBuffer();
   const written = [1, 70_000, 30_000, 5, 200_000].map((size) => ['x'.repeat(size), 'y']);
   for (const row of written) part.encode(row, out);
@@ -340,7 +340,13 @@ test('[CONNECT-FORMAT-6] a row that cannot be written may be left out', async ()
     const sink = fileSink({ topic: rows, path, format, partRecords: 1 });
     const task = await sink.open(context);
     const records = values.map((value, offset) => {
-      return { topic: 'rows', partition: 0, offset, timestampMs: 0, value } as ConsumerRecord;
+      return {
+        topic: 'rows',
+        partition: 0,
+        offset,
+        timestampMs: 0,
+        value,
+      } as unknown as ConsumerRecord;
     });
     await task.put(records);
     await task.commit([{ topic: 'rows', partition: 0, offset: 4 }], { isFinal: true });
