@@ -35,9 +35,13 @@ export class Assembler {
     for (let row = 0; row < rows; row++) {
       this.#bad = undefined;
       const value = this.#read(this.#field, ROW);
-      values.push(this.#bad ?? value);
+      values.push(this.#badOr(value));
     }
     return values;
+  }
+
+  #badOr(value: unknown): unknown {
+    return this.#bad ?? value;
   }
 
   /** @param repetition the level that the next value of each column has to have. */

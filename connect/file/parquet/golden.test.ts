@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { fileSystemOf, readBatches } from '../../../test/kit/connect.ts';
 import { GOLDEN_NAMES, goldenBytes, goldenRows } from '../../../test/parquet/golden.ts';
@@ -29,4 +30,13 @@ test.each(GOLDEN_NAMES)('[CONNECT-PARQUET-15] the values of pyarrow: %s', async 
 test('[CONNECT-PARQUET-15] nested __proto__ is compared, too', async () => {
   const rows = (await rowsOf(goldenBytes('nested.v1'))) as { struct: { b: object } | null }[];
   expect(JSON.stringify(rows[1]?.struct?.b)).toContain('"__proto__":1');
+});
+
+test('[CONNECT-PARQUET-3] offsets of earlier versions are continued', async () => {
+  const content = goldenBytes('tiny.plain');
+  const footer = content.subarray(content.length - 8 - content.readUInt32LE(content.length - 8));
+  const offset = { row: 2, sizeBytes: content.length, check: crc32(footer) };
+  const batches = await readBatches(parquet(), 'g.parquet', offset, fileSystemOf(content));
+  expect(batches.flatMap(({ rows }) => rows)).toEqual(goldenRows('tiny.plain').slice(2));
+  expect(batches.at(-1)?.offset).toEqual({ ...offset, row: 3 });
 });

@@ -61,11 +61,15 @@ export class VariantDecoder {
     try {
       this.#readMetadata(group.metadata ?? undefined);
       const value = this.#merge(group, shredded);
-      return this.#bad ?? (value === MISSING ? null : value);
+      return this.#badOr(value === MISSING ? null : value);
     } catch (error) {
       if (error instanceof RangeError) return new BadValue(error.message);
       throw error;
     }
+  }
+
+  #badOr(value: unknown): unknown {
+    return this.#bad ?? value;
   }
 
   /** Puts the encoded and the typed part of a value together. */
