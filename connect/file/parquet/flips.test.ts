@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConnectError } from '../../errors.ts';
 import { fileSystemOf, readTolerantly } from '../../../test/kit/connect.ts';
-import { goldenBytes, goldenRows } from '../../../test/parquet/golden.ts';
+import { goldenBytes, goldenRows } from '../../../test/kit/parquet-golden.ts';
 import { parquet } from '../parquet.ts';
 
 /** Of the bits of each file, every so manieth is flipped; the soak flips all (1). */

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { fileSystemOf, readBatches } from '../../../test/kit/connect.ts';
-import { GOLDEN_NAMES, goldenBytes, goldenRows } from '../../../test/parquet/golden.ts';
+import { GOLDEN_NAMES, goldenBytes, goldenRows } from '../../../test/kit/parquet-golden.ts';
 import { parquet } from '../parquet.ts';
 
 async function rowsOf(content: Buffer, row = 0): Promise<unknown[]> {

@@ -1,5 +1,5 @@
 /** The types of Parquet columns, and the values that they take. */
-import type { SchemaElement } from 'hyparquet';
+import type { SchemaElement } from 'hyparquet-writer';
 import { show } from '../../../core/internal.ts';
 import { isWellFormed } from './text-encoders.ts';
 

@@ -1,6 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import type { SchemaElement } from 'hyparquet';
-import type { ByteWriter, ParquetWriter } from 'hyparquet-writer';
+import type { ByteWriter, ParquetWriter, SchemaElement } from 'hyparquet-writer';
 import { assert, compress } from '../../../core/internal.ts';
 import { loadPackage } from '../../packages.ts';
 import type { OutputBuffer } from './output-buffer.ts';

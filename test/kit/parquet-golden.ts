@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** The files that `golden.py` has written, and what pyarrow reads from them. */
-const DIRECTORY = fileURLToPath(new URL('golden/', import.meta.url));
+const DIRECTORY = fileURLToPath(new URL('../parquet/golden/', import.meta.url));
 
 /** Names, to be given to the functions below. */
 export const GOLDEN_NAMES: readonly string[] = readdirSync(DIRECTORY)
