@@ -17,6 +17,7 @@ import {
   sessionStore,
   versionedStore,
   windowStore,
+  type OwnStore,
   type OwnStoreOptions,
 } from '../dsl/stores.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
@@ -224,11 +225,11 @@ describe('[STATE-23] stores of sessions, records and versions', () => {
     ['record', recordStore('own', { ...serdes, retentionMs: 5 }), ['a', 1]],
   ] as const)('[OP-PROCESS-9] refuse a put without a time: %s', (_, given, args) => {
     const builder = new StreamsBuilder();
-    const own = builder.addStore(given as never);
+    const own = builder.addStore(given as OwnStore<string, number, unknown>);
     let timeMs: unknown;
     builder.stream(numbers, { nullKeys: 'fail' }).process(
       (context) => {
-        const store = context.store(own as never) as { put(...values: unknown[]): void };
+        const store = context.store<{ put(...values: unknown[]): void }>(own as never);
         return { process: () => store.put(...args, timeMs) };
       },
       { stores: [own as never], name: 'keeper' },

@@ -12,7 +12,7 @@ const WITHOUT_RECORD: ReadonlySet<string> = new Set([
 /** True for an error that says all there is to say. */
 function isComplete(cause: unknown): cause is Error {
   if (cause instanceof AssertionFailure) return true;
-  return cause instanceof StreamsError && !WITHOUT_RECORD.has(cause.code);
+  return cause instanceof StreamsError && !WITHOUT_RECORD.has(String(cause.code));
 }
 
 /**
