@@ -17,6 +17,9 @@ export interface ConnectErrorDetails {
   };
   FILE_CHANGED: { file: string; reason: string };
   FILE_NOT_FOUND: { path: string };
+  HTTP_REFUSED: { url: string; status: number; reason: string };
+  HTTP_UNAVAILABLE: { url: string; status: number; reason: string };
+  INPUT_CONSUMED: { input: string };
   INVALID_CONFIG: { config: string; issues: readonly { field: string; problem: string }[] };
   INVALID_CSV: { file: string; line: number; positionBytes: number; reason: string };
   INVALID_JSON: { file: string; line: number; positionBytes: number; reason: string };
@@ -29,6 +32,7 @@ export interface ConnectErrorDetails {
   NOT_UTF8: { file: string; line: number; positionBytes: number };
   NO_FILE_MATCHES: { pattern: string };
   OUTPUT_AHEAD: { topic: string; partition: number; offset: number; endOffset: number };
+  OUTPUT_CLOSED: { output: string };
   OUTPUT_DAMAGED: { file: string; reason: string };
   OUTPUT_FOREIGN: { directory: string; entries: readonly string[] };
   OUTPUT_LOCKED: { directory: string; ownerPid: number };
@@ -50,7 +54,10 @@ export interface ConnectErrorDetails {
 export type ConnectErrorCode = keyof ConnectErrorDetails;
 
 /** After these, simply run the connector again: it continues at its last commit. */
-const RETRIABLE: ReadonlySet<ConnectErrorCode> = new Set<ConnectErrorCode>(['DISK_FULL']);
+const RETRIABLE: ReadonlySet<ConnectErrorCode> = new Set<ConnectErrorCode>([
+  'DISK_FULL',
+  'HTTP_UNAVAILABLE',
+]);
 
 /** A failure of a connector. Switch on `code`; `message` is for people. */
 export class ConnectError<C extends ConnectErrorCode = ConnectErrorCode> extends Error {

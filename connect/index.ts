@@ -77,6 +77,12 @@ export {
   type TargetState,
 } from './worker/worker-store.ts';
 export { BUILT_IN_PLUGINS } from './worker/built-in-plugins.ts';
+export { httpSink, type HttpSinkOptions } from './http/http-sink.ts';
+export { httpSource, type HttpSourceOptions } from './http/http-source.ts';
+export type { HttpPage } from './http/http-source-task.ts';
+export type { HttpOptions } from './http/http-options.ts';
+export { stdinSource, type StdinSource, type StdinSourceOptions } from './stdio/stdin-source.ts';
+export { stdoutSink, type StdoutSinkOptions } from './stdio/stdout-sink.ts';
 export type * from './connector.ts';
 export {
   checkConfig,

@@ -1,0 +1,218 @@
+import type { Topic } from '../../core/index.ts';
+import type {
+  BadInput,
+  JsonValue,
+  SourceBatch,
+  SourceContext,
+  SourceOffset,
+  SourceRecord,
+  SourceTask,
+  SourceTaskProgress,
+} from '../connector.ts';
+import { ConnectError } from '../errors.ts';
+import { excerpt, pause, send, shownUrl, type HttpAnswer } from './request.ts';
+
+/** A successful answer of the server. */
+export interface HttpPage {
+  /** The body, parsed as JSON; not checked. */
+  readonly body: unknown;
+  /** A header, whatever its case; undefined if it is missing. */
+  readonly header: (name: string) => string | undefined;
+}
+
+/** `HttpSourceOptions` with every default filled in, except for the functions. */
+export interface HttpSourceTaskOptions<Row, Cursor extends JsonValue, K, V> {
+  readonly name: string;
+  readonly topic: Topic<K, V>;
+  readonly urlOf: (cursor: Cursor | undefined) => string;
+  readonly rows: ((page: HttpPage) => readonly Row[]) | undefined;
+  readonly cursor: ((page: HttpPage, before: Cursor | undefined) => Cursor | undefined) | undefined;
+  readonly key: (row: Row) => K | null;
+  readonly value: ((row: Row) => V | null) | undefined;
+  readonly timestamp: ((row: Row) => number | Date) | undefined;
+  readonly follow: boolean;
+  readonly pollIntervalMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly retryTimeoutMs: number;
+  readonly bodyBytesMax: number;
+}
+
+/** The one partition of this source. */
+const PARTITION = { input: 'http' } as const;
+const NOT_MODIFIED = 304;
+
+/** Gets page after page. */
+export class HttpSourceTask<Row, Cursor extends JsonValue, K, V> implements SourceTask {
+  readonly #options: HttpSourceTaskOptions<Row, Cursor, K, V>;
+  readonly #context: SourceContext;
+  /** Moves with each page. */
+  #cursor: Cursor | undefined;
+  /** Of the last page, if the next request is the same; undefined otherwise. */
+  #etag: string | undefined;
+  #lastModified: string | undefined;
+  /** Set if the last page did not move the cursor: there is nothing more for now. */
+  #isDry = false;
+  #rows = 0;
+
+  constructor(options: HttpSourceTaskOptions<Row, Cursor, K, V>, context: SourceContext) {
+    this.#options = options;
+    this.#context = context;
+    const offset = context.offset(PARTITION);
+    this.#cursor = offset?.['cursor'] as Cursor | undefined;
+    this.#etag = textOf(offset?.['etag']);
+    this.#lastModified = textOf(offset?.['lastModified']);
+  }
+
+  async poll(): Promise<SourceBatch | undefined> {
+    const { follow, pollIntervalMs } = this.#options;
+    const { clock, signal } = this.#context;
+    for (;;) {
+      if (this.#isDry && !follow) return undefined;
+      if (this.#isDry) await pause(clock, pollIntervalMs, signal);
+      if (signal.aborted) return undefined;
+      const url = this.#options.urlOf(this.#cursor);
+      const answer = await this.#get(url);
+      if (answer === undefined) return undefined;
+      this.#isDry = answer.status === NOT_MODIFIED;
+      if (!this.#isDry) return this.#batchOf(url, answer);
+    }
+  }
+
+  progress(): SourceTaskProgress {
+    return { unit: 'rows', done: this.#rows, total: undefined, current: undefined };
+  }
+
+  async close(): Promise<void> {
+    // fetch closes idle connections itself
+  }
+
+  /** Undefined if the source is stopped while the server does not answer. */
+  async #get(url: string): Promise<HttpAnswer | undefined> {
+    const { headers, timeoutMs, retryTimeoutMs, bodyBytesMax } = this.#options;
+    const { clock, signal } = this.#context;
+    const conditions = {
+      ...(this.#etag !== undefined && { 'if-none-match': this.#etag }),
+      ...(this.#lastModified !== undefined && { 'if-modified-since': this.#lastModified }),
+    };
+    let answer: HttpAnswer;
+    try {
+      answer = await send({
+        ...{ url, timeoutMs, retryTimeoutMs, bodyBytesMax, clock, signal },
+        method: 'GET',
+        headers: { accept: 'application/json', ...headers, ...conditions },
+      });
+    } catch (cause) {
+      if (signal.aborted && ConnectError.is(cause, 'HTTP_UNAVAILABLE')) return undefined;
+      throw cause;
+    }
+    const { status, body } = answer;
+    if ((status >= 200 && status < 300) || status === NOT_MODIFIED) return answer;
+    const shown = shownUrl(url);
+    const location = answer.headers.get('location');
+    const reason = location === null ? excerpt(body) : `it has moved to ${location}`;
+    const message =
+      `GET ${shown} is answered with ${status}: ${reason}; ` +
+      'correct the address or the headers and run the connector again';
+    throw new ConnectError('HTTP_REFUSED', message, { url: shown, status, reason });
+  }
+
+  #batchOf(url: string, answer: HttpAnswer): SourceBatch {
+    const place = shownUrl(url);
+    const page: HttpPage = {
+      body: parse(place, answer.body),
+      header: (name) => answer.headers.get(name) ?? undefined,
+    };
+    const rows = this.#rowsOf(place, page);
+    const before = this.#cursor;
+    this.#cursor = this.#options.cursor?.(page, before) ?? before;
+    const isMoved = JSON.stringify(before) !== JSON.stringify(this.#cursor);
+    this.#isDry = !isMoved;
+    this.#etag = isMoved ? undefined : page.header('etag');
+    this.#lastModified = isMoved ? undefined : page.header('last-modified');
+    this.#rows += rows.length;
+    return { ...this.#convert(place, rows), partition: PARTITION, offset: this.#offset() };
+  }
+
+  #rowsOf(place: string, page: HttpPage): readonly Row[] {
+    const rows = this.#options.rows === undefined ? page.body : this.#options.rows(page);
+    if (Array.isArray(rows)) return rows as readonly Row[];
+    const what = this.#options.rows === undefined ? 'the body' : 'what the function rows returns';
+    const reason = `${what} is no array`;
+    const message = `${place}: ${reason}; give the source a function rows that finds the array`;
+    throw new ConnectError('HTTP_REFUSED', message, { url: place, status: 200, reason });
+  }
+
+  #offset(): SourceOffset {
+    return {
+      ...(this.#cursor !== undefined && { cursor: this.#cursor }),
+      ...(this.#etag !== undefined && { etag: this.#etag }),
+      ...(this.#lastModified !== undefined && { lastModified: this.#lastModified }),
+    };
+  }
+
+  #convert(place: string, rows: readonly Row[]): Pick<SourceBatch, 'records' | 'bad' | 'describe'> {
+    const { topic, key, value, timestamp } = this.#options;
+    const records: SourceRecord[] = [];
+    const numbers: number[] = [];
+    const bad: BadInput[] = [];
+    for (const [index, row] of rows.entries()) {
+      let option = 'key';
+      try {
+        const recordKey = key(row);
+        option = 'value';
+        const recordValue = value === undefined ? row : value(row);
+        option = 'timestamp';
+        const timestampMs = timestamp === undefined ? undefined : toMs(timestamp(row));
+        records.push({ topic, key: recordKey, value: recordValue, timestampMs });
+        numbers.push(index + 1);
+      } catch (cause) {
+        bad.push(badRow({ place, line: index + 1, option, row, cause }));
+      }
+    }
+    return { records, bad, describe: (index) => `${place}, row ${numbers[index]}` };
+  }
+}
+
+function badRow(row: {
+  readonly place: string;
+  readonly line: number;
+  readonly option: string;
+  readonly row: unknown;
+  readonly cause: unknown;
+}): BadInput {
+  const { place: file, line, option, cause } = row;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const place = `${file}, row ${line}`;
+  const message = `${place}: the function given as ${option} failed: ${reason}`;
+  const text = JSON.stringify(row.row) as string | undefined;
+  return {
+    stage: 'convert',
+    raw: text === undefined ? undefined : Buffer.from(text),
+    place,
+    position: { url: file, row: line },
+    error: new ConnectError('ROW_FAILED', message, { file, line, option }, { cause }),
+  };
+}
+
+function parse(file: string, body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `${file}: the answer is not JSON: ${reason}`;
+    const details = { file, line: 1, positionBytes: 0, reason };
+    throw new ConnectError('INVALID_JSON', message, details, { cause });
+  }
+}
+
+function textOf(value: JsonValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** @throws TypeError if it is not a time. */
+function toMs(time: number | Date): number {
+  const ms = typeof time === 'number' ? time : time.getTime();
+  if (Number.isFinite(ms)) return ms;
+  throw new TypeError(`${String(time)} is no point in time`);
+}
