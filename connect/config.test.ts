@@ -7,7 +7,7 @@ import {
   explainConfig,
   field,
   parseConfig,
-  Secret,
+  type Secret,
   type ConfigOf,
 } from './config.ts';
 
@@ -112,7 +112,7 @@ describe('[CONNECT-CONFIG-2] mistakes', () => {
 test('[CONNECT-CONFIG-3] a secret is printed nowhere', async () => {
   const { token } = await parseConfig('reader', schema, { url: 'a', token: 'swordfish' });
   expect(token?.reveal()).toBe('swordfish');
-  const printed = [String(token), JSON.stringify({ token }), inspect({ token }), `${token}`];
+  const printed = [String(token), JSON.stringify({ token }), inspect({ token }), inspect(token)];
   expect(printed.join()).not.toContain('swordfish');
   expect(printed[1]).toBe('{"token":"[secret]"}');
   const wrong = connectFailure(parseConfig('reader', schema, { url: 'a', token: ['swordfish'] }));

@@ -1,4 +1,4 @@
-import { topic, type FileSystem, type LogConfig, type Topic } from '../../core/index.ts';
+import { topic, type FileSystem, type Topic } from '../../core/index.ts';
 import { configSchema, field, type ConfigOf } from '../config.ts';
 import type { SinkConnector, SourceConnector } from '../connector.ts';
 import { CONVERTERS, converterOf, type ConverterName } from '../converters.ts';
@@ -41,7 +41,7 @@ function topicOf(config: TopicConfig): Topic<unknown, unknown> {
   return topic(name, {
     key: converterOf(keyConverter),
     value: converterOf(valueConverter),
-    config: topicConfig as Partial<LogConfig>,
+    config: topicConfig,
     ...(partitions !== undefined && { partitions }),
   });
 }
@@ -67,7 +67,7 @@ function sourceFormat(name: keyof typeof SOURCE_FORMATS, options: object): Sourc
 }
 
 function sinkFormat(name: 'csv' | 'jsonl', options: object): SinkFormat<unknown> {
-  return (name === 'csv' ? csv(options) : jsonl(options)) as SinkFormat<unknown>;
+  return name === 'csv' ? csv(options) : jsonl(options);
 }
 
 const SOURCE_CONFIG = configSchema({

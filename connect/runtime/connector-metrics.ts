@@ -33,7 +33,9 @@ export interface ConnectorMetrics {
   readonly parts: number;
 }
 
-/** One metric: the one list of them, from which `connectMetricsText` and docs/METRICS.md are made. */
+/**
+ * One metric: the one list of them, from which `connectMetricsText` and docs/METRICS.md are made.
+ */
 export interface ConnectorMetric {
   readonly name: string;
   readonly type: 'counter' | 'gauge';

@@ -160,7 +160,7 @@ export class RunnerLife<Summary> {
   /** Waits before the next attempt. @throws the error if there is to be none. */
   async #waitAfter(error: unknown): Promise<void> {
     const pauseMs = this.#backoff?.nextPauseMs(error);
-    if (pauseMs === undefined || this.#stopping.signal.aborted) throw error;
+    if (pauseMs === undefined || this.#isStopping()) throw error;
     const { name, logger } = this.#options;
     const cause = error instanceof Error ? error : new TypeError(String(error));
     const { code } = errorFields(cause);
@@ -170,7 +170,11 @@ export class RunnerLife<Summary> {
     const waiting = this.#pause.wait(cause, pauseMs);
     this.#enter('RETRYING');
     await waiting;
-    if (this.#stopping.signal.aborted) throw error;
+    if (this.#isStopping()) throw error;
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   #enter(state: RunnerState): void {

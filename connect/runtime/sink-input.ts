@@ -123,7 +123,7 @@ export class SinkInput {
     const { connector, transforms, knowledge, counts } = this.#options;
     let stage: ConnectStage = 'convert';
     try {
-      for (const field of knowledge.reads) void record[field];
+      for (const field of knowledge.reads) Reflect.get(record, field); // it may throw
       if (transforms.length === 0) return [record];
       stage = 'transform';
       const before = viewOf(record);

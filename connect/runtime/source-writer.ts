@@ -214,7 +214,7 @@ export class SourceWriter {
     const declared = this.#options.connector.topics.find((each) => each.name === name);
     if (declared !== undefined) return declared;
     let handles = this.#renamed.get(name);
-    if (handles === undefined) this.#renamed.set(name, (handles = new Map()));
+    if (handles === undefined) this.#renamed.set(name, (handles = new Map<AnyTopic, AnyTopic>()));
     let handle = handles.get(topic);
     if (handle === undefined) {
       const { key, value, config } = topic;

@@ -94,7 +94,7 @@ export async function readAll(
     const ends = await log.admin().offsets(topic.name);
     const consumer = log.consumer({ isolationLevel: 'read_committed' });
     try {
-      const parts = ends.map(({ partition }) => ({ topic: topic as AnyTopic, partition }));
+      const parts = ends.map(({ partition }) => ({ topic, partition }));
       const reader = await consumer.assign(parts);
       const isBehind = (): boolean =>
         ends.some(({ partition, latest }) => {

@@ -25,11 +25,11 @@ export interface SinkTrial<K, V> {
 const COMMIT_RECORDS = 10;
 
 /**
- * Runs a sink once undisturbed, and then once for each step of its commits, its own included, with a
- * crash there: nothing more of that run succeeds, another process opens the log as the disk has it,
- * and runs a new connector until the output is complete. Then the output is what the sink's
- * `delivery` promises: each record once, or with `at-least-once` each of them. At last the sink runs
- * again, and nothing changes.
+ * Runs a sink once undisturbed, and then once for each step of its commits, its own included,
+ * with a crash there: nothing more of that run succeeds, another process opens the log as the
+ * disk has it, and runs a new connector until the output is complete. Then the output is what the
+ * sink's `delivery` promises: each record once, or with `at-least-once` each of them. At last the
+ * sink runs again, and nothing changes.
  *
  * A crash is an error that `onStep` throws, so that outputs outside of this process can be tried,
  * too: `close` of the sink is still called, and must not make anything durable.

@@ -15,13 +15,13 @@ import {
 /** A source, and what it is to be tried with. */
 export interface SourceTrial {
   /**
-   * Makes the connector, for each run anew, as a restarted program would. It is bounded, and what it
-   * reads does not change between the runs.
+   * Makes the connector, for each run anew, as a restarted program would. It is bounded, and what
+   * it reads does not change between the runs.
    */
   readonly source: () => SourceConnector;
   /**
-   * The records that are expected, each as `describe` tells it. Default: those of a run that nothing
-   * disturbs; a test that says them finds more.
+   * The records that are expected, each as `describe` tells it. Default: those of a run that
+   * nothing disturbs; a test that says them finds more.
    */
   readonly expected?: readonly string[];
   /** A record as text. Default: topic, key and value. */
@@ -35,9 +35,10 @@ export interface SourceTrial {
 const COMMIT_RECORDS = 10;
 
 /**
- * Runs a source once undisturbed, and then once for each step of its commits with a crash there: the
- * process is gone, another one opens the log as the disk has it, and runs a new connector to its
- * end. Then each record is in the log once. At last the source runs again: there is nothing more.
+ * Runs a source once undisturbed, and then once for each step of its commits with a crash there:
+ * the process is gone, another one opens the log as the disk has it, and runs a new connector to
+ * its end. Then each record is in the log once. At last the source runs again: there is nothing
+ * more.
  *
  * @example
  * await trySource({ source: () => counterSource({ topic: numbers, end: 100 }) });

@@ -68,5 +68,5 @@ function castTo(value: unknown, type: CastType): unknown {
 }
 
 function textOf(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'bigint' ? `${value}` : JSON.stringify(value);
 }

@@ -33,7 +33,7 @@ export const hasHeaderKey: PredicatePlugin<ConfigOf<typeof HEADER_CONFIG>> = {
 const NO_CONFIG = configSchema({});
 
 /** True if the value is null: Kafka Connect's `RecordIsTombstone`. */
-export const recordIsTombstone: PredicatePlugin<ConfigOf<typeof NO_CONFIG>> = {
+export const recordIsTombstone: PredicatePlugin = {
   kind: 'predicate',
   name: 'RecordIsTombstone',
   doc: 'True if the value is null.',

@@ -1,5 +1,5 @@
 import { LogError, type Log } from '../../core/index.ts';
-import type { JsonValue, SourceOffset, SourcePartition } from '../connector.ts';
+import type { JsonValue, SourcePartition } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { connectOffsets, offsetKey, readSourceOffsets } from '../runtime/source-offsets.ts';
 import type { MadeConnector } from './definition.ts';
@@ -50,7 +50,7 @@ export async function writeOffsets(
     await producer.transaction((transaction) => {
       for (const { partition, offset } of changes) {
         const key = offsetKey(name, partition as SourcePartition);
-        transaction.send(connectOffsets, { key, value: offset as SourceOffset | null });
+        transaction.send(connectOffsets, { key, value: offset });
       }
     });
     return;

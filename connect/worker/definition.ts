@@ -27,7 +27,9 @@ export interface ConnectorDefinition {
   readonly name: string;
   /** The plugin that makes it, such as `file-source`. */
   readonly connector: string;
-  /** What the plugin is told. `${env:NAME}` and `${file:path:key}` stand for what is found there. */
+  /**
+   * What the plugin is told. `${env:NAME}` and `${file:path:key}` stand for what is found there.
+   */
   readonly config: Readonly<Record<string, unknown>>;
   readonly transforms?: readonly TransformDefinition[];
   readonly errors?: ToleranceOptions;
@@ -83,7 +85,7 @@ export async function makeConnector(
   const checked = await checkConfig(DEFINITION, given);
   if ('issues' in checked) return checked;
   const definition = given as ConnectorDefinition;
-  const { name, connector, config = {} } = definition;
+  const { name, connector, config } = checked.config;
   const making = new Making(context);
   const { issues } = making;
   if (!NAME.test(name)) {

@@ -14,8 +14,8 @@ export function envProvider(
 }
 
 /**
- * `${file:path:key}`: a value in a file of lines `key=value`, or of a JSON object. Without a key the
- * whole file, without its last line end.
+ * `${file:path:key}`: a value in a file of lines `key=value`, or of a JSON object. Without a key
+ * the whole file, without its last line end.
  */
 export function fileProvider(fileSystem: Pick<FileSystem, 'readFile'>): ConfigProvider {
   return async (reference) => {
@@ -30,13 +30,17 @@ export function fileProvider(fileSystem: Pick<FileSystem, 'readFile'>): ConfigPr
 function valueIn(text: string, key: string): string | undefined {
   if (text.trimStart().startsWith('{')) {
     const value: unknown = (JSON.parse(text) as Readonly<Record<string, unknown>>)[key];
-    return value === undefined ? undefined : String(value);
+    return value === undefined ? undefined : textOf(value);
   }
   for (const line of text.split(/\r?\n/)) {
     const [, name, value] = /^\s*([^=#\s][^=]*?)\s*=\s*(.*)$/.exec(line) ?? [];
     if (name === key) return value;
   }
   return undefined;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 const REFERENCE = /\$\{([\w-]+):([^}]*)\}/g;

@@ -87,7 +87,7 @@ const CHECKS: OptionChecks<WorkerOptions> = {
  * @example
  * await using worker = new ConnectWorker(log, { plugins: BUILT_IN_PLUGINS });
  * await worker.start();
- * await worker.create({ name: 'flights', connector: 'file-source', config: { path: '*.csv', ... } });
+ * await worker.create({ name: 'in', connector: 'file-source', config: { path: '*.csv', ... } });
  */
 export class ConnectWorker implements AsyncDisposable {
   readonly plugins: PluginRegistry;
@@ -226,8 +226,8 @@ export class ConnectWorker implements AsyncDisposable {
   /**
    * Changes how far a connector has come, durably. Those offsets that are not named stay.
    *
-   * @throws ConnectError UNKNOWN_CONNECTOR, INVALID_STATE if it is not stopped, or keeps its offsets
-   *   with its output.
+   * @throws ConnectError UNKNOWN_CONNECTOR, INVALID_STATE if it is not stopped, or keeps its
+   * offsets   with its output.
    */
   alterOffsets(name: string, changes: readonly ConnectorOffset[]): Promise<void> {
     return this.#change(async () => {
@@ -292,7 +292,7 @@ export class ConnectWorker implements AsyncDisposable {
   async #put(definition: ConnectorDefinition, target: TargetState): Promise<ConnectorStatus> {
     const made = await makeConnector(definition, this.#making);
     const { name } = definition;
-    if ('issues' in made) throw invalidConfig(String(name), made.issues);
+    if ('issues' in made) throw invalidConfig(name, made.issues);
     await this.#end(name, this.#connectors.get(name)?.runner);
     await this.#store.keep(name, { definition, state: target });
     this.#lost.delete(name);
