@@ -225,7 +225,8 @@ describe('[STATE-23] stores of sessions, records and versions', () => {
     ['record', recordStore('own', { ...serdes, retentionMs: 5 }), ['a', 1]],
   ] as const)('[OP-PROCESS-9] refuse a put without a time: %s', (_, given, args) => {
     const builder = new StreamsBuilder();
-    const own = builder.addStore(given as OwnStore<string, number, unknown>);
+    const spec: OwnStore<string, number, unknown> = given;
+    const own = builder.addStore(spec);
     let timeMs: unknown;
     builder.stream(numbers, { nullKeys: 'fail' }).process(
       (context) => {

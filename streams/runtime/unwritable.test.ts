@@ -55,6 +55,8 @@ const spoilt = (value: number): number => (isBad(value) ? value + 0.5 : value);
 
 const last = (_: number, { value }: { readonly value: number }): number => spoilt(value);
 
+const nothing = (): { last: number | bigint; count: number } => ({ last: 0, count: 0 });
+
 /** Operators that keep what functions return, each with values that its store cannot write. */
 const KEEPERS: Record<string, (builder: StreamsBuilder, onError: ErrorAction) => void> = {
   'an aggregate': (builder, onError) => {
@@ -77,7 +79,7 @@ const KEEPERS: Record<string, (builder: StreamsBuilder, onError: ErrorAction) =>
       .stream(crashInput, { nullKeys: 'fail' })
       .groupByKey()
       .aggregate(
-        () => ({ last: 0 as number | bigint, count: 0 }),
+        nothing,
         (kept, { value }) => {
           kept.count++;
           kept.last = isBad(value) ? BigInt(value) : value;
@@ -274,7 +276,8 @@ describe('[STREAMS-BAD-13] what a store cannot write', () => {
     ],
   ])('of a processor, in a %s store', async (_, given, argumentsAt) => {
     const builder = new StreamsBuilder();
-    const own = builder.addStore(given as OwnStore<string, number, unknown>);
+    const spec: OwnStore<string, number, unknown> = given;
+    const own = builder.addStore(spec);
     builder.stream(crashInput, { nullKeys: 'fail' }).process(
       (context) => {
         const store = context.store<{ put(...args: unknown[]): void }>(own as never);
