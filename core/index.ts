@@ -127,7 +127,8 @@ export {
   serializeToBytes,
   type Serde,
 } from './serde/serde.ts';
-export { json, string } from './serde/text.ts';
+export { json, string, type JsonOptions } from './serde/text.ts';
+export type { JsonNumbers } from './serde/json-numbers.ts';
 export { bigint64, bytes, double, int16, int32, int64, uuid } from './serde/binary.ts';
 export { msgpack } from './serde/msgpack.ts';
 export {
@@ -154,6 +155,7 @@ export {
 export type {
   DirectoryEntry,
   File,
+  FileIdentity,
   FileStat,
   FileSystem,
   OpenMode,

@@ -52,7 +52,10 @@ export {
 } from './record/compression.ts';
 export { varintSize, writeVarint } from './record/varint.ts';
 export { RetryPause } from './retry-pause.ts';
+export { JSON_NUMBERS, parseJson, stringifyJson } from './serde/json-numbers.ts';
 export { asBuffer, namesAround } from './serde/serde.ts';
 export { freeBytes } from './storage/free-bytes.ts';
+export { isJsonSerde } from './serde/text.ts';
 export { replaceFile } from './storage/atomic-file.ts';
 export { lockDirectory, lockHolder } from './storage/directory-lock.ts';
+export { identityOf } from './storage/node-fs.ts';

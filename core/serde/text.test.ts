@@ -24,10 +24,16 @@ describe('[SERDE-1] string() is UTF-8', () => {
     );
   });
 
-  test('[SERDE-1] half a surrogate pair and bytes that are not UTF-8 become U+FFFD', () => {
+  test('[SERDE-10] half a surrogate pair is refused', () => {
     for (const half of ['\ud800', 'a\udc00b', '\udc00\ud800', 'x'.repeat(20) + '\ud900']) {
-      expect(roundTrip(string(), half)).toBe(half.replace(/[\ud800-\udfff]/g, '\ufffd'));
+      expect(() => serializeToBytes(string(), half)).toThrow(
+        /half of a surrogate pair \(\\ud[89c]00/,
+      );
+      expect(roundTrip(json<string>(), half)).toBe(half);
     }
+  });
+
+  test('[SERDE-1] bytes that are not UTF-8 become U+FFFD', () => {
     for (const bytes of [[0xff], [0xc3], [0x41, 0xe2, 0x82], [0x80, 0x80, 0x80, 0x80, 0x80]]) {
       const expected = Buffer.from(bytes).toString('utf8');
       expect(deserializeBytes(string(), Buffer.from(bytes))).toBe(expected);
@@ -65,7 +71,6 @@ describe('[SERDE-2] json() is JSON text', () => {
     const write = (value: unknown) => () => serializeToBytes(json<unknown>(), value);
     expect(write(undefined)).toThrow('undefined has no JSON form');
     expect(write(() => 1)).toThrow('function has no JSON form');
-    expect(write(1n)).toThrow(TypeError);
     const circle: unknown[] = [];
     circle.push(circle);
     expect(write(circle)).toThrow(TypeError);

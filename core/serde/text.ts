@@ -1,3 +1,5 @@
+import { checkOptions, oneOf, type OptionChecks } from '../options.ts';
+import { JSON_NUMBERS, parseJson, stringifyJson, type JsonNumbers } from './json-numbers.ts';
 import { NO_ROOM, type Serde } from './serde.ts';
 
 /**
@@ -51,30 +53,76 @@ const STRING: Serde<string> = {
   name: 'string',
   serialize(value, target, position) {
     if (typeof value !== 'string') throw new TypeError(`expected a string, got ${typeof value}`);
-    return writeText(value, target, position);
+    const end = writeText(value, target, position);
+    // As many bytes as characters: all of it is ASCII.
+    if (end - position !== value.length && end !== NO_ROOM) checkWellFormed(value);
+    return end;
   },
   deserialize: readText,
 };
 
-/** Text as UTF-8, as Kafka's StringSerializer writes it. */
+/** @throws TypeError for half a surrogate pair: UTF-8 has no form for it. */
+function checkWellFormed(text: string): void {
+  const half = /\p{Surrogate}/u.exec(text);
+  if (half === null) return;
+  const code = half[0].charCodeAt(0).toString(16);
+  throw new TypeError(
+    `character ${half.index} is half of a surrogate pair (\\u${code}), which UTF-8 cannot hold; ` +
+      'repair the text, for example with text.toWellFormed()',
+  );
+}
+
+/** Text as UTF-8, as Kafka's StringSerializer writes it. Half a surrogate pair is refused. */
 export function string(): Serde<string> {
   return STRING;
 }
 
-const JSON_SERDE: Serde<unknown> = {
-  name: 'json',
-  serialize(value, target, position) {
-    const text = JSON.stringify(value) as string | undefined;
-    if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
-    return writeText(text, target, position);
-  },
-  deserialize: (source, start, end): unknown => JSON.parse(source.toString('utf8', start, end)),
-};
+/** The options of `json`. */
+export interface JsonOptions {
+  /**
+   * What becomes of numbers that a double cannot hold: `bigint` (default), `text`, `error`, or
+   * `double`, which rounds them as `JSON.parse` does.
+   */
+  readonly numbers?: JsonNumbers;
+}
+
+const JSON_CHECKS: OptionChecks<JsonOptions> = { numbers: oneOf(...JSON_NUMBERS) };
+
+const JSON_SERDES = {
+  bigint: jsonSerde('bigint'),
+  text: jsonSerde('text'),
+  error: jsonSerde('error'),
+  double: jsonSerde('double'),
+} as const;
+
+const ALL_JSON_SERDES: ReadonlySet<unknown> = new Set(Object.values(JSON_SERDES));
+
+function jsonSerde(numbers: JsonNumbers): Serde<unknown> {
+  return {
+    name: 'json',
+    serialize(value, target, position) {
+      const text = stringifyJson(value);
+      if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
+      return writeText(text, target, position);
+    },
+    deserialize: (source, start, end): unknown =>
+      parseJson(source.toString('utf8', start, end), source, start, end, numbers),
+  };
+}
 
 /**
- * JSON text. Values that JSON lacks change: a Date returns as a string, a Map as `{}`, NaN as null.
- * `msgpack()` keeps those.
+ * JSON text. Integers of any size keep all their digits: those that a double cannot hold, which are
+ * beyond 2^53, are bigints, and bigints are written as numbers. Values that JSON lacks change: a Date returns as a string, a Map as `{}`, NaN
+ * as null. `msgpack()` keeps those.
+ *
+ * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
  */
-export function json<T>(): Serde<T> {
-  return JSON_SERDE as Serde<T>;
+export function json<T>(options: JsonOptions = {}): Serde<T> {
+  checkOptions('json', options, JSON_CHECKS);
+  return JSON_SERDES[options.numbers ?? 'bigint'] as Serde<T>;
+}
+
+/** True if `serde` is one of `json()`: then any JSON text is the bytes of a value. */
+export function isJsonSerde(serde: unknown): boolean {
+  return ALL_JSON_SERDES.has(serde);
 }
