@@ -53,6 +53,20 @@ export interface FileStat {
   readonly sizeBytes: number;
   readonly modifiedMs: number;
   readonly isDirectory: boolean;
+  /** Which file it is, under whatever name; absent if the file system cannot tell. */
+  readonly identity?: FileIdentity | undefined;
+}
+
+/** Tells a file from another one that takes its name. */
+export interface FileIdentity {
+  /** The file system. The same disk may have another number after a restart of the machine. */
+  readonly device: number;
+  /** The file's number there. The number of a removed file is given to the next one. */
+  readonly inode: number;
+  /** When it was created; 0 or `changedMs` where that is not recorded. */
+  readonly bornMs: number;
+  /** The last change of its content, name or rights. Unlike `modifiedMs`, no program can set it. */
+  readonly changedMs: number;
 }
 
 /**

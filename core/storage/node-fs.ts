@@ -3,7 +3,14 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { threadId } from 'node:worker_threads';
 import { Underway } from '../underway.ts';
-import type { DirectoryEntry, File, FileStat, FileSystem, OpenMode } from './file-system.ts';
+import type {
+  DirectoryEntry,
+  File,
+  FileIdentity,
+  FileStat,
+  FileSystem,
+  OpenMode,
+} from './file-system.ts';
 
 const OPEN_FLAGS: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY,
@@ -44,7 +51,12 @@ export const nodeFileSystem: FileSystem = {
   async stat(path): Promise<FileStat | undefined> {
     const stat = await fs.promises.stat(path).catch(ignoreAbsence);
     if (stat === undefined) return undefined;
-    return { sizeBytes: stat.size, modifiedMs: stat.mtimeMs, isDirectory: stat.isDirectory() };
+    return {
+      sizeBytes: stat.size,
+      modifiedMs: stat.mtimeMs,
+      isDirectory: stat.isDirectory(),
+      identity: identityOf(stat),
+    };
   },
   makeDirectory: (path) => makeDirectory(path),
   rename: (from, to) => fs.promises.rename(from, to),
@@ -59,6 +71,12 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 };
+
+/** The identity of a file by its `fs.Stats`. */
+export function identityOf(stat: fs.Stats): FileIdentity {
+  const { dev: device, ino: inode, birthtimeMs: bornMs, ctimeMs: changedMs } = stat;
+  return { device, inode, bornMs, changedMs };
+}
 
 /**
  * Creates a directory and its parents. Avoids Node's `recursive`, which loops forever if the parent
