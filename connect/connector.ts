@@ -49,10 +49,34 @@ export interface BadInput {
   readonly error: Error;
 }
 
+/**
+ * Records whose values are bytes already, as the topic's serde would write them: no object a record
+ * is made on their way into the log.
+ */
+export interface PackedRecords {
+  /** One of the connector's `topics`, the same object. */
+  readonly topic: AnyTopic;
+  readonly count: number;
+  /** Holds the values: the one of record `i` is `bytes[bounds[2 * i], bounds[2 * i + 1])`. */
+  readonly bytes: Buffer;
+  readonly bounds: Uint32Array;
+  /** By record; undefined if all keys are null. */
+  readonly keys?: readonly unknown[] | undefined;
+  /** By record; default now. */
+  readonly timestampsMs?: readonly (number | undefined)[] | undefined;
+  /** By record; default none. */
+  readonly headers?: readonly (Headers | undefined)[] | undefined;
+}
+
 /** Some records of one source partition, and the offset after them. */
 export interface SourceBatch {
   /** In order. A few thousand at a time keep the overhead low and the process responsive. */
   readonly records: readonly SourceRecord[];
+  /**
+   * The same records in packed form, valid until the next `poll`. Where it is given, `records` is
+   * read only if something looks at the records on their way, and may be made then.
+   */
+  readonly packed?: PackedRecords | undefined;
   /**
    * The pieces of the input before `offset` that became no record. A reader yields them and reads
    * on; it throws only if it cannot. Unless the run tolerates them, the first one ends it, and none
@@ -94,6 +118,8 @@ export interface SourceContext {
    * The last committed offset of a partition: continue there. Undefined: start at the beginning.
    */
   readonly offset: (partition: SourcePartition) => SourceOffset | undefined;
+  /** All partitions with a committed offset. Absent in contexts of tests, perhaps. */
+  readonly partitions?: (() => Iterable<SourcePartition>) | undefined;
   /** Aborts when the connector must stop: a waiting `poll` then resolves soon. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -112,6 +138,11 @@ export interface SourceTask {
    * records again.
    */
   poll(): Promise<SourceBatch | undefined>;
+  /**
+   * Called after each commit, before anything else is written: what `poll` returned so far is
+   * committed. If it rejects, the run ends, and stays committed.
+   */
+  committed?(): Promise<void>;
   /** The progress so far; may be called at any time. */
   progress?(): SourceTaskProgress;
   /**

@@ -23,6 +23,7 @@ export interface ConnectErrorDetails {
   INVALID_CONFIG: { config: string; issues: readonly { field: string; problem: string }[] };
   INVALID_CSV: { file: string; line: number; positionBytes: number; reason: string };
   INVALID_JSON: { file: string; line: number; positionBytes: number; reason: string };
+  INVALID_PACKING: { file: string; packing: string; reason: string };
   INVALID_PARQUET: { file: string; sizeBytes: number; positionBytes: number; reason: string };
   INVALID_SOURCE_OFFSET: { connector: string; partition: string; offset: string };
   INVALID_STATE: { operation: string; state: string };

@@ -41,13 +41,26 @@ export {
   type CsvFormat,
   type CsvOptions,
 } from './file/csv.ts';
-export { jsonl, type JsonlFormat } from './file/jsonl.ts';
-export { lines, type LinesFormat } from './file/lines.ts';
+export { fixedBytes, type FixedBytesOptions } from './file/fixed-bytes.ts';
+export { jsonArray, type JsonArrayOptions } from './file/json-array.ts';
+export { jsonl, type JsonlFormat, type JsonlOptions } from './file/jsonl.ts';
+export { lines, type LinesFormat, type LinesOptions } from './file/lines.ts';
+export { wholeFiles, type WholeFile, type WholeFilesOptions } from './file/whole-files.ts';
+export type { Multiline } from './file/source/lines-parser.ts';
+export type { RowHeaders } from './file/source/record-maker.ts';
 export { avro, type AvroOptions } from './file/avro.ts';
 export { parquet, type ParquetFormat, type ParquetOptions } from './file/parquet.ts';
 export type { ParquetColumnType } from './file/sink/parquet-columns.ts';
 export type { TextOptions } from './file/text-options.ts';
-export type { BadRow, InputFile, RowBatch, RowReader, SourceFormat } from './file/format.ts';
+export type {
+  BadRow,
+  InputFile,
+  PackedRows,
+  RawRow,
+  RowBatch,
+  RowReader,
+  SourceFormat,
+} from './file/format.ts';
 export type { PartEncoder, RowEncoder, SinkFormat } from './file/sink/sink-format.ts';
 export type { OutputBuffer } from './file/sink/output-buffer.ts';
 export type { Manifest, ManifestPart } from './file/sink/manifest.ts';

@@ -1,21 +1,36 @@
 import { LogError } from '../../core/index.ts';
-import { callback, checkOptions, oneOf, type OptionChecks } from '../../core/internal.ts';
+import { callback, checkOptions, type OptionChecks } from '../../core/internal.ts';
+import type { SourceOffset } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
+import { CSV_KEYWORDS } from './csv-columns.ts';
 import { CsvHeaderParser, CsvParser, invalidCsv, type FieldParser } from './csv-parser.ts';
 import type { InputFile, RowReader, SourceFormat } from './format.ts';
 import { CsvEncoder } from './sink/csv-encoder.ts';
 import type { SinkFormat } from './sink/sink-format.ts';
+import { encodingOf } from './source/text-encoding.ts';
 import { TEXT_CHECKS, type TextOptions } from './text-options.ts';
 import { LINE_BYTES_MAX, TextReader, type TextReaderOptions } from './text-reader.ts';
 
 /**
- * How the text of a column becomes its value: `number` (an empty field is an error), `number?` (an
- * empty field is null), or a function, which throws if the text is not valid.
+ * How the text of a column becomes its value, by keyword or by a function, which throws if the text
+ * is not valid. With `?` an empty field is null, else it is an error.
+ *
+ * - `number`: a decimal number, such as `-1.5e3`. An integer beyond 2^53 is an error; a fraction is
+ *   the nearest double.
+ * - `bigint`: an integer of any size.
+ * - `boolean`: `true` or `false`, in any case, `1` or `0`.
+ * - `date`: ISO 8601, such as `2001-02-03` or `2001-02-03T04:05:06`; UTC unless it names a zone.
  */
 export type CsvColumn<Value> =
-  | ([number] extends [Value] ? 'number' : never)
-  | ([number | null] extends [Value] ? 'number?' : never)
+  | CsvKeyword<Value, number, 'number'>
+  | CsvKeyword<Value, bigint, 'bigint'>
+  | CsvKeyword<Value, boolean, 'boolean'>
+  | CsvKeyword<Value, Date, 'date'>
   | ((text: string) => Value);
+
+type CsvKeyword<Value, Type, Keyword extends string> =
+  | ([Type] extends [Value] ? Keyword : never)
+  | ([Type | null] extends [Value] ? `${Keyword}?` : never);
 
 /**
  * How to read the columns that are not plain text. A column is plain text if its type is `string`
@@ -35,6 +50,8 @@ export type CsvColumns<Row> = {
 export type CsvOptions<Row> = TextOptions & {
   /** One character. Default: a comma. */
   readonly delimiter?: string;
+  /** Lines that begin with this character are skipped, such as `#`. Default: none are. */
+  readonly comment?: string;
   /**
    * Names the columns of files without a header. Default: the first record of each file is its
    * header. A sink writes these columns, in this order; default: those of its first row.
@@ -50,25 +67,27 @@ export interface CsvFormat<Row> extends SourceFormat<Row>, SinkFormat<object> {}
 /** The options for any row type. */
 interface AnyCsvOptions extends TextOptions {
   readonly delimiter?: string;
+  readonly comment?: string;
   readonly header?: readonly string[];
-  readonly columns?: Readonly<Record<string, 'number' | 'number?' | FieldParser>>;
+  readonly columns?: Readonly<Record<string, string | FieldParser>>;
 }
-
-const isKeyword = oneOf('number', 'number?');
 
 const CHECKS: OptionChecks<AnyCsvOptions> = {
   ...TEXT_CHECKS,
-  delimiter: (value) =>
-    typeof value === 'string' && /^[^"\r\n]$/.test(value)
-      ? undefined
-      : 'one character, not a quote',
+  delimiter: character,
+  comment: character,
   header: (value) => (Array.isArray(value) && value.length > 0 ? undefined : 'a list of columns'),
   columns: (value) =>
     typeof value === 'object' && value !== null ? undefined : 'an object, by name of column',
 };
 
+function character(value: unknown): string | undefined {
+  const isOne = typeof value === 'string' && /^[^"\r\n]$/.test(value);
+  return isOne ? undefined : 'one character, not a quote';
+}
+
 /**
- * CSV as in RFC 4180, in UTF-8. The first record of each file names the columns; a row is an object
+ * CSV as in RFC 4180. The first record of each file names the columns; a row is an object
  * with a property for each, text unless `columns` says otherwise.
  *
  * In a sink each file starts with a header. Null and undefined are empty fields, dates ISO 8601,
@@ -83,6 +102,7 @@ export function csv<Row extends object = Record<string, string>>(
   const all = (options ?? {}) as AnyCsvOptions;
   checkOptions('csv', all, CHECKS);
   checkColumns(all.columns ?? {});
+  encodingOf('csv', all.encoding);
   const { delimiter = ',' } = all;
   return {
     name: 'csv',
@@ -96,16 +116,19 @@ export function csv<Row extends object = Record<string, string>>(
 }
 
 async function openCsv(input: InputFile, options: AnyCsvOptions): Promise<RowReader<object>> {
-  const { delimiter = ',', header, columns = {}, lineBytesMax = LINE_BYTES_MAX } = options;
-  let { offset } = input;
+  const { delimiter = ',', comment, header, columns = {} } = options;
+  const { lineBytesMax = LINE_BYTES_MAX } = options;
+  const reading = { lineBytesMax, encoding: encodingOf('csv', options.encoding) };
+  const syntax = { delimiter, comment };
   let names = header;
+  let start: SourceOffset | undefined;
   if (names === undefined) {
-    const parser = new CsvHeaderParser(delimiter);
-    const head = await readFirst(input, { parser, lineBytesMax, rowsMax: 1 });
+    const parser = new CsvHeaderParser(syntax);
+    const head = await readFirst(input, { ...reading, parser });
     // The file is still empty. If it was read before, it has shrunk, and opening it throws.
-    if (head === undefined && offset === undefined) return NO_ROWS;
+    if (head === undefined && (input.offset === undefined || input.isFollowed)) return NO_ROWS;
     names = head?.rows[0] ?? [];
-    offset ??= head?.offset;
+    start = head?.offset;
   }
   const file = input.path;
   checkNames(file, names);
@@ -119,8 +142,8 @@ async function openCsv(input: InputFile, options: AnyCsvOptions): Promise<RowRea
   const parsers = names.map((name) =>
     Object.hasOwn(columns, name) ? parserOf(columns[name]!) : undefined,
   );
-  const parser = new CsvParser(delimiter, { names, parsers });
-  return TextReader.open({ ...input, offset }, { parser, lineBytesMax });
+  const parser = new CsvParser(syntax, { names, parsers });
+  return TextReader.open(input, { ...reading, parser, start });
 }
 
 const NO_ROWS: RowReader<never> = {
@@ -129,11 +152,14 @@ const NO_ROWS: RowReader<never> = {
 };
 
 async function readFirst<Row>(input: InputFile, options: TextReaderOptions<Row>) {
-  const reader = await TextReader.open({ ...input, offset: undefined }, options);
+  const reader = await TextReader.open({ ...input, offset: undefined, isFromEnd: false }, options);
   try {
-    let first = await reader.next();
-    while (first?.rows.length === 0) first = await reader.next(); // only empty lines
-    return first;
+    for (;;) {
+      const first = await reader.next();
+      // Without a header nothing in the file can be understood.
+      for (const { error } of first?.bad ?? []) throw error;
+      if (first === undefined || first.rows.length > 0) return first;
+    } // only empty lines
   } finally {
     await reader.close();
   }
@@ -143,11 +169,11 @@ function checkNames(file: string, names: readonly string[]): void {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   const place = { file, line: 1, positionBytes: 0 };
   if (twice !== undefined) throw invalidCsv(`the header names the column "${twice}" twice`)(place);
-  const odd = names.find((name) => /[\0\r]/.test(name));
+  const odd = names.find((name) => /\0|\r(?!\n)/.test(name));
   if (odd !== undefined) {
     const reason = odd.includes('\0')
-      ? 'the header holds NUL characters, as UTF-16 read byte by byte does; convert the file ' +
-        'first, with iconv -f UTF-16 -t UTF-8'
+      ? 'the header holds NUL characters, as UTF-16 read byte by byte does; read it with ' +
+        "encoding: 'utf-16le' or 'utf-16be'"
       : 'the header holds carriage returns without line feeds, once the line ends of Macs; ' +
         "convert the file first, with tr '\\r' '\\n'";
     throw invalidCsv(reason)(place);
@@ -158,24 +184,16 @@ function checkNames(file: string, names: readonly string[]): void {
 
 function checkColumns(columns: object): void {
   for (const [name, value] of Object.entries(columns)) {
-    if (isKeyword(value) === undefined || callback(value) === undefined) continue;
-    const allowed = "'number', 'number?' or a function";
+    const isKeyword = typeof value === 'string' && Object.hasOwn(CSV_KEYWORDS, value);
+    if (isKeyword || callback(value) === undefined) continue;
+    const keywords = Object.keys(CSV_KEYWORDS).map((keyword) => `'${keyword}'`);
+    const allowed = `${keywords.join(', ')} or a function`;
     const [option, shown] = [`columns.${name}`, String(value)];
     const message = `csv: ${option} must be ${allowed}, not ${shown}`;
     throw new LogError('INVALID_OPTION', message, { option, value: shown, allowed });
   }
 }
 
-function parserOf(column: 'number' | 'number?' | FieldParser): FieldParser {
-  if (typeof column === 'function') return column;
-  return column === 'number' ? parseNumber : (text) => (text === '' ? null : parseNumber(text));
-}
-
-function parseNumber(text: string): number {
-  const value = Number(text);
-  // Nor is Infinity: JSON would turn it into null.
-  if (!Number.isFinite(value) || text.trim() === '') {
-    throw new TypeError(`${JSON.stringify(text)} is not a number`);
-  }
-  return value;
+function parserOf(column: string | FieldParser): FieldParser {
+  return typeof column === 'function' ? column : CSV_KEYWORDS[column]!;
 }

@@ -1,15 +1,48 @@
-import { promises, readdir } from 'node:fs';
+import { readdir, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { glob, isDynamicPattern } from 'tinyglobby';
-import { nodeFileSystem, type FileSystem } from '../../core/index.ts';
+import {
+  nodeFileSystem,
+  type Clock,
+  type FileIdentity,
+  type FileSystem,
+} from '../../core/index.ts';
+import { identityOf } from '../../core/internal.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure, notAFile, notStored } from './failure.ts';
 
-/** A file, with its size when it was found. */
+/** A file, as it was when it was found. */
 export interface FoundFile {
   readonly path: string;
   readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  readonly identity: FileIdentity | undefined;
+  /**
+   * True if a later change cannot have the same time as the last one: then a file with the same
+   * size and times has the same content.
+   */
+  readonly isSettled: boolean;
 }
+
+/** What to find. */
+export interface FileSearch {
+  readonly fileSystem: FileSystem;
+  /** A file, or a pattern. */
+  readonly path: string;
+  /** Patterns of what to leave out. */
+  readonly exclude: readonly string[];
+  /** Leaves out files that were changed later than so long ago; 0 for none. */
+  readonly minAgeMs: number;
+  readonly clock: Clock;
+}
+
+/** How coarse the times of a file may be: the kernel's ticks are 1 to 10 ms. */
+const SETTLED_MS = 100;
+/** How long files are looked at in one go. */
+const SLICE_MS = 8;
+/** How many files are looked at between two looks at the clock. */
+const SLICE_FILES = 64;
 
 /**
  * Finds the files that `path` names, sorted by name: the file itself, or those that match it as a
@@ -22,44 +55,91 @@ export interface FoundFile {
  * @throws ConnectError FILE_NOT_FOUND, NOT_A_FILE, NO_FILE_MATCHES; ACCESS_DENIED also for a
  *   directory on the way that cannot be read: its files would silently be left out.
  */
-export async function findFiles(fileSystem: FileSystem, path: string): Promise<FoundFile[]> {
-  const itself = await stat(fileSystem, path);
+export async function findFiles(search: FileSearch): Promise<FoundFile[]> {
+  const { fileSystem, path, exclude } = search;
+  const itself = await findFile(search, path);
   if (itself !== undefined) return [itself];
   if (!isDynamicPattern(path)) throw fileFailure(path, 'open', absence());
-  const names = await match(path);
+  const names = await match(path, exclude);
   // By code units, as everywhere: the order is the same on every machine.
   names.sort((a, b) => (a < b ? -1 : 1));
-  const found: FoundFile[] = [];
-  for (const name of names) {
-    const file = await stat(fileSystem, name);
-    if (file === undefined) throw fileFailure(name, 'open', absence());
-    found.push(file);
+  const found = fileSystem === nodeFileSystem ? await lookAt(search, names) : [];
+  if (fileSystem !== nodeFileSystem) {
+    for (const name of names) {
+      const file = await findFile(search, name);
+      if (file !== undefined) found.push(file);
+    }
   }
-  if (found.length > 0) return found;
+  if (names.length > 0) return found.filter((file) => isOldEnough(search, file));
   const message = `no file matches ${path}; check the pattern: it is taken from ${process.cwd()}`;
   throw new ConnectError('NO_FILE_MATCHES', message, { pattern: path });
 }
 
-async function stat(fileSystem: FileSystem, path: string): Promise<FoundFile | undefined> {
+/**
+ * A file by its name; undefined if there is none.
+ *
+ * @throws ConnectError NOT_A_FILE, ACCESS_DENIED, STORAGE_FAILED
+ */
+export async function findFile(
+  { fileSystem, clock }: Pick<FileSearch, 'fileSystem' | 'clock'>,
+  path: string,
+): Promise<FoundFile | undefined> {
+  if (fileSystem === nodeFileSystem) return statNow(path, clock.nowMs());
   let found;
-  let isStream = false;
   try {
     found = await fileSystem.stat(path);
-    // A pipe or device reports size 0, like an empty file; opening it could wait for ever.
-    if (found?.sizeBytes === 0 && !found.isDirectory && fileSystem === nodeFileSystem) {
-      isStream = !(await promises.stat(path)).isFile();
-    }
   } catch (cause) {
     throw fileFailure(path, 'open', cause);
   }
   if (found === undefined) return undefined;
   if (found.isDirectory) throw notAFile(path);
-  if (isStream) throw notStored(path);
-  return { path, sizeBytes: found.sizeBytes };
+  const { sizeBytes, modifiedMs, identity } = found;
+  return { path, sizeBytes, modifiedMs, identity, isSettled: isSettled(identity, clock.nowMs()) };
+}
+
+/** Looks at the files of the machine's disk: without a promise each, because there may be 100,000. */
+async function lookAt({ clock }: FileSearch, names: readonly string[]): Promise<FoundFile[]> {
+  const found: FoundFile[] = [];
+  let nowMs = clock.nowMs();
+  let startMs = clock.monotonicMs();
+  for (let index = 0; index < names.length; index++) {
+    const file = statNow(names[index]!, nowMs);
+    // A file may have gone since the directory was read.
+    if (file !== undefined) found.push(file);
+    if (index % SLICE_FILES > 0 || clock.monotonicMs() - startMs < SLICE_MS) continue;
+    await nextTurn();
+    nowMs = clock.nowMs();
+    startMs = clock.monotonicMs();
+  }
+  return found;
+}
+
+function statNow(path: string, nowMs: number): FoundFile | undefined {
+  let stat;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw fileFailure(path, 'open', cause);
+  }
+  if (stat === undefined) return undefined;
+  if (stat.isDirectory()) throw notAFile(path);
+  // A pipe or device reports size 0, like an empty file; opening it could wait for ever.
+  if (!stat.isFile()) throw notStored(path);
+  const { size: sizeBytes, mtimeMs: modifiedMs } = stat;
+  const identity = identityOf(stat);
+  return { path, sizeBytes, modifiedMs, identity, isSettled: isSettled(identity, nowMs) };
+}
+
+function isSettled(identity: FileIdentity | undefined, nowMs: number): boolean {
+  return identity !== undefined && nowMs - identity.changedMs > SETTLED_MS;
+}
+
+function isOldEnough({ minAgeMs, clock }: FileSearch, { modifiedMs }: FoundFile): boolean {
+  return minAgeMs === 0 || clock.nowMs() - modifiedMs >= minAgeMs;
 }
 
 /** Finds what a pattern matches. A directory that cannot be read is an error, not an empty one. */
-async function match(pattern: string): Promise<string[]> {
+async function match(pattern: string, exclude: readonly string[]): Promise<string[]> {
   let failure: { readonly path: string; readonly cause: unknown } | undefined;
   const watched = ((...args: Parameters<typeof readdir>) => {
     const [path] = args;
@@ -75,6 +155,7 @@ async function match(pattern: string): Promise<string[]> {
     fs: { readdir: watched },
     dot: true,
     absolute: isAbsolute(pattern),
+    ignore: exclude,
   });
   if (failure !== undefined) throw fileFailure(failure.path, 'list', failure.cause);
   return names;

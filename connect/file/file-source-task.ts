@@ -1,125 +1,215 @@
-import type { FileSystem, Topic } from '../../core/index.ts';
+import type { FileSystem } from '../../core/index.ts';
 import type {
   BadInput,
   SourceBatch,
   SourceContext,
   SourceOffset,
-  SourceRecord,
   SourceTask,
   SourceTaskProgress,
 } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
-import { findFiles, type FoundFile } from './discovery.ts';
-import type { RowBatch, RowReader, SourceFormat } from './format.ts';
+import { findFiles, type FileSearch, type FoundFile } from './discovery.ts';
+import type { InputFile, RowReader } from './format.ts';
+import {
+  fileKey,
+  identified,
+  isFileOf,
+  isUnchanged,
+  offsetFileKey,
+} from './source/file-identity.ts';
+import { FollowedFiles, type FileToRead } from './source/followed-files.ts';
+import { OpenAhead } from './source/open-ahead.ts';
+import { RecordMaker, type RecordMapping } from './source/record-maker.ts';
+import { ReadFiles, type WhenRead } from './source/when-read.ts';
 
 /** `FileSourceOptions` with every default filled in, except for the functions. */
-export interface FileSourceTaskOptions<Row, K, V> {
+export interface FileSourceTaskOptions<Row, K, V> extends RecordMapping<Row, K, V> {
   readonly name: string;
   readonly path: string;
-  readonly format: SourceFormat<Row>;
-  readonly topic: Topic<K, V>;
-  readonly key: (row: Row) => K | null;
-  readonly value?: (row: Row) => V | null;
-  readonly timestamp?: (row: Row) => number | Date;
+  readonly exclude: readonly string[];
+  readonly minAgeMs: number;
   readonly follow: boolean;
+  readonly start: 'beginning' | 'end';
+  readonly whenRead: WhenRead;
   readonly pollIntervalMs: number;
   readonly fileSystem: FileSystem;
 }
 
 /**
- * Reads files one after the other. With `follow` it then lists the files again and opens those
- * whose size has changed since, each where it stopped reading.
+ * Reads files one after the other. With `follow` it then looks at the files again and opens those
+ * that have changed since, each where it stopped reading.
  */
 export class FileSourceTask<Row, K, V> implements SourceTask {
   readonly #options: FileSourceTaskOptions<Row, K, V>;
   readonly #context: SourceContext;
-  /** As they were found; replaced by each `#lookAgain`. */
-  #files: readonly FoundFile[];
-  /** The file that is being read, or is next. */
-  #index = 0;
-  /** Open from the first poll of a file to its end. */
+  readonly #maker: RecordMaker<Row, K, V>;
+  /** Undefined without `follow`. */
+  readonly #followed: FollowedFiles | undefined;
+  readonly #ahead: OpenAhead<Row>;
+  readonly #done: ReadFiles;
+  /** Offsets of files that were renamed, to be returned before anything is read. */
+  #moved: SourceBatch[] = [];
+  /** The open file, and its offset behind the last batch. */
   #reader: RowReader<Row> | undefined;
-  /** This run's offsets in the files that it has read from. */
-  readonly #offsets = new Map<string, SourceOffset>();
-  /** The bytes read of each file, or its size once it was read to the end. */
-  readonly #readBytes = new Map<string, number>();
-  /** With `follow`: set once the files have been listed. */
+  #offset: SourceOffset | undefined;
+  /** Set if the last batch said that the file goes on, or that it ends. */
+  #isEnd: boolean | undefined;
+  /** Where files continue that are copies of others. */
+  readonly #copied = new WeakMap<FileToRead, SourceOffset>();
+  /** Set once the files have been looked at. */
   #hasLooked = false;
+  #progress = { total: 0, done: 0, current: 0 };
 
+  /** @param files to read, as they were found; with `follow` it looks itself. */
   constructor(
     files: readonly FoundFile[],
     options: FileSourceTaskOptions<Row, K, V>,
     context: SourceContext,
   ) {
-    this.#files = files;
     this.#options = options;
     this.#context = context;
+    this.#maker = new RecordMaker(options);
+    this.#ahead = new OpenAhead((file) => this.#open(file));
+    this.#done = new ReadFiles(options.fileSystem, context.clock, options.whenRead);
+    this.#followed = options.follow ? new FollowedFiles(options, context) : undefined;
+    if (!options.follow) this.#plan(files, this.#unread(files));
   }
 
   async poll(): Promise<SourceBatch | undefined> {
+    if (!this.#hasLooked && this.#followed === undefined) {
+      // An earlier run has committed these, but may have ended before it was done with them.
+      this.#hasLooked = true;
+      await this.#done.finish();
+    }
     for (;;) {
-      const file = this.#files[this.#index];
-      if (file === undefined) {
+      const moved = this.#moved.shift();
+      if (moved !== undefined) return moved;
+      const next = this.#ahead.current;
+      if (next === undefined) {
         if (!(await this.#lookAgain())) return undefined;
         continue;
       }
-      const batch = await this.#next(file);
+      const batch = await this.#next(next);
       if (batch !== undefined) return batch;
-      this.#index++;
+      if (this.#context.signal.aborted) return undefined;
     }
   }
 
+  async committed(): Promise<void> {
+    await this.#done.finish();
+  }
+
   progress(): SourceTaskProgress {
-    const current = this.#files[this.#index]?.path;
-    let [done, total] = [0, 0];
-    for (const { path, sizeBytes } of this.#files) {
-      const readBytes = this.#readBytes.get(path) ?? 0;
-      done += readBytes;
-      total += Math.max(sizeBytes, readBytes); // it may have grown before it was opened
-    }
-    return { unit: 'bytes', done, total, current };
+    const { total, done, current } = this.#progress;
+    const file = this.#ahead.current?.file;
+    // It may have grown before it was opened.
+    const grown = file === undefined ? 0 : Math.max(0, current - file.sizeBytes);
+    return { unit: 'bytes', done: done + current, total: total + grown, current: file?.path };
   }
 
   async close(): Promise<void> {
     await this.#reader?.close();
+    await this.#ahead.close();
   }
 
-  /** Reads the next rows of a file; undefined at its end. */
-  async #next({ path, sizeBytes }: FoundFile): Promise<SourceBatch | undefined> {
-    let reader = this.#reader;
-    if (reader === undefined) {
-      if (this.#readBytes.get(path) === sizeBytes) return undefined;
-      reader = await this.#open(path);
-      if (reader === undefined) return undefined;
-      this.#reader = reader;
+  /** Reads the next rows of a file; at its end it goes on to the next file, mostly with undefined. */
+  async #next(next: FileToRead): Promise<SourceBatch | undefined> {
+    const { file } = next;
+    const { path } = file;
+    if (this.#reader === undefined) {
+      this.#offset = this.#isEnd = undefined;
+      this.#reader = await this.#ahead.take();
     }
-    const batch = await reader.next();
-    if (batch !== undefined) {
-      this.#readBytes.set(path, batch.doneBytes);
-      this.#offsets.set(path, batch.offset);
-      return this.#batchOf(path, batch);
+    const batch = await this.#reader?.next();
+    if (batch === undefined) {
+      this.#progress.done += file.sizeBytes;
+      this.#progress.current = 0;
+      this.#ahead.advance();
+      const reader = this.#reader;
+      this.#reader = undefined;
+      if (reader === undefined) return undefined; // it is gone
+      await reader.close();
+      const start = next.offset ?? this.#copied.get(next);
+      if ((this.#offset ?? start) !== undefined) this.#done.add(file);
+      const end = this.#endOf(file, start);
+      this.#followed?.note(file, end?.offset, true);
+      return end;
     }
-    this.#reader = undefined;
-    this.#readBytes.set(path, sizeBytes);
-    await reader.close();
-    return undefined;
+    this.#isEnd = batch.isEnd;
+    this.#progress.current = batch.doneBytes;
+    const isRead = batch.isEnd === true && batch.doneBytes === file.sizeBytes;
+    this.#offset = identified(batch.offset, file, isRead);
+    this.#followed?.note(file, this.#offset, false);
+    return this.#maker.batchOf(path, batch, this.#offset);
   }
 
-  /** Lists the files again, after the interval. False if there is nothing more to do. */
+  /**
+   * Notes with the offset which file it is for, or that all of it was read, so that the next run
+   * need not open it; undefined if that is known, or not certain.
+   */
+  #endOf(file: FoundFile, start: SourceOffset | undefined): SourceBatch | undefined {
+    const offset = this.#offset ?? start;
+    if (offset === undefined) return undefined;
+    if (this.#options.follow) {
+      // An offset without an identity, or a copy that was put back.
+      const isSame = fileKey(file) === offsetFileKey(offset);
+      return isSame ? undefined : this.#without(file.path, identified(offset, file, false));
+    }
+    const isNoted = this.#isEnd === true && this.#offset !== undefined;
+    if (isNoted || !file.isSettled) return undefined;
+    return this.#without(file.path, identified(offset, file, true));
+  }
+
+  /** A batch of no records. */
+  #without(path: string, offset: SourceOffset): SourceBatch {
+    return { records: [], partition: { file: path }, offset };
+  }
+
+  /** The files that may have changed since they were read. */
+  #unread(files: readonly FoundFile[]): FileToRead[] {
+    const unread: FileToRead[] = [];
+    for (const file of files) {
+      const committed = this.#context.offset({ file: file.path });
+      // Where files are removed when they were read, a new one may have the name of a former one.
+      const isOther = this.#options.whenRead !== 'keep' && !isFileOf(file, committed, true);
+      const offset = isOther ? undefined : committed;
+      if (isUnchanged(file, offset)) this.#done.add(file);
+      else unread.push({ file, offset, copyOf: [], isFromEnd: false });
+    }
+    return unread;
+  }
+
+  #plan(found: readonly FoundFile[], toRead: readonly FileToRead[]): void {
+    const total = found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const left = toRead.reduce((sum, { file }) => sum + file.sizeBytes, 0);
+    this.#progress = { total, done: Math.max(0, total - left), current: 0 };
+    this.#ahead.plan(toRead);
+  }
+
+  /** Looks at the files again, after the interval. False if there is nothing more to do. */
   async #lookAgain(): Promise<boolean> {
-    const { fileSystem, path, follow } = this.#options;
-    if (!follow) return false;
+    const followed = this.#followed;
+    if (followed === undefined) return false;
     if (this.#hasLooked) await this.#wait();
     if (this.#context.signal.aborted) return false;
     this.#hasLooked = true;
+    const found = await this.#find();
+    const { moved, toRead } = await followed.look(found);
+    this.#moved = moved.map(({ path, offset }) => this.#without(path, offset));
+    this.#plan(found, toRead);
+    return true;
+  }
+
+  async #find(): Promise<readonly FoundFile[]> {
+    const { clock } = this.#context;
+    // A file that is known may be young.
+    const search: FileSearch = { ...this.#options, clock, minAgeMs: 0 };
     try {
-      this.#files = await findFiles(fileSystem, path);
+      return await findFiles(search);
     } catch (cause) {
       if (!isAbsence(cause)) throw cause;
-      this.#files = [];
+      return [];
     }
-    this.#index = 0;
-    return true;
   }
 
   /** Waits until the interval is over or the signal aborts. */
@@ -138,10 +228,45 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   }
 
   /** Opens a file; undefined if it is followed and gone. */
-  async #open(path: string): Promise<RowReader<Row> | undefined> {
-    const { name: connector, fileSystem, format, follow: isFollowed } = this.#options;
-    const partition = { file: path };
-    const offset = this.#offsets.get(path) ?? this.#context.offset(partition);
+  async #open(toRead: FileToRead): Promise<RowReader<Row> | undefined> {
+    const { file, offset, copyOf, isFromEnd } = toRead;
+    const { path } = file;
+    let known = offset;
+    for (const { offset: read, path: original } of copyOf) {
+      if (known !== undefined) break;
+      const isIntact = original !== undefined && (await this.#isCopy(original, read));
+      if (isIntact || !(await this.#isCopy(path, read))) continue;
+      known = read;
+      this.#copied.set(toRead, read);
+    }
+    try {
+      const { follow: isFollowed } = this.#options;
+      return await this.#openAt(path, known, { isFollowed, isFromEnd });
+    } catch (cause) {
+      if (this.#options.follow && isAbsence(cause)) return undefined;
+      throw cause;
+    }
+  }
+
+  /** True if a file has the content that an offset of another one covers. */
+  async #isCopy(path: string, offset: SourceOffset): Promise<boolean> {
+    try {
+      const reader = await this.#openAt(path, offset, { isFollowed: false });
+      await reader.close();
+      return true;
+    } catch (cause) {
+      // Whatever is wrong with it shows again when it is read.
+      if (cause instanceof ConnectError) return false;
+      throw cause;
+    }
+  }
+
+  #openAt(
+    path: string,
+    offset: SourceOffset | undefined,
+    how: Pick<InputFile, 'isFollowed' | 'isFromEnd'>,
+  ): Promise<RowReader<Row>> {
+    const { name: connector, fileSystem, format } = this.#options;
     const badOffset = (): ConnectError => {
       const message =
         `the offset that is committed for ${path} was not written by ${format.name}(): ` +
@@ -149,54 +274,9 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
       const details = { connector, partition: path, offset: JSON.stringify(offset) };
       return new ConnectError('INVALID_SOURCE_OFFSET', message, details);
     };
-    try {
-      return await format.open({ fileSystem, path, offset, isFollowed, badOffset });
-    } catch (cause) {
-      if (isFollowed && isAbsence(cause)) return undefined;
-      throw cause;
-    }
+    const { isCarried } = this.#maker;
+    return format.open({ fileSystem, path, offset, ...how, isCarried, badOffset });
   }
-
-  #batchOf(path: string, batch: RowBatch<Row>): SourceBatch {
-    const { rows, offset, lineOf } = batch;
-    const { topic, key, value, timestamp } = this.#options;
-    const records: SourceRecord[] = [];
-    let option = 'key';
-    try {
-      for (const row of rows) {
-        option = 'key';
-        const recordKey = key(row);
-        option = 'value';
-        const recordValue = value === undefined ? row : value(row);
-        option = 'timestamp';
-        const timestampMs = timestamp === undefined ? undefined : toMs(timestamp(row));
-        records.push({ topic, key: recordKey, value: recordValue, timestampMs });
-      }
-    } catch (cause) {
-      throw this.#rowFailed(path, lineOf(records.length), option, cause);
-    }
-    const { unit } = this.#options.format;
-    const describe = (index: number): string => `${path}, ${unit} ${lineOf(index)}`;
-    const bad = batch.bad?.map(({ raw, line, error }): BadInput => {
-      const position = { file: path, [unit]: line };
-      return { stage: 'read', raw, place: `${path}, ${unit} ${line}`, position, error };
-    });
-    return { records, bad, partition: { file: path }, offset, describe };
-  }
-
-  #rowFailed(file: string, line: number, option: string, cause: unknown): ConnectError {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const { unit } = this.#options.format;
-    const message = `${file}, ${unit} ${line}: the function given as ${option} failed: ${reason}`;
-    return new ConnectError('ROW_FAILED', message, { file, line, option }, { cause });
-  }
-}
-
-/** @throws TypeError if it is not a time. */
-function toMs(time: number | Date): number {
-  const ms = typeof time === 'number' ? time : time.getTime();
-  if (Number.isFinite(ms)) return ms;
-  throw new TypeError(`${String(time)} is no point in time`);
 }
 
 /** True if the file does not exist yet, or no longer. */

@@ -197,6 +197,7 @@ test('[CONNECT-INPUT-8] an offset of another format is an error that says what t
   const path = join(directoryOf({ 'a.jsonl': '{}\n' }), 'a.jsonl');
   await using log = await temporaryLog();
   await run(log, textSource(path));
+  appendFileSync(path, '{}\n'); // or it would not be opened again
   const { parquet } = await import('./parquet.ts');
   const source = fileSource({
     path,

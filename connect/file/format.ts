@@ -13,6 +13,19 @@ export interface RowBatch<Row> {
   readonly lineOf: (index: number) => number;
   /** The pieces of the file that became no row. */
   readonly bad?: readonly BadRow[] | undefined;
+  /** Where `rows[index]` stands; undefined if the format cannot tell. Ask before the next read. */
+  readonly rawOf?: ((index: number) => RawRow) | undefined;
+  /** The same rows as bytes, if the format's rows are text; valid until the next read. */
+  readonly packed?: PackedRows | undefined;
+  /** True if nothing of the file is left. Undefined: that shows when `next` is called. */
+  readonly isEnd?: boolean | undefined;
+}
+
+/** A row as it stands in the file. */
+export interface RawRow {
+  /** A copy. */
+  readonly raw: Uint8Array;
+  readonly positionBytes: number;
 }
 
 /** A piece of a file that became no row. */
@@ -24,6 +37,13 @@ export interface BadRow {
   readonly positionBytes: number | undefined;
   /** Why; it names the place. */
   readonly error: Error;
+}
+
+/** Rows as they stand in the file: row `i` is `bytes[bounds[2 * i], bounds[2 * i + 1])`. */
+export interface PackedRows {
+  readonly bytes: Buffer;
+  readonly bounds: Uint32Array;
+  readonly count: number;
 }
 
 /** Reads one file from front to back. */
@@ -43,9 +63,13 @@ export interface InputFile {
   readonly offset: SourceOffset | undefined;
   /**
    * True if more may be appended: text after the last line end is not whole yet and is left for
-   * later.
+   * later. A file whose content is not what `offset` covers was replaced and is read from its start.
    */
   readonly isFollowed: boolean;
+  /** True if a file without an offset is read from its end: only what is appended. */
+  readonly isFromEnd?: boolean | undefined;
+  /** True if the rows are only carried: `packed` is read, and `rows` most likely not. */
+  readonly isCarried?: boolean | undefined;
   /** Makes the error for an offset that this format did not write. */
   readonly badOffset: () => Error;
 }
@@ -58,6 +82,8 @@ export interface SourceFormat<Row> {
   readonly unit: 'line' | 'row';
   /** True if it can read files that are still growing (`isFollowed`). */
   readonly canFollow: boolean;
+  /** What the bytes of a row are for a topic: what such a serde would write. Default: nothing. */
+  readonly carries?: 'text' | 'json' | undefined;
   /**
    * Opens a file and checks that it is still the one that `offset` came from.
    *

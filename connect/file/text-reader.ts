@@ -1,54 +1,26 @@
-import { isAscii, isUtf8 } from 'node:buffer';
-import { crc32 } from 'node:zlib';
 import type { File } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import type { SourceOffset } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileChanged, fileFailure } from './failure.ts';
-import type { InputFile, RowBatch, RowReader } from './format.ts';
-
-/** How far a chunk has been parsed. */
-export interface TextPlace {
-  /** The end of the last whole record in the chunk, in characters. */
-  readonly at: number;
-  /** Line ends before it. */
-  readonly lines: number;
-  /** Set if the record at this position is wrong: makes the error. */
-  readonly problem?: ((place: FilePlace) => ConnectError) | undefined;
-}
-
-/** A position in a text file, as errors name it. */
-export interface FilePlace {
-  readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  readonly positionBytes: number;
-}
-
-/** Splits text into rows. Keeps no state between calls. */
-export interface TextParser<Row> {
-  /** Matches text to skip between records, such as empty lines; undefined for none. */
-  readonly skipped?: RegExp | undefined;
-  /**
-   * Appends at most `limit` rows of `text` to `rows`, and returns how far it got. The text ends
-   * after a line end, except at the end of the file (`isLast`), where every record is whole. A
-   * record that continues in the next chunk is left.
-   */
-  parse(text: string, isLast: boolean, rows: Row[], limit: number): TextPlace;
-}
+import type { BadRow, InputFile, RowBatch, RowReader } from './format.ts';
+import type { ByteInput } from './source/byte-input.ts';
+import { openBytes } from './source/open-bytes.ts';
+import { placeText, type FilePlace, type TextParser } from './source/text-chunk.ts';
+import { UTF_8, type TextEncoding } from './source/text-encoding.ts';
+import { CHECK_BYTES, TextWindow } from './text-window.ts';
 
 export interface TextReaderOptions<Row> {
   readonly parser: TextParser<Row>;
-  /** A longer record is an error, because it would have to fit into memory. */
+  /** A longer record is bad, because it would have to fit into memory. */
   readonly lineBytesMax: number;
-  /** The most rows in one batch. */
-  readonly rowsMax?: number;
+  /** Default: UTF-8. */
+  readonly encoding?: TextEncoding;
+  /** Where the rows of a file begin that is read from its start. Default: there. */
+  readonly start?: SourceOffset | undefined;
 }
 
-/** The formats' default limit for one record. No record in a log is as large. */
-export const LINE_BYTES_MAX: number = 16 * 1024 * 1024;
-
-/** A position in a text file, as committed. */
+/** A position in a text file, as committed. Positions of packed files are those of their text. */
 interface TextOffset {
   /** Bytes from the start of the file. */
   readonly position: number;
@@ -58,60 +30,49 @@ interface TextOffset {
   readonly sizeBytes: number;
   /** CRC-32 of up to CHECK_BYTES bytes before it: a file where they differ was replaced. */
   readonly check: number;
+  /** CRC-32 of the first CHECK_BYTES bytes, once there are more; not in offsets of old versions. */
+  readonly head?: number;
+  /** Set if it is inside a record that is too long, the rest of which is skipped. */
+  readonly isSkipping?: true;
 }
 
-/** The size of one read: a few thousand rows, some milliseconds of work. */
-const CHUNK_BYTES = 256 * 1024;
-/** Enough to tell apart files that share a header, and fast to read back. */
-const CHECK_BYTES = 1024;
-/** Enough to recognise other kinds of file. */
-const HEAD_BYTES = 4;
-const EMPTY = Buffer.alloc(0);
-const LF = 10;
-const CR = 13;
+/** The formats' default limit for one record: what a topic takes, unless it is set otherwise. */
+export const LINE_BYTES_MAX: number = 1024 * 1024;
+/** What is kept of a record that is too long. */
+const LONG_RAW_BYTES = 64 * 1024;
+/** How much of such a record is skipped in one go: the caller may want to stop. */
+const SKIP_BYTES = 16 * 1024 * 1024;
 
 /**
  * Reads a text file chunk by chunk, up to its size when it was opened. Positions are exact in
- * bytes, whatever the text holds: chunks end after line ends, which no UTF-8 character contains,
- * and are decoded as a whole, which is several times faster than line by line.
- *
- *      #base            #start                    #end
- *        | <= CHECK_BYTES | not parsed yet          | not read yet ...   #sizeBytes
- *        +----------------+-------------------------+-----
- *                 #buffer
+ * bytes, whatever the text holds: chunks end after line ends, and are decoded as a whole, which is
+ * several times faster than line by line.
  */
 export class TextReader<Row> implements RowReader<Row> {
-  readonly #file: File;
-  readonly #path: string;
+  readonly #input: ByteInput;
+  readonly #file: InputFile;
   readonly #options: TextReaderOptions<Row>;
-  readonly #sizeBytes: number;
-  readonly #isFollowed: boolean;
-  #buffer: Buffer = Buffer.allocUnsafeSlow(CHECK_BYTES + CHUNK_BYTES);
-  /** Where the buffer starts in the file; moves when the buffer is filled. */
-  #base: number;
-  /** In the buffer: everything before it has been parsed. */
-  #start: number;
-  /** In the buffer: everything before it has been read from the file. */
-  #end = 0;
-  /** Line ends before `#start`. */
-  #lines: number;
-  /** The advice if it is not UTF-8; set when the start of the file is read. */
+  readonly #encoding: TextEncoding;
+  readonly #window: TextWindow;
+  /** Line ends before the window's start. */
+  #lines = 0;
+  /** As in the offset. */
+  #isSkipping = false;
+  /** True as long as nothing of the file was read. */
+  #isStart = false;
+  /** Set while its offset is to be told before anything was read: what is before it is skipped. */
+  #isUntold = false;
+  /** CRC-32 of the first bytes, once there are enough. */
+  #head: number | undefined;
+  /** The advice if it cannot be decoded; set when the start of the file is read. */
   #advice: string = conversionOf(EMPTY);
 
-  private constructor(
-    file: File,
-    { path, isFollowed }: InputFile,
-    options: TextReaderOptions<Row>,
-    place: { readonly position: number; readonly line: number; readonly sizeBytes: number },
-  ) {
+  private constructor(input: ByteInput, file: InputFile, options: TextReaderOptions<Row>) {
+    this.#input = input;
     this.#file = file;
-    this.#path = path;
-    this.#isFollowed = isFollowed;
     this.#options = options;
-    this.#sizeBytes = place.sizeBytes;
-    this.#base = Math.max(0, place.position - CHECK_BYTES);
-    this.#start = place.position - this.#base;
-    this.#lines = place.line;
+    this.#encoding = options.encoding ?? UTF_8;
+    this.#window = new TextWindow(input);
   }
 
   /**
@@ -124,216 +85,292 @@ export class TextReader<Row> implements RowReader<Row> {
     options: TextReaderOptions<Row>,
   ): Promise<TextReader<Row>> {
     const { fileSystem, path, offset, badOffset } = input;
+    const known = offset === undefined ? undefined : textOffset(offset);
+    if (offset !== undefined && known === undefined) throw badOffset();
     let file: File | undefined;
+    let bytes: ByteInput | undefined;
     try {
       file = await fileSystem.open(path, 'read');
-      const sizeBytes = await file.sizeBytes();
-      const known = offset === undefined ? undefined : textOffset(offset);
-      if (offset !== undefined && known === undefined) throw badOffset();
-      checkSize(path, sizeBytes, known);
-      const { position = 0, line = 0 } = known ?? {};
-      const reader = new TextReader(file, input, options, { position, line, sizeBytes });
-      await reader.#begin(known);
-      if (reader.#end < sizeBytes - reader.#base) await reader.#fill();
+      bytes = await openBytes(file, input);
+      const reader = new TextReader(bytes, input, options);
+      if (known === undefined || !(await reader.#resume(known))) await reader.#start();
       return reader;
     } catch (cause) {
-      await file?.close();
+      await (bytes ?? file)?.close();
       throw cause instanceof ConnectError ? cause : fileFailure(path, 'open', cause);
     }
   }
 
   async next(): Promise<RowBatch<Row> | undefined> {
+    const window = this.#window;
+    if (this.#isUntold) {
+      this.#isUntold = false;
+      return this.#without([]);
+    }
     for (;;) {
-      const isAtEnd = this.#base + this.#end >= this.#sizeBytes;
-      if (isAtEnd && this.#start === this.#end) return undefined;
-      const isLast = isAtEnd && !this.#isFollowed;
-      const cut = isLast ? this.#end : this.#buffer.lastIndexOf(LF, this.#end - 1) + 1;
-      if (this.#end > 0 && cut > this.#start) {
-        const batch = this.#parse(cut, isLast);
+      if (this.#isSkipping) {
+        const skipped = await this.#skip();
+        if (skipped !== undefined) return skipped;
+        if (this.#isSkipping) return undefined;
+      }
+      const isLast = window.isAtEnd && this.#input.isWhole;
+      const rest = window.view();
+      const cut = isLast ? rest.length : this.#encoding.behindLastLineFeed(rest);
+      if (cut > 0) {
+        const batch = this.#parse(rest.subarray(0, cut), isLast);
         if (batch !== undefined) return batch;
         assert(!isLast, 'at the end of a file every record is whole');
       }
-      if (isAtEnd) {
-        this.#checkRest();
-        return undefined; // the rest is not a whole record yet
-      }
-      await this.#fill();
+      if (rest.length >= this.#options.lineBytesMax) return this.#tooLong(rest);
+      if (window.isAtEnd) return undefined; // the rest is not a whole record yet
+      await window.fill();
     }
   }
 
   close(): Promise<void> {
-    return this.#file.close();
+    return this.#input.close();
   }
 
-  /** Parses the bytes before `cut`; undefined if they hold no whole record. */
-  #parse(cut: number, isLast: boolean): RowBatch<Row> | undefined {
-    const { parser, rowsMax = Infinity } = this.#options;
-    const firstLine = this.#lines + 1;
-    const { text, isSingleByte } = this.#decode(cut);
-    const rows: Row[] = [];
-    const { at, lines, problem } = parser.parse(text, isLast, rows, rowsMax);
-    const readBytes =
-      at === text.length
-        ? cut - this.#start
-        : isSingleByte
-          ? at
-          : Buffer.byteLength(text.slice(0, at));
-    if (problem !== undefined) {
-      const positionBytes = this.#base + this.#start + readBytes;
-      throw problem({ file: this.#path, line: firstLine + lines, positionBytes });
-    }
-    if (at === 0) return undefined;
-    this.#start += readBytes;
-    this.#lines += lines;
-    const offset = this.#offset();
-    const lineOf = (index: number): number => {
-      const place = parser.parse(text, isLast, [], index);
-      const skipped = parser.skipped?.exec(text.slice(place.at))?.[0] ?? '';
-      return firstLine + place.lines + (skipped.split('\n').length - 1);
+  /** Parses whole lines; undefined if they hold no whole record. */
+  #parse(bytes: Buffer, isLast: boolean): RowBatch<Row> | undefined {
+    const window = this.#window;
+    const line = this.#lines + 1;
+    const positionBytes = window.position;
+    const parsed = this.#options.parser.parse({
+      file: this.#file.path,
+      bytes,
+      isStart: this.#isStart,
+      isLast,
+      encoding: this.#encoding,
+      line,
+      positionBytes,
+      advice: this.#advice,
+      isCarried: this.#file.isCarried === true,
+    });
+    const { readBytes, readLines, placeOf, packed } = parsed;
+    if (readBytes === 0) return undefined;
+    this.#isStart = false;
+    window.start += readBytes;
+    this.#lines += readLines;
+    return {
+      // It may be made only when it is asked for.
+      get rows() {
+        return parsed.rows;
+      },
+      bad: parsed.bad,
+      packed,
+      ...this.#state(),
+      lineOf: (index) => line + placeOf(index).lines,
+      rawOf: (index) => {
+        const { start, end } = placeOf(index);
+        return {
+          raw: Buffer.from(bytes.subarray(start, end)),
+          positionBytes: positionBytes + start,
+        };
+      },
     };
-    return { rows, offset, doneBytes: offset['position'] as number, lineOf };
   }
 
-  #offset(): SourceOffset {
-    const before = this.#buffer.subarray(Math.max(0, this.#start - CHECK_BYTES), this.#start);
+  /** What a batch says about how far the file was read. */
+  #state(): Pick<RowBatch<Row>, 'offset' | 'doneBytes' | 'isEnd'> {
+    const window = this.#window;
+    const { position, isAtEnd, start, end } = window;
+    if (position >= CHECK_BYTES && this.#head === undefined) this.#head = window.headSoFar();
     const offset: TextOffset = {
-      position: this.#base + this.#start,
+      position,
       line: this.#lines,
-      sizeBytes: this.#sizeBytes,
-      check: crc32(before),
+      sizeBytes: window.sizeBytes,
+      check: window.check(),
+      ...(this.#head !== undefined && { head: this.#head }),
+      ...(this.#isSkipping && { isSkipping: true }),
     };
-    return { ...offset };
+    const doneBytes = this.#input.doneBytes(position);
+    return { offset: { ...offset }, doneBytes, isEnd: isAtEnd && start === end };
   }
 
-  #decode(cut: number): { readonly text: string; readonly isSingleByte: boolean } {
-    const bytes = this.#buffer.subarray(this.#start, cut);
-    if (isAscii(bytes)) return { text: bytes.toString('latin1'), isSingleByte: true };
-    if (!isUtf8(bytes)) throw this.#notUtf8(bytes);
-    return { text: bytes.toString('utf8'), isSingleByte: false };
+  /** A batch without rows. */
+  #without(bad: readonly BadRow[]): RowBatch<Row> {
+    return { rows: [], bad, ...this.#state(), lineOf: () => this.#lines + 1 };
   }
 
-  /** Reads more into the buffer. */
-  async #fill(): Promise<void> {
-    this.#checkRest();
-    const leftBytes = this.#end - this.#start;
-    const keptBytes = Math.min(this.#start, CHECK_BYTES) + leftBytes;
-    // Doubles each time, so that a long record is not scanned again and again.
-    const wantedBytes = Math.min(
-      Math.max(CHUNK_BYTES, leftBytes),
-      this.#sizeBytes - this.#base - this.#end,
-    );
-    const kept = this.#buffer.subarray(this.#end - keptBytes, this.#end);
-    if (keptBytes + wantedBytes > this.#buffer.length) {
-      this.#buffer = Buffer.allocUnsafeSlow(keptBytes + wantedBytes);
-    }
-    kept.copy(this.#buffer);
-    this.#base += this.#end - keptBytes;
-    this.#start = keptBytes - leftBytes;
-    this.#end = keptBytes;
-    await this.#read(wantedBytes);
-  }
-
-  async #read(wantedBytes: number): Promise<void> {
-    const target = this.#buffer.subarray(this.#end, this.#end + wantedBytes);
-    let readBytes: number;
-    try {
-      readBytes = await this.#file.read(target, this.#base + this.#end);
-    } catch (cause) {
-      throw fileFailure(this.#path, 'read', cause);
-    }
-    this.#end += readBytes;
-    if (readBytes < wantedBytes) {
-      throw fileChanged(
-        this.#path,
-        `it was cut to ${this.#base + this.#end} bytes while being read`,
-      );
-    }
-  }
-
-  /** Reads and checks the bytes before the starting position, and a few after it. */
-  async #begin(known: TextOffset | undefined): Promise<void> {
-    await this.#read(Math.min(this.#start + HEAD_BYTES, this.#sizeBytes - this.#base));
-    const buffer = this.#buffer;
-    if (known === undefined) {
-      this.#advice = conversionOf(buffer.subarray(0, this.#end));
-      if (this.#end >= 3 && buffer.readUIntBE(0, 3) === 0xefbbbf) this.#start = 3;
-      return;
-    }
-    if (crc32(buffer.subarray(0, this.#start)) !== known.check) {
-      throw fileChanged(this.#path, `it has other content before byte ${known.position}`);
-    }
-    // A last line without a line end was read as whole. Its line end may follow now, but not more
-    // text.
-    if (this.#start === 0 || this.#start === this.#end || buffer[this.#start - 1] === LF) return;
-    const isCrlf = buffer[this.#start] === CR && buffer[this.#start + 1] === LF;
-    if (!isCrlf && buffer[this.#start] !== LF) {
-      const reason = `its last line had no line end, but continues after byte ${known.position}`;
-      throw fileChanged(this.#path, reason);
-    }
-    this.#start += isCrlf ? 2 : 1;
-    this.#lines++;
-  }
-
-  /** @throws ConnectError LINE_TOO_LONG if the buffer should hold a whole record by now. */
-  #checkRest(): void {
-    const { lineBytesMax } = this.#options;
-    if (this.#end - this.#start >= lineBytesMax) throw this.#tooLong(lineBytesMax);
-  }
-
-  #tooLong(limitBytes: number): ConnectError {
+  /** Gives up the record at the start of the window, which does not end in it. */
+  #tooLong(rest: Buffer): RowBatch<Row> {
+    const { lineBytesMax: limitBytes } = this.#options;
     const place = this.#place();
     const message =
       `${placeText(place)}: a record of more than lineBytesMax=${limitBytes} bytes; raise that, ` +
-      'unless the file is damaged (in CSV, look for a quote that is never closed)';
-    return new ConnectError('LINE_TOO_LONG', message, { ...place, limitBytes });
+      "and the topic's maxMessageBytes, unless the file is damaged (in CSV, look for a quote that " +
+      'is never closed)';
+    const error = new ConnectError('LINE_TOO_LONG', message, { ...place, limitBytes });
+    // Without lines nothing says where the next one begins.
+    if (this.#encoding.unitBytes === 0) throw error;
+    const end = this.#endOfLong(rest);
+    const raw = Buffer.from(rest.subarray(0, Math.min(end, LONG_RAW_BYTES)));
+    this.#window.start += end;
+    return this.#without([{ ...place, raw, error }]);
   }
 
-  /** @param bytes that start at `#start`. */
-  #notUtf8(bytes: Buffer): ConnectError {
-    let start = 0;
-    let line = this.#lines + 1;
-    for (let end = 0; start < bytes.length; start = end, line++) {
-      end = bytes.indexOf(LF, start) + 1 || bytes.length;
-      if (!isUtf8(bytes.subarray(start, end))) break;
+  /** Where the reading goes on after a record that is too long. */
+  #endOfLong(rest: Buffer): number {
+    const { lineFeed, unitBytes, behindLastLineFeed } = this.#encoding;
+    const first = lineFeed(rest, 0);
+    if (first === -1) {
+      this.#isSkipping = true;
+      return rest.length - (rest.length % unitBytes);
     }
-    const place = { ...this.#place(), line };
-    const positionBytes = place.positionBytes + start;
-    const where = placeText({ ...place, positionBytes });
-    const message = `${where}: the text is not UTF-8; ${this.#advice}`;
-    return new ConnectError('NOT_UTF8', message, { ...place, positionBytes });
+    // The next record begins with one of its lines: in CSV probably with the second one.
+    const end =
+      this.#options.parser.isMultiline === true ? behindLastLineFeed(rest) : first + unitBytes;
+    for (let at = first; at !== -1 && at < end; at = lineFeed(rest, at + unitBytes)) this.#lines++;
+    return end;
+  }
+
+  /**
+   * Skips the rest of a record that is too long. A batch if it takes longer, or if the file ends
+   * before it; else undefined, and either its end was found or there is nothing new.
+   */
+  async #skip(): Promise<RowBatch<Row> | undefined> {
+    const window = this.#window;
+    const from = window.position;
+    for (;;) {
+      const rest = window.view();
+      const lineFeed = this.#encoding.lineFeed(rest, 0);
+      if (lineFeed !== -1) {
+        window.start += lineFeed + this.#encoding.unitBytes;
+        this.#lines++;
+        this.#isSkipping = false;
+        return undefined;
+      }
+      // Half a unit stays.
+      window.start = window.end - (rest.length % Math.max(1, this.#encoding.unitBytes));
+      const skippedBytes = window.position - from;
+      if (window.isAtEnd) return skippedBytes > 0 ? this.#without([]) : undefined;
+      if (skippedBytes >= SKIP_BYTES) return this.#without([]);
+      await window.fill();
+    }
+  }
+
+  /** Begins at the start of the file, or where its rows begin. */
+  async #start(): Promise<void> {
+    const window = this.#window;
+    await window.begin(0);
+    this.#isStart = true;
+    const head = window.view();
+    this.#advice = conversionOf(head.subarray(0, HEAD_BYTES));
+    window.start = this.#encoding.markBytes(head);
+    const start = this.#options.start && textOffset(this.#options.start);
+    if (start !== undefined) {
+      if (start.position <= window.end) window.start = start.position;
+      else await window.begin(start.position);
+      this.#lines = start.line;
+    }
+    if (this.#file.isFromEnd === true) await this.#startAtEnd();
+  }
+
+  /**
+   * Begins behind the last line; lines are counted from there. Packed files, and those without
+   * lines, begin at their start all the same.
+   */
+  async #startAtEnd(): Promise<void> {
+    const window = this.#window;
+    const { sizeBytes } = this.#input;
+    if (sizeBytes === Infinity || this.#encoding.unitBytes === 0) return;
+    this.#head = sizeBytes >= CHECK_BYTES ? await window.head() : undefined;
+    const isFar = sizeBytes > window.end;
+    if (isFar) await window.begin(sizeBytes - (sizeBytes % 2) - LONG_RAW_BYTES);
+    const behind = this.#encoding.behindLastLineFeed(window.view());
+    // What began before is no whole line.
+    this.#isSkipping = isFar && behind === 0;
+    window.start += behind;
+    this.#isUntold = true;
+  }
+
+  /**
+   * Begins at an offset. False if the file is followed and is not the one that the offset is from.
+   */
+  async #resume(known: TextOffset): Promise<boolean> {
+    const difference = await this.#difference(known);
+    if (difference !== undefined) {
+      if (this.#file.isFollowed) return false;
+      throw fileChanged(this.#file.path, difference);
+    }
+    this.#lines = known.line;
+    this.#isSkipping = known.isSkipping === true;
+    if (!this.#isSkipping) this.#endLastLine(known);
+    return true;
+  }
+
+  /** Says how the file differs from the one that the offset is from; begins there if it does not. */
+  async #difference(known: TextOffset): Promise<string | undefined> {
+    const { sizeBytes } = this.#input;
+    if (sizeBytes < known.sizeBytes) {
+      // It is enough if what was read is there, where files are cut now and then.
+      const isCut = !this.#file.isFollowed || sizeBytes < known.position;
+      if (isCut) return `it has shrunk from ${known.sizeBytes} to ${sizeBytes} bytes`;
+    }
+    const window = this.#window;
+    if (known.head !== undefined && (await window.head()) !== known.head) {
+      return `its first ${CHECK_BYTES} bytes are others`;
+    }
+    await window.begin(known.position);
+    if (window.position === known.position && window.check() === known.check) {
+      this.#head = known.head;
+      return undefined;
+    }
+    return `it has other content before byte ${known.position}`;
+  }
+
+  /**
+   * A last line without a line end was read as whole. Its line end may follow now, but not more
+   * text.
+   */
+  #endLastLine({ position }: TextOffset): void {
+    const window = this.#window;
+    const { unitBytes } = this.#encoding;
+    const rest = window.view();
+    if (position === 0 || rest.length === 0 || unitBytes === 0) return;
+    if (this.#encoding.behindLastLineFeed(window.before(unitBytes)) > 0) return;
+    const lineFeed = this.#encoding.lineFeed(rest, 0);
+    if (lineFeed === -1 || this.#encoding.contentEnd(rest, 0, lineFeed) !== 0) {
+      const reason = `its last line had no line end, but continues after byte ${position}`;
+      throw fileChanged(this.#file.path, reason);
+    }
+    window.start += lineFeed + unitBytes;
+    this.#lines++;
   }
 
   #place(): FilePlace {
-    const positionBytes = this.#base + this.#start;
-    return { file: this.#path, line: this.#lines + 1, positionBytes };
+    return {
+      file: this.#file.path,
+      line: this.#lines + 1,
+      positionBytes: this.#window.position,
+    };
   }
 }
 
-/** A position as messages name it. */
-export function placeText({ file, line, positionBytes }: FilePlace): string {
-  return `${file}, line ${line} (byte ${positionBytes})`;
-}
+const EMPTY = Buffer.alloc(0);
+/** Enough to recognise other kinds of file. */
+const HEAD_BYTES = 4;
 
 /** The advice for a file that is not UTF-8, by its first bytes. */
 function conversionOf(head: Buffer): string {
   const start = head.toString('latin1');
-  const isUtf16 = start.startsWith('\xff\xfe') || start.startsWith('\xfe\xff');
-  if (isUtf16) return 'it is UTF-16: convert the file first, with iconv -f UTF-16 -t UTF-8';
-  if (start.startsWith('\x1f\x8b')) return 'it is packed with gzip: unpack it first, with gunzip';
-  if (start.startsWith('\x28\xb5\x2f\xfd')) return 'it is packed with zstd: unpack it first';
+  if (start.startsWith('\xff\xfe')) return "it is UTF-16: read it with encoding: 'utf-16le'";
+  if (start.startsWith('\xfe\xff')) return "it is UTF-16: read it with encoding: 'utf-16be'";
+  if (start.startsWith('\x1f\x8b')) return 'it is packed with gzip: let its name end with .gz';
+  if (start.startsWith('\x28\xb5\x2f\xfd')) {
+    return 'it is packed with zstd: let its name end with .zst';
+  }
   if (start.startsWith('PK\x03\x04')) return 'it is a zip archive or an Office file: unpack it';
   if (start.startsWith('PAR1')) return 'it is Parquet: read it with parquet()';
-  return 'convert the file first, for example with iconv -f WINDOWS-1252 -t UTF-8';
-}
-
-function checkSize(path: string, sizeBytes: number, known: TextOffset | undefined): void {
-  if (known === undefined || sizeBytes >= known.sizeBytes) return;
-  throw fileChanged(path, `it has shrunk from ${known.sizeBytes} to ${sizeBytes} bytes`);
+  return "name its encoding, for example encoding: 'windows-1252'";
 }
 
 function textOffset(offset: SourceOffset): TextOffset | undefined {
   const known = offset as unknown as TextOffset;
-  const { position, line, sizeBytes, check } = known;
-  const isOurs = [position, line, sizeBytes, check].every((each) => Number.isSafeInteger(each));
+  const { position, line, sizeBytes, check, head = 0 } = known;
+  const isOurs = [position, line, sizeBytes, check, head].every((each) => {
+    return Number.isSafeInteger(each);
+  });
   return isOurs && position >= 0 && position <= sizeBytes ? known : undefined;
 }

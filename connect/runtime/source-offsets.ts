@@ -29,6 +29,11 @@ export function partitionText(partition: SourcePartition): string {
   return JSON.stringify(offsetKey('', partition)[1]);
 }
 
+/** The partition of a text by `partitionText`. */
+export function parsePartition(text: string): SourcePartition {
+  return JSON.parse(text) as SourcePartition;
+}
+
 /** How long one poll waits for other connectors' commits. */
 const POLL_MS = 100;
 

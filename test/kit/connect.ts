@@ -59,6 +59,8 @@ export async function readBatches<Row>(
   const batches: RowBatch<Row>[] = [];
   try {
     for (let next = await reader.next(); next !== undefined; next = await reader.next()) {
+      // As a run that tolerates nothing.
+      for (const { error } of next.bad ?? []) throw error;
       batches.push(next);
     }
   } finally {

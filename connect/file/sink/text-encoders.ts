@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { stringifyJson } from '../../../core/internal.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 import type { PartEncoder, RowEncoder } from './sink-format.ts';
 
@@ -10,7 +11,7 @@ export const jsonlEncoder: RowEncoder<unknown> & PartEncoder<unknown> = {
   columns: undefined,
   part: () => jsonlEncoder,
   encode(row, out) {
-    const text = JSON.stringify(row) as string | undefined;
+    const text = stringifyJson(row);
     if (text === undefined) throw new TypeError(`${typeof row} has no JSON form`);
     out.appendLine(text);
   },

@@ -1,0 +1,173 @@
+/** What a byte means inside a string: nothing special, its end, an escape, or not allowed. */
+const ORDINARY = 0;
+const QUOTE = 1;
+const ESCAPE = 2;
+const FORBIDDEN = 3;
+
+const IN_STRING = new Uint8Array(256);
+IN_STRING.fill(FORBIDDEN, 0, 0x20);
+IN_STRING[0x22] = QUOTE;
+IN_STRING[0x5c] = ESCAPE;
+
+const SPACE = 0x20;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const OBJECT = 0x7b;
+const OBJECT_END = 0x7d;
+const ARRAY = 0x5b;
+const ARRAY_END = 0x5d;
+const ZERO = 0x30;
+const NOT_JSON = -1;
+
+/** The containers around the current place; deeper nesting is left to JSON.parse. */
+const DEPTH_MAX = 256;
+const containers = new Uint8Array(DEPTH_MAX);
+
+/**
+ * True if `bytes[start, end)` are one JSON value, perhaps between white space, by the rules of
+ * `JSON.parse`. The bytes must be UTF-8. Makes no objects, so that JSON which is only carried need
+ * not be parsed.
+ */
+export function isJson(bytes: Buffer, start: number, end: number): boolean {
+  let depth = 0;
+  let at = skipSpace(bytes, start, end);
+  for (;;) {
+    // A value begins here.
+    const first = at < end ? bytes[at]! : NOT_JSON;
+    if (first === OBJECT || first === ARRAY) {
+      if (depth === DEPTH_MAX) return isParseable(bytes, start, end);
+      at = skipSpace(bytes, at + 1, end);
+      const close = first === OBJECT ? OBJECT_END : ARRAY_END;
+      if (bytes[at] !== close || at >= end) {
+        containers[depth++] = first;
+        if (first === OBJECT && (at = skipName(bytes, at, end)) === NOT_JSON) return false;
+        continue;
+      }
+      at++; // it is empty
+    } else {
+      at = skipScalar(bytes, at, end);
+      if (at === NOT_JSON) return false;
+    }
+    // A value has ended here.
+    for (;;) {
+      at = skipSpace(bytes, at, end);
+      if (depth === 0) return at === end;
+      if (at >= end) return false;
+      const isObject = containers[depth - 1] === OBJECT;
+      const next = bytes[at++]!;
+      if (next === COMMA) {
+        at = skipSpace(bytes, at, end);
+        if (isObject && (at = skipName(bytes, at, end)) === NOT_JSON) return false;
+        break;
+      }
+      if (next !== (isObject ? OBJECT_END : ARRAY_END)) return false;
+      depth--;
+    }
+  }
+}
+
+function isParseable(bytes: Buffer, start: number, end: number): boolean {
+  try {
+    JSON.parse(bytes.toString('utf8', start, end));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function skipSpace(bytes: Buffer, start: number, end: number): number {
+  let at = start;
+  while (at < end) {
+    const byte = bytes[at]!;
+    if (byte > SPACE || !(byte === SPACE || byte === 10 || byte === 13 || byte === 9)) break;
+    at++;
+  }
+  return at;
+}
+
+/** Skips a property's name, the colon and the space behind it. */
+function skipName(bytes: Buffer, start: number, end: number): number {
+  if (start >= end || bytes[start] !== 0x22) return NOT_JSON;
+  let at = skipString(bytes, start, end);
+  if (at === NOT_JSON) return NOT_JSON;
+  if (bytes[at] !== COLON) at = skipSpace(bytes, at, end);
+  if (at >= end || bytes[at] !== COLON) return NOT_JSON;
+  return skipSpace(bytes, at + 1, end);
+}
+
+function skipScalar(bytes: Buffer, at: number, end: number): number {
+  if (at >= end) return NOT_JSON;
+  switch (bytes[at]) {
+    case 0x22:
+      return skipString(bytes, at, end);
+    case 0x74:
+      return skipWord(bytes, at, end, TRUE);
+    case 0x66:
+      return skipWord(bytes, at, end, FALSE);
+    case 0x6e:
+      return skipWord(bytes, at, end, NULL);
+    default:
+      return skipNumber(bytes, at, end);
+  }
+}
+
+/** Skips the string whose opening quote is at `start`. */
+function skipString(bytes: Buffer, start: number, end: number): number {
+  let at = start + 1;
+  while (at < end) {
+    const kind = IN_STRING[bytes[at]!]!;
+    if (kind === ORDINARY) {
+      at++;
+    } else if (kind === QUOTE) {
+      return at + 1;
+    } else if (kind === FORBIDDEN) {
+      return NOT_JSON;
+    } else {
+      at = skipEscape(bytes, at, end);
+      if (at === NOT_JSON) return NOT_JSON;
+    }
+  }
+  return NOT_JSON;
+}
+
+const ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'));
+const HEX = /^[0-9a-fA-F]{4}$/;
+
+function skipEscape(bytes: Buffer, at: number, end: number): number {
+  if (at + 1 >= end) return NOT_JSON;
+  const escaped = bytes[at + 1]!;
+  if (ESCAPES.has(escaped)) return at + 2;
+  const isCode = escaped === 0x75 && at + 6 <= end;
+  return isCode && HEX.test(bytes.toString('latin1', at + 2, at + 6)) ? at + 6 : NOT_JSON;
+}
+
+const TRUE = Buffer.from('true');
+const FALSE = Buffer.from('false');
+const NULL = Buffer.from('null');
+
+function skipWord(bytes: Buffer, start: number, end: number, word: Buffer): number {
+  if (start + word.length > end) return NOT_JSON;
+  for (let index = 1; index < word.length; index++) {
+    if (bytes[start + index] !== word[index]) return NOT_JSON;
+  }
+  return start + word.length;
+}
+
+function skipNumber(bytes: Buffer, start: number, end: number): number {
+  let at = bytes[start] === 0x2d ? start + 1 : start;
+  // No digit may follow a leading zero.
+  at = at < end && bytes[at] === ZERO ? at + 1 : skipDigits(bytes, at, end);
+  if (at !== NOT_JSON && at < end && bytes[at] === 0x2e) at = skipDigits(bytes, at + 1, end);
+  if (at !== NOT_JSON && at < end && (bytes[at]! | 0x20) === 0x65) {
+    const sign = bytes[at + 1];
+    at = skipDigits(bytes, sign === 0x2b || sign === 0x2d ? at + 2 : at + 1, end);
+  }
+  return at;
+}
+
+/** Skips one digit or more. */
+function skipDigits(bytes: Buffer, start: number, end: number): number {
+  let at = start;
+  while (at < end && bytes[at]! >= ZERO && bytes[at]! <= 0x39) at++;
+  return at === start ? NOT_JSON : at;
+}
