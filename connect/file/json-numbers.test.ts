@@ -3,7 +3,6 @@ import { connectFailure, inputFile, readRows } from '../../test/kit/connect.ts';
 import { csv } from './csv.ts';
 import { jsonl } from './jsonl.ts';
 
-
 test('[CONNECT-NUMBERS-1] jsonl() keeps the digits of integers, or does as the option says', async () => {
   const path = inputFile('{"n":9007199254740993}\n{"n":18446744073709551615}\n{"n":1.5}\n');
   expect(await readRows(jsonl(), path)).toEqual([
