@@ -175,7 +175,9 @@ test('[CONNECT-INPUT-15] headers are made from fields', async () => {
   await task?.close();
 });
 
-/** A file of which nothing is on the disk: `before`, then one byte again and again, then `after`. */
+/**
+ * A file of which nothing is on the disk: `before`, then one byte again and again, then `after`.
+ */
 function endless(before: string, sizeBytes: number, after: string): FileSystem {
   const fill = (target: Buffer, position: number): number => {
     const end = before.length + sizeBytes;
@@ -299,7 +301,7 @@ test.each([
   expect((await poll(json16)).values).toEqual(rows.map((row) => ({ row })));
 });
 
-test('[CONNECT-ENCODING-2] an encoding that lies makes bad rows; an unknown one is refused', async () => {
+test('[CONNECT-ENCODING-2] an encoding that lies makes bad rows, unknown ones fail', async () => {
   const path = inputFile(Buffer.from('a\0\n\0\0\xd8\n\0b\0\n\0', 'latin1'));
   const source = fileSource({
     ...{ path, topic: texts, key: () => null },

@@ -385,8 +385,8 @@ export function invalidCsv(reason: string): (place: FilePlace) => ConnectError {
 
 function fieldCount(expected: number, actual: number, record: string): Problem {
   const advice = LONE_RETURN.test(record)
-    ? 'it holds carriage returns without line feeds, once the line ends of Macs; if they are that, ' +
-      "convert the file first, with tr '\\r' '\\n'"
+    ? 'it holds carriage returns without line feeds, once the line ends of Macs; ' +
+      "if so, convert the file first, with tr '\\r' '\\n'"
     : 'correct the row, or check the delimiter and the header';
   return (place) => {
     const message = `${placeText(place)}: ${actual} fields instead of ${expected}; ${advice}`;

@@ -97,7 +97,9 @@ export async function findFile(
   return { path, sizeBytes, modifiedMs, identity, isSettled: isSettled(identity, clock.nowMs()) };
 }
 
-/** Looks at the files of the machine's disk: without a promise each, because there may be 100,000. */
+/**
+ * Looks at the files of the machine's disk: without a promise each, because there may be 100,000.
+ */
 async function lookAt({ clock }: FileSearch, names: readonly string[]): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
   let nowMs = clock.nowMs();

@@ -254,7 +254,7 @@ const sorted = (batches: readonly PolledBatch[]): string[] =>
   (valuesOf(batches) as string[]).sort();
 const hasTwice = (all: readonly string[]): boolean => new Set(all).size < all.length;
 
-test('[CONNECT-FOLLOW-11] a file that is shorter than the fingerprint grows beyond it', async () => {
+test('[CONNECT-FOLLOW-11] a file shorter than the fingerprint grows beyond it', async () => {
   const path = inputFile('');
   const batches = await followFiles({
     path,
@@ -271,7 +271,7 @@ test('[CONNECT-FOLLOW-11] a file that is shorter than the fingerprint grows beyo
   expect(valuesOf(resumed)).toEqual(['more']);
 });
 
-test('[CONNECT-FOLLOW-11] offsets of earlier versions, without an identity, still count', async () => {
+test('[CONNECT-FOLLOW-11] offsets of earlier versions still count', async () => {
   const path = inputFile(text('a', 'b'));
   const [read] = await readBatches(lines(), path);
   appendFileSync(path, text('c'));

@@ -1,6 +1,5 @@
 import type { FileSystem } from '../../core/index.ts';
 import type {
-  BadInput,
   SourceBatch,
   SourceContext,
   SourceOffset,
@@ -112,7 +111,9 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     await this.#ahead.close();
   }
 
-  /** Reads the next rows of a file; at its end it goes on to the next file, mostly with undefined. */
+  /**
+   * Reads the next rows of a file; at its end it goes on to the next file, mostly with undefined.
+   */
   async #next(next: FileToRead): Promise<SourceBatch | undefined> {
     const { file } = next;
     const { path } = file;

@@ -40,7 +40,8 @@ export interface FileSourceOptions<Row, K, V> {
   readonly format: SourceFormat<Row>;
   readonly topic: Topic<K, V>;
   /**
-   * The record's key, which decides its partition; null spreads the records. Rows that are values as
+   * The record's key, which decides its partition; null spreads the records. Rows that are values
+   * as
    * they are, such as JSON lines for a topic of `json()`, are carried as bytes, and if this is an
    * arrow function without parameters, such as `() => null`, they are checked but not parsed.
    */
@@ -54,7 +55,8 @@ export interface FileSourceOptions<Row, K, V> {
   /**
    * True: keeps reading what is appended, and new files, until it is stopped; it waits for files
    * that do not exist yet. It reads only whole lines. Files may grow, disappear and be rotated, as
-   * for `tail -F`: a renamed file is read to its end, and the one that takes its name, or is cut and
+   * for `tail -F`: a renamed file is read to its end, and the one that takes its name, or is cut
+   * and
    * written again, from its start. Lines that are written and removed between two looks are lost.
    * Not for `parquet()`. Default: false.
    */

@@ -63,7 +63,8 @@ export interface InputFile {
   readonly offset: SourceOffset | undefined;
   /**
    * True if more may be appended: text after the last line end is not whole yet and is left for
-   * later. A file whose content is not what `offset` covers was replaced and is read from its start.
+   * later. A file whose content is not what `offset` covers was replaced and is read from its
+   * start.
    */
   readonly isFollowed: boolean;
   /** True if a file without an offset is read from its end: only what is appended. */

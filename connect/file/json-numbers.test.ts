@@ -1,9 +1,16 @@
 import { expect, test } from 'vitest';
+import { json, openLog, silentLogger, string, topic } from '../../core/index.ts';
 import { connectFailure, inputFile, readRows } from '../../test/kit/connect.ts';
+import { readValues } from '../../test/kit/read-topic.ts';
+import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import { SourceRunner } from '../runtime/source-runner.ts';
 import { csv } from './csv.ts';
+import { fileSource } from './file-source.ts';
 import { jsonl } from './jsonl.ts';
 
-test('[CONNECT-NUMBERS-1] jsonl() keeps the digits of integers, or does as the option says', async () => {
+const values = topic('values', { key: string(), value: json<unknown>(), partitions: 1 });
+
+test('[CONNECT-NUMBERS-1] jsonl() keeps the digits, or does as told', async () => {
   const path = inputFile('{"n":9007199254740993}\n{"n":18446744073709551615}\n{"n":1.5}\n');
   expect(await readRows(jsonl(), path)).toEqual([
     { n: 9007199254740993n },
@@ -26,6 +33,25 @@ test('[CONNECT-NUMBERS-1] jsonl() keeps the digits of integers, or does as the o
   const huge = await connectFailure(readRows(jsonl(), inputFile('1\n1e400\n')));
   expect(huge).toMatchObject({ code: 'INVALID_JSON', details: { line: 2 } });
 });
+
+test.each(['carried', 'looked at'] as const)(
+  '[CONNECT-NUMBERS-2] JSON that is only carried keeps its bytes (%s)',
+  async (how) => {
+    const all = ['{"n":9007199254740993, "x":1.50}', '[1e3]', '"\\u00e9"'];
+    await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
+    const source = fileSource({
+      path: inputFile(`${all.join('\r\n')}\n`),
+      format: jsonl(),
+      topic: values,
+      key: how === 'carried' ? () => null : (row) => typeof row,
+    });
+    await new SourceRunner(log, source).run();
+    const text = topic('values', { key: string(), value: string(), partitions: 1 });
+    expect(await readValues(log, text, 'read_committed')).toEqual(all);
+    const [first] = await readValues(log, values, 'read_committed');
+    expect(first).toEqual({ n: 9007199254740993n, x: 1.5 });
+  },
+);
 
 test('[CONNECT-NUMBERS-3] numbers of CSV are decimal and exact, or an error', async () => {
   const format = csv<{ n: number }>({ columns: { n: 'number' } });
@@ -55,7 +81,7 @@ test('[CONNECT-NUMBERS-3] numbers of CSV are decimal and exact, or an error', as
   expect((await connectFailure(read('9007199254740993'))).message).toMatch(/read it as 'bigint'/);
 });
 
-test('[CONNECT-CSV-14] columns can be bigints, booleans and dates, or null where they are empty', async () => {
+test('[CONNECT-CSV-14] columns can be bigints, booleans and dates, or null', async () => {
   interface Row {
     readonly id: bigint;
     readonly ok: boolean;

@@ -15,7 +15,8 @@ export interface LinesOptions extends TextOptions {
    */
   readonly as?: 'text' | 'bytes';
   /**
-   * Makes one row of several lines, such as an error and its stack: a row begins with each line that
+   * Makes one row of several lines, such as an error and its stack: a row begins with each line
+   * that
    * matches `start`, or goes on with each line that matches `continues`. The last one waits for the
    * first line of the next one, or for the end of a file that is not followed. Only for text.
    * Default: each line is a row.

@@ -87,7 +87,7 @@ test('[CONNECT-MANY-1] what has not changed since it was read is not opened agai
   expect(opened).toHaveLength(302);
 });
 
-test('[CONNECT-MANY-1] the same size and a time that is put back do not hide a change', async () => {
+test('[CONNECT-MANY-1] the same size and time do not hide a change', async () => {
   await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
   const path = join(directoryOf(1), '0000.txt');
   utimesSync(path, 1_000, 1_000);
@@ -107,7 +107,7 @@ test('[CONNECT-MANY-2] a change within the tick of the last one is seen', async 
   expect((await connectFailure(run(log, { path }, systemClock))).code).toBe('FILE_CHANGED');
 });
 
-test('[CONNECT-MANY-2] a file that had just been written is opened once more, and then noted', async () => {
+test('[CONNECT-MANY-2] a file just written is opened once more, and then noted', async () => {
   await using log = await openLog(temporaryDirectory(), { logger: silentLogger });
   const opened: string[] = [];
   const options = { path: join(directoryOf(1), '0000.txt'), fileSystem: watched(opened) };

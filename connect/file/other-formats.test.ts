@@ -57,7 +57,7 @@ test('[CONNECT-TEXT-13] followed, the last row waits for the next one', async ()
   }
 });
 
-test('[CONNECT-TEXT-13] a row of too many lines is bad, and costs no more than they do', async () => {
+test('[CONNECT-TEXT-13] a row of too many lines is bad, and cheap', async () => {
   const path = inputFile(`a\n${' more\n'.repeat(400_000)}b\n`);
   const format = lines({ multiline: { continues: /^ / } });
   const failure = await connectFailure(readRows(format, path));

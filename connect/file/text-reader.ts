@@ -199,8 +199,8 @@ export class TextReader<Row> implements RowReader<Row> {
     const place = this.#place();
     const message =
       `${placeText(place)}: a record of more than lineBytesMax=${limitBytes} bytes; raise that, ` +
-      "and the topic's maxMessageBytes, unless the file is damaged (in CSV, look for a quote that " +
-      'is never closed)';
+      "and the topic's maxMessageBytes, unless the file is damaged (in CSV, look for a quote " +
+      'that is never closed)';
     const error = new ConnectError('LINE_TOO_LONG', message, { ...place, limitBytes });
     // Without lines nothing says where the next one begins.
     if (this.#encoding.unitBytes === 0) throw error;
@@ -300,7 +300,9 @@ export class TextReader<Row> implements RowReader<Row> {
     return true;
   }
 
-  /** Says how the file differs from the one that the offset is from; begins there if it does not. */
+  /**
+   * Says how the file differs from the one that the offset is from; begins there if it does not.
+   */
   async #difference(known: TextOffset): Promise<string | undefined> {
     const { sizeBytes } = this.#input;
     if (sizeBytes < known.sizeBytes) {

@@ -35,7 +35,8 @@ const CHECKS: OptionChecks<WholeFilesOptions> = {
 
 /**
  * Each file is one row: its path and all of its content. With `follow` a file that has changed is a
- * row again; give `minAgeMs`, so that files are read when they are complete. Without it, a file that
+ * row again; give `minAgeMs`, so that files are read when they are complete. Without it, a file
+ * that
  * has changed since it was read is FILE_CHANGED.
  *
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION

@@ -12,7 +12,13 @@ import type { Transform } from '../transform.ts';
 import { failureOf } from './failure.ts';
 import type { PauseSwitch } from './pause-switch.ts';
 import type { RunCounts } from './run-counts.ts';
-import { connectOffsets, offsetKey, partitionText, readSourceOffsets } from './source-offsets.ts';
+import {
+  connectOffsets,
+  offsetKey,
+  parsePartition,
+  partitionText,
+  readSourceOffsets,
+} from './source-offsets.ts';
 import { SourceWriter, type PreparedBatch, type TransactionBoundary } from './source-writer.ts';
 import type { Tolerance } from './tolerance.ts';
 
@@ -130,8 +136,9 @@ export class SourceRun {
     this.#transaction = await this.#producer.beginTransaction();
     const committed = await readSourceOffsets(log, name);
     const offset = (partition: SourcePartition) => committed.get(partitionText(partition));
+    const partitions = () => [...committed.keys()].map(parsePartition);
     try {
-      this.tasks = await connector.open({ offset, signal: this.#signal, clock });
+      this.tasks = await connector.open({ offset, partitions, signal: this.#signal, clock });
     } catch (cause) {
       throw failureOf(name, 'open', cause);
     }
@@ -261,6 +268,11 @@ export class SourceRun {
     this.hasCommitted = true;
     this.#transaction = await this.#producer.beginTransaction();
     onProgress();
+    try {
+      for (const task of this.tasks) await task.committed?.();
+    } catch (cause) {
+      throw failureOf(connector.name, 'commit', cause);
+    }
   }
 
   /**

@@ -4,15 +4,23 @@ import {
   PRODUCER_DEFAULTS,
   topic as topicHandle,
   type AnyTopic,
+  type Clock,
   type LogErrorCode,
   type Producer,
   type TopicWriter,
 } from '../../core/index.ts';
 import { present, recordText } from '../../core/internal.ts';
-import type { BadInput, SourceBatch, SourceConnector, SourceRecord } from '../connector.ts';
+import type {
+  BadInput,
+  PackedRecords,
+  SourceBatch,
+  SourceConnector,
+  SourceRecord,
+} from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { applyTransforms, type ConnectRecord, type Transform } from '../transform.ts';
 import { failureOf } from './failure.ts';
+import { writePacked } from './packed-writer.ts';
 import type { RunCounts } from './run-counts.ts';
 import type { ConnectFailure, Letter, Tolerance } from './tolerance.ts';
 
@@ -29,6 +37,7 @@ export interface SourceWriterOptions {
   readonly counts: RunCounts;
   readonly transforms: readonly Transform[];
   readonly transactionBoundary: TransactionBoundary;
+  readonly clock: Clock;
 }
 
 /** What a topic finds wrong with a record; anything else would fail with another one, too. */
@@ -101,16 +110,29 @@ export class SourceWriter {
       this.#writers.set(topic, await this.#options.producer.writer(topic));
     }
     const describe = (index: number): string => placeOf(batch, kept[index] ?? index);
-    return { batch: { ...batch, records, describe }, taskId, dropped, failures };
+    const after = { ...batch, packed: undefined, records, describe };
+    return { batch: after, taskId, dropped, failures };
   }
 
   /** Adds a batch to the open transaction, synchronously, so that no commit can split it. */
   write({ batch, taskId, dropped, failures }: PreparedBatch): void {
-    const { records, bad = [] } = batch;
+    const { packed, bad = [] } = batch;
     this.#options.counts.now.dropped += dropped;
     for (const each of bad) this.#writeBad(each, taskId);
     for (const failure of failures) this.#handle(failure);
-    for (let index = 0; index < records.length;) index = this.#writeFrom(batch, index, taskId);
+    // Of packed records, those from the first one on that is refused are written in plain form.
+    let index = packed === undefined ? 0 : this.#writePacked(packed);
+    const count = packed?.count ?? batch.records.length;
+    while (index < count) index = this.#writeFrom(batch, index, taskId);
+  }
+
+  /** Writes packed records up to the first that is refused; returns how many. */
+  #writePacked(packed: PackedRecords): number {
+    const { clock, counts } = this.#options;
+    const writer = this.#writers.get(packed.topic) ?? this.#undeclared(packed.topic);
+    const written = writePacked(writer, packed, clock.nowMs());
+    counts.now.records += written;
+    return written;
   }
 
   /** Writes the dead letters of a transaction that was aborted into the next one. */

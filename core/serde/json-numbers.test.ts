@@ -71,7 +71,8 @@ const number = fc.oneof(
       const digits = String(n);
       const at = Math.min(digits.length, Math.max(cut, n < 0n ? 2 : 1));
       const fraction = digits.slice(at);
-      return `${digits.slice(0, at)}${fraction && `.${fraction}`}${exponent % 3 ? `e${exponent}` : ''}`;
+      const tail = exponent % 3 === 0 ? '' : `e${exponent}`;
+      return `${digits.slice(0, at)}${fraction && `.${fraction}`}${tail}`;
     }),
 );
 const document = fc.letrec<{ value: string }>((tie) => ({

@@ -24,7 +24,9 @@ export class PlainInput implements ByteInput {
   readonly isWhole: boolean;
   readonly #file: File;
 
-  /** @param isWhole if not, a file that is cut while it is read ends there. Else that is an error. */
+  /**
+   * @param isWhole if not, a file that is cut while it is read ends there. Else that is an error.
+   */
   constructor(file: File, sizeBytes: number, isWhole: boolean) {
     this.#file = file;
     this.sizeBytes = sizeBytes;

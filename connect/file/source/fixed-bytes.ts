@@ -3,7 +3,9 @@ import { badRow, ChunkLines, parsedLines, placeText } from './text-chunk.ts';
 import type { FilePlace, TextParser } from './text-chunk.ts';
 import { ANY_BYTES, type TextEncoding } from './text-encoding.ts';
 
-/** Records of `sizeBytes` bytes, with nothing between them: as lines whose line ends are nothing. */
+/**
+ * Records of `sizeBytes` bytes, with nothing between them: as lines whose line ends are nothing.
+ */
 export function fixedEncoding(sizeBytes: number): TextEncoding {
   return {
     ...ANY_BYTES,

@@ -27,7 +27,9 @@ interface Tracked {
   key: string | undefined;
 }
 
-/** A file that another one may be a copy of: it is, if it has the content that the offset covers. */
+/**
+ * A file that another one may be a copy of: it is, if it has the content that the offset covers.
+ */
 export interface Original {
   readonly offset: SourceOffset;
   /** Set if it is only a copy that counts when the file of this name lost that content. */
@@ -37,7 +39,9 @@ export interface Original {
 /** A file to read. */
 export interface FileToRead {
   readonly file: FoundFile;
-  /** Where it was read to; if it is not the file that the offset is for, it is read from its start. */
+  /**
+   * Where it was read to; if it is not the file that the offset is for, it is read from its start.
+   */
   readonly offset: SourceOffset | undefined;
   /** Files that it may be a copy of. */
   readonly copyOf: readonly Original[];

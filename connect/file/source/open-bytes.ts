@@ -185,6 +185,6 @@ function zstdStream(file: string): Transform {
 
 function tooLarge(file: string, sizeBytes: number): ConnectError {
   const reason = `more than ${WHOLE_BYTES_MAX} bytes of zstd take Node 22.15 or later`;
-  const message = `${file} (${sizeBytes} bytes and more): ${reason}; or unpack it first, with unzstd`;
+  const message = `${file} (${sizeBytes} bytes and more): ${reason}; or use unzstd first`;
   return new ConnectError('INVALID_PACKING', message, { file, packing: 'zstd', reason });
 }

@@ -87,7 +87,9 @@ export function placeText({ file, line, positionBytes }: FilePlace): string {
 
 const LINE_BYTES_GUESS = 64;
 
-/** The lines of a chunk. Line `i` is `bytes[bounds[2 * i], bounds[2 * i + 1])`, without line end. */
+/**
+ * The lines of a chunk. Line `i` is `bytes[bounds[2 * i], bounds[2 * i + 1])`, without line end.
+ */
 export class ChunkLines {
   readonly chunk: TextChunk;
   /** Grows while the lines are counted. */

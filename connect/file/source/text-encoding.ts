@@ -53,8 +53,10 @@ export const ANY_BYTES: TextEncoding = {
 };
 
 /** Encodings of one or more bytes a character in which the byte 10 is always a line feed. */
-const BYTE_ENCODINGS =
-  /^(?:windows-125\d|windows-874|iso-8859-\d+|koi8-[ru]|macintosh|ibm866|gbk|gb18030|big5|shift_jis|euc-(?:jp|kr))$/;
+const BYTE_ENCODINGS = new RegExp(
+  '^(?:windows-125\\d|windows-874|iso-8859-\\d+|koi8-[ru]|macintosh|ibm866|' +
+    'gbk|gb18030|big5|shift_jis|euc-(?:jp|kr))$',
+);
 
 /**
  * The encoding of a name, such as `utf-16le`, `latin1` or `shift_jis`: one that the WHATWG Encoding
