@@ -9,6 +9,7 @@ import {
 import { StreamsError } from '../errors.ts';
 import { checkpoint } from './checkpoint.ts';
 import { commit, type CommitStep } from './commit.ts';
+import { CommitPace } from './commit-pace.ts';
 import type { GroupMeters } from './meters.ts';
 import { keepCommitted } from './metrics.ts';
 import type { TaskPlan } from './plan.ts';
@@ -38,8 +39,6 @@ const POLL_MS = 100;
 const IDLE_MS = 1_000;
 /** How often a group looks whether the others have ended, too. */
 const ENDED_WAIT_MS = 5;
-/** Bounds commits to a quarter of the time of a quiet stream. */
-const EARLY_COMMIT_FACTOR = 3;
 /** Fetches kept of an input that waits for another one: enough to continue once that arrives. */
 const QUEUED_BATCHES_MAX = 2;
 
@@ -55,8 +54,7 @@ export class TaskRunner {
   readonly #meters: GroupMeters;
   /** With exactly-once always set, except while a commit replaces it. */
   #transaction: Transaction | undefined;
-  /** When the last commit ended, and how long it took. */
-  #lastCommit: { readonly atMs: number; readonly tookMs: number };
+  readonly #pace: CommitPace;
   #commits = 0;
   #lastCheckpointMs: number;
   #lastLookMs = -Infinity;
@@ -73,8 +71,8 @@ export class TaskRunner {
     this.#transaction = parts.transaction;
     this.#purger = new Purger(options.log, options.plan.applicationId);
     this.#set = set;
-    this.#lastCommit = { atMs: this.#nowMs(), tookMs: 0 };
-    this.#lastCheckpointMs = this.#lastCommit.atMs;
+    this.#pace = new CommitPace(options.settings.commitIntervalMs, this.#nowMs());
+    this.#lastCheckpointMs = this.#pace.lastMs;
   }
 
   /**
@@ -386,7 +384,7 @@ export class TaskRunner {
       if (quietDueMs > this.#lastLookMs) waitMs = Math.min(waitMs, quietDueMs - nowMs);
     }
     if (this.tasks.some(({ needsCommit }) => needsCommit)) {
-      waitMs = Math.min(waitMs, this.#lastCommit.atMs + this.#earlyCommitMs() - nowMs);
+      waitMs = Math.min(waitMs, this.#pace.earlyDueMs - nowMs);
     }
     return Math.max(1, Math.ceil(waitMs));
   }
@@ -394,20 +392,13 @@ export class TaskRunner {
   #isCommitDue(isDry: boolean): boolean {
     if (this.tasks.some(({ isCommitRequested }) => isCommitRequested)) return true;
     if (this.#isAwaited()) return true;
-    const { commitIntervalMs } = this.#options.settings;
-    const sinceMs = this.#nowMs() - this.#lastCommit.atMs;
-    if (sinceMs < (isDry ? this.#earlyCommitMs() : commitIntervalMs)) return false;
+    if (this.#nowMs() < (isDry ? this.#pace.earlyDueMs : this.#pace.dueMs)) return false;
     return this.tasks.some(({ needsCommit }) => needsCommit);
   }
 
   /** True if a query waits for a commit and a checkpoint. */
   #isAwaited(): boolean {
     return this.tasks.some(({ state }) => state.committed.isAwaited);
-  }
-
-  #earlyCommitMs(): number {
-    const { settings } = this.#options;
-    return Math.min(settings.commitIntervalMs, this.#lastCommit.tookMs * EARLY_COMMIT_FACTOR);
   }
 
   async #commit(): Promise<void> {
@@ -437,7 +428,7 @@ export class TaskRunner {
     ends.committed(this.#options.group, this.tasks);
     const atMs = this.#nowMs();
     const tookMs = atMs - startMs;
-    this.#lastCommit = { atMs, tookMs };
+    this.#pace.committed(atMs, tookMs);
     this.#commits++;
     counts.commits++;
     counts.lastCommitMs = tookMs;
@@ -447,7 +438,7 @@ export class TaskRunner {
 
   #isCheckpointDue(): boolean {
     const { checkpointIntervalMs, checkpointEntriesMax } = this.#options.settings;
-    if (this.#lastCommit.atMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
+    if (this.#pace.lastMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
     return this.tasks.some(({ state: { tailCount, committed } }) => {
       return tailCount >= checkpointEntriesMax || committed.isAwaited;
     });
