@@ -20,14 +20,17 @@ export class Secret {
     return this.#text;
   }
 
+  /** `[secret]`, not the text. */
   toString(): string {
     return HIDDEN;
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return HIDDEN;
   }
 
+  /** As `toString`, for `console.log`. */
   [inspect.custom](): string {
     return HIDDEN;
   }

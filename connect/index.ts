@@ -39,6 +39,7 @@ export {
   type CsvColumn,
   type CsvColumns,
   type CsvFormat,
+  type CsvKeyword,
   type CsvOptions,
 } from './file/csv.ts';
 export { fixedBytes, type FixedBytesOptions } from './file/fixed-bytes.ts';

@@ -119,7 +119,7 @@ export function sourceOf(given: SourceConnector | JobSource): SourceConnector {
 }
 
 /** The connector of a sink. */
-export function sinkOf(given: SinkConnector | JobSink): SinkConnector {
+function sinkOf(given: SinkConnector | JobSink): SinkConnector {
   return 'sink' in given ? given.sink : given;
 }
 

@@ -2,7 +2,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { bytes, json, nodeFileSystem, string, topic, systemClock } from '../../core/index.ts';
-import type { FileSystem, Topic } from '../../core/index.ts';
+import type { FileSystem } from '../../core/index.ts';
 import { compress } from '../../core/internal.ts';
 import { inputFile } from '../../test/kit/connect.ts';
 import type { BadInput, SourceConnector, SourceOffset } from '../connector.ts';
@@ -34,7 +34,7 @@ async function poll(source: SourceConnector, offset?: SourceOffset): Promise<Yie
   const found: Yield = { values: [], bad: [], offsets: [] };
   for (let batch = await task?.poll(); batch !== undefined; batch = await task?.poll()) {
     const packed = batch.packed;
-    const plain = batch.records.map(({ value }) => value as unknown);
+    const plain = batch.records.map(({ value }) => value);
     found.values.push(...plain);
     if (packed !== undefined) {
       // The packed form is the same as the serde writes.
@@ -216,8 +216,8 @@ test.each([
     const fileSystem = endless(`${before}\n`, 50_000_000, `\n${after}\n`);
     const source = fileSource({
       ...{ path: 'endless', fileSystem, key: () => null },
-      format: format as ReturnType<typeof jsonl>,
-      topic: target as Topic<string, unknown>,
+      format,
+      topic: target,
     });
     const startBytes = process.memoryUsage().arrayBuffers;
     const found = await poll(source);

@@ -28,7 +28,8 @@ export type CsvColumn<Value> =
   | CsvKeyword<Value, Date, 'date'>
   | ((text: string) => Value);
 
-type CsvKeyword<Value, Type, Keyword extends string> =
+/** The keywords that fit a column's type: with `?` where that may be null. */
+export type CsvKeyword<Value, Type, Keyword extends string> =
   | ([Type] extends [Value] ? Keyword : never)
   | ([Type | null] extends [Value] ? `${Keyword}?` : never);
 

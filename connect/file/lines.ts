@@ -49,8 +49,8 @@ export interface LinesFormat<Row extends string | Uint8Array = string>
 export function lines(
   options: LinesOptions & { readonly as: 'bytes'; readonly multiline?: never },
 ): LinesFormat<Uint8Array>;
-export function lines(options?: LinesOptions & { readonly as?: 'text' }): LinesFormat<string>;
-export function lines(options: LinesOptions = {}): LinesFormat<string> | LinesFormat<Uint8Array> {
+export function lines(options?: LinesOptions & { readonly as?: 'text' }): LinesFormat;
+export function lines(options: LinesOptions = {}): LinesFormat | LinesFormat<Uint8Array> {
   checkOptions('lines', options, CHECKS);
   const { lineBytesMax = LINE_BYTES_MAX, as = 'text', multiline } = options;
   const common = {

@@ -1,4 +1,4 @@
-import { checkOptions, integer, text, type OptionChecks } from '../../core/internal.ts';
+import { integer, text, type OptionChecks } from '../../core/internal.ts';
 
 /** The options of all text formats. */
 export interface TextOptions {
@@ -19,8 +19,3 @@ export const TEXT_CHECKS: OptionChecks<TextOptions> = {
   lineBytesMax: integer(1, 2 ** 28),
   encoding: text,
 };
-
-/** @throws LogError UNKNOWN_OPTION, INVALID_OPTION */
-export function checkTextOptions(what: string, options: TextOptions): void {
-  checkOptions(what, options, TEXT_CHECKS);
-}

@@ -110,8 +110,7 @@ export class TextReader<Row> implements RowReader<Row> {
     for (;;) {
       if (this.#isSkipping) {
         const skipped = await this.#skip();
-        if (skipped !== undefined) return skipped;
-        if (this.#isSkipping) return undefined;
+        if (skipped !== 'end') return skipped;
       }
       const isLast = window.isAtEnd && this.#input.isWhole;
       const rest = window.view();
@@ -226,10 +225,10 @@ export class TextReader<Row> implements RowReader<Row> {
   }
 
   /**
-   * Skips the rest of a record that is too long. A batch if it takes longer, or if the file ends
-   * before it; else undefined, and either its end was found or there is nothing new.
+   * Skips the rest of a record that is too long: `end` when its end was found. A batch if it takes
+   * longer, or if the file ends before it; undefined if there is nothing new.
    */
-  async #skip(): Promise<RowBatch<Row> | undefined> {
+  async #skip(): Promise<RowBatch<Row> | 'end' | undefined> {
     const window = this.#window;
     const from = window.position;
     for (;;) {
@@ -239,7 +238,7 @@ export class TextReader<Row> implements RowReader<Row> {
         window.start += lineFeed + this.#encoding.unitBytes;
         this.#lines++;
         this.#isSkipping = false;
-        return undefined;
+        return 'end';
       }
       // Half a unit stays.
       window.start = window.end - (rest.length % Math.max(1, this.#encoding.unitBytes));

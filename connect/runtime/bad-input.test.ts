@@ -215,7 +215,7 @@ describe('[CONNECT-ERRORS-3] a dead letter of a source', () => {
   test('tells a record as text that its topic refuses', async () => {
     await using log = await temporaryLog();
     const odd = { topic: numbers, key: 7, value: 5, timestampMs: 3 };
-    const batches = [{ records: [...records(1), odd, ...records(2n, 4)] }];
+    const batches = [{ records: [...records(1), odd, ...records(Symbol('two'), 4)] }];
     await new SourceRunner(log, source(batches), tolerant).run();
     expect(await readValues(log, numbers, 'read_committed')).toEqual([1, 4]);
     const letters = await lettersIn(log, 'connect-numbers-dead-letters');

@@ -67,7 +67,7 @@ function sumOf({ records, dropped, skipped, deadLettered }: Tally): number {
 }
 
 /** Adds up how long something takes each time. */
-export class Stopwatch {
+class Stopwatch {
   #count = 0;
   #totalMs = 0;
   #maxMs = 0;

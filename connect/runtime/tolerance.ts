@@ -105,7 +105,7 @@ export function checkTolerance(what: string, options: ToleranceOptions | undefin
 }
 
 /** The topic of dead letters; undefined if there is none. */
-export function letterTopic(
+function letterTopic(
   connector: string,
   { tolerance, deadLetter = false }: ToleranceOptions,
 ): Topic<Uint8Array, Uint8Array> | undefined {

@@ -16,7 +16,7 @@ export interface Trials {
 }
 
 /** The end of a process: nothing behind it happens. Thrown, since a process cannot end twice. */
-export class Crash {
+class Crash {
   readonly step: string;
 
   constructor(step: string) {

@@ -255,7 +255,7 @@ function shorten(token: string): string {
  */
 export function stringifyJson(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value) as string | undefined;
+    return JSON.stringify(value);
   } catch (cause) {
     if (cause instanceof TypeError) return stringifyBigints(value);
     throw cause;
@@ -266,12 +266,12 @@ export function stringifyJson(value: unknown): string | undefined {
 function stringifyBigints(value: unknown): string {
   for (let attempt = 0; ; attempt++) {
     const mark = `${attempt}n:`;
-    let isTaken = false;
+    let takenCount = 0;
     const text = JSON.stringify(value, (name: string, each: unknown) => {
       // Then the text could hold what looks like a marked number: take another mark.
-      if (name.includes(mark) || (typeof each === 'string' && each.includes(mark))) isTaken = true;
+      if (name.includes(mark) || (typeof each === 'string' && each.includes(mark))) takenCount++;
       return typeof each === 'bigint' ? `${mark}${each}` : each;
     });
-    if (!isTaken) return text.replaceAll(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1');
+    if (takenCount === 0) return text.replaceAll(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1');
   }
 }

@@ -23,7 +23,7 @@ const CONFIG = configSchema({
 });
 
 /** Reads all tickets of an API, in the order of their ids. */
-export const ticketsPlugin: SourcePlugin<ConfigOf<typeof CONFIG>> = {
+const ticketsPlugin: SourcePlugin<ConfigOf<typeof CONFIG>> = {
   kind: 'source',
   name: 'tickets-source',
   doc: 'Reads the tickets of an API.',

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { trySink, trySource } from 'millrace/connect/testing';
 import { ledgerSink, type Ledger } from './ledger-sink.ts';
-import { tickets, ticketsPlugin } from './tickets-source.ts';
+import ticketsPlugin, { tickets } from './tickets-source.ts';
 
 const all = Array.from({ length: 45 }, (_, index) => {
   return { id: index + 1, title: `ticket ${index + 1}` };

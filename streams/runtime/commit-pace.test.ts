@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { CommitPace } from './commit-pace.ts';
 
-test('[STREAMS-13] commits take up to a quarter of the time when there is nothing else to do', () => {
+test('[STREAMS-13] commits take up to a quarter of the time if there is nothing else to do', () => {
   const pace = new CommitPace(100, 1000);
   expect(pace.earlyDueMs).toBe(1000);
   expect(pace.dueMs).toBe(1100);

@@ -176,7 +176,9 @@ export class Failures {
 
   #toFind(store: string, cause: Error): Error {
     const { policies } = this.#context;
-    const message = `${cause.message}; the tasks start over, to find the record that store ${store} cannot write`;
+    const message =
+      `${cause.message}; the tasks start over, to find the record that store ${store} ` +
+      'cannot write';
     const details = { node: policies.nodesOf(store)[0] ?? '', pauseMs: 0, isRetry: false };
     return this.#end(new StreamsError('STARTING_OVER', message, details, { cause }));
   }

@@ -55,7 +55,15 @@ const spoilt = (value: number): number => (isBad(value) ? value + 0.5 : value);
 
 const last = (_: number, { value }: { readonly value: number }): number => spoilt(value);
 
-const nothing = (): { last: number | bigint; count: number } => ({ last: 0, count: 0 });
+/** What `json` does not write. */
+const UNWRITABLE = {
+  toJSON: () => {
+    throw new TypeError('this has no JSON form');
+  },
+  toString: () => 'unwritable',
+};
+
+const nothing = (): { last: unknown; count: number } => ({ last: 0, count: 0 });
 
 /** Operators that keep what functions return, each with values that its store cannot write. */
 const KEEPERS: Record<string, (builder: StreamsBuilder, onError: ErrorAction) => void> = {
@@ -82,13 +90,13 @@ const KEEPERS: Record<string, (builder: StreamsBuilder, onError: ErrorAction) =>
         nothing,
         (kept, { value }) => {
           kept.count++;
-          kept.last = isBad(value) ? BigInt(value) : value;
+          kept.last = isBad(value) ? UNWRITABLE : value;
           return kept;
         },
         { name: 'keeper', store: 'kept', value: json(), onError, emit: 'each' },
       )
       .toStream()
-      .mapValues(({ last, count }) => `${last} ${count}`)
+      .mapValues(({ last, count }) => `${String(last)} ${count}`)
       .to(crashOutput);
   },
   'a window': (builder, onError) => {

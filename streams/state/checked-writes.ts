@@ -20,8 +20,8 @@ export function checkWrites(store: TaskStore, { writes }: StoreKind): void {
   for (const [name, write] of Object.entries(methods)) {
     const method = own[name]!.bind(store);
     own[name] = (...args) => {
-      if ('record' in write) {
-        const { key, value } = args[write.record] as { readonly key: unknown; value: unknown };
+      if ('whole' in write) {
+        const { key, value } = args[write.whole] as { readonly key: unknown; value: unknown };
         check(key, value);
       } else if ('value' in write) {
         check(args[write.key], args[write.value]);

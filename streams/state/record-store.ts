@@ -54,7 +54,7 @@ export const recordKind: StoreKind = {
   reads: { methods: RECORD_METHODS, order: (_, spec) => segmentOrder(spec) },
   writes: {
     keyBytes: SEGMENT_BYTES + PLACE_BYTES,
-    methods: { put: { key: 0, value: 1 }, add: { record: 0 } },
+    methods: { put: { key: 0, value: 1 }, add: { whole: 0 } },
   },
   // Each record is written with a key of its own, and segments expire as a whole.
   changelogConfig: { cleanupPolicy: 'delete' },

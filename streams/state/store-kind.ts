@@ -13,7 +13,7 @@ export type StoreWrite =
   /** The function that returns the value. */
   | { readonly key: number; readonly change: number }
   /** A record, with its key and its value. */
-  | { readonly record: number };
+  | { readonly whole: number };
 
 /** How a kind of store is written to. */
 export interface StoreWrites {

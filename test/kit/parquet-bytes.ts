@@ -25,7 +25,7 @@ export function zigzag(value: number | bigint): Buffer {
 
 export const i32 = (value: number): Thrift => ({ type: 5, bytes: zigzag(value) });
 export const i64 = (value: number | bigint): Thrift => ({ type: 6, bytes: zigzag(value) });
-export const flag = (value: boolean): Thrift => ({ type: value ? 1 : 2, bytes: Buffer.alloc(0) });
+const flag = (value: boolean): Thrift => ({ type: value ? 1 : 2, bytes: Buffer.alloc(0) });
 
 export function binary(value: string | Buffer): Thrift {
   const bytes = Buffer.from(value as string);

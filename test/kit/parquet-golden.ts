@@ -20,7 +20,7 @@ export function goldenRows(name: string): unknown[] {
 }
 
 /** Reads values in the form that `golden.py` describes. */
-export function parseGolden(text: string): unknown {
+function parseGolden(text: string): unknown {
   return JSON.parse(text, (_, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     const [[key, content] = [], ...more] = Object.entries(value) as [string, unknown][];

@@ -43,7 +43,7 @@ function largeInteger(value: bigint, numbers: ValueOptions['numbers']): unknown 
  *
  * @param divisor 1 to 1,000,000.
  */
-export function floorDivide(low: number, high: number, divisor: number): number {
+function floorDivide(low: number, high: number, divisor: number): number {
   const quotient = Math.floor(TWO_32 / divisor);
   const rest = TWO_32 - quotient * divisor;
   const large = high * quotient;

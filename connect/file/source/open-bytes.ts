@@ -51,7 +51,7 @@ class UnpackedInput implements ByteInput {
   readonly #packing: Packing;
   readonly #isFollowed: boolean;
   #stream: Transform | undefined;
-  #chunks: AsyncIterator<Buffer> | undefined;
+  #chunks: AsyncIterator<Buffer, undefined> | undefined;
   /** What is left of the last chunk. */
   #left: Buffer = EMPTY;
   /** Of the first byte in `#left`, in what is unpacked; and the bytes read of the file. */
@@ -99,9 +99,9 @@ class UnpackedInput implements ByteInput {
     if (this.sizeBytes === this.#position) return false;
     try {
       this.#chunks ??= this.#unpack();
-      const { done, value } = await this.#chunks.next();
-      if (done !== true) {
-        this.#left = value;
+      const result: IteratorResult<Buffer, undefined> = await this.#chunks.next();
+      if (result.done !== true) {
+        this.#left = result.value;
         return true;
       }
     } catch (cause) {
@@ -116,13 +116,13 @@ class UnpackedInput implements ByteInput {
     return false;
   }
 
-  #unpack(): AsyncIterator<Buffer> {
+  #unpack(): AsyncIterator<Buffer, undefined> {
     const stream = this.#packing === 'gzip' ? zlib.createGunzip() : zstdStream(this.#file.path);
     this.#stream = stream;
     pipeline(Readable.from(this.#packed()), stream, () => {
       // The iterator fails with the same error.
     });
-    return stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    return stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
   async *#packed(): AsyncGenerator<Buffer> {

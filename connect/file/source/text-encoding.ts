@@ -63,7 +63,7 @@ const BYTE_ENCODINGS = new RegExp(
  * Standard has; `latin1` is windows-1252 there. Undefined if it has none, or one in which a line
  * feed cannot be told from other bytes.
  */
-export function textEncoding(name: string): TextEncoding | undefined {
+function textEncoding(name: string): TextEncoding | undefined {
   let decoder: InstanceType<typeof TextDecoder>;
   try {
     decoder = new TextDecoder(name, { fatal: true, ignoreBOM: true });
