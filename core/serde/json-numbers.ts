@@ -7,8 +7,7 @@
  * What becomes of a JSON number that a double cannot hold:
  *
  * - `bigint`: an integer whose digits a double would not print again, which takes one beyond 2^53,
- * is
- *   a bigint; a fraction is the nearest double, and a number beyond the largest double an error.
+ *   is a bigint; a fraction is the nearest double, and a number beyond the largest double an error.
  * - `text`: the digits, as a string.
  * - `error`: it is refused.
  * - `double`: the nearest double, as by `JSON.parse`; Infinity beyond the largest one.

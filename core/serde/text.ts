@@ -113,8 +113,7 @@ function jsonSerde(numbers: JsonNumbers): Serde<unknown> {
 /**
  * JSON text. Integers of any size keep all their digits: those that a double cannot hold, which are
  * beyond 2^53, are bigints, and bigints are written as numbers. Values that JSON lacks change: a
- * Date returns as a string, a Map as `{}`, NaN
- * as null. `msgpack()` keeps those.
+ * Date returns as a string, a Map as `{}`, NaN as null. `msgpack()` keeps those.
  *
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
  */

@@ -51,7 +51,7 @@ async function within(clock: ManualClock, limitMs: number, isTrue: () => unknown
 async function resting() {
   const clock = slowClock();
   const opened = await openTestLog({ clock });
-  const calls = { fetch: 0, listOffsets: 0 };
+  const calls = { fetch: 0, listOffsets: 0, steps: 0 };
   const api = tap(opened.api, {
     fetch: (request) => {
       calls.fetch++;
@@ -64,7 +64,10 @@ async function resting() {
   });
   const log = new Log(api, { clock, logger: silentLogger });
   await produce(opened, wide, [['a', 1, 0]]);
-  const app = makeApp(log, summing(), { clock, stateDir: temporaryDirectory() });
+  const app = makeApp(log, summing(), {
+    ...{ clock, stateDir: temporaryDirectory() },
+    onStep: () => (calls.steps += 1),
+  });
   await app.start();
   await within(clock, 5_000, async () => (await committedRows(opened, sums)).length > 0);
   const untilLook = (): Promise<number> => {
@@ -128,10 +131,11 @@ describe('[RT-IDLE-1] an idle application', () => {
   test.each(['close', 'finish'] as const)(
     'follows %s',
     async (method) => {
-      const { clock, app } = await resting();
-      let isDone = false;
-      void app[method]().then(() => (isDone = true));
-      await within(clock, SOON_MS, () => isDone);
+      const { clock, app, calls } = await resting();
+      const before = calls.fetch + calls.steps;
+      const done = app[method]();
+      await within(clock, SOON_MS, () => calls.fetch + calls.steps > before);
+      await done; // after commits and checkpoints, which take as long as the disk does
       expect(app.state).toBe('NOT_RUNNING');
     },
     60_000,

@@ -44,7 +44,7 @@ export class Retries {
   readonly #restarts = new Restarts();
   /** Since the last success; undefined if that was the last try. */
   #failingSinceMs: number | undefined;
-  /** From a failure on a full disk until the next success. */
+  /** From a failure on a full disk until the next success; a commit may pass before, or some. */
   #isFull = false;
 
   constructor(context: RetriesContext) {
@@ -66,8 +66,13 @@ export class Retries {
   }
 
   /** The next failure is the first one again. */
-  succeeded(): void {
+  committed(): void {
     this.#failingSinceMs = undefined;
+  }
+
+  /** As `committed`; and on a disk that was full, everything could be written. */
+  succeeded(): void {
+    this.committed();
     if (!this.#isFull) return;
     this.#isFull = false;
     const { applicationId } = this.#context.settings;

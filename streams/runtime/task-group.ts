@@ -188,6 +188,7 @@ export class TaskGroup {
           this.#settle();
           this.#context.changed();
         },
+        checkpointed: () => this.#retries.succeeded(),
       },
       tasks,
     );
@@ -209,7 +210,7 @@ export class TaskGroup {
       throw error;
     } finally {
       this.#isOpen = false;
-      if (runner.commits > 0) this.#retries.succeeded();
+      if (runner.commits > 0) this.#retries.committed();
     }
   }
 

@@ -56,6 +56,8 @@ export interface TaskRunnerOptions {
   readonly ends: EndOfInput;
   /** Called when the tasks have changed to what was assigned. */
   readonly assigned: () => void;
+  /** Called after each checkpoint. */
+  readonly checkpointed: () => void;
 }
 
 /** What a group has whatever its tasks are. */

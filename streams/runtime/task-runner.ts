@@ -455,6 +455,7 @@ export class TaskRunner {
     await this.#purger.run(tasks, this.#nowMs(), isFinal);
     this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;
+    this.#options.checkpointed();
     counts.lastCheckpointMs = this.#lastCheckpointMs - startMs;
     this.#meters.checkpoint.note(counts.lastCheckpointMs);
   }
