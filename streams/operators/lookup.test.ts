@@ -284,7 +284,7 @@ test.each(WAYS_TO_STOP)(
         return builder.build();
       },
       stop,
-      { every: 97 },
+      { every: 41 },
     );
   },
   90_000,

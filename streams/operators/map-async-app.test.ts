@@ -147,7 +147,7 @@ describe.each(WAYS_TO_STOP)('[OP-ASYNC-5] after %s', (_, stop) => {
   test.each(['partition', 'key'] as const)(
     `each result is there once, with the order %s, seed ${SEED}`,
     async (order) => {
-      await sameAfterCrashes(() => summedLater(order), stop, { every: 97 });
+      await sameAfterCrashes(() => summedLater(order), stop, { every: 71 });
     },
     90_000,
   );

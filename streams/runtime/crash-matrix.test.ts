@@ -134,8 +134,9 @@ describe.each(WAYS_TO_STOP)('[EOS-4] %s', PATIENT, (_, stop) => {
 
 test('[EOS-4] a power cut after the commit of LMDB, before it is flushed', PATIENT, async () => {
   // Then LMDB has the checkpoint before, or, where that was the first, maybe half a file.
-  const { expected, moments } = await crashed(begins('checkpoint-3-done'), powerCut);
-  expect(moments.length).toBeGreaterThan(2);
+  const often = { checkpointIntervalMs: 1 };
+  const { expected, moments } = await crashed(begins('checkpoint-3-done'), powerCut, often);
+  expect(moments.length).toBeGreaterThan(1); // with one before, and without
   for (const [index, moment] of moments.entries()) {
     const before = moments[index - 1];
     if (before === undefined) cutFiles(moment.stateDir);

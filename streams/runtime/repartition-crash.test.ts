@@ -81,7 +81,7 @@ function joinOfTables(): Topology {
 describe('[OP-TOPOLOGY-10] [OP-TOPOLOGY-18] joins that are repaired if needed', () => {
   test.each(WAYS_TO_STOP)(
     `of streams and a table are the same after %s, seed ${SEED}`,
-    (_, stop) => sameAfterCrashes(joinsOfStreams, stop, { fill, every: 97 }),
+    (_, stop) => sameAfterCrashes(joinsOfStreams, stop, { fill, every: 61 }),
     60_000,
   );
 
