@@ -1,7 +1,16 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { json, openLog, silentLogger, string, topic, type Log } from '../../../core/index.ts';
+import {
+  json,
+  openLog,
+  silentLogger,
+  string,
+  systemClock,
+  topic,
+  type Log,
+} from '../../../core/index.ts';
+import { sleep } from '../../../core/internal.ts';
 import { connectFailure } from '../../../test/kit/connect.ts';
 import { temporaryDirectory } from '../../../test/kit/temporary-directory.ts';
 import { SinkRunner } from '../../runtime/sink-runner.ts';
@@ -123,6 +132,7 @@ test('[CONNECT-VERIFY-6] verifyOutput may run while a sink is writing', async ()
 
 /** Before the sink is open there is no manifest. */
 async function lookAt(path: string): Promise<{ readonly problemCount: number }> {
+  await sleep(systemClock, 1); // without a pause the sink would never come to its turn
   if (!readdirSync(path).includes('manifest.json')) return { problemCount: 0 };
   return verifyOutput(path);
 }
