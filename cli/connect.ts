@@ -13,10 +13,11 @@ import {
   type ConnectorStatus,
   type ConnectPlugin,
 } from '../connect/index.ts';
-import { LogError, openLog, silentLogger, systemClock, type Logger } from '../core/index.ts';
+import { LogError, openLog, systemClock } from '../core/index.ts';
 import { sleep } from '../core/internal.ts';
 import { keepWorking } from './closed-output.ts';
 import { registerTypeScript } from './load-job.ts';
+import { StopSignals } from './stop-signals.ts';
 import { count, print, printJson } from './verify.ts';
 
 /** The flags of `millrace connect run`. */
@@ -34,8 +35,6 @@ interface ConnectFile {
   readonly connectors: readonly ConnectorDefinition[];
 }
 
-/** One Ctrl-C may arrive twice, as for `millrace run`. */
-const SAME_SIGNAL_MS = 250;
 /** How often the states of connectors are looked at. */
 const LOOK_MS = 100;
 
@@ -43,10 +42,9 @@ const LOOK_MS = 100;
 export async function connectRunCommand(file: string, flags: ConnectRunFlags): Promise<void> {
   keepWorking();
   const { connectors, plugins } = await loadConnectors(file);
-  const logger = stderrNotes();
-  await using log = await openLog(flags.data, { logger });
+  await using log = await openLog(flags.data);
   const worker = new ConnectWorker(log, {
-    ...{ plugins, logger, stopTimeoutMs: flags.stopTimeout * 1000 },
+    ...{ plugins, stopTimeoutMs: flags.stopTimeout * 1000 },
   });
   await worker.start();
   const known = new Map(worker.statuses().map((status) => [status.name, status.definition]));
@@ -54,20 +52,20 @@ export async function connectRunCommand(file: string, flags: ConnectRunFlags): P
     // One that is as it was runs already.
     if (!isDeepStrictEqual(known.get(definition.name), definition)) await worker.update(definition);
   }
-  const stop = stopOnSignal();
+  const stop = new StopSignals();
   try {
     const report = reportTo(flags);
     for (;;) {
       const statuses = worker.statuses();
       report(statuses);
-      if (stop.signal !== undefined || !statuses.some(isActive)) break;
+      if (stop.signal.aborted || !statuses.some(isActive)) break;
       await sleep(systemClock, LOOK_MS);
     }
     const late = await worker.close();
     report(worker.statuses());
     if (late.length > 0) process.stderr.write(`millrace: still at work: ${late.join(', ')}\n`);
     summarize(worker.statuses(), flags);
-    if (stop.signal !== undefined) process.exitCode = stop.exitCode;
+    if (stop.signal.aborted) process.exitCode = stop.exitCode;
   } finally {
     stop.end();
   }
@@ -188,35 +186,4 @@ function summarize(statuses: readonly ConnectorStatus[], { json = false }: Conne
     const bad = `${count(skipped)} skipped, ${count(deadLettered)} dead letters`;
     print(`${name}: ${state}, ${count(records)} records, ${bad}`);
   }
-}
-
-/** Notes the first Ctrl-C or SIGTERM; the second one ends the process. */
-function stopOnSignal(): {
-  readonly signal: string | undefined;
-  readonly exitCode: number;
-  end(): void;
-} {
-  const codes = { SIGINT: 130, SIGTERM: 143 } as const;
-  let [signal, sinceMs]: [keyof typeof codes | undefined, number] = [undefined, 0];
-  const listener = (name: keyof typeof codes): void => {
-    const nowMs = systemClock.monotonicMs();
-    if (signal === name && nowMs - sinceMs < SAME_SIGNAL_MS) return;
-    if (signal !== undefined) process.exit(codes[name]);
-    [signal, sinceMs] = [name, nowMs];
-  };
-  process.on('SIGINT', listener).on('SIGTERM', listener);
-  return {
-    get signal() {
-      return signal;
-    },
-    get exitCode() {
-      return signal === undefined ? 0 : codes[signal];
-    },
-    end: () => void process.off('SIGINT', listener).off('SIGTERM', listener),
-  };
-}
-
-function stderrNotes(): Logger {
-  const note = (line: string): void => void process.stderr.write(`millrace: ${line}\n`);
-  return { ...silentLogger, warn: note, error: note };
 }

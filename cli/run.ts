@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { jsonLogger, LogError, silentLogger, systemClock, type Logger } from '../core/index.ts';
+import { jsonLogger, LogError, silentLogger, type Logger } from '../core/index.ts';
 import {
   progressDisplay,
   runJob,
@@ -9,6 +9,7 @@ import {
 } from '../job/index.ts';
 import { keepWorking } from './closed-output.ts';
 import { loadJob } from './load-job.ts';
+import { StopSignals } from './stop-signals.ts';
 import { printJson } from './verify.ts';
 
 /** The flags of `millrace run`. */
@@ -26,34 +27,14 @@ export interface RunFlags {
 /** How `--log` prints what happens besides the progress: warnings and errors, or all, as JSON. */
 export const LOG_FORMATS = ['text', 'json'] as const;
 
-/** The exit codes that shells report after a signal: 128 plus its number. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
-type StopSignal = keyof typeof EXIT_CODES;
-
-/**
- * One Ctrl-C may arrive twice: from the terminal, and again from npx or tsx. Within this time the
- * same signal does not count as a second one.
- */
-const SAME_SIGNAL_MS = 250;
-
 /** Runs the job in a file. */
 export async function runCommand(file: string, flags: RunFlags): Promise<void> {
   keepWorking();
   const job = await loadJob(file);
   const display = displayFor(flags);
-  const stop = new AbortController();
-  let [exitCode, stoppedMs] = [0, -Infinity];
-  const interrupt = (signal: StopSignal): void => {
-    const nowMs = systemClock.monotonicMs();
-    if (exitCode === EXIT_CODES[signal] && nowMs - stoppedMs < SAME_SIGNAL_MS) return;
-    [exitCode, stoppedMs] = [EXIT_CODES[signal], nowMs];
-    if (stop.signal.aborted) process.exit(exitCode); // asked twice: exit now
-    const key = signal === 'SIGINT' ? 'Ctrl-C' : signal;
+  const stop = new StopSignals((key) => {
     display.note(`millrace: stopping; what is processed is committed (${key} again: at once)`);
-    stop.abort();
-  };
-  const signals = Object.keys(EXIT_CODES) as StopSignal[];
-  for (const signal of signals) process.on(signal, interrupt);
+  });
   try {
     const summary = await runJob(job, {
       directory: flags.data,
@@ -65,13 +46,13 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
     });
     display.end();
     printSummary(summary, flags);
-    if (!summary.isComplete) process.exitCode = exitCode;
+    if (!summary.isComplete) process.exitCode = stop.exitCode;
   } catch (error) {
     display.end();
-    if (LogError.is(error, 'STOP_TIMEOUT')) process.exitCode = exitCode;
+    if (LogError.is(error, 'STOP_TIMEOUT')) process.exitCode = stop.exitCode;
     throw error;
   } finally {
-    for (const signal of signals) process.off(signal, interrupt);
+    stop.end();
   }
 }
 

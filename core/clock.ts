@@ -30,9 +30,16 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `delayMs` on `clock`. */
-export function sleep(clock: Clock, delayMs: number): Promise<void> {
+/** Resolves after `delayMs` on `clock`, or when `signal` aborts. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    clock.setTimer(delayMs, resolve);
+    const end = (): void => {
+      timer.cancel();
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = clock.setTimer(delayMs, end);
+    signal?.addEventListener('abort', end);
+    if (signal?.aborted === true) end();
   });
 }

@@ -14,6 +14,7 @@ export {
   streamsFailureHeaders,
 } from './client/dead-letters/dead-letter.ts';
 export { OffsetSet } from './client/dead-letters/offset-set.ts';
+export { offsetsOf } from './client/partition-offsets.ts';
 export { sleep } from './clock.ts';
 export { asError } from './errors.ts';
 export { Exclusive } from './exclusive.ts';

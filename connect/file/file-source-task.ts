@@ -1,4 +1,5 @@
 import type { FileSystem } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import type {
   SourceBatch,
   SourceContext,
@@ -191,8 +192,9 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   async #lookAgain(): Promise<boolean> {
     const followed = this.#followed;
     if (followed === undefined) return false;
-    if (this.#hasLooked) await this.#wait();
-    if (this.#context.signal.aborted) return false;
+    const { clock, signal } = this.#context;
+    if (this.#hasLooked) await sleep(clock, this.#options.pollIntervalMs, signal);
+    if (signal.aborted) return false;
     this.#hasLooked = true;
     const found = await this.#find();
     const { moved, toRead } = await followed.look(found);
@@ -211,21 +213,6 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
       if (!isAbsence(cause)) throw cause;
       return [];
     }
-  }
-
-  /** Waits until the interval is over or the signal aborts. */
-  #wait(): Promise<void> {
-    const { clock, signal } = this.#context;
-    return new Promise((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = clock.setTimer(this.#options.pollIntervalMs, end);
-      signal.addEventListener('abort', end);
-      if (signal.aborted) end();
-    });
   }
 
   /** Opens a file; undefined if it is followed and gone. */

@@ -1,4 +1,5 @@
 import type { Topic } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import type {
   BadInput,
   JsonValue,
@@ -10,7 +11,8 @@ import type {
   SourceTaskProgress,
 } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
-import { excerpt, pause, send, shownUrl, type HttpAnswer } from './request.ts';
+import { rowFailed, toMs } from '../row-functions.ts';
+import { excerpt, send, shownUrl, type HttpAnswer } from './request.ts';
 
 /** A successful answer of the server. */
 export interface HttpPage {
@@ -69,7 +71,7 @@ export class HttpSourceTask<Row, Cursor extends JsonValue, K, V> implements Sour
     const { clock, signal } = this.#context;
     for (;;) {
       if (this.#isDry && !follow) return undefined;
-      if (this.#isDry) await pause(clock, pollIntervalMs, signal);
+      if (this.#isDry) await sleep(clock, pollIntervalMs, signal);
       if (signal.aborted) return undefined;
       const url = this.#options.urlOf(this.#cursor);
       const answer = await this.#get(url);
@@ -182,16 +184,14 @@ function badRow(row: {
   readonly cause: unknown;
 }): BadInput {
   const { place: file, line, option, cause } = row;
-  const reason = cause instanceof Error ? cause.message : String(cause);
   const place = `${file}, row ${line}`;
-  const message = `${place}: the function given as ${option} failed: ${reason}`;
   const text = JSON.stringify(row.row) as string | undefined;
   return {
     stage: 'convert',
     raw: text === undefined ? undefined : Buffer.from(text),
     place,
     position: { url: file, row: line },
-    error: new ConnectError('ROW_FAILED', message, { file, line, option }, { cause }),
+    error: rowFailed({ place, file, line, option }, cause),
   };
 }
 
@@ -208,11 +208,4 @@ function parse(file: string, body: Buffer): unknown {
 
 function textOf(value: JsonValue | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
-}
-
-/** @throws TypeError if it is not a time. */
-function toMs(time: number | Date): number {
-  const ms = typeof time === 'number' ? time : time.getTime();
-  if (Number.isFinite(ms)) return ms;
-  throw new TypeError(`${String(time)} is no point in time`);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/index.ts';
+import { sleep } from '../../core/internal.ts';
 import { ConnectError } from '../errors.ts';
 
 /** One request, and how long to try. */
@@ -58,23 +59,9 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
     if (clock.monotonicMs() + waitMs > endMs) {
       throw unavailable(request, answer, `retryTimeoutMs=${retryTimeoutMs} is over`);
     }
-    await pause(clock, waitMs, signal);
+    await sleep(clock, waitMs, signal);
     if (signal.aborted) throw unavailable(request, answer, 'the connector is stopped');
   }
-}
-
-/** Resolves after `delayMs`, or when `signal` aborts. */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = clock.setTimer(delayMs, end);
-    signal.addEventListener('abort', end);
-    if (signal.aborted) end();
-  });
 }
 
 /** An address as messages show it: its query may hold a secret. */

@@ -60,6 +60,16 @@ export class RunCounts {
     const { skipped, deadLettered } = this.committed;
     return { skipped, deadLettered };
   }
+
+  /** All of them, as metrics show them. */
+  read() {
+    const { now, committed, failed, retries } = this;
+    return {
+      ...{ records: now.records, committedRecords: committed.records },
+      ...{ droppedRecords: now.dropped, failed, retries },
+      ...{ batches: this.batchTimes.read(), commits: this.commitTimes.read() },
+    };
+  }
 }
 
 function sumOf({ records, dropped, skipped, deadLettered }: Tally): number {

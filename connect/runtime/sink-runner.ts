@@ -217,13 +217,10 @@ export class SinkRunner implements AsyncDisposable {
 
   /** What it has measured so far. */
   metrics(): ConnectorMetrics {
-    const { now, committed, failed, retries, batchTimes, commitTimes } = this.#counts;
     return {
       ...{ connector: this.connector.name, kind: 'sink', state: this.#life.state },
-      ...{ records: now.records, committedRecords: committed.records },
-      ...{ droppedRecords: now.dropped, failed, retries, lag: this.progress.lag },
-      ...{ batches: batchTimes.read(), commits: commitTimes.read() },
-      parts: this.#run?.partitions ?? 0,
+      ...this.#counts.read(),
+      ...{ lag: this.progress.lag, parts: this.#run?.partitions ?? 0 },
     };
   }
 

@@ -213,13 +213,10 @@ export class SourceRunner implements AsyncDisposable {
 
   /** What it has measured so far. */
   metrics(): ConnectorMetrics {
-    const { now, committed, failed, retries, batchTimes, commitTimes } = this.#counts;
     return {
       ...{ connector: this.connector.name, kind: 'source', state: this.#life.state },
-      ...{ records: now.records, committedRecords: committed.records },
-      ...{ droppedRecords: now.dropped, failed, retries, lag: undefined },
-      ...{ batches: batchTimes.read(), commits: commitTimes.read() },
-      parts: this.#run?.tasks.length ?? 0,
+      ...this.#counts.read(),
+      ...{ lag: undefined, parts: this.#run?.tasks.length ?? 0 },
     };
   }
 

@@ -10,6 +10,7 @@ import type {
 } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { fileFailure } from '../file/failure.ts';
+import { rowFailed, toMs } from '../row-functions.ts';
 
 /** `StdinSourceOptions` with every default filled in, except for the functions. */
 export interface StdinSourceTaskOptions<Row, K, V> {
@@ -245,9 +246,7 @@ export class StdinSourceTask<Row, K, V> implements SourceTask {
 
   #rowFailed(option: string, cause: unknown): ConnectError {
     const { file, line } = this.#place;
-    const message =
-      `${file}, line ${line}: the function given as ${option} failed: ` + reasonOf(cause);
-    return new ConnectError('ROW_FAILED', message, { file, line, option }, { cause });
+    return rowFailed({ place: `${file}, line ${line}`, file, line, option }, cause);
   }
 }
 
@@ -257,11 +256,4 @@ function ignore(): void {
 
 function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-/** @throws TypeError if it is not a time. */
-function toMs(time: number | Date): number {
-  const ms = typeof time === 'number' ? time : time.getTime();
-  if (Number.isFinite(ms)) return ms;
-  throw new TypeError(`${String(time)} is no point in time`);
 }

@@ -227,7 +227,7 @@ export class ConnectWorker implements AsyncDisposable {
    * Changes how far a connector has come, durably. Those offsets that are not named stay.
    *
    * @throws ConnectError UNKNOWN_CONNECTOR, INVALID_STATE if it is not stopped, or keeps its
-   * offsets   with its output.
+   *   offsets with its output.
    */
   alterOffsets(name: string, changes: readonly ConnectorOffset[]): Promise<void> {
     return this.#change(async () => {

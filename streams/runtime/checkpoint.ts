@@ -1,7 +1,7 @@
 import { AssertionFailure, LogError, type Log } from '../../core/index.ts';
+import { offsetsOf } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { CommitStep } from './commit.ts';
-import { offsetsOf } from './restore.ts';
 import type { Task } from './task.ts';
 import { changelogTopic } from './topics.ts';
 

@@ -7,9 +7,9 @@ import {
   type ProducerRecord,
   type TopicMetadata,
 } from '../../core/index.ts';
+import { offsetsOf } from '../../core/internal.ts';
 import type { GroupOffsetAt } from './last-run.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata, isOffsetMetadata } from './offset-metadata.ts';
-import { offsetsOf } from './restore.ts';
 import { MESSAGE_BYTES_MAX } from './topics.ts';
 
 /** Deletes those of the topics that exist. Durable when it resolves. */

@@ -9,11 +9,10 @@ import {
   type FileSystem,
   type Log,
 } from '../../core/index.ts';
-import { replaceFile } from '../../core/internal.ts';
+import { offsetsOf, replaceFile } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import { descriptionLike, storesOf } from '../topology/topology-diff.ts';
 import type { TopologyModel } from '../topology/topology-model.ts';
-import { offsetsOf } from './restore.ts';
 import { lastRunTopic, LAST_RUN_CONFIG } from './topics.ts';
 
 /** What an application remembers of the topology that ran last. */

@@ -6,6 +6,7 @@ import {
   type RecordCursor,
   type Topic,
 } from '../../core/index.ts';
+import { offsetsOf } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { TaskStore } from '../state/store-kind.ts';
@@ -192,23 +193,6 @@ async function endsOf(
   });
   for (const { error } of partitions) if (error !== undefined) throw LogError.fromData(error);
   return new Map(partitions.map((each) => [placeOf(each), each.offset]));
-}
-
-/** The start and end of a partition for readers of committed data. */
-export async function offsetsOf(
-  log: Log,
-  topic: string,
-  partition: number,
-): Promise<{ readonly earliest: number; readonly latest: number }> {
-  const { partitions } = await log.api.listOffsets({
-    isolationLevel: 'read_committed',
-    partitions: [
-      { topic, partition, spec: 'earliest' },
-      { topic, partition, spec: 'latest' },
-    ],
-  });
-  for (const { error } of partitions) if (error !== undefined) throw LogError.fromData(error);
-  return { earliest: partitions[0]?.offset ?? 0, latest: partitions[1]?.offset ?? 0 };
 }
 
 function stillOpen(groupId: string, topic: string, partition: number): LogError {

@@ -8,7 +8,7 @@ import {
   type TopicWriter,
   type Transaction,
 } from '../../core/index.ts';
-import { present, withFields } from '../../core/internal.ts';
+import { offsetsOf, present, withFields } from '../../core/internal.ts';
 import { LmdbEnvironment } from '../state/lmdb-environment.ts';
 import { TaskState } from '../state/task-state.ts';
 import type { TopicSpec } from '../topology/node.ts';
@@ -26,7 +26,7 @@ import type { StreamsSettings } from './options.ts';
 import type { Outputs, RecordWriter } from './outputs.ts';
 import type { Recovery } from './recovery.ts';
 import type { Plan, TaskPlan } from './plan.ts';
-import { offsetsOf, restoreStores, type StoreRestore } from './restore.ts';
+import { restoreStores, type StoreRestore } from './restore.ts';
 import { Publisher } from './published-records.ts';
 import { withSizeLimit } from './size-limit.ts';
 import { stateDirectoryOf } from './state-directory.ts';

@@ -1,6 +1,6 @@
 import { bytes, LogError, NULL_POSITION, type Log, type Logger } from '../../core/index.ts';
+import { offsetsOf } from '../../core/internal.ts';
 import type { Plan } from './plan.ts';
-import { offsetsOf } from './restore.ts';
 import { decodeTimeMarker } from './stream-time.ts';
 import { isMadeInternal, isRepartitionTopic, topicHandle } from './topics.ts';
 import { fieldsOf } from './log-fields.ts';

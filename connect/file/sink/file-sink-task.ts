@@ -1,7 +1,7 @@
 import type { ConsumerRecord } from '../../../core/index.ts';
 import { assert } from '../../../core/internal.ts';
 import type { SinkContext, SinkOffset, SinkTask } from '../../connector.ts';
-import { ConnectError } from '../../errors.ts';
+import { unwritable } from '../../unwritable.ts';
 import { fileFailure } from '../failure.ts';
 import { writeManifest } from './manifest-file.ts';
 import type { Manifest } from './manifest.ts';
@@ -166,13 +166,4 @@ export class FileSinkTask implements SinkTask {
     }
     return parts;
   }
-}
-
-function unwritable(record: ConsumerRecord, cause: unknown): ConnectError {
-  const { topic, partition, offset } = record;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  const place = `the record at offset ${offset} of ${topic}-${partition}`;
-  const message = `${place} cannot be written: ${reason}`;
-  const details = { topic, partition, offset, reason };
-  return new ConnectError('ROW_UNWRITABLE', message, details, { cause });
 }

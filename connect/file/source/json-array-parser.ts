@@ -1,6 +1,7 @@
 import type { JsonNumbers } from '../../../core/index.ts';
 import { parseJson } from '../../../core/internal.ts';
 import { ConnectError } from '../../errors.ts';
+import { skipSpace } from './json-check.ts';
 import { placeText } from './text-chunk.ts';
 import type { RowPlace, TextChunk, TextParser } from './text-chunk.ts';
 import { UTF_8, type TextEncoding } from './text-encoding.ts';
@@ -36,7 +37,7 @@ export function arrayElements(numbers: JsonNumbers): TextParser<unknown> {
       let { isStart } = chunk;
       let read = { at: 0, lines: 0 };
       for (;;) {
-        const start = skipSpace(bytes, read.at);
+        const start = skipSpace(bytes, read.at, bytes.length);
         if (start === bytes.length) {
           if (isStart && isLast && start > 0) throw invalid(chunk, start, 'the array is missing');
           // White space at the end, or until more is read.
@@ -54,7 +55,7 @@ export function arrayElements(numbers: JsonNumbers): TextParser<unknown> {
           const expected = isStart ? '[' : ', or ]';
           throw invalid(chunk, start, `${expected} was expected, not ${shown(bytes, start)}`);
         }
-        const first = skipSpace(bytes, start + 1);
+        const first = skipSpace(bytes, start + 1, bytes.length);
         if (isStart && bytes[first] === CLOSE) {
           if (!isLast) break;
           read = moved(bytes, read, endOfArray(chunk, first));
@@ -84,16 +85,10 @@ function moved(bytes: Buffer, from: { readonly at: number; readonly lines: numbe
   return { at, lines };
 }
 
-function skipSpace(bytes: Buffer, start: number): number {
-  let at = start;
-  while (at < bytes.length && SPACE.has(bytes[at]!)) at++;
-  return at;
-}
-
 /** The end of all, if only white space follows the bracket at `close`. */
 function endOfArray(chunk: TextChunk, close: number): number {
   const { bytes } = chunk;
-  const at = skipSpace(bytes, close + 1);
+  const at = skipSpace(bytes, close + 1, bytes.length);
   if (at === bytes.length) return at;
   throw invalid(chunk, at, `nothing may follow the array, but ${shown(bytes, at)} does`);
 }

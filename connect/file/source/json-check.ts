@@ -75,7 +75,8 @@ function isParseable(bytes: Buffer, start: number, end: number): boolean {
   }
 }
 
-function skipSpace(bytes: Buffer, start: number, end: number): number {
+/** The first place from `start` on, up to `end`, that is no white space of JSON. */
+export function skipSpace(bytes: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end) {
     const byte = bytes[at]!;

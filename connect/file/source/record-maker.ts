@@ -8,7 +8,7 @@ import type {
   SourceOffset,
   SourceRecord,
 } from '../../connector.ts';
-import { ConnectError } from '../../errors.ts';
+import { rowFailed, toMs } from '../../row-functions.ts';
 import type { PackedRows, RowBatch, SourceFormat } from '../format.ts';
 
 /** How rows become records. */
@@ -141,9 +141,7 @@ export class RecordMaker<Row, K, V> {
     const line = batch.lineOf(index);
     const { raw, positionBytes } = batch.rawOf?.(index) ?? {};
     const place = this.#place(file, line, positionBytes);
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `${place.place}: the function given as ${option} failed: ${reason}`;
-    const error = new ConnectError('ROW_FAILED', message, { file, line, option }, { cause });
+    const error = rowFailed({ place: place.place, file, line, option }, cause);
     return { stage: 'convert', raw, error, ...place };
   }
 
@@ -177,13 +175,6 @@ function isCarriedBy<K, V>({ value }: Topic<K, V>, carries: 'text' | 'json' | un
 /** True for an arrow function without parameters, such as `() => null`: it cannot see the row. */
 function ignoresRow(key: (row: never) => unknown): boolean {
   return key.length === 0 && /^\(\s*\)\s*=>/.test(String(key));
-}
-
-/** @throws TypeError if it is not a time. */
-function toMs(time: number | Date): number {
-  const ms = typeof time === 'number' ? time : time.getTime();
-  if (Number.isFinite(ms)) return ms;
-  throw new TypeError(`${String(time)} is no point in time`);
 }
 
 function toHeaders(headers: RowHeaders): Headers {

@@ -1,9 +1,9 @@
 import { LogError } from '../../errors.ts';
 import { callback, checkArgument, checkOptions, flag, integer, text } from '../../options.ts';
-import { throwFirst } from '../../protocol/answer-errors.ts';
 import type { CommittedOffset } from '../../protocol/broker-api.ts';
 import { bytes } from '../../serde/binary.ts';
 import type { Log } from '../log.ts';
+import { offsetsOf } from '../partition-offsets.ts';
 import type { Producer } from '../producer/producer.ts';
 import type { Transaction } from '../producer/transaction.ts';
 import { topic as topicHandle, type Topic } from '../topic.ts';
@@ -241,21 +241,4 @@ function committedOf(topic: string, partition: number, done: OffsetSet): Committ
 async function partitionsOf(log: Log, topic: string): Promise<number | undefined> {
   const [found] = (await log.api.metadata({ topics: [topic] })).topics;
   return found === undefined || found.error !== undefined ? undefined : found.partitions;
-}
-
-/** The offsets that readers of committed data find in a partition now. */
-async function offsetsOf(
-  log: Log,
-  topic: string,
-  partition: number,
-): Promise<{ readonly earliest: number; readonly latest: number }> {
-  const { partitions } = await log.api.listOffsets({
-    isolationLevel: 'read_committed',
-    partitions: [
-      { topic, partition, spec: 'earliest' },
-      { topic, partition, spec: 'latest' },
-    ],
-  });
-  throwFirst(partitions);
-  return { earliest: partitions[0]?.offset ?? 0, latest: partitions[1]?.offset ?? 0 };
 }
