@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { closest } from 'fastest-levenshtein';
-import type { SchemaIssue, StandardSchema } from '../core/index.ts';
-import { show } from '../core/internal.ts';
+import { AssertionFailure, type SchemaIssue, type StandardSchema } from '../core/index.ts';
+import { asError, show } from '../core/internal.ts';
 import { ConnectError } from './errors.ts';
 
 /** What stands where a secret is printed. */
@@ -245,9 +245,14 @@ export interface ConfigIssue {
   readonly problem: string;
 }
 
+/** A config, or the mistakes in what was given. */
+export type ReadConfig<C> = { readonly config: C } | { readonly issues: readonly ConfigIssue[] };
+
 /** The fields of a config, with what checks and explains them; a Standard Schema. */
 export interface ConfigSchema<C> extends StandardSchema<C> {
   readonly fields: ConfigFields;
+  /** The config with its defaults, or every mistake in it. */
+  readonly read: (given: unknown) => ReadConfig<C>;
 }
 
 /**
@@ -258,14 +263,68 @@ export function configSchema<const Fields extends ConfigFields>(
   fields: Fields,
   check: (config: ConfigValues<Fields>) => readonly ConfigIssue[] = () => [],
 ): ConfigSchema<ConfigValues<Fields>> {
-  const validate: StandardSchema<ConfigValues<Fields>>['~standard']['validate'] = (given) => {
+  return schemaOf<ConfigValues<Fields>>(fields, (given) => {
     const { values, issues } = readFields(fields, given);
     const config = values as ConfigValues<Fields>;
     const all = issues.length > 0 ? issues : check(config);
-    if (all.length === 0) return { value: config };
-    return { issues: all.map(({ field, problem }) => ({ message: problem, path: [field] })) };
+    return all.length > 0 ? { issues: all } : { config };
+  });
+}
+
+/** A schema of fields that `read` reads. */
+function schemaOf<C>(fields: ConfigFields, read: ConfigSchema<C>['read']): ConfigSchema<C> {
+  const validate: StandardSchema<C>['~standard']['validate'] = (given) => {
+    const result = read(given);
+    if ('config' in result) return { value: result.config };
+    const issues = result.issues.map(({ field, problem }) => ({ message: problem, path: [field] }));
+    return { issues };
   };
-  return { fields, '~standard': { version: 1, vendor: 'millrace', validate } };
+  return { fields, read, '~standard': { version: 1, vendor: 'millrace', validate } };
+}
+
+/** A check of some fields together. */
+export interface FieldsCheck {
+  /** It is done if these are right, whatever the others are. */
+  readonly of: readonly string[];
+  readonly check: (config: Readonly<Record<string, unknown>>) => readonly ConfigIssue[];
+}
+
+/**
+ * The schema with further checks, each of some fields, so that all mistakes are told at once.
+ *
+ * @param more fields that are only explained: those of objects inside, by names such as `a.b`.
+ */
+export function withChecks<C>(
+  schema: ConfigSchema<C>,
+  checks: readonly FieldsCheck[],
+  more: ConfigFields = {},
+): ConfigSchema<C> {
+  return schemaOf<C>({ ...schema.fields, ...more }, (given) => {
+    const result = schema.read(given);
+    const issues = 'issues' in result ? [...result.issues] : [];
+    for (const { of, check } of checks) {
+      const isOf = ([name]: readonly [string, unknown]): boolean => of.includes(name);
+      const some = configSchema(Object.fromEntries(Object.entries(schema.fields).filter(isOf)));
+      const read = some.read(isObject(given) ? pick(given, of) : given);
+      if ('config' in read) issues.push(...check(read.config));
+    }
+    return issues.length > 0 ? { issues } : result;
+  });
+}
+
+function pick(from: Readonly<Record<string, unknown>>, names: readonly string[]): object {
+  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
+}
+
+/** What `make` says against a config, as a mistake in one field. */
+export function issuesOf(field: string, make: () => unknown): readonly ConfigIssue[] {
+  try {
+    make();
+    return [];
+  } catch (cause) {
+    if (cause instanceof AssertionFailure) throw cause;
+    return [{ field, problem: asError(cause).message }];
+  }
 }
 
 /** Reads all fields; each mistake is an issue. */

@@ -29,6 +29,11 @@ export { RETRY_DEFAULTS, type RetryOptions } from './runtime/retries.ts';
 export type { FailedRecords } from './runtime/run-counts.ts';
 export type { RunnerState } from './runtime/runner-life.ts';
 export type { TransactionBoundary } from './runtime/source-writer.ts';
+export type {
+  TopicCreationGroup,
+  TopicCreationOptions,
+  TopicCreationRule,
+} from './runtime/topic-creation.ts';
 export type { ToleranceOptions } from './runtime/tolerance.ts';
 export type { ConnectRecord, Transform } from './transform.ts';
 export { connectOffsets } from './runtime/source-offsets.ts';
@@ -80,7 +85,11 @@ export {
   type WorkerOptions,
 } from './worker/worker.ts';
 export type { ConnectorState, ConnectorStatus } from './worker/connector-status.ts';
-export type { ConnectorDefinition, TransformDefinition } from './worker/definition.ts';
+export type {
+  ConnectorDefinition,
+  ConverterDefinition,
+  TransformDefinition,
+} from './worker/definition.ts';
 export type { ConfigProvider } from './worker/providers.ts';
 export type { ConnectorOffset } from './worker/connector-offsets.ts';
 export {
@@ -115,11 +124,16 @@ export {
   type ConfigValues,
   type FieldOptions,
   type FieldValue,
+  type FieldsCheck,
   type RangeOptions,
+  type ReadConfig,
+  withChecks,
 } from './config.ts';
 export {
   PluginRegistry,
   type ConnectPlugin,
+  type ConverterPlugin,
+  type Converters,
   type PluginContext,
   type PluginParts,
   type PredicatePlugin,

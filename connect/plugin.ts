@@ -1,5 +1,5 @@
 import { closest } from 'fastest-levenshtein';
-import type { StandardSchema } from '../core/index.ts';
+import type { Serde, StandardSchema } from '../core/index.ts';
 import type { SinkConnector, SourceConnector } from './connector.ts';
 import { ConnectError } from './errors.ts';
 import type { ConnectRecord, Transform } from './transform.ts';
@@ -14,21 +14,40 @@ export interface PluginParts<C> {
   readonly config: StandardSchema<C>;
 }
 
+/** What makes bytes of the keys, values and headers of one connector, and reads them. */
+export interface Converters {
+  readonly key: Serde<unknown>;
+  readonly value: Serde<unknown>;
+  /** Of the values of headers. */
+  readonly header: Serde<unknown>;
+}
+
 /** What a connector is made with, besides its config. */
 export interface PluginContext {
   /** The connector's name, which its offsets are kept under. */
   readonly name: string;
+  /** What its definition says of converters. Default: `string` for keys, `json` for values. */
+  readonly converters?: Converters;
+}
+
+/** What the plugins of connectors have besides. */
+export interface ConnectorPluginParts<C> extends PluginParts<C> {
+  /**
+   * True if its topics take `PluginContext.converters`. Default: false, and a definition that names
+   * converters of keys or values is refused.
+   */
+  readonly takesConverters?: boolean;
 }
 
 /** Makes sources from configs. */
-export interface SourcePlugin<C = unknown> extends PluginParts<C> {
+export interface SourcePlugin<C = unknown> extends ConnectorPluginParts<C> {
   readonly kind: 'source';
   /** Makes a connector; has no side effects. @throws what is wrong with the config as a whole. */
   create(config: C, context: PluginContext): SourceConnector;
 }
 
 /** Makes sinks from configs. */
-export interface SinkPlugin<C = unknown> extends PluginParts<C> {
+export interface SinkPlugin<C = unknown> extends ConnectorPluginParts<C> {
   readonly kind: 'sink';
   /** As `SourcePlugin.create`. */
   create(config: C, context: PluginContext): SinkConnector;
@@ -37,8 +56,12 @@ export interface SinkPlugin<C = unknown> extends PluginParts<C> {
 /** Makes transforms from configs. */
 export interface TransformPlugin<C = unknown> extends PluginParts<C> {
   readonly kind: 'transform';
-  /** Makes a transform; has no side effects. */
-  create(config: C): Transform;
+  /**
+   * Makes a transform; has no side effects.
+   *
+   * @param headers writes the values of headers. Default: `simple`.
+   */
+  create(config: C, headers?: Serde<unknown>): Transform;
 }
 
 /** Makes conditions for transforms from configs. */
@@ -48,8 +71,16 @@ export interface PredicatePlugin<C = unknown> extends PluginParts<C> {
   create(config: C): (record: ConnectRecord) => boolean;
 }
 
+/** Makes converters, which are serdes, from configs. */
+export interface ConverterPlugin<C = unknown> extends PluginParts<C> {
+  readonly kind: 'converter';
+  /** Makes a converter; has no side effects but to load a package. */
+  create(config: C): Serde<unknown> | Promise<Serde<unknown>>;
+}
+
 /** Something that configs name. */
-export type ConnectPlugin = SourcePlugin | SinkPlugin | TransformPlugin | PredicatePlugin;
+export type ConnectPlugin =
+  SourcePlugin | SinkPlugin | TransformPlugin | PredicatePlugin | ConverterPlugin;
 
 /** The plugins that configs may name. */
 export class PluginRegistry {

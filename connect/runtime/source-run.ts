@@ -21,6 +21,7 @@ import {
 } from './source-offsets.ts';
 import { SourceWriter, type PreparedBatch, type TransactionBoundary } from './source-writer.ts';
 import type { Tolerance } from './tolerance.ts';
+import type { TopicCreation } from './topic-creation.ts';
 
 /** The steps of a source's commit; `onStep` is called just before each. */
 export type SourceStep =
@@ -34,6 +35,7 @@ export interface SourceRunOptions {
   readonly commitIntervalMs: number;
   readonly commitRecordsMax: number;
   readonly transforms: readonly Transform[];
+  readonly topicCreation: TopicCreation | undefined;
   readonly tolerance: Tolerance;
   readonly counts: RunCounts;
   readonly pausing: PauseSwitch;

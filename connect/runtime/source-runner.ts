@@ -28,6 +28,7 @@ import { RunnerLife, type Attempt, type RunnerState } from './runner-life.ts';
 import { SourceRun, type SourceStep } from './source-run.ts';
 import type { TransactionBoundary } from './source-writer.ts';
 import { checkTolerance, Tolerance, type ToleranceOptions } from './tolerance.ts';
+import { checkTopicCreation, TopicCreation, type TopicCreationOptions } from './topic-creation.ts';
 
 export interface SourceRunnerOptions {
   /** Default: `connect-<name of the connector>`. */
@@ -44,6 +45,11 @@ export interface SourceRunnerOptions {
    * where the connector says so in `SourceBatch.transaction`. Default: `interval`.
    */
   readonly transactionBoundary?: TransactionBoundary;
+  /**
+   * What topics are created with that are missing, by their names. What the handle of a topic says
+   * itself comes first. Default: what the handles say.
+   */
+  readonly topicCreation?: TopicCreationOptions;
   /** Change or drop records on their way into the log, in this order. Default: none. */
   readonly transforms?: readonly Transform[];
   /** What becomes of bad input: of the source, the transforms and the topics. Default: it fails. */
@@ -76,6 +82,7 @@ const CHECKS: OptionChecks<SourceRunnerOptions> = {
   commitIntervalMs: integer(1, 600_000), // a transaction may stay open for 15 minutes at most
   commitRecordsMax: integer(1),
   transactionBoundary: oneOf('interval', 'poll', 'connector'),
+  topicCreation: instance,
   transforms: transformList,
   errors: instance,
   retries: instance,
@@ -142,6 +149,7 @@ export class SourceRunner implements AsyncDisposable {
     checkOptions('SourceRunner', options, CHECKS);
     checkTolerance('SourceRunner', options.errors);
     checkRetries('SourceRunner', options.retries);
+    checkTopicCreation('SourceRunner', options.topicCreation);
     const { errors = {}, clock = systemClock, logger = stderrLogger, signal, retries } = options;
     const { name } = connector;
     this.#log = log;
@@ -221,7 +229,7 @@ export class SourceRunner implements AsyncDisposable {
   }
 
   async #attempt(startMs: number): Promise<Attempt<SourceSummary>> {
-    const { onStep = ignore, transforms = [], ...options } = this.#options;
+    const { onStep = ignore, transforms = [], topicCreation, ...options } = this.#options;
     const settings = { ...SOURCE_DEFAULTS, ...given(options) };
     this.#counts.startOver();
     if (this.#run !== undefined) this.#counts.retries++;
@@ -232,6 +240,7 @@ export class SourceRunner implements AsyncDisposable {
       commitIntervalMs: settings.commitIntervalMs,
       commitRecordsMax: settings.commitRecordsMax,
       ...{ transforms, tolerance: this.#tolerance, counts: this.#counts },
+      topicCreation: topicCreation && new TopicCreation(topicCreation, this.#log.admin()),
       ...{ pausing: this.#life.pausing, clock: this.#clock, signal: this.#life.stopping, onStep },
       onProgress: () => this.#report(),
     });

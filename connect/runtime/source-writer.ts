@@ -23,6 +23,7 @@ import { failureOf } from './failure.ts';
 import { writePacked } from './packed-writer.ts';
 import type { RunCounts } from './run-counts.ts';
 import type { ConnectFailure, Letter, Tolerance } from './tolerance.ts';
+import type { TopicCreation } from './topic-creation.ts';
 
 /**
  * When a source commits: Kafka Connect's `transaction.boundary`. `interval`: by `commitIntervalMs`
@@ -36,6 +37,8 @@ export interface SourceWriterOptions {
   readonly tolerance: Tolerance;
   readonly counts: RunCounts;
   readonly transforms: readonly Transform[];
+  /** Undefined: topics are created as their handles say. */
+  readonly topicCreation: TopicCreation | undefined;
   readonly transactionBoundary: TransactionBoundary;
   readonly clock: Clock;
 }
@@ -83,7 +86,7 @@ export class SourceWriter {
   async open(): Promise<void> {
     const { connector, producer, tolerance } = this.#options;
     for (const topic of connector.topics) {
-      this.#writers.set(topic, await producer.writer(topic));
+      await this.#openWriter(topic);
     }
     if (tolerance.topic !== undefined) this.#letters = await producer.writer(tolerance.topic);
   }
@@ -107,11 +110,18 @@ export class SourceWriter {
     const dropped = batch.records.length - records.length - failures.length;
     for (const { topic } of records) {
       if (this.#writers.has(topic) || !this.#isRenamed(topic)) continue;
-      this.#writers.set(topic, await this.#options.producer.writer(topic));
+      await this.#openWriter(topic);
     }
     const describe = (index: number): string => placeOf(batch, kept[index] ?? index);
     const after = { ...batch, packed: undefined, records, describe };
     return { batch: after, taskId, dropped, failures };
+  }
+
+  /** Creates the topic if it is missing. */
+  async #openWriter(topic: AnyTopic): Promise<void> {
+    const { producer, topicCreation } = this.#options;
+    await topicCreation?.ensure(topic);
+    this.#writers.set(topic, await producer.writer(topic));
   }
 
   /** Adds a batch to the open transaction, synchronously, so that no commit can split it. */
@@ -239,7 +249,9 @@ export class SourceWriter {
     if (handles === undefined) this.#renamed.set(name, (handles = new Map<AnyTopic, AnyTopic>()));
     let handle = handles.get(topic);
     if (handle === undefined) {
-      const { key, value, config } = topic;
+      const { key, value } = topic;
+      // Rules for the new name are not hidden by settings of the old one.
+      const config = this.#options.topicCreation === undefined ? topic.config : {};
       handles.set(topic, (handle = topicHandle(name, { key, value, config })));
     }
     return handle;

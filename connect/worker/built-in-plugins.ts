@@ -1,5 +1,11 @@
+import { avroConverter } from '../converters/avro-converter.ts';
+import { jsonConverter } from '../converters/json-converter.ts';
+import { PLAIN_CONVERTERS } from '../converters/plain-converters.ts';
+import { simpleHeaderConverter } from '../converters/simple-header.ts';
 import { fileSinkPlugin, fileSourcePlugin } from '../file/file-plugins.ts';
+import { httpSinkPlugin, httpSourcePlugin } from '../http/http-plugins.ts';
 import type { ConnectPlugin } from '../plugin.ts';
+import { stdinSourcePlugin, stdoutSinkPlugin } from '../stdio/stdio-plugins.ts';
 import { cast } from '../transforms/cast.ts';
 import { dropHeaders } from '../transforms/drop-headers.ts';
 import { extractField } from '../transforms/extract-field.ts';
@@ -17,10 +23,12 @@ import { timestampConverter } from '../transforms/timestamp-converter.ts';
 import { timestampRouter } from '../transforms/timestamp-router.ts';
 import { valueToKey } from '../transforms/value-to-key.ts';
 
-/** The plugins that Millrace has: connectors, transforms and predicates. */
+/** The plugins that Millrace has: connectors, converters, transforms and predicates. */
 export const BUILT_IN_PLUGINS: readonly ConnectPlugin[] = [
   fileSourcePlugin(),
   fileSinkPlugin(),
+  ...[httpSourcePlugin, httpSinkPlugin, stdinSourcePlugin(), stdoutSinkPlugin()],
+  ...[...PLAIN_CONVERTERS, jsonConverter, avroConverter, simpleHeaderConverter],
   ...[cast, dropHeaders, extractField, filter, flatten, headerFrom, hoistField],
   ...[insertField, insertHeader, maskField, regexRouter, replaceField],
   ...[timestampConverter, timestampRouter, valueToKey],

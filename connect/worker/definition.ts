@@ -1,11 +1,13 @@
-import { AssertionFailure, type StandardSchema } from '../../core/index.ts';
+import { AssertionFailure, type Serde, type StandardSchema } from '../../core/index.ts';
 import { asError } from '../../core/internal.ts';
-import { checkConfig, configSchema, field, type ConfigIssue } from '../config.ts';
+import { checkConfig, configSchema, field, type ConfigField, type ConfigIssue } from '../config.ts';
 import type { SinkConnector, SourceConnector } from '../connector.ts';
-import type { PluginRegistry } from '../plugin.ts';
+import { DEFAULT_CONVERTERS } from '../converters/default-converters.ts';
+import type { Converters, PluginRegistry } from '../plugin.ts';
 import { checkRetries, type RetryOptions } from '../runtime/retries.ts';
 import type { TransactionBoundary } from '../runtime/source-writer.ts';
 import { checkTolerance, type ToleranceOptions } from '../runtime/tolerance.ts';
+import { checkTopicCreation, type TopicCreationOptions } from '../runtime/topic-creation.ts';
 import type { Transform } from '../transform.ts';
 import { hasReference, resolveConfig, type ConfigProvider } from './providers.ts';
 
@@ -21,6 +23,10 @@ export interface TransformDefinition {
   };
 }
 
+/** A converter by name, such as `json`, and what it is told. */
+export type ConverterDefinition =
+  string | { readonly type: string; readonly config?: Readonly<Record<string, unknown>> };
+
 /** A connector as a config file has it: plain data. */
 export interface ConnectorDefinition {
   /** Identifies it in the log, for ever: a-z A-Z 0-9 . _ - */
@@ -31,6 +37,12 @@ export interface ConnectorDefinition {
    * What the plugin is told. `${env:NAME}` and `${file:path:key}` stand for what is found there.
    */
   readonly config: Readonly<Record<string, unknown>>;
+  /** What makes bytes of keys, and reads them. Default: `string`. */
+  readonly keyConverter?: ConverterDefinition;
+  /** The same of values. Default: `json`. */
+  readonly valueConverter?: ConverterDefinition;
+  /** The same of the values of headers, where there are values. Default: `simple`. */
+  readonly headerConverter?: ConverterDefinition;
   readonly transforms?: readonly TransformDefinition[];
   readonly errors?: ToleranceOptions;
   /** A worker tries again unless `max` is 0. */
@@ -39,6 +51,8 @@ export interface ConnectorDefinition {
   readonly commitRecordsMax?: number;
   /** Of sources only. */
   readonly transactionBoundary?: TransactionBoundary;
+  /** Of sources only: what the topics are created with that are missing. */
+  readonly topicCreation?: TopicCreationOptions;
 }
 
 /** A connector that is made, and what it runs with. */
@@ -56,10 +70,25 @@ export interface MakingContext {
   readonly providers: Readonly<Record<string, ConfigProvider>>;
 }
 
+const CONVERTER: ConfigField<ConverterDefinition | undefined> = {
+  ...{ type: 'object', doc: 'What makes bytes, and reads them.', isRequired: false },
+  ...{ default: undefined, choices: undefined },
+  allowed: 'the name of a converter, or { type, config }',
+  parse(given) {
+    const { type, config = {} } = (given ?? {}) as Readonly<Record<string, unknown>>;
+    const isNamed = typeof type === 'string' && typeof config === 'object' && config !== null;
+    const isOne = isNamed || (typeof given === 'string' && given !== '');
+    return isOne ? { value: given as ConverterDefinition } : undefined;
+  },
+};
+
 const DEFINITION = configSchema({
   name: field.string({ doc: 'Identifies the connector.' }),
   connector: field.string({ doc: 'The plugin that makes it.' }),
   config: field.object({ doc: 'What the plugin is told.', default: {} }),
+  keyConverter: CONVERTER,
+  valueConverter: CONVERTER,
+  headerConverter: CONVERTER,
   transforms: field.objects({ doc: 'Change records, in this order.', default: [] }),
   errors: field.object({ doc: 'What becomes of bad input.', optional: true }),
   retries: field.object({ doc: 'How often it tries again.', optional: true }),
@@ -69,7 +98,11 @@ const DEFINITION = configSchema({
     doc: 'When the transactions of a source end.',
     optional: true,
   }),
+  topicCreation: field.object({ doc: 'How a source creates topics.', optional: true }),
 });
+
+/** What only a source has. */
+const OF_SOURCES = ['transactionBoundary', 'topicCreation'] as const;
 
 const NAME = /^[\w.-]{1,180}$/;
 
@@ -83,25 +116,39 @@ export async function makeConnector(
   context: MakingContext,
 ): Promise<MadeConnector | { readonly issues: readonly ConfigIssue[] }> {
   const checked = await checkConfig(DEFINITION, given);
-  if ('issues' in checked) return checked;
-  const definition = given as ConnectorDefinition;
-  const { name, connector, config } = checked.config;
   const making = new Making(context);
   const { issues } = making;
+  if ('issues' in checked) issues.push(...checked.issues);
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return { issues };
+  // Of a definition with mistakes, what is of its type is checked as well.
+  const wrong = new Set(issues.map((issue) => issue.field));
+  const sound = Object.entries(given).filter(([name]) => !wrong.has(name));
+  const definition = Object.fromEntries(sound) as Partial<ConnectorDefinition>;
+  const { name = 'unnamed', connector, config = {} } = definition;
   if (!NAME.test(name)) {
     issues.push({ field: 'name', problem: 'it must be of a-z A-Z 0-9 . _ -' });
   }
   making.try('errors', () => checkTolerance(name, definition.errors));
   making.try('retries', () => checkRetries(name, definition.retries));
-  const plugin = making.try('connector', () => context.plugins.find(connector, 'source', 'sink'));
-  const transforms = await making.transforms(definition.transforms ?? []);
+  making.try('topicCreation', () => checkTopicCreation(name, definition.topicCreation));
+  const plugin =
+    connector === undefined
+      ? undefined
+      : making.try('connector', () => context.plugins.find(connector, 'source', 'sink'));
+  if (plugin?.kind === 'sink') making.refuse(definition, OF_SOURCES, 'it is for sources only');
+  if (plugin !== undefined && plugin.takesConverters !== true) {
+    const problem = `${plugin.name} makes bytes of keys and values itself`;
+    making.refuse(definition, ['keyConverter', 'valueConverter'], problem);
+  }
+  const converters = await making.converters(definition);
+  const transforms = await making.transforms(definition.transforms ?? [], converters.header);
   if (plugin === undefined) return { issues };
   const made = await making.part({
     ...{ at: 'config', config, schema: plugin.config },
-    make: (parsed) => plugin.create(parsed, { name }),
+    make: (parsed) => plugin.create(parsed, { name, converters }),
   });
   if (issues.length > 0 || made === undefined) return { issues };
-  const parts = { definition, transforms };
+  const parts = { definition: definition as ConnectorDefinition, transforms };
   return plugin.kind === 'source'
     ? { ...parts, kind: 'source', connector: made as SourceConnector }
     : { ...parts, kind: 'sink', connector: made as SinkConnector };
@@ -113,7 +160,7 @@ interface Part<C, T> {
   readonly at: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly schema: StandardSchema<C>;
-  readonly make: (parsed: C) => T;
+  readonly make: (parsed: C) => T | Promise<T>;
 }
 
 /** Makes the parts of one connector, and gathers every mistake. */
@@ -130,10 +177,14 @@ class Making {
     try {
       return make();
     } catch (cause) {
-      if (cause instanceof AssertionFailure) throw cause;
-      this.issues.push({ field: name, problem: asError(cause).message });
+      this.#failed(name, cause);
       return undefined;
     }
+  }
+
+  /** Those of these that are given are issues. */
+  refuse(given: object, names: readonly string[], problem: string): void {
+    for (const name of names) if (name in given) this.issues.push({ field: name, problem });
   }
 
   /** Resolves and checks a config, and makes what it is for; undefined if there are issues. */
@@ -143,7 +194,13 @@ class Making {
     const checked = await checkConfig(schema, resolved.config);
     const unresolved = new Set(resolved.issues.map((issue) => issue.field));
     if ('config' in checked) {
-      return unresolved.size > 0 ? undefined : this.try(at, () => make(checked.config));
+      if (unresolved.size > 0) return undefined;
+      try {
+        return await make(checked.config);
+      } catch (cause) {
+        this.#failed(at, cause);
+        return undefined;
+      }
     }
     for (const issue of checked.issues) {
       if (!unresolved.has(issue.field)) this.issues.push(under(at, discreet(issue, config)));
@@ -151,10 +208,46 @@ class Making {
     return undefined;
   }
 
-  async transforms(definitions: readonly TransformDefinition[]): Promise<Transform[]> {
+  #failed(name: string, cause: unknown): void {
+    if (cause instanceof AssertionFailure) throw cause;
+    this.issues.push({ field: name, problem: asError(cause).message });
+  }
+
+  /** Those of a definition; a default where there is a mistake. */
+  async converters(definition: Partial<ConnectorDefinition>): Promise<Converters> {
+    const { keyConverter, valueConverter, headerConverter } = definition;
+    const key = await this.#converter('keyConverter', keyConverter);
+    const value = await this.#converter('valueConverter', valueConverter);
+    const header = await this.#converter('headerConverter', headerConverter);
+    return {
+      key: key ?? DEFAULT_CONVERTERS.key,
+      value: value ?? DEFAULT_CONVERTERS.value,
+      header: header ?? DEFAULT_CONVERTERS.header,
+    };
+  }
+
+  async #converter(
+    at: string,
+    definition: ConverterDefinition | undefined,
+  ): Promise<Serde<unknown> | undefined> {
+    if (definition === undefined) return undefined;
+    const { type, config = {} } =
+      typeof definition === 'string' ? { type: definition } : definition;
+    const plugin = this.try(at, () => this.#context.plugins.find(type, 'converter'));
+    if (plugin === undefined) return undefined;
+    return this.part({
+      ...{ at: `${at}.config`, config, schema: plugin.config },
+      make: (parsed) => plugin.create(parsed),
+    });
+  }
+
+  async transforms(
+    definitions: readonly TransformDefinition[],
+    headers: Serde<unknown>,
+  ): Promise<Transform[]> {
     const made: Transform[] = [];
     for (const [index, definition] of definitions.entries()) {
-      const transform = await this.#transform(`transforms.${index}`, definition);
+      const transform = await this.#transform(`transforms.${index}`, definition, headers);
       if (transform !== undefined) made.push(transform);
     }
     return made;
@@ -163,6 +256,7 @@ class Making {
   async #transform(
     at: string,
     { type, config = {}, predicate }: TransformDefinition,
+    headers: Serde<unknown>,
   ): Promise<Transform | undefined> {
     const { plugins } = this.#context;
     const plugin = this.try(at, () => plugins.find(type, 'transform'));
@@ -170,7 +264,7 @@ class Making {
       plugin &&
       (await this.part({
         ...{ at, config, schema: plugin.config },
-        make: (parsed) => plugin.create(parsed),
+        make: (parsed) => plugin.create(parsed, headers),
       }));
     if (predicate === undefined) return transform;
     const condition = this.try(`${at}.predicate`, () => plugins.find(predicate.type, 'predicate'));
@@ -188,10 +282,14 @@ class Making {
 
 /** An issue without the value that a reference stands for: that may be a secret. */
 function discreet(issue: ConfigIssue, config: Readonly<Record<string, unknown>>): ConfigIssue {
-  const raw = config[issue.field];
+  // Of `formatOptions.schema`, the field is `formatOptions`.
+  const raw = config[issue.field.split('.')[0]!];
   if (!hasReference(raw)) return issue;
-  const problem = issue.problem.replace(/, not [^]*$/, '');
-  return { ...issue, problem: `${problem}, not what ${String(raw)} stands for` };
+  const allowed = /^(it must be .*), not [^]*$/.exec(issue.problem)?.[1];
+  const value = `what ${typeof raw === 'string' ? raw : JSON.stringify(raw)} stands for`;
+  const problem =
+    allowed === undefined ? `${value} is not allowed there` : `${allowed}, not ${value}`;
+  return { ...issue, problem };
 }
 
 function under(at: string, { field: name, problem }: ConfigIssue): ConfigIssue {

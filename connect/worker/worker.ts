@@ -377,10 +377,11 @@ export class ConnectWorker implements AsyncDisposable {
       ...(commitRecordsMax !== undefined && { commitRecordsMax }),
     };
     if (made.kind === 'sink') return new SinkRunner(this.#log, made.connector, options);
-    const { transactionBoundary } = definition;
+    const { transactionBoundary, topicCreation } = definition;
     return new SourceRunner(this.#log, made.connector, {
       ...options,
       ...(transactionBoundary !== undefined && { transactionBoundary }),
+      ...(topicCreation !== undefined && { topicCreation }),
     });
   }
 

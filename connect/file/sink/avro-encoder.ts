@@ -1,29 +1,13 @@
 import { createHash } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
-import { LogError } from '../../../core/index.ts';
-import { loadPackage } from '../../packages.ts';
+import { avroType, type AvroType } from '../../avro-types.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 import type { PartEncoder, RowEncoder } from './sink-format.ts';
-
-/** What is used of avsc's types. */
-interface AvroType {
-  /** Writes a value and returns the position behind it; if negative, how many bytes are missing. */
-  encode(value: unknown, target: Buffer, position: number): number;
-}
-
-/** What is used of avsc. */
-interface Library {
-  readonly Type: {
-    forSchema(schema: unknown, options: { readonly logicalTypes: object }): AvroType;
-  };
-  readonly types: { readonly LogicalType: new (...args: readonly unknown[]) => object };
-}
 
 /** Rows are gathered to blocks of this size; a commit ends a block earlier. */
 const BLOCK_BYTES = 64 * 1024;
 const MAGIC = Buffer.from('Obj\x01', 'latin1');
 const SYNC_BYTES = 16;
-const DAY_MS = 86_400_000;
 
 /**
  * Makes the encoder of one output.
@@ -35,20 +19,7 @@ export async function avroEncoder<Row>(
   schema: string,
   compression: 'deflate' | 'none',
 ): Promise<RowEncoder<Row>> {
-  const { default: library } = await loadPackage<{ readonly default: Library }>(
-    'avsc',
-    'write Avro',
-  );
-  let type: AvroType;
-  try {
-    const logicalTypes = logicalTypesOf(library);
-    type = library.Type.forSchema(JSON.parse(schema) as unknown, { logicalTypes });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `avro: the schema is not one of Avro: ${reason}`;
-    const details = { option: 'schema', value: schema, allowed: 'a schema of Avro' };
-    throw new LogError('INVALID_OPTION', message, details, { cause });
-  }
+  const type = await avroType(JSON.parse(schema) as unknown, 'write Avro');
   const settings = `${compression} ${createHash('sha256').update(schema).digest('hex')}`;
   return {
     columns: undefined,
@@ -134,19 +105,4 @@ function longOf(count: number): Buffer {
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
   bytes.push(rest);
   return Buffer.from(bytes);
-}
-
-/** Types that take Dates, besides the numbers that they are made of. */
-function logicalTypesOf({ types: { LogicalType } }: Library): object {
-  const takingDates = (unitMs: number) =>
-    class extends LogicalType {
-      _fromValue(value: number): Date {
-        return new Date(value * unitMs);
-      }
-
-      _toValue(value: unknown): unknown {
-        return value instanceof Date ? Math.floor(value.getTime() / unitMs) : value;
-      }
-    };
-  return { 'timestamp-millis': takingDates(1), date: takingDates(DAY_MS) };
 }

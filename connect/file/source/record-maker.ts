@@ -8,6 +8,7 @@ import type {
   SourceOffset,
   SourceRecord,
 } from '../../connector.ts';
+import { textConverter } from '../../converters/plain-converters.ts';
 import { rowFailed, toMs } from '../../row-functions.ts';
 import type { PackedRows, RowBatch, SourceFormat } from '../format.ts';
 
@@ -169,7 +170,8 @@ function boundsOf(bounds: Uint32Array, kept: readonly number[]): Uint32Array {
 function isCarriedBy<K, V>({ value }: Topic<K, V>, carries: 'text' | 'json' | undefined): boolean {
   const serde: unknown = value;
   if (carries === 'json') return isJsonSerde(serde);
-  return carries === 'text' && (serde === string() || serde === bytes());
+  const texts: readonly unknown[] = [string(), bytes(), textConverter];
+  return carries === 'text' && texts.includes(serde);
 }
 
 /** True for an arrow function without parameters, such as `() => null`: it cannot see the row. */
