@@ -1,4 +1,6 @@
+import { serializeToBytes, type Serde } from '../../core/index.ts';
 import { configSchema, field, type ConfigOf } from '../config.ts';
+import { SIMPLE_HEADERS } from '../converters/simple-header.ts';
 import type { TransformPlugin } from '../plugin.ts';
 import { fieldsOf, TARGET, withPart } from './record-part.ts';
 
@@ -21,9 +23,9 @@ const CONFIG = configSchema(
 export const headerFrom: TransformPlugin<ConfigOf<typeof CONFIG>> = {
   kind: 'transform',
   name: 'HeaderFrom',
-  doc: 'Moves or copies fields of the key or value to headers: text as it is, the rest as JSON.',
+  doc: 'Moves or copies fields of the key or value to headers, as the header converter writes them.',
   config: CONFIG,
-  create({ fields: names, headers, operation, target }) {
+  create({ fields: names, headers, operation, target }, converter = SIMPLE_HEADERS) {
     return (record) => {
       const part = record[target];
       if (part === null) return record;
@@ -31,7 +33,7 @@ export const headerFrom: TransformPlugin<ConfigOf<typeof CONFIG>> = {
       const added = names.map((name, index) => {
         const value = Object.hasOwn(kept, name) ? kept[name] : null;
         if (operation === 'move') Reflect.deleteProperty(kept, name);
-        return { key: headers[index]!, value: bytesOf(value) };
+        return { key: headers[index]!, value: bytesOf(value, converter) };
       });
       const changed = operation === 'move' ? withPart(record, target, kept) : record;
       return { ...changed, headers: [...record.headers, ...added] };
@@ -39,8 +41,6 @@ export const headerFrom: TransformPlugin<ConfigOf<typeof CONFIG>> = {
   },
 };
 
-function bytesOf(value: unknown): Uint8Array | null {
-  if (value === null || value === undefined) return null;
-  if (value instanceof Uint8Array) return value;
-  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+function bytesOf(value: unknown, converter: Serde<unknown>): Uint8Array | null {
+  return value === null || value === undefined ? null : serializeToBytes(converter, value);
 }

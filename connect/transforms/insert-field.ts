@@ -29,8 +29,12 @@ export const insertField: TransformPlugin<ConfigOf<typeof CONFIG>> = {
   doc: 'Adds topic, partition, offset, event time or a fixed value to the fields.',
   config: CONFIG,
   create(config) {
-    const { topicField, partitionField, offsetField, timestampField, target } = config;
-    const { staticField, staticValue } = config;
+    const { target, staticValue } = config;
+    const topicField = nameOf(config.topicField);
+    const partitionField = nameOf(config.partitionField);
+    const offsetField = nameOf(config.offsetField);
+    const timestampField = nameOf(config.timestampField);
+    const staticField = nameOf(config.staticField);
     const added = (record: ConnectRecord): Record<string, unknown> => ({
       ...(topicField !== undefined && { [topicField]: record.topic }),
       ...(partitionField !== undefined && { [partitionField]: record.partition ?? null }),
@@ -43,3 +47,8 @@ export const insertField: TransformPlugin<ConfigOf<typeof CONFIG>> = {
     };
   },
 };
+
+/** Kafka Connect marks fields of a schema with `!` or `?` behind the name. */
+function nameOf(given: string | undefined): string | undefined {
+  return given?.replace(/[!?]$/, '');
+}

@@ -41,10 +41,10 @@ export function fieldsOf(part: unknown, target: Target): Fields {
   throw new TypeError(`the ${target} is ${show(part)}, and not an object`);
 }
 
-/** What is found at a path such as `user.id`; undefined if there is nothing. */
-export function valueAt(part: unknown, path: string): unknown {
+/** What is found at a path such as `user`, `id`; undefined if there is nothing. */
+export function valueAt(part: unknown, path: readonly string[]): unknown {
   let found = part;
-  for (const name of path.split('.')) {
+  for (const name of path) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) {
       return undefined;
     }

@@ -84,7 +84,12 @@ describe('[CONNECT-TRANSFORM-2] transforms of Kafka Connect by name', () => {
     };
     expect(await convert('unix')).toBe(1_500_000_000_000);
     expect(await convert('unix', { unixPrecision: 'seconds' })).toBe(1_500_000_000);
-    expect(await convert('Date')).toEqual(new Date(1_500_000_000_000));
+    expect(await convert('Timestamp')).toEqual(new Date(1_500_000_000_000));
+    expect(await convert('Date')).toEqual(new Date('2017-07-14'));
+    expect(await convert('Time')).toEqual(new Date((2 * 60 + 40) * 60_000));
+    expect(await convert('unix', { unixPrecision: 'nanoseconds' })).toBe(
+      1_500_000_000_000_000_000n,
+    );
     expect(await convert('string')).toBe('2017-07-14T02:40:00.000Z');
     const failed = apply(
       'TimestampConverter',
