@@ -151,12 +151,12 @@ export interface SourceTask {
   close(): Promise<void>;
 }
 
-/** Where records come from. */
-export interface SourceConnector {
+/** Where records come from; `T` are the topics that it writes to. */
+export interface SourceConnector<T extends AnyTopic = AnyTopic> {
   /** Identifies the connector in the log, for ever: its offsets and transactions use this name. */
   readonly name: string;
   /** The topics that it writes to. The runtime creates them before it opens the connector. */
-  readonly topics: readonly AnyTopic[];
+  readonly topics: readonly T[];
   /**
    * True: reads once what is there when it is opened, then ends. False: follows its source until it
    * is stopped.
@@ -226,6 +226,11 @@ export interface SinkTask {
    */
   readonly dueMs?: number | undefined;
   /**
+   * How far the output really is, after a commit that covers less than it was given: records in
+   * files that are whole or nothing wait for their ends. Default: all that it was given.
+   */
+  readonly durableOffsets?: readonly SinkOffset[] | undefined;
+  /**
    * Takes records of one partition, in order; synchronously if it can. They need not be durable
    * yet. Their headers are views of fetched memory: copy what you keep.
    */
@@ -241,15 +246,15 @@ export interface SinkTask {
   close(): Promise<void>;
 }
 
-/** Where records go. */
-export interface SinkConnector {
+/** Where records go; `T` are the topics that it reads. */
+export interface SinkConnector<T extends AnyTopic = AnyTopic> {
   /**
    * Identifies the connector in the log, for ever: its group is `connect-<name>`, as in Kafka
    * Connect.
    */
   readonly name: string;
   /** The topics that it reads. The runtime creates missing ones. */
-  readonly topics: readonly AnyTopic[];
+  readonly topics: readonly T[];
   readonly delivery: Delivery;
   /** Rejects if the output cannot be written; nothing has been touched. */
   open(context: SinkContext): Promise<SinkTask>;

@@ -119,7 +119,7 @@ const POLL_INTERVAL_MS = 1_000;
 export function fileSource<Row, K, V>(
   options: FileSourceOptions<Row, K, V> &
     ([Row] extends [V] ? unknown : Required<Pick<FileSourceOptions<Row, K, V>, 'value'>>),
-): SourceConnector {
+): SourceConnector<Topic<K, V>> {
   const all: FileSourceOptions<Row, K, V> = options;
   const required = ['path', 'format', 'topic', 'key'] as const;
   checkOptions<object>('fileSource', all, CHECKS, required as never);

@@ -68,7 +68,7 @@ const CHECKS: OptionChecks<HttpSinkOptions<unknown, unknown>> = {
  * httpSink({ topic: alerts, url: 'https://example.org/hooks', headers: { authorization: token } })
  * @throws LogError UNKNOWN_OPTION, INVALID_OPTION
  */
-export function httpSink<K, V>(options: HttpSinkOptions<K, V>): SinkConnector {
+export function httpSink<K, V>(options: HttpSinkOptions<K, V>): SinkConnector<Topic<K, V>> {
   checkOptions<object>('httpSink', options, CHECKS, ['topic', 'url'] as never);
   checkHeaders('httpSink', options.headers);
   const { topic, method = 'POST', headers = {}, batchRecordsMax } = options;

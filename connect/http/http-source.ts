@@ -95,7 +95,7 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 export function httpSource<Row, Cursor extends JsonValue, K, V>(
   options: HttpSourceOptions<Row, Cursor, K, V> &
     ([Row] extends [V] ? unknown : Required<Pick<HttpSourceOptions<Row, Cursor, K, V>, 'value'>>),
-): SourceConnector {
+): SourceConnector<Topic<K, V>> {
   const all: HttpSourceOptions<Row, Cursor, K, V> = options;
   checkOptions<object>('httpSource', all, CHECKS, ['topic', 'url', 'key'] as never);
   checkHeaders('httpSource', all.headers);

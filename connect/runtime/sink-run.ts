@@ -51,6 +51,8 @@ const PUT_RECORDS_WITH_LETTERS = 200;
 export class SinkRun {
   /** True once it has committed something. */
   hasCommitted = false;
+  /** How far the output is, durably; empty before it is open. Changes with each commit. */
+  committedOffsets: readonly SinkOffset[] = [];
   readonly #options: SinkRunOptions;
   readonly #consumer: Consumer;
   readonly #input: SinkInput;
@@ -130,6 +132,7 @@ export class SinkRun {
       throw failureOf(connector.name, 'open', cause);
     }
     this.#states = await this.#findStarts(topics, this.#task.committedOffsets);
+    this.committedOffsets = this.#offsets();
     await this.#input.open(this.#offsets());
     await this.#consumer.assign(
       this.#states.map(({ topic, partition, position: offset }) => ({ topic, partition, offset })),
@@ -236,6 +239,7 @@ export class SinkRun {
 
     onStep('sink-3-committed');
     this.#input.outputCommitted(offsets);
+    this.committedOffsets = task.durableOffsets ?? offsets;
     if (counts.waiting > 0) {
       counts.commit();
       counts.commitTimes.note(clock.monotonicMs() - startMs);

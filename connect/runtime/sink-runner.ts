@@ -18,7 +18,7 @@ import {
   text,
   type OptionChecks,
 } from '../../core/internal.ts';
-import type { SinkConnector } from '../connector.ts';
+import type { SinkConnector, SinkOffset } from '../connector.ts';
 import { transformList, type Transform } from '../transform.ts';
 import type { ConnectorMetrics } from './connector-metrics.ts';
 import { checkRetries, type RetryOptions } from './retries.ts';
@@ -155,6 +155,11 @@ export class SinkRunner implements AsyncDisposable {
     const { state, retry } = this.#life;
     const lag = this.#run?.lag ?? 0;
     return { records: now.records, committedRecords: committed.records, lag, failed, state, retry };
+  }
+
+  /** How far the output is, durably: the next record of each partition. Empty before it is open. */
+  get committedOffsets(): readonly SinkOffset[] {
+    return this.#run?.committedOffsets ?? [];
   }
 
   /** The progress after each batch, commit and change of the state; it never fails. */

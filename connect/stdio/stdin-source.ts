@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { Topic } from '../../core/index.ts';
+import type { AnyTopic, Topic } from '../../core/index.ts';
 import {
   able,
   callback,
@@ -37,7 +37,7 @@ export interface StdinSourceOptions<Row, K, V> {
 }
 
 /** A source that cannot read its input again. */
-export interface StdinSource extends SourceConnector {
+export interface StdinSource<T extends AnyTopic = AnyTopic> extends SourceConnector<T> {
   /**
    * What a pipe has handed over exists nowhere else: lines that were read and not yet committed
    * are lost in a crash.
@@ -76,14 +76,16 @@ export function stdinSource<K, V>(
   options: StdinSourceOptions<string, K, V> & { readonly format: 'lines' } & ([string] extends [V]
       ? unknown
       : Required<Pick<StdinSourceOptions<string, K, V>, 'value'>>),
-): StdinSource;
+): StdinSource<Topic<K, V>>;
 /** The same for JSON lines. */
 export function stdinSource<Row, K, V>(
   options: StdinSourceOptions<Row, K, V> & { readonly format: 'jsonl' } & ([Row] extends [V]
       ? unknown
       : Required<Pick<StdinSourceOptions<Row, K, V>, 'value'>>),
-): StdinSource;
-export function stdinSource<Row, K, V>(options: StdinSourceOptions<Row, K, V>): StdinSource {
+): StdinSource<Topic<K, V>>;
+export function stdinSource<Row, K, V>(
+  options: StdinSourceOptions<Row, K, V>,
+): StdinSource<Topic<K, V>> {
   checkOptions<object>('stdinSource', options, CHECKS, ['format', 'topic', 'key'] as never);
   const { topic, name = `${topic.name}-stdin`, lineBytesMax = LINE_BYTES_MAX } = options;
   return {

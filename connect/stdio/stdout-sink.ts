@@ -56,7 +56,7 @@ const CHECKS: OptionChecks<StdoutSinkOptions<unknown, unknown, unknown>> = {
 export function stdoutSink<Row, K, V>(
   options: StdoutSinkOptions<Row, K, V> &
     ([V] extends [Row] ? unknown : Required<Pick<StdoutSinkOptions<Row, K, V>, 'value'>>),
-): SinkConnector & { readonly delivery: 'at-least-once' } {
+): SinkConnector<Topic<K, V>> & { readonly delivery: 'at-least-once' } {
   const all: StdoutSinkOptions<Row, K, V> = options;
   checkOptions<object>('stdoutSink', all, CHECKS, ['topic', 'format'] as never);
   const { topic, format, name = `${topic.name}-stdout` } = all;

@@ -29,15 +29,18 @@ export class FileSinkTask implements SinkTask {
     this.#options = options;
     const { parts, output, context } = options;
     this.#manifest = output.manifest;
-    const { topic, offsets, settings } = this.#manifest;
-    this.committedOffsets = Object.entries(offsets).map(([partition, offset]) => {
-      return { topic: topic.name, partition: Number(partition), offset };
-    });
+    const { settings } = this.#manifest;
+    this.committedOffsets = offsetsIn(this.#manifest);
     const isContinued = parts.isAppendable && settings === parts.encoder.settings;
     const nowMs = context.clock.nowMs();
     for (const part of this.#manifest.parts) {
       this.#partsOf(part.partition).restore(part, isContinued, nowMs);
     }
+  }
+
+  /** As the manifest has it: parts that are whole or nothing are not in it before their ends. */
+  get durableOffsets(): readonly SinkOffset[] {
+    return offsetsIn(this.#manifest);
   }
 
   get dueMs(): number | undefined {
@@ -166,4 +169,10 @@ export class FileSinkTask implements SinkTask {
     }
     return parts;
   }
+}
+
+function offsetsIn({ topic, offsets }: Manifest): SinkOffset[] {
+  return Object.entries(offsets).map(([partition, offset]) => {
+    return { topic: topic.name, partition: Number(partition), offset };
+  });
 }

@@ -131,7 +131,7 @@ type AnyOptions = FileSinkOptions<unknown, unknown, unknown>;
 export function fileSink<Row, K, V>(
   options: FileSinkOptions<Row, K, V> &
     ([V] extends [Row] ? unknown : Required<Pick<FileSinkOptions<Row, K, V>, 'value'>>),
-): SinkConnector {
+): SinkConnector<Topic<K, V>> {
   const all = options as unknown as AnyOptions;
   const required = ['topic', 'path', 'format'] as const;
   checkOptions<object>('fileSink', all, CHECKS, required as never);
@@ -139,7 +139,7 @@ export function fileSink<Row, K, V>(
   const { topic, name = `${topic.name}-sink` } = all;
   return {
     name,
-    topics: [topic],
+    topics: [options.topic],
     delivery: 'transactional',
     open: (context) => openTask(all, context),
   };
