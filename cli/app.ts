@@ -10,7 +10,7 @@ import {
   type OffsetTarget,
   type TopicView,
 } from '../core/index.ts';
-import { describeJob } from '../job/index.ts';
+import { jobTopologies } from '../job/index.ts';
 import {
   readStoredState,
   resetApplication,
@@ -59,9 +59,18 @@ export async function appTopologyCommand(directory: string, flags: TopologyFlags
     throw invalid('format', format, 'text or json with --diff');
   }
   const job = await loadJob(diff);
-  const { topology } = await stateOf(directory, { app: job.name, ...flags });
+  const topologies = jobTopologies(job);
+  const chosen =
+    topologies.length === 1
+      ? topologies[0]
+      : topologies.find(({ applicationId }) => applicationId === flags.app);
+  if (chosen === undefined) {
+    const known = topologies.map(({ applicationId }) => applicationId).join(', ') || 'it has none';
+    throw invalid('app', flags.app ?? 'missing', `an application of job ${job.name}: ${known}`);
+  }
+  const { topology } = await stateOf(directory, { app: chosen.applicationId, ...flags });
   const { renamedStores = {} } = job.streams ?? {};
-  const changes = describeJob(job).diff(topology, { renamedStores });
+  const changes = chosen.topology.describe().diff(topology, { renamedStores });
   process.stdout.write(format === 'json' ? `${changes.toJson()}\n` : changes.toString());
   if (changes.effect === 'orphan' || changes.effect === 'misread') process.exitCode = 1;
 }

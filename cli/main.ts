@@ -40,10 +40,12 @@ const program = new Command('millrace')
 program
   .command('run')
   .description('run a job to its end, or until Ctrl-C; the next run goes on where it stopped')
-  .argument('<file>', 'a TypeScript or JavaScript file whose default export is defineJob({ ... })')
+  .argument('<file>', 'a program whose default export is defineJob({ ... }), or YAML or JSON')
   .option('--data <directory>', 'where log, state and offsets are kept', './data')
   .option('--json', 'print progress, and the summary or an error, as a line of JSON each')
   .option('--quiet', 'print no progress')
+  .option('--once', 'run now, whatever the schedule of the job says')
+  .option('--check', 'run nothing: find the mistakes, and print the topology')
   .option(
     '--stop-timeout <seconds>',
     'how long ending may take after Ctrl-C, SIGTERM or a failure',
@@ -71,6 +73,7 @@ program
   .addOption(
     new Option('--format <format>', 'how to print it').choices(DESCRIPTION_FORMATS).default('text'),
   )
+  .option('--topology <name>', 'which one, of a job with several; by default all')
   .action(describeCommand);
 
 program
@@ -157,7 +160,7 @@ program
 const connect = program
   .command('connect')
   .description('connectors: run those of a file, check it, list what it may name');
-const CONNECTORS_HELP = 'JSON, or a module with a default export: { "connectors": [...] }';
+const CONNECTORS_HELP = 'YAML, JSON, or a module with a default export: { "connectors": [...] }';
 
 connect
   .command('run')

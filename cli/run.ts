@@ -3,11 +3,15 @@ import { jsonLogger, LogError, silentLogger, type Logger } from '../core/index.t
 import {
   progressDisplay,
   runJob,
+  runScheduled,
+  type Job,
   type JobSummary,
   type ProgressDisplay,
   type RunJobOptions,
 } from '../job/index.ts';
 import { keepWorking } from './closed-output.ts';
+import { describeError } from './complain.ts';
+import { descriptionOf } from './describe.ts';
 import { loadJob } from './load-job.ts';
 import { StopSignals } from './stop-signals.ts';
 import { printJson } from './verify.ts';
@@ -22,28 +26,39 @@ export interface RunFlags {
   readonly metricsPort?: number;
   readonly metricsHost: string;
   readonly log: (typeof LOG_FORMATS)[number];
+  /** Run now, whatever the schedule says. */
+  readonly once?: boolean;
+  /** Run nothing. */
+  readonly check?: boolean;
 }
 
 /** How `--log` prints what happens besides the progress: warnings and errors, or all, as JSON. */
 export const LOG_FORMATS = ['text', 'json'] as const;
 
-/** Runs the job in a file. */
+/** Runs the job in a file: once, or at the times of its schedule. */
 export async function runCommand(file: string, flags: RunFlags): Promise<void> {
+  if (flags.check === true) return checkCommand(file, flags);
   keepWorking();
   const job = await loadJob(file);
   const display = displayFor(flags);
   const stop = new StopSignals((key) => {
     display.note(`millrace: stopping; what is processed is committed (${key} again: at once)`);
   });
+  const options: RunJobOptions = {
+    directory: flags.data,
+    signal: stop.signal,
+    stopTimeoutMs: flags.stopTimeout * 1000,
+    onProgress: (progress) => display.show(progress),
+    logger: loggerTo(display, flags),
+    ...metricsOf(flags, display),
+  };
   try {
-    const summary = await runJob(job, {
-      directory: flags.data,
-      signal: stop.signal,
-      stopTimeoutMs: flags.stopTimeout * 1000,
-      onProgress: (progress) => display.show(progress),
-      logger: loggerTo(display, flags),
-      ...metricsOf(flags, display),
-    });
+    if (job.schedule !== undefined && flags.once !== true) {
+      await runBySchedule(job, options, display, flags);
+      process.exitCode = stop.exitCode;
+      return;
+    }
+    const summary = await runJob(job, options);
     display.end();
     printSummary(summary, flags);
     if (!summary.isComplete) process.exitCode = stop.exitCode;
@@ -54,6 +69,41 @@ export async function runCommand(file: string, flags: RunFlags): Promise<void> {
   } finally {
     stop.end();
   }
+}
+
+/** Stays, and prints what became of each time. */
+async function runBySchedule(
+  job: Job,
+  options: RunJobOptions,
+  display: ProgressDisplay,
+  flags: RunFlags,
+): Promise<void> {
+  await runScheduled(job, {
+    ...options,
+    onRun: (run) => {
+      display.end();
+      if (run.outcome === 'done') printSummary(run.summary, flags);
+      else if (run.outcome === 'failed' && flags.json === true) {
+        printJson({ type: 'error', ...describeError(run.error) });
+      }
+    },
+    onWait: (nextMs) => {
+      const next = new Date(nextMs).toISOString();
+      if (flags.json === true) printJson({ type: 'waiting', job: job.name, next });
+      else if (flags.quiet !== true) display.note(`millrace: ${job.name} runs next at ${next}`);
+    },
+  });
+}
+
+/** Loads the job in a file and prints its topologies. Nothing runs, and no log is opened. */
+async function checkCommand(file: string, { json = false }: RunFlags): Promise<void> {
+  const job = await loadJob(file);
+  if (json) {
+    printJson({ type: 'checked', job: job.name, topology: JSON.parse(descriptionOf(job, 'json')) });
+    return;
+  }
+  process.stdout.write(`${descriptionOf(job, 'text')}OK
+`);
 }
 
 /** Parses a number of seconds from a flag. */
@@ -98,14 +148,22 @@ function loggerTo(display: ProgressDisplay, { log }: RunFlags): Logger {
 
 /** What became of records that have no result, if there were any. */
 function failuresOf({ streams, sources, sinks }: JobSummary): string {
-  const failed = [streams.failedRecords, ...[...sources, ...sinks].map((part) => part.failed)];
+  const connectors = [...sources, ...sinks].map((part) => part.failed);
+  const failed = [...streams.map(({ failedRecords }) => failedRecords), ...connectors];
   const skipped = failed.reduce((sum, each) => sum + each.skipped, 0);
   const deadLettered = failed.reduce((sum, each) => sum + each.deadLettered, 0);
-  const dropped = Object.entries(streams.droppedRecords).filter(([, count]) => count > 0);
+  const dropped = new Map<string, number>();
+  for (const { droppedRecords } of streams) {
+    for (const [reason, count] of Object.entries(droppedRecords)) {
+      if (count > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + count);
+    }
+  }
   const parts = [
     ...(skipped === 0 ? [] : [`${skipped.toLocaleString('en-US')} skipped`]),
     ...(deadLettered === 0 ? [] : [`${deadLettered.toLocaleString('en-US')} dead letters`]),
-    ...dropped.map(([reason, count]) => `${count.toLocaleString('en-US')} dropped (${reason})`),
+    ...Array.from(dropped, ([reason, count]) => {
+      return `${count.toLocaleString('en-US')} dropped (${reason})`;
+    }),
   ];
   return parts.map((part) => `, ${part}`).join('');
 }

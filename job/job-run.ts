@@ -6,14 +6,10 @@ import {
   type FailedRecords,
 } from '../connect/index.ts';
 import { expositionText, type MetricFamily } from '../core/internal.ts';
-import {
-  prometheusText,
-  StreamsApp,
-  StreamsError,
-  type StreamsMetrics,
-  type Topology,
-} from '../streams/index.ts';
-import { buildTopology, sourceOf, type Job } from './define-job.ts';
+import { prometheusText, type StreamsMetrics } from '../streams/index.ts';
+import { CopiedTopics } from './copied-topics.ts';
+import { isCopy, sourceOf, type Job } from './define-job.ts';
+import { JobApps } from './job-apps.ts';
 import { StageMeter, type JobProgress, type StageReading } from './progress.ts';
 import type { RunJobSettings } from './run-options.ts';
 import type { Stop } from './stop.ts';
@@ -31,7 +27,8 @@ export interface JobSummary {
     /** What this run has left out, or made dead letters of. */
     readonly failed: FailedRecords;
   }[];
-  readonly streams: StreamsMetrics;
+  /** Of each topology; empty of a copy. */
+  readonly streams: readonly StreamsMetrics[];
 }
 
 /** What a source has read. */
@@ -49,19 +46,20 @@ export interface SourceResult {
 /** How often progress is reported. */
 const PROGRESS_MS = 250;
 
-/** One run: sources, application and sinks run side by side and end in that order. */
+/** One run: sources, applications and sinks run side by side and end in that order. */
 export class JobRun {
   readonly #job: Job;
   readonly #settings: RunJobSettings;
-  readonly #topology: Topology;
   readonly #isBounded: boolean;
   readonly #sources: readonly SourceRunner[];
   readonly #sinks: readonly SinkRunner[];
-  readonly #app: StreamsApp;
+  readonly #apps: JobApps;
+  /** Of a copy. */
+  readonly #copied: CopiedTopics | undefined;
   readonly #meters = new Map<string, StageMeter>();
   readonly #startMs: number;
-  /** How each part ended, for those that have. */
-  readonly #ends = new Map<SourceRunner | SinkRunner | StreamsApp, 'done' | 'stopped'>();
+  /** How each source and sink ended, for those that have. */
+  readonly #ends = new Map<SourceRunner | SinkRunner, 'done' | 'stopped'>();
   /** Stops all parts. */
   readonly #stop: Stop;
   #progressTimer: Timer | undefined;
@@ -76,8 +74,8 @@ export class JobRun {
     this.#stop = stop;
     this.#settings = settings;
     this.#startMs = clock.monotonicMs();
-    this.#topology = buildTopology(job);
     this.#isBounded = job.sources.every((source) => sourceOf(source).isBounded);
+    this.#apps = new JobApps(job, log, settings, stop, this.#isBounded);
     const { signal } = stop;
     const parts = { signal, clock, onStep, ...(logger && { logger }) };
     this.#sources = job.sources.map((given) => {
@@ -90,23 +88,15 @@ export class JobRun {
       const { sink, ...options } = given;
       return new SinkRunner(log, sink, { ...parts, ...options });
     });
-    this.#app = new StreamsApp(log, this.#topology, {
-      onStep,
-      ...(logger && { logger }),
-      ...job.streams,
-      applicationId: job.name,
-      // While a source may still yield records, wait for a task without input: otherwise a slow
-      // source would make records late.
-      ...(this.#isBounded && { idleTimeoutMs: Infinity }),
-      clock,
-    });
+    const mustKeep = !isCopy(job) || job.keepTopics === true;
+    this.#copied = mustKeep ? undefined : new CopiedTopics(job, this.#sinks, { log, stop, clock });
   }
 
   async run(): Promise<JobSummary> {
     const { signal } = this.#stop;
-    const closeApp = (): void => void this.#closeApp();
-    signal.addEventListener('abort', closeApp, { once: true });
-    if (signal.aborted) closeApp();
+    const closeApps = (): void => void this.#apps.close();
+    signal.addEventListener('abort', closeApps, { once: true });
+    if (signal.aborted) closeApps();
     this.#tick();
     try {
       const isComplete = await this.#runParts();
@@ -115,7 +105,11 @@ export class JobRun {
       this.#stop.fail(error);
       throw error;
     } finally {
-      await this.#closeApp();
+      await this.#apps.close();
+      // What never began is stopped, too.
+      for (const part of [...this.#sources, ...this.#sinks]) {
+        if (!this.#ends.has(part)) this.#ends.set(part, 'stopped');
+      }
       this.#progressTimer?.cancel();
       this.#report();
     }
@@ -126,7 +120,9 @@ export class JobRun {
     const stages = stageMetrics(this.#job.name, this.#readings());
     const connectors = [...this.#sources, ...this.#sinks].map((part) => part.metrics());
     const ofConnectors = connectMetricsText(...connectors);
-    return expositionText(stages) + ofConnectors + prometheusText(this.#app.metrics());
+    const applications = this.#apps.metrics();
+    const ofTopologies = applications.length === 0 ? '' : prometheusText(...applications);
+    return expositionText(stages) + ofConnectors + ofTopologies;
   }
 
   /** Stops reporting progress and returns the names of the parts that still run. */
@@ -138,57 +134,38 @@ export class JobRun {
       .map(({ kind, name }) => `${kind} ${name}`);
   }
 
-  /** Starts the application; false if the job was stopped meanwhile, which closes it. */
-  async #startApp(): Promise<boolean> {
-    try {
-      await this.#app.start();
-      return true;
-    } catch (error) {
-      const isClosed = error instanceof StreamsError && error.code === 'INVALID_STATE';
-      if (isClosed && this.#stop.signal.aborted) return false;
-      throw error;
-    }
-  }
-
-  /** Closes the application. `start` and `done` throw its failures. */
-  async #closeApp(): Promise<void> {
-    await this.#app.close().catch(ignore);
-    if (!this.#ends.has(this.#app)) this.#ends.set(this.#app, 'stopped');
-  }
-
   /** Runs all parts; true if the input ended. The first failure ends all of them. */
   async #runParts(): Promise<boolean> {
+    await this.#copied?.create();
     // The sources of global tables come first: a record joins with the whole table or not at all.
     const [forTables, others] = this.#divideSources();
     await this.#all(forTables.map((source) => this.#runPart(source)));
     if (this.#stop.signal.aborted) return false;
-    if (!(await this.#startApp())) return false;
-    const app = this.#app.done;
-    app.catch((error: unknown) => this.#stop.fail(error));
+    const apps = await this.#apps.start();
+    if (apps === undefined) return false;
     const sinks = this.#sinks.map((sink) => this.#runPart(sink));
     const input = this.#all(others.map((source) => this.#runPart(source)));
-    const end = input.then(() => this.#finish()).finally(() => this.#closeApp());
-    await this.#all([end, app, ...sinks]);
+    const end = input.then(() => this.#finish()).finally(() => this.#apps.close());
+    this.#copied?.start();
+    try {
+      await this.#all([end, ...apps, ...sinks]);
+    } finally {
+      await this.#copied?.end();
+    }
     return this.#isComplete;
   }
 
-  /** Called after all input has been read: finishes the topology, then the sinks. */
+  /** Called after all input has been read: finishes the topologies, then the sinks. */
   async #finish(): Promise<void> {
     if (!this.#isBounded || this.#stop.signal.aborted) return;
-    // If it fails instead, `done` of the application throws.
-    const isFinished = await this.#app.finish().then(
-      () => true,
-      () => false,
-    );
-    if (!isFinished) return;
-    this.#ends.set(this.#app, 'done');
+    if (!(await this.#apps.finish())) return;
     const summaries = await Promise.all(this.#sinks.map((sink) => sink.finish()));
     this.#isComplete = summaries.every((summary) => summary.isFinished);
   }
 
   /** Separates the sources that only fill global tables from the others. */
   #divideSources(): [SourceRunner[], SourceRunner[]] {
-    const tables = new Set(this.#topology.globalTables.map(({ topic }) => topic.name));
+    const tables = this.#apps.tableTopics;
     const [forTables, others]: [SourceRunner[], SourceRunner[]] = [[], []];
     for (const source of this.#sources) {
       const { isBounded, topics } = source.connector;
@@ -257,27 +234,10 @@ export class JobRun {
       const { name } = sink.connector;
       return { kind: 'sink', name, records, fraction: undefined, lag, ...this.#endOf(sink) };
     });
-    return [...sources, ...this.#topologyReadings(), ...sinks];
+    return [...sources, ...this.#apps.readings(), ...sinks];
   }
 
-  /** One reading per sub-topology: repartitioned records go through several of them. */
-  #topologyReadings(): StageReading[] {
-    const { subTopologies } = this.#topology;
-    const { tasks } = this.#app.metrics();
-    return subTopologies.map(({ id }): StageReading => {
-      const own = tasks.filter(({ taskId }) => taskId.startsWith(`${id}_`));
-      return {
-        kind: 'topology',
-        name: subTopologies.length === 1 ? this.#job.name : `${this.#job.name}/${id}`,
-        records: own.reduce((sum, { processedRecords }) => sum + processedRecords, 0),
-        fraction: undefined,
-        lag: own.reduce((sum, { lag }) => sum + lag, 0),
-        ...this.#endOf(this.#app),
-      };
-    });
-  }
-
-  #endOf(part: SourceRunner | SinkRunner | StreamsApp): Pick<StageReading, 'isDone' | 'isStopped'> {
+  #endOf(part: SourceRunner | SinkRunner): Pick<StageReading, 'isDone' | 'isStopped'> {
     const end = this.#ends.get(part);
     return { isDone: end === 'done', isStopped: end === 'stopped' };
   }
@@ -301,7 +261,7 @@ export class JobRun {
       elapsedMs: this.#settings.clock.monotonicMs() - this.#startMs,
       sources,
       sinks,
-      streams: this.#app.metrics(),
+      streams: this.#apps.metrics(),
     };
   }
 }
@@ -330,5 +290,5 @@ function stageMetrics(job: string, readings: readonly StageReading[]): MetricFam
 }
 
 function ignore(): void {
-  // nobody listens, or the awaited run reports it too
+  // nobody listens
 }

@@ -87,7 +87,7 @@ test('[JOB-12] [JOB-13] a running job is scraped, and logs to its logger', async
   ]);
   stop.abort();
   const summary = await done;
-  expect(summary.streams.failedRecords.skipped).toBe(1);
+  expect(summary.streams[0]?.failedRecords.skipped).toBe(1);
   await expect(fetch(url)).rejects.toThrow();
 });
 

@@ -101,7 +101,7 @@ test('[JOB-3] the next run continues after the last one and counts late records'
   const summary = await run();
   expect(summary.sources).toMatchObject([{ records: 2 }]);
   // The end of the first run closed its window.
-  expect(summary.streams.droppedRecords.late).toBe(1);
+  expect(summary.streams[0]?.droppedRecords.late).toBe(1);
   expect(output(directory)).toEqual(['{"a@0":1}', '{"a@1000":1}', '{"a@5000":1}']);
   expect(await run()).toMatchObject({ isComplete: true, sources: [{ records: 0 }] });
   expect(output(directory)).toHaveLength(3);
@@ -203,15 +203,16 @@ test('[JOB-6] a failing part ends the job with its error; the next run continues
 test('[JOB-7] defineJob checks its argument when it is called', () => {
   const directory = temporaryDirectory();
   const good = countJob(directory);
+  const define = defineJob as (definition: object) => Job;
   const bad = (change: object): (() => Job) => {
     const { isJob, ...definition } = good;
     expect(isJob).toBe(true);
-    return () => defineJob({ ...definition, ...change });
+    return () => define({ ...definition, ...change });
   };
-  expect(bad({ sink: [] })).toThrow(/no option sink; did you mean sinks/);
+  expect(bad({ sourcess: [] })).toThrow(/no option sourcess; did you mean sources/);
   expect(bad({ name: 'a name' })).toThrow(/name must be a name of/);
   expect(bad({ sources: [] })).toThrow(/sources must be a list of sources/);
-  expect(bad({ topology: undefined })).toThrow(/topology is missing/);
+  expect(bad({ topology: 'all' })).toThrow(/topology must be a function/);
   expect(bad({ sources: [good.sources[0], good.sources[0]] })).toThrow(
     /two of the sources are called/,
   );

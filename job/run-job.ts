@@ -2,6 +2,7 @@ import { LogError, openLog, type LogErrorDetails } from '../core/index.ts';
 import { checkJob, type Job } from './define-job.ts';
 import { JobRun, type JobSummary } from './job-run.ts';
 import { serveMetrics } from './metrics-server.ts';
+import { noteRun } from './schedule-store.ts';
 import { runJobSettings, type RunJobOptions, type RunJobSettings } from './run-options.ts';
 import { Stop, withinDeadline } from './stop.ts';
 
@@ -68,13 +69,16 @@ class OpenedJob {
   }
 
   async run(): Promise<JobSummary> {
-    const { directory, logger } = this.#settings;
+    const { directory, logger, clock } = this.#settings;
+    const { name, schedule } = this.#job;
+    const startMs = clock.nowMs();
     const log = await openLog(directory, { ...(logger && { logger }) });
     let summary: JobSummary;
     try {
       const run = new JobRun(this.#job, log, this.#settings, this.#stop);
       this.#run = run;
       summary = await this.#runServed(run);
+      if (schedule !== undefined && summary.isComplete) await noteRun(log, name, startMs);
     } catch (error) {
       this.#stop.fail(error); // from here on the deadline applies to closing the log
       // The job's own failure matters more than one from closing the log.
