@@ -112,8 +112,8 @@ function report(
   keep(settings, { title, unit: 'per second', figures, notes });
 }
 
-/** More is better per second, and less of the others. */
-export type Unit = 'per second' | 'ms' | 'MB';
+/** More is better of rates, and less of the others. */
+export type Unit = 'per second' | 'MB/s' | 'ms' | 'MB';
 
 /** The findings of one benchmark. */
 interface Found {
@@ -184,7 +184,8 @@ export function changesBetween(before: readonly Result[], after: readonly Result
       if (was === undefined) return `${label}: nothing to compare it with`;
       const [middle, oldMiddle] = [median(values), median(was.values)];
       const percent = (middle / oldMiddle - 1) * 100;
-      const isBetter = unit === 'per second' ? percent > 0 : percent < 0;
+      const isRate = unit === 'per second' || unit === 'MB/s';
+      const isBetter = isRate ? percent > 0 : percent < 0;
       const sign = percent > 0 ? '+' : '';
       const verdict = Math.abs(percent) < 5 ? 'as before' : isBetter ? 'better' : 'WORSE';
       const since = old?.commit ?? 'an unknown commit';

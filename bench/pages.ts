@@ -65,6 +65,11 @@ const SECTIONS: readonly Section[] = [
     ],
   },
   {
+    ...{ name: 'connect', file: 'connect/results.ndjson', command: 'npm run bench:connect' },
+    has: () => true,
+    charts: [], // beside cat, all other bars would be short
+  },
+  {
     ...{ name: 'growth', file: 'growth.ndjson', command: 'npm run bench:growth' },
     has: () => true,
     charts: ['keys', 'partitions', 'windows'].flatMap((axis) => [
