@@ -110,6 +110,11 @@ export interface SourceTaskProgress {
   readonly total: number | undefined;
   /** What is being read now, such as a file. */
   readonly current: string | undefined;
+  /** How far that was read, and its size, in `unit`. Undefined if unknown. */
+  readonly currentDone?: number | undefined;
+  readonly currentTotal?: number | undefined;
+  /** How many parts, such as files, the input has, and how many of them were read to their ends. */
+  readonly parts?: { readonly done: number; readonly total: number } | undefined;
 }
 
 /** What a source connector gets when it is opened. */
@@ -230,6 +235,11 @@ export interface SinkTask {
    * files that are whole or nothing wait for their ends. Default: all that it was given.
    */
   readonly durableOffsets?: readonly SinkOffset[] | undefined;
+  /**
+   * How many records that were put the last commit does not cover, although it came after them: the
+   * sink holds their offsets back until it can write them. Default: 0.
+   */
+  readonly heldRecords?: number | undefined;
   /**
    * Takes records of one partition, in order; synchronously if it can. They need not be durable
    * yet. Their headers are views of fetched memory: copy what you keep.

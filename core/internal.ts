@@ -13,6 +13,7 @@ export {
   recordText,
   streamsFailureHeaders,
 } from './client/dead-letters/dead-letter.ts';
+export { locateValue, type ByteSpan } from './client/consumer/consumer-record.ts';
 export { OffsetSet } from './client/dead-letters/offset-set.ts';
 export { offsetsOf } from './client/partition-offsets.ts';
 export { sleep } from './clock.ts';

@@ -117,7 +117,10 @@ export class TextReader<Row> implements RowReader<Row> {
       const cut = isLast ? rest.length : this.#encoding.behindLastLineFeed(rest);
       if (cut > 0) {
         const batch = this.#parse(rest.subarray(0, cut), isLast);
-        if (batch !== undefined) return batch;
+        if (batch !== undefined) {
+          window.readAhead();
+          return batch;
+        }
         assert(!isLast, 'at the end of a file every record is whole');
       }
       if (rest.length >= this.#options.lineBytesMax) return this.#tooLong(rest);
@@ -126,8 +129,9 @@ export class TextReader<Row> implements RowReader<Row> {
     }
   }
 
-  close(): Promise<void> {
-    return this.#input.close();
+  async close(): Promise<void> {
+    await this.#window.idle();
+    await this.#input.close();
   }
 
   /** Parses whole lines; undefined if they hold no whole record. */

@@ -5,9 +5,19 @@ import type { ByteInput } from './source/byte-input.ts';
 const CHUNK_BYTES = 256 * 1024;
 /** Enough to tell apart files that share a header, and fast to read back. */
 export const CHECK_BYTES = 1024;
+/** The room for what is kept before bytes that are read ahead: more is left over of few chunks. */
+const ROOM_BYTES = 16 * 1024;
+
+/** A read of the next chunk, while the one before is being parsed. */
+interface AheadRead {
+  /** Takes them from ROOM_BYTES on. */
+  readonly buffer: Buffer;
+  readonly reading: Promise<number>;
+}
 
 /**
- * The part of a file that is in memory.
+ * The part of a file that is in memory. The next part is read ahead into a second buffer, and the
+ * two change places when it is needed.
  *
  *      #base            start                     end
  *        | <= CHECK_BYTES | not parsed yet          | not read yet ...   sizeBytes
@@ -17,12 +27,18 @@ export const CHECK_BYTES = 1024;
 export class TextWindow {
   readonly #input: ByteInput;
   #buffer: Buffer = EMPTY;
+  /** The memory that the buffer is a part of. */
+  #whole: Buffer = EMPTY;
   /** Where the buffer starts in the file; moves when the buffer is filled. */
   #base = 0;
   /** In the buffer: everything before it has been parsed. */
   start = 0;
   /** In the buffer: everything before it has been read from the file. */
   end = 0;
+  /** Set from `readAhead` until `fill`. */
+  #ahead: AheadRead | undefined;
+  /** The buffer for the next read ahead; undefined before there is one. */
+  #spare: Buffer | undefined;
 
   constructor(input: ByteInput) {
     this.#input = input;
@@ -79,14 +95,49 @@ export class TextWindow {
     return crc32(head.subarray(0, await this.#input.read(head, 0)));
   }
 
-  /** Reads more into the buffer. */
+  /**
+   * Begins to read the next part, if there is more and little of this one is left. Views of this
+   * one stay as they are until `readAhead` is called again behind the next `fill`.
+   */
+  readAhead(): void {
+    const leftBytes = this.end - this.start;
+    const wantedBytes = this.#wanted(CHUNK_BYTES);
+    if (this.#ahead !== undefined || wantedBytes === 0) return;
+    if (leftBytes + CHECK_BYTES > ROOM_BYTES) return;
+    const buffer = this.#spare ?? Buffer.allocUnsafeSlow(ROOM_BYTES + CHUNK_BYTES);
+    const target = buffer.subarray(ROOM_BYTES, ROOM_BYTES + wantedBytes);
+    const reading = this.#input.read(target, this.#base + this.end);
+    reading.catch(() => undefined); // `fill` fails with it, unless the run has ended before
+    this.#spare = undefined;
+    this.#ahead = { buffer, reading };
+  }
+
+  /** Resolves when nothing is being read. */
+  async idle(): Promise<void> {
+    await this.#ahead?.reading.catch(() => undefined);
+  }
+
+  /** Reads more into the buffer, or takes what was read ahead. */
   async fill(): Promise<void> {
     const leftBytes = this.end - this.start;
     const keptBytes = Math.min(this.start, CHECK_BYTES) + leftBytes;
     const kept = this.#buffer.subarray(this.end - keptBytes, this.end);
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    const aheadBytes = await ahead?.reading;
     this.#base += this.end - keptBytes;
     this.start = keptBytes - leftBytes;
     this.end = keptBytes;
+    if (ahead !== undefined && aheadBytes !== undefined) {
+      const from = ROOM_BYTES - keptBytes;
+      kept.copy(ahead.buffer, from);
+      // Only a whole one is of use: that of a small file, or of a long record, has another size.
+      if (this.#whole.length === ahead.buffer.length) this.#spare = this.#whole;
+      this.#whole = ahead.buffer;
+      this.#buffer = ahead.buffer.subarray(from);
+      this.end += aheadBytes;
+      return;
+    }
     // Doubles each time, so that a long record is not scanned again and again.
     await this.#read(this.#wanted(Math.max(CHUNK_BYTES, leftBytes)), kept);
   }
@@ -100,7 +151,9 @@ export class TextWindow {
   async #read(wantedBytes: number, kept: Buffer = EMPTY): Promise<void> {
     const neededBytes = this.end + wantedBytes;
     // A small file has a small buffer: there may be thousands of them.
-    if (neededBytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(neededBytes);
+    if (neededBytes > this.#buffer.length) {
+      this.#buffer = this.#whole = Buffer.allocUnsafeSlow(neededBytes);
+    }
     kept.copy(this.#buffer);
     if (wantedBytes === 0) return;
     const target = this.#buffer.subarray(this.end, neededBytes);

@@ -29,19 +29,39 @@ export class RunCounts {
   readonly batchTimes = new Stopwatch();
   readonly commitTimes = new Stopwatch();
 
-  /** How much of the input waits for a commit. */
+  /** Records that the last commit has left to a later one. */
+  #held = 0;
+
+  get held(): number {
+    return this.#held;
+  }
+
+  /** How much of the input waits for a commit: what one has left to a later one does not. */
   get waiting(): number {
-    return sumOf(this.now) - sumOf(this.committed);
+    return sumOf(this.now) - sumOf(this.committed) - this.#held;
   }
 
   /** Called when everything up to now is committed. */
   commit(): void {
     this.commits++;
+    this.settle(0);
+  }
+
+  /**
+   * Called when everything up to now is committed but `held` records. False if nothing was
+   * committed that was not before.
+   */
+  settle(held: number): boolean {
+    const before = sumOf(this.committed);
+    this.#held = held;
     Object.assign(this.committed, this.now);
+    this.committed.records -= held;
+    return sumOf(this.committed) > before;
   }
 
   /** Called before an attempt: what was not committed did not happen. */
   startOver(): void {
+    this.#held = 0;
     Object.assign(this.now, this.committed);
   }
 

@@ -240,8 +240,9 @@ export class SinkRun {
     onStep('sink-3-committed');
     this.#input.outputCommitted(offsets);
     this.committedOffsets = task.durableOffsets ?? offsets;
-    if (counts.waiting > 0) {
-      counts.commit();
+    const { heldRecords = 0 } = task;
+    if ((counts.waiting > 0 || heldRecords !== counts.held) && counts.settle(heldRecords)) {
+      counts.commits++;
       counts.commitTimes.note(clock.monotonicMs() - startMs);
       this.hasCommitted = true;
     }

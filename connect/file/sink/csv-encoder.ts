@@ -31,15 +31,19 @@ export class CsvEncoder implements RowEncoder<object>, PartEncoder<object> {
       );
     }
     const values = row as Record<string, unknown>;
-    const columns = this.columns ?? Object.keys(values);
-    const unknown = Object.keys(values).find((name) => !columns.includes(name));
-    if (unknown !== undefined) {
-      throw new TypeError(`column ${unknown} is not in the header: ${columns.join(', ')}`);
+    const names = Object.keys(values);
+    const columns = this.columns ?? names;
+    for (const name of names) {
+      if (columns.includes(name)) continue;
+      throw new TypeError(`column ${name} is not in the header: ${columns.join(', ')}`);
     }
-    const fields = columns.map((name) => this.#field(values[name]));
+    let line = '';
+    for (let index = 0; index < columns.length; index++) {
+      if (index > 0) line += this.#delimiter;
+      line += this.#field(values[columns[index]!]);
+    }
     // An empty line would be skipped when it is read back.
-    const isEmpty = fields.length === 1 && fields[0] === '';
-    const line = isEmpty ? '""' : fields.join(this.#delimiter);
+    if (columns.length === 1 && line === '') line = '""';
     if (!isWellFormed(line)) {
       throw new TypeError('it holds half a surrogate pair, which is no text');
     }

@@ -1,5 +1,5 @@
 import type { ConsumerRecord } from '../../../core/index.ts';
-import { assert } from '../../../core/internal.ts';
+import { assert, locateValue } from '../../../core/internal.ts';
 import type { SinkContext, SinkOffset, SinkTask } from '../../connector.ts';
 import { unwritable } from '../../unwritable.ts';
 import { fileFailure } from '../failure.ts';
@@ -11,6 +11,8 @@ import { PartitionParts, type PartSettings } from './partition-parts.ts';
 export interface FileSinkTaskOptions {
   readonly parts: PartSettings;
   readonly value: (record: ConsumerRecord) => unknown;
+  /** True if rows are the values as the topic has them, so that their bytes may be lines. */
+  readonly isCarried: boolean;
   readonly output: OpenOutput;
   readonly context: SinkContext;
 }
@@ -47,6 +49,12 @@ export class FileSinkTask implements SinkTask {
     let due = Infinity;
     for (const parts of this.#partitions.values()) due = Math.min(due, parts.dueMs());
     return due === Infinity ? undefined : due;
+  }
+
+  get heldRecords(): number {
+    let held = 0;
+    for (const parts of this.#partitions.values()) held += parts.heldRecords;
+    return held;
   }
 
   async put(records: readonly ConsumerRecord[]): Promise<void> {
@@ -116,11 +124,19 @@ export class FileSinkTask implements SinkTask {
 
   #add(record: ConsumerRecord, nowMs: number): void {
     try {
-      const row = this.#options.value(record);
+      const row = this.#isLine(record) ? this.#options.parts.line : this.#options.value(record);
       if (row !== undefined) this.#partsOf(record.partition).add(record, row, nowMs);
     } catch (cause) {
       this.#options.context.reject(record, unwritable(record, cause));
     }
+  }
+
+  /** Makes the line that of a record, if it can be written as it stands in the log. */
+  #isLine(record: ConsumerRecord): boolean {
+    const { isCarried, parts } = this.#options;
+    const { line, encoder } = parts;
+    if (!isCarried || !locateValue(record, line)) return false;
+    return encoder.isLine?.(line.source, line.start, line.end) ?? false;
   }
 
   #nextOffsets(offsets: readonly SinkOffset[]): Readonly<Record<string, number>> {

@@ -1,7 +1,10 @@
 import { resolve } from 'node:path';
 import {
+  bytes,
+  json,
   LogError,
   nodeFileSystem,
+  string,
   type ConsumerRecord,
   type FileSystem,
   type Topic,
@@ -36,7 +39,8 @@ export interface FileSinkOptions<Row, K, V> {
   readonly format: SinkFormat<Row>;
   /**
    * Makes a record's row; undefined leaves the record out. Default: the record's value, if it is
-   * such a row.
+   * such a row; JSON lines of a topic of `json()`, and lines of one of `string()` or `bytes()`, are
+   * then written as they stand in the log, checked but not parsed.
    */
   readonly value?: (record: ConsumerRecord<K, V>) => NoInfer<Row> | undefined;
   /**
@@ -171,6 +175,7 @@ async function openTask(options: AnyOptions, context: SinkContext): Promise<File
     extension: extension + EXTENSIONS[compression],
     encoder: await format.encoder(output.manifest.columns),
     isAppendable,
+    line: { source: NO_BYTES, start: 0, end: 0 },
     pack: packing(compression),
     policy: {
       partBytes: options.partBytes ?? PART_BYTES,
@@ -183,7 +188,19 @@ async function openTask(options: AnyOptions, context: SinkContext): Promise<File
     layout: places,
     openPartsMax: Math.max(1, Math.floor(openPartsMax / topic.partitions)),
   };
-  return new FileSinkTask({ parts, value, output, context });
+  const isCarried = places?.hasFields !== true && isCarriedBy(options);
+  return new FileSinkTask({ parts, value, isCarried, output, context });
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** True if rows are values, and a serde wrote these whose bytes mean the same in such a file. */
+function isCarriedBy({ topic, format, value }: AnyOptions): boolean {
+  if (value !== undefined) return false;
+  const serde: unknown = topic.value;
+  // The other ways to read numbers do not print all of them as they were.
+  if (format.carries === 'json') return serde === json();
+  return format.carries === 'text' && (serde === string() || serde === bytes());
 }
 
 /** What compresses one piece of a part; undefined to leave it as it is. */

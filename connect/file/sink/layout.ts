@@ -59,6 +59,11 @@ export class Layout {
     return this.template.includes('{date:');
   }
 
+  /** True if the names depend on the row, and not only on its record. */
+  get hasFields(): boolean {
+    return this.template.includes('{field:');
+  }
+
   /**
    * The path of a record's directory below the output's, with `/` between the levels.
    *

@@ -4,7 +4,7 @@ import type { FileSystem } from '../../../core/index.ts';
 import { replaceFile } from '../../../core/internal.ts';
 import { ConnectError } from '../../errors.ts';
 import { fileFailure } from '../failure.ts';
-import { faultOf, MANIFEST_VERSION, type Manifest } from './manifest.ts';
+import { faultOf, MANIFEST_VERSION, type Manifest, type ManifestPart } from './manifest.ts';
 
 /** The file that states which contents of an output directory count. */
 export const MANIFEST = 'manifest.json';
@@ -81,12 +81,28 @@ export async function writeManifest(
   }
 }
 
+/**
+ * The text of parts that are sealed, and so of the same objects at each commit: an output may have
+ * ten thousand of them.
+ */
+const sealedTexts = new WeakMap<ManifestPart, string>();
+
 /** A manifest as it stands in its file. */
-export function manifestBytes(manifest: Manifest): Buffer {
-  const text = JSON.stringify(manifest, undefined, 2).slice(0, -'\n}'.length);
-  const body = Buffer.from(text);
+export function manifestBytes({ parts, ...fields }: Manifest): Buffer {
+  const text = JSON.stringify(fields, undefined, 2).slice(0, -'\n}'.length);
+  const list = parts.length === 0 ? '[]' : `[\n${parts.map(partText).join(',\n')}\n  ]`;
+  const body = Buffer.from(`${text},\n  "parts": ${list}`);
   const end = `,\n  "checksum": "${checksumText(crc32(body))}"\n}\n`;
   return Buffer.concat([body, Buffer.from(end)]);
+}
+
+function partText(part: ManifestPart): string {
+  let text = sealedTexts.get(part);
+  if (text === undefined) {
+    text = `    ${JSON.stringify(part, undefined, 2).replaceAll('\n', '\n    ')}`;
+    if (part.isSealed) sealedTexts.set(part, text);
+  }
+  return text;
 }
 
 /** A CRC-32 as manifests have it. */

@@ -60,6 +60,19 @@ async function contentsOf({ fileSystem }: Output): Promise<string[]> {
   return Promise.all(contents);
 }
 
+test('[CONNECT-FILES-3] a manifest is printed alike, however often its parts were', () => {
+  const part = { ...openPart, by: 'a\u2028b\n"c"' };
+  for (const parts of [[], [sealed], [sealed, part], [sealed, part, sealed]]) {
+    const whole = { ...manifest, parts };
+    for (const _ of [1, 2]) {
+      const text = manifestBytes(whole).toString('utf8');
+      const { checksum, ...fields } = JSON.parse(text) as Record<string, unknown>;
+      expect(fields).toEqual(whole);
+      expect(text).toBe(`${JSON.stringify({ ...whole, checksum }, undefined, 2)}\n`);
+    }
+  }
+});
+
 test('[CONNECT-VERIFY-1] two flips of each byte of a manifest: nothing is touched', async () => {
   const bytes = manifestBytes(manifest);
   for (let at = 0; at < bytes.length; at++) {

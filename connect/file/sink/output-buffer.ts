@@ -1,3 +1,5 @@
+import type { ByteSpan } from '../../../core/internal.ts';
+
 /** What the first rows of a part need; it grows with them. */
 const FIRST_BYTES = 16 * 1024;
 /** A buffer that a huge row has made larger than this is given back. */
@@ -50,6 +52,14 @@ export class OutputBuffer {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#filledBytes);
     this.#filledBytes += bytes.length;
+  }
+
+  /** Appends the bytes of a span, which are copied, and a line feed. */
+  appendByteLine({ source, start, end }: ByteSpan): void {
+    this.#reserve(end - start + 1);
+    const position = this.#filledBytes + source.copy(this.#buffer, this.#filledBytes, start, end);
+    this.#buffer[position] = LF;
+    this.#filledBytes = position + 1;
   }
 
   /** Takes back what was appended behind a position that is still in the buffer. */

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { ConsumerRecord, File, FileSystem } from '../../../core/index.ts';
-import { assert } from '../../../core/internal.ts';
+import { assert, type ByteSpan } from '../../../core/internal.ts';
 import { fileFailure } from '../failure.ts';
 import { checksumText } from './manifest-file.ts';
 import type { ManifestPart } from './manifest.ts';
@@ -23,6 +23,8 @@ export interface PartPlace {
   readonly encoder: PartEncoder<unknown>;
   /** True if each commit adds to it; false if it counts only once it is finished. */
   readonly isAppendable: boolean;
+  /** A row that is this object is a line whose bytes it has. */
+  readonly line: ByteSpan;
   /** Compresses a piece of it; undefined to leave it as it is. */
   readonly pack: ((bytes: Buffer) => Buffer) | undefined;
 }
@@ -113,17 +115,19 @@ export class PartFile implements PartState {
   }
 
   /**
-   * Adds the row of a record.
+   * Adds the row of a record: the line of the place, or one for the encoder.
    *
    * @throws Error what the encoder threw: the part is as before.
    */
   add(record: ConsumerRecord, row: unknown, by: string | undefined, nowMs: number): void {
     const content = this.#content;
+    const { line, encoder } = this.#place;
     assert(!this.#isSealed, 'nothing is added to a sealed part');
     assert(record.offset > content.lastOffset, 'records come in the order of their offsets');
     const before = this.#out.positionBytes;
     try {
-      this.#place.encoder.encode(row, this.#out);
+      if (row === line) this.#out.appendByteLine(line);
+      else encoder.encode(row, this.#out);
     } catch (cause) {
       this.#out.truncate(before);
       throw cause;

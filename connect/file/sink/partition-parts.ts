@@ -1,5 +1,6 @@
 import { join, posix } from 'node:path';
 import type { ConsumerRecord, FileSystem } from '../../../core/index.ts';
+import type { ByteSpan } from '../../../core/internal.ts';
 import type { Layout } from './layout.ts';
 import { PART_NAME, type ManifestPart } from './manifest.ts';
 import { PartFile } from './part-file.ts';
@@ -14,6 +15,8 @@ export interface PartSettings {
   readonly extension: string;
   readonly encoder: RowEncoder<unknown>;
   readonly isAppendable: boolean;
+  /** As in `PartPlace`. */
+  readonly line: ByteSpan;
   readonly pack: ((bytes: Buffer) => Buffer) | undefined;
   readonly policy: RollPolicy;
   readonly layout: Layout | undefined;
@@ -92,6 +95,14 @@ export class PartitionParts {
     let due = Infinity;
     for (const part of this.#open.values()) due = Math.min(due, dueMs(this.#settings.policy, part));
     return due;
+  }
+
+  /** Records of parts that count only when they are full: a commit does not cover these. */
+  get heldRecords(): number {
+    if (this.#settings.isAppendable) return 0;
+    let held = 0;
+    for (const { records } of this.#open.values()) held += records;
+    return held;
   }
 
   /** Ends the parts whose time has come, or all of them. */
@@ -215,9 +226,9 @@ export class PartitionParts {
   }
 
   #partFile(name: string, nowMs: number, part?: ManifestPart): PartFile {
-    const { fileSystem, directory, encoder, isAppendable, pack } = this.#settings;
-    const place = { fileSystem, directory, name, partition: this.#partition, isAppendable, pack };
-    return new PartFile({ ...place, encoder: encoder.part(name) }, nowMs, part);
+    const { fileSystem, directory, encoder, isAppendable, line, pack } = this.#settings;
+    const place = { fileSystem, directory, name, partition: this.#partition, isAppendable, line };
+    return new PartFile({ ...place, pack, encoder: encoder.part(name) }, nowMs, part);
   }
 }
 

@@ -211,12 +211,15 @@ test('[CONNECT-ROLL-4] a file that is whole or nothing is committed when it is f
     offsets: { 0: 0 },
     parts: [],
   });
+  expect(runner.progress.committedRecords).toBe(0);
   await produce(log, [0, 0, 0]);
   // The offset stays with the first record that is in no file.
   expect(await until(path, clock, ({ parts }) => parts.length === 1)).toMatchObject({
     offsets: { 0: 4 },
     parts: [{ file: 'part-0-00000.parquet', firstOffset: 0, lastOffset: 3, isSealed: true }],
   });
+  while (runner.progress.committedRecords === 0) await new Promise(setImmediate);
+  expect(runner.progress).toMatchObject({ records: 6, committedRecords: 4 });
   // By default it does not wait longer than a minute.
   clock.advance(60_000);
   expect(await until(path, clock, ({ parts }) => parts.length === 2)).toMatchObject({
@@ -225,6 +228,7 @@ test('[CONNECT-ROLL-4] a file that is whole or nothing is committed when it is f
   await produce(log, [0]);
   while (runner.progress.records < 7) await new Promise((resolve) => setTimeout(resolve, 1));
   await runner.stop();
+  expect(runner.progress).toMatchObject({ records: 7, committedRecords: 7 });
   expect(await manifestIn(nodeFileSystem, path)).toMatchObject({
     complete: false,
     offsets: { 0: 7 },

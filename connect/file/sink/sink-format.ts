@@ -35,6 +35,12 @@ export interface RowEncoder<Row> {
    */
   readonly settings?: string;
   /**
+   * True if a row that a topic has as these bytes, written by a serde of the kind that the format
+   * `carries`, may be written as they are, with a line feed behind them. False leaves it to
+   * `encode`. Default: always false.
+   */
+  isLine?(source: Buffer, start: number, end: number): boolean;
+  /**
    * Begins a part, or continues one if the format is appendable.
    *
    * @param file its name, the same each time it is continued.
@@ -56,6 +62,11 @@ export interface SinkFormat<Row> {
   readonly isAppendable: boolean;
   /** True if pieces of it may be compressed one by one, as text may: the option `compression`. */
   readonly isCompressible: boolean;
+  /**
+   * Which bytes of a topic may be lines of a file, if `isLine` of the encoder agrees: those of
+   * `json()`, or of `string()` and `bytes()`. Default: none.
+   */
+  readonly carries?: 'text' | 'json' | undefined;
   /**
    * Makes the encoder of one output; loads the packages that it needs.
    *

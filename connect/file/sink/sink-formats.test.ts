@@ -49,11 +49,11 @@ async function produce(log: Log, values: readonly object[]): Promise<void> {
 const finish = (log: Log, sink: SinkConnector, options?: SinkRunnerOptions) =>
   new SinkRunner(log, sink, options).finish();
 
-/** Runs a sink until it has committed so many records, and stops it. */
+/** Runs a sink until it has taken so many records, and stops it behind a commit. */
 async function runUntil(log: Log, sink: SinkConnector, records: number): Promise<void> {
   const runner = new SinkRunner(log, sink, { commitIntervalMs: 1 });
   void runner.run();
-  while (runner.progress.committedRecords < records) {
+  while (runner.progress.records < records) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await runner.stop();

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { stringifyJson } from '../../../core/internal.ts';
+import { isJsonLine } from '../json-check.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 import type { PartEncoder, RowEncoder } from './sink-format.ts';
 
@@ -9,6 +10,7 @@ const CR = 13;
 /** Writes values as JSON lines. */
 export const jsonlEncoder: RowEncoder<unknown> & PartEncoder<unknown> = {
   columns: undefined,
+  isLine: isJsonLine,
   part: () => jsonlEncoder,
   encode(row, out) {
     const text = stringifyJson(row);
@@ -20,6 +22,7 @@ export const jsonlEncoder: RowEncoder<unknown> & PartEncoder<unknown> = {
 /** Writes text, or the bytes of text, as lines. */
 export const lineEncoder: RowEncoder<string | Uint8Array> & PartEncoder<string | Uint8Array> = {
   columns: undefined,
+  isLine: isTextLine,
   part: () => lineEncoder,
   encode(row, out) {
     if (typeof row === 'string') appendText(row, out);
@@ -40,6 +43,18 @@ function appendBytes(row: Uint8Array, out: OutputBuffer): void {
   if (!isUtf8(row)) throw new TypeError('its bytes are not UTF-8');
   out.appendBytes(row);
   out.appendText('\n');
+}
+
+/** True for UTF-8 without a line end. */
+function isTextLine(source: Buffer, start: number, end: number): boolean {
+  let bits = 0;
+  for (let at = start; at < end; at++) {
+    const byte = source[at]!;
+    if (byte === LF) return false;
+    bits |= byte;
+  }
+  if (end > start && source[end - 1] === CR) return false;
+  return bits < 0x80 || isUtf8(source.subarray(start, end));
 }
 
 function kindOf(value: unknown): string {

@@ -20,7 +20,7 @@ export function fixedEncoding(sizeBytes: number): TextEncoding {
 export function fixedRecords(sizeBytes: number): TextParser<Uint8Array> {
   return {
     parse(chunk) {
-      const lines = new ChunkLines(chunk);
+      const lines = ChunkLines.split(chunk);
       const { bytes } = chunk;
       const count = Math.floor(bytes.length / sizeBytes);
       const isCut = count < lines.count;

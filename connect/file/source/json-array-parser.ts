@@ -1,7 +1,7 @@
 import type { JsonNumbers } from '../../../core/index.ts';
 import { parseJson } from '../../../core/internal.ts';
 import { ConnectError } from '../../errors.ts';
-import { skipSpace } from './json-check.ts';
+import { skipSpace } from '../json-check.ts';
 import { placeText } from './text-chunk.ts';
 import type { RowPlace, TextChunk, TextParser } from './text-chunk.ts';
 import { UTF_8, type TextEncoding } from './text-encoding.ts';

@@ -2,44 +2,102 @@ import { parseJson } from '../../../core/internal.ts';
 import type { JsonNumbers } from '../../../core/index.ts';
 import { ConnectError } from '../../errors.ts';
 import type { BadRow } from '../format.ts';
-import { isJson } from './json-check.ts';
+import { endOfJson, isJsonLine, NOT_JSON } from '../json-check.ts';
 import { badRow, ChunkLines, notDecodable, parsedLines, placeText } from './text-chunk.ts';
-import type { FilePlace, TextParser } from './text-chunk.ts';
+import type { FilePlace, ParsedText, TextChunk, TextParser } from './text-chunk.ts';
 import { UTF_8 } from './text-encoding.ts';
+
+const LF = 10;
+const CR = 13;
 
 /** Each line is one JSON value; lines of white space are skipped. */
 export function jsonLines(numbers: JsonNumbers): TextParser<unknown> {
   return {
     parse(chunk) {
-      const lines = new ChunkLines(chunk);
-      const kept: number[] = [];
-      const bad: BadRow[] = [];
-      const parse = (index: number): unknown => parseLine(lines, index, numbers);
       // JSON that is only carried is checked, which makes no objects.
-      const isChecked = chunk.isCarried && chunk.encoding === UTF_8;
-      const values: unknown[] = [];
-      for (let index = 0; index < lines.count; index++) {
-        if (isBlank(lines, index)) continue;
-        if (!lines.isSoundAt(index)) {
-          bad.push(badRow(chunk, lines.placeOf(index), notDecodable(chunk)));
-          continue;
-        }
-        if (isChecked && isSoundLine(lines, index)) {
-          kept.push(index);
-          continue;
-        }
-        try {
-          const value = parse(index);
-          kept.push(index);
-          values.push(value);
-        } catch (cause) {
-          bad.push(badRow(chunk, lines.placeOf(index), invalidJson(cause)));
-        }
-      }
-      const rows = isChecked ? () => kept.map(parse) : () => values;
-      return parsedLines(lines, kept.length === lines.count ? undefined : kept, { rows, bad });
+      return chunk.isCarried && chunk.encoding === UTF_8
+        ? checkedLines(chunk, numbers)
+        : readLines(chunk, numbers);
     },
   };
+}
+
+function readLines(chunk: TextChunk, numbers: JsonNumbers): ParsedText<unknown> {
+  const lines = ChunkLines.split(chunk);
+  const kept: number[] = [];
+  const values: unknown[] = [];
+  const bad: BadRow[] = [];
+  const take = (value: unknown): void => void values.push(value);
+  for (let index = 0; index < lines.count; index++) {
+    if (isBlank(lines, index)) continue;
+    const problem = problemOf(lines, index, numbers, take);
+    if (problem === undefined) kept.push(index);
+    else bad.push(badRow(chunk, lines.placeOf(index), problem));
+  }
+  return parsedLines(lines, keptOf(lines, kept), { rows: () => values, bad });
+}
+
+/** Finds the ends of sound lines by the check: each byte of them is looked at once. */
+function checkedLines(chunk: TextChunk, numbers: JsonNumbers): ParsedText<unknown> {
+  const { bytes, encoding } = chunk;
+  const lines = new ChunkLines(chunk);
+  const kept: number[] = [];
+  const odd: number[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const end = lines.isSound ? endOfJson(bytes, at, bytes.length) : NOT_JSON;
+    const isWhole = end === bytes.length;
+    let lineFeed = isWhole || end === NOT_JSON ? -1 : lineFeedAt(bytes, end);
+    if (isWhole || lineFeed !== -1) {
+      kept.push(lines.count);
+    } else {
+      odd.push(lines.count);
+      lineFeed = encoding.lineFeed(bytes, at);
+    }
+    at = lines.add(at, lineFeed);
+  }
+  const bad: BadRow[] = [];
+  for (const index of odd) {
+    if (isBlank(lines, index)) continue;
+    const [start, end] = [lines.bounds[2 * index]!, lines.bounds[2 * index + 1]!];
+    const isSound = isJsonLine(bytes, start, end);
+    const problem = isSound ? undefined : problemOf(lines, index, numbers, ignore);
+    if (problem === undefined) kept.push(index);
+    else bad.push(badRow(chunk, lines.placeOf(index), problem));
+  }
+  if (odd.length > 0) kept.sort((a, b) => a - b);
+  const rows = (): unknown[] => kept.map((index) => parseLine(lines, index, numbers));
+  return parsedLines(lines, keptOf(lines, kept), { rows, bad });
+}
+
+function ignore(): void {
+  // it is carried
+}
+
+/** The line feed of the line end at `at`; -1 if there is none. */
+function lineFeedAt(bytes: Buffer, at: number): number {
+  if (bytes[at] === LF) return at;
+  return bytes[at] === CR && bytes[at + 1] === LF ? at + 1 : -1;
+}
+
+/** The lines that are rows; undefined for all of them. */
+function keptOf({ count }: ChunkLines, kept: readonly number[]): readonly number[] | undefined {
+  return kept.length === count ? undefined : kept;
+}
+
+/** Why a line is no row; undefined if `take` got its value. */
+function problemOf(
+  lines: ChunkLines,
+  index: number,
+  numbers: JsonNumbers,
+  take: (value: unknown) => void,
+): ((place: FilePlace) => ConnectError) | undefined {
+  if (!lines.isSoundAt(index)) return notDecodable(lines.chunk);
+  try {
+    take(parseLine(lines, index, numbers));
+    return undefined;
+  } catch (cause) {
+    return invalidJson(cause);
+  }
 }
 
 function isBlank({ chunk, bounds }: ChunkLines, index: number): boolean {
@@ -55,10 +113,6 @@ function isBlank({ chunk, bounds }: ChunkLines, index: number): boolean {
     return encoding.isValid(rest) && encoding.decode(rest).trim() === '';
   }
   return true;
-}
-
-function isSoundLine({ chunk, bounds }: ChunkLines, index: number): boolean {
-  return isJson(chunk.bytes, bounds[2 * index]!, bounds[2 * index + 1]!);
 }
 
 function parseLine(lines: ChunkLines, index: number, numbers: JsonNumbers): unknown {

@@ -5,7 +5,7 @@ import type { ParsedText, RowPlace, TextParser } from './text-chunk.ts';
 /** Each line is a row: its text. */
 export const textLines: TextParser<string> = {
   parse(chunk) {
-    const lines = new ChunkLines(chunk);
+    const lines = ChunkLines.split(chunk);
     if (lines.isSound) return linesOf(lines, undefined, []);
     const kept: number[] = [];
     const bad: BadRow[] = [];
@@ -34,7 +34,7 @@ function linesOf(
 /** Each line is a row: its bytes, whatever they are; the encoding must be ANY_BYTES. */
 export const byteLines: TextParser<Uint8Array> = {
   parse(chunk) {
-    const lines = new ChunkLines(chunk);
+    const lines = ChunkLines.split(chunk);
     const rows = (): Uint8Array[] => {
       const { bounds, count } = lines;
       const all: Uint8Array[] = [];
@@ -60,7 +60,7 @@ export function multiLines(multiline: Multiline): TextParser<string> {
   return {
     isMultiline: true,
     parse(chunk) {
-      const lines = new ChunkLines(chunk);
+      const lines = ChunkLines.split(chunk);
       /** The first line of each row, and behind the last one. */
       const firsts: number[] = [];
       for (let index = 0; index < lines.count; index++) {

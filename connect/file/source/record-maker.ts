@@ -27,9 +27,12 @@ export type RowHeaders = Readonly<Record<string, string | Uint8Array | null>>;
 
 /** The parts of records that functions make, by record. */
 interface Parts {
-  /** The rows that became records. */
-  readonly kept: number[];
-  readonly keys: unknown[];
+  /** How many records there are. */
+  count: number;
+  /** The rows that became records; undefined for all. */
+  kept: number[] | undefined;
+  /** Undefined if all keys are null. */
+  keys: unknown[] | undefined;
   readonly values: unknown[];
   readonly timestampsMs: (number | undefined)[];
   readonly headers: (Headers | undefined)[];
@@ -60,12 +63,13 @@ export class RecordMaker<Row, K, V> {
     const packed = this.#isPacked ? batch.packed : undefined;
     const parts = this.#parts(file, batch, packed, bad);
     const describe = (index: number): string =>
-      this.#place(file, batch.lineOf(parts.kept[index] ?? index), undefined).place;
+      this.#place(file, batch.lineOf(parts.kept?.[index] ?? index), undefined).place;
     const result = { partition: { file }, offset, bad, describe };
     if (packed === undefined) return { ...result, records: this.#records(parts) };
     const records = (): SourceRecord[] => {
       const { rows } = batch;
-      return this.#records({ ...parts, values: parts.kept.map((index) => rows[index]) });
+      const values = parts.kept?.map((index) => rows[index]) ?? [...rows];
+      return this.#records({ ...parts, values });
     };
     let made: readonly SourceRecord[] | undefined;
     return {
@@ -85,7 +89,10 @@ export class RecordMaker<Row, K, V> {
     bad: BadInput[],
   ): Parts {
     const { key, value, timestamp, headers } = this.#mapping;
-    const parts: Parts = { kept: [], keys: [], values: [], timestampsMs: [], headers: [] };
+    const parts: Parts = {
+      ...{ count: 0, kept: undefined, keys: undefined },
+      ...{ values: [], timestampsMs: [], headers: [] },
+    };
     const rows = this.isCarried ? undefined : batch.rows;
     const count = rows?.length ?? packed?.count ?? 0;
     for (let index = 0; index < count; index++) {
@@ -100,12 +107,15 @@ export class RecordMaker<Row, K, V> {
         const timestampMs = timestamp === undefined ? undefined : toMs(timestamp(row));
         option = 'headers';
         const recordHeaders = headers === undefined ? undefined : toHeaders(headers(row));
-        parts.kept.push(index);
-        parts.keys.push(recordKey);
+        parts.kept?.push(index);
+        if (recordKey !== null) parts.keys ??= new Array<unknown>(parts.count).fill(null);
+        parts.keys?.push(recordKey);
+        parts.count++;
         if (packed === undefined) parts.values.push(recordValue);
         if (timestamp !== undefined) parts.timestampsMs.push(timestampMs);
         if (headers !== undefined) parts.headers.push(recordHeaders);
       } catch (cause) {
+        parts.kept ??= Array.from({ length: index }, (_, before) => before);
         bad.push(this.#failed(file, batch, { index, option, cause }));
       }
     }
@@ -114,21 +124,22 @@ export class RecordMaker<Row, K, V> {
 
   #records({ keys, values, timestampsMs, headers }: Parts): SourceRecord[] {
     const { topic } = this.#mapping;
-    return keys.map((key, index) => {
-      const timestampMs = timestampsMs[index];
-      return { topic, key, value: values[index], timestampMs, headers: headers[index] };
+    return values.map((value, index) => {
+      const [key, timestampMs] = [keys?.[index] ?? null, timestampsMs[index]];
+      return { topic, key, value, timestampMs, headers: headers[index] };
     });
   }
 
   #packed({ bytes: source, bounds, count }: PackedRows, parts: Parts): PackedRecords {
     const { topic, timestamp, headers } = this.#mapping;
     const { kept, keys } = parts;
+    const isWhole = kept === undefined || kept.length === count;
     return {
       topic,
-      count: kept.length,
+      count: parts.count,
       bytes: source,
-      bounds: kept.length === count ? bounds : boundsOf(bounds, kept),
-      keys: keys.every((key) => key === null) ? undefined : keys,
+      bounds: isWhole ? bounds : boundsOf(bounds, kept),
+      keys,
       timestampsMs: timestamp === undefined ? undefined : parts.timestampsMs,
       headers: headers === undefined ? undefined : parts.headers,
     };

@@ -92,7 +92,7 @@ const LINE_BYTES_GUESS = 64;
  */
 export class ChunkLines {
   readonly chunk: TextChunk;
-  /** Grows while the lines are counted. */
+  /** Grows with the lines. */
   bounds: Uint32Array;
   count = 0;
   /** The line ends: one less than lines if the last line has none. */
@@ -102,12 +102,36 @@ export class ChunkLines {
   /** The whole text, if its characters are its bytes. */
   #text: string | undefined;
 
+  /** No lines yet: `add` adds them. */
   constructor(chunk: TextChunk) {
     const { bytes, encoding } = chunk;
     this.chunk = chunk;
     this.bounds = new Uint32Array(2 * (Math.ceil(bytes.length / LINE_BYTES_GUESS) + 16));
     this.isSound = encoding.isValid(bytes);
-    this.#split();
+  }
+
+  /** All lines of a chunk. */
+  static split(chunk: TextChunk): ChunkLines {
+    const lines = new ChunkLines(chunk);
+    const { bytes, encoding } = chunk;
+    for (let at = 0; at < bytes.length;) at = lines.add(at, encoding.lineFeed(bytes, at));
+    return lines;
+  }
+
+  /**
+   * Adds the line from `start` to its line feed, or to the end of the chunk if that is -1; returns
+   * where the next one begins.
+   */
+  add(start: number, lineFeed: number): number {
+    const { bytes, encoding } = this.chunk;
+    const end = lineFeed === -1 ? bytes.length : lineFeed;
+    if (2 * this.count + 2 > this.bounds.length) this.#grow();
+    this.bounds[2 * this.count] = start;
+    this.bounds[2 * this.count + 1] = encoding.contentEnd(bytes, start, end);
+    this.count++;
+    if (lineFeed === -1) return end;
+    this.lineEnds++;
+    return end + encoding.unitBytes;
   }
 
   /** Line `index`, which can be decoded. */
@@ -134,21 +158,6 @@ export class ChunkLines {
     const isLast = index + 1 === this.count;
     const end = isLast ? bytes.length : this.bounds[2 * index + 2]!;
     return { lines: index, start: this.bounds[2 * index]!, end };
-  }
-
-  #split(): void {
-    const { bytes, encoding } = this.chunk;
-    const { unitBytes } = encoding;
-    for (let at = 0; at < bytes.length; this.count++) {
-      if (2 * this.count + 2 > this.bounds.length) this.#grow();
-      let end = encoding.lineFeed(bytes, at);
-      let next = end + unitBytes;
-      if (end === -1) next = end = bytes.length;
-      else this.lineEnds++;
-      this.bounds[2 * this.count] = at;
-      this.bounds[2 * this.count + 1] = encoding.contentEnd(bytes, at, end);
-      at = next;
-    }
   }
 
   #grow(): void {

@@ -20,6 +20,23 @@ export type RecordPositions = Pick<
   | 'valueEnd'
 >;
 
+/** Where bytes stand: `source[start, end)`. */
+export interface ByteSpan {
+  source: Buffer;
+  start: number;
+  end: number;
+}
+
+let locate: (record: ConsumerRecord, span: ByteSpan) => boolean;
+
+/**
+ * Points `span` at the bytes of a record's value as they stand in the log, without a view. False
+ * for null, and for a record whose value is not what the log has.
+ */
+export function locateValue(record: ConsumerRecord, span: ByteSpan): boolean {
+  return locate(record, span);
+}
+
 /**
  * A record as it was fetched. Key and value are deserialised when they are first looked at, so what
  * nobody reads costs nothing.
@@ -39,6 +56,17 @@ export class ConsumerRecord<K = unknown, V = unknown> {
   readonly #valueEnd: number;
   #key: K | null | typeof UNREAD = UNREAD;
   #value: V | null | typeof UNREAD = UNREAD;
+
+  static {
+    locate = (record, span) => {
+      // A caller may have made what only looks like a record.
+      if (!(#source in record) || record.#valueStart === NULL_POSITION) return false;
+      span.source = record.#source;
+      span.start = record.#valueStart;
+      span.end = record.#valueEnd;
+      return true;
+    };
+  }
 
   constructor(handle: Topic<K, V>, partition: number, cursor: RecordPositions) {
     this.topic = handle.name;

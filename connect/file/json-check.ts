@@ -1,15 +1,23 @@
-/** What a byte means inside a string: nothing special, its end, an escape, or not allowed. */
+import { isUtf8 } from 'node:buffer';
+
+/**
+ * What a byte means inside a string: nothing special, its end, an escape, not allowed, or part of a
+ * character that is not ASCII.
+ */
 const ORDINARY = 0;
 const QUOTE = 1;
 const ESCAPE = 2;
 const FORBIDDEN = 3;
+const WIDE = 4;
 
 const IN_STRING = new Uint8Array(256);
 IN_STRING.fill(FORBIDDEN, 0, 0x20);
+IN_STRING.fill(WIDE, 0x80);
 IN_STRING[0x22] = QUOTE;
 IN_STRING[0x5c] = ESCAPE;
 
 const SPACE = 0x20;
+const TAB = 9;
 const COLON = 0x3a;
 const COMMA = 0x2c;
 const OBJECT = 0x7b;
@@ -17,61 +25,68 @@ const OBJECT_END = 0x7d;
 const ARRAY = 0x5b;
 const ARRAY_END = 0x5d;
 const ZERO = 0x30;
-const NOT_JSON = -1;
+/** What `endOfJson` returns if there is no JSON, or none that it checks. */
+export const NOT_JSON = -1;
 
-/** The containers around the current place; deeper nesting is left to JSON.parse. */
+/** The containers around the current place. */
 const DEPTH_MAX = 256;
 const containers = new Uint8Array(DEPTH_MAX);
 
+/** Set when the running check meets a byte that is not ASCII. */
+let hasWide = false;
+
 /**
- * True if `bytes[start, end)` are one JSON value, perhaps between white space, by the rules of
- * `JSON.parse`. The bytes must be UTF-8. Makes no objects, so that JSON which is only carried need
- * not be parsed.
+ * True if `bytes[start, end)` are JSON that is a line of a file: UTF-8, and one value by the rules
+ * of `JSON.parse`, without line ends between its parts. Makes no objects, so that JSON which is
+ * only carried need not be parsed. False also for what is nested too deep for it: there JSON.parse
+ * has the last word.
  */
-export function isJson(bytes: Buffer, start: number, end: number): boolean {
+export function isJsonLine(bytes: Buffer, start: number, end: number): boolean {
+  hasWide = false;
+  if (endOfJson(bytes, start, end) !== end) return false;
+  return !hasWide || isUtf8(bytes.subarray(start, end));
+}
+
+/**
+ * The place behind the JSON value that begins at `start`, perhaps behind spaces, and behind the
+ * spaces that follow; NOT_JSON if there is none before `end`, or none that is one line. The bytes
+ * must be UTF-8. What is nested deeper than 256 levels is left to JSON.parse.
+ */
+export function endOfJson(bytes: Buffer, start: number, end: number): number {
   let depth = 0;
-  let at = skipSpace(bytes, start, end);
+  let at = skipBlanks(bytes, start, end);
   for (;;) {
     // A value begins here.
     const first = at < end ? bytes[at]! : NOT_JSON;
     if (first === OBJECT || first === ARRAY) {
-      if (depth === DEPTH_MAX) return isParseable(bytes, start, end);
-      at = skipSpace(bytes, at + 1, end);
+      at = skipBlanks(bytes, at + 1, end);
       const close = first === OBJECT ? OBJECT_END : ARRAY_END;
       if (bytes[at] !== close || at >= end) {
+        if (depth === DEPTH_MAX) return NOT_JSON;
         containers[depth++] = first;
-        if (first === OBJECT && (at = skipName(bytes, at, end)) === NOT_JSON) return false;
+        if (first === OBJECT && (at = skipName(bytes, at, end)) === NOT_JSON) return NOT_JSON;
         continue;
       }
       at++; // it is empty
     } else {
       at = skipScalar(bytes, at, end);
-      if (at === NOT_JSON) return false;
+      if (at === NOT_JSON) return NOT_JSON;
     }
     // A value has ended here.
     for (;;) {
-      at = skipSpace(bytes, at, end);
-      if (depth === 0) return at === end;
-      if (at >= end) return false;
+      at = skipBlanks(bytes, at, end);
+      if (depth === 0) return at;
+      if (at >= end) return NOT_JSON;
       const isObject = containers[depth - 1] === OBJECT;
       const next = bytes[at++]!;
       if (next === COMMA) {
-        at = skipSpace(bytes, at, end);
-        if (isObject && (at = skipName(bytes, at, end)) === NOT_JSON) return false;
+        at = skipBlanks(bytes, at, end);
+        if (isObject && (at = skipName(bytes, at, end)) === NOT_JSON) return NOT_JSON;
         break;
       }
-      if (next !== (isObject ? OBJECT_END : ARRAY_END)) return false;
+      if (next !== (isObject ? OBJECT_END : ARRAY_END)) return NOT_JSON;
       depth--;
     }
-  }
-}
-
-function isParseable(bytes: Buffer, start: number, end: number): boolean {
-  try {
-    JSON.parse(bytes.toString('utf8', start, end));
-    return true;
-  } catch {
-    return false;
   }
 }
 
@@ -80,9 +95,16 @@ export function skipSpace(bytes: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end) {
     const byte = bytes[at]!;
-    if (byte > SPACE || !(byte === SPACE || byte === 10 || byte === 13 || byte === 9)) break;
+    if (byte > SPACE || !(byte === SPACE || byte === 10 || byte === 13 || byte === TAB)) break;
     at++;
   }
+  return at;
+}
+
+/** The same within a line. */
+function skipBlanks(bytes: Buffer, start: number, end: number): number {
+  let at = start;
+  while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
   return at;
 }
 
@@ -91,9 +113,9 @@ function skipName(bytes: Buffer, start: number, end: number): number {
   if (start >= end || bytes[start] !== 0x22) return NOT_JSON;
   let at = skipString(bytes, start, end);
   if (at === NOT_JSON) return NOT_JSON;
-  if (bytes[at] !== COLON) at = skipSpace(bytes, at, end);
+  if (bytes[at] !== COLON) at = skipBlanks(bytes, at, end);
   if (at >= end || bytes[at] !== COLON) return NOT_JSON;
-  return skipSpace(bytes, at + 1, end);
+  return skipBlanks(bytes, at + 1, end);
 }
 
 function skipScalar(bytes: Buffer, at: number, end: number): number {
@@ -121,6 +143,9 @@ function skipString(bytes: Buffer, start: number, end: number): number {
       at++;
     } else if (kind === QUOTE) {
       return at + 1;
+    } else if (kind === WIDE) {
+      hasWide = true;
+      at++;
     } else if (kind === FORBIDDEN) {
       return NOT_JSON;
     } else {

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isJson } from './json-check.ts';
+import { isJsonLine } from './json-check.ts';
 
+/** The truth: line ends may stand between the parts of JSON, but not in a line. */
 function isParsed(text: string): boolean {
   try {
     JSON.parse(text);
-    return true;
+    return !/[\r\n]/.test(text);
   } catch {
     return false;
   }
@@ -15,7 +16,7 @@ function isParsed(text: string): boolean {
 function check(text: string): boolean {
   const before = '[1,"';
   const bytes = Buffer.from(`${before}${text}"]}1`);
-  return isJson(bytes, before.length, bytes.length - 4);
+  return isJsonLine(bytes, before.length, bytes.length - 4);
 }
 
 const piece = fc.constantFrom(
@@ -45,10 +46,20 @@ test('[CONNECT-JSONL-5] what is carried is JSON by the rules of JSON.parse', () 
   );
 });
 
-test('[CONNECT-JSONL-5] nesting may be deep', () => {
+test('[CONNECT-JSONL-5] nesting is left to JSON.parse from 257 levels on', () => {
   for (const depth of [255, 256, 257, 10_000]) {
-    expect(check('['.repeat(depth) + ']'.repeat(depth))).toBe(true);
-    expect(check('{"a":'.repeat(depth) + '1' + '}'.repeat(depth))).toBe(true);
+    const isChecked = depth <= 256;
+    expect(check('['.repeat(depth) + '1' + ']'.repeat(depth))).toBe(isChecked);
+    expect(check('{"a":'.repeat(depth) + '1' + '}'.repeat(depth))).toBe(isChecked);
     expect(check('['.repeat(depth) + ']'.repeat(depth - 1))).toBe(false);
   }
+});
+
+test('[CONNECT-JSONL-5] bytes that are not UTF-8 are no line', () => {
+  for (const bytes of [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf]]) {
+    const line = Buffer.concat([Buffer.from('"a'), Buffer.from(bytes), Buffer.from('"')]);
+    expect(isJsonLine(line, 0, line.length)).toBe(false);
+  }
+  const sound = Buffer.from('"ü🚀"');
+  expect(isJsonLine(sound, 0, sound.length)).toBe(true);
 });
