@@ -20,6 +20,7 @@ export interface ConnectErrorDetails {
   HTTP_REFUSED: { url: string; status: number; reason: string };
   HTTP_UNAVAILABLE: { url: string; status: number; reason: string };
   INPUT_CONSUMED: { input: string };
+  INVALID_AVRO: { file: string; positionBytes: number; reason: string };
   INVALID_CONFIG: { config: string; issues: readonly { field: string; problem: string }[] };
   INVALID_CSV: { file: string; line: number; positionBytes: number; reason: string };
   INVALID_JSON: { file: string; line: number; positionBytes: number; reason: string };

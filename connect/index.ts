@@ -54,7 +54,7 @@ export { lines, type LinesFormat, type LinesOptions } from './file/lines.ts';
 export { wholeFiles, type WholeFile, type WholeFilesOptions } from './file/whole-files.ts';
 export type { Multiline } from './file/source/lines-parser.ts';
 export type { RowHeaders } from './file/source/record-maker.ts';
-export { avro, type AvroOptions } from './file/avro.ts';
+export { avro, type AvroFormat, type AvroOptions } from './file/avro.ts';
 export { parquet, type ParquetFormat, type ParquetOptions } from './file/parquet.ts';
 export type { ParquetColumnType } from './file/sink/parquet-columns.ts';
 export type { TextOptions } from './file/text-options.ts';

@@ -1,7 +1,7 @@
 import { readdir, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { glob, isDynamicPattern } from 'tinyglobby';
+import { escapePath, glob, isDynamicPattern } from 'tinyglobby';
 import {
   nodeFileSystem,
   type Clock,
@@ -28,7 +28,7 @@ export interface FoundFile {
 /** What to find. */
 export interface FileSearch {
   readonly fileSystem: FileSystem;
-  /** A file, or a pattern. */
+  /** A file, a directory, or a pattern. */
   readonly path: string;
   /** Patterns of what to leave out. */
   readonly exclude: readonly string[];
@@ -45,8 +45,9 @@ const SLICE_MS = 8;
 const SLICE_FILES = 64;
 
 /**
- * Finds the files that `path` names, sorted by name: the file itself, or those that match it as a
- * pattern (`flights/*.csv`, `logs/**\/2024-*.jsonl`). Relative paths stay relative to the working
+ * Finds the files that `path` names, sorted by name: the file itself, those in it if it is a
+ * directory (but not in directories below, nor hidden ones), or those that match it as a pattern
+ * (`flights/*.csv`, `logs/**\/2024-*.jsonl`). Relative paths stay relative to the working
  * directory, and absolute ones stay absolute: a file's name, which is the key of its offset, is the
  * same wherever the program was started.
  *
@@ -57,10 +58,13 @@ const SLICE_FILES = 64;
  */
 export async function findFiles(search: FileSearch): Promise<FoundFile[]> {
   const { fileSystem, path, exclude } = search;
-  const itself = await findFile(search, path);
+  const isWhole = await isDirectory(search);
+  const itself = isWhole ? undefined : await findFile(search, path);
   if (itself !== undefined) return [itself];
-  if (!isDynamicPattern(path)) throw fileFailure(path, 'open', absence());
-  const names = await match(path, exclude);
+  if (!isWhole && !isDynamicPattern(path)) throw fileFailure(path, 'open', absence());
+  const names = isWhole
+    ? await match(`${escapePath(path.replace(/\/+$/, ''))}/*`, exclude, false)
+    : await match(path, exclude, true);
   // By code units, as everywhere: the order is the same on every machine.
   names.sort((a, b) => (a < b ? -1 : 1));
   const found = fileSystem === nodeFileSystem ? await lookAt(search, names) : [];
@@ -71,8 +75,18 @@ export async function findFiles(search: FileSearch): Promise<FoundFile[]> {
     }
   }
   if (names.length > 0) return found.filter((file) => isOldEnough(search, file));
-  const message = `no file matches ${path}; check the pattern: it is taken from ${process.cwd()}`;
+  const message = isWhole
+    ? `no file is in the directory ${path}; those in directories below it take a pattern`
+    : `no file matches ${path}; check the pattern: it is taken from ${process.cwd()}`;
   throw new ConnectError('NO_FILE_MATCHES', message, { pattern: path });
+}
+
+async function isDirectory({ fileSystem, path }: FileSearch): Promise<boolean> {
+  try {
+    return (await fileSystem.stat(path))?.isDirectory === true;
+  } catch {
+    return false; // looking for a file of that name tells what is wrong
+  }
 }
 
 /**
@@ -141,7 +155,11 @@ function isOldEnough({ minAgeMs, clock }: FileSearch, { modifiedMs }: FoundFile)
 }
 
 /** Finds what a pattern matches. A directory that cannot be read is an error, not an empty one. */
-async function match(pattern: string, exclude: readonly string[]): Promise<string[]> {
+async function match(
+  pattern: string,
+  exclude: readonly string[],
+  hasHidden: boolean,
+): Promise<string[]> {
   let failure: { readonly path: string; readonly cause: unknown } | undefined;
   const watched = ((...args: Parameters<typeof readdir>) => {
     const [path] = args;
@@ -155,7 +173,7 @@ async function match(pattern: string, exclude: readonly string[]): Promise<strin
   }) as typeof readdir;
   const names = await glob(pattern, {
     fs: { readdir: watched },
-    dot: true,
+    dot: hasHidden,
     absolute: isAbsolute(pattern),
     ignore: exclude,
   });

@@ -58,7 +58,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   readonly #copied = new WeakMap<FileToRead, SourceOffset>();
   /** Set once the files have been looked at. */
   #hasLooked = false;
-  #progress = { total: 0, done: 0, current: 0 };
+  #progress = { total: 0, done: 0, current: 0, files: 0, filesDone: 0 };
 
   /** @param files to read, as they were found; with `follow` it looks itself. */
   constructor(
@@ -96,15 +96,22 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   }
 
   async committed(): Promise<void> {
+    await this.#ahead.settle(); // some systems do not remove open files
     await this.#done.finish();
   }
 
   progress(): SourceTaskProgress {
-    const { total, done, current } = this.#progress;
+    const { total, done, current, files, filesDone } = this.#progress;
     const file = this.#ahead.current?.file;
     // It may have grown before it was opened.
     const grown = file === undefined ? 0 : Math.max(0, current - file.sizeBytes);
-    return { unit: 'bytes', done: done + current, total: total + grown, current: file?.path };
+    return {
+      ...{ unit: 'bytes', done: done + current, total: total + grown, current: file?.path },
+      ...(file !== undefined && {
+        ...{ currentDone: current, currentTotal: Math.max(current, file.sizeBytes) },
+      }),
+      parts: { done: filesDone, total: files },
+    };
   }
 
   async close(): Promise<void> {
@@ -125,12 +132,13 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     const batch = await this.#reader?.next();
     if (batch === undefined) {
       this.#progress.done += file.sizeBytes;
+      this.#progress.filesDone++;
       this.#progress.current = 0;
       this.#ahead.advance();
       const reader = this.#reader;
       this.#reader = undefined;
       if (reader === undefined) return undefined; // it is gone
-      await reader.close();
+      await this.#ahead.release(reader);
       const start = next.offset ?? this.#copied.get(next);
       if ((this.#offset ?? start) !== undefined) this.#done.add(file);
       const end = this.#endOf(file, start);
@@ -184,7 +192,11 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   #plan(found: readonly FoundFile[], toRead: readonly FileToRead[]): void {
     const total = found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const left = toRead.reduce((sum, { file }) => sum + file.sizeBytes, 0);
-    this.#progress = { total, done: Math.max(0, total - left), current: 0 };
+    const files = Math.max(found.length, toRead.length); // renamed ones may be no longer found
+    this.#progress = {
+      ...{ total, done: Math.max(0, total - left), current: 0 },
+      ...{ files, filesDone: files - toRead.length },
+    };
     this.#ahead.plan(toRead);
   }
 

@@ -105,7 +105,29 @@ test('[CONNECT-INPUT-3] a file whose name looks like a pattern is that file', as
   expect(await committed(log)).toEqual(['itself']);
 });
 
-test('[CONNECT-INPUT-4] no file, no match and a directory are one error each', async () => {
+test('[CONNECT-INPUT-16] of a directory its own files are read, but no hidden ones', async () => {
+  await using log = await temporaryLog();
+  const directory = join(directoryOf({}), 'in (1) [a]*');
+  mkdirSync(join(directory, 'below'), { recursive: true });
+  for (const [name, text] of [
+    ...[
+      ['b.txt', 'b'],
+      ['a.txt', 'a'],
+      ['.c.txt', 'c'],
+      ['below/d.txt', 'd'],
+    ],
+  ] as [string, string][]) {
+    writeFileSync(join(directory, name), text);
+  }
+  await run(log, textSource(`${directory}/`));
+  expect(await committed(log)).toEqual(['a', 'b']);
+  // The name of a file is the same as by a pattern: nothing is read again.
+  writeFileSync(join(directory, 'e.txt'), 'e');
+  await run(log, textSource(directory));
+  expect(await committed(log)).toEqual(['a', 'b', 'e']);
+});
+
+test('[CONNECT-INPUT-4] no file, no match and an empty directory are one error each', async () => {
   await using log = await temporaryLog();
   const directory = directoryOf({ 'a.txt': 'a' });
   const missing = join(directory, 'b.txt');
@@ -119,10 +141,12 @@ test('[CONNECT-INPUT-4] no file, no match and a directory are one error each', a
     code: 'NO_FILE_MATCHES',
     details: { pattern },
   });
-  expect(await connectFailure(run(log, textSource(directory)))).toMatchObject({
-    code: 'NOT_A_FILE',
-    details: { path: directory },
-    message: expect.stringContaining(`'${directory}/*.csv'`) as string,
+  const empty = join(directory, 'empty');
+  mkdirSync(empty);
+  expect(await connectFailure(run(log, textSource(empty)))).toMatchObject({
+    code: 'NO_FILE_MATCHES',
+    details: { pattern: empty },
+    message: expect.stringContaining(`no file is in the directory ${empty}`) as string,
   });
   expect(await connectFailure(run(log, textSource('gone.txt')))).toMatchObject({
     message: `there is no file gone.txt; the path is taken from ${process.cwd()}`,
@@ -255,13 +279,18 @@ test('[CONNECT-INPUT-10] progress is in bytes, over all files', async () => {
   await using log = await temporaryLog();
   const runner = new SourceRunner(log, textSource(`${directory}/*.txt`));
   const seen: unknown[] = [];
-  runner.progress$.subscribe(({ done, total, current }) => {
+  const files: unknown[] = [];
+  runner.progress$.subscribe(({ done, total, current, currentDone, currentTotal, parts }) => {
     seen.push([done, total, current && basename(current)]);
+    files.push([current && basename(current), currentDone, currentTotal, parts?.done]);
   });
   await runner.run();
   expect(seen).toContainEqual([100, 102, 'a.txt']);
   expect(seen).toContainEqual([102, 102, 'b.txt']);
+  expect(files).toContainEqual(['a.txt', 100, 100, 0]);
+  expect(files).toContainEqual(['b.txt', 2, 2, 1]);
   expect(runner.progress).toMatchObject({ unit: 'bytes', done: 102, total: 102 });
+  expect(runner.progress).toMatchObject({ parts: { done: 2, total: 2 }, currentDone: undefined });
 });
 
 test('[CONNECT-INPUT-11] wrong types do not compile, and wrong options are errors', () => {

@@ -25,9 +25,10 @@ export interface FileSourceOptions<Row, K, V> {
    */
   readonly name?: string;
   /**
-   * A file, or a pattern such as `flights/*.csv`, whose files are read one after the other, sorted
-   * by name. The path is part of a file's identity: do not change it. Files whose names end with
-   * `.gz` or `.zst` are unpacked.
+   * A file, a directory, or a pattern such as `flights/*.csv`, whose files are read one after the
+   * other, sorted by name. Of a directory, files in directories below and hidden ones are left out;
+   * a pattern can name them. The path is part of a file's identity: do not change it. Files whose
+   * names end with `.gz` or `.zst` are unpacked.
    */
   readonly path: string;
   /** Files that the pattern names but that are left out, as patterns. Default: none. */

@@ -47,6 +47,9 @@ export interface SourceRunOptions {
   readonly onProgress: () => void;
 }
 
+/** Small batches share a turn of the event loop, up to so many batches or records. */
+const TURN_BATCHES = 32;
+const TURN_RECORDS = 1_000;
 /** Large enough to be worth a file write: the data comes in megabytes. */
 const BATCH_BYTES = 128 * 1024;
 /** Batches gather across polls; a commit does not wait for this. */
@@ -153,6 +156,7 @@ export class SourceRun {
   /** Moves one task's batches into the log. True if the task ended. Never rejects. */
   async #pump(task: SourceTask, taskId: number): Promise<boolean> {
     const { pausing } = this.#options;
+    let [batches, records] = [0, 0];
     try {
       while (!this.#signal.aborted) {
         if (pausing.isOn) {
@@ -166,7 +170,12 @@ export class SourceRun {
         if (batch === undefined || prepared === undefined) return !this.#signal.aborted;
         this.#write(prepared);
         if (this.#producer.isFull) await this.#producer.room();
-        await nextTurn(); // lets the producer send and the rest of the process run
+        batches++;
+        records += prepared.batch.packed?.count ?? prepared.batch.records.length;
+        if (batches >= TURN_BATCHES || records >= TURN_RECORDS) {
+          await nextTurn(); // lets the producer send and the rest of the process run
+          batches = records = 0;
+        }
         await this.#endBatch(batch);
       }
     } catch (cause) {

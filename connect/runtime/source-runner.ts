@@ -19,7 +19,7 @@ import {
   text,
   type OptionChecks,
 } from '../../core/internal.ts';
-import type { SourceConnector, SourceTask } from '../connector.ts';
+import type { SourceConnector, SourceTask, SourceTaskProgress } from '../connector.ts';
 import { transformList, type Transform } from '../transform.ts';
 import type { ConnectorMetrics } from './connector-metrics.ts';
 import { checkRetries, type RetryOptions } from './retries.ts';
@@ -105,6 +105,14 @@ export interface SourceProgress {
   readonly total: number | undefined;
   /** What is being read now, such as a file. */
   readonly current: string | undefined;
+  /** How far that was read, and its size, in `unit`. Undefined if unknown. */
+  readonly currentDone: number | undefined;
+  readonly currentTotal: number | undefined;
+  /**
+   * How many parts, such as files, the input has, and how many of them were read to their ends.
+   * Undefined if it has none.
+   */
+  readonly parts: { readonly done: number; readonly total: number } | undefined;
   /** Bad input that was tolerated in this run, committed or not. */
   readonly failed: FailedRecords;
   readonly state: RunnerState;
@@ -260,19 +268,34 @@ export class SourceRunner implements AsyncDisposable {
 /** The progress of all tasks of a run together. */
 function progressOf(
   tasks: readonly SourceTask[],
-): Pick<SourceProgress, 'unit' | 'done' | 'total' | 'current'> {
+): Pick<
+  SourceProgress,
+  'unit' | 'done' | 'total' | 'current' | 'currentDone' | 'currentTotal' | 'parts'
+> {
   const each = tasks.map((task) => task.progress?.()).filter((known) => known !== undefined);
   const isComplete = each.length > 0 && each.length === tasks.length;
+  const reading = each.find(({ current }) => current !== undefined);
+  const parts = each.map((task) => task.parts).filter((known) => known !== undefined);
   return {
     unit: each[0]?.unit ?? 'rows',
     done: each.reduce((sum, { done }) => sum + done, 0),
     total: isComplete ? each.reduce<number | undefined>(addTotals, 0) : undefined,
-    current: each.find(({ current }) => current !== undefined)?.current,
+    current: reading?.current,
+    currentDone: reading?.currentDone,
+    currentTotal: reading?.currentTotal,
+    parts: parts.length === 0 ? undefined : parts.reduce(addParts),
   };
 }
 
 function addTotals(sum: number | undefined, { total }: { readonly total: number | undefined }) {
   return sum === undefined || total === undefined ? undefined : sum + total;
+}
+
+function addParts(
+  sum: NonNullable<SourceTaskProgress['parts']>,
+  { done, total }: NonNullable<SourceTaskProgress['parts']>,
+): NonNullable<SourceTaskProgress['parts']> {
+  return { done: sum.done + done, total: sum.total + total };
 }
 
 function ignore(): void {

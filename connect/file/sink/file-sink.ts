@@ -23,6 +23,7 @@ import {
   type OptionChecks,
 } from '../../../core/internal.ts';
 import type { SinkConnector, SinkContext } from '../../connector.ts';
+import { textConverter } from '../../converters/plain-converters.ts';
 import { FileSinkTask } from './file-sink-task.ts';
 import { Layout, layoutCheck, timeZoneCheck } from './layout.ts';
 import { openOutput } from './output-directory.ts';
@@ -200,7 +201,8 @@ function isCarriedBy({ topic, format, value }: AnyOptions): boolean {
   const serde: unknown = topic.value;
   // The other ways to read numbers do not print all of them as they were.
   if (format.carries === 'json') return serde === json();
-  return format.carries === 'text' && (serde === string() || serde === bytes());
+  const texts: readonly unknown[] = [string(), bytes(), textConverter];
+  return format.carries === 'text' && texts.includes(serde);
 }
 
 /** What compresses one piece of a part; undefined to leave it as it is. */

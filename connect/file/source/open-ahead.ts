@@ -7,7 +7,7 @@ const AHEAD = 8;
 /** Larger files are opened when it is their turn: there the waiting does not matter. */
 const SMALL_BYTES = 1024 * 1024;
 
-/** The files to read, one after the other, the next ones opened ahead. */
+/** The files to read, one after the other: the next are opened ahead, the last closed behind. */
 export class OpenAhead<Row> {
   readonly #open: (file: FileToRead) => Promise<RowReader<Row> | undefined>;
   #files: readonly FileToRead[] = [];
@@ -15,6 +15,10 @@ export class OpenAhead<Row> {
   #index = 0;
   /** By index. */
   readonly #opening = new Map<number, Promise<RowReader<Row> | undefined>>();
+  /** Those that are being closed; none of them rejects. */
+  readonly #closing = new Set<Promise<void>>();
+  /** The first failure of closing one. */
+  #failure: { readonly cause: unknown } | undefined;
 
   constructor(open: (file: FileToRead) => Promise<RowReader<Row> | undefined>) {
     this.#open = open;
@@ -52,11 +56,32 @@ export class OpenAhead<Row> {
     this.#index++;
   }
 
-  /** Closes what was opened ahead. */
+  /**
+   * Closes a reader while the next files are read, or waits if too many are being closed.
+   *
+   * @throws Error what closing an earlier one has thrown.
+   */
+  async release(reader: RowReader<Row>): Promise<void> {
+    const closing: Promise<void> = reader
+      .close()
+      .catch((cause: unknown) => void (this.#failure ??= { cause }))
+      .finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+    if (this.#closing.size > AHEAD) await this.settle();
+  }
+
+  /** Resolves when all that were released are closed. @throws Error what closing one has thrown. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#closing);
+    if (this.#failure !== undefined) throw this.#failure.cause;
+  }
+
+  /** Closes what was opened ahead. @throws as `settle`. */
   async close(): Promise<void> {
     for (const opening of this.#opening.values()) {
       const reader = await opening.catch(() => undefined);
-      await reader?.close();
+      if (reader !== undefined) await this.release(reader);
     }
+    await this.settle();
   }
 }
