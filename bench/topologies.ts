@@ -1,6 +1,6 @@
 /** What the benchmarks of topologies share: the loop to compare with, and the application. */
 import { openLog, type Topic } from 'millrace';
-import { minutes, StreamsApp, StreamsBuilder } from 'millrace/streams';
+import { minutes, StreamsApp, StreamsBuilder, type StreamsOptions } from 'millrace/streams';
 import { FloorWriter, floorRead } from './floor.ts';
 import { timed, type Contender } from './harness.ts';
 
@@ -62,7 +62,7 @@ export function countMinutes(write: Write): Loop<Row> {
   };
 }
 
-/** A topology, exactly once with a commit every 100 ms, from the first record to the last. */
+/** A topology with a commit every 100 ms, from the first record to the last. */
 export function application<R extends Row>(options: {
   readonly name: string;
   readonly records: number;
@@ -72,8 +72,10 @@ export function application<R extends Row>(options: {
   readonly build: (builder: StreamsBuilder) => void;
   /** Must not be empty at the end. */
   readonly output: Pick<Topic<unknown, unknown>, 'name'>;
+  /** Default: exactly once. */
+  readonly guarantee?: StreamsOptions['processingGuarantee'];
 }): Contender {
-  const { name, records, rowAt, inputs, build, output } = options;
+  const { name, records, rowAt, inputs, build, output, guarantee = 'exactly_once' } = options;
   return {
     name,
     run: async (directory) => {
@@ -91,6 +93,7 @@ export function application<R extends Row>(options: {
       const app = new StreamsApp(log, builder.build(), {
         applicationId: 'bench',
         commitIntervalMs: 100,
+        processingGuarantee: guarantee,
       });
       const measured = await timed(records, async () => {
         await app.start();

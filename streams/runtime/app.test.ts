@@ -17,6 +17,7 @@ import { readTopic } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { StreamsError } from '../errors.ts';
+import { minutes } from '../time.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { StreamsState } from './app-life.ts';
 import type { CommitStep } from './commit.ts';
@@ -372,15 +373,15 @@ describe('[STREAMS-20] a function that throws', () => {
   });
 });
 
-test('[STREAMS-13] a single record is processed within a second', async () => {
+test('[STREAMS-13] a single record does not wait for the commit interval', async () => {
   const log = await openTestLog();
-  const app = makeApp(log, summing(), { commitIntervalMs: 30_000 });
+  const app = makeApp(log, summing(), {
+    ...{ commitIntervalMs: minutes(5), transactionTimeoutMs: minutes(10) },
+  });
   await app.start();
   for (let index = 0; index < 5; index++) {
-    const startMs = systemClock.monotonicMs();
     await produce(log, input, [['a', 1, index]]);
     await until(async () => (await committedRows(log, sums)).length === index + 1);
-    expect(systemClock.monotonicMs() - startMs).toBeLessThan(500);
   }
 });
 

@@ -12,20 +12,28 @@ export interface CheckpointContext {
   readonly cacheEntriesMax: number;
   /** True for the last one of a task that ends in order. */
   readonly isFinal: boolean;
+  /** True if the task, and those behind it, can wait for the next commit. Default: none can. */
+  readonly canWait?: (task: Task) => boolean;
   readonly onStep: (step: CommitStep) => void;
 }
 
 /**
  * Writes the committed state of the tasks to LMDB, one transaction per task, values in key order.
- * Call it right after a commit, before anything else is processed.
+ * Call it right after a commit, before anything else is processed. Returns the tasks that wait for
+ * another call.
  *
  * @throws LogError DISK_FULL, StreamsError COMMIT_FAILED if LMDB cannot write: the changelogs have
  *   everything committed, and the previous checkpoint stays valid.
  */
-export async function checkpoint(context: CheckpointContext): Promise<void> {
-  const { tasks, cacheEntriesMax, onStep } = context;
-  for (const task of tasks) {
+export async function checkpoint(context: CheckpointContext): Promise<readonly Task[]> {
+  const { tasks, cacheEntriesMax, onStep, canWait } = context;
+  let waiting: readonly Task[] = [];
+  for (const [index, task] of tasks.entries()) {
     if (task.state.stores.size === 0) continue;
+    if (index > 0 && canWait?.(task) === true) {
+      waiting = tasks.slice(index);
+      break;
+    }
 
     // 1. The ends of the changelogs: only this task writes to its partitions, and all of it is
     //    committed. A crash before step 2 leaves the previous checkpoint: a restart reads a longer
@@ -44,6 +52,7 @@ export async function checkpoint(context: CheckpointContext): Promise<void> {
   }
   // 3. A crash here loses nothing.
   onStep('checkpoint-3-done');
+  return waiting;
 }
 
 async function changelogOffsets(

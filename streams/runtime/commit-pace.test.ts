@@ -25,3 +25,15 @@ test('[STREAMS-13] one commit that took long delays no result behind it', () => 
   pace.committed(90, 30);
   expect(pace.earlyDueMs).toBe(90 + 90);
 });
+
+test('[STREAMS-13] while there is input, commits leave two thirds of the time to it', () => {
+  const pace = new CommitPace(100, 0);
+  pace.committed(200, 90);
+  expect(pace.dueMs).toBe(200 + 180);
+  pace.committed(400, 5_000);
+  pace.committed(6_000, 4_000);
+  expect(pace.dueMs).toBe(6_000 + 1_000);
+  const slow = new CommitPace(30_000, 0);
+  slow.committed(5_000, 5_000);
+  expect(slow.dueMs).toBe(35_000);
+});

@@ -1,6 +1,15 @@
 /** Bounds commits to a quarter of the time of a quiet stream. */
 const EARLY_COMMIT_FACTOR = 3;
 
+/**
+ * While records wait, commits take up to a third of the time: those of a thousand partitions take
+ * longer than the interval, and would leave a moment for the records.
+ */
+const BUSY_COMMIT_FACTOR = 2;
+
+/** The longest interval for that reason, unless a longer one was asked for. */
+const BUSY_INTERVAL_MAX_MS = 1_000;
+
 /** When the commits of a group are due: by the interval, or earlier when there is nothing to do. */
 export class CommitPace {
   readonly #intervalMs: number;
@@ -28,9 +37,10 @@ export class CommitPace {
     this.#lastMs = atMs;
   }
 
-  /** When the next commit is due, if there is anything to commit by then. */
+  /** When the next commit is due while there are records to process. */
   get dueMs(): number {
-    return this.#lastMs + this.#intervalMs;
+    const busyMs = Math.min(this.#usualMs * BUSY_COMMIT_FACTOR, BUSY_INTERVAL_MAX_MS);
+    return this.#lastMs + Math.max(this.#intervalMs, busyMs);
   }
 
   /** When it is due if there is nothing else to do. */

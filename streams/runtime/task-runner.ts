@@ -7,7 +7,8 @@ import {
   type Transaction,
 } from '../../core/index.ts';
 import { StreamsError } from '../errors.ts';
-import { checkpoint } from './checkpoint.ts';
+import { checkpoint, type CheckpointContext } from './checkpoint.ts';
+import { CheckpointRound } from './checkpoint-round.ts';
 import { commit, type CommitStep } from './commit.ts';
 import { CommitPace } from './commit-pace.ts';
 import type { GroupMeters } from './meters.ts';
@@ -56,7 +57,7 @@ export class TaskRunner {
   #transaction: Transaction | undefined;
   readonly #pace: CommitPace;
   #commits = 0;
-  #lastCheckpointMs: number;
+  readonly #round: CheckpointRound;
   #lastLookMs = -Infinity;
   /** True after a turn that found nothing to do. */
   #isIdle = false;
@@ -72,7 +73,7 @@ export class TaskRunner {
     this.#purger = new Purger(options.log, options.plan.applicationId);
     this.#set = set;
     this.#pace = new CommitPace(options.settings.commitIntervalMs, this.#nowMs());
-    this.#lastCheckpointMs = this.#pace.lastMs;
+    this.#round = new CheckpointRound(options.settings, this.#pace.lastMs);
   }
 
   /**
@@ -177,7 +178,7 @@ export class TaskRunner {
     this.#checkAborted();
     if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
     this.#checkAborted();
-    await this.#checkpoint(this.tasks, true);
+    await this.#checkpointLast(this.tasks);
     await this.#transaction?.abort(); // nothing was written in it
     for (const task of this.tasks) task.close();
     await this.#close();
@@ -242,7 +243,7 @@ export class TaskRunner {
     const left = this.tasks.filter(({ plan }) => !plans.includes(plan));
     if (left.length > 0) {
       if (this.tasks.some(({ needsCommit }) => needsCommit)) await this.#commit();
-      await this.#checkpoint(left, true);
+      await this.#checkpointLast(left);
       for (const task of left) task.close();
       const kept = this.tasks.filter((task) => !left.includes(task));
       keepCommitted(left, counts);
@@ -253,6 +254,7 @@ export class TaskRunner {
     const added = plans.filter((plan) => !had.includes(plan));
     const tasks = await openTasks(this.#options, this.#parts, added);
     this.#set.replace([...this.tasks, ...tasks]);
+    this.#round.forget();
     await assign(this.#parts.consumer, this.tasks);
     for (const task of tasks) task.announce();
     this.#lastLookMs = -Infinity; // of the new inputs nothing is known
@@ -433,31 +435,41 @@ export class TaskRunner {
     counts.commits++;
     counts.lastCommitMs = tookMs;
     this.#meters.commit.note(tookMs);
-    if (this.#isCheckpointDue()) await this.#checkpoint(this.tasks);
+    await this.#checkpointDue();
   }
 
-  #isCheckpointDue(): boolean {
-    const { checkpointIntervalMs, checkpointEntriesMax } = this.#options.settings;
-    if (this.#pace.lastMs - this.#lastCheckpointMs >= checkpointIntervalMs) return true;
-    return this.tasks.some(({ state: { tailCount, committed } }) => {
-      return tailCount >= checkpointEntriesMax || committed.isAwaited;
-    });
+  async #checkpointDue(): Promise<void> {
+    const due = this.#round.due(this.tasks, this.#pace.lastMs);
+    if (due === undefined) return;
+    const waiting = await this.#checkpoint(due);
+    if (this.#round.checkpointed(waiting, this.#nowMs())) {
+      await this.#purger.run(this.tasks, this.#nowMs());
+    }
   }
 
-  async #checkpoint(tasks: readonly Task[], isFinal = false): Promise<void> {
+  /** The last one of tasks that end in order. */
+  async #checkpointLast(tasks: readonly Task[]): Promise<void> {
+    await this.#checkpoint({ tasks }, true);
+    await this.#purger.run(tasks, this.#nowMs(), true);
+  }
+
+  /** @returns the tasks that wait for another one. */
+  async #checkpoint(
+    due: Pick<CheckpointContext, 'tasks' | 'canWait'>,
+    isFinal = false,
+  ): Promise<readonly Task[]> {
     const { settings, counts, plan, log } = this.#options;
     const { cacheEntriesMax, onStep = ignore } = settings;
     const startMs = this.#nowMs();
     const { applicationId } = plan;
-    await checkpoint({
-      ...{ log, applicationId, tasks, cacheEntriesMax, isFinal, onStep },
+    const waiting = await checkpoint({
+      ...{ ...due, log, applicationId, cacheEntriesMax, isFinal, onStep },
     });
-    await this.#purger.run(tasks, this.#nowMs(), isFinal);
-    this.#lastCheckpointMs = this.#nowMs();
     counts.checkpoints++;
     this.#options.checkpointed();
-    counts.lastCheckpointMs = this.#lastCheckpointMs - startMs;
+    counts.lastCheckpointMs = this.#nowMs() - startMs;
     this.#meters.checkpoint.note(counts.lastCheckpointMs);
+    return waiting;
   }
 
   #nowMs(): number {

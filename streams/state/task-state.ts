@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { closest } from 'fastest-levenshtein';
 import { StreamsError } from '../errors.ts';
 import type { StoreHandle, StoreSpec } from '../topology/store.ts';
@@ -93,8 +94,9 @@ export class TaskState {
   }
 
   /**
-   * Writes everything committed and its changelog offsets to the environment, in one transaction.
-   * Call it right after a commit: the live values must be the committed ones.
+   * Writes everything committed and its changelog offsets to the environment, in one transaction,
+   * unless it has them already. Call it right after a commit: the live values must be the committed
+   * ones.
    */
   checkpoint(changelogOffsets: Readonly<Record<string, number>>, cacheEntriesMax: number): void {
     this.committed.settle();
@@ -109,8 +111,11 @@ export class TaskState {
       if (memory === undefined) changes.set(name, pending);
       else memory.checkpoint(new Map([[name, pending]]), meta);
     }
-    this.#environment.checkpoint(changes, meta);
-    this.#changelogEnds = ends;
+    const isNew = [...changes.values()].some(({ length }) => length > 0);
+    if (isNew || !isDeepStrictEqual(ends, this.#changelogEnds)) {
+      this.#environment.checkpoint(changes, meta);
+      this.#changelogEnds = ends;
+    }
     this.tailCount = 0;
     this.committed.checkpointed();
     for (const store of this.stores.values()) store.shrinkTo(cacheEntriesMax);

@@ -17,6 +17,9 @@ import type { Unanswered } from './send-buffer.ts';
  */
 const REQUEST_BATCHES = 100;
 
+/** What the first batch of a partition takes of the memory, unless batches are smaller. */
+const FIRST_BYTES = 1024;
+
 /** Settles the promise for one record; only `send` makes them. */
 export interface DeliveryWaiter {
   /** The index of the record in the batch, or WHOLE_BATCH. */
@@ -82,6 +85,8 @@ export class PartitionQueue implements TopicPartition {
   readonly partition: number;
   /** Takes the next record. */
   open: OpenBatch | undefined;
+  /** The size of the last batch that was filled: the next one is likely to need as much. */
+  #lastBytes = 0;
   /** Full batches behind which `open` waits. */
   readonly full: OpenBatch[] = [];
   /** Sent, not answered. */
@@ -120,9 +125,21 @@ export class PartitionQueue implements TopicPartition {
     return this.inFlight.length > 0 ? 0 : 1;
   }
 
+  /**
+   * Begins another batch, small, or as large as the last one was: with thousands of partitions only
+   * a few bytes each wait between two commits. It grows up to `batchSize` as records come.
+   */
+  begin(batchSize: number): OpenBatch {
+    const likelyBytes = 2 ** Math.ceil(Math.log2(Math.max(1, this.#lastBytes)));
+    const capacityBytes = Math.min(Math.max(likelyBytes, FIRST_BYTES), batchSize);
+    this.open = new OpenBatch(this, capacityBytes);
+    return this.open;
+  }
+
   /** Moves the open batch behind the full ones. An empty one stays: its memory is taken already. */
   seal(): void {
     if (this.open === undefined || this.open.writer.recordCount === 0) return;
+    this.#lastBytes = this.open.writer.sizeBytes;
     this.full.push(this.open);
     this.open = undefined;
   }

@@ -146,6 +146,22 @@ describe('the buffer', () => {
     await producer.sendAll(letters, Array(20).fill({ value: 'z'.repeat(500) }));
   });
 
+  test('[PRODUCER-6] a thousand partitions take only what their records need', async () => {
+    await using log = await open();
+    const wide = topic('wide', { key: string(), value: string(), partitions: 1000 });
+    await using producer = log.producer({ batchSize: 128 * 1024, bufferMemory: 2 * 1024 * 1024 });
+    const writer = await producer.writer(wide);
+    for (let partition = 0; partition < 1000; partition++) {
+      writer.write(null, String(partition), 0, [], partition);
+    }
+    expect(producer.metrics().bufferUsedBytes).toBeLessThanOrEqual(1024 * 1000);
+    expect(producer.isFull).toBe(false);
+    writer.write(null, 'x'.repeat(5_000), 0, [], 999);
+    await producer.flush();
+    expect(producer.metrics().bufferUsedBytes).toBe(0);
+    expect(producer.metrics()).toMatchObject({ recordSendTotal: 1001, batchTotal: 1000 });
+  });
+
   test('[PRODUCER-6] sendAll writes far more than the buffer holds', async () => {
     await using log = await open();
     await using producer = log.producer({ bufferMemory: 4096, batchSize: 512 });

@@ -26,7 +26,10 @@ import type { ProducerInterceptor } from './producer-interceptor.ts';
 export interface ProducerOptions extends Partial<CompressionLevels> {
   /** What `send` waits for: 0 nothing, 1 the operating system, all (default) stable storage. */
   readonly acks?: Acks;
-  /** The size at which a batch is sent, 128 to 64 MiB; default 16,384. */
+  /**
+   * The size at which a batch is sent, 128 to 64 MiB; default 16,384. It takes no more memory than
+   * its records need, rounded up to four times as much.
+   */
   readonly batchSize?: number;
   /** What may wait to be sent in all, 1 KiB or more; beyond it `send` waits. Default 32 MiB. */
   readonly bufferMemory?: number;

@@ -4,9 +4,9 @@ import { asLogError, LogError } from '../../errors.ts';
 import type { Acks, BrokerApi } from '../../protocol/broker-api.ts';
 import type { Codec } from '../../record/batch.ts';
 import {
-  OpenBatch,
   PartitionQueues,
   produceRequest,
+  type OpenBatch,
   type PartitionQueue,
   type SentBatch,
 } from './accumulator.ts';
@@ -98,13 +98,12 @@ export class Sender {
   startBatch(queue: PartitionQueue): OpenBatch {
     this.#checkUsable();
     this.sealBatch(queue);
-    const batch = new OpenBatch(queue, this.#options.batchSize);
-    queue.open = batch;
+    const batch = queue.begin(this.#options.batchSize);
     this.#buffer.take(batch.writer.capacityBytes);
     return batch;
   }
 
-  /** Enlarges an open batch for a record that is larger than the batch size. */
+  /** Enlarges an open batch. */
   enlarge(batch: OpenBatch, capacityBytes: number): void {
     this.#buffer.take(capacityBytes - batch.writer.capacityBytes);
     batch.writer.grow(capacityBytes);

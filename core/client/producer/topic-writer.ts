@@ -25,6 +25,8 @@ export interface TopicWriterOptions {
 }
 
 const KEY_SCRATCH_BYTES = 1024;
+/** How much larger a batch becomes that is not full: what is copied is a third at most. */
+const GROWTH = 4;
 /** 2^52: from there on the distance between two timestamps is not exact. */
 const TIMESTAMP_MS_MAX = 2 ** 52;
 
@@ -176,8 +178,7 @@ export class TopicWriter<K, V> {
     if (queue === undefined || typeof target !== 'number') throw this.#badPartition(target);
     let batch = queue.open ?? this.#sender.startBatch(queue);
     while (!this.#append(batch, timestampMs, keyBytes, keyEnd, value, headers)) {
-      if (batch.writer.recordCount > 0) batch = this.#sender.startBatch(queue);
-      else this.#enlarge(batch);
+      if (!this.#enlarge(batch)) batch = this.#sender.startBatch(queue);
     }
     this.#sender.noteRecord(batch);
     return batch;
@@ -204,10 +205,7 @@ export class TopicWriter<K, V> {
         this.#sender.noteRecord(batch);
         return batch;
       }
-      if (batch.writer.recordCount === 0) {
-        this.#enlarge(batch);
-        continue;
-      }
+      if (this.#enlarge(batch)) continue;
       this.#sender.sealBatch(queue);
       if (this.#stickyBytes > 0) this.#goOn(); // else other records have filled it
     }
@@ -272,12 +270,23 @@ export class TopicWriter<K, V> {
     this.#stickyBytes = 0;
   }
 
-  /** The batch is empty and the record still does not fit. */
-  #enlarge(batch: OpenBatch): void {
-    const { maxRequestSize } = this.#options;
-    const { capacityBytes } = batch.writer;
+  /**
+   * Makes room for a record that did not fit: up to the batch size, and beyond it for the first
+   * record. Returns false if the batch is full.
+   *
+   * @throws LogError MESSAGE_TOO_LARGE
+   */
+  #enlarge(batch: OpenBatch): boolean {
+    const { batchSize, maxRequestSize } = this.#options;
+    const { capacityBytes, recordCount } = batch.writer;
+    if (capacityBytes < batchSize) {
+      this.#sender.enlarge(batch, Math.min(capacityBytes * GROWTH, batchSize));
+      return true;
+    }
+    if (recordCount > 0) return false;
     if (capacityBytes >= maxRequestSize) throw this.#tooLarge(capacityBytes);
     this.#sender.enlarge(batch, Math.min(capacityBytes * 2, maxRequestSize));
+    return true;
   }
 
   #tooLarge(sizeBytes: number): LogError {
