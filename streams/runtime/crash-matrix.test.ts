@@ -203,7 +203,7 @@ describe('[EOS-4] during the hand-over of state, which is a copy of its files', 
 
 describe('[EOS-4] SIGKILL in the middle of a transaction of LMDB', PATIENT, () => {
   test.each([
-    ['with values that are put', 'put', [7, 1 + (SEED % 60), 25]],
+    ['with values that are put', 'put', [7, 1 + (SEED % 40), 25]],
     ['with windows that expire', 'expire', [2, 1, 1]],
   ] as const)(
     '%s',

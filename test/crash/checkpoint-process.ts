@@ -38,8 +38,9 @@ if (kind !== undefined) {
   };
 }
 const log = await openLog(join(directory, 'log'));
+// A commit for each thousand records and a checkpoint behind each, however fast the machine is.
 const app = new StreamsApp(log, matrixTopology(), {
-  ...{ applicationId: 'app', commitIntervalMs: 5, checkpointIntervalMs: 10 },
+  ...{ applicationId: 'app', commitIntervalMs: 0, checkpointEntriesMax: 1 },
   idleTimeoutMs: Infinity,
 });
 await app.start();
