@@ -7,7 +7,7 @@
 const TEST = '[.](test|suite)[.]ts$';
 /** The borders of the packages: what package.json exports, and core's door for our own packages. */
 const FRONT_DOOR =
-  '^((core|core/testing|streams|streams/testing|connect|connect/testing|job)/index|core/internal)[.]ts$';
+  '^((core|core/testing|streams|streams/testing|connect|connect/testing|job|services/connect)/index|core/internal)[.]ts$';
 
 /**
  * One rule a layer: it imports nothing of the layers above it. Folders, from the bottom up; the files
@@ -31,41 +31,57 @@ module.exports = {
       name: 'front-door',
       comment: 'Cross the border of a package through its index.ts, or core/internal.ts, only.',
       severity: 'error',
-      from: { path: '^(core|streams|connect|job|cli|examples|bench)/' },
-      to: { path: '^(core|streams|connect|job)/', pathNot: ['^$1/', FRONT_DOOR] },
+      from: { path: '^(core|streams|connect|job|services|cli|examples|bench)/' },
+      to: {
+        path: '^(core|streams|connect|job|services)/',
+        pathNot: ['^$1/', FRONT_DOOR],
+      },
     },
     {
       name: 'own-front-door',
       comment: 'Inside a package, import the file itself: its index.ts is for others.',
       severity: 'error',
-      from: { path: '^(core|streams|connect|job)/', pathNot: [FRONT_DOOR, TEST] },
-      to: { path: '^$1/((testing/)?index|internal)[.]ts$' },
+      from: { path: '^(core|streams|connect|job|services)/', pathNot: [FRONT_DOOR, TEST] },
+      to: { path: '^$1/((testing/|connect/)?index|internal)[.]ts$' },
     },
     {
       name: 'core-imports-only-itself',
       severity: 'error',
       from: { path: '^core/' },
-      to: { path: '^(streams|connect|job|cli|examples|bench)/' },
+      to: { path: '^(streams|connect|job|services|cli|examples|bench)/' },
     },
     {
       name: 'streams-imports-only-core',
       comment: 'streams and connect do not know each other.',
       severity: 'error',
       from: { path: '^streams/' },
-      to: { path: '^(connect|job|cli|examples|bench)/' },
+      to: { path: '^(connect|job|services|cli|examples|bench)/' },
     },
     {
       name: 'connect-imports-only-core',
       comment: 'streams and connect do not know each other.',
       severity: 'error',
       from: { path: '^connect/' },
-      to: { path: '^(streams|job|cli|examples|bench)/' },
+      to: { path: '^(streams|job|services|cli|examples|bench)/' },
     },
     {
       name: 'job-is-below-cli',
       severity: 'error',
       from: { path: '^job/' },
+      to: { path: '^(services|cli|examples|bench)/' },
+    },
+    {
+      name: 'services-are-below-cli',
+      severity: 'error',
+      from: { path: '^services/' },
       to: { path: '^(cli|examples|bench)/' },
+    },
+    {
+      name: 'services-share-http',
+      comment: 'What all services share knows none of them, and stands on core alone.',
+      severity: 'error',
+      from: { path: '^services/http/', pathNot: TEST },
+      to: { path: '^((streams|connect|job)/|services/(?!http/))' },
     },
     {
       name: 'nothing-stands-on-programs',
@@ -80,7 +96,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^(examples|bench)/', pathNot: TEST },
       to: {
-        path: '^(core|streams|connect|job)/',
+        path: '^(core|streams|connect|job|services)/',
         dependencyTypesNot: ['aliased-tsconfig', 'aliased-tsconfig-paths'],
       },
     },
@@ -89,7 +105,7 @@ module.exports = {
       comment:
         "Inside the package, its own name would make the declarations need the package's map.",
       severity: 'error',
-      from: { path: '^(core|streams|connect|job|cli)/', pathNot: TEST },
+      from: { path: '^(core|streams|connect|job|services|cli)/', pathNot: TEST },
       to: { dependencyTypes: ['aliased-tsconfig', 'aliased-tsconfig-paths'] },
     },
     ...layers('core', [
@@ -129,14 +145,14 @@ module.exports = {
     {
       name: 'streams-testing-is-for-tests',
       severity: 'error',
-      from: { path: '^(streams|job|cli|bench)/', pathNot: ['^streams/testing/', TEST] },
+      from: { path: '^(streams|job|services|cli|bench)/', pathNot: ['^streams/testing/', TEST] },
       to: { path: '^streams/testing/' },
     },
     {
       name: 'core-testing-is-for-tests',
       severity: 'error',
       from: {
-        path: '^(core|streams|connect|job|cli|bench)/',
+        path: '^(core|streams|connect|job|services|cli|bench)/',
         pathNot: ['^(core|streams|connect)/testing/', TEST],
       },
       to: { path: '^core/testing/' },
@@ -147,7 +163,7 @@ module.exports = {
         'The disk is a parameter (core/storage/file-system.ts): crashes are simulated there.',
       severity: 'error',
       from: {
-        path: '^(core|streams|connect|job)/',
+        path: '^(core|streams|connect|job|services)/',
         pathNot: ['^core/storage/', '^core/record/codecs/', '^connect/file/', TEST],
       },
       to: { path: '^(node:)?fs(/promises)?$' },
@@ -163,7 +179,7 @@ module.exports = {
       name: 'shipped-code-needs-no-dev-dependency',
       comment: 'Optional peers are installed here for the tests; only their types are imported.',
       severity: 'error',
-      from: { path: '^(core|streams|connect|job|cli)/', pathNot: TEST },
+      from: { path: '^(core|streams|connect|job|services|cli)/', pathNot: TEST },
       to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm-peer'] },
     },
     {

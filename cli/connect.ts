@@ -1,6 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import {
   BUILT_IN_PLUGINS,
@@ -9,14 +6,14 @@ import {
   PluginRegistry,
   validateConnector,
   type ConfigSchema,
-  type ConnectorDefinition,
   type ConnectorStatus,
-  type ConnectPlugin,
 } from '../connect/index.ts';
-import { LogError, openLog, systemClock } from '../core/index.ts';
+import { openLog, systemClock, type Logger } from '../core/index.ts';
 import { sleep } from '../core/internal.ts';
+import { Loggers, serveConnect, type ConnectServer } from '../services/connect/index.ts';
 import { keepWorking } from './closed-output.ts';
-import { registerTypeScript } from './load-job.ts';
+import { remotePlugins } from './connect-client.ts';
+import { loadConnectors, notConnectors } from './load-connectors.ts';
 import { StopSignals } from './stop-signals.ts';
 import { count, print, printJson } from './verify.ts';
 
@@ -26,25 +23,30 @@ export interface ConnectRunFlags {
   readonly json?: boolean;
   /** In seconds. */
   readonly stopTimeout: number;
-}
-
-/** What a file for `millrace connect` has. */
-interface ConnectFile {
-  /** Files of plugins, relative to this one: each exports one, or a list, as its default. */
-  readonly plugins?: readonly string[];
-  readonly connectors: readonly ConnectorDefinition[];
+  /** The port of the REST service; undefined for none. */
+  readonly rest?: number;
+  readonly restHost: string;
+  readonly allowRoot: readonly string[];
 }
 
 /** How often the states of connectors are looked at. */
 const LOOK_MS = 100;
 
-/** Runs the connectors of a file, and those that the log has already, to their ends or Ctrl-C. */
-export async function connectRunCommand(file: string, flags: ConnectRunFlags): Promise<void> {
+/**
+ * Runs the connectors of a file, and those that the log has already, to their ends or Ctrl-C. While
+ * they are served by REST, only to Ctrl-C: new ones may come.
+ */
+export async function connectRunCommand(
+  file: string | undefined,
+  flags: ConnectRunFlags,
+): Promise<void> {
   keepWorking();
-  const { connectors, plugins } = await loadConnectors(file);
-  await using log = await openLog(flags.data);
+  const { connectors, plugins } = await connectorsOf(file, flags);
+  const loggers = new Loggers(STDERR, { clock: systemClock });
+  await using log = await openLog(flags.data, { logger: loggers.logger('log') });
   const worker = new ConnectWorker(log, {
     ...{ plugins, stopTimeoutMs: flags.stopTimeout * 1000 },
+    logger: loggers.logger('connect.worker'),
   });
   await worker.start();
   const known = new Map(worker.statuses().map((status) => [status.name, status.definition]));
@@ -53,22 +55,66 @@ export async function connectRunCommand(file: string, flags: ConnectRunFlags): P
     if (!isDeepStrictEqual(known.get(definition.name), definition)) await worker.update(definition);
   }
   const stop = new StopSignals();
+  let server: ConnectServer | undefined;
   try {
+    server = await serve(worker, loggers, flags);
     const report = reportTo(flags);
     for (;;) {
       const statuses = worker.statuses();
       report(statuses);
-      if (stop.signal.aborted || !statuses.some(isActive)) break;
+      const isOver = server === undefined && !statuses.some(isActive);
+      if (stop.signal.aborted || isOver) break;
       await sleep(systemClock, LOOK_MS);
     }
+    await server?.close();
     const late = await worker.close();
     report(worker.statuses());
     if (late.length > 0) process.stderr.write(`millrace: still at work: ${late.join(', ')}\n`);
     summarize(worker.statuses(), flags);
     if (stop.signal.aborted) process.exitCode = stop.exitCode;
+  } catch (error) {
+    await server?.close();
+    await worker.close();
+    throw error;
   } finally {
     stop.end();
   }
+}
+
+/** Those of the file; without one there are only those of the log and of REST. */
+async function connectorsOf(
+  file: string | undefined,
+  { rest }: ConnectRunFlags,
+): ReturnType<typeof loadConnectors> {
+  if (file !== undefined) return loadConnectors(file);
+  if (rest === undefined) throw notConnectors('nothing', 'give a file, or --rest');
+  return { connectors: [], plugins: BUILT_IN_PLUGINS };
+}
+
+/** Every line that the levels let pass goes to stderr. */
+const STDERR: Logger = {
+  debug: toStderr,
+  info: toStderr,
+  warn: toStderr,
+  error: toStderr,
+};
+
+function toStderr(message: string): void {
+  process.stderr.write(`millrace: ${message}\n`);
+}
+
+/** Serves the worker by REST, if it is to be. */
+async function serve(
+  worker: ConnectWorker,
+  loggers: Loggers,
+  { rest: port, restHost: host, allowRoot: allowedRoots, json = false }: ConnectRunFlags,
+): Promise<ConnectServer | undefined> {
+  if (port === undefined) return undefined;
+  const server = await serveConnect(worker, { host, port, allowedRoots, loggers });
+  const { url } = server;
+  if (json) printJson({ type: 'rest', url });
+  else toStderr(`connectors are served at ${url}`);
+  return server;
 }
 
 /** Prints every mistake in the connectors of a file; runs nothing, and opens no log. */
@@ -90,10 +136,14 @@ export async function connectValidateCommand(
 }
 
 /** Lists the plugins, or tells what the config of one may say. */
-export function connectPluginsCommand(
+export async function connectPluginsCommand(
   name: string | undefined,
-  { json = false }: { readonly json?: boolean },
-): void {
+  { json = false, url }: { readonly json?: boolean; readonly url?: string },
+): Promise<void> {
+  if (url !== undefined) {
+    await remotePlugins(name, { url, json });
+    return;
+  }
   const registry = new PluginRegistry(BUILT_IN_PLUGINS);
   const kinds = ['source', 'sink', 'transform', 'predicate'] as const;
   const chosen = name === undefined ? registry.list() : [registry.find(name, ...kinds)];
@@ -105,54 +155,6 @@ export function connectPluginsCommand(
       if (name !== undefined) for (const line of fields) print(`  ${line}`);
     }
   }
-}
-
-/** Reads a file of connectors, and the plugins that it names. */
-async function loadConnectors(
-  file: string,
-): Promise<{ connectors: readonly ConnectorDefinition[]; plugins: readonly ConnectPlugin[] }> {
-  const path = resolve(file);
-  if (!existsSync(path)) throw notConnectors(file, 'there is no such file');
-  const content: unknown =
-    extname(path) === '.json' ? parseJson(file, path) : await loadDefault(path);
-  const { plugins = [], connectors } = connectFile(file, content);
-  const own: ConnectPlugin[] = [];
-  for (const each of plugins) {
-    const loaded = await loadDefault(resolve(dirname(path), each));
-    own.push(...((Array.isArray(loaded) ? loaded : [loaded]) as ConnectPlugin[]));
-  }
-  return { connectors, plugins: [...BUILT_IN_PLUGINS, ...own] };
-}
-
-/** One connector, a list of them, or an object that has them and names plugins. */
-function connectFile(file: string, content: unknown): ConnectFile {
-  if (Array.isArray(content)) return { connectors: content as ConnectorDefinition[] };
-  if (typeof content === 'object' && content !== null) {
-    if ('connectors' in content && Array.isArray(content.connectors)) return content as ConnectFile;
-    if ('connector' in content) return { connectors: [content as ConnectorDefinition] };
-  }
-  throw notConnectors(file, 'it has neither a connector nor a list of connectors');
-}
-
-function parseJson(file: string, path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw notConnectors(file, `it is not JSON: ${(cause as Error).message}`);
-  }
-}
-
-/** The default export of a module; tsx compiles TypeScript. */
-async function loadDefault(path: string): Promise<unknown> {
-  if (!existsSync(path)) throw notConnectors(path, 'there is no such file');
-  if (/\.[cm]?tsx?$/.test(path)) await registerTypeScript();
-  return ((await import(pathToFileURL(path).href)) as { readonly default?: unknown }).default;
-}
-
-function notConnectors(file: string, reason: string): LogError {
-  const allowed = 'a file with connectors: { "connectors": [{ "name", "connector", "config" }] }';
-  const message = `${file} cannot be used: ${reason}`;
-  return new LogError('INVALID_OPTION', message, { option: 'file', value: file, allowed });
 }
 
 function isActive({ state }: ConnectorStatus): boolean {

@@ -13,7 +13,7 @@ import {
 } from './app.ts';
 import { watchOutput } from './closed-output.ts';
 import { complain, describeError } from './complain.ts';
-import { connectPluginsCommand, connectRunCommand, connectValidateCommand } from './connect.ts';
+import { addConnectCommands } from './connect-commands.ts';
 import { describeCommand, DESCRIPTION_FORMATS } from './describe.ts';
 import { dlqListCommand, dlqReplayCommand, dlqShowCommand } from './dlq.ts';
 import { dumpCommand, groupsCommand, topicsCommand, wholeNumber } from './look.ts';
@@ -157,33 +157,7 @@ program
   .option('--json', 'print a line of JSON for each partition and problem')
   .action(sinkVerifyCommand);
 
-const connect = program
-  .command('connect')
-  .description('connectors: run those of a file, check it, list what it may name');
-const CONNECTORS_HELP = 'YAML, JSON, or a module with a default export: { "connectors": [...] }';
-
-connect
-  .command('run')
-  .description('run connectors to their ends, or until Ctrl-C; the next run goes on')
-  .argument('<file>', CONNECTORS_HELP)
-  .option('--data <directory>', 'where log and offsets are kept', './data')
-  .option('--json', 'print states, and a summary of each connector, as a line of JSON')
-  .option('--stop-timeout <seconds>', 'how long ending may take', seconds, 5)
-  .action(connectRunCommand);
-
-connect
-  .command('validate')
-  .description('print every mistake in a file of connectors; runs nothing')
-  .argument('<file>', CONNECTORS_HELP)
-  .option('--json', 'print a line of JSON for each connector')
-  .action(connectValidateCommand);
-
-connect
-  .command('plugins')
-  .description('list connectors, transforms and predicates, or what the config of one may say')
-  .argument('[name]', 'the name of one')
-  .option('--json', 'print a line of JSON for each')
-  .action(connectPluginsCommand);
+addConnectCommands(program);
 
 const app = program
   .command('app')

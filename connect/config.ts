@@ -38,7 +38,16 @@ export class Secret {
 
 /** The kind of a field's value. */
 export type ConfigType =
-  'string' | 'integer' | 'number' | 'boolean' | 'choice' | 'list' | 'object' | 'objects' | 'secret';
+  | 'string'
+  | 'path'
+  | 'integer'
+  | 'number'
+  | 'boolean'
+  | 'choice'
+  | 'list'
+  | 'object'
+  | 'objects'
+  | 'secret';
 
 /** One field of a config: what it takes, means, and is without one. `field` makes them. */
 export interface ConfigField<T> {
@@ -135,6 +144,12 @@ export const field = {
     makeField<O, string>(options, {
       ...{ type: 'string', allowed: 'a string that is not empty' },
       read: (given) => (typeof given === 'string' && given !== '' ? given : undefined),
+    }),
+  /** The path of a file or directory, or a pattern of such: allowed roots confine it. */
+  path: <const O extends FieldOptions<string>>(options: O): ConfigField<FieldValue<O, string>> =>
+    makeField<O, string>(options, {
+      ...{ type: 'path', allowed: 'a string that is not empty' },
+      read: (given) => (isText(given) ? given : undefined),
     }),
   /** A whole number. */
   integer: <const O extends FieldOptions<number> & RangeOptions>(

@@ -40,6 +40,7 @@ export interface ConnectErrorDetails {
   OUTPUT_LOCKED: { directory: string; ownerPid: number };
   OUTPUT_MISMATCH: { directory: string; field: string; expected: string; actual: string };
   PACKAGE_MISSING: { package: string; purpose: string };
+  PATH_NOT_ALLOWED: { path: string; roots: readonly string[] };
   PLUGIN_EXISTS: { plugin: string };
   RECORD_REFUSED: { connector: string; topic: string; place: string };
   ROW_FAILED: { file: string; line: number; option: string };

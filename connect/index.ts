@@ -79,11 +79,16 @@ export {
 } from './file/sink/verify-output.ts';
 export {
   ConnectWorker,
-  validateConnector,
   WORKER_DEFAULTS,
-  type MakingOptions,
+  type CreateOptions,
+  type UpdateOptions,
   type WorkerOptions,
 } from './worker/worker.ts';
+export {
+  validateConnector,
+  type MakingOptions,
+  type PathOptions,
+} from './worker/making-options.ts';
 export type { ConnectorState, ConnectorStatus } from './worker/connector-status.ts';
 export type {
   ConnectorDefinition,
@@ -96,6 +101,8 @@ export {
   connectConfigs,
   connectStatus,
   type ConfigRecord,
+  type ConnectorKind,
+  type Properties,
   type StatusRecord,
   type TargetState,
 } from './worker/worker-store.ts';

@@ -78,9 +78,12 @@ export interface LogErrorDetails {
   NO_TRANSACTION: { operation: string };
   NOT_ASSIGNED: { topic: string; partition: number };
   NOT_SUBSCRIBED: { groupId?: string };
+  PACKAGE_MISSING: { package: string; purpose: string };
   PARTITION_MISMATCH: { topic: string; expected: number; actual: number };
   REBALANCE_CALLBACK_FAILED: { callback: string };
+  REQUEST_REFUSED: { status: number; reason: string };
   SERIALIZATION_FAILED: { topic: string; field: string };
+  SERVICE_UNAVAILABLE: { service: string; host: string; port: number; reason: string };
   STOP_TIMEOUT: { job: string; stopTimeoutMs: number; running: readonly string[] };
   TOO_MANY_OPEN_FILES: { file: string; operation: string; limit: number };
   UNKNOWN_OPTION: { option: string; nearest?: string };

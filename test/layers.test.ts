@@ -34,6 +34,13 @@ const VIOLATIONS: readonly Plant[] = [
   { from: 'connect/file', imports: '../../streams/index.ts', rule: 'connect-imports-only-core' },
   { from: 'connect', imports: '../streams/index.ts', rule: 'connect-imports-only-core' },
   { from: 'job', imports: '../cli/target.ts', rule: 'job-is-below-cli' },
+  { from: 'core', imports: '../services/connect/index.ts', rule: 'core-imports-only-itself' },
+  { from: 'job', imports: '../services/connect/index.ts', rule: 'job-is-below-cli' },
+  { from: 'services/connect', imports: '../../cli/target.ts', rule: 'services-are-below-cli' },
+  { from: 'services/connect', imports: './index.ts', rule: 'own-front-door' },
+  { from: 'services/connect', imports: '../../connect/file/target.ts', rule: 'front-door' },
+  { from: 'services/http', imports: '../../connect/index.ts', rule: 'services-share-http' },
+  { from: 'services/http', imports: '../connect/target.ts', rule: 'services-share-http' },
   { from: 'cli', imports: '../examples/target.ts', rule: 'nothing-stands-on-programs' },
   { from: 'bench', imports: '../examples/target.ts', rule: 'nothing-stands-on-programs' },
   { from: 'examples', imports: '../core/index.ts', rule: 'programs-use-the-package-name' },
@@ -198,7 +205,15 @@ function plantAll(): string[] {
   copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'));
   copyFileSync(join(ROOT, 'tsconfig.json'), join(directory, 'tsconfig.json'));
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
-  const borders = ['core', 'streams', 'streams/testing', 'connect', 'connect/testing', 'job'];
+  const borders = [
+    'core',
+    'streams',
+    'streams/testing',
+    'connect',
+    'connect/testing',
+    'job',
+    'services/connect',
+  ];
   for (const border of borders) write(`${border}/index.ts`, '');
   write('core/internal.ts', '');
   const expected: string[] = [];

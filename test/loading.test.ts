@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { compiledPackage } from './kit/compiled.ts';
 
 /** Each takes as long to load as a door of ours; they are loaded where they are first used. */
-const LATER = ['lmdb', 'msgpackr', 'rxjs', 'snappy', 'lz4-napi', 'commander'];
+const LATER = ['lmdb', 'msgpackr', 'rxjs', 'snappy', 'lz4-napi', 'commander', 'hono'];
 const IMPORT = /^(?:import|export)\s(?:[^'"();]*from\s*)?"(?<from>[^"]+)";/gm;
 
 /** All that a compiled file imports when it is loaded, and what that imports. */
@@ -19,7 +19,7 @@ function importsOf(file: string, known = new Set<string>()): Set<string> {
   return known;
 }
 
-test.each(['core', 'streams', 'connect', 'job'])(
+test.each(['core', 'streams', 'connect', 'job', 'services/connect'])(
   'importing %s loads no large package before it is used',
   (door) => {
     const imports = importsOf(join(compiledPackage(), door, 'index.js'));

@@ -42,7 +42,7 @@ const HEADER = /^([^:]+):(.+)$/;
 
 const SOURCE_CONFIG = withChecks(
   configSchema({
-    path: field.string({ doc: 'A file, or a pattern such as flights/*.csv.' }),
+    path: field.path({ doc: 'A file, or a pattern such as flights/*.csv.' }),
     ...formatFields(SOURCE_FORMATS, 'How files are cut into rows.'),
     ...TOPIC,
     ...ROW,
@@ -66,7 +66,7 @@ const SOURCE_CONFIG = withChecks(
       doc: 'What becomes of files that were read.',
       default: 'keep',
     }),
-    moveTo: field.string({ doc: 'With whenRead: move, the directory.', optional: true }),
+    moveTo: field.path({ doc: 'With whenRead: move, the directory.', optional: true }),
   }),
   [
     ...TOPIC_CHECKS,
@@ -103,7 +103,7 @@ const SOURCE_CONFIG = withChecks(
 
 const SINK_CONFIG = withChecks(
   configSchema({
-    path: field.string({ doc: 'A directory of its own.' }),
+    path: field.path({ doc: 'A directory of its own.' }),
     ...formatFields(SINK_FORMATS, 'How rows are written.'),
     ...TOPIC,
     ...SUNK,

@@ -3,6 +3,7 @@ import type { JsonValue, SourcePartition } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { connectOffsets, offsetKey, readSourceOffsets } from '../runtime/source-offsets.ts';
 import type { MadeConnector } from './definition.ts';
+import type { ConnectorKind } from './worker-store.ts';
 
 /**
  * How far a connector has come in one partition, in Kafka Connect's form: a source's own, or of a
@@ -15,9 +16,13 @@ export interface ConnectorOffset {
 }
 
 /** The committed offsets of a connector; none of a sink that keeps them with its output. */
-export async function readOffsets(log: Log, made: MadeConnector): Promise<ConnectorOffset[]> {
-  const { name } = made.definition;
-  if (made.kind === 'source') {
+export async function readOffsets(
+  log: Log,
+  name: string,
+  kind: ConnectorKind,
+): Promise<ConnectorOffset[]> {
+  if (kind === 'unknown') return [];
+  if (kind === 'source') {
     const found = await readSourceOffsets(log, name);
     return Array.from(found, ([partition, offset]) => {
       return { partition: JSON.parse(partition) as SourcePartition, offset };
@@ -68,6 +73,17 @@ export async function writeOffsets(
     for (const { error } of results) if (error !== undefined) throw LogError.fromData(error);
   }
   if (gone.length > 0) await log.admin().deleteGroupOffsets(groupId, gone);
+}
+
+/**
+ * Forgets all offsets of a connector that is stopped.
+ *
+ * @throws ConnectError as `writeOffsets`
+ */
+export async function resetOffsets(log: Log, made: MadeConnector): Promise<void> {
+  const known = await readOffsets(log, made.definition.name, made.kind);
+  const changes = known.map(({ partition }) => ({ partition, offset: null }));
+  await writeOffsets(log, made, changes);
 }
 
 interface Place {

@@ -9,6 +9,7 @@ import type { TransactionBoundary } from '../runtime/source-writer.ts';
 import { checkTolerance, type ToleranceOptions } from '../runtime/tolerance.ts';
 import { checkTopicCreation, type TopicCreationOptions } from '../runtime/topic-creation.ts';
 import type { Transform } from '../transform.ts';
+import { pathIssues } from './path-issues.ts';
 import { hasReference, resolveConfig, type ConfigProvider } from './providers.ts';
 
 /** A transform of a connector, by the name of its plugin. */
@@ -68,6 +69,8 @@ export type MadeConnector = {
 export interface MakingContext {
   readonly plugins: PluginRegistry;
   readonly providers: Readonly<Record<string, ConfigProvider>>;
+  /** Only below these may paths in configs lead; undefined for anywhere. */
+  readonly allowedRoots?: readonly string[] | undefined;
 }
 
 const CONVERTER: ConfigField<ConverterDefinition | undefined> = {
@@ -193,8 +196,13 @@ class Making {
     this.issues.push(...resolved.issues.map((issue) => under(at, issue)));
     const checked = await checkConfig(schema, resolved.config);
     const unresolved = new Set(resolved.issues.map((issue) => issue.field));
+    const outside = await pathIssues(
+      { raw: config, resolved: resolved.config, schema },
+      this.#context.allowedRoots,
+    );
+    this.issues.push(...outside.map((issue) => under(at, issue)));
     if ('config' in checked) {
-      if (unresolved.size > 0) return undefined;
+      if (unresolved.size + outside.length > 0) return undefined;
       try {
         return await make(checked.config);
       } catch (cause) {

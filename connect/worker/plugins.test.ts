@@ -16,7 +16,7 @@ import { stdinSourcePlugin, stdoutSinkPlugin } from '../stdio/stdio-plugins.ts';
 import { BUILT_IN_PLUGINS } from './built-in-plugins.ts';
 import { makeConnector, type ConnectorDefinition } from './definition.ts';
 import { envProvider } from './providers.ts';
-import { validateConnector } from './worker.ts';
+import { validateConnector } from './making-options.ts';
 
 const temporaryLog = (): Promise<Log> => openLog(temporaryDirectory(), { logger: silentLogger });
 

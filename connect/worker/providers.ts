@@ -16,11 +16,17 @@ export function envProvider(
 /**
  * `${file:path:key}`: a value in a file of lines `key=value`, or of a JSON object. Without a key
  * the whole file, without its last line end.
+ *
+ * @param check rejects if the file may not be read.
  */
-export function fileProvider(fileSystem: Pick<FileSystem, 'readFile'>): ConfigProvider {
+export function fileProvider(
+  fileSystem: Pick<FileSystem, 'readFile'>,
+  check: (path: string) => Promise<void> = async () => undefined,
+): ConfigProvider {
   return async (reference) => {
     const at = reference.lastIndexOf(':');
     const path = at < 0 ? reference : reference.slice(0, at);
+    await check(path);
     const text = (await fileSystem.readFile(path)).toString('utf8');
     if (at < 0) return text.replace(/\r?\n$/, '');
     return valueIn(text, reference.slice(at + 1));

@@ -11,7 +11,8 @@ import { readManifest } from '../file/sink/manifest-file.ts';
 import type { ConnectPlugin, SinkPlugin, SourcePlugin } from '../plugin.ts';
 import { nodeFileSystem } from '../../core/index.ts';
 import { BUILT_IN_PLUGINS } from './built-in-plugins.ts';
-import { ConnectWorker, validateConnector, type WorkerOptions } from './worker.ts';
+import { validateConnector } from './making-options.ts';
+import { ConnectWorker, type WorkerOptions } from './worker.ts';
 import { connectConfigs, connectStatus } from './worker-store.ts';
 
 const numbers = topic('numbers', { key: string(), value: json<number>() });
@@ -127,7 +128,8 @@ describe('[CONNECT-WORKER-1] a worker', () => {
     const configs = await readTopic(log, connectConfigs, 'read_committed');
     expect(configs.map(({ key }) => key)).toEqual(['connector-count', 'target-state-count']);
     expect(configs[0]?.value?.definition?.config).toEqual({ end: 5, token: '${env:TOKEN}' });
-    const states = await readTopic(log, connectStatus, 'read_committed');
+    const status = await readTopic(log, connectStatus, 'read_committed');
+    const states = status.filter(({ key }) => key?.startsWith('status-connector-'));
     expect(states.map(({ key, value }) => [key, value?.state, value?.generation])).toEqual([
       ['status-connector-count', 'RUNNING', 1],
       ['status-connector-count', 'STOPPED', 1],

@@ -2,11 +2,9 @@ import { closest } from 'fastest-levenshtein';
 import type { Observable } from 'rxjs';
 import {
   LogError,
-  nodeFileSystem,
   stderrLogger,
   systemClock,
   type Clock,
-  type FileSystem,
   type Log,
   type Logger,
 } from '../../core/index.ts';
@@ -21,9 +19,10 @@ import {
 } from '../../core/internal.ts';
 import { invalidConfig, type ConfigIssue } from '../config.ts';
 import { ConnectError } from '../errors.ts';
-import { PluginRegistry, type ConnectPlugin } from '../plugin.ts';
-import { SinkRunner, type SinkProgress } from '../runtime/sink-runner.ts';
-import { SourceRunner, type SourceProgress } from '../runtime/source-runner.ts';
+import type { PluginRegistry } from '../plugin.ts';
+import type { SinkProgress, SinkRunner } from '../runtime/sink-runner.ts';
+import type { SourceProgress, SourceRunner } from '../runtime/source-runner.ts';
+import { ActiveTopics } from './active-topics.ts';
 import {
   isOver,
   stateOf,
@@ -32,34 +31,47 @@ import {
   type ConnectorStatus,
   type Worked,
 } from './connector-status.ts';
-import { readOffsets, writeOffsets, type ConnectorOffset } from './connector-offsets.ts';
 import {
-  makeConnector,
-  type ConnectorDefinition,
-  type MadeConnector,
-  type MakingContext,
-} from './definition.ts';
-import { envProvider, fileProvider, type ConfigProvider } from './providers.ts';
-import { WorkerStore, type TargetState } from './worker-store.ts';
+  readOffsets,
+  resetOffsets,
+  writeOffsets,
+  type ConnectorOffset,
+} from './connector-offsets.ts';
+import { makeConnector, type ConnectorDefinition, type MakingContext } from './definition.ts';
+import { makeRunner } from './make-runner.ts';
+import { confined, makingContext, type MakingOptions, type PathOptions } from './making-options.ts';
+import {
+  WorkerStore,
+  type ConnectorKind,
+  type Properties,
+  type StoredConnector,
+  type TargetState,
+} from './worker-store.ts';
 
 /** What a worker takes. */
-export interface WorkerOptions {
-  /** What definitions may name. */
-  readonly plugins: readonly ConnectPlugin[];
+export interface WorkerOptions extends MakingOptions {
   /** Names the worker in the log: another one of its name fences it. Default: `worker`. */
   readonly workerId?: string;
-  /** What `${name:reference}` in configs stands for, besides `env` and `file`. Default: no more. */
-  readonly providers?: Readonly<Record<string, ConfigProvider>>;
-  /** The environment of `${env:NAME}`. Default: that of the process. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
   /** How long `close` waits for connectors that do not end. Default: 5 s, as in Kafka Connect. */
   readonly stopTimeoutMs?: number;
-  /** Reads what `${file:path:key}` stands for. Default: the machine's. */
-  readonly fileSystem?: FileSystem;
   /** Default: the machine's. */
   readonly clock?: Clock;
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
+}
+
+/** How a definition is taken. */
+export interface UpdateOptions extends PathOptions {
+  /** The definition in Kafka Connect's form, to be kept beside it. Default: it was not in that. */
+  readonly properties?: Properties;
+}
+
+/** How a connector begins. */
+export interface CreateOptions extends UpdateOptions {
+  /** What it is to do. Default: RUNNING. */
+  readonly initialState?: TargetState;
+  /** How far it has come already. Default: as far as its last offsets in the log say. */
+  readonly initialOffsets?: readonly ConnectorOffset[];
 }
 
 /** The defaults of `WorkerOptions`. */
@@ -91,16 +103,13 @@ const CHECKS: OptionChecks<WorkerOptions> = {
  */
 export class ConnectWorker implements AsyncDisposable {
   readonly plugins: PluginRegistry;
+  readonly workerId: string;
   readonly #log: Log;
+  readonly #given: WorkerOptions;
   readonly #options: Required<Pick<WorkerOptions, 'stopTimeoutMs' | 'clock' | 'logger'>>;
   readonly #making: MakingContext;
   readonly #store: WorkerStore;
   readonly #connectors = new Map<string, Worked>();
-  /** Connectors that could not be made when the worker started. */
-  readonly #lost = new Map<
-    string,
-    { readonly definition: ConnectorDefinition; readonly failure: ConnectError }
-  >();
   /** Changes of connectors happen one after the other. */
   readonly #changes = new Exclusive();
   #isStarted = false;
@@ -111,10 +120,27 @@ export class ConnectWorker implements AsyncDisposable {
     const { stopTimeoutMs = WORKER_DEFAULTS.stopTimeoutMs, clock = systemClock } = options;
     const { logger = stderrLogger, workerId = WORKER_DEFAULTS.workerId } = options;
     this.#log = log;
+    this.#given = options;
     this.#options = { stopTimeoutMs, clock, logger };
     this.#making = makingContext(options);
     this.plugins = this.#making.plugins;
+    this.workerId = workerId;
     this.#store = new WorkerStore(log, workerId);
+  }
+
+  /** True once it has begun to run what the last worker has left. */
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
+  /** How often a worker of its id was started on this log, this one included; 0 before. */
+  get generation(): number {
+    return this.#store.generation;
+  }
+
+  /** Identifies the log that it works on. */
+  async clusterId(): Promise<string> {
+    return (await this.#log.api.metadata({ topics: [] })).clusterId;
   }
 
   /**
@@ -125,18 +151,11 @@ export class ConnectWorker implements AsyncDisposable {
    */
   start(): Promise<void> {
     return this.#changes.run(async () => {
-      const stored = await this.#store.load();
+      const { connectors, topics } = await this.#store.load();
       this.#isStarted = true;
-      for (const [name, { definition, state }] of stored) {
-        const made = await makeConnector(definition, this.#making);
-        if (!('issues' in made)) {
-          this.#begin(name, { made, target: state, runner: undefined, failure: undefined });
-          continue;
-        }
-        const failure = invalidConfig(name, made.issues);
-        this.#options.logger.error(failure.message, { code: failure.code });
-        this.#lost.set(name, { definition, failure });
-        await this.#store.note(name, 'FAILED', failure.message);
+      for (const [name, stored] of connectors) {
+        const worked = this.#unmade(stored, new ActiveTopics(topics.get(name) ?? []));
+        await this.#remake(name, worked);
       }
     });
   }
@@ -145,18 +164,17 @@ export class ConnectWorker implements AsyncDisposable {
    * Creates a connector, durably, and starts it, unless it is to be paused or stopped.
    *
    * @throws ConnectError INVALID_CONFIG with every mistake, CONNECTOR_EXISTS: nothing was created.
+   * @throws ConnectError INVALID_STATE, LogError INVALID_OPTION for initial offsets that it cannot
+   *   have: nothing was created.
    */
-  create(
-    definition: ConnectorDefinition,
-    options: { readonly initialState?: TargetState } = {},
-  ): Promise<ConnectorStatus> {
+  create(definition: ConnectorDefinition, options: CreateOptions = {}): Promise<ConnectorStatus> {
     return this.#change(async () => {
       const { name } = definition;
-      if (this.#connectors.has(name) || this.#lost.has(name)) {
+      if (this.#connectors.has(name)) {
         const message = `there is a connector ${name} already; update it, or choose another name`;
         throw new ConnectError('CONNECTOR_EXISTS', message, { connector: name });
       }
-      return this.#put(definition, options.initialState ?? 'RUNNING');
+      return this.#put(definition, options.initialState ?? 'RUNNING', options);
     });
   }
 
@@ -165,11 +183,17 @@ export class ConnectWorker implements AsyncDisposable {
    *
    * @throws ConnectError INVALID_CONFIG with every mistake: the connector stays as it was.
    */
-  update(definition: ConnectorDefinition): Promise<ConnectorStatus> {
+  update(definition: ConnectorDefinition, options: UpdateOptions = {}): Promise<ConnectorStatus> {
     return this.#change(() => {
       const target = this.#connectors.get(definition.name)?.target ?? 'RUNNING';
-      return this.#put(definition, target);
+      return this.#put(definition, target, options);
     });
+  }
+
+  /** The mistakes in a definition, all of them. Nothing is opened or created. */
+  async validate(definition: unknown, options: PathOptions = {}): Promise<readonly ConfigIssue[]> {
+    const made = await makeConnector(definition, confined(this.#making, this.#given, options));
+    return 'issues' in made ? made.issues : [];
   }
 
   /** Moves nothing until `resume`; everything stays open. @throws ConnectError UNKNOWN_CONNECTOR */
@@ -194,8 +218,8 @@ export class ConnectWorker implements AsyncDisposable {
    */
   restart(name: string): Promise<ConnectorStatus> {
     return this.#change(async () => {
-      const definition = this.#lost.get(name)?.definition ?? this.#find(name).made.definition;
-      return this.#put(definition, this.#connectors.get(name)?.target ?? 'RUNNING');
+      const { definition, properties, target } = this.#find(name);
+      return this.#put(definition, target, properties === undefined ? {} : { properties });
     });
   }
 
@@ -206,10 +230,10 @@ export class ConnectWorker implements AsyncDisposable {
    */
   delete(name: string): Promise<void> {
     return this.#change(async () => {
-      if (!this.#lost.has(name)) await this.#end(name, this.#find(name).runner);
-      await this.#store.keep(name, undefined);
+      const { runner, topics } = this.#find(name);
+      await this.#end(name, runner);
+      await this.#store.forget(name, topics.names);
       this.#connectors.delete(name);
-      this.#lost.delete(name);
     });
   }
 
@@ -220,7 +244,7 @@ export class ConnectWorker implements AsyncDisposable {
    * @throws ConnectError UNKNOWN_CONNECTOR
    */
   async offsets(name: string): Promise<readonly ConnectorOffset[]> {
-    return readOffsets(this.#log, this.#find(name).made);
+    return readOffsets(this.#log, name, this.#find(name).kind);
   }
 
   /**
@@ -230,33 +254,45 @@ export class ConnectWorker implements AsyncDisposable {
    *   offsets with its output.
    */
   alterOffsets(name: string, changes: readonly ConnectorOffset[]): Promise<void> {
+    return this.#change(() => writeOffsets(this.#log, this.#stopped(name), changes));
+  }
+
+  /**
+   * Forgets how far a connector has come, durably: it begins at the start.
+   *
+   * @throws ConnectError as `alterOffsets`
+   */
+  deleteOffsets(name: string): Promise<void> {
+    return this.#change(() => resetOffsets(this.#log, this.#stopped(name)));
+  }
+
+  /**
+   * The topics that a connector has written to, or read from, since it was created or they were
+   * reset; by name.
+   *
+   * @throws ConnectError UNKNOWN_CONNECTOR
+   */
+  topics(name: string): readonly string[] {
+    return this.#find(name).topics.names;
+  }
+
+  /** Forgets them, durably; those that it uses from now on count. @throws as `topics` */
+  resetTopics(name: string): Promise<void> {
     return this.#change(async () => {
-      const { made, target } = this.#find(name);
-      if (target !== 'STOPPED') {
-        const message = `${name} is to be ${target}: stop it before its offsets are changed`;
-        const details = { operation: 'alterOffsets', state: target };
-        throw new ConnectError('INVALID_STATE', message, details);
-      }
-      await writeOffsets(this.#log, made, changes);
+      const { topics, runner } = this.#find(name);
+      await this.#store.noteTopics(name, topics.names, false);
+      topics.reset(runner?.progress.records ?? 0);
     });
   }
 
   /** What a connector does now. @throws ConnectError UNKNOWN_CONNECTOR */
   status(name: string): ConnectorStatus {
-    const lost = this.#lost.get(name);
-    if (lost === undefined) return statusOf(name, this.#find(name));
-    const { definition, failure } = lost;
-    return {
-      ...{ name, kind: 'source', definition, state: 'FAILED', failure },
-      ...{ retry: undefined, progress: undefined },
-    };
+    return statusOf(name, this.#find(name));
   }
 
   /** What all connectors do, by name. */
   statuses(): ConnectorStatus[] {
-    return [...this.#connectors.keys(), ...this.#lost.keys()].sort().map((name) => {
-      return this.status(name);
-    });
+    return [...this.#connectors.keys()].sort().map((name) => this.status(name));
   }
 
   /**
@@ -289,24 +325,33 @@ export class ConnectWorker implements AsyncDisposable {
     return this.#changes.run(work);
   }
 
-  async #put(definition: ConnectorDefinition, target: TargetState): Promise<ConnectorStatus> {
-    const made = await makeConnector(definition, this.#making);
+  async #put(
+    definition: ConnectorDefinition,
+    target: TargetState,
+    { properties, initialOffsets, ...paths }: CreateOptions,
+  ): Promise<ConnectorStatus> {
+    const made = await makeConnector(definition, confined(this.#making, this.#given, paths));
     const { name } = definition;
     if ('issues' in made) throw invalidConfig(name, made.issues);
-    await this.#end(name, this.#connectors.get(name)?.runner);
-    await this.#store.keep(name, { definition, state: target });
-    this.#lost.delete(name);
-    this.#begin(name, { made, target, runner: undefined, failure: undefined });
+    const old = this.#connectors.get(name);
+    await this.#end(name, old?.runner);
+    if (initialOffsets !== undefined) await writeOffsets(this.#log, made, initialOffsets);
+    const { kind } = made;
+    await this.#store.keep(name, { definition, properties, kind, state: target });
+    const topics = old?.topics ?? new ActiveTopics([]);
+    const idle = { target, runner: undefined, failure: undefined };
+    this.#begin(name, { definition, properties, kind, made, topics, ...idle });
     return this.status(name);
   }
 
   #aim(name: string, target: TargetState): Promise<ConnectorStatus> {
     return this.#change(async () => {
       const worked = this.#find(name);
-      await this.#store.keep(name, { definition: worked.made.definition, state: target });
+      const { definition, properties, kind, made, runner } = worked;
+      await this.#store.keep(name, { definition, properties, kind, state: target });
       worked.target = target;
-      const { runner } = worked;
-      if (target === 'STOPPED') {
+      if (made === undefined) await this.#remake(name, worked);
+      else if (target === 'STOPPED') {
         await this.#end(name, runner);
         worked.runner = undefined;
         worked.failure = undefined;
@@ -315,6 +360,33 @@ export class ConnectWorker implements AsyncDisposable {
       else runner.resume();
       return this.status(name);
     });
+  }
+
+  /** A connector of the log, before it is made. */
+  #unmade({ definition, properties, kind, state }: StoredConnector, topics: ActiveTopics): Worked {
+    const made = undefined;
+    const idle = { target: state, runner: undefined, failure: undefined };
+    const known = kind ?? this.#kindOf(definition);
+    return { definition, properties, kind: known, made, topics, ...idle };
+  }
+
+  /** What the plugin of a connector makes, if there is one. */
+  #kindOf({ connector }: ConnectorDefinition): ConnectorKind {
+    const kind = this.plugins.list().find(({ name }) => name === connector)?.kind;
+    return kind === 'source' || kind === 'sink' ? kind : 'unknown';
+  }
+
+  /** Makes a connector again, and runs it; it is FAILED if that cannot be. */
+  async #remake(name: string, worked: Worked): Promise<void> {
+    const made = await makeConnector(worked.definition, this.#making);
+    if (!('issues' in made)) {
+      this.#begin(name, { ...worked, kind: made.kind, made });
+      return;
+    }
+    const failure = invalidConfig(name, made.issues);
+    this.#options.logger.error(failure.message, { code: failure.code });
+    this.#connectors.set(name, { ...worked, failure });
+    await this.#store.note(name, 'FAILED', failure.message);
   }
 
   /** Stops a runner. @throws LogError STOP_TIMEOUT if it does not end in time: it goes on. */
@@ -341,54 +413,42 @@ export class ConnectWorker implements AsyncDisposable {
     });
   }
 
-  /** Runs a connector, as it is to be. */
+  /** Runs a connector that is made, as it is to be. */
   #begin(name: string, worked: Worked): void {
+    const { made, topics } = worked;
     this.#connectors.set(name, worked);
-    if (worked.target === 'STOPPED') {
-      void this.#note(name, 'STOPPED');
+    if (worked.target === 'STOPPED' || made === undefined) {
+      void this.#note(() => this.#store.note(name, 'STOPPED', undefined));
       return;
     }
-    const runner = this.#makeRunner(worked.made);
+    const transforms = topics.watch(made);
+    const runner = makeRunner(this.#log, { ...made, transforms }, this.#options);
     worked.runner = runner;
     worked.failure = undefined;
     if (worked.target === 'PAUSED') runner.pause();
-    let last: string | undefined;
+    let last: ConnectorState | undefined;
     const progress$: Observable<SourceProgress | SinkProgress> = runner.progress$;
-    progress$.subscribe(({ state, retry }) => {
-      if (state === last || state === 'READY') return;
-      last = state;
+    progress$.subscribe(({ state, retry, records }) => {
+      const used = topics.takeNew(made, records);
+      if (used.length > 0) void this.#note(() => this.#store.noteTopics(name, used, true));
       const shown = stateOf(state);
-      void this.#note(name, shown, retry?.cause.message ?? worked.failure?.message);
+      if (shown === last || state === 'READY') return;
+      last = shown;
+      const trace = retry?.cause.message ?? worked.failure?.message;
+      void this.#note(() => this.#store.note(name, shown, trace));
     });
     runner.run().catch((cause: unknown) => {
-      worked.failure = cause instanceof Error ? cause : new TypeError(String(cause));
-      this.#options.logger.error(`connector ${name} has failed: ${worked.failure.message}`);
-      void this.#note(name, 'FAILED', worked.failure.message);
-    });
-  }
-
-  #makeRunner({ definition, transforms, ...made }: MadeConnector): SourceRunner | SinkRunner {
-    const { errors, retries = {}, commitIntervalMs, commitRecordsMax } = definition;
-    const { clock, logger } = this.#options;
-    const options = {
-      ...{ transforms, retries, clock, logger },
-      ...(errors !== undefined && { errors }),
-      ...(commitIntervalMs !== undefined && { commitIntervalMs }),
-      ...(commitRecordsMax !== undefined && { commitRecordsMax }),
-    };
-    if (made.kind === 'sink') return new SinkRunner(this.#log, made.connector, options);
-    const { transactionBoundary, topicCreation } = definition;
-    return new SourceRunner(this.#log, made.connector, {
-      ...options,
-      ...(transactionBoundary !== undefined && { transactionBoundary }),
-      ...(topicCreation !== undefined && { topicCreation }),
+      const failure = cause instanceof Error ? cause : new TypeError(String(cause));
+      worked.failure = failure;
+      this.#options.logger.error(`connector ${name} has failed: ${failure.message}`);
+      void this.#note(() => this.#store.note(name, 'FAILED', failure.message));
     });
   }
 
   /** Writes a status. A worker that was fenced has nothing more to say, and ends. Never rejects. */
-  async #note(name: string, state: ConnectorState, trace?: string): Promise<void> {
+  async #note(write: () => Promise<void>): Promise<void> {
     try {
-      await this.#changes.run(() => this.#store.note(name, state, trace));
+      await this.#changes.run(write);
     } catch (cause) {
       const isFenced = LogError.is(cause, 'PRODUCER_FENCED');
       if (LogError.is(cause, 'CLOSED')) return;
@@ -399,37 +459,24 @@ export class ConnectWorker implements AsyncDisposable {
     }
   }
 
+  /** A connector whose offsets can be changed. */
+  #stopped(name: string): Exclude<Worked['made'], undefined> {
+    const { made, target, failure } = this.#find(name);
+    if (made === undefined && failure !== undefined) throw failure;
+    if (made !== undefined && target === 'STOPPED') return made;
+    const message = `${name} is to be ${target}: stop it before its offsets are changed`;
+    const details = { operation: 'alterOffsets', state: target };
+    throw new ConnectError('INVALID_STATE', message, details);
+  }
+
   #find(name: string): Worked {
     const found = this.#connectors.get(name);
     if (found !== undefined) return found;
-    const names = [...this.#connectors.keys(), ...this.#lost.keys()];
+    const names = [...this.#connectors.keys()];
     const nearest = names.length === 0 ? undefined : closest(name, names);
     const hint = nearest === undefined ? 'there are none' : `did you mean ${nearest}?`;
     const details = { connector: name, ...(nearest !== undefined && { nearest }) };
     const message = `there is no connector ${name}; ${hint}`;
     throw new ConnectError('UNKNOWN_CONNECTOR', message, details);
   }
-}
-
-/** What making connectors takes of a worker's options. */
-export type MakingOptions = Pick<WorkerOptions, 'plugins' | 'providers' | 'env' | 'fileSystem'>;
-
-/**
- * The mistakes in the definition of a connector, all of them. Nothing is opened or created.
- *
- * @param definition what a file or a caller has.
- * @throws ConnectError PLUGIN_EXISTS
- */
-export async function validateConnector(
-  definition: unknown,
-  options: MakingOptions,
-): Promise<readonly ConfigIssue[]> {
-  const made = await makeConnector(definition, makingContext(options));
-  return 'issues' in made ? made.issues : [];
-}
-
-function makingContext(options: MakingOptions): MakingContext {
-  const { plugins, providers = {}, env = process.env, fileSystem = nodeFileSystem } = options;
-  const own = { env: envProvider(env), file: fileProvider(fileSystem) };
-  return { plugins: new PluginRegistry(plugins), providers: { ...own, ...providers } };
 }

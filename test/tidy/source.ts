@@ -37,7 +37,7 @@ export function isTest(path: string): boolean {
 
 /** True for the code that the npm package carries. */
 export function isShipped(path: string): boolean {
-  return /^(core|streams|connect|job|cli)\//.test(path) && !isTest(path);
+  return /^(core|streams|connect|job|services|cli)\//.test(path) && !isTest(path);
 }
 
 /** All nodes below `node`, itself first. */
