@@ -331,7 +331,7 @@ describe('[CONNECT-WORKER-4] a definition', () => {
 test('[CONNECT-WORKER-5] close waits no longer than it may for a connector', async () => {
   const log = await temporaryLog();
   await log.producer().send(numbers, { key: 'k', value: 1 });
-  const worker = await startWorker(log, { stopTimeoutMs: 50 });
+  const worker = await startWorker(log, { stopTimeoutMs: 1_000 });
   await worker.create({ name: 'count', connector: 'counter', config: {} });
   await worker.create({ name: 'stuck', connector: 'stuck', config: {}, commitIntervalMs: 1 });
   await until(() => (worker.status('stuck').progress?.records ?? 0) > 0);
