@@ -56,7 +56,7 @@ const SECTIONS: readonly Section[] = [
       },
       {
         ...{ file: 'kafka-restart', title: 'Restart with state, and start-up' },
-        shows: ({ title }) => /^(restart|start-up), first/.test(title),
+        shows: ({ title }) => /^(restart after SIGKILL|start-up), first/.test(title),
       },
       {
         ...{ file: 'kafka-memory', title: 'Peak memory' },
