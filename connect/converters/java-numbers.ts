@@ -8,14 +8,28 @@ export function doubleText(value: number): string {
 /** The float nearest to `value`, as `Float.toString`. */
 export function floatText(value: number): string {
   const float = Math.fround(value);
+  const size = Math.abs(float);
   let text = '';
   // The shortest digits that stand for this float alone; nine are always enough.
   for (let digits = 0; digits < 9; digits++) {
-    text = Math.abs(float).toExponential(digits);
-    if (Math.fround(Number(text)) === Math.abs(float)) break;
+    text = evenly(size, digits);
+    if (Math.fround(Number(text)) === size) break;
   }
   return javaText(float, text);
 }
+
+/** As `toExponential`, but of two numbers that are equally near, the even one. */
+function evenly(size: number, digits: number): string {
+  const text = size.toExponential(digits);
+  const [exact = '', power = ''] = size.toExponential(EXACT_DIGITS).split('e');
+  const end = digits === 0 ? 1 : digits + 2;
+  const isHalf = /^\.?50*$/.test(exact.slice(end));
+  const isOdd = /[13579]e/.test(text);
+  return isHalf && isOdd ? `${exact.slice(0, end)}e${power}` : text;
+}
+
+/** As many as there can be; a float that is half way between two numbers has fewer. */
+const EXACT_DIGITS = 100;
 
 /** @param exponential the magnitude, such as `1.25e+3`. */
 function javaText(value: number, exponential: string): string {

@@ -1,10 +1,10 @@
 import { customSerde, json, type Serde } from '../../core/index.ts';
-import { JSON_NUMBERS, parseJson, show, stringifyJson } from '../../core/internal.ts';
+import { asBuffer, JSON_NUMBERS, parseJson, show, stringifyJson } from '../../core/internal.ts';
 import { configSchema, field, type ConfigIssue, type ConfigOf } from '../config.ts';
 import type { ConverterPlugin } from '../plugin.ts';
 import { hasDecimal, parseConnectSchema, type ConnectSchema } from './connect-schema.ts';
 import { schemaText } from './schema-text.ts';
-import { readTyped, writeTyped, type TypedOptions } from './typed-json.ts';
+import { escaped, parseExactly, readTyped, writeTyped, type TypedOptions } from './typed-json.ts';
 
 const CONFIG = configSchema(
   {
@@ -62,11 +62,12 @@ export const jsonConverter: ConverterPlugin<JsonConfig> = {
 
 /** The payload alone, of a schema that is known. */
 function typedSerde(schema: ConnectSchema, options: TypedOptions): Serde<unknown> {
-  const numbers = hasDecimal(schema) ? 'text' : 'bigint';
+  const isExact = hasDecimal(schema);
   return customSerde<unknown>({
     name: 'json',
     serialize: (value) => Buffer.from(writeTyped(schema, value, options)),
-    deserialize: (bytes) => readTyped(schema, parse(bytes, numbers), options),
+    deserialize: (bytes) =>
+      readTyped(schema, isExact ? parseExactly(textOf(bytes)) : parse(bytes, 'bigint'), options),
   });
 }
 
@@ -76,20 +77,26 @@ function envelopeSerde(schema: ConnectSchema | undefined, config: JsonConfig): S
   return customSerde<unknown>({
     name: 'json',
     serialize(value) {
-      const payload =
-        schema === undefined ? stringifyJson(value) : writeTyped(schema, value, config);
-      if (payload === undefined) throw new TypeError(`${typeof value} has no JSON form`);
+      const payload = schema === undefined ? plainJson(value) : writeTyped(schema, value, config);
       return Buffer.from(`${head}${payload}}`);
     },
     deserialize(bytes) {
       const envelope = envelopeOf(parse(bytes, config.numbers));
       if (envelope.schema === null) return envelope.payload;
       const own = schemas.get(envelope.schema);
-      // As text, the digits of a decimal are all there.
-      const payload = hasDecimal(own) ? envelopeOf(parse(bytes, 'text')).payload : envelope.payload;
+      const payload = hasDecimal(own)
+        ? envelopeOf(parseExactly(textOf(bytes))).payload
+        : envelope.payload;
       return readTyped(own, payload, config);
     },
   });
+}
+
+/** @throws TypeError for what JSON lacks. */
+function plainJson(value: unknown): string {
+  const text = stringifyJson(value);
+  if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
+  return escaped(text);
 }
 
 interface Envelope {
@@ -108,8 +115,11 @@ function envelopeOf(value: unknown): Envelope {
 }
 
 function parse(bytes: Uint8Array, numbers: (typeof JSON_NUMBERS)[number]): unknown {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  return parseJson(text, bytes, 0, bytes.length, numbers);
+  return parseJson(textOf(bytes), bytes, 0, bytes.length, numbers);
+}
+
+function textOf(bytes: Uint8Array): string {
+  return asBuffer(bytes).toString('utf8');
 }
 
 /** As many as Kafka Connect keeps (`schemas.cache.size`). */

@@ -1,5 +1,5 @@
 import type { ConnectSchema } from './connect-schema.ts';
-import { readTyped, writeTyped, type TypedOptions } from './typed-json.ts';
+import { escaped, readTyped, textOf, writeTyped, type TypedOptions } from './typed-json.ts';
 
 /** A schema as Kafka Connect's `JsonConverter` writes it: the same names in the same order. */
 export function schemaText(schema: ConnectSchema, options: TypedOptions): string {
@@ -10,10 +10,10 @@ function partsOf(schema: ConnectSchema, options: TypedOptions): string[] {
   const { name, version, doc, parameters, default: fallback } = schema;
   const optional = `"optional":${schema.optional}`;
   const parts = [`"type":${JSON.stringify(schema.type)}`, ...innerOf(schema, options), optional];
-  if (name !== undefined) parts.push(`"name":${JSON.stringify(name)}`);
+  if (name !== undefined) parts.push(`"name":${textOf(name)}`);
   if (version !== undefined) parts.push(`"version":${version}`);
-  if (doc !== undefined) parts.push(`"doc":${JSON.stringify(doc)}`);
-  if (parameters !== undefined) parts.push(`"parameters":${JSON.stringify(parameters)}`);
+  if (doc !== undefined) parts.push(`"doc":${textOf(doc)}`);
+  if (parameters !== undefined) parts.push(`"parameters":${escaped(JSON.stringify(parameters))}`);
   if (fallback !== undefined && fallback !== null) {
     const value = writeTyped(schema, readTyped(schema, fallback, options), options);
     parts.push(`"default":${value}`);
@@ -31,7 +31,7 @@ function innerOf(schema: ConnectSchema, options: TypedOptions): string[] {
     }
     case 'struct': {
       const fields = schema.fields.map(({ field, schema: inner }) => {
-        const parts = [...partsOf(inner, options), `"field":${JSON.stringify(field)}`];
+        const parts = [...partsOf(inner, options), `"field":${textOf(field)}`];
         return `{${parts.join(',')}}`;
       });
       return [`"fields":[${fields.join(',')}]`];

@@ -128,12 +128,20 @@ function writePrimitive(
   }
 }
 
-/** JSON text as Jackson writes it: with capital letters in `\u001F`. */
-function textOf(text: string): string {
-  const json = JSON.stringify(text);
-  if (!/\p{Cc}/u.test(text)) return json;
-  return json.replace(/\\(u00[0-9a-f]{2}|.)/g, (escape) => {
+/** JSON text as Kafka's converter writes it: no characters beyond U+FFFF, capitals in escapes. */
+export function textOf(text: string): string {
+  return escaped(JSON.stringify(text));
+}
+
+/** The same of all texts in some JSON. */
+export function escaped(json: string): string {
+  if (!/[\p{Cc}\u{10000}-\u{10ffff}]|\\u/u.test(json)) return json;
+  const capitals = json.replace(/\\(u00[0-9a-f]{2}|.)/g, (escape) => {
     return escape.length === 2 ? escape : `\\u${escape.slice(2).toUpperCase()}`;
+  });
+  return capitals.replace(/[\u{10000}-\u{10ffff}]/gu, (character) => {
+    const halves = [character.charCodeAt(0), character.charCodeAt(1)];
+    return halves.map((half) => `\\u${half.toString(16).toUpperCase()}`).join('');
   });
 }
 
@@ -236,7 +244,9 @@ function readPrimitive(schema: ConnectSchema, type: PrimitiveType, json: unknown
       if (typeof json !== 'boolean') throw mismatch('true or false', json);
       return json;
     case 'string':
-      if (typeof json !== 'string') throw mismatch('a string', json);
+      if (typeof json !== 'string' || digitsOf(json) !== undefined) {
+        throw mismatch('a string', json);
+      }
       return json;
     case 'bytes':
       return bytesOf(json);
@@ -251,16 +261,17 @@ function readPrimitive(schema: ConnectSchema, type: PrimitiveType, json: unknown
   }
 }
 
-/** Numbers that keep all their digits come as text. */
 function readInteger(type: PrimitiveType, json: unknown): number | bigint {
-  const isDigits = typeof json === 'string' && /^-?\d+$/.test(json);
-  const value = checkInteger(type, isDigits ? BigInt(json) : json);
+  const digits = digitsOf(json);
+  const value = checkInteger(type, /^-?\d+$/.test(digits ?? '') ? BigInt(digits!) : json);
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
 function readFraction(json: unknown): number {
-  const isNumeral = typeof json === 'string' && /^-?(?:[\d.eE+-]+|Infinity|NaN)$/.test(json);
-  const value = isNumeral || typeof json === 'bigint' ? Number(json) : json;
+  const isSpecial = json === 'NaN' || json === 'Infinity' || json === '-Infinity';
+  const digits =
+    digitsOf(json) ?? (isSpecial || typeof json === 'bigint' ? String(json) : undefined);
+  const value = digits === undefined ? json : Number(digits);
   if (typeof value !== 'number') throw mismatch('a number', json);
   return value;
 }
@@ -268,10 +279,30 @@ function readFraction(json: unknown): number {
 /** Text, in base64 or as digits, with as many digits behind the point as the scale says. */
 function readDecimal(schema: ConnectSchema, json: unknown): string {
   const scale = scaleOf(schema);
-  const isNumeral =
-    typeof json !== 'string' || /^-?\d+(?:\.\d+|(?:\.\d+)?[eE][-+]?\d+)$/.test(json);
-  const unscaled = isNumeral ? unscaledOf(json, scale) : integerOfBytes(bytesOf(json));
+  const digits = digitsOf(json) ?? (typeof json === 'string' ? undefined : json);
+  const unscaled = digits === undefined ? integerOfBytes(bytesOf(json)) : unscaledOf(digits, scale);
   return decimalText(unscaled, scale);
+}
+
+/** What `parseExactly` puts before a number that keeps all its digits as text. */
+const MARK = '\0';
+
+function digitsOf(json: unknown): string | undefined {
+  return typeof json === 'string' && /^\0-?\d/.test(json) ? json.slice(MARK.length) : undefined;
+}
+
+const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+/** Numbers of fewer characters are the same as doubles. */
+const EXACT_CHARS = 15;
+
+/** JSON for `readTyped`, whose long numbers keep all their digits. @throws SyntaxError */
+export function parseExactly(text: string): unknown {
+  JSON.parse(text); // so that what is marked is a number
+  const marked = text.replace(STRING_OR_NUMBER, (token) => {
+    const isLong = !token.startsWith('"') && token.length > EXACT_CHARS;
+    return isLong ? `"\\u0000${token}"` : token;
+  });
+  return JSON.parse(marked);
 }
 
 function bytesOf(json: unknown): Buffer {

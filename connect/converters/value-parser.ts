@@ -153,8 +153,7 @@ function list(tokens: Tokens): Parsed {
   const items: Parsed[] = [];
   while (tokens.hasNext) {
     if (tokens.takeIf(']')) {
-      checkOneKind(items);
-      return { value: items.map(({ value }) => value), kind: 'list' };
+      return { value: aligned(items, commonKind(items)), kind: 'list' };
     }
     if (tokens.takeIf(',')) throw new SyntaxError('an empty item');
     items.push(parse(tokens, true));
@@ -171,8 +170,6 @@ function map(tokens: Tokens): Parsed {
   const values: Parsed[] = [];
   while (tokens.hasNext) {
     if (tokens.takeIf('}')) {
-      checkOneKind(keys);
-      checkOneKind(values);
       return { value: mapOf(keys, values), kind: 'map' };
     }
     if (tokens.takeIf(',')) throw new SyntaxError('no entry');
@@ -188,16 +185,26 @@ function map(tokens: Tokens): Parsed {
 }
 
 function mapOf(keys: readonly Parsed[], values: readonly Parsed[]): unknown {
-  const entries = keys.map(({ value }, index) => [value, values[index]!.value] as const);
-  const isObject = keys.every(({ kind }) => kind === 'string');
+  const kind = commonKind(keys);
+  const aligning = kind === undefined ? undefined : commonKind(values);
+  const [names, parts] = [aligned(keys, kind), aligned(values, aligning)];
+  const entries = names.map((name, index) => [name, parts[index]] as const);
+  const isObject = names.every((name) => typeof name === 'string');
   return isObject ? Object.fromEntries(entries as (readonly [string, unknown])[]) : entries;
 }
 
-/** Kafka's lists and maps hold values of one kind, beside null. */
-function checkOneKind(items: readonly Parsed[]): void {
+/** The kind of all, but for null; undefined if there is none, or more than one. */
+function commonKind(items: readonly Parsed[]): string | undefined {
   const kinds = new Set(items.map(({ kind }) => kind));
   kinds.delete('null');
-  if (kinds.size > 1) throw new SyntaxError('several kinds');
+  return kinds.size === 1 ? [...kinds][0] : undefined;
+}
+
+/** The values. @throws SyntaxError for null among values of one kind, which Kafka's schema refuses. */
+function aligned(items: readonly Parsed[], kind: string | undefined): readonly unknown[] {
+  const hasNull = items.some((item) => item.kind === 'null');
+  if (kind !== undefined && hasNull) throw new SyntaxError('null among others');
+  return items.map(({ value }) => value);
 }
 
 /** A date, a time or a number. */
