@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { DIFFERENCES } from './kafka/connect/transform-differences.ts';
 import { RULE_IDS } from './kafka/streams/rules.ts';
 import { readText } from './tidy/source.ts';
 
@@ -12,4 +13,13 @@ test('[STREAMS-KAFKA-2] KAFKA-DIFFERENCES lists the rules of the comparison, wit
     if (rules.length > 0) expect(hasExample, section.split('\n')[0]).toBe(true);
   }
   expect([...listed].sort()).toEqual([...RULE_IDS].sort());
+});
+
+test('[CONNECT-KAFKA-2] KAFKA-DIFFERENCES lists the differences of transforms', () => {
+  const [, section = ''] = readText('docs/KAFKA-DIFFERENCES.md').split(
+    '## Kafka Connect: transforms',
+  );
+  const [table = ''] = section.split('\n## ');
+  const listed = [...table.matchAll(/^\| `([A-Z-]+)`/gm)].map(([, id]) => id!);
+  expect(listed.sort()).toEqual(DIFFERENCES.map(({ id }) => id).sort());
 });

@@ -1,6 +1,6 @@
 import { show } from '../../core/internal.ts';
 import { configSchema, field, issuesOf, type ConfigOf } from '../config.ts';
-import { simpleText } from '../converters/simple-header.ts';
+import { simpleText } from '../converters/simple-text.ts';
 import type { TransformPlugin } from '../plugin.ts';
 import { changeFields, TARGET, withPart } from './record-part.ts';
 

@@ -37,9 +37,9 @@ export const insertField: TransformPlugin<ConfigOf<typeof CONFIG>> = {
     const staticField = nameOf(config.staticField);
     const added = (record: ConnectRecord): Record<string, unknown> => ({
       ...(topicField !== undefined && { [topicField]: record.topic }),
-      ...(partitionField !== undefined && { [partitionField]: record.partition ?? null }),
-      ...(offsetField !== undefined && { [offsetField]: record.offset ?? null }),
-      ...(timestampField !== undefined && { [timestampField]: record.timestampMs ?? null }),
+      ...placed(partitionField, record.partition),
+      ...placed(offsetField, record.offset),
+      ...placed(timestampField, record.timestampMs),
       ...(staticField !== undefined && { [staticField]: staticValue }),
     });
     return (record) => {
@@ -51,4 +51,9 @@ export const insertField: TransformPlugin<ConfigOf<typeof CONFIG>> = {
 /** Kafka Connect marks fields of a schema with `!` or `?` behind the name. */
 function nameOf(given: string | undefined): string | undefined {
   return given?.replace(/[!?]$/, '');
+}
+
+/** A field of this name, unless there is nothing to tell. */
+function placed(name: string | undefined, value: number | undefined): Record<string, unknown> {
+  return name === undefined || value === undefined ? {} : { [name]: value };
 }

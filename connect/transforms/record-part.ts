@@ -36,19 +36,28 @@ export function changeFields(
 
 /** @throws TypeError if it has no named fields. */
 export function fieldsOf(part: unknown, target: Target): Fields {
-  const isObject = typeof part === 'object' && part !== null && !Array.isArray(part);
-  if (isObject && !(part instanceof Uint8Array) && !(part instanceof Date)) return part as Fields;
+  if (hasFields(part)) return part;
   throw new TypeError(`the ${target} is ${show(part)}, and not an object`);
 }
 
-/** What is found at a path such as `user`, `id`; undefined if there is nothing. */
-export function valueAt(part: unknown, path: readonly string[]): unknown {
-  let found = part;
+function hasFields(part: unknown): part is Fields {
+  const isObject = typeof part === 'object' && part !== null && !Array.isArray(part);
+  return isObject && !(part instanceof Uint8Array) && !(part instanceof Date);
+}
+
+/**
+ * What is found at a path such as `user`, `id`; undefined if there is nothing.
+ *
+ * @throws TypeError if it leads into what has no fields.
+ */
+export function valueAt(part: Fields, path: readonly string[]): unknown {
+  let found: unknown = part;
   for (const name of path) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) {
-      return undefined;
+    if (found === null || found === undefined) return undefined;
+    if (!hasFields(found)) {
+      throw new TypeError(`${show(found)} has no field ${name}`);
     }
-    found = (found as Fields)[name];
+    found = Object.hasOwn(found, name) ? found[name] : undefined;
   }
   return found;
 }

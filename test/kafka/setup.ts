@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { prepareJava } from './jars.ts';
 import { HOME, TEST_JAVA } from './java.ts';
 
-/** Runs once before the tests: gets Kafka's jars and compiles the programs of `streams/`. */
+/** Runs once before the tests: gets Kafka's jars and compiles our programs. */
 export default function setup(): void {
-  const files = readdirSync(join(HOME, 'streams')).filter((name) => name.endsWith('.java'));
-  prepareJava(
-    TEST_JAVA,
-    files.map((name) => join(HOME, 'streams', name)),
-  );
+  const programs = ['streams', 'connect'].flatMap((directory) => {
+    const names = readdirSync(join(HOME, directory)).filter((name) => name.endsWith('.java'));
+    return names.map((name) => join(HOME, directory, name));
+  });
+  prepareJava(TEST_JAVA, programs);
 }
