@@ -120,7 +120,7 @@ share.coordinator.state.topic.min.isr=1
 }
 
 /** Two unused ports. */
-async function freePorts(): Promise<[number, number]> {
+export async function freePorts(): Promise<[number, number]> {
   const servers = [createServer(), createServer()];
   const ports: number[] = [];
   for (const server of servers) {
