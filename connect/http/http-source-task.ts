@@ -1,17 +1,15 @@
-import type { Topic } from '../../core/index.ts';
-import { sleep } from '../../core/internal.ts';
+import type { JsonNumbers } from '../../core/index.ts';
+import { parseJson, sleep, stringifyJson } from '../../core/internal.ts';
 import type {
-  BadInput,
   JsonValue,
   SourceBatch,
   SourceContext,
   SourceOffset,
-  SourceRecord,
   SourceTask,
   SourceTaskProgress,
 } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
-import { rowFailed, toMs } from '../row-functions.ts';
+import { recordsOf, type RowFunctions } from '../row-functions.ts';
 import { excerpt, send, shownUrl, type HttpAnswer } from './request.ts';
 
 /** A successful answer of the server. */
@@ -23,21 +21,22 @@ export interface HttpPage {
 }
 
 /** `HttpSourceOptions` with every default filled in, except for the functions. */
-export interface HttpSourceTaskOptions<Row, Cursor extends JsonValue, K, V> {
+export interface HttpSourceTaskOptions<Row, Cursor extends JsonValue, K, V> extends RowFunctions<
+  Row,
+  K,
+  V
+> {
   readonly name: string;
-  readonly topic: Topic<K, V>;
   readonly urlOf: (cursor: Cursor | undefined) => string;
   readonly rows: ((page: HttpPage) => readonly Row[]) | undefined;
   readonly cursor: ((page: HttpPage, before: Cursor | undefined) => Cursor | undefined) | undefined;
-  readonly key: (row: Row) => K | null;
-  readonly value: ((row: Row) => V | null) | undefined;
-  readonly timestamp: ((row: Row) => number | Date) | undefined;
   readonly follow: boolean;
   readonly pollIntervalMs: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly retryTimeoutMs: number;
   readonly bodyBytesMax: number;
+  readonly numbers: JsonNumbers;
 }
 
 /** The one partition of this source. */
@@ -122,18 +121,19 @@ export class HttpSourceTask<Row, Cursor extends JsonValue, K, V> implements Sour
   #batchOf(url: string, answer: HttpAnswer): SourceBatch {
     const place = shownUrl(url);
     const page: HttpPage = {
-      body: parse(place, answer.body),
+      body: parse(place, answer.body, this.#options.numbers),
       header: (name) => answer.headers.get(name) ?? undefined,
     };
     const rows = this.#rowsOf(place, page);
     const before = this.#cursor;
     this.#cursor = this.#options.cursor?.(page, before) ?? before;
-    const isMoved = JSON.stringify(before) !== JSON.stringify(this.#cursor);
+    const isMoved = stringifyJson(before) !== stringifyJson(this.#cursor);
     this.#isDry = !isMoved;
     this.#etag = isMoved ? undefined : page.header('etag');
     this.#lastModified = isMoved ? undefined : page.header('last-modified');
     this.#rows += rows.length;
-    return { ...this.#convert(place, rows), partition: PARTITION, offset: this.#offset() };
+    const records = recordsOf(rows, this.#options, { place, position: { url: place } });
+    return { ...records, partition: PARTITION, offset: this.#offset() };
   }
 
   #rowsOf(place: string, page: HttpPage): readonly Row[] {
@@ -152,55 +152,17 @@ export class HttpSourceTask<Row, Cursor extends JsonValue, K, V> implements Sour
       ...(this.#lastModified !== undefined && { lastModified: this.#lastModified }),
     };
   }
-
-  #convert(place: string, rows: readonly Row[]): Pick<SourceBatch, 'records' | 'bad' | 'describe'> {
-    const { topic, key, value, timestamp } = this.#options;
-    const records: SourceRecord[] = [];
-    const numbers: number[] = [];
-    const bad: BadInput[] = [];
-    for (const [index, row] of rows.entries()) {
-      let option = 'key';
-      try {
-        const recordKey = key(row);
-        option = 'value';
-        const recordValue = value === undefined ? row : value(row);
-        option = 'timestamp';
-        const timestampMs = timestamp === undefined ? undefined : toMs(timestamp(row));
-        records.push({ topic, key: recordKey, value: recordValue, timestampMs });
-        numbers.push(index + 1);
-      } catch (cause) {
-        bad.push(badRow({ place, line: index + 1, option, row, cause }));
-      }
-    }
-    return { records, bad, describe: (index) => `${place}, row ${numbers[index]}` };
-  }
 }
 
-function badRow(row: {
-  readonly place: string;
-  readonly line: number;
-  readonly option: string;
-  readonly row: unknown;
-  readonly cause: unknown;
-}): BadInput {
-  const { place: file, line, option, cause } = row;
-  const place = `${file}, row ${line}`;
-  const text = JSON.stringify(row.row) as string | undefined;
-  return {
-    stage: 'convert',
-    raw: text === undefined ? undefined : Buffer.from(text),
-    place,
-    position: { url: file, row: line },
-    error: rowFailed({ place, file, line, option }, cause),
-  };
-}
-
-function parse(file: string, body: Buffer): unknown {
+function parse(file: string, body: Buffer, numbers: JsonNumbers): unknown {
   try {
-    return JSON.parse(body.toString());
+    return parseJson(body.toString(), body, 0, body.length, numbers);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `${file}: the answer is not JSON: ${reason}`;
+    const message =
+      cause instanceof RangeError
+        ? `${file}: ${reason}; see the option numbers`
+        : `${file}: the answer is not JSON: ${reason}`;
     const details = { file, line: 1, positionBytes: 0, reason };
     throw new ConnectError('INVALID_JSON', message, details, { cause });
   }

@@ -202,3 +202,34 @@ test('[CONNECT-HTTP-6] wrong types of a source do not compile', () => {
   const missing = { topic: events, url } as never;
   expect(() => httpSource(missing)).toThrow('key is missing');
 });
+
+test('[CONNECT-HTTP-11] integers keep all their digits, in rows and in the cursor', async () => {
+  await using log = await temporaryLog();
+  const first = 9007199254740993n;
+  const { url, requests } = await serve(({ url: path = '' }, response) => {
+    const after = BigInt(new URL(path, 'http://x').searchParams.get('after') ?? 0);
+    response.end(after < first ? `[{"id":${first}}]` : after === first ? '[{"id":1e400}]' : '[]');
+  });
+  const big = topic('big', { key: string(), value: json<{ readonly id: bigint | number }>() });
+  const source = (numbers?: 'double') =>
+    httpSource({
+      topic: big,
+      url: (after: string | undefined) => `${url}?after=${after ?? 0}`,
+      rows: ({ body }) => body as { readonly id: bigint | number }[],
+      cursor: ({ body }) => (body as { readonly id: bigint | number }[]).at(-1)?.id.toString(),
+      key: ({ id }: { readonly id: bigint | number }) => String(id),
+      ...(numbers !== undefined && { numbers }),
+    });
+  expect(await connectFailure(new SourceRunner(log, source()).run())).toMatchObject({
+    code: 'INVALID_JSON',
+    message: expect.stringContaining('see the option numbers') as unknown,
+  });
+  expect(requests.map(({ url: path }) => path?.split('=')[1])).toEqual(['0', String(first)]);
+  const { signal } = new AbortController();
+  const context = { offset: () => undefined, signal, clock: systemClock };
+  const [exact] = await source().open(context);
+  expect((await exact!.poll())?.records.map(({ value }) => value)).toEqual([{ id: first }]);
+  const [rounded] = await source('double').open(context);
+  const values = (await rounded!.poll())?.records.map(({ value }) => value);
+  expect(values).toEqual([{ id: Number(first) }]);
+});

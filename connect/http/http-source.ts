@@ -1,10 +1,12 @@
-import type { Topic } from '../../core/index.ts';
+import type { JsonNumbers, Topic } from '../../core/index.ts';
 import {
   callback,
   checkOptions,
   flag,
   instance,
   integer,
+  JSON_NUMBERS,
+  oneOf,
   text,
   type OptionChecks,
 } from '../../core/internal.ts';
@@ -48,6 +50,11 @@ export interface HttpSourceOptions<Row, Cursor extends JsonValue, K, V> extends 
   readonly pollIntervalMs?: number;
   /** The largest answer, in bytes. Default: 64 MiB. */
   readonly bodyBytesMax?: number;
+  /**
+   * What becomes of numbers that a double cannot hold: `bigint` (default), `text`, `error`, or
+   * `double`, which rounds them as `JSON.parse` does.
+   */
+  readonly numbers?: JsonNumbers;
 }
 
 const CHECKS: OptionChecks<HttpSourceOptions<unknown, JsonValue, unknown, unknown>> = {
@@ -66,6 +73,7 @@ const CHECKS: OptionChecks<HttpSourceOptions<unknown, JsonValue, unknown, unknow
   follow: flag,
   pollIntervalMs: integer(1),
   bodyBytesMax: integer(1, 2 ** 29),
+  numbers: oneOf(...JSON_NUMBERS),
 };
 
 // Servers count requests; six a minute are few.
@@ -118,6 +126,7 @@ export function httpSource<Row, Cursor extends JsonValue, K, V>(
           urlOf: (cursor) => String(typeof url === 'function' ? url(cursor) : url),
           timeoutMs: requestTimeoutMs,
           bodyBytesMax: all.bodyBytesMax ?? BODY_BYTES_MAX,
+          numbers: all.numbers ?? 'bigint',
         },
         context,
       );

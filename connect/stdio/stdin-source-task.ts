@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import type { Topic } from '../../core/index.ts';
+import type { JsonNumbers, Topic } from '../../core/index.ts';
+import { parseJson } from '../../core/internal.ts';
 import type {
   BadInput,
   SourceBatch,
@@ -20,6 +21,7 @@ export interface StdinSourceTaskOptions<Row, K, V> {
   readonly value?: (row: Row) => V | null;
   readonly timestamp?: (row: Row) => number | Date;
   readonly lineBytesMax: number;
+  readonly numbers: JsonNumbers;
   readonly input: Readable;
   readonly signal: AbortSignal;
 }
@@ -154,20 +156,21 @@ export class StdinSourceTask<Row, K, V> implements SourceTask {
     } else if (!isValid && !isUtf8(bytes.subarray(from, to))) {
       this.#skip(end - start, this.#notUtf8(), raw(), rows);
     } else {
-      const error = this.#addRow(bytes.toString('utf8', from, to), rows);
+      const error = this.#addRow(bytes, from, to, rows);
       if (error === undefined) this.#advance(end - start);
       else this.#skip(end - start, error, raw(), rows);
     }
   }
 
   /** Adds the record of a line, or returns why there is none. */
-  #addRow(line: string, rows: Rows): ConnectError | undefined {
-    const { format, topic, key, value, timestamp } = this.#options;
+  #addRow(bytes: Buffer, from: number, to: number, rows: Rows): ConnectError | undefined {
+    const { format, topic, key, value, timestamp, numbers } = this.#options;
+    const line = bytes.toString('utf8', from, to);
     let row: unknown = line;
     if (format === 'jsonl') {
       if (line.trim() === '') return undefined;
       try {
-        row = JSON.parse(line);
+        row = parseJson(line, bytes, from, to, numbers);
       } catch (cause) {
         return this.#notJson(cause);
       }
@@ -240,7 +243,10 @@ export class StdinSourceTask<Row, K, V> implements SourceTask {
 
   #notJson(cause: unknown): ConnectError {
     const reason = reasonOf(cause);
-    const message = `${this.#where()}: the line is not JSON: ${reason}`;
+    const message =
+      cause instanceof RangeError
+        ? `${this.#where()}: ${reason}; see the option numbers`
+        : `${this.#where()}: the line is not JSON: ${reason}`;
     return new ConnectError('INVALID_JSON', message, { ...this.#place, reason }, { cause });
   }
 

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
-import type { AnyTopic, Topic } from '../../core/index.ts';
+import type { AnyTopic, JsonNumbers, Topic } from '../../core/index.ts';
 import {
   able,
   callback,
   checkOptions,
   instance,
   integer,
+  JSON_NUMBERS,
   oneOf,
   text,
   type OptionChecks,
@@ -32,6 +33,11 @@ export interface StdinSourceOptions<Row, K, V> {
   readonly timestamp?: (row: Row) => number | Date;
   /** The longest line, in bytes, at most 256 MiB; a longer one is bad input. Default: 1 MiB. */
   readonly lineBytesMax?: number;
+  /**
+   * With `jsonl`, what becomes of numbers that a double cannot hold: `bigint` (default), `text`,
+   * `error`, or `double`, which rounds them as `JSON.parse` does.
+   */
+  readonly numbers?: JsonNumbers;
   /** What is read, to its end; the source destroys it when it closes. Default: `process.stdin`. */
   readonly input?: Readable;
 }
@@ -53,6 +59,7 @@ const CHECKS: OptionChecks<StdinSourceOptions<unknown, unknown, unknown>> = {
   value: callback,
   timestamp: callback,
   lineBytesMax: integer(1, 2 ** 28), // V8's strings have up to 2 ** 29 characters
+  numbers: oneOf(...JSON_NUMBERS),
   input: able('a readable stream', 'read', 'destroy'),
 };
 
@@ -88,6 +95,7 @@ export function stdinSource<Row, K, V>(
 ): StdinSource<Topic<K, V>> {
   checkOptions<object>('stdinSource', options, CHECKS, ['format', 'topic', 'key'] as never);
   const { topic, name = `${topic.name}-stdin`, lineBytesMax = LINE_BYTES_MAX } = options;
+  const { numbers = 'bigint' } = options;
   return {
     name,
     topics: [topic],
@@ -96,7 +104,7 @@ export function stdinSource<Row, K, V>(
     async open({ signal }) {
       const { input = process.stdin } = options;
       if (input.destroyed || Readable.isDisturbed(input)) throw consumed();
-      return [new StdinSourceTask<Row, K, V>({ ...options, input, lineBytesMax, signal })];
+      return [new StdinSourceTask<Row, K, V>({ ...options, input, lineBytesMax, numbers, signal })];
     },
   };
 }

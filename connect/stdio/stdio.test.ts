@@ -137,6 +137,22 @@ test('[CONNECT-STDIO-3] bad lines are told with their bytes, and the others are 
   expect(last.describe?.(last.records.length - 1)).toBe('stdin, line 7');
 });
 
+test('[CONNECT-STDIO-11] integers keep all digits unless numbers says otherwise', async () => {
+  const chunks = ['{"n":9007199254740993}\n{"n":1e400}\n{"n":2}\n'];
+  const values = async (numbers?: 'text' | 'double'): Promise<unknown[]> => {
+    const batches = await batchesOf(chunks, numbers === undefined ? {} : { numbers });
+    return batches.flatMap(({ records }) => records.map(({ value }) => value));
+  };
+  expect(await values()).toEqual([{ n: 9007199254740993n }, { n: 2 }]);
+  expect(await values('text')).toEqual([{ n: '9007199254740993' }, { n: '1e400' }, { n: 2 }]);
+  expect(await values('double')).toEqual([{ n: 9007199254740992 }, { n: Infinity }, { n: 2 }]);
+  const bad = (await batchesOf(chunks)).flatMap((batch) => batch.bad ?? []);
+  expect(bad.map(({ error }) => error.message)).toEqual([
+    'stdin, line 2 (byte 23): the number 1e400 is beyond the range of a double; ' +
+      'see the option numbers',
+  ]);
+});
+
 test('[CONNECT-STDIO-3] a line too long for memory is dropped, whatever its chunks', async () => {
   const long = Array.from({ length: 100 }, () => 'y'.repeat(1000));
   const batches = await batchesOf(['"a"\n', ...long, '\n"b"\n', ...long], { lineBytesMax: 100 });
@@ -212,6 +228,32 @@ test('[CONNECT-STDIO-5] a commit waits until the stream has passed on everything
   expect(atCommit.at(-1)).toBe(5001);
   expect(output.taken.slice(0, 8)).toBe('n\n0\n1\n2\n');
   expect(output.writableLength).toBe(0);
+});
+
+test('[CONNECT-STDIO-5] while the stream holds something back, nothing is committed', async () => {
+  await using log = await temporaryLog();
+  await produce(log, 10);
+  const held: (() => void)[] = [];
+  let isHeld = true;
+  const output = new Writable({
+    highWaterMark: 2 ** 20, // so put does not wait for room
+    write: (_chunk, _encoding, done) => {
+      if (isHeld) held.push(done);
+      else done();
+    },
+  });
+  const steps: string[] = [];
+  const sink = stdoutSink({ topic: numbers, format: jsonl(), output });
+  const runner = new SinkRunner(log, sink, { onStep: (step) => steps.push(step) });
+  const finishing = runner.finish();
+  await expect.poll(() => steps.at(-1), { timeout: 20_000 }).toBe('sink-1-output');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(steps.at(-1)).toBe('sink-1-output');
+  expect(runner.progress.committedRecords).toBe(0);
+  isHeld = false;
+  for (const done of held) done();
+  await finishing;
+  expect(runner.progress.committedRecords).toBe(10);
 });
 
 test('[CONNECT-STDIO-6] a crash before the commit repeats records and loses none', async () => {
