@@ -6,6 +6,8 @@ export interface ConnectErrorDetails {
   ACCESS_DENIED: { path: string; operation: string };
   CONNECTOR_EXISTS: { connector: string };
   CONNECTOR_FAILED: { connector: string; operation: string };
+  DATABASE_FAILED: { database: string; operation: string; sqlCode: string; reason: string };
+  DATABASE_UNAVAILABLE: { database: string; operation: string; reason: string };
   DEAD_LETTER_FAILED: { connector: string; topic: string };
   DISK_FULL: { file: string; operation: string };
   FIELD_COUNT: {
@@ -45,6 +47,7 @@ export interface ConnectErrorDetails {
   RECORD_REFUSED: { connector: string; topic: string; place: string };
   ROW_FAILED: { file: string; line: number; option: string };
   ROW_UNWRITABLE: { topic: string; partition: number; offset: number; reason: string };
+  SINK_FENCED: { connector: string; database: string };
   STORAGE_FAILED: { file: string; operation: string };
   TOO_MANY_FAILURES: { connector: string; max: number };
   TRANSFORM_FAILED: { connector: string; place: string };
@@ -53,11 +56,13 @@ export interface ConnectErrorDetails {
   UNKNOWN_COLUMN: { file: string; column: string; columns: readonly string[] };
   UNKNOWN_CONNECTOR: { connector: string; nearest?: string };
   UNKNOWN_PLUGIN: { plugin: string; nearest?: string };
+  UNKNOWN_TABLE: { database: string; table: string };
 }
 export type ConnectErrorCode = keyof ConnectErrorDetails;
 
 /** After these, simply run the connector again: it continues at its last commit. */
 const RETRIABLE: ReadonlySet<ConnectErrorCode> = new Set<ConnectErrorCode>([
+  'DATABASE_UNAVAILABLE',
   'DISK_FULL',
   'HTTP_UNAVAILABLE',
 ]);

@@ -31,6 +31,7 @@ export {
   integer,
   listOf,
   oneOf,
+  plain,
   show,
   text,
   type OptionCheck,

@@ -1,3 +1,4 @@
+import { stringifyJson } from '../../core/internal.ts';
 import {
   configSchema,
   field,
@@ -128,8 +129,8 @@ function cursorIssues(config: Readonly<Record<string, unknown>>) {
 }
 
 function addressOf(url: string, cursor: JsonValue | undefined): string {
-  const text = typeof cursor === 'string' ? cursor : JSON.stringify(cursor ?? '');
-  return url.replaceAll(CURSOR, () => encodeURIComponent(text));
+  const text = typeof cursor === 'string' ? cursor : stringifyJson(cursor ?? '');
+  return url.replaceAll(CURSOR, () => encodeURIComponent(text ?? ''));
 }
 
 /** The config of `http-source`. */
