@@ -6,7 +6,14 @@
  * is no configuration as text. A connector is a plain object from a function with typed options,
  * such as `fileSource({ ... })`; creating one has no side effects.
  */
-import type { AnyTopic, Clock, ConsumerRecord, Headers, TopicPartition } from '../core/index.ts';
+import type {
+  AnyTopic,
+  Clock,
+  ConsumerRecord,
+  Headers,
+  Log,
+  TopicPartition,
+} from '../core/index.ts';
 
 /** Any JSON value. */
 export type JsonValue =
@@ -33,6 +40,8 @@ export interface SourceRecord {
   /** Event time; default now. */
   readonly timestampMs?: number | undefined;
   readonly headers?: Headers | undefined;
+  /** Default: by the key, as a producer chooses it. */
+  readonly partition?: number | undefined;
 }
 
 /** A piece of the input that became no record. */
@@ -66,6 +75,8 @@ export interface PackedRecords {
   readonly timestampsMs?: readonly (number | undefined)[] | undefined;
   /** By record; default none. */
   readonly headers?: readonly (Headers | undefined)[] | undefined;
+  /** By record; default by their keys. */
+  readonly partitions?: readonly (number | undefined)[] | undefined;
 }
 
 /** Some records of one source partition, and the offset after them. */
@@ -128,6 +139,8 @@ export interface SourceContext {
   /** Aborts when the connector must stop: a waiting `poll` then resolves soon. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** The log that the records go to. Absent in contexts of tests, perhaps. */
+  readonly log?: Log | undefined;
 }
 
 /**
@@ -162,6 +175,11 @@ export interface SourceConnector<T extends AnyTopic = AnyTopic> {
   readonly name: string;
   /** The topics that it writes to. The runtime creates them before it opens the connector. */
   readonly topics: readonly T[];
+  /**
+   * True: its records may be for other topics, too, which it finds out as it reads; each is created
+   * with the first record. Default: false.
+   */
+  readonly hasOtherTopics?: boolean;
   /**
    * True: reads once what is there when it is opened, then ends. False: follows its source until it
    * is stopped.

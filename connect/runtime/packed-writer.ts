@@ -38,7 +38,7 @@ export function writePacked(
     handles.set(topic, handle);
   }
   const packedWriter = writer.for(handle);
-  const { bytes, bounds, count, keys, timestampsMs, headers } = packed;
+  const { bytes, bounds, count, keys, timestampsMs, headers, partitions } = packed;
   const value: PackedValue = { bytes, start: 0, end: 0 };
   let index = 0;
   try {
@@ -50,6 +50,7 @@ export function writePacked(
         value,
         timestampsMs?.[index] ?? nowMs,
         headers?.[index],
+        partitions?.[index],
       );
     }
   } catch (cause) {

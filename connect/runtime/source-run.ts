@@ -104,6 +104,8 @@ export class SourceRun {
       deliveryTimeoutMs: DELIVERY_MS_MAX,
       batchSize: BATCH_BYTES,
       lingerMs: LINGER_MS,
+      // It looks topics up when they are opened, which such a connector does as it goes.
+      ...(options.connector.hasOtherTopics === true && { metadataMaxAgeMs: 0 }),
     });
     this.#writer = new SourceWriter({ ...options, producer: this.#producer });
   }
@@ -143,7 +145,7 @@ export class SourceRun {
     const offset = (partition: SourcePartition) => committed.get(partitionText(partition));
     const partitions = () => [...committed.keys()].map(parsePartition);
     try {
-      this.tasks = await connector.open({ offset, partitions, signal: this.#signal, clock });
+      this.tasks = await connector.open({ offset, partitions, signal: this.#signal, clock, log });
     } catch (cause) {
       throw failureOf(name, 'open', cause);
     }

@@ -93,6 +93,7 @@ export class SourceWriter {
 
   /** Applies the transforms to a batch. Resolves when the topics that they name are there. */
   async prepare(batch: SourceBatch, taskId: number): Promise<PreparedBatch> {
+    if (this.#options.connector.hasOtherTopics === true) await this.#openTopics(batch.records);
     if (this.#options.transforms.length === 0) {
       return { batch, taskId, dropped: 0, failures: [] };
     }
@@ -122,6 +123,11 @@ export class SourceWriter {
     const { producer, topicCreation } = this.#options;
     await topicCreation?.ensure(topic);
     this.#writers.set(topic, await producer.writer(topic));
+  }
+
+  /** Opens the topics of records that the connector does not name. */
+  async #openTopics(records: readonly SourceRecord[]): Promise<void> {
+    for (const { topic } of records) if (!this.#writers.has(topic)) await this.#openWriter(topic);
   }
 
   /** Adds a batch to the open transaction, synchronously, so that no commit can split it. */
@@ -169,7 +175,8 @@ export class SourceWriter {
           topic = record.topic;
           writer = this.#writers.get(topic) ?? this.#undeclared(topic);
         }
-        writer.write(record.key, record.value, record.timestampMs, record.headers);
+        const { key, value, timestampMs, headers, partition } = record;
+        writer.write(key, value, timestampMs, headers, partition);
       }
     } catch (cause) {
       // A producer that has failed refuses everything: that is no fault of the record.
@@ -228,7 +235,8 @@ export class SourceWriter {
       if (after === before) return { record };
       const { key, value, timestampMs, headers } = after;
       const topic = this.#topicOf(record.topic, after.topic);
-      return { record: { topic, key, value, timestampMs, headers } };
+      const { partition } = record;
+      return { record: { topic, key, value, timestampMs, headers, partition } };
     } catch (cause) {
       const place = placeOf(batch, index);
       const error = transformFailed(connector.name, place, cause);

@@ -1,4 +1,4 @@
-import { silentLogger, type ConsumerRecord } from '../../core/index.ts';
+import { silentLogger, type AnyTopic, type ConsumerRecord } from '../../core/index.ts';
 import { recordText } from '../../core/internal.ts';
 import type { SourceConnector } from '../connector.ts';
 import { SourceRunner, type SourceRunnerOptions } from '../runtime/source-runner.ts';
@@ -19,6 +19,8 @@ export interface SourceTrial {
    * it reads does not change between the runs.
    */
   readonly source: () => SourceConnector;
+  /** The topics that are looked at. Default: those that the connector names. */
+  readonly topics?: readonly AnyTopic[];
   /**
    * The records that are expected, each as `describe` tells it. Default: those of a run that
    * nothing disturbs; a test that says them finds more.
@@ -52,7 +54,7 @@ export async function trySource(trial: SourceTrial): Promise<Trials> {
   await runSource(log, trial, whole.reach);
   const { name } = trial.source();
   const read = async (from: TrialLog): Promise<Map<string, number>> => {
-    const { topics } = trial.source();
+    const { topics = trial.source().topics } = trial;
     return countsOf((await from.open((opened) => readAll(opened, topics))).map(describe));
   };
   const undisturbed = await read(log);

@@ -4,7 +4,9 @@ import { PLAIN_CONVERTERS } from '../converters/plain-converters.ts';
 import { simpleHeaderConverter } from '../converters/simple-header.ts';
 import { fileSinkPlugin, fileSourcePlugin } from '../file/file-plugins.ts';
 import { httpSinkPlugin, httpSourcePlugin } from '../http/http-plugins.ts';
+import { mirrorPlugin } from '../mirror/mirror-plugin.ts';
 import type { ConnectPlugin } from '../plugin.ts';
+import { sqliteSinkPlugin, sqliteSourcePlugin } from '../sqlite/sqlite-plugins.ts';
 import { stdinSourcePlugin, stdoutSinkPlugin } from '../stdio/stdio-plugins.ts';
 import { cast } from '../transforms/cast.ts';
 import { dropHeaders } from '../transforms/drop-headers.ts';
@@ -29,6 +31,8 @@ export const BUILT_IN_PLUGINS: readonly ConnectPlugin[] = [
   fileSinkPlugin(),
   ...[httpSourcePlugin, httpSinkPlugin, stdinSourcePlugin(), stdoutSinkPlugin()],
   ...[...PLAIN_CONVERTERS, jsonConverter, avroConverter, simpleHeaderConverter],
+  ...[sqliteSourcePlugin, sqliteSinkPlugin],
+  mirrorPlugin,
   ...[cast, dropHeaders, extractField, filter, flatten, headerFrom, hoistField],
   ...[insertField, insertHeader, maskField, regexRouter, replaceField],
   ...[timestampConverter, timestampRouter, valueToKey],
