@@ -10,6 +10,7 @@ import {
   topic,
   type AnyTopic,
   type Log,
+  type Topic,
 } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { failureOf } from '../../test/kit/connect.ts';
@@ -66,7 +67,7 @@ function following(from: Log, to: Log, options: Partial<MirrorOptions> = {}) {
   return { stop: () => runner.stop().then(() => running), running, runner };
 }
 
-const valuesOf = async (log: Log, from: AnyTopic = copies): Promise<unknown[]> =>
+const valuesOf = async (log: Log, from: Topic<unknown, number> = copies): Promise<unknown[]> =>
   (await readValues(log, from, 'read_committed')).sort((a, b) => Number(a) - Number(b));
 
 test('[CONNECT-MIRROR-1] a crash at each step: each record once', async () => {
@@ -276,15 +277,9 @@ test('[CONNECT-MIRROR-7] a group that goes over reads all that it has not read',
 }, 60_000);
 
 test('[CONNECT-MIRROR-9] what it tells has the formats of MirrorMaker 2', async () => {
-  const hex = <K, V>(
-    of: { readonly key: { serialize: unknown }; readonly value: unknown },
-    key: K,
-    value: V,
-  ) => {
-    const { key: keys, value: values } = of as { key: never; value: never };
-    return [serializeToBytes(keys, key as never), serializeToBytes(values, value as never)].map(
-      (bytes) => bytes.toString('hex'),
-    );
+  const hex = <K, V>(of: Topic<K, V>, key: K, value: V): string[] => {
+    const both = [serializeToBytes(of.key, key), serializeToBytes(of.value, value)];
+    return both.map((bytes) => bytes.toString('hex'));
   };
   const place = { topic: 'ab', partition: 3 };
   expect(hex(offsetSyncs('x'), place, { upstreamOffset: 258, offset: 5 })).toEqual([

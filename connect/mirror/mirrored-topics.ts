@@ -75,7 +75,7 @@ export class MirroredTopics {
   #configOf({ config }: Pick<TopicMetadata, 'config'>): TopicSettings {
     if (!this.#settings.syncConfigs) return {};
     const entries = Object.entries(config).filter(([name]) => !OWN_SETTINGS.test(name));
-    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))) as TopicSettings;
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   async #syncConfig(copy: TopicMetadata, config: TopicSettings): Promise<void> {
