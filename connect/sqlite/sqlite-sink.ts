@@ -1,3 +1,4 @@
+import type { Topic } from '../../core/index.ts';
 import { checkOptions, type OptionChecks } from '../../core/internal.ts';
 import type { SinkConnector } from '../connector.ts';
 import {
@@ -38,7 +39,7 @@ const CHECKS: OptionChecks<SqliteSinkOptions<unknown, unknown>> = {
 export function sqliteSink<K, V>(
   options: SqliteSinkOptions<K, V> &
     ([V] extends [object] ? unknown : Required<Pick<SqliteSinkOptions<K, V>, 'row'>>),
-): SinkConnector {
+): SinkConnector<Topic<K, V>> {
   const all: SqliteSinkOptions<K, V> = options;
   checkOptions<object>('sqliteSink', all, CHECKS, ['topic', 'path'] as never);
   const common = all as unknown as AnySqlSinkOptions;

@@ -1,3 +1,4 @@
+import type { Topic } from '../../core/index.ts';
 import { checkOptions, type OptionChecks } from '../../core/internal.ts';
 import type { SourceConnector } from '../connector.ts';
 import {
@@ -42,7 +43,7 @@ const CHECKS: OptionChecks<SqliteSourceOptions<unknown, unknown, unknown>> = {
 export function sqliteSource<Row, K, V>(
   options: SqliteSourceOptions<Row, K, V> &
     ([Row] extends [V] ? unknown : Required<Pick<SqliteSourceOptions<Row, K, V>, 'value'>>),
-): SourceConnector {
+): SourceConnector<Topic<K, V>> {
   const all: SqliteSourceOptions<Row, K, V> = options;
   checkOptions<object>('sqliteSource', all, CHECKS, ['topic', 'path', 'key'] as never);
   const common = all as unknown as AnySqlSourceOptions;
