@@ -13,7 +13,12 @@ import { sleep } from '../core/internal.ts';
 import { Loggers, serveConnect, type ConnectServer } from '../services/connect/index.ts';
 import { keepWorking } from './closed-output.ts';
 import { remotePlugins } from './connect-client.ts';
-import { loadConnectors, notConnectors } from './load-connectors.ts';
+import {
+  checkConnectors,
+  loadConnectors,
+  notConnectors,
+  type LoadedConnectors,
+} from './load-connectors.ts';
 import { StopSignals } from './stop-signals.ts';
 import { count, print, printJson } from './verify.ts';
 
@@ -41,7 +46,9 @@ export async function connectRunCommand(
   flags: ConnectRunFlags,
 ): Promise<void> {
   keepWorking();
-  const { connectors, plugins } = await connectorsOf(file, flags);
+  const loaded = await connectorsOf(file, flags);
+  await checkConnectors(loaded);
+  const { connectors, plugins } = loaded;
   const loggers = new Loggers(STDERR, { clock: systemClock });
   await using log = await openLog(flags.data, { logger: loggers.logger('log') });
   const worker = new ConnectWorker(log, {
@@ -85,10 +92,11 @@ export async function connectRunCommand(
 async function connectorsOf(
   file: string | undefined,
   { rest }: ConnectRunFlags,
-): ReturnType<typeof loadConnectors> {
+): Promise<LoadedConnectors> {
   if (file !== undefined) return loadConnectors(file);
   if (rest === undefined) throw notConnectors('nothing', 'give a file, or --rest');
-  return { connectors: [], plugins: BUILT_IN_PLUGINS };
+  const pathOf = (_: number, field: string): string => field;
+  return { connectors: [], plugins: BUILT_IN_PLUGINS, document: undefined, pathOf };
 }
 
 /** Every line that the levels let pass goes to stderr. */
@@ -122,14 +130,20 @@ export async function connectValidateCommand(
   file: string,
   { json = false }: { readonly json?: boolean },
 ): Promise<void> {
-  const { connectors, plugins } = await loadConnectors(file);
+  const { connectors, plugins, document, pathOf } = await loadConnectors(file);
   let mistakes = 0;
-  for (const definition of connectors) {
+  for (const [index, definition] of connectors.entries()) {
     const issues = await validateConnector(definition, { plugins });
     mistakes += issues.length;
     const { name } = definition;
     if (json) printJson({ name, issues });
-    else for (const { field, problem } of issues) print(`${name}: ${field}: ${problem}`);
+    else {
+      for (const { field, problem } of issues) {
+        const { line, column } = document?.placeOf(pathOf(index, field)) ?? {};
+        const place = line === undefined ? '' : ` (line ${line}, column ${column})`;
+        print(`${name}: ${field}: ${problem}${place}`);
+      }
+    }
   }
   if (mistakes > 0) process.exitCode = 1;
   if (!json) print(mistakes === 0 ? 'OK' : `${count(mistakes)} mistakes`);

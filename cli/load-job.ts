@@ -1,37 +1,32 @@
-import { existsSync } from 'node:fs';
-import { register } from 'node:module';
-import { extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { LogError } from '../core/index.ts';
-import type { Job } from '../job/index.ts';
+import { makeJob, type Job } from '../job/index.ts';
+import {
+  isConfigFile,
+  loadDefault,
+  loadPlugins,
+  readConfigFile,
+  unusable,
+} from './config-files.ts';
 
 /**
- * Loads the default export of a job file; tsx compiles TypeScript.
+ * Loads the default export of a job file, whose TypeScript tsx compiles, or makes the job that a
+ * file of YAML or JSON describes.
  *
  * @throws LogError INVALID_OPTION if there is no such file or no job in it.
+ * @throws ConnectError INVALID_CONFIG with every mistake in a file of data, and its line.
  */
 export async function loadJob(file: string): Promise<Job> {
-  const path = resolve(file);
-  if (!existsSync(path)) throw notAJob(file, 'there is no such file');
-  if (/\.[cm]?tsx?$/.test(path)) await registerTypeScript();
-  const loaded = (await import(pathToFileURL(path).href)) as { readonly default?: Partial<Job> };
-  const job = loaded.default;
+  if (isConfigFile(file)) return jobIn(file);
+  const job = (await loadDefault(file)) as Partial<Job> | undefined;
   if (job?.isJob === true) return job as Job;
-  throw notAJob(file, 'its default export is not a job; write: export default defineJob({ ... })');
+  const reason = 'its default export is not a job; write: export default defineJob({ ... })';
+  throw unusable(file, reason, 'a file whose default export is a job');
 }
 
-/** Lets modules in TypeScript be imported from here on. */
-export async function registerTypeScript(): Promise<void> {
-  const tsx = await import('tsx/esm/api');
-  tsx.register();
-  register(`./typescript-hooks${extname(import.meta.url)}`, import.meta.url);
-}
-
-function notAJob(file: string, reason: string): LogError {
-  const allowed = 'a file whose default export is a job';
-  return new LogError('INVALID_OPTION', `${file} cannot be used: ${reason}`, {
-    option: 'file',
-    value: file,
-    allowed,
-  });
+async function jobIn(file: string): Promise<Job> {
+  const document = await readConfigFile(file);
+  const { plugins: modules } = (document.content ?? {}) as { readonly plugins?: unknown };
+  const plugins = await loadPlugins(file, modules);
+  const made = await makeJob(document.content, { plugins });
+  if ('issues' in made) throw document.invalid(made.issues);
+  return made.job;
 }

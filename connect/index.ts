@@ -85,6 +85,7 @@ export {
   type WorkerOptions,
 } from './worker/worker.ts';
 export {
+  buildConnector,
   validateConnector,
   type MakingOptions,
   type PathOptions,
@@ -93,6 +94,7 @@ export type { ConnectorState, ConnectorStatus } from './worker/connector-status.
 export type {
   ConnectorDefinition,
   ConverterDefinition,
+  MadeConnector,
   TransformDefinition,
 } from './worker/definition.ts';
 export type { ConfigProvider } from './worker/providers.ts';
@@ -122,6 +124,7 @@ export { sqliteSource, type SqliteSourceOptions } from './sqlite/sqlite-source.t
 export { stdinSource, type StdinSource, type StdinSourceOptions } from './stdio/stdin-source.ts';
 export { stdoutSink, type StdoutSinkOptions } from './stdio/stdout-sink.ts';
 export type * from './connector.ts';
+export { parseConfigDocument, type ConfigDocument, type TextPlace } from './config-document.ts';
 export {
   checkConfig,
   configSchema,

@@ -19,6 +19,7 @@ export {
 export { describeJob, jobTopologies, type JobTopology } from './topologies.ts';
 export type { JobSummary, SourceResult } from './job-run.ts';
 export type { MetricsOptions } from './metrics-server.ts';
+export { makeJob } from './file/job-file.ts';
 export { runJob } from './run-job.ts';
 export { runScheduled, type RunScheduledOptions, type ScheduledRun } from './run-scheduled.ts';
 export { SCHEDULE_DEFAULTS, type JobSchedule } from './schedule.ts';

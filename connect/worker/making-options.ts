@@ -2,7 +2,7 @@ import { nodeFileSystem, type FileSystem } from '../../core/index.ts';
 import type { ConfigIssue } from '../config.ts';
 import { checkAllowed } from '../file/allowed-roots.ts';
 import { PluginRegistry, type ConnectPlugin } from '../plugin.ts';
-import { makeConnector, type MakingContext } from './definition.ts';
+import { makeConnector, type MadeConnector, type MakingContext } from './definition.ts';
 import { envProvider, fileProvider, type ConfigProvider } from './providers.ts';
 
 /** What making connectors takes. */
@@ -57,4 +57,17 @@ export async function validateConnector(
 ): Promise<readonly ConfigIssue[]> {
   const made = await makeConnector(definition, makingContext(options));
   return 'issues' in made ? made.issues : [];
+}
+
+/**
+ * Makes the connector of a definition, or finds every mistake in it. Nothing is opened or created.
+ *
+ * @param definition what a file or a caller has.
+ * @throws ConnectError PLUGIN_EXISTS
+ */
+export function buildConnector(
+  definition: unknown,
+  options: MakingOptions,
+): Promise<MadeConnector | { readonly issues: readonly ConfigIssue[] }> {
+  return makeConnector(definition, makingContext(options));
 }
