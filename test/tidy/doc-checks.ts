@@ -149,7 +149,9 @@ function withoutCodeBlocks(page: string): string {
 function idsOf(test: Source): Set<string> {
   const ids = new Set<string>();
   for (const node of nodesOf(test.tree)) {
-    const head = new RegExp(`^(\\[${RULE_ID}\\] ?)+`).exec(titleOf(node) ?? '')?.[0] ?? '';
+    const title = titleOf(node);
+    if (title === undefined) continue;
+    const head = new RegExp(`^(\\[${RULE_ID}\\] ?)+`).exec(title)?.[0] ?? '';
     for (const [id] of head.matchAll(new RegExp(RULE_ID, 'g'))) ids.add(id);
   }
   return ids;

@@ -40,12 +40,15 @@ export function isShipped(path: string): boolean {
   return /^(core|streams|connect|job|services|cli)\//.test(path) && !isTest(path);
 }
 
-/** All nodes below `node`, itself first. */
-export function* nodesOf(node: ts.Node): Generator<ts.Node> {
-  yield node;
-  const children: ts.Node[] = [];
-  ts.forEachChild(node, (child) => void children.push(child));
-  for (const child of children) yield* nodesOf(child);
+/** All nodes below `node`, itself first. (Generators in generators would take ten times as long.) */
+export function nodesOf(node: ts.Node): readonly ts.Node[] {
+  const nodes: ts.Node[] = [];
+  const visit = (each: ts.Node): void => {
+    nodes.push(each);
+    ts.forEachChild(each, visit);
+  };
+  visit(node);
+  return nodes;
 }
 
 export function finding(source: Source, position: number, message: string): Finding {
@@ -56,7 +59,7 @@ export function finding(source: Source, position: number, message: string): Find
 /** The comments of a file with their positions: the text between its tokens. */
 export function commentsOf({ tree, text }: Source): { position: number; text: string }[] {
   const comments = new Map<number, string>();
-  for (const token of tokensOf(tree, tree)) {
+  for (const token of tokensOf(tree)) {
     const ranges = [
       ...(ts.getLeadingCommentRanges(text, token.pos) ?? []),
       ...(ts.getTrailingCommentRanges(text, token.end) ?? []),
@@ -67,8 +70,13 @@ export function commentsOf({ tree, text }: Source): { position: number; text: st
   return [...comments].map(([position, comment]) => ({ position, text: comment }));
 }
 
-function* tokensOf(node: ts.Node, tree: ts.SourceFile): Generator<ts.Node> {
-  const children = node.getChildren(tree).filter(({ kind }) => kind !== ts.SyntaxKind.JSDoc);
-  if (children.length === 0) yield node;
-  for (const child of children) yield* tokensOf(child, tree);
+function tokensOf(tree: ts.SourceFile): readonly ts.Node[] {
+  const tokens: ts.Node[] = [];
+  const visit = (node: ts.Node): void => {
+    const children = node.getChildren(tree).filter(({ kind }) => kind !== ts.SyntaxKind.JSDoc);
+    if (children.length === 0) tokens.push(node);
+    for (const child of children) visit(child);
+  };
+  visit(tree);
+  return tokens;
 }
