@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { checkEach } from '../../test/kit/check-each.ts';
 import { readTopic } from '../../test/kit/read-topic.ts';
+import { shareOf } from '../../test/kit/share.ts';
 import type { Topic } from '../client/topic.ts';
 import { LogError } from '../errors.ts';
 import { seededRandom } from '../random.ts';
@@ -60,28 +62,30 @@ test('[VERIFY-6] whatever byte is damaged, all other batches are read', async ()
     await valuesOf(whole.kill(), plain, 'read_uncommitted'),
     await valuesOf(whole.kill(), sure, 'read_committed'),
   ];
-  let cases = 0;
+  const cases: { path: string; at: number; damaged: number }[] = [];
   for (const [path, content] of await filesBelow(whole)) {
-    for (let at = cases % 7; at < content.length; at += 31) {
-      const disk = whole.kill(seededRandom(at));
-      await overwrite(disk, path, Buffer.from([content[at]! ^ (1 << (at % 8))]), at);
-      const where = `${path} at ${at}`;
-      const { isDone, problems } = await repair(disk);
-      expect({ where, isDone, problems }).toEqual({ where, isDone: true, problems: [] });
-      expect({ where, count: await problemCount(disk) }).toEqual({ where, count: 0 });
-      const lost = [
-        ...lostOf(plainBefore, await valuesOf(disk.kill(), plain, 'read_uncommitted')),
-        ...lostOf(sureBefore, await valuesOf(disk.kill(), sure, 'read_committed')),
-      ];
-      const isLog = /\/(plain|sure)-0\/.*\.log$/.test(path);
-      expect({ where, lost, isFine: lost.length <= (isLog ? 2 : 0) }).toMatchObject({
-        where,
-        isFine: true,
-      });
-      cases++;
+    for (let at = cases.length % 7; at < content.length; at += 31) {
+      cases.push({ path, at, damaged: content[at]! ^ (1 << (at % 8)) });
     }
   }
-  expect(cases).toBeGreaterThan(200);
+  expect(cases.length).toBeGreaterThan(200);
+  await checkEach(shareOf(cases, 100), async ({ path, at, damaged }) => {
+    const disk = whole.kill(seededRandom(at));
+    await overwrite(disk, path, Buffer.from([damaged]), at);
+    const where = `${path} at ${at}`;
+    const { isDone, problems } = await repair(disk);
+    expect({ where, isDone, problems }).toEqual({ where, isDone: true, problems: [] });
+    expect({ where, count: await problemCount(disk) }).toEqual({ where, count: 0 });
+    const lost = [
+      ...lostOf(plainBefore, await valuesOf(disk.kill(), plain, 'read_uncommitted')),
+      ...lostOf(sureBefore, await valuesOf(disk.kill(), sure, 'read_committed')),
+    ];
+    const isLog = /\/(plain|sure)-0\/.*\.log$/.test(path);
+    expect({ where, lost, isFine: lost.length <= (isLog ? 2 : 0) }).toMatchObject({
+      where,
+      isFine: true,
+    });
+  });
 }, 120_000);
 
 test('[VERIFY-7] removed bytes are kept, with a manifest; offsets continue', async () => {
@@ -150,7 +154,7 @@ test.each([
     };
     await repair(disk);
     expect(moments.length).toBeGreaterThan(50);
-    for (const [at, moment] of moments.entries()) {
+    await checkEach(shareOf([...moments.entries()], 40), async ([at, moment]) => {
       const { isDone, problems } = await repair(moment);
       expect({ at, isDone, problems }).toEqual({ at, isDone: true, problems: [] });
       expect({ at, count: await problemCount(moment) }).toEqual({ at, count: 0 });
@@ -163,7 +167,7 @@ test.each([
       expect({ at, lost: lostOf(plainBefore, plainAfter) }).toEqual({ at, lost: [1] });
       const sureAfter = await valuesOf(moment.kill(), sure, 'read_committed');
       expect({ at, sureAfter }).toEqual({ at, sureAfter: sureBefore });
-    }
+    });
   },
   60_000,
 );

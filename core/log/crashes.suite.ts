@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { checkEach } from '../../test/kit/check-each.ts';
 import { seededRandom } from '../random.ts';
 import { MemoryFileSystem } from '../storage/memory-fs.ts';
 import { changesNothing, type Operation } from '../storage/memory-operations.ts';
@@ -99,17 +100,10 @@ export async function crashOpenings(
   return count;
 }
 
-/** Checked concurrently, each in its own file system: mostly they wait for event-loop turns. */
-const CHECKS_AT_ONCE = 16;
-
-async function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
-  for (let first = 0; first < crashes.length; first += CHECKS_AT_ONCE) {
-    const checks = crashes.slice(first, first + CHECKS_AT_ONCE).map(async (crash) => {
-      const { name, image, ...expected } = crash;
-      await checkRecovered(image(), expected).catch((cause: unknown) => {
-        throw new Error(`${outer}${name}: ${String(cause)}`, { cause });
-      });
+function checkAll(crashes: readonly Crash[], outer = ''): Promise<void> {
+  return checkEach(crashes, async ({ name, image, ...expected }) => {
+    await checkRecovered(image(), expected).catch((cause: unknown) => {
+      throw new Error(`${outer}${name}: ${String(cause)}`, { cause });
     });
-    await Promise.all(checks);
-  }
+  });
 }

@@ -14,11 +14,12 @@ import {
   type DiskOperation,
   type Fault,
 } from '../../core/testing/index.ts';
+import { checkEach } from '../kit/check-each.ts';
 import { readValues } from '../kit/read-topic.ts';
 import { DIRECTORY, pump } from './world.ts';
 
 /** One operation in this many fails; `npm run soak` makes each of them fail. */
-const STRIDE = Number(process.env['FAULT_STRIDE'] ?? 6);
+const STRIDE = Number(process.env['FAULT_STRIDE'] ?? 10);
 const TIMEOUT_MS = 3_600_000;
 const SEED = 7;
 
@@ -195,16 +196,16 @@ describe('clients on a disk that fails once', () => {
       const { witness } = await play({ onOperation: (operation) => operations.push(operation) });
       expect(witness.errors).toMatchObject([{ code: 'ABORTED' }]);
       expect(operations.length).toBeGreaterThan(300);
-      for (const operation of operations) {
-        const { number, kind, path } = operation;
-        if (number % STRIDE !== 0) continue;
-        for (const fault of faultsFor(operation)) {
-          await checkFault({ ...fault, at: number }).catch((cause: unknown) => {
-            const name = `${JSON.stringify(fault)} in operation ${number} (${kind} ${path})`;
-            throw new Error(`${name}: ${String(cause)}`, { cause });
-          });
-        }
-      }
+      const tried = operations.filter(({ number }) => number % STRIDE === 0);
+      const faults = tried.flatMap((operation) => {
+        return faultsFor(operation).map((fault) => ({ ...operation, fault }));
+      });
+      await checkEach(faults, async ({ number, kind, path, fault }) => {
+        await checkFault({ ...fault, at: number }).catch((cause: unknown) => {
+          const name = `${JSON.stringify(fault)} in operation ${number} (${kind} ${path})`;
+          throw new Error(`${name}: ${String(cause)}`, { cause });
+        });
+      });
     },
     TIMEOUT_MS,
   );

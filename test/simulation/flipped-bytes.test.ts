@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { filesBelow, overwrite } from '../../core/check/sample-log.suite.ts';
+import { checkEach } from '../kit/check-each.ts';
 import { observe, sample, type Told } from './flipped-bytes.ts';
 import { DIRECTORY } from './world.ts';
 
 /** One byte in this many is flipped; `npm run soak` flips each. */
-const STRIDE = Number(process.env['FLIP_STRIDE'] ?? 29);
+const STRIDE = Number(process.env['FLIP_STRIDE'] ?? 47);
 const TIMEOUT_MS = 3_600_000;
 
 /**
@@ -48,23 +49,25 @@ async function flipBytes(
   const whole = await sample(end);
   const expected = await observe(whole.kill());
   const wrong: string[] = [];
-  let count = 0;
+  const cases: { path: string; at: number; flipped: number }[] = [];
   for (const [path, content] of await filesBelow(whole)) {
     const name = path.slice(DIRECTORY.length + 1);
-    for (let at = count % STRIDE; at < content.length; at += STRIDE) {
+    for (let at = cases.length % STRIDE; at < content.length; at += STRIDE) {
       if (end === 'killed' && isLastBase(name, content, at)) continue;
-      const disk = whole.kill();
-      await overwrite(disk, path, Buffer.from([content[at]! ^ (1 << (at % 8))]), at);
-      const told = await observe(disk);
-      count++;
-      for (const [what, answer] of told) {
-        if (isFine(answer, expected.get(what)!, what)) continue;
-        const isKnown = UNNOTICED.some(([file, known]) => file === name && known.test(what));
-        if (!isKnown) wrong.push(`${name} at ${at}: ${what}: ${JSON.stringify(answer)}`);
-      }
+      cases.push({ path, at, flipped: content[at]! ^ (1 << (at % 8)) });
     }
   }
-  return { wrong, count };
+  await checkEach(cases, async ({ path, at, flipped }) => {
+    const name = path.slice(DIRECTORY.length + 1);
+    const disk = whole.kill();
+    await overwrite(disk, path, Buffer.from([flipped]), at);
+    for (const [what, answer] of await observe(disk)) {
+      if (isFine(answer, expected.get(what)!, what)) continue;
+      const isKnown = UNNOTICED.some(([file, known]) => file === name && known.test(what));
+      if (!isKnown) wrong.push(`${name} at ${at}: ${what}: ${JSON.stringify(answer)}`);
+    }
+  });
+  return { wrong, count: cases.length };
 }
 
 test(

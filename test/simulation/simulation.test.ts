@@ -3,7 +3,7 @@ import { simulate } from './run.ts';
 
 const FIRST_SEED = Number(process.env['SIM_SEED'] ?? 1);
 /** How many seeds. */
-const RUNS = Number(process.env['SIM_RUNS'] ?? 4);
+const RUNS = Number(process.env['SIM_RUNS'] ?? 2);
 /** Successive processes on one log. */
 const LIVES = Number(process.env['SIM_LIVES'] ?? 10);
 

@@ -14,10 +14,11 @@
  * counts so far and ends.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { globSync } from 'tinyglobby';
 import { compile, compiledFolder, compiledPackage, compiledProgram } from '../kit/compiled.ts';
 import { ROOT } from '../kit/root.ts';
 import { applicationKills, kills, simulations, Tally } from './plan.ts';
@@ -104,7 +105,7 @@ async function run(
 
 /** Runs the one-time parts, then simulations on all cores until there are enough crashes. */
 async function simulateAll(): Promise<void> {
-  const once = wanted.onlySeeds ? [] : [...ONCE];
+  const once = wanted.onlySeeds ? [] : [...ONCE, ...sharingTests()];
   let tasks: Iterator<Task, never> | undefined;
   await Promise.all(
     Array.from({ length: wanted.workers }, async () => {
@@ -120,8 +121,15 @@ async function simulateAll(): Promise<void> {
   );
 }
 
+/** A part that runs once. */
+interface Once {
+  readonly name: string;
+  readonly file: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 const VITEST = join(ROOT, 'node_modules/vitest/vitest.mjs');
-const ONCE = [
+const ONCE: readonly Once[] = [
   {
     name: 'each operation of the disk failed once',
     file: 'test/simulation/failing-operations.test.ts',
@@ -137,7 +145,19 @@ const ONCE = [
     file: 'connect/file/parquet/flips.test.ts',
     environment: { PARQUET_FLIP_STRIDE: '1' },
   },
-] as const;
+];
+
+/** The test files that take a share of their cases in `npm test`: all of them here. */
+function sharingTests(): Once[] {
+  const files = globSync('**/*.test.ts', { cwd: ROOT, ignore: '**/node_modules/**' });
+  const environment = { ALL_CASES: '1', SEED: String(wanted.seed), SIM_OUTCOMES: '3' };
+  return files
+    .filter((file) => SHARES.test(readFileSync(join(ROOT, file), 'utf8')))
+    .map((file) => ({ name: `all cases of ${file}`, file, environment }));
+}
+
+/** How a test file gets at its share: `shareOf`, or through a suite. */
+const SHARES = /kit\/(share|same-after-crashes)[.]ts'/;
 
 async function killAll(): Promise<void> {
   const { seed } = wanted;

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { checkEach } from '../../../test/kit/check-each.ts';
 import { codeOf } from '../../../test/kit/codes.ts';
 import { readValues } from '../../../test/kit/read-topic.ts';
+import { shareOf } from '../../../test/kit/share.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { string } from '../../serde/text.ts';
@@ -104,11 +106,11 @@ test.each([
   await administer(log, witness);
   await log.close();
   expect(moments.length).toBeGreaterThan(80);
-  for (const [index, moment] of moments.entries()) {
+  await checkEach(shareOf([...moments.entries()], 40), async ([index, moment]) => {
     await check(moment.disk, moment.witness).catch((cause: unknown) => {
       throw new Error(`seed ${seed}, operation ${index}: ${moment.operation}`, { cause });
     });
-  }
+  });
 });
 
 test('[ADMIN-2] a disk that is full for a moment, at any operation', async () => {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { checkEach } from '../../../test/kit/check-each.ts';
 import { readValues } from '../../../test/kit/read-topic.ts';
+import { shareOf } from '../../../test/kit/share.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { string } from '../../serde/text.ts';
@@ -126,13 +128,13 @@ async function checkEverywhere(
 ): Promise<void> {
   const moments = await crashEverywhere(seed, crash);
   expect(moments.length).toBeGreaterThan(100);
-  for (const [index, moment] of moments.entries()) {
+  await checkEach(shareOf([...moments.entries()], 100), async ([index, moment]) => {
     try {
       await checkRecovery(moment, seed + index);
     } catch (cause) {
       throw new Error(`seed ${seed}, after operation ${index}: ${moment.operation}`, { cause });
     }
-  }
+  });
 }
 
 test.each([1])(

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { checkEach } from '../../../test/kit/check-each.ts';
 import { readValues } from '../../../test/kit/read-topic.ts';
+import { shareOf } from '../../../test/kit/share.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { bytes } from '../../serde/binary.ts';
@@ -54,7 +56,7 @@ test.each([1, 2])(
     const { moments, syncsOfJournal } = await crashes(seed);
     expect(syncsOfJournal.length).toBeGreaterThanOrEqual(5);
     expect(moments.length).toBeGreaterThan(200);
-    for (const { acknowledged, cut, operation } of moments) {
+    await checkEach(shareOf(moments, 100), async ({ acknowledged, cut, operation }) => {
       const log = await open(cut, seed + 1);
       const isThere = (await log.admin().listTopics()).includes('wide');
       const values = isThere ? await readValues(log, wide, 'read_committed') : [];
@@ -65,7 +67,7 @@ test.each([1, 2])(
       expect([operation, whole]).toEqual([operation, true]);
       expect(counts.size).toBeGreaterThanOrEqual(acknowledged);
       await log.close();
-    }
+    });
   },
   120_000,
 );

@@ -1,4 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
+import { checkEach } from '../../../test/kit/check-each.ts';
+import { shareOf } from '../../../test/kit/share.ts';
 import { LogError } from '../../errors.ts';
 import { seededRandom } from '../../random.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
@@ -92,11 +94,11 @@ describe('crashes', () => {
       fileSystem.onOperation = undefined;
       expect(done?.passes).toBe(1);
       expect(crashes.length).toBeGreaterThan(50);
-      for (const { name, image } of crashes) {
+      await checkEach(shareOf(crashes, 150), async ({ name, image }) => {
         await checkOpened(image, model, producers).catch((cause: unknown) => {
           throw new Error(`${name}: ${String(cause)}`, { cause });
         });
-      }
+      });
     },
     TIMEOUT_MS,
   );
@@ -121,7 +123,7 @@ describe('crashes', () => {
           crashes.push(image.kill(seededRandom(number)), image.crash(seededRandom(number)));
         };
         await (await LogHost.open({ fileSystem: image, ...OPTIONS })).log.abandon();
-        for (const crash of crashes) await checkOpened(crash, model, producers);
+        await checkEach(shareOf(crashes, 20), (crash) => checkOpened(crash, model, producers));
         crashCount += crashes.length;
       }
       expect(crashCount).toBeGreaterThan(20);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { checkEach } from '../../../test/kit/check-each.ts';
 import { seededRandom } from '../../random.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
 import type { Fault, Operation, OperationKind } from '../../storage/memory-operations.ts';
@@ -254,13 +255,12 @@ describe.each(PLACES)('in the state %s', (place) => {
     `[LOG-29] %s, seeds ${FIRST_SEED} to ${FIRST_SEED + SEEDS - 1}`,
     { timeout: 60_000 + SEEDS * 20_000 },
     async (arrow) => {
-      for (const seed of seeds) {
-        for (const end of ENDS) {
-          await play(seed, place, arrow, end).catch((cause: unknown) => {
-            throw new Error(`seed ${seed}, ${end}: ${String(cause)}`, { cause });
-          });
-        }
-      }
+      const cases = seeds.flatMap((seed) => ENDS.map((end) => ({ seed, end })));
+      await checkEach(cases, async ({ seed, end }) => {
+        await play(seed, place, arrow, end).catch((cause: unknown) => {
+          throw new Error(`seed ${seed}, ${end}: ${String(cause)}`, { cause });
+        });
+      });
     },
   );
 });

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { checkEach } from '../../../test/kit/check-each.ts';
+import { shareOf } from '../../../test/kit/share.ts';
 import { batchSizeBytes, readBatchHeader } from '../../record/batch.ts';
 import { recordsOf } from '../../record/records.suite.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
@@ -142,7 +144,7 @@ test.each(Object.entries(CASES))(
       const content = await whole.readFile(path);
       const opened = await soundDisk.readFile(path);
       entryCount += content.length / TRANSACTION_ENTRY_BYTES;
-      for (const [what, damaged] of damagesOf(content, stride)) {
+      await checkEach(shareOf([...damagesOf(content, stride)], 80), async ([what, damaged]) => {
         const disk = whole.kill();
         if (damaged === undefined) await disk.remove(path);
         else await replaceFile(disk, path, damaged);
@@ -157,7 +159,7 @@ test.each(Object.entries(CASES))(
           expect({ place, file: await disk.readFile(path) }).toEqual({ place, file: opened });
         }
         await log.abandon();
-      }
+      });
     }
     expect(entryCount).toBeGreaterThan(2);
   },
