@@ -69,7 +69,7 @@ describe.each(['exactly_once', 'at_least_once'] as const)('[STREAMS-9] %s', (gua
   });
 
   test('continues after the log is closed and reopened', async () => {
-    const log = await openTestLog();
+    const log = await openTestLog({ directory: temporaryDirectory() });
     await produce(log, input, ones(100));
     await runToEnd(log, summing(), options);
     await log.close();

@@ -7,6 +7,7 @@ import {
   kill,
   openDisk,
   powerCut,
+  triedMoments,
   WAYS_TO_STOP,
   type CrashingRun,
   type Moment,
@@ -301,13 +302,13 @@ async function checkExactlyOnce({ disk, stateDir, operation }: Moment): Promise<
 test(`[STREAMS-9] exactly_once: a power cut at any time, seed ${SEED}`, async () => {
   const { moments } = await crashOften(31, powerCut, 'exactly_once');
   expect(moments.length).toBeGreaterThan(10);
-  for (const moment of moments) await checkExactlyOnce(moment);
+  for (const moment of triedMoments(moments)) await checkExactlyOnce(moment);
 }, 60_000);
 
 test(`[STREAMS-9] exactly_once: kill -9 at any time, seed ${SEED}`, async () => {
   const { moments } = await crashOften(37, kill, 'exactly_once');
   expect(moments.length).toBeGreaterThan(10);
-  for (const moment of moments) await checkExactlyOnce(moment);
+  for (const moment of triedMoments(moments)) await checkExactlyOnce(moment);
 }, 60_000);
 
 describe.each([
@@ -326,7 +327,7 @@ describe.each([
       const expected = await readEmitted(log);
       expect(Object.values(expected).flat().length).toBeGreaterThan(100);
       expect(moments.length).toBeGreaterThan(5);
-      for (const { disk, stateDir, operation } of moments) {
+      for (const { disk, stateDir, operation } of triedMoments(moments)) {
         const reopened = await openDisk(disk);
         await runToEnd(reopened, make(), { ...options, stateDir });
         expect(await readEmitted(reopened), operation).toEqual(expected);
@@ -341,7 +342,7 @@ test(`[STREAMS-9] at_least_once: kill -9 at any time loses nothing, seed ${SEED}
   const guarantee = 'at_least_once';
   const { moments } = await crashOften(37, kill, guarantee);
   expect(moments.length).toBeGreaterThan(3);
-  for (const { disk, stateDir, operation } of moments) {
+  for (const { disk, stateDir, operation } of triedMoments(moments)) {
     const log = await openDisk(disk);
     await runToEnd(log, topology(), { ...options, stateDir, processingGuarantee: guarantee });
     const { newest } = await readSums(log);

@@ -11,7 +11,12 @@ import {
 import { sleep } from '../../core/internal.ts';
 import { makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
 import { FailingRun } from '../../test/kit/failing-run.ts';
-import { crashMoments, openDisk, WAYS_TO_STOP } from '../../test/kit/same-after-crashes.ts';
+import {
+  crashMoments,
+  openDisk,
+  triedMoments,
+  WAYS_TO_STOP,
+} from '../../test/kit/same-after-crashes.ts';
 import { SEED } from '../../test/kit/seed.ts';
 import type { KGroupedStream } from '../dsl/kgrouped-stream.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
@@ -268,7 +273,7 @@ test.each(WAYS_TO_STOP)(
     const { topology } = counting(() => undefined);
     const { moments } = await crashMoments({ topology, fill, options, every: 11, stop });
     expect(moments.length).toBeGreaterThan(5);
-    for (const { operation, disk, stateDir } of moments) {
+    for (const { operation, disk, stateDir } of triedMoments(moments)) {
       const log = await openDisk(disk);
       const { topology: again, counts } = counting(() => undefined);
       const partitions = [{ topic: ones.name, partition: 0 }];

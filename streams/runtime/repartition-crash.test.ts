@@ -10,6 +10,7 @@ import {
   copyState,
   openDisk,
   sameAfterCrashes,
+  triedMoments,
   WAYS_TO_STOP,
   type Moment,
 } from '../../test/kit/same-after-crashes.ts';
@@ -167,7 +168,7 @@ describe('[OP-TOPOLOGY-12] topics that match a pattern', () => {
       const expected = await results(log);
       expect(Object.keys(expected)).toHaveLength(6 + 6 * 6);
       expect(moments.length).toBeGreaterThan(5);
-      for (const moment of moments) {
+      for (const moment of triedMoments(moments)) {
         const reopened = await openDisk(moment.disk);
         await run(reopened, moment.stateDir);
         expect(await results(reopened), moment.operation).toEqual(expected);

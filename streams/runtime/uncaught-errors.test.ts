@@ -12,6 +12,7 @@ import {
 } from '../../core/index.ts';
 import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { committedRows, makeApp, openTestLog, produce, until } from '../../test/kit/app.ts';
+import { compiledProgram } from '../../test/kit/compiled.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { StreamsBuilder } from '../dsl/streams-builder.ts';
 import { noRoom } from '../state/lmdb-environment.ts';
@@ -205,8 +206,8 @@ describe('onUncaughtError', () => {
   ])(
     '[RT-POLICY-4] `exit` ends the process %s, with code 1',
     async (_, what, output) => {
-      const program = 'test/kit/exiting-app-process.ts';
-      const args = ['--import', 'tsx', program, temporaryDirectory(), what];
+      const program = compiledProgram('test/kit/exiting-app-process.ts');
+      const args = [program, temporaryDirectory(), what];
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
       onTestFinished(() => void child.kill('SIGKILL'));
       let written = '';

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import {
+  nodeFileSystem,
   openLog,
   silentLogger,
   systemClock,
@@ -9,16 +10,21 @@ import {
   type Topic,
 } from '../../core/index.ts';
 import { sleep } from '../../core/internal.ts';
+import { MemoryFileSystem } from '../../core/testing/index.ts';
 import { StreamsApp, type StreamsOptions, type Topology } from '../../streams/index.ts';
 import { readTopic } from './read-topic.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** Opens a log that is closed when the test ends; by default in a new directory. */
+/**
+ * Opens a log that is closed when the test ends; without a directory it is in memory, where a
+ * commit waits for no disk. (The state of its applications is on the disk in any case.)
+ */
 export async function openTestLog(
   options: OpenLogOptions & { readonly directory?: string } = {},
 ): Promise<EmbeddedLog> {
   const { directory = temporaryDirectory(), ...rest } = options;
-  const log = await openLog(directory, { logger: silentLogger, ...rest });
+  const fileSystem = options.directory === undefined ? new MemoryFileSystem() : nodeFileSystem;
+  const log = await openLog(directory, { fileSystem, logger: silentLogger, ...rest });
   onTestFinished(() => log.close());
   return log;
 }
@@ -75,9 +81,9 @@ export async function committedRows(
 /** Polls until `isTrue`; fails after some seconds. */
 export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const deadlineMs = systemClock.monotonicMs() + 10_000;
-  while (!(await isTrue())) {
+  for (let waitMs = 1; !(await isTrue()); waitMs = Math.min(waitMs + 1, 5)) {
     if (systemClock.monotonicMs() > deadlineMs)
       throw new TypeError(`not within 10 s: ${String(isTrue)}`);
-    await sleep(systemClock, 5);
+    await sleep(systemClock, waitMs);
   }
 }
