@@ -1,19 +1,12 @@
-import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openLog, string, topic } from '../core/index.ts';
+import { millrace as millraceIn } from '../test/kit/command.ts';
 import { temporaryDirectory } from '../test/kit/temporary-directory.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const tsx = join(root, 'node_modules/tsx/dist/cli.mjs');
-const command = [tsx, '--tsconfig', join(root, 'tsconfig.json'), join(root, 'cli/main.ts')];
-
-function millrace(...args: readonly string[]) {
-  const run = spawnSync(process.execPath, [...command, ...args], { encoding: 'utf8' });
-  return { code: run.status, out: run.stdout, err: run.stderr };
-}
+const millrace = (...args: readonly string[]) => millraceIn(tmpdir(), ...args);
 
 const orders = topic('orders', { key: string(), value: string() });
 
