@@ -4,7 +4,7 @@ import { temporaryDirectory } from '../kit/temporary-directory.ts';
 import { killClients, KILLS_A_LOG } from './kill-clients.ts';
 
 /** How often the clients are killed; `npm run soak` kills them a thousand times. */
-const KILLS = Number(process.env['KILLS'] ?? 30);
+const KILLS = Number(process.env['KILLS'] ?? 15);
 
 test(
   `[CHECK-4] producers, transactions and groups, killed ${KILLS} times (seed ${SEED})`,

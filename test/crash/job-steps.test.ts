@@ -30,6 +30,10 @@ const STEPS = [
 ];
 
 const PROGRAM = 'test/crash/small-job-process.ts';
+/** Half a day: several windows of each kind. */
+const ROWS = 4_000;
+/** Enough that most of ten kills find the job at work. */
+const MANY_ROWS = 20_000;
 
 /** Runs the job in a process; resolves with how it ended. */
 async function runProcess(args: readonly string[], killAfterMs?: number): Promise<string> {
@@ -41,13 +45,13 @@ async function runProcess(args: readonly string[], killAfterMs?: number): Promis
 for (const step of STEPS) {
   test(`[JOB-1] killed at ${step}, first and later: the same output`, async () => {
     const directory = temporaryDirectory();
-    writeInput(directory);
+    writeInput(directory, ROWS);
     const first = await runProcess([directory, step, '1']);
     const second = await runProcess([directory, step, '2']);
     expect(first).toBe('SIGKILL'); // otherwise the step was never reached, and nothing was tested
     expect(['SIGKILL', '0']).toContain(second); // the rest of the job may have too few of them
     expect(await runProcess([directory])).toBe('0');
-    expect(actualOutput(directory)).toEqual(expectedOutput());
+    expect(actualOutput(directory)).toEqual(expectedOutput(ROWS));
   }, 60_000);
 }
 
@@ -56,11 +60,11 @@ const seed = Number(process.env['SEED'] ?? 20260101);
 test(`[JOB-1] killed ten times at random moments (seed ${seed}): the same output`, async () => {
   const directory = temporaryDirectory();
   const random = seededRandom(seed);
-  writeInput(directory);
+  writeInput(directory, MANY_ROWS);
   for (let kill = 0; kill < 10; kill++) {
     const ended = await runProcess([directory], 150 + random.next() * 900);
     expect(['SIGKILL', '0']).toContain(ended);
   }
   expect(await runProcess([directory])).toBe('0');
-  expect(actualOutput(directory)).toEqual(expectedOutput());
+  expect(actualOutput(directory)).toEqual(expectedOutput(MANY_ROWS));
 }, 120_000);

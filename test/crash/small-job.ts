@@ -25,7 +25,6 @@ interface Total {
   readonly sum: number;
 }
 
-const ROWS = 20_000;
 const SHOPS = 40;
 const HOUR_MS = 3_600_000;
 const START_MS = Date.UTC(2024, 0, 1);
@@ -36,12 +35,12 @@ const byTown = topic('by-town', { key: string(), value: json<Total>() });
 const byShop = topic('by-shop', { key: string(), value: json<Total>() });
 const deadLetters = topic('small-dead-letters', { key: string(), value: json<Sale>() });
 
-/** Writes the input of the job into `directory`. */
-export function writeInput(directory: string): void {
+/** Writes an input of the job, of so many sales, into `directory`. */
+export function writeInput(directory: string, rows: number): void {
   mkdirSync(directory, { recursive: true });
   const shops = Array.from({ length: SHOPS }, (_, shop) => `shop-${shop},${townOf(shop)}`);
   writeFileSync(join(directory, 'towns.csv'), ['shop,town', ...shops, ''].join('\n'));
-  const lines = allSales().map(({ at, shop, amount }) => `${at},${shop},${amount}`);
+  const lines = allSales(rows).map(({ at, shop, amount }) => `${at},${shop},${amount}`);
   writeFileSync(join(directory, 'sales.csv'), ['at,shop,amount', ...lines, ''].join('\n'));
 }
 
@@ -129,15 +128,16 @@ function isBad({ amount }: Sale): boolean {
 }
 
 /** The expected output, computed by plain loops: the lines of the sinks, sorted. */
-export function expectedOutput(): Readonly<Record<'town' | 'shop' | 'bad', string>> {
+export function expectedOutput(rows: number): Readonly<Record<'town' | 'shop' | 'bad', string>> {
   const [town, shop] = [new Map<string, Total>(), new Map<string, Total>()];
-  for (const { at, shop: name, amount } of allSales()) {
+  const all = allSales(rows);
+  for (const { at, shop: name, amount } of all) {
     const hour = at - (at % HOUR_MS);
     addTo(town, townOf(Number(name.slice(5))), hour, amount);
     addTo(shop, name, hour - HOUR_MS, amount);
     addTo(shop, name, hour, amount);
   }
-  const bad = allSales().filter(isBad);
+  const bad = all.filter(isBad);
   return {
     ...{ town: digest([...town.values()]), shop: digest([...shop.values()]) },
     bad: digestOf(bad.map((sale) => JSON.stringify(sale))),
@@ -188,10 +188,10 @@ function digestOf(lines: readonly string[]): string {
   return `${lines.length} lines ${createHash('sha256').update(all).digest('hex')}`;
 }
 
-function allSales(): Sale[] {
+function allSales(rows: number): Sale[] {
   const random = seededRandom(1);
   let at = START_MS;
-  return Array.from({ length: ROWS }, () => {
+  return Array.from({ length: rows }, () => {
     at += Math.floor(random.next() * 20_000);
     const shop = `shop-${Math.floor(random.next() * SHOPS)}`;
     return { at, shop, amount: Math.floor(random.next() * 1000) };
