@@ -53,7 +53,7 @@ export async function connectCreateCommand(file: string, flags: CreateFlags): Pr
     const { body } = isNew
       ? await client.send('POST', ['connectors'], { body: { name, config, ...first } })
       : await client.send('PUT', ['connectors', name, 'config'], { body: config });
-    if (flags.json === true) printJson(body as object);
+    if (flags.json === true) printJson(body);
     else print(`${name}: ${isNew ? 'created' : 'changed'}`);
   }
 }
@@ -75,7 +75,7 @@ export async function connectStatusCommand(name: string, flags: ClientFlags): Pr
   const client = new RestClient(flags.url);
   const { body } = await client.send('GET', ['connectors', name, 'status']);
   if (flags.json === true) {
-    printJson(body as object);
+    printJson(body);
     return;
   }
   const status = body as StatusView;
@@ -95,7 +95,7 @@ export function connectChangeCommand(
     const client = new RestClient(flags.url);
     await client.send('PUT', ['connectors', name, action]);
     const { body } = await client.send('GET', ['connectors', name, 'status']);
-    if (flags.json === true) printJson(body as object);
+    if (flags.json === true) printJson(body);
     else print(lineOf(body as StatusView));
   };
 }
@@ -105,7 +105,7 @@ export async function connectRestartCommand(name: string, flags: RestartFlags): 
   const client = new RestClient(flags.url);
   const query = `includeTasks=true&onlyFailed=${String(flags.onlyFailed === true)}`;
   const { body } = await client.send('POST', ['connectors', name, 'restart'], { query });
-  if (flags.json === true) printJson(body as object);
+  if (flags.json === true) printJson(body);
   else print(lineOf(body as StatusView));
 }
 

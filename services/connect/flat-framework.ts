@@ -7,6 +7,9 @@ import {
   type TransactionBoundary,
 } from '../../connect/index.ts';
 
+/** The value of the first of these fields that is given; `place` is then known by its name. */
+type Take = (place: string, ...names: readonly string[]) => unknown;
+
 /** The parts of a definition that do not depend on its plugin. */
 export type FrameworkParts = Pick<
   ConnectorDefinition,
@@ -23,24 +26,25 @@ export function frameworkParts(
   values: ReadonlyMap<string, unknown>,
   keys: CallersNames,
 ): FrameworkParts {
-  const take = <T>(place: string, ...names: readonly string[]): T | undefined => {
+  const take: Take = (place, ...names) => {
     const name = names.find((each) => values.has(each));
     if (name === undefined) return undefined;
     keys.set(place, name);
-    return values.get(name) as T;
+    return values.get(name);
   };
-  const deadLetter = take<string>('errors', 'errors.deadletterqueue.topic.name');
-  const max = take<number>('errors', 'errors.max');
-  const tolerance = take<'none' | 'all'>('errors', 'errors.tolerance');
+  const deadLetter = take('errors', 'errors.deadletterqueue.topic.name') as string | undefined;
+  const max = take('errors', 'errors.max') as number | undefined;
+  const tolerance = take('errors', 'errors.tolerance') as 'none' | 'all' | undefined;
   const errors: ToleranceOptions = defined({ tolerance, deadLetter, max });
   const retries = retriesOf(take);
   const [everyMs, ofBoundary] = ['commit.interval.ms', 'transaction.boundary.interval.ms'];
   return defined({
     errors: Object.keys(errors).length > 0 ? errors : undefined,
     retries: Object.keys(retries).length > 0 ? retries : undefined,
-    commitIntervalMs: take<number>('commitIntervalMs', everyMs, ofBoundary),
-    commitRecordsMax: take<number>('commitRecordsMax', 'commit.records.max'),
-    transactionBoundary: take<TransactionBoundary>('transactionBoundary', 'transaction.boundary'),
+    commitIntervalMs: take('commitIntervalMs', everyMs, ofBoundary) as number | undefined,
+    commitRecordsMax: take('commitRecordsMax', 'commit.records.max') as number | undefined,
+    transactionBoundary: take('transactionBoundary', 'transaction.boundary') as
+      TransactionBoundary | undefined,
   });
 }
 
@@ -71,14 +75,12 @@ function defined<T extends object>(parts: T): Defined<T> {
 }
 
 /** Kafka Connect gives a failed operation some time; a run of ours has a number of tries. */
-function retriesOf(
-  take: <T>(place: string, ...names: readonly string[]) => T | undefined,
-): RetryOptions {
-  const backoffMaxMs = take<number>('retries', 'errors.retry.delay.max.ms');
-  const backoffMs = take<number>('retries', 'retries.backoff.ms');
-  const timeoutMs = take<number>('retries', 'errors.retry.timeout');
+function retriesOf(take: Take): RetryOptions {
+  const backoffMaxMs = take('retries', 'errors.retry.delay.max.ms') as number | undefined;
+  const backoffMs = take('retries', 'retries.backoff.ms') as number | undefined;
+  const timeoutMs = take('retries', 'errors.retry.timeout') as number | undefined;
   const max =
-    take<number>('retries', 'retries.max') ??
+    (take('retries', 'retries.max') as number | undefined) ??
     (timeoutMs === undefined ? undefined : triesWithin(timeoutMs, { backoffMs, backoffMaxMs }));
   return defined({ max, backoffMs, backoffMaxMs });
 }

@@ -78,7 +78,7 @@ describe('[CONNECT-REST-9] the service', () => {
     const sent = fetch(`${server.url}/connectors`, {
       ...{ method: 'POST', body: hanging, duplex: 'half' },
       headers: { 'content-type': 'application/json' },
-    } as RequestInit).catch((error: unknown) => error);
+    }).catch((error: unknown) => error);
     expect((await send('GET /health')).status).toBe(200);
     const startMs = systemClock.monotonicMs();
     await server.close();

@@ -1,3 +1,4 @@
+import type * as HonoPackage from 'hono';
 import type { Context, Hono } from 'hono';
 import { LogError, type Clock, type Logger } from '../../core/index.ts';
 import { asError } from '../../core/internal.ts';
@@ -105,8 +106,8 @@ function respond({ status, body, location }: Answer, origin = ''): Response {
 }
 
 /** Loaded on first use. @throws LogError PACKAGE_MISSING */
-async function loadHono(): Promise<typeof import('hono')> {
-  return loadPackage<typeof import('hono')>('hono');
+async function loadHono(): Promise<typeof HonoPackage> {
+  return loadPackage<typeof HonoPackage>('hono');
 }
 
 /** @throws LogError PACKAGE_MISSING */

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import type * as NodeServer from '@hono/node-server';
 import type { AddressInfo } from 'node:net';
 import { LogError, type Clock } from '../../core/index.ts';
 import { loadPackage, type Handler } from './app.ts';
@@ -37,8 +38,7 @@ const ARRIVAL_MS = 30_000;
  */
 export async function listen(handler: Handler, options: ListenerOptions): Promise<Listener> {
   const { host, clock, stopTimeoutMs } = options;
-  const { getRequestListener } =
-    await loadPackage<typeof import('@hono/node-server')>('@hono/node-server');
+  const { getRequestListener } = await loadPackage<typeof NodeServer>('@hono/node-server');
   const answer = getRequestListener(handler);
   const server = createServer({ requestTimeout: ARRIVAL_MS }, (request, response) => {
     void answer(request, response);

@@ -37,7 +37,7 @@ export interface ServedWorker {
 
 export const REST_PLUGINS: readonly ConnectPlugin[] = [
   ...BUILT_IN_PLUGINS,
-  countingSource as ConnectPlugin,
+  countingSource,
   forgettingSink,
 ];
 
