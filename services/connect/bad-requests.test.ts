@@ -201,7 +201,7 @@ describe('[CONNECT-REST-3] a config with mistakes', () => {
       message: containing("(b) doesn't match connector name in the request (a)"),
     });
     expect((await send('PUT /connectors/b/config', config)).body).toEqual({
-      error_code: 500,
+      error_code: 400,
       message: containing('which name matches conter, available connectors are: counter, file-'),
     });
     const empty = { name: ' ', config: { 'connector.class': 'counter' } };

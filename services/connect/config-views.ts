@@ -23,7 +23,7 @@ export interface KeyView {
   readonly width: string;
   readonly display_name: string;
   readonly dependents: readonly string[];
-  readonly order: number;
+  readonly order_in_group: number;
 }
 
 /** A field's value, checked: Kafka Connect's `ConfigValueInfo`. */
@@ -81,10 +81,13 @@ const TYPES: Readonly<Record<ConfigField<unknown>['type'], string>> = {
 export function pluginViews(plugins: PluginRegistry, version: string): PluginView[] {
   const all = plugins.list();
   all.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind));
-  return all.map((plugin) => ({
+  const views = all.map((plugin) => ({
     ...{ class: plugin.name, type: KINDS[plugin.kind] },
     ...(BUILT_IN_PLUGINS.includes(plugin) && { version }),
   }));
+  const headers = views.filter(({ type }) => type === KINDS.converter);
+  // Each converter also is one of headers.
+  return [...views, ...headers.map((view) => ({ ...view, type: 'header_converter' }))];
 }
 
 /** What the config of a plugin may say; of a connector also what all of them may. */
@@ -137,15 +140,16 @@ interface Described {
 function keyViews(fields: readonly (FlatField & Described)[]): KeyView[] {
   const counts = new Map<string, number>();
   return fields.map(({ key, field, group, importance, displayName }) => {
-    const order = (counts.get(group) ?? 0) + 1;
-    counts.set(group, order);
+    const place = (counts.get(group) ?? 0) + 1;
+    counts.set(group, place);
     const { isRequired, doc, allowed } = field;
     return {
       ...{ name: key, type: TYPES[field.type], required: isRequired },
       default_value: defaultOf(field),
       importance: importance ?? (isRequired ? 'HIGH' : 'MEDIUM'),
       documentation: `${doc} It must be ${allowed}.`,
-      ...{ group, width: 'MEDIUM', display_name: displayName ?? key, dependents: [], order },
+      ...{ group, width: 'MEDIUM', display_name: displayName ?? key, dependents: [] },
+      order_in_group: place,
     };
   });
 }

@@ -102,13 +102,14 @@ function configRoutes(context: ConnectContext, found: (call: Call) => ConnectorS
 }
 
 /** The names, or what `expand` asks for of each. */
-function listOf({ worker }: ConnectContext, query: URLSearchParams): unknown {
+function listOf(context: ConnectContext, query: URLSearchParams): unknown {
+  const { worker } = context;
   const statuses = worker.statuses();
   if (!query.has('expand')) return statuses.map(({ name }) => name);
   const expand = query.getAll('expand');
   const expanded = statuses.map((status) => {
     const view = {
-      ...(expand.includes('status') && { status: statusView(status, worker.workerId) }),
+      ...(expand.includes('status') && { status: statusView(status, context) }),
       ...(expand.includes('info') && { info: infoOf(status, worker) }),
     };
     return [status.name, view] as const;

@@ -117,7 +117,7 @@ function unknownClass(type: string, { plugins }: ConnectWorker): Error {
   const message =
     'Failed to find any class that implements Connector and which name matches ' +
     `${type}, available connectors are: ${names.join(', ')}`;
-  return refusal(500, message);
+  return refusal(400, message);
 }
 
 /** A field of a body that is text, or absent. */

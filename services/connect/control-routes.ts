@@ -99,9 +99,9 @@ const SUMMARIES = {
   stop: 'Ends a connector, which keeps its config and offsets.',
 } as const;
 
-function statusIn({ worker, ...context }: ConnectContext, call: Call, missing: string): StatusView {
+function statusIn(context: ConnectContext, call: Call, missing: string): StatusView {
   const { connector = '' } = call.params;
-  return statusView(findConnector({ worker, ...context }, connector, missing), worker.workerId);
+  return statusView(findConnector(context, connector, missing), context);
 }
 
 /** @throws LogError REQUEST_REFUSED 404 for what is no number, as any other path. */

@@ -205,11 +205,22 @@ describe('[CONNECT-REST-1] the service answers as Kafka Connect:', () => {
     const config = (await send('GET /connector-plugins/counter/config')).body;
     expect(config).toContainEqual({
       ...{ name: 'token', type: 'PASSWORD', required: false, default_value: null },
-      ...{ importance: 'MEDIUM', documentation: any, group: 'counter', order: 3, width: 'MEDIUM' },
+      ...{
+        importance: 'MEDIUM',
+        documentation: any,
+        group: 'counter',
+        order_in_group: 3,
+        width: 'MEDIUM',
+      },
       ...{ display_name: 'token', dependents: [] },
     });
     expect(config).toContainEqual(
-      expect.objectContaining({ name: 'tasks.max', type: 'LONG', default_value: '1', order: 3 }),
+      expect.objectContaining({
+        name: 'tasks.max',
+        type: 'LONG',
+        default_value: '1',
+        order_in_group: 3,
+      }),
     );
     const cast = (await send('GET /connector-plugins/Cast/config')).body as { name: string }[];
     expect(cast.map((each) => each.name)).toEqual(['spec', 'target']);

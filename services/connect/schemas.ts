@@ -17,7 +17,7 @@ const state = {
 const free = { type: 'object', additionalProperties: true };
 const kind = { type: 'string', enum: ['source', 'sink', 'unknown'] };
 const taskId = object({ connector: string, task: { type: 'integer' } });
-const connectorState = { state, worker_id: string, trace: string };
+const connectorState = { state, worker_id: string, version: string, trace: string };
 
 /** The bodies of the service, for its OpenAPI document. */
 export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
@@ -46,10 +46,10 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     ...{ name: string, config: reference('Config') },
     ...{ tasks: { type: 'array', items: taskId }, type: kind },
   }),
-  TaskState: object({ id: { type: 'integer' }, ...connectorState }, 'trace'),
+  TaskState: object({ id: { type: 'integer' }, ...connectorState }, 'trace version'),
   ConnectorStateInfo: object({
     name: string,
-    connector: object(connectorState, 'trace'),
+    connector: object(connectorState, 'trace version'),
     tasks: { type: 'array', items: reference('TaskState') },
     type: kind,
   }),
@@ -78,7 +78,7 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     ...{ name: string, type: string, required: { type: 'boolean' } },
     default_value: { type: ['string', 'null'] },
     ...{ importance: string, documentation: string, group: string, width: string },
-    ...{ display_name: string, dependents: texts, order: { type: 'integer' } },
+    ...{ display_name: string, dependents: texts, order_in_group: { type: 'integer' } },
   }),
   ConfigKeys: { type: 'array', items: reference('ConfigKey') },
   ConfigInfos: object({

@@ -1,15 +1,19 @@
-import type {
-  ConnectorState,
-  ConnectorStatus,
-  ConnectWorker,
-  Properties,
+import {
+  BUILT_IN_PLUGINS,
+  type ConnectorState,
+  type ConnectorStatus,
+  type ConnectWorker,
+  type Properties,
 } from '../../connect/index.ts';
+import type { ConnectContext } from './context.ts';
 import { shownProperties } from './secrets.ts';
 
 /** A connector or a task, as Kafka Connect tells its state. */
 interface StateView {
   readonly state: ConnectorState;
   readonly worker_id: string;
+  /** Of the plugin, if it is one of ours. */
+  readonly version?: string;
   readonly trace?: string;
 }
 
@@ -56,18 +60,24 @@ function taskIds({ name, tasks }: ConnectorStatus): { connector: string; task: n
  * What a connector and its tasks do. They are one run: where that fails, Kafka Connect's clients
  * look at tasks, and the connector is FAILED only if it cannot be made.
  */
-export function statusView(status: ConnectorStatus, workerId: string): StatusView {
+export function statusView(
+  status: ConnectorStatus,
+  { worker, version }: Pick<ConnectContext, 'worker' | 'version'>,
+): StatusView {
   const { name, kind: type, state, tasks: count, target, failure, retry } = status;
+  const { definition } = status;
+  const isOurs = BUILT_IN_PLUGINS.some((plugin) => plugin.name === definition.connector);
+  const at = { worker_id: worker.workerId, ...(isOurs && { version }) };
   const cause = failure ?? retry?.cause;
   const trace = cause === undefined ? {} : { trace: traceOf(cause) };
   const isFault = state === 'FAILED' || state === 'RESTARTING';
   const whole = target === 'PAUSED' ? 'PAUSED' : 'RUNNING';
   const connector: StateView =
     isFault && count > 0
-      ? { state: whole, worker_id: workerId }
-      : { state, worker_id: workerId, ...(state === 'FAILED' && trace) };
+      ? { state: whole, ...at }
+      : { state, ...at, ...(state === 'FAILED' && trace) };
   const tasks = Array.from({ length: count }, (_, id) => {
-    return { id, state, worker_id: workerId, ...(isFault && trace) };
+    return { id, state, ...at, ...(isFault && trace) };
   });
   return { name, connector, tasks, type };
 }
