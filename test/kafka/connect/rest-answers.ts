@@ -75,7 +75,11 @@ const OPAQUE: ReadonlySet<string> = new Set([
 ]);
 
 function normalised(value: unknown, side: Side): unknown {
-  if (Array.isArray(value)) return value.map((each) => normalised(each, side));
+  if (Array.isArray(value)) {
+    const list = value.map((each) => normalised(each, side));
+    // Names come in no order.
+    return list.every((each) => typeof each === 'string') ? list.sort() : list;
+  }
   if (typeof value !== 'object' || value === null) return value;
   const object = value as Readonly<Record<string, unknown>>;
   if ('error_count' in object) return validation(object);
@@ -118,8 +122,7 @@ function validation(result: Readonly<Record<string, unknown>>): object {
   return {
     ...Object.fromEntries(Object.keys(result).map((name) => [name, `<${name}>`])),
     error_count: Math.min(1, Number(result['error_count'])),
-    isCounted:
-      configs.filter(({ value }) => value.errors.length > 0).length === result['error_count'],
+    isCounted: configs.flatMap(({ value }) => value.errors).length === result['error_count'],
     shapes: [...new Set(shapes.map((each) => JSON.stringify(each)))].map((each) =>
       JSON.parse(each),
     ),

@@ -106,14 +106,10 @@ const CREATE: readonly Step[] = [
     'POST /connectors',
     named('x', { initial_state: 'ASLEEP' }),
   ),
-  step('create: initial_offsets', 'POST /connectors', ({ source, partition, offset }) => {
-    return { name: 'begun', config: source, initial_offsets: [{ partition, offset }] };
-  }),
   step('create', 'POST /connectors', named('lines-in')),
   step('create: again', 'POST /connectors', named('lines-in'), running),
   step('create: STOPPED', 'POST /connectors', named('asleep', { initial_state: 'STOPPED' })),
   step('create: PAUSED', 'POST /connectors', named('paused', { initial_state: 'paused' })),
-  step('create: name with a blank', 'POST /connectors', named('a b')),
   step('create: sink', 'POST /connectors', ({ sink }) => ({ name: 'lines-out', config: sink })),
 ];
 
@@ -322,8 +318,12 @@ const DELETE: readonly Step[] = [
   step('delete', 'DELETE /connectors/lines-in'),
   step('delete: status afterwards', 'GET /connectors/asleep/status'),
   step('delete: unknown', 'DELETE /connectors/nope'),
+  step('create: name with a blank', 'POST /connectors', named('a b')),
   step('delete: name with a blank', 'DELETE /connectors/a%20b'),
   step('delete: sink', 'DELETE /connectors/lines-out'),
+  step('create: initial_offsets', 'POST /connectors', ({ source, partition, offset }) => {
+    return { name: 'begun', config: source, initial_offsets: [{ partition, offset }] };
+  }),
 ];
 
 /** In this order. */
