@@ -4,7 +4,7 @@ import type { SourcePlugin } from '../plugin.ts';
 import { mirror } from './mirror.ts';
 
 const CONFIG = configSchema({
-  path: field.string({ doc: 'The data directory of the log that is copied; nobody else has it.' }),
+  path: field.path({ doc: 'The data directory of the log that is copied; nobody else has it.' }),
   alias: field.string({ doc: 'What that log is called here.' }),
   targetAlias: field.string({ doc: 'What this log is called there.', optional: true }),
   topics: field.list({ doc: 'Names of topics; otherwise all.', optional: true }),

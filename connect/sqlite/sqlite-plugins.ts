@@ -13,7 +13,7 @@ import { sqliteSink } from './sqlite-sink.ts';
 import { sqliteSource } from './sqlite-source.ts';
 
 const SQLITE = {
-  path: field.string({ doc: 'The file of the database.' }),
+  path: field.path({ doc: 'The file of the database.' }),
   busyTimeoutMs: field.integer({
     doc: 'How long to wait for others that have it locked.',
     default: BUSY_TIMEOUT_MS,

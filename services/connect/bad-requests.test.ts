@@ -2,8 +2,10 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { BUILT_IN_PLUGINS } from '../../connect/index.ts';
 import { serveWorker } from '../../test/kit/connect-rest.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
+import { fieldsOf } from './flat-reading.ts';
 
 const containing = (text: string): unknown => expect.stringContaining(text);
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -225,6 +227,21 @@ describe('[CONNECT-REST-4] paths in configs', () => {
       message: containing('the path /etc/passwd is not allowed'),
     });
     expect(worker.statuses()).toEqual([]);
+  });
+
+  test('are known: those of all plugins that we have', () => {
+    const fields = BUILT_IN_PLUGINS.flatMap((plugin) => {
+      return Object.entries(fieldsOf(plugin)).map(([name, { type }]) => [plugin.name, name, type]);
+    });
+    const paths = fields.filter(([, , type]) => type === 'path');
+    expect(paths.map(([plugin, name]) => `${plugin!} ${name!}`).sort()).toEqual([
+      ...['file-sink path', 'file-source moveTo', 'file-source path', 'mirror path'],
+      ...['sqlite-sink path', 'sqlite-source path'],
+    ]);
+    const isLike = (name: string): boolean =>
+      /^(path|file|dir|moveTo)|(Path|File|Dir|Directory)$/.test(name);
+    const others = fields.filter(([, name, type]) => type !== 'path' && isLike(name!));
+    expect(others).toEqual([['http-source', 'cursorPath', 'string']]);
   });
 
   test('lead below an allowed root, whatever links there are', async () => {
