@@ -31,7 +31,9 @@ export function descriptionOf(job: Job, format: Format, name?: string): string {
   if (isOne) return FORMATS[format](describeJob(job, name));
   const all = topologies.map((each) => ({ ...each, description: each.topology.describe() }));
   if (format === 'json') {
-    const byName = Object.fromEntries(all.map((each) => [each.name, each.description]));
+    const byName = Object.fromEntries<TopologyDescription>(
+      all.map(({ name: each, description }) => [each ?? '', description]),
+    );
     return `${JSON.stringify(byName, undefined, 2)}\n`;
   }
   const texts = all.map(({ name: each, applicationId, description }) => {

@@ -99,7 +99,8 @@ async function runBySchedule(
 async function checkCommand(file: string, { json = false }: RunFlags): Promise<void> {
   const job = await loadJob(file);
   if (json) {
-    printJson({ type: 'checked', job: job.name, topology: JSON.parse(descriptionOf(job, 'json')) });
+    const topology: unknown = JSON.parse(descriptionOf(job, 'json'));
+    printJson({ type: 'checked', job: job.name, topology });
     return;
   }
   process.stdout.write(`${descriptionOf(job, 'text')}OK

@@ -1,3 +1,4 @@
+import type * as YamlPackage from 'yaml';
 import type { Document, Node } from 'yaml';
 import { asError } from '../core/internal.ts';
 import type { ConfigIssue } from './config.ts';
@@ -10,7 +11,7 @@ export interface TextPlace {
   readonly column: number;
 }
 
-type Yaml = typeof import('yaml');
+type Yaml = typeof YamlPackage;
 
 /** A config file: what it says, and where each part of it stands. */
 export class ConfigDocument {

@@ -241,6 +241,28 @@ test('[JOB-COPY-3] what a group has yet to read stays, and all with keepTopics',
   expect((await partitionOf(directory))?.firstOffset).toBe(5_000);
 });
 
+test('[JOB-COPY-3] a new output, of which the beginning is deleted, is told', async () => {
+  const directory = temporaryDirectory();
+  write(directory, 'in/1.csv', [1, 2, 3]);
+  const lines: string[] = [];
+  const run = (out: string) => {
+    const job = defineJob({
+      name: 'copy',
+      source: sourceOf(directory),
+      sink: sinkTo(directory, out),
+    });
+    const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
+    return runJob(job, { directory: join(directory, 'log'), logger });
+  };
+  await run('out');
+  expect(lines).toEqual([]);
+  await run('another');
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines[0]).toMatch(
+    /^sink another begins at offset \d+ of rows-[01]: what was before is del/,
+  );
+});
+
 test('[JOB-COPY-3] what one of the sinks has not committed stays', async () => {
   const directory = temporaryDirectory();
   writeLines(directory);

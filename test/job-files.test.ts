@@ -157,7 +157,10 @@ function strikesByState(): Map<string, Month> {
   const months = new Map<string, Month>();
   const DAYS_MS = 30 * 86_400_000;
   for (const line of lines) {
-    const row = Object.fromEntries(fieldsOf(line).map((field, index) => [names[index], field]));
+    const fields = fieldsOf(line);
+    const row: Readonly<Record<string, string | undefined>> = Object.fromEntries(
+      fields.map((field, index) => [names[index] ?? '', field]),
+    );
     if (row['Wildlife Size'] !== 'Medium' && row['Wildlife Size'] !== 'Large') continue;
     const state = row['Origin State'] ?? '';
     const timeMs = Date.parse(row['Flight Date'] ?? '');

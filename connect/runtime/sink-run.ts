@@ -5,6 +5,7 @@ import {
   type AnyTopic,
   type Consumer,
   type Log,
+  type Logger,
   type PartitionRecords,
 } from '../../core/index.ts';
 import { present } from '../../core/internal.ts';
@@ -18,6 +19,8 @@ export interface SinkRunOptions extends SinkInputOptions {
   readonly commitIntervalMs: number;
   readonly commitRecordsMax: number;
   readonly pausing: PauseSwitch;
+  /** Gets a line if the beginning of a topic is missing. */
+  readonly logger: Logger;
   /** Ends the run soon, after a last commit. */
   readonly signal: AbortSignal;
   readonly onStep: (step: string) => void;
@@ -144,7 +147,7 @@ export class SinkRun {
     topics: readonly SinkTopic[],
     ownOffsets: readonly SinkOffset[] | undefined,
   ): Promise<PartitionState[]> {
-    const { log, connector, groupId } = this.#options;
+    const { log, connector, groupId, logger } = this.#options;
     const committed =
       ownOffsets ?? (await log.api.offsetFetch({ groupId, requireStable: false })).offsets;
     const states: PartitionState[] = [];
@@ -153,7 +156,13 @@ export class SinkRun {
       for (let partition = 0; partition < partitions; partition++) {
         const { earliest = 0, latest: endOffset = 0 } = ranges[partition] ?? {};
         const known = committed.find((each) => each.topic === name && each.partition === partition);
-        const offset = known === undefined || known.offset < 0 ? earliest : known.offset;
+        const isNew = known === undefined || known.offset < 0;
+        const offset = isNew ? earliest : known.offset;
+        if (isNew && earliest > 0) {
+          const place = `offset ${earliest} of ${name}-${partition}`;
+          const text = 'what was before is deleted there, and not in its output';
+          logger.warn(`sink ${connector.name} begins at ${place}: ${text}`);
+        }
         if (offset > endOffset)
           throw isAhead(connector, { topic: name, partition, offset }, endOffset);
         const topic = present(connector.topics[index], 'topics are in the order of the connector');

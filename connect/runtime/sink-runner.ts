@@ -242,6 +242,7 @@ export class SinkRunner implements AsyncDisposable {
       commitRecordsMax: settings.commitRecordsMax,
       ...{ transforms, tolerance: this.#tolerance, counts: this.#counts },
       ...{ knowledge: this.#knowledge, pausing: this.#life.pausing, clock: this.#clock },
+      logger: this.#options.logger ?? stderrLogger,
       ...{ signal: this.#life.stopping, onStep },
       onProgress: () => this.#report(),
     });

@@ -169,10 +169,7 @@ export interface Grouping {
 const ALL = 'all';
 
 /** The records in their groups. */
-export function grouped(
-  stream: FieldStream,
-  by: string | undefined,
-): KGroupedStream<string, Fields> {
+function grouped(stream: FieldStream, by: string | undefined): KGroupedStream<string, Fields> {
   const serdes = { key: string(), value: json<Fields>() };
   if (by === '@key') return stream.groupByKey(serdes);
   if (by === undefined) return stream.groupBy(() => ALL, serdes);

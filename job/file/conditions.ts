@@ -30,15 +30,16 @@ const COMPARISONS = {
 /** The config of one condition. */
 export const CONDITION = configSchema(
   { field: pathField({ doc: 'The field that is looked at.' }), ...COMPARISONS },
-  ({ field: _, matches, ...others }) => {
+  (config) => {
     const issues: ConfigIssue[] = [];
-    if (matches === undefined && Object.values(others).every((each) => each === undefined)) {
-      const names = Object.keys(COMPARISONS).join(', ');
+    const comparisons = Object.keys(COMPARISONS) as (keyof typeof COMPARISONS)[];
+    if (comparisons.every((each) => config[each] === undefined)) {
+      const names = comparisons.join(', ');
       issues.push({ field: '', problem: `it compares with nothing; there are ${names}` });
     }
-    if (matches !== undefined) {
+    if (config.matches !== undefined) {
       try {
-        new RegExp(matches);
+        new RegExp(config.matches);
       } catch (cause) {
         issues.push({ field: 'matches', problem: (cause as Error).message });
       }

@@ -45,7 +45,9 @@ export function lastName(path: string): string {
 export function keyText(path: string, value: unknown): string | null {
   if (value === null || value === undefined) return null;
   if (typeof value === 'string') return value;
-  if (['number', 'bigint', 'boolean'].includes(typeof value)) return String(value);
+  const isPlain =
+    typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
+  if (isPlain) return String(value);
   throw new TypeError(`${path} is ${show(value)}, and cannot be a key`);
 }
 

@@ -76,7 +76,7 @@ export async function makeJob(
     const { config } = checked;
     const parts = { sources, sinks, ...topologies, ...(schedule !== undefined && { schedule }) };
     const job = making.define(config, parts);
-    if (job !== undefined && issues.length === 0) return { job };
+    if (job !== undefined) return { job };
   }
   return { issues };
 }
@@ -174,7 +174,7 @@ class JobMaking {
     const job = this.#try('', () => defineJob(definition as never));
     if (job === undefined || this.issues.length > 0) return undefined;
     this.#try(topology === undefined ? 'topologies' : 'topology', () => jobTopologies(job));
-    return job;
+    return this.issues.length > 0 ? undefined : job;
   }
 
   #pipelines(at: string, given: readonly Fields[]): BuildTopology {
@@ -207,11 +207,15 @@ class JobMaking {
     }
     for (const each of made.connector.topics) this.#addTopic(at, each);
     if (made.kind === 'sink') {
-      const { transactionBoundary: _, topicCreation: __, ...settings } = settingsOf(made);
-      return { sink: made.connector, ...settings };
+      return { sink: made.connector, ...settingsOf(made) };
     }
     for (const each of made.connector.topics) this.#written.add(each.name);
-    return { source: made.connector, ...settingsOf(made) };
+    const { transactionBoundary, topicCreation } = made.definition;
+    return {
+      ...{ source: made.connector, ...settingsOf(made) },
+      ...(transactionBoundary !== undefined && { transactionBoundary }),
+      ...(topicCreation !== undefined && { topicCreation }),
+    };
   }
 
   /** Takes the topic of a connector with mistakes for one that exists: they make no others. */
@@ -261,7 +265,7 @@ class JobMaking {
     // A transform may send records to any topic.
     if (sources.some(({ transforms = [] }) => transforms.length > 0)) return;
     for (const [index, { sink }] of sinks.entries()) {
-      for (const { name } of sink.topics as readonly AnyTopic[]) {
+      for (const { name } of sink.topics) {
         if (this.#written.has(name) || /dead-?letter/i.test(name)) continue;
         const written = [...this.#written].join(', ');
         const problem = `nothing writes to topic ${name}: there are ${written}`;
@@ -301,26 +305,17 @@ class JobMaking {
 
 type SharedSettings = Pick<
   JobSource,
-  | 'transforms'
-  | 'errors'
-  | 'retries'
-  | 'commitIntervalMs'
-  | 'commitRecordsMax'
-  | 'transactionBoundary'
-  | 'topicCreation'
+  'transforms' | 'errors' | 'retries' | 'commitIntervalMs' | 'commitRecordsMax'
 >;
 
 /** How a connector of a job is run. */
 function settingsOf({ definition, transforms }: MadeConnector): SharedSettings {
   const { errors, retries, commitIntervalMs, commitRecordsMax } = definition;
-  const { transactionBoundary, topicCreation } = definition;
   return {
     transforms,
     ...(errors !== undefined && { errors }),
     ...(retries !== undefined && { retries }),
     ...(commitIntervalMs !== undefined && { commitIntervalMs }),
     ...(commitRecordsMax !== undefined && { commitRecordsMax }),
-    ...(transactionBoundary !== undefined && { transactionBoundary }),
-    ...(topicCreation !== undefined && { topicCreation }),
   };
 }

@@ -1,5 +1,5 @@
 import { closest } from 'fastest-levenshtein';
-import type { AnyTopic } from '../../core/index.ts';
+import type { AnyTopic, Topic } from '../../core/index.ts';
 import { present, show } from '../../core/internal.ts';
 import { configSchema, field, type ConfigIssue } from '../../connect/index.ts';
 import type { GlobalKTable } from '../../streams/index.ts';
@@ -159,7 +159,7 @@ export function pipelinesTopology(
       return stream;
     };
     const table = (topic: AnyTopic): GlobalKTable<string, Fields> => {
-      const known = tables.get(topic.name) ?? builder.globalTable<string, Fields>(topic);
+      const known = tables.get(topic.name) ?? builder.globalTable(topic as Topic<string, Fields>);
       tables.set(topic.name, known);
       return known;
     };

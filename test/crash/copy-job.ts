@@ -60,7 +60,7 @@ export function copyJob(directory: string): Job {
 export async function writtenIds(directory: string): Promise<readonly number[][]> {
   const outputs = ['out-growing', 'out-whole'].map(async (folder) => {
     const parts = await readOutput(nodeFileSystem, join(directory, folder));
-    const ids = parts.flatMap((part) => part.rows.map((row) => Number((row as Row).id)));
+    const ids = parts.flatMap((part) => part.rows.map((row) => (row as Row).id));
     return ids.sort((a, b) => a - b);
   });
   return Promise.all(outputs);
