@@ -334,7 +334,7 @@ test('[CONNECT-ENCODING-3] files packed with gzip are read, from any offset', as
   const path = inputFile(packed, 'lines.txt.gz');
   const found = await poll(ofLines(path));
   expect(found.values).toEqual(rows);
-  expect(found.offsets.length).toBeGreaterThan(3);
+  expect(found.offsets.length).toBeGreaterThan(2);
   for (const offset of found.offsets) {
     const { values: after } = await poll(ofLines(path), offset);
     expect(after).toEqual(rows.slice(rows.length - after.length));

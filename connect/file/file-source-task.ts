@@ -241,7 +241,8 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
     }
     try {
       const { follow: isFollowed } = this.#options;
-      return await this.#openAt(path, known, { isFollowed, isFromEnd });
+      const { sizeBytes: foundBytes } = file;
+      return await this.#openAt(path, known, { isFollowed, isFromEnd, foundBytes });
     } catch (cause) {
       if (this.#options.follow && isAbsence(cause)) return undefined;
       throw cause;
@@ -264,7 +265,7 @@ export class FileSourceTask<Row, K, V> implements SourceTask {
   #openAt(
     path: string,
     offset: SourceOffset | undefined,
-    how: Pick<InputFile, 'isFollowed' | 'isFromEnd'>,
+    how: Pick<InputFile, 'isFollowed' | 'isFromEnd' | 'foundBytes'>,
   ): Promise<RowReader<Row>> {
     const { name: connector, fileSystem, format } = this.#options;
     const badOffset = (): ConnectError => {

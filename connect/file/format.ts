@@ -59,6 +59,8 @@ export interface InputFile {
   readonly fileSystem: FileSystem;
   /** As the user named it; part of every message. */
   readonly path: string;
+  /** Its size when it was found; undefined if it was not looked for. */
+  readonly foundBytes?: number | undefined;
   /** Where the last run stopped; undefined for a new file. */
   readonly offset: SourceOffset | undefined;
   /**

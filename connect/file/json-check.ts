@@ -18,6 +18,7 @@ IN_STRING[0x5c] = ESCAPE;
 
 const SPACE = 0x20;
 const TAB = 9;
+const LF = 10;
 const COLON = 0x3a;
 const COMMA = 0x2c;
 const OBJECT = 0x7b;
@@ -196,4 +197,109 @@ function skipDigits(bytes: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end && bytes[at]! >= ZERO && bytes[at]! <= 0x39) at++;
   return at === start ? NOT_JSON : at;
+}
+
+/*
+ * The same by regular expressions, which the engine compiles: they take half as long as a loop over
+ * bytes. They know JSON of a few levels, and leave all else to the loop.
+ */
+
+/** Between the parts of a line. */
+const BLANKS = '[ \\t]*';
+/** How many levels of lists and objects they know: the size of an expression doubles with each. */
+const LEVELS = 3;
+
+/** @param ordinary the characters of a string but for escapes, as in a class. */
+function valuePattern(ordinary: string): string {
+  const plain = `[^"\\\\\\x00-\\x1f${ordinary}]*`;
+  const text = `"${plain}(?:\\\\(?:["\\\\/bfnrt]|u[0-9a-fA-F]{4})${plain})*"`;
+  const number = '-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][-+]?[0-9]+)?';
+  const scalar = `${text}|${number}|true|false|null`;
+  // Behind each item there is a comma and another one, or the end.
+  const items = (item: string, end: string): string =>
+    `${BLANKS}(?:${item}${BLANKS}(?:,${BLANKS}(?!${end})|(?=${end})))*${end}`;
+  let value = `(?:${scalar})`;
+  for (let level = 0; level < LEVELS; level++) {
+    const list = `\\[${items(value, '\\]')}`;
+    const object = `\\{${items(`${text}${BLANKS}:${BLANKS}${value}`, '\\}')}`;
+    value = `(?:${object}|${scalar}|${list})`;
+  }
+  return value;
+}
+
+const SOUND_LINES = new RegExp(`(?:${BLANKS}${valuePattern('')}${BLANKS}\\r?\\n)+`, 'y');
+const SOUND_VALUE = new RegExp(`${BLANKS}${valuePattern('\\x80-\\xff')}${BLANKS}`, 'y');
+
+/** Of the text that is made for them: a larger one costs more for each byte. */
+const TEXT_BYTES = 64 * 1024;
+
+/** Where a sticky expression ends that is applied to `text` at `start`; -1 if it does not fit. */
+function endOfMatch(expression: RegExp, text: string, start: number): number {
+  expression.lastIndex = start;
+  try {
+    return expression.test(text) ? expression.lastIndex : -1;
+  } catch {
+    return -1; // it takes too much of the engine's stack
+  }
+}
+
+/** Decides when the expressions are worth a try: not each time, where they mostly fail. */
+class Patience {
+  #left = 0;
+  #next = 1;
+
+  /** True if it is worth it; else it is one time nearer. */
+  get isOver(): boolean {
+    if (this.#left === 0) return false;
+    this.#left--;
+    return true;
+  }
+
+  note(hasMatched: boolean): void {
+    this.#left = hasMatched ? 0 : this.#next;
+    this.#next = hasMatched ? 1 : Math.min(this.#next * 2, SKIPS_MAX);
+  }
+}
+
+const SKIPS_MAX = 1024;
+
+/** Finds lines of JSON in chunks of UTF-8. */
+export class JsonLineFinder {
+  readonly #patience = new Patience();
+
+  /**
+   * A place up to which `bytes[start, end)` are whole lines that are each one JSON value: `start`
+   * if there is none, or none that it knows.
+   */
+  endOfSound(bytes: Buffer, start: number, end: number): number {
+    if (this.#patience.isOver) return start;
+    const textEnd = bytes.lastIndexOf(LF, Math.min(end, start + TEXT_BYTES) - 1) + 1;
+    if (textEnd <= start) return start;
+    const found = endOfMatch(SOUND_LINES, bytes.toString('latin1', start, textEnd), 0);
+    this.#patience.note(found > 0);
+    return found > 0 ? start + found : start;
+  }
+}
+
+/** Checks values as `isJsonLine` that stand in one piece of memory, which must not change. */
+export class JsonValueCheck {
+  readonly #patience = new Patience();
+  /** A piece of memory as text, and where it stands. */
+  #source: Buffer | undefined;
+  #text = '';
+  #start = 0;
+
+  isLine(source: Buffer, start: number, end: number): boolean {
+    if (end - start > TEXT_BYTES || this.#patience.isOver) return isJsonLine(source, start, end);
+    const isThere =
+      source === this.#source && start >= this.#start && end <= this.#start + this.#text.length;
+    if (!isThere) {
+      this.#source = source;
+      this.#start = start;
+      this.#text = source.toString('latin1', start, Math.min(source.length, start + TEXT_BYTES));
+    }
+    const isSound = endOfMatch(SOUND_VALUE, this.#text, start - this.#start) === end - this.#start;
+    this.#patience.note(isSound);
+    return isSound || isJsonLine(source, start, end);
+  }
 }

@@ -2,7 +2,7 @@ import type { JsonNumbers } from '../../core/index.ts';
 import { checkOptions, JSON_NUMBERS, oneOf, type OptionChecks } from '../../core/internal.ts';
 import type { SourceFormat } from './format.ts';
 import type { SinkFormat } from './sink/sink-format.ts';
-import { jsonlEncoder } from './sink/text-encoders.ts';
+import { JsonlEncoder } from './sink/text-encoders.ts';
 import { jsonLines } from './source/jsonl-parser.ts';
 import type { TextParser } from './source/text-chunk.ts';
 import { encodingOf, UTF_8 } from './source/text-encoding.ts';
@@ -44,6 +44,6 @@ export function jsonl<Row = unknown>(options: JsonlOptions = {}): JsonlFormat<Ro
     isCompressible: true,
     carries: isCarried ? 'json' : undefined,
     open: (file) => TextReader.open(file, { parser, lineBytesMax, encoding }),
-    encoder: () => jsonlEncoder,
+    encoder: () => new JsonlEncoder(),
   };
 }

@@ -6,7 +6,7 @@ import { ConnectError } from '../errors.ts';
 import type { InputFile } from './format.ts';
 import { lines } from './lines.ts';
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 512 * 1024;
 
 /** The machine's disk; `read` sees each read of a file. */
 function watched(read: (file: File, target: Buffer, position: number) => Promise<number>) {

@@ -1,4 +1,3 @@
-import type { File } from '../../core/index.ts';
 import { assert } from '../../core/internal.ts';
 import type { SourceOffset } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
@@ -8,7 +7,7 @@ import type { ByteInput } from './source/byte-input.ts';
 import { openBytes } from './source/open-bytes.ts';
 import { placeText, type FilePlace, type TextParser } from './source/text-chunk.ts';
 import { UTF_8, type TextEncoding } from './source/text-encoding.ts';
-import { CHECK_BYTES, TextWindow } from './text-window.ts';
+import { CHECK_BYTES, CHUNK_BYTES, TextWindow } from './text-window.ts';
 
 export interface TextReaderOptions<Row> {
   readonly parser: TextParser<Row>;
@@ -54,6 +53,8 @@ export class TextReader<Row> implements RowReader<Row> {
   readonly #options: TextReaderOptions<Row>;
   readonly #encoding: TextEncoding;
   readonly #window: TextWindow;
+  /** Memory for the places of lines: none of it is used behind the next read. */
+  #bounds: Uint32Array | undefined;
   /** Line ends before the window's start. */
   #lines = 0;
   /** As in the offset. */
@@ -72,7 +73,8 @@ export class TextReader<Row> implements RowReader<Row> {
     this.#file = file;
     this.#options = options;
     this.#encoding = options.encoding ?? UTF_8;
-    this.#window = new TextWindow(input);
+    // What is only carried takes little time: fewer reads and writes are worth more.
+    this.#window = new TextWindow(input, file.isCarried === true ? 2 * CHUNK_BYTES : CHUNK_BYTES);
   }
 
   /**
@@ -84,19 +86,17 @@ export class TextReader<Row> implements RowReader<Row> {
     input: InputFile,
     options: TextReaderOptions<Row>,
   ): Promise<TextReader<Row>> {
-    const { fileSystem, path, offset, badOffset } = input;
+    const { path, offset, badOffset } = input;
     const known = offset === undefined ? undefined : textOffset(offset);
     if (offset !== undefined && known === undefined) throw badOffset();
-    let file: File | undefined;
     let bytes: ByteInput | undefined;
     try {
-      file = await fileSystem.open(path, 'read');
-      bytes = await openBytes(file, input);
+      bytes = await openBytes(input);
       const reader = new TextReader(bytes, input, options);
       if (known === undefined || !(await reader.#resume(known))) await reader.#start();
       return reader;
     } catch (cause) {
-      await (bytes ?? file)?.close();
+      await bytes?.close();
       throw cause instanceof ConnectError ? cause : fileFailure(path, 'open', cause);
     }
   }
@@ -149,8 +149,12 @@ export class TextReader<Row> implements RowReader<Row> {
       positionBytes,
       advice: this.#advice,
       isCarried: this.#file.isCarried === true,
+      bounds: this.#bounds,
     });
     const { readBytes, readLines, placeOf, packed } = parsed;
+    if (packed !== undefined && packed.bounds.length > (this.#bounds?.length ?? 0)) {
+      this.#bounds = packed.bounds;
+    }
     if (readBytes === 0) return undefined;
     this.#isStart = false;
     window.start += readBytes;

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { ByteInput } from './source/byte-input.ts';
 
 /** The size of one read: a few thousand rows, some milliseconds of work. */
-const CHUNK_BYTES = 256 * 1024;
+export const CHUNK_BYTES: number = 256 * 1024;
 /** Enough to tell apart files that share a header, and fast to read back. */
 export const CHECK_BYTES = 1024;
 /** The room for what is kept before bytes that are read ahead: more is left over of few chunks. */
@@ -26,6 +26,7 @@ interface AheadRead {
  */
 export class TextWindow {
   readonly #input: ByteInput;
+  readonly #chunkBytes: number;
   #buffer: Buffer = EMPTY;
   /** The memory that the buffer is a part of. */
   #whole: Buffer = EMPTY;
@@ -40,8 +41,10 @@ export class TextWindow {
   /** The buffer for the next read ahead; undefined before there is one. */
   #spare: Buffer | undefined;
 
-  constructor(input: ByteInput) {
+  /** @param chunkBytes the size of one read. */
+  constructor(input: ByteInput, chunkBytes: number) {
     this.#input = input;
+    this.#chunkBytes = chunkBytes;
   }
 
   /** The position of `start` in the file. */
@@ -85,7 +88,7 @@ export class TextWindow {
     this.#base = Math.max(0, position - CHECK_BYTES);
     this.start = this.end = 0;
     const before = position - this.#base;
-    await this.#read(this.#wanted(before + CHUNK_BYTES));
+    await this.#read(this.#wanted(before + this.#chunkBytes));
     this.start = Math.min(before, this.end);
   }
 
@@ -101,10 +104,10 @@ export class TextWindow {
    */
   readAhead(): void {
     const leftBytes = this.end - this.start;
-    const wantedBytes = this.#wanted(CHUNK_BYTES);
+    const wantedBytes = this.#wanted(this.#chunkBytes);
     if (this.#ahead !== undefined || wantedBytes === 0) return;
     if (leftBytes + CHECK_BYTES > ROOM_BYTES) return;
-    const buffer = this.#spare ?? Buffer.allocUnsafeSlow(ROOM_BYTES + CHUNK_BYTES);
+    const buffer = this.#spare ?? Buffer.allocUnsafeSlow(ROOM_BYTES + this.#chunkBytes);
     const target = buffer.subarray(ROOM_BYTES, ROOM_BYTES + wantedBytes);
     const reading = this.#input.read(target, this.#base + this.end);
     reading.catch(() => undefined); // `fill` fails with it, unless the run has ended before
@@ -139,7 +142,7 @@ export class TextWindow {
       return;
     }
     // Doubles each time, so that a long record is not scanned again and again.
-    await this.#read(this.#wanted(Math.max(CHUNK_BYTES, leftBytes)), kept);
+    await this.#read(this.#wanted(Math.max(this.#chunkBytes, leftBytes)), kept);
   }
 
   /** How many bytes to read: no more than there are. */

@@ -1,5 +1,4 @@
 import { crc32 } from 'node:zlib';
-import type { File } from '../../core/index.ts';
 import { checkOptions, integer, oneOf, text, type OptionChecks } from '../../core/internal.ts';
 import type { SourceOffset } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
@@ -104,14 +103,11 @@ class WholeFileReader<Row> implements RowReader<Row> {
     bytesMax: number,
     make: (path: string, content: Buffer) => Row,
   ): Promise<WholeFileReader<Row>> {
-    const { fileSystem, path, offset, badOffset } = input;
+    const { path, offset, badOffset } = input;
     if (offset !== undefined && wholeOffset(offset) === undefined) throw badOffset();
-    let file: File | undefined;
     try {
-      file = await fileSystem.open(path, 'read');
-      return new WholeFileReader(await openBytes(file, input), input, bytesMax, make);
+      return new WholeFileReader(await openBytes(input), input, bytesMax, make);
     } catch (cause) {
-      await file?.close();
       throw cause instanceof ConnectError ? cause : fileFailure(path, 'open', cause);
     }
   }

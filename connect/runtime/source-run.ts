@@ -51,7 +51,7 @@ export interface SourceRunOptions {
 const TURN_BATCHES = 32;
 const TURN_RECORDS = 1_000;
 /** Large enough to be worth a file write: the data comes in megabytes. */
-const BATCH_BYTES = 128 * 1024;
+const BATCH_BYTES = 256 * 1024;
 /** Batches gather across polls; a commit does not wait for this. */
 const LINGER_MS = 20;
 /** How long a commit, or the wait for room before it, may take: Kafka's transaction.timeout.ms. */

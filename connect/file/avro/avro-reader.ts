@@ -1,5 +1,4 @@
 import { inflateRawSync } from 'node:zlib';
-import type { File } from '../../../core/index.ts';
 import { decompress } from '../../../core/internal.ts';
 import type { SourceOffset } from '../../connector.ts';
 import { ConnectError } from '../../errors.ts';
@@ -69,19 +68,17 @@ export class AvroReader<Row> implements RowReader<Row> {
 
   /** @throws ConnectError as `SourceFormat.open`; INVALID_AVRO */
   static async open<Row>(file: InputFile, options: ValueOptions): Promise<AvroReader<Row>> {
-    const { fileSystem, path, offset, badOffset } = file;
+    const { path, offset, badOffset } = file;
     const known = offset === undefined ? undefined : avroOffset(offset);
     if (offset !== undefined && known === undefined) throw badOffset();
-    let opened: File | undefined;
     let input: ByteInput | undefined;
     try {
-      opened = await fileSystem.open(path, 'read');
-      input = await openBytes(opened, file);
+      input = await openBytes(file);
       const reader = new AvroReader<Row>(input, file, options);
       if (known !== undefined) await reader.#resume(known);
       return reader;
     } catch (cause) {
-      await (input ?? opened)?.close();
+      await input?.close();
       throw cause instanceof ConnectError ? cause : fileFailure(path, 'open', cause);
     }
   }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { stringifyJson } from '../../../core/internal.ts';
-import { isJsonLine } from '../json-check.ts';
+import { JsonValueCheck } from '../json-check.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 import type { PartEncoder, RowEncoder } from './sink-format.ts';
 
@@ -8,16 +8,24 @@ const LF = 10;
 const CR = 13;
 
 /** Writes values as JSON lines. */
-export const jsonlEncoder: RowEncoder<unknown> & PartEncoder<unknown> = {
-  columns: undefined,
-  isLine: isJsonLine,
-  part: () => jsonlEncoder,
-  encode(row, out) {
+export class JsonlEncoder implements RowEncoder<unknown>, PartEncoder<unknown> {
+  readonly columns: undefined = undefined;
+  readonly #check = new JsonValueCheck();
+
+  isLine(source: Buffer, start: number, end: number): boolean {
+    return this.#check.isLine(source, start, end);
+  }
+
+  part(): this {
+    return this;
+  }
+
+  encode(row: unknown, out: OutputBuffer): void {
     const text = stringifyJson(row);
     if (text === undefined) throw new TypeError(`${typeof row} has no JSON form`);
     out.appendLine(text);
-  },
-};
+  }
+}
 
 /** Writes text, or the bytes of text, as lines. */
 export const lineEncoder: RowEncoder<string | Uint8Array> & PartEncoder<string | Uint8Array> = {

@@ -104,7 +104,13 @@ function keyOf({ device, inode }: Pick<FileIdentity, 'device' | 'inode'>): strin
  */
 function isBirthKnown({ path }: FoundFile, { bornMs, changedMs, device }: FileIdentity): boolean {
   if (bornMs !== changedMs) return bornMs > 0 && bornMs < changedMs;
+  if (devicesWithBirths.has(device)) return bornMs > 0;
   const directory = statSync(dirname(path), { throwIfNoEntry: false });
   if (directory?.dev !== device) return false;
-  return directory.birthtimeMs > 0 && directory.birthtimeMs < directory.ctimeMs;
+  const isRecorded = directory.birthtimeMs > 0 && directory.birthtimeMs < directory.ctimeMs;
+  if (isRecorded) devicesWithBirths.add(device);
+  return isRecorded;
 }
+
+/** File systems of which it was seen that they record births. */
+const devicesWithBirths = new Set<number>();

@@ -2,7 +2,7 @@ import { parseJson } from '../../../core/internal.ts';
 import type { JsonNumbers } from '../../../core/index.ts';
 import { ConnectError } from '../../errors.ts';
 import type { BadRow } from '../format.ts';
-import { endOfJson, isJsonLine, NOT_JSON } from '../json-check.ts';
+import { endOfJson, isJsonLine, JsonLineFinder, NOT_JSON } from '../json-check.ts';
 import { badRow, ChunkLines, notDecodable, parsedLines, placeText } from './text-chunk.ts';
 import type { FilePlace, ParsedText, TextChunk, TextParser } from './text-chunk.ts';
 import { UTF_8 } from './text-encoding.ts';
@@ -12,11 +12,12 @@ const CR = 13;
 
 /** Each line is one JSON value; lines of white space are skipped. */
 export function jsonLines(numbers: JsonNumbers): TextParser<unknown> {
+  const finder = new JsonLineFinder();
   return {
     parse(chunk) {
       // JSON that is only carried is checked, which makes no objects.
       return chunk.isCarried && chunk.encoding === UTF_8
-        ? checkedLines(chunk, numbers)
+        ? checkedLines(chunk, numbers, finder)
         : readLines(chunk, numbers);
     },
   };
@@ -37,13 +38,26 @@ function readLines(chunk: TextChunk, numbers: JsonNumbers): ParsedText<unknown> 
   return parsedLines(lines, keptOf(lines, kept), { rows: () => values, bad });
 }
 
-/** Finds the ends of sound lines by the check: each byte of them is looked at once. */
-function checkedLines(chunk: TextChunk, numbers: JsonNumbers): ParsedText<unknown> {
+/** Lines that are not parsed if they are JSON. */
+function checkedLines(
+  chunk: TextChunk,
+  numbers: JsonNumbers,
+  finder: JsonLineFinder,
+): ParsedText<unknown> {
   const { bytes, encoding } = chunk;
   const lines = new ChunkLines(chunk);
   const kept: number[] = [];
   const odd: number[] = [];
+  /** Up to here lines were found sound. */
+  let soundEnd = 0;
   for (let at = 0; at < bytes.length;) {
+    if (lines.isSound && at >= soundEnd) soundEnd = finder.endOfSound(bytes, at, bytes.length);
+    if (at < soundEnd) {
+      kept.push(lines.count);
+      at = lines.add(at, encoding.lineFeed(bytes, at));
+      continue;
+    }
+    // The check finds where the line ends.
     const end = lines.isSound ? endOfJson(bytes, at, bytes.length) : NOT_JSON;
     const isWhole = end === bytes.length;
     let lineFeed = isWhole || end === NOT_JSON ? -1 : lineFeedAt(bytes, end);

@@ -1,11 +1,12 @@
 import { pipeline, Readable, Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
-import type { File } from '../../../core/index.ts';
+import { nodeFileSystem, type File } from '../../../core/index.ts';
 import { decompress } from '../../../core/internal.ts';
 import { ConnectError } from '../../errors.ts';
 import { fileFailure } from '../failure.ts';
 import type { InputFile } from '../format.ts';
 import { PlainInput, type ByteInput } from './byte-input.ts';
+import { SMALL_BYTES, SmallFiles } from './small-file.ts';
 
 /** How files are packed. */
 type Packing = 'gzip' | 'zstd';
@@ -17,11 +18,31 @@ const MAGIC: Readonly<Record<Packing, Buffer>> = {
   zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]),
 };
 
+/** The disk of the machine is one for all. */
+const smallFiles = new SmallFiles();
+
 /**
- * The bytes of an open file: unpacked if its name ends with `.gz` or `.zst` and it begins like such
- * a file.
+ * The bytes of a file: unpacked if its name ends with `.gz` or `.zst` and it begins like such a
+ * file.
+ *
+ * @throws Error of the file system; ConnectError FILE_CHANGED, STORAGE_FAILED
  */
-export async function openBytes(file: File, { isFollowed }: InputFile): Promise<ByteInput> {
+export async function openBytes(input: InputFile): Promise<ByteInput> {
+  const { fileSystem, path, isFollowed, foundBytes = Infinity } = input;
+  const isSmall = foundBytes <= SMALL_BYTES && !PACKED.test(path);
+  const small =
+    isSmall && fileSystem === nodeFileSystem ? smallFiles.read(path, !isFollowed) : undefined;
+  if (small !== undefined) return small;
+  const file = await fileSystem.open(path, 'read');
+  try {
+    return await bytesOf(file, isFollowed);
+  } catch (cause) {
+    await file.close();
+    throw cause;
+  }
+}
+
+async function bytesOf(file: File, isFollowed: boolean): Promise<ByteInput> {
   const { path } = file;
   const sizeBytes = await file.sizeBytes();
   const name = PACKED.exec(path);

@@ -29,6 +29,8 @@ export interface TextChunk {
   readonly advice: string;
   /** As `InputFile.isCarried`. */
   readonly isCarried: boolean;
+  /** Memory for `ChunkLines.bounds`, to be used again. Default: it takes its own. */
+  readonly bounds?: Uint32Array | undefined;
 }
 
 /** What became of a chunk. */
@@ -106,7 +108,8 @@ export class ChunkLines {
   constructor(chunk: TextChunk) {
     const { bytes, encoding } = chunk;
     this.chunk = chunk;
-    this.bounds = new Uint32Array(2 * (Math.ceil(bytes.length / LINE_BYTES_GUESS) + 16));
+    this.bounds =
+      chunk.bounds ?? new Uint32Array(2 * (Math.ceil(bytes.length / LINE_BYTES_GUESS) + 16));
     this.isSound = encoding.isValid(bytes);
   }
 
