@@ -6,6 +6,7 @@ import { fileSinkPlugin, fileSourcePlugin } from '../file/file-plugins.ts';
 import { httpSinkPlugin, httpSourcePlugin } from '../http/http-plugins.ts';
 import { mirrorPlugin } from '../mirror/mirror-plugin.ts';
 import type { ConnectPlugin } from '../plugin.ts';
+import { postgresSinkPlugin, postgresSourcePlugin } from '../postgres/postgres-plugins.ts';
 import { sqliteSinkPlugin, sqliteSourcePlugin } from '../sqlite/sqlite-plugins.ts';
 import { stdinSourcePlugin, stdoutSinkPlugin } from '../stdio/stdio-plugins.ts';
 import { cast } from '../transforms/cast.ts';
@@ -31,7 +32,7 @@ export const BUILT_IN_PLUGINS: readonly ConnectPlugin[] = [
   fileSinkPlugin(),
   ...[httpSourcePlugin, httpSinkPlugin, stdinSourcePlugin(), stdoutSinkPlugin()],
   ...[...PLAIN_CONVERTERS, jsonConverter, avroConverter, simpleHeaderConverter],
-  ...[sqliteSourcePlugin, sqliteSinkPlugin],
+  ...[sqliteSourcePlugin, sqliteSinkPlugin, postgresSourcePlugin, postgresSinkPlugin],
   mirrorPlugin,
   ...[cast, dropHeaders, extractField, filter, flatten, headerFrom, hoistField],
   ...[insertField, insertHeader, maskField, regexRouter, replaceField],
