@@ -164,13 +164,9 @@ function newestOf(changes: TableChanges, rows: readonly ValueList[]): readonly V
   const places = keyColumns.map((column) => columns.indexOf(column));
   const newest = new Map<string, ValueList>();
   for (const row of rows) {
-    const key = places.map((place) => keyText(row[place])).join('\u0000');
+    const key = stringifyJson(places.map((place) => jsonValue(row[place]))) ?? '';
     newest.delete(key); // so that it goes to the end
     newest.set(key, row);
   }
   return newest.size === rows.length ? rows : [...newest.values()];
-}
-
-function keyText(value: unknown): string {
-  return typeof value === 'object' ? (stringifyJson(jsonValue(value)) ?? '') : String(value);
 }

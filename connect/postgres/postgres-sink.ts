@@ -46,5 +46,6 @@ export function postgresSink<K, V>(
   checkConnection('postgresSink', all.connection);
   const common = all as unknown as AnySqlSinkOptions;
   checkSqlSink('postgresSink', common);
-  return sqlSink(common, postgresSinkDatabase(all.connection), 'postgres');
+  const connector = sqlSink(common, postgresSinkDatabase(all.connection), 'postgres');
+  return connector as SinkConnector<Topic<K, V>>;
 }

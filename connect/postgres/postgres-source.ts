@@ -52,5 +52,6 @@ export function postgresSource<Row, K, V>(
   checkConnection('postgresSource', all.connection);
   const common = all as unknown as AnySqlSourceOptions;
   checkSqlSource('postgresSource', common);
-  return sqlSource(common, postgresSourceDatabase(all.connection), 'postgres');
+  const connector = sqlSource(common, postgresSourceDatabase(all.connection), 'postgres');
+  return connector as SourceConnector<Topic<K, V>>;
 }

@@ -1,3 +1,4 @@
+import type { Topic } from '../../core/index.ts';
 import type { SinkConnector } from '../connector.ts';
 import type { SinkDatabase } from './sql-connection.ts';
 import type { AnySqlSinkOptions } from './sql-sink-options.ts';
@@ -8,7 +9,7 @@ export function sqlSink(
   options: AnySqlSinkOptions,
   database: SinkDatabase,
   suffix: string,
-): SinkConnector {
+): SinkConnector<Topic<unknown, unknown>> {
   const topics = [options.topic].flat();
   const name = options.name ?? `${topics[0]!.name}-${suffix}`;
   return {

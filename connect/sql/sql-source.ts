@@ -1,3 +1,4 @@
+import type { Topic } from '../../core/index.ts';
 import type { SourceConnector } from '../connector.ts';
 import type { SourceDatabase, SourceRelation } from './sql-connection.ts';
 import type { AnySqlSourceOptions } from './sql-source-options.ts';
@@ -12,7 +13,7 @@ export function sqlSource(
   options: AnySqlSourceOptions,
   database: SourceDatabase,
   suffix: string,
-): SourceConnector {
+): SourceConnector<Topic<unknown, unknown>> {
   const { topic, follow = false, incrementingColumn, timestampColumn } = options;
   const { pollIntervalMs = POLL_INTERVAL_MS, pageRows = PAGE_ROWS } = options;
   const name = options.name ?? `${topic.name}-${suffix}`;

@@ -45,5 +45,6 @@ export function sqliteSink<K, V>(
   const common = all as unknown as AnySqlSinkOptions;
   checkSqlSink('sqliteSink', common);
   const { path, busyTimeoutMs = BUSY_TIMEOUT_MS } = all;
-  return sqlSink(common, sqliteSinkDatabase(path, busyTimeoutMs), 'sqlite');
+  const connector = sqlSink(common, sqliteSinkDatabase(path, busyTimeoutMs), 'sqlite');
+  return connector as SinkConnector<Topic<K, V>>;
 }

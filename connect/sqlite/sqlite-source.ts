@@ -49,5 +49,6 @@ export function sqliteSource<Row, K, V>(
   const common = all as unknown as AnySqlSourceOptions;
   checkSqlSource('sqliteSource', common);
   const { path, busyTimeoutMs = BUSY_TIMEOUT_MS } = all;
-  return sqlSource(common, sqliteSourceDatabase(path, busyTimeoutMs), 'sqlite');
+  const connector = sqlSource(common, sqliteSourceDatabase(path, busyTimeoutMs), 'sqlite');
+  return connector as SourceConnector<Topic<K, V>>;
 }

@@ -125,9 +125,9 @@ export async function startPostgres(): Promise<Postgres | undefined> {
 }
 
 /** A new schema of the database for one test; it goes with the test. */
-export async function schemaOf({ query }: Postgres, name: string): Promise<void> {
-  await query(`DROP SCHEMA IF EXISTS ${name} CASCADE; CREATE SCHEMA ${name}`);
+export async function schemaOf(server: Postgres, name: string): Promise<void> {
+  await server.query(`DROP SCHEMA IF EXISTS ${name} CASCADE; CREATE SCHEMA ${name}`);
   onTestFinished(async () => {
-    await query(`DROP SCHEMA ${name} CASCADE`);
+    await server.query(`DROP SCHEMA ${name} CASCADE`);
   });
 }
