@@ -115,7 +115,7 @@ export async function serveConnect(
 }
 
 /** All endpoints, the document of all the others last. */
-export function connectRoutes(context: ConnectContext): Route[] {
+function connectRoutes(context: ConnectContext): Route[] {
   const routes = [
     ...adminRoutes(context),
     ...connectorRoutes(context),

@@ -34,7 +34,7 @@ function isKnown(name: string, { host, allowedHosts }: CallerOptions): boolean {
 }
 
 /** True for addresses that only this machine reaches. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

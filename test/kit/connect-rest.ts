@@ -63,7 +63,7 @@ export async function serveWorker(
 }
 
 /** Sends a request such as `GET /connectors`. */
-export async function sendTo(
+async function sendTo(
   url: string,
   call: string,
   body?: unknown,
