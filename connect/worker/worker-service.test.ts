@@ -4,8 +4,11 @@ import { connectFailure } from '../../test/kit/connect.ts';
 import { countingSource, forgettingSink, numbers } from '../../test/kit/counting-plugins.ts';
 import { readTopic, readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
-import type { ConnectPlugin } from '../plugin.ts';
+import { assert } from '../../core/internal.ts';
+import { PluginRegistry, type ConnectPlugin } from '../plugin.ts';
+import { ActiveTopics } from './active-topics.ts';
 import { BUILT_IN_PLUGINS } from './built-in-plugins.ts';
+import { makeConnector } from './definition.ts';
 import { ConnectWorker, type WorkerOptions } from './worker.ts';
 import { connectStatus } from './worker-store.ts';
 
@@ -58,6 +61,19 @@ describe('[CONNECT-WORKER-6] a worker notes the topics of connectors', () => {
     expect((await connectFailure(second.resetTopics('none'))).code).toBe('UNKNOWN_CONNECTOR');
     await second.close();
   });
+});
+
+test('[CONNECT-WORKER-6] after a reset only records that move then count', async () => {
+  const context = { plugins: new PluginRegistry(plugins), providers: {} };
+  const made = await makeConnector(COUNT, context);
+  assert(!('issues' in made), 'the definition is right');
+  const topics = new ActiveTopics([]);
+  expect(topics.takeNew(made, 0)).toEqual([]);
+  expect(topics.takeNew(made, 5)).toEqual(['numbers']);
+  expect(topics.takeNew(made, 6)).toEqual([]);
+  topics.reset(6);
+  expect(topics.takeNew(made, 6)).toEqual([]);
+  expect(topics.takeNew(made, 7)).toEqual(['numbers']);
 });
 
 describe('[CONNECT-WORKER-7] a connector that cannot be made any more', () => {
