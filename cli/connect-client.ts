@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { ConnectorOffset } from '../connect/index.ts';
 import { LogError } from '../core/index.ts';
 import { toProperties } from '../services/connect/index.ts';
+import { isConfigFile, readConfigFile } from './config-files.ts';
 import { loadConnectors } from './load-connectors.ts';
 import { RestClient } from './rest-client.ts';
 import { print, printJson } from './verify.ts';
@@ -152,7 +153,7 @@ export async function remotePlugins(name: string | undefined, flags: ClientFlags
 async function connectorsIn(
   file: string,
 ): Promise<{ readonly name: string; readonly config: object }[]> {
-  const content = existsSync(file) && file.endsWith('.json') ? readJson(file) : undefined;
+  const content = isConfigFile(file) ? (await readConfigFile(file)).content : undefined;
   const list: unknown[] = Array.isArray(content) ? content : [content];
   if (list.every(isRequest)) return list;
   const { connectors } = await loadConnectors(file);
@@ -166,14 +167,6 @@ function isRequest(value: unknown): value is { readonly name: string; readonly c
   if (typeof value !== 'object' || value === null || !('name' in value)) return false;
   const { config } = value as { readonly config?: unknown };
   return typeof config === 'object' && config !== null && 'connector.class' in config;
-}
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as unknown;
-  } catch {
-    return undefined; // whoever reads it next says what is wrong
-  }
 }
 
 /** A list of offsets, or a body that has one, as text or in a file. */
