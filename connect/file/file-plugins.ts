@@ -42,7 +42,7 @@ const HEADER = /^([^:]+):(.+)$/;
 
 const SOURCE_CONFIG = withChecks(
   configSchema({
-    path: field.path({ doc: 'A file, or a pattern such as flights/*.csv.' }),
+    path: field.path({ doc: 'A file, a directory, or a pattern such as flights/*.csv.' }),
     ...formatFields(SOURCE_FORMATS, 'How files are cut into rows.'),
     ...TOPIC,
     ...ROW,
@@ -86,6 +86,15 @@ const SOURCE_CONFIG = withChecks(
           follow === true && whenRead !== 'keep',
           'whenRead',
           'it must be keep with follow',
+        ),
+    },
+    {
+      of: ['follow', 'format'],
+      check: ({ follow, format }) =>
+        mistakeIf(
+          follow === true && WHOLE_FORMATS.has(String(format)),
+          'follow',
+          `it must be false: files of ${String(format)} are read when they are complete`,
         ),
     },
     {
@@ -171,6 +180,9 @@ const SINK_CONFIG = withChecks(
   formatOptionFields(SINK_FORMATS),
 );
 
+/** Formats whose files cannot be read while they grow. */
+const WHOLE_FORMATS: ReadonlySet<string> = new Set(['jsonArray', 'parquet']);
+
 const WITHOUT_LAYOUT = 'it must be left out unless there is a layout';
 
 function mistakeIf(isMistake: boolean, name: string, problem: string): readonly ConfigIssue[] {
@@ -209,7 +221,7 @@ export function fileSourcePlugin(
   return {
     kind: 'source',
     name: 'file-source',
-    doc: 'Reads files into a topic: text, CSV, JSON, Parquet, or any bytes.',
+    doc: 'Reads files into a topic: text, CSV, JSON, Parquet, Avro, or any bytes.',
     config: SOURCE_CONFIG,
     takesConverters: true,
     create(config, { name, converters }): SourceConnector {

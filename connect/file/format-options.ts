@@ -101,6 +101,13 @@ export const SOURCE_FORMATS = {
     },
     (options) => jsonArray(options),
   ),
+  avro: named(
+    {
+      timestamps: field.choice(['date', 'ms'], { doc: 'What times become.', default: 'date' }),
+      numbers,
+    },
+    (options) => avro(options),
+  ),
   parquet: named(
     {
       columns: field.list({ doc: 'What to read; else all columns.', optional: true }),

@@ -144,16 +144,17 @@ describe('[CONNECT-PLUGINS-1] file-source by config', () => {
   });
 });
 
+const ROWS = [
+  { id: 'a', n: 1 },
+  { id: 'b', n: 2 },
+  { id: 'b', n: 3 },
+];
+
 describe('[CONNECT-PLUGINS-2] file-sink by config', () => {
   async function written(config: object, more: object = {}): Promise<Map<string, Buffer>> {
     await using log = await temporaryLog();
     const producer = log.producer();
-    const values = [
-      { id: 'a', n: 1 },
-      { id: 'b', n: 2 },
-      { id: 'b', n: 3 },
-    ];
-    for (const value of values) {
+    for (const value of ROWS) {
       await producer.send(rows, { key: value.id, value, timestampMs: value.n * 60_000 });
     }
     const path = join(temporaryDirectory(), 'out');
@@ -173,7 +174,7 @@ describe('[CONNECT-PLUGINS-2] file-sink by config', () => {
     expect([...parts.values()].map(String)).toEqual([expected]);
   });
 
-  test('Parquet and Avro', async () => {
+  test('Parquet and Avro, which file-source reads', async () => {
     const parquet = await written({ format: 'parquet', formatOptions: { compression: 'gzip' } });
     expect([...parquet.values()].map((each) => each.subarray(0, 4).toString())).toEqual(['PAR1']);
     const fields = [
@@ -183,6 +184,18 @@ describe('[CONNECT-PLUGINS-2] file-sink by config', () => {
     const schema = { type: 'record', name: 'R', fields };
     const avro = await written({ format: 'avro', formatOptions: { schema, compression: 'none' } });
     expect([...avro.values()].map((each) => each.subarray(0, 3).toString())).toEqual(['Obj']);
+    await using log = await temporaryLog();
+    for (const [format, parts] of [
+      ['parquet', parquet],
+      ['avro', avro],
+    ] as const) {
+      const [content] = [...parts.values()];
+      const path = inputFile(content!, `rows.${format}`);
+      const config = { path, topic: `${format}-rows`, format };
+      await run(log, { connector: 'file-source', config });
+      const back = topic(`${format}-rows`, { key: string(), value: json<unknown>() });
+      expect(await readValues(log, back)).toEqual(ROWS);
+    }
   });
 
   test('compressed, in directories, and cut by records, event time and fields', async () => {
@@ -283,6 +296,18 @@ describe('[CONNECT-PLUGINS-5] every mistake is told at once', () => {
       ],
       ...['config.formatOptions.delimitr', 'config.formatOptions.lineBytesMax', 'config.headers'],
       ...['config.moveTo', 'config.whenRead'],
+    ]);
+  });
+
+  test('of options that do not go together', async () => {
+    const config = { path: 'x', topic: 't', format: 'parquet', follow: true, moveTo: 'y' };
+    expect(await mistakes({ name: 's', connector: 'file-source', config })).toEqual([
+      expect.stringMatching(/^config.moveTo: it must be left out/),
+      expect.stringMatching(/^config.follow: it must be false: files of parquet/),
+    ]);
+    const late = { ...config, follow: false, start: 'end', moveTo: undefined };
+    expect(await mistakes({ name: 's', connector: 'file-source', config: late })).toEqual([
+      'config.start: it must be beginning without follow',
     ]);
   });
 
