@@ -14,7 +14,6 @@ describe('[CONNECT-REST-7] a flat config', () => {
       'tasks.max': '4',
       'key.converter': 'org.apache.kafka.connect.storage.StringConverter',
       'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
-      'value.converter.schemas.enable': 'true',
       'topic.creation.groups': 'big',
       'topic.creation.big.include': 'big.*,large',
       'topic.creation.big.partitions': '9',
@@ -46,6 +45,12 @@ describe('[CONNECT-REST-7] a flat config', () => {
       errors: { tolerance: 'all', deadLetter: 'bad' },
       ...{ retries: { backoffMaxMs: 4000 }, transactionBoundary: 'poll', commitIntervalMs: 50 },
     });
+    const json = { 'value.converter': 'org.apache.kafka.connect.json.JsonConverter' };
+    const bare = read({ ...SOURCE, ...json, 'value.converter.schemas.enable': 'false' });
+    expect(bare.definition.valueConverter).toEqual({
+      ...{ type: 'json', config: { schemasEnable: 'false' } },
+    });
+    expect(read({ ...SOURCE, 'value.converter': 'json' }).definition.valueConverter).toBe('json');
     const sink = { 'connector.class': 'file-sink', topics: 't', path: 'out', format: 'jsonl' };
     expect(read(sink).definition.config).toEqual({ topic: 't', path: 'out', format: 'jsonl' });
   });

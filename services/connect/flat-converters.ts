@@ -54,6 +54,11 @@ function readConverter(
     const text = given[key] ?? '';
     if (!part.put(key, text, option)) part.putUnknown(option, key, text);
   }
+  // Named as a class it is Kafka Connect's, which has schemas unless told otherwise.
+  const enabling = `${name}.schemas.enable`;
+  if (/\bJsonConverter$/.test(type) && !below.includes(enabling)) {
+    part.put(enabling, 'true', 'schemas.enable');
+  }
   fields.push(...part.named('Common'));
   const { config } = part;
   const known = plugin?.name ?? type;
