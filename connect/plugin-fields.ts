@@ -121,5 +121,5 @@ function timeOf(value: unknown): number | Date {
 export function defined<Options extends object>(
   options: Options,
 ): { readonly [Name in keyof Options]?: Exclude<Options[Name], undefined> } {
-  return given(options) as { [Name in keyof Options]?: Exclude<Options[Name], undefined> };
+  return given(options);
 }

@@ -76,7 +76,7 @@ export function parseConnectSchema(given: unknown, at = 'the schema'): ConnectSc
 
 function primitiveOf(type: unknown, at: string): PrimitiveType {
   const found = PRIMITIVES.find((each) => each === type);
-  if (found !== undefined) return found as PrimitiveType;
+  if (found !== undefined) return found;
   const known = [...PRIMITIVES, 'array', 'map', 'struct'].join(', ');
   throw new TypeError(`${at} must have a type, one of ${known}, not ${show(type)}`);
 }

@@ -18,7 +18,7 @@ import type { ConverterPlugin } from '../plugin.ts';
 const NO_CONFIG = configSchema({});
 
 function plain<T>(name: string, doc: string, serde: Serde<T>): ConverterPlugin {
-  const create = (): Serde<unknown> => serde as unknown as Serde<unknown>;
+  const create = (): Serde<unknown> => serde;
   return { kind: 'converter', name, doc, config: NO_CONFIG, create };
 }
 

@@ -56,7 +56,7 @@ function castOf(each: string): { readonly name: string; readonly type: CastType 
 
 function typeOf(type: string): CastType {
   const found = TYPES.find((each) => each === type);
-  if (found !== undefined) return found as CastType;
+  if (found !== undefined) return found;
   throw new TypeError(`${show(type)} is no type; there are ${TYPES.join(', ')}`);
 }
 

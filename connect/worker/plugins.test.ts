@@ -393,7 +393,7 @@ describe('[CONNECT-PLUGINS-6] topics are created as rules say', () => {
       ...[source('odd-one'), source('odd-not'), source('both'), source('late')],
       source('own', { partitions: 2, topicConfig: { retentionMs: 9 } }),
     ]) {
-      await run(log, { ...definition, topicCreation } as never);
+      await run(log, { ...definition, topicCreation });
     }
     const admin = log.admin();
     const seen: Record<string, unknown> = {};

@@ -26,16 +26,16 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 const simple = (name: string) => `org.apache.kafka.connect.converters.${name}Converter`;
 
 describe(`[CONNECT-CONVERTERS-2] bytes of Kafka Connect's converters (seed ${SEED})`, () => {
-  test.each([
+  test.each<readonly [string, string, string, fc.Arbitrary<unknown>]>([
     ['boolean', simple('Boolean'), 'boolean', fc.boolean()],
     ['short', simple('Short'), 'int16', fc.integer({ min: -0x8000, max: 0x7fff })],
     ['integer', simple('Integer'), 'int32', fc.integer()],
     ['long', simple('Long'), 'int64', fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })],
     ['float', simple('Float'), 'float', fc.float({ noNaN: true, noDefaultInfinity: true })],
     ['double', simple('Double'), 'double', fc.double({ noNaN: true, noDefaultInfinity: true })],
-  ] as const)('%s', async (name, kafkas, type, values) => {
+  ])('%s', async (name, kafkas, type, values) => {
     const serde = await converter(name);
-    const sample = fc.sample(values as fc.Arbitrary<unknown>, { seed: SEED, numRuns: 200 });
+    const sample = fc.sample(values, { seed: SEED, numRuns: 200 });
     const schema = { type, optional: true };
     const neutral = sample.map((value) => {
       return typeof value === 'boolean' ? value : Object.is(value, -0) ? '-0' : String(value);

@@ -123,8 +123,8 @@ function validation(result: Readonly<Record<string, unknown>>): object {
     ...Object.fromEntries(Object.keys(result).map((name) => [name, `<${name}>`])),
     error_count: Math.min(1, Number(result['error_count'])),
     isCounted: configs.flatMap(({ value }) => value.errors).length === result['error_count'],
-    shapes: [...new Set(shapes.map((each) => JSON.stringify(each)))].map((each) =>
-      JSON.parse(each),
+    shapes: [...new Set(shapes.map((each) => JSON.stringify(each)))].map(
+      (each) => JSON.parse(each) as unknown,
     ),
     common: common
       .map(({ definition, value }) => ({

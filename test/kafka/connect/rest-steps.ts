@@ -39,6 +39,10 @@ const named =
 const configured =
   (more: Readonly<Record<string, unknown>>): Make =>
   ({ source }) => ({ ...source, ...more });
+function without(config: Side['source'], name: string): object {
+  return Object.fromEntries(Object.entries(config).filter(([each]) => each !== name));
+}
+
 const running = { settled: { 'lines-in': 'RUNNING' } };
 const stopped = { settled: { 'lines-in': 'STOPPED' } };
 const offsets =
@@ -85,8 +89,7 @@ const CREATE: readonly Step[] = [
     return { name: 'x', config: { ...source, 'connector.class': 'no.such.Connector' } };
   }),
   step('create: required field is missing', 'POST /connectors', ({ source, required }) => {
-    const { [required]: _, ...config } = source;
-    return { name: 'x', config };
+    return { name: 'x', config: without(source, required) };
   }),
   step('create: tasks.max is no number', 'POST /connectors', ({ source }) => {
     return { name: 'x', config: { ...source, 'tasks.max': 'many' } };
@@ -281,8 +284,7 @@ const PLUGINS: readonly Step[] = [
     'validate: mistakes',
     'PUT /connector-plugins/{source}/config/validate',
     ({ source, required }) => {
-      const { [required]: _, ...config } = source;
-      return { ...config, name: 'v', 'tasks.max': 'many' };
+      return { ...without(source, required), name: 'v', 'tasks.max': 'many' };
     },
   ),
   step('validate: no class', 'PUT /connector-plugins/{source}/config/validate', '{}'),

@@ -46,7 +46,7 @@ const plain = fc.letrec((tie) => ({
   ),
 }));
 
-const fields = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'c.d', 'at'), plain.any!, {
+const fields = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'c.d', 'at'), plain.any, {
   ...{ maxKeys: 4, noNullPrototype: true },
 });
 
@@ -54,10 +54,10 @@ const record: fc.Arbitrary<OracleRecord> = fc.record({
   topic: fc.constantFrom('orders', 'orders-eu', 'a.b'),
   partition: fc.nat({ max: 3 }),
   offset: fc.nat({ max: 1_000 }),
-  key: fc.oneof(plain.any!, fields),
+  key: fc.oneof(plain.any, fields),
   value: fc.oneof(
     { weight: 6, arbitrary: fields },
-    { weight: 1, arbitrary: plain.any! },
+    { weight: 1, arbitrary: plain.any },
     { weight: 1, arbitrary: fc.constant(null) },
   ),
   timestampMs: fc.constantFrom(null, 0, 1_500_000_000_123, -1),
