@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ManualClock } from '../../core/testing/manual-clock.ts';
+import { ManualClock } from '../../core/testing/index.ts';
 import { CheckpointRound } from './checkpoint-round.ts';
 import type { StreamsSettings } from './options.ts';
 import type { Task } from './task.ts';
