@@ -2,11 +2,11 @@ import { expect, test } from 'vitest';
 import { checkEach } from '../../../test/kit/check-each.ts';
 import { codeOf } from '../../../test/kit/codes.ts';
 import { readValues } from '../../../test/kit/read-topic.ts';
-import { shareOf } from '../../../test/kit/share.ts';
 import { silentLogger } from '../../logger.ts';
 import { seededRandom } from '../../random.ts';
 import { string } from '../../serde/text.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
+import { changesNothing } from '../../storage/memory-operations.ts';
 import type { Log } from '../log.ts';
 import { openLog } from '../open-log.ts';
 import { topic } from '../topic.ts';
@@ -91,9 +91,13 @@ test.each([
 ] as const)('[ADMIN-2] %s after any operation, seed %i', async (kind, seed) => {
   const moments: { operation: string; disk: MemoryFileSystem; witness: Witness }[] = [];
   const witness: Witness = { asked: { ...NOTHING }, acknowledged: { ...NOTHING }, values: [] };
+  let known = '';
   const disk = new MemoryFileSystem({
     random: seededRandom(seed),
     onOperation: (operation) => {
+      const now = JSON.stringify(witness);
+      if (changesNothing(operation.kind) && now === known) return; // as after the one before
+      known = now;
       const random = seededRandom(seed * 1000 + moments.length);
       moments.push({
         operation: `${operation.kind} ${operation.path}`,
@@ -106,7 +110,7 @@ test.each([
   await administer(log, witness);
   await log.close();
   expect(moments.length).toBeGreaterThan(80);
-  await checkEach(shareOf([...moments.entries()], 40), async ([index, moment]) => {
+  await checkEach(moments.entries(), async ([index, moment]) => {
     await check(moment.disk, moment.witness).catch((cause: unknown) => {
       throw new Error(`seed ${seed}, operation ${index}: ${moment.operation}`, { cause });
     });

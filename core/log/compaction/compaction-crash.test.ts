@@ -1,6 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
 import { checkEach } from '../../../test/kit/check-each.ts';
-import { shareOf } from '../../../test/kit/share.ts';
 import { LogError } from '../../errors.ts';
 import { seededRandom } from '../../random.ts';
 import { MemoryFileSystem } from '../../storage/memory-fs.ts';
@@ -94,7 +93,7 @@ describe('crashes', () => {
       fileSystem.onOperation = undefined;
       expect(done?.passes).toBe(1);
       expect(crashes.length).toBeGreaterThan(50);
-      await checkEach(shareOf(crashes, 150), async ({ name, image }) => {
+      await checkEach(crashes, async ({ name, image }) => {
         await checkOpened(image, model, producers).catch((cause: unknown) => {
           throw new Error(`${name}: ${String(cause)}`, { cause });
         });
@@ -123,7 +122,7 @@ describe('crashes', () => {
           crashes.push(image.kill(seededRandom(number)), image.crash(seededRandom(number)));
         };
         await (await LogHost.open({ fileSystem: image, ...OPTIONS })).log.abandon();
-        await checkEach(shareOf(crashes, 20), (crash) => checkOpened(crash, model, producers));
+        await checkEach(crashes, (crash) => checkOpened(crash, model, producers));
         crashCount += crashes.length;
       }
       expect(crashCount).toBeGreaterThan(20);
