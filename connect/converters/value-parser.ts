@@ -200,7 +200,7 @@ function commonKind(items: readonly Parsed[]): string | undefined {
   return kinds.size === 1 ? [...kinds][0] : undefined;
 }
 
-/** The values. @throws SyntaxError for null among values of one kind, which Kafka's schema refuses. */
+/** The values. @throws SyntaxError for null among values of one kind, which Kafka refuses. */
 function aligned(items: readonly Parsed[], kind: string | undefined): readonly unknown[] {
   const hasNull = items.some((item) => item.kind === 'null');
   if (kind !== undefined && hasNull) throw new SyntaxError('null among others');

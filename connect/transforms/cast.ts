@@ -15,7 +15,7 @@ type CastType =
 const CONFIG = configSchema(
   {
     spec: field.list({
-      doc: `Fields and their types, such as age:integer, or one type for the whole: ${TYPES.join()}.`,
+      doc: `Fields and their types, such as age:integer, or one type for all: ${TYPES.join()}.`,
     }),
     ...TARGET,
   },

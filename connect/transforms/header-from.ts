@@ -23,7 +23,7 @@ const CONFIG = configSchema(
 export const headerFrom: TransformPlugin<ConfigOf<typeof CONFIG>> = {
   kind: 'transform',
   name: 'HeaderFrom',
-  doc: 'Moves or copies fields of the key or value to headers, as the header converter writes them.',
+  doc: 'Moves or copies fields of key or value to headers, as the header converter writes them.',
   config: CONFIG,
   create({ fields: names, headers, operation, target }, converter = SIMPLE_HEADERS) {
     return (record) => {

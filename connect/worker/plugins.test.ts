@@ -341,7 +341,7 @@ describe('[CONNECT-PLUGINS-5] every mistake is told at once', () => {
     expect(found.join()).not.toContain('swordfish');
   });
 
-  test('[CONNECT-CONVERTERS-1] and a converter for a connector with bytes of its own is refused', async () => {
+  test('[CONNECT-CONVERTERS-1] and one that is not used is refused', async () => {
     const own: ConnectPlugin = {
       ...{ kind: 'source', name: 'own', doc: 'Own.' },
       config: { '~standard': { version: 1, vendor: 'own', validate: (value) => ({ value }) } },
@@ -354,7 +354,7 @@ describe('[CONNECT-PLUGINS-5] every mistake is told at once', () => {
   });
 });
 
-test('[CONNECT-CONVERTERS-1] a definition names converters, with configs of their own', async () => {
+test('[CONNECT-CONVERTERS-1] a definition names converters with their configs', async () => {
   await using log = await temporaryLog();
   const path = inputFile('{"id":5,"n":[1]}\n');
   await run(log, {
