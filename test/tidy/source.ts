@@ -40,7 +40,7 @@ export function isShipped(path: string): boolean {
   return /^(core|streams|connect|job|services|cli)\//.test(path) && !isTest(path);
 }
 
-/** All nodes below `node`, itself first. (Generators in generators would take ten times as long.) */
+/** All nodes below `node`, itself first. (Generators in generators would take far longer.) */
 export function nodesOf(node: ts.Node): readonly ts.Node[] {
   const nodes: ts.Node[] = [];
   const visit = (each: ts.Node): void => {
