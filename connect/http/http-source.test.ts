@@ -16,6 +16,7 @@ import { connectFailure, failureOf } from '../../test/kit/connect.ts';
 import { readValues } from '../../test/kit/read-topic.ts';
 import { temporaryDirectory } from '../../test/kit/temporary-directory.ts';
 import { SourceRunner } from '../runtime/source-runner.ts';
+import type { HttpPage } from './http-source-task.ts';
 import { httpSource } from './http-source.ts';
 
 interface Event {
@@ -57,8 +58,8 @@ const pagesOf = (url: string, options: { follow?: boolean; pollIntervalMs?: numb
     url: (after: number | undefined) => `${url}?after=${after ?? 0}`,
     rows: ({ body }) => body as Event[],
     cursor: ({ body }) => (body as Event[]).at(-1)?.id,
-    key: ({ id }: Event) => `k${id}`,
-    timestamp: ({ id }: Event) => id,
+    key: ({ id }) => `k${id}`,
+    timestamp: ({ id }) => id,
     ...options,
   });
 
@@ -199,6 +200,10 @@ test('[CONNECT-HTTP-6] wrong types of a source do not compile', () => {
   httpSource({ topic: texts, url, key: (row: Event) => String(row.id) });
   // @ts-expect-error the topic's keys are strings
   httpSource({ topic: events, url, key: (row: Event) => row.id });
+  const rows = ({ body }: HttpPage): Event[] => body as Event[];
+  httpSource({ topic: texts, url, rows, key: (row) => `k${row.id}`, value: (row) => `${row.id}` });
+  // @ts-expect-error the rows have no such field
+  httpSource({ topic: events, url, rows, key: (row) => row.name });
   const missing = { topic: events, url } as never;
   expect(() => httpSource(missing)).toThrow('key is missing');
 });

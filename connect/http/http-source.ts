@@ -102,9 +102,15 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
  */
 export function httpSource<Row, Cursor extends JsonValue, K, V>(
   options: HttpSourceOptions<Row, Cursor, K, V> &
-    ([Row] extends [V] ? unknown : Required<Pick<HttpSourceOptions<Row, Cursor, K, V>, 'value'>>),
+    Required<Pick<HttpSourceOptions<Row, Cursor, K, V>, 'value'>>,
+): SourceConnector<Topic<K, V>>;
+/** The same for rows that are values of the topic. */
+export function httpSource<Row extends V, Cursor extends JsonValue, K, V>(
+  options: HttpSourceOptions<Row, Cursor, K, V>,
+): SourceConnector<Topic<K, V>>;
+export function httpSource<Row, Cursor extends JsonValue, K, V>(
+  all: HttpSourceOptions<Row, Cursor, K, V>,
 ): SourceConnector<Topic<K, V>> {
-  const all: HttpSourceOptions<Row, Cursor, K, V> = options;
   checkOptions<object>('httpSource', all, CHECKS, ['topic', 'url', 'key'] as never);
   checkHeaders('httpSource', all.headers);
   const { topic, url, follow = false, pollIntervalMs = POLL_INTERVAL_MS, headers = {} } = all;
