@@ -203,7 +203,7 @@ test('[CONNECT-HTTP-6] wrong types of a source do not compile', () => {
   const rows = ({ body }: HttpPage): Event[] => body as Event[];
   httpSource({ topic: texts, url, rows, key: (row) => `k${row.id}`, value: (row) => `${row.id}` });
   // @ts-expect-error the rows have no such field
-  httpSource({ topic: events, url, rows, key: (row) => row.name });
+  httpSource({ topic: events, url, rows, key: (row) => String(row.name) });
   const missing = { topic: events, url } as never;
   expect(() => httpSource(missing)).toThrow('key is missing');
 });
