@@ -190,9 +190,10 @@ module.exports = {
     },
     {
       name: 'tests-are-for-tests',
-      comment: 'Suites and test/ are not in the npm package; nor is bench/kafka.',
+      comment:
+        'Suites and test/ are not in the npm package; nor are bench/kafka and bench/connect.',
       severity: 'error',
-      from: { pathNot: ['^test/', '^bench/kafka/', TEST] },
+      from: { pathNot: ['^test/', '^bench/(kafka|connect)/', TEST] },
       to: { path: ['^test/', '[.]suite[.]ts$'] },
     },
     {

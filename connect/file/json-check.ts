@@ -36,6 +36,10 @@ const containers = new Uint8Array(DEPTH_MAX);
 /** Set when the running check meets a byte that is not ASCII. */
 let hasWide = false;
 
+function hasMetWide(): boolean {
+  return hasWide;
+}
+
 /**
  * True if `bytes[start, end)` are JSON that is a line of a file: UTF-8, and one value by the rules
  * of `JSON.parse`, without line ends between its parts. Makes no objects, so that JSON which is
@@ -45,7 +49,7 @@ let hasWide = false;
 export function isJsonLine(bytes: Buffer, start: number, end: number): boolean {
   hasWide = false;
   if (endOfJson(bytes, start, end) !== end) return false;
-  return !hasWide || isUtf8(bytes.subarray(start, end));
+  return !hasMetWide() || isUtf8(bytes.subarray(start, end));
 }
 
 /**

@@ -36,7 +36,7 @@ const SYNC = Buffer.from('0123456789abcdef');
 const PACK: Readonly<Record<Codec, (bytes: Buffer) => Buffer>> = {
   null: (bytes) => bytes,
   deflate: (bytes) => deflateRawSync(bytes),
-  snappy: (bytes) => Buffer.concat([compressSync(bytes) as Buffer, Buffer.alloc(4)]),
+  snappy: (bytes) => Buffer.concat([compressSync(bytes), Buffer.alloc(4)]),
   zstandard: (bytes) => compress('zstd', bytes),
 };
 

@@ -4,6 +4,7 @@ import type { SourceOffset } from '../../connector.ts';
 import { ConnectError } from '../../errors.ts';
 import { fileChanged, fileFailure } from '../failure.ts';
 import type { BadRow, InputFile, RowBatch, RowReader } from '../format.ts';
+import type { BadValue } from '../parquet/bad-value.ts';
 import type { ValueOptions } from '../parquet/number-values.ts';
 import type { ByteInput } from '../source/byte-input.ts';
 import { openBytes } from '../source/open-bytes.ts';
@@ -91,11 +92,17 @@ export class AvroReader<Row> implements RowReader<Row> {
     const head = await this.#view(this.#position, BLOCK_HEAD_BYTES);
     if (head.length === 0) return undefined;
     const frame = this.#guard(() => frameOf(head));
-    if (frame === undefined) return this.#cutShort();
+    if (frame === undefined) {
+      this.#checkCut();
+      return undefined;
+    }
     const { rows: count, headBytes, packedBytes } = frame;
     const sizeBytes = headBytes + packedBytes + SYNC_BYTES;
     const block = await this.#view(this.#position, sizeBytes);
-    if (block.length < sizeBytes) return this.#cutShort();
+    if (block.length < sizeBytes) {
+      this.#checkCut();
+      return undefined;
+    }
     const { rows, bad } = this.#guard(() => {
       if (!block.subarray(-SYNC_BYTES).equals(header.sync)) {
         throw new RangeError('a block does not end with the sync marker of the file');
@@ -135,16 +142,16 @@ export class AvroReader<Row> implements RowReader<Row> {
     for (let index = 0; index < count; index++) {
       input.spend();
       const start = input.at;
-      input.bad = undefined;
       const row = decode(input) as Row;
-      if (input.bad === undefined) rows.push({ row, index });
-      else bad.push(this.#badRow(index, content.subarray(start, input.at), input.bad));
+      const value = input.takeBad();
+      if (value === undefined) rows.push({ row, index });
+      else bad.push(this.#badRow(index, content.subarray(start, input.at), value));
     }
     if (input.at !== content.length) throw new RangeError('bytes follow on the rows of a block');
     return { rows, bad };
   }
 
-  #badRow(index: number, raw: Buffer, { reason, option }: NonNullable<BlockInput['bad']>): BadRow {
+  #badRow(index: number, raw: Buffer, { reason, option }: BadValue): BadRow {
     const { path: file } = this.#file;
     const line = this.#row + index + 1;
     const positionBytes = this.#position;
@@ -193,10 +200,9 @@ export class AvroReader<Row> implements RowReader<Row> {
     }
   }
 
-  /** The end of the file, where a block should go on: for now, or for good. */
-  #cutShort(): undefined {
+  /** Called at the end of the file, if a block should go on: more may be on its way. */
+  #checkCut(): void {
     if (this.#input.isWhole) throw this.#damaged(new RangeError('its last block is cut short'));
-    return undefined;
   }
 
   /** Up to `length` bytes from a position on: fewer only at the end of the file. */

@@ -20,7 +20,7 @@ export class BlockInput {
   low = 0;
   high = 0;
   /** The first value of the row that cannot be told; its row is bad. */
-  bad: BadValue | undefined;
+  #bad: BadValue | undefined;
   #valuesLeft: number;
 
   constructor(bytes: Buffer) {
@@ -75,7 +75,14 @@ export class BlockInput {
 
   /** A value that a conversion has made. */
   note(value: unknown): unknown {
-    if (value instanceof BadValue) this.bad ??= value;
+    if (value instanceof BadValue) this.#bad ??= value;
     return value;
+  }
+
+  /** The first such value since the last call that cannot be told. */
+  takeBad(): BadValue | undefined {
+    const bad = this.#bad;
+    this.#bad = undefined;
+    return bad;
   }
 }

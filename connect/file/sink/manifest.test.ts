@@ -64,7 +64,7 @@ test('[CONNECT-FILES-3] a manifest is printed alike, however often its parts wer
   const part = { ...openPart, by: 'a\u2028b\n"c"' };
   for (const parts of [[], [sealed], [sealed, part], [sealed, part, sealed]]) {
     const whole = { ...manifest, parts };
-    for (const _ of [1, 2]) {
+    for (let time = 0; time < 2; time++) {
       const text = manifestBytes(whole).toString('utf8');
       const { checksum, ...fields } = JSON.parse(text) as Record<string, unknown>;
       expect(fields).toEqual(whole);

@@ -48,10 +48,13 @@ export class SmallFiles {
   }
 }
 
+/** Windows does not have it. */
+const { O_NONBLOCK: NO_WAIT = 0 } = constants as { readonly O_NONBLOCK?: number };
+
 /** Undefined if it is not small, or no file. */
 function readNow(path: string, isWhole: boolean): Buffer | undefined {
   // A pipe that has taken the name of a file must not block the process.
-  const descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const descriptor = openSync(path, constants.O_RDONLY | NO_WAIT);
   try {
     const stat = fstatSync(descriptor);
     if (!stat.isFile() || stat.size > SMALL_BYTES) return undefined;
