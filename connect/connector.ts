@@ -265,7 +265,8 @@ export interface SinkTask {
   put(records: readonly ConsumerRecord[]): void | Promise<void>;
   /**
    * Makes all records put so far durable; `transactional` sinks store `offsets` in the same atomic
-   * step. `isFinal` means that the input has ended for now: the output is complete.
+   * step. `isFinal` means that the output is to be complete, without anything held back: the input
+   * has ended for now, or no more dead letters can be remembered behind `durableOffsets`.
    *
    * If it rejects, the run ends. The commit must be all or nothing even then.
    */

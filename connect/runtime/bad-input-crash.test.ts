@@ -105,14 +105,21 @@ interface Output {
   readonly offsets: readonly SinkOffset[];
 }
 
-/** Keeps its offsets with its values, and rejects what is no number. */
-function transactional(output: { now: Output }): SinkConnector {
+/**
+ * Keeps its offsets with its values, and rejects what is no number. Only each `every`th commit is
+ * durable, and one that has to be.
+ */
+function transactional(output: { now: Output }, every: number): SinkConnector {
   return {
     ...{ name: 'kept', topics: [numbers], delivery: 'transactional' },
     open: async ({ reject }) => {
       const values = [...output.now.values];
+      let commits = 0;
       return {
         committedOffsets: output.now.offsets,
+        get durableOffsets() {
+          return output.now.offsets;
+        },
         put: (records) => {
           for (const record of records) {
             try {
@@ -122,8 +129,9 @@ function transactional(output: { now: Output }): SinkConnector {
             }
           }
         },
-        commit: async (offsets) => {
-          output.now = { values: [...values], offsets };
+        commit: async (offsets, { isFinal }) => {
+          commits++;
+          if (isFinal || commits % every === 0) output.now = { values: [...values], offsets };
         },
         close: async () => undefined,
       };
@@ -131,9 +139,9 @@ function transactional(output: { now: Output }): SinkConnector {
   };
 }
 
-async function fill(log: Log): Promise<void> {
+async function fill(log: Log, length = 2 * END): Promise<void> {
   await using producer = log.producer();
-  const records = Array.from({ length: 2 * END }, (_, value) => {
+  const records = Array.from({ length }, (_, value) => {
     const text = isBad(value) ? `x${value}` : String(value);
     return { key: Buffer.from('k'), value: Buffer.from(text), partition: value % 2 };
   });
@@ -143,7 +151,10 @@ async function fill(log: Log): Promise<void> {
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 
 describe.each(WAYS)('%s', (_, seed, crash) => {
-  test('[CONNECT-ERRORS-4] at any moment: one dead letter for each record', async () => {
+  test.each([
+    ['at once', 1],
+    ['by every third commit', 3],
+  ])('[CONNECT-ERRORS-4] one dead letter for each record, in an output %s', async (_, every) => {
     const disk = new MemoryFileSystem({ random: seededRandom(seed) });
     const log = await open(disk, seed);
     await fill(log);
@@ -155,7 +166,7 @@ describe.each(WAYS)('%s', (_, seed, crash) => {
     disk.onOperation = ({ kind, number }) => {
       if (!changesNothing(kind) && number % 2 === 0) capture(`${number} ${kind}`);
     };
-    await new SinkRunner(log, transactional(output), {
+    await new SinkRunner(log, transactional(output, every), {
       ...OPTIONS,
       // Each put is one of at most so many records: a commit falls between them.
       onStep: capture,
@@ -168,11 +179,38 @@ describe.each(WAYS)('%s', (_, seed, crash) => {
     for (const moment of moments) {
       const after = await open(moment.disk, seed);
       const own = { now: moment.output };
-      await new SinkRunner(after, transactional(own), OPTIONS).finish();
+      await new SinkRunner(after, transactional(own, every), OPTIONS).finish();
       expect([moment.step, sorted(own.now.values)]).toEqual([moment.step, good]);
       const expected = bad.map((value) => `x${value}`).sort();
       expect([moment.step, await letters(after)]).toEqual([moment.step, expected]);
       await after.close();
     }
   }, 60_000);
+});
+
+test('[CONNECT-ERRORS-4] an output that holds back is to be complete before it is too much', async () => {
+  const log = await open(new MemoryFileSystem(), 3);
+  const count = 3_000;
+  await fill(log, count);
+  const output: { now: Output } = { now: { values: [], offsets: [] } };
+  const sink = transactional(output, Infinity);
+  const completed: number[] = [];
+  const watched: SinkConnector = {
+    ...sink,
+    open: async (context) => {
+      const task = await sink.open(context);
+      return Object.assign(Object.create(task) as typeof task, {
+        commit: async (offsets: readonly SinkOffset[], options: { readonly isFinal: boolean }) => {
+          await task.commit(offsets, options);
+          if (options.isFinal) completed.push(output.now.values.length);
+        },
+      });
+    },
+  };
+  await new SinkRunner(log, watched, OPTIONS).finish();
+  expect(completed.length).toBeGreaterThan(2);
+  expect(output.now.values).toHaveLength((count * 2) / 3);
+  const expected = Array.from({ length: count }, (_, value) => value).filter(isBad);
+  expect(await letters(log)).toEqual(expected.map((value) => `x${value}`).sort());
+  await log.close();
 });

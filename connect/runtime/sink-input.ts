@@ -71,7 +71,12 @@ export class SinkInput {
     await this.#letters?.commit();
   }
 
-  /** Called when the output has everything that was read, up to these offsets. */
+  /** True if no more dead letters can be remembered until the output has what was read. */
+  get mustEnd(): boolean {
+    return this.#letters?.isFull ?? false;
+  }
+
+  /** Called when the output has everything up to these offsets for good. */
   outputCommitted(offsets: readonly SinkOffset[]): void {
     this.#letters?.outputCommitted(offsets);
   }

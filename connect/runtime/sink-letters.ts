@@ -38,7 +38,7 @@ interface PartitionLetters {
   /** Changes with each commit of the output. */
   outputOffset: number;
   /** Grows with each commit of letters, until the output has them behind it. */
-  written: OffsetSet;
+  readonly written: OffsetSet;
 }
 
 /** How long a letter that cannot be written is tried, as on a full disk: see source-run.ts. */
@@ -96,13 +96,30 @@ export class SinkLetters {
       // An output that was set back is another one: what fails has a letter of its own there.
       const isKnown = known !== undefined && known.offset >= 0 && known.offset <= offset;
       const written = isKnown ? OffsetSet.decode(NOTHING, known.metadata) : new OffsetSet(NOTHING);
+      written.removeBelow(offset);
       this.#partitions.set(keyOf(start), { topic: name, partition, outputOffset: offset, written });
     }
   }
 
   /** True if a commit should come soon. */
   get isDue(): boolean {
-    return this.#waiting.length >= STRETCHES_MAX || this.#waitingBytes >= WAITING_BYTES_MAX;
+    if (this.#waitingBytes >= WAITING_BYTES_MAX) return true;
+    return this.#waiting.length + this.#stretches >= STRETCHES_MAX;
+  }
+
+  /**
+   * True if what is remembered leaves no room for more: all that was read has to be in the output
+   * for good.
+   */
+  get isFull(): boolean {
+    return this.#stretches >= STRETCHES_MAX;
+  }
+
+  /** The most that is remembered of a partition. */
+  get #stretches(): number {
+    let most = 0;
+    for (const { written } of this.#partitions.values()) most = Math.max(most, written.stretches);
+    return most;
   }
 
   /** True if letters wait for `commit`. */
@@ -147,13 +164,16 @@ export class SinkLetters {
     this.#waitingBytes = 0;
   }
 
-  /** Called when the output has everything that was read, up to these offsets, for good. */
+  /**
+   * Called when the output has everything up to these offsets for good. Records behind them may
+   * have been read, and are read again after a crash: a sink may hold them back.
+   */
   outputCommitted(offsets: readonly SinkOffset[]): void {
     for (const place of offsets) {
       const partition = this.#partitions.get(keyOf(place));
       if (partition === undefined) continue;
       partition.outputOffset = place.offset;
-      partition.written = new OffsetSet(NOTHING);
+      partition.written.removeBelow(place.offset);
     }
   }
 

@@ -234,10 +234,12 @@ export class SinkRun {
       onStep('sink-0-letters');
       await this.#input.commitLetters();
     }
-    // 1. The output becomes durable, with the offsets if the sink is transactional.
+    // 1. The output becomes durable, with the offsets if the sink is transactional. What it holds
+    //    back has to be in it, too, before more dead letters are written than can be remembered.
     onStep('sink-1-output');
+    const mustEnd = task.durableOffsets !== undefined && this.#input.mustEnd;
     try {
-      await task.commit(offsets, { isFinal });
+      await task.commit(offsets, { isFinal: isFinal || mustEnd });
     } catch (cause) {
       throw failureOf(connector.name, 'commit', cause);
     }
@@ -247,8 +249,8 @@ export class SinkRun {
     if (task.committedOffsets === undefined) await commitOffsets(log, groupId, offsets);
 
     onStep('sink-3-committed');
-    this.#input.outputCommitted(offsets);
     this.committedOffsets = task.durableOffsets ?? offsets;
+    this.#input.outputCommitted(this.committedOffsets);
     const { heldRecords = 0 } = task;
     if ((counts.waiting > 0 || heldRecords !== counts.held) && counts.settle(heldRecords)) {
       counts.commits++;

@@ -36,3 +36,21 @@ test('[STREAMS-BAD-9] it has what was added, also when it is read back', () => {
     }),
   );
 });
+
+test('[STREAMS-BAD-9] what is removed below an offset is all that it loses', () => {
+  const stretch = fc.tuple(fc.nat(40), fc.integer({ min: 1, max: 5 }));
+  fc.assert(
+    fc.property(fc.array(stretch), fc.nat(50), (stretches, removed) => {
+      const [set, all] = [new OffsetSet(-1), new OffsetSet(-1)];
+      for (const [first, count] of stretches) {
+        for (const each of [set, all]) each.add(first, first + count);
+      }
+      set.removeBelow(removed);
+      for (let offset = 0; offset < 60; offset++) {
+        expect(set.has(offset)).toBe(offset >= removed && all.has(offset));
+      }
+      const encoded = set.encode();
+      expect(set.stretches).toBe(encoded === '' ? 0 : encoded.split(',').length);
+    }),
+  );
+});

@@ -55,6 +55,21 @@ export class OffsetSet {
     this.#bounds = others;
   }
 
+  /** How many stretches it has behind `below`. */
+  get stretches(): number {
+    return this.#bounds.length / 2;
+  }
+
+  /** Takes out the offsets below one, but those below `below`. */
+  removeBelow(offset: number): void {
+    const kept: Bounds = [];
+    for (let index = 0; index < this.#bounds.length; index += 2) {
+      const [first, end] = [this.#bounds[index]!, this.#bounds[index + 1]!];
+      if (end > offset) kept.push(Math.max(first, offset), end);
+    }
+    this.#bounds = kept;
+  }
+
   /** The stretches behind `below`, as the metadata of a committed offset. */
   encode(): string {
     const stretches: string[] = [];
