@@ -24,7 +24,8 @@ export interface Postgres {
    * and recovers. Returns how many there were; it blocks this process.
    */
   killBackends(): number;
-  stop(): void;
+  /** Ends it, and removes its files. */
+  stop(): Promise<void>;
 }
 
 /** The programs of Debian's package; another place can be named. */
@@ -109,9 +110,11 @@ export async function startPostgres(): Promise<Postgres | undefined> {
   };
   await untilReady();
   await query('CREATE DATABASE test', 'postgres');
-  const stop = (): void => {
+  const stop = async (): Promise<void> => {
+    const ended = new Promise((resolve) => server.once('exit', resolve));
     server.kill('SIGQUIT');
-    server.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+    await ended;
+    rmSync(directory, { recursive: true, force: true });
   };
   const killBackends = (): number => {
     const sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'millrace'";
