@@ -30,7 +30,7 @@ const OPTIONS = {
 const open = (fileSystem: MemoryFileSystem, seed: number): Promise<Log> =>
   openLog('/data', { fileSystem, random: seededRandom(seed), logger: silentLogger });
 
-const isBad = (value: number): boolean => value % 3 === 1;
+const isBad = (value: number, every = 3): boolean => value % every === 1;
 
 /** The values of the dead letters, sorted. */
 async function letters(log: Log): Promise<string[]> {
@@ -67,7 +67,7 @@ const counter: SourceConnector = {
           const records = values
             .filter((value) => !isBad(value))
             .map((value) => ({ topic: numbers, key: part, value }));
-          const bad = values.filter(isBad).map((value) => badNumber(part, value));
+          const bad = values.filter((value) => isBad(value)).map((value) => badNumber(part, value));
           return { records, bad, partition: { part }, offset: { next } };
         },
         close: async () => undefined,
@@ -139,10 +139,10 @@ function transactional(output: { now: Output }, every: number): SinkConnector {
   };
 }
 
-async function fill(log: Log, length = 2 * END): Promise<void> {
+async function fill(log: Log, length: number, badEvery = 3): Promise<void> {
   await using producer = log.producer();
   const records = Array.from({ length }, (_, value) => {
-    const text = isBad(value) ? `x${value}` : String(value);
+    const text = isBad(value, badEvery) ? `x${value}` : String(value);
     return { key: Buffer.from('k'), value: Buffer.from(text), partition: value % 2 };
   });
   await producer.sendAll(raw, records);
@@ -152,40 +152,49 @@ const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 
 describe.each(WAYS)('%s', (_, seed, crash) => {
   test.each([
-    ['at once', 1],
-    ['by every third commit', 3],
-  ])('[CONNECT-ERRORS-4] one dead letter for each record, in an output %s', async (_, every) => {
-    const disk = new MemoryFileSystem({ random: seededRandom(seed) });
-    const log = await open(disk, seed);
-    await fill(log);
-    const output: { now: Output } = { now: { values: [], offsets: [] } };
-    const moments: { disk: MemoryFileSystem; output: Output; step: string }[] = [];
-    const capture = (step: string): void => {
-      moments.push({ disk: crash(disk), output: output.now, step });
-    };
-    disk.onOperation = ({ kind, number }) => {
-      if (!changesNothing(kind) && number % 2 === 0) capture(`${number} ${kind}`);
-    };
-    await new SinkRunner(log, transactional(output, every), {
-      ...OPTIONS,
-      // Each put is one of at most so many records: a commit falls between them.
-      onStep: capture,
-    }).finish();
-    disk.onOperation = undefined;
-    await log.close();
-    expect(moments.filter(({ step }) => step === 'sink-1-output').length).toBeGreaterThan(0);
-    const good = Array.from({ length: 2 * END }, (_, value) => value).filter((n) => !isBad(n));
-    const bad = Array.from({ length: 2 * END }, (_, value) => value).filter(isBad);
-    for (const moment of moments) {
-      const after = await open(moment.disk, seed);
-      const own = { now: moment.output };
-      await new SinkRunner(after, transactional(own, every), OPTIONS).finish();
-      expect([moment.step, sorted(own.now.values)]).toEqual([moment.step, good]);
-      const expected = bad.map((value) => `x${value}`).sort();
-      expect([moment.step, await letters(after)]).toEqual([moment.step, expected]);
-      await after.close();
-    }
-  }, 60_000);
+    ['at once', { every: 1, count: 2 * END, badEvery: 3, look: 2 }],
+    // So many that each partition has several puts, and a commit behind each.
+    ['by every third commit', { every: 3, count: 1_500, badEvery: 51, look: 20 }],
+  ])(
+    '[CONNECT-ERRORS-4] one dead letter a record, in an output %s',
+    async (_, { every, count, badEvery, look }) => {
+      const disk = new MemoryFileSystem({ random: seededRandom(seed) });
+      const log = await open(disk, seed);
+      await fill(log, count, badEvery);
+      const output: { now: Output } = { now: { values: [], offsets: [] } };
+      const moments: { disk: MemoryFileSystem; output: Output; step: string }[] = [];
+      const capture = (step: string): void => {
+        moments.push({ disk: crash(disk), output: output.now, step });
+      };
+      disk.onOperation = ({ kind, number }) => {
+        if (!changesNothing(kind) && number % look === 0) capture(`${number} ${kind}`);
+      };
+      await new SinkRunner(log, transactional(output, every), {
+        ...OPTIONS,
+        // Each put is one of at most so many records: a commit falls between them.
+        onStep: capture,
+      }).finish();
+      disk.onOperation = undefined;
+      await log.close();
+      expect(moments.filter(({ step }) => step === 'sink-1-output').length).toBeGreaterThan(0);
+      const good = Array.from({ length: count }, (_, value) => value).filter(
+        (n) => !isBad(n, badEvery),
+      );
+      const bad = Array.from({ length: count }, (_, value) => value).filter((n) =>
+        isBad(n, badEvery),
+      );
+      for (const moment of moments) {
+        const after = await open(moment.disk, seed);
+        const own = { now: moment.output };
+        await new SinkRunner(after, transactional(own, every), OPTIONS).finish();
+        expect([moment.step, sorted(own.now.values)]).toEqual([moment.step, good]);
+        const expected = bad.map((value) => `x${value}`).sort();
+        expect([moment.step, await letters(after)]).toEqual([moment.step, expected]);
+        await after.close();
+      }
+    },
+    60_000,
+  );
 });
 
 test('[CONNECT-ERRORS-4] an output that holds back is to be complete before it is too much', async () => {
@@ -210,7 +219,7 @@ test('[CONNECT-ERRORS-4] an output that holds back is to be complete before it i
   await new SinkRunner(log, watched, OPTIONS).finish();
   expect(completed.length).toBeGreaterThan(2);
   expect(output.now.values).toHaveLength((count * 2) / 3);
-  const expected = Array.from({ length: count }, (_, value) => value).filter(isBad);
+  const expected = Array.from({ length: count }, (_, value) => value).filter((n) => isBad(n));
   expect(await letters(log)).toEqual(expected.map((value) => `x${value}`).sort());
   await log.close();
 });
