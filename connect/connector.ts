@@ -157,8 +157,9 @@ export interface SourceTask {
    */
   poll(): Promise<SourceBatch | undefined>;
   /**
-   * Called after each commit, before anything else is written: what `poll` returned so far is
-   * committed. If it rejects, the run ends, and stays committed.
+   * Called after each commit, before anything else is written. Committed is what `poll` returned
+   * before its last call, at least: the batch of that call may have come during the commit, and is
+   * then in the next one. If it rejects, the run ends, and stays committed.
    */
   committed?(): Promise<void>;
   /** The progress so far; may be called at any time. */
