@@ -197,7 +197,7 @@ describe.each(WAYS)('%s', (_, seed, crash) => {
   );
 });
 
-test('[CONNECT-ERRORS-4] an output that holds back is to be complete before it is too much', async () => {
+test('[CONNECT-ERRORS-4] an output that holds back is complete before it is too much', async () => {
   const log = await open(new MemoryFileSystem(), 3);
   const count = 3_000;
   await fill(log, count);

@@ -26,6 +26,7 @@ import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from './internal-topics.ts';
 import { OffsetStore } from './offset-store.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { recordRequests } from './record-requests.ts';
+import { RETENTION_LOOK_MS, RetentionChecks } from './retention-checks.ts';
 import { topicRequests } from './topic-requests.ts';
 import { Topics } from './topics.ts';
 import { TransactionCoordinator } from './transaction-coordinator.ts';
@@ -45,8 +46,6 @@ export interface BrokerOptions {
 const CHECKPOINT_MS = 10_000;
 /** At full speed ten seconds are gigabytes: so much appended brings the next checkpoint. */
 const CHECKPOINT_BYTES = 256 * 1024 * 1024;
-/** Kafka's `log.retention.check.interval.ms`. */
-const RETENTION_CHECK_MS = 5 * 60 * 1000;
 /** Kafka's `log.cleaner.backoff.ms`. */
 const COMPACTION_CHECK_MS = 15_000;
 /** Kafka's `transaction.abort.timed.out.transaction.cleanup.interval.ms`. */
@@ -164,9 +163,13 @@ export class Broker {
     this.#checkpointNow = this.#housekeeping.every(CHECKPOINT_MS, () => this.#checkpoint());
     this.#housekeeping.every(TRANSACTION_CHECK_MS, () => this.#transactions.abortTimedOut());
     this.#housekeeping.every(COMPACTION_CHECK_MS, () => this.#compactor.compactDue());
-    this.#housekeeping.every(RETENTION_CHECK_MS, async () => {
-      for (const { log } of topics.partitions()) await log.applyRetention();
-      await topics.checkpoints.writeLogStarts(() => topics.partitions());
+    const { clock } = this.#options;
+    const checks = new RetentionChecks(clock.monotonicMs());
+    this.#housekeeping.every(RETENTION_LOOK_MS, async () => {
+      const nowMs = clock.monotonicMs();
+      const due = [...topics.partitions()].filter(({ log }) => checks.isDue(log, nowMs));
+      for (const { log } of due) await log.applyRetention();
+      if (due.length > 0) await topics.checkpoints.writeLogStarts(() => topics.partitions());
     });
   }
 

@@ -11,8 +11,10 @@ import { topic } from '../topic.ts';
 
 const letters = topic('letters', { key: string(), value: string() });
 const MINUTE_MS = 60_000;
-/** How often the broker looks for what is old. */
+/** How often the broker looks for what is old, unless it is kept for less than twice as long. */
 const CHECK_MS = 5 * MINUTE_MS;
+/** How often it looks at most. */
+const LOOK_MS = 10_000;
 
 interface Scene {
   readonly log: Log;
@@ -53,8 +55,8 @@ async function scene(config: TopicSettings, run: (scene: Scene) => Promise<void>
       await producer.send(letters, { value: value + 'x'.repeat(500), timestampMs: clock.nowMs() });
     },
     wait: async (ms) => {
-      for (let left = ms; left > 0; left -= MINUTE_MS) {
-        clock.advance(Math.min(left, MINUTE_MS));
+      for (let left = ms; left > 0; left -= LOOK_MS) {
+        clock.advance(Math.min(left, LOOK_MS));
         await settle(disk);
       }
     },
@@ -87,6 +89,16 @@ describe('retention', () => {
     });
   });
 
+  test('[ADMIN-19] what is kept for a minute is looked at every half a minute', async () => {
+    await scene({ retentionMs: MINUTE_MS }, async ({ send, wait, earliest }) => {
+      for (const value of ['a', 'b', 'c', 'd', 'e']) await send(value);
+      await wait(MINUTE_MS + 2 * LOOK_MS);
+      expect(await earliest()).toBe(0);
+      await wait(LOOK_MS);
+      expect(await earliest()).toBe(5);
+    });
+  });
+
   test('[ADMIN-19] by size: the oldest segments go while there are too many bytes', async () => {
     await scene({ retentionBytes: 2500 }, async ({ log, send, wait, earliest }) => {
       for (const value of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await send(value);
@@ -105,7 +117,7 @@ describe('retention', () => {
     await scene(config, async ({ send, wait, segments, clock }) => {
       for (const value of ['a', 'b', 'c']) await send(value);
       clock.advance(1);
-      await wait(CHECK_MS);
+      await wait(MINUTE_MS);
       expect(await segments()).toEqual({ kept: [3], deleted: [0, 2] });
       await wait(9 * MINUTE_MS);
       expect((await segments()).deleted).toEqual([0, 2]);
