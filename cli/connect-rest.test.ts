@@ -31,7 +31,7 @@ function linesIn(directory: string): string[] {
   });
 }
 
-test('[CONNECT-REST-11] connectors are looked after by commands, and go on after kill -9', async () => {
+test('[CONNECT-REST-11] commands look after connectors; they outlive kill -9', async () => {
   const directory = temporaryDirectory();
   const [input, out] = [join(directory, 'in.txt'), join(directory, 'out')];
   writeFileSync(input, 'one\ntwo\n');
