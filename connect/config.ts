@@ -301,6 +301,7 @@ function schemaOf<C>(fields: ConfigFields, read: ConfigSchema<C>['read']): Confi
 export interface FieldsCheck {
   /** It is done if these are right, whatever the others are. */
   readonly of: readonly string[];
+  /** What is wrong with them; empty if nothing is. */
   readonly check: (config: Readonly<Record<string, unknown>>) => readonly ConfigIssue[];
 }
 

@@ -30,7 +30,7 @@ async function firstFlights(): Promise<Readonly<Record<string, string>>> {
   const { buffer, byteOffset, byteLength } = readFileSync(FLIGHTS_FILE);
   const file = buffer.slice(byteOffset, byteOffset + byteLength);
   const rows = await parquetReadObjects({ file, compressors, rowEnd: FLIGHTS });
-  const columnOf = (name: string): unknown[] => rows.map((row) => row[name]);
+  const columnOf = (name: string): unknown[] => rows.map((row): unknown => row[name]);
   const numbersOf = (name: string): bigint[] => rows.map((row) => BigInt(row[name] as number));
   const path = join(temporaryDirectory(), 'flights.parquet');
   const bytes = parquetWriteBuffer({

@@ -54,7 +54,7 @@ export class OutputBuffer {
     this.#filledBytes += bytes.length;
   }
 
-  /** Appends the bytes of a span, which are copied, and a line feed. */
+  /** @internal Appends the bytes of a span, which are copied, and a line feed. */
   appendByteLine({ source, start, end }: ByteSpan): void {
     this.#reserve(end - start + 1);
     const position = this.#filledBytes + source.copy(this.#buffer, this.#filledBytes, start, end);
