@@ -15,7 +15,7 @@ export {
 } from './client/dead-letters/dead-letter.ts';
 export { locateValue, type ByteSpan } from './client/consumer/consumer-record.ts';
 export { OffsetSet } from './client/dead-letters/offset-set.ts';
-export { offsetsOf } from './client/partition-offsets.ts';
+export { commitOffsets, offsetsOf } from './client/partition-offsets.ts';
 export { sleep } from './clock.ts';
 export { asError } from './errors.ts';
 export { Exclusive } from './exclusive.ts';

@@ -51,11 +51,8 @@ export function writeTyped(schema: ConnectSchema, value: unknown, options: Typed
 }
 
 function writeNull(schema: ConnectSchema, options: TypedOptions): string {
-  if (schema.default !== undefined && schema.default !== null && options.replaceNullWithDefault) {
-    return writeTyped(schema, readTyped(schema, schema.default, options), options);
-  }
-  if (schema.optional) return 'null';
-  throw new TypeError('null stands where the schema wants a value');
+  const value = readNull(schema, options);
+  return value === null ? 'null' : writeTyped(schema, value, options);
 }
 
 type Write = (schema: ConnectSchema, value: unknown) => string;

@@ -1,4 +1,5 @@
 import { LogError, type Log, type Producer } from '../../core/index.ts';
+import { commitOffsets } from '../../core/internal.ts';
 import { checkpoints, type Checkpoint, type CheckpointKey } from './mirror-records.ts';
 import { matches, type MirrorSettings } from './mirror-options.ts';
 import type { SyncedPartition, SyncLedger } from './sync-ledger.ts';
@@ -86,16 +87,15 @@ export class GroupCheckpoints {
       return value.offset > (current.get(keyOf(key)) ?? -1);
     });
     if (further.length === 0) return;
-    const { results } = await to.api.offsetCommit({
-      ...{ groupId, memberId: '', generation: -1 },
-      offsets: further.map(({ key: { topic, partition }, value: { offset, metadata } }) => {
-        return { topic, partition, offset, metadata };
-      }),
+    const places = further.map(({ key: { topic, partition }, value: { offset, metadata } }) => {
+      return { topic, partition, offset, metadata };
     });
-    const failed = results.find(({ error }) => error !== undefined)?.error;
-    // A member that joined just now goes on where it stands.
-    if (failed !== undefined && failed.code !== 'UNKNOWN_MEMBER_ID')
-      throw LogError.fromData(failed);
+    try {
+      await commitOffsets(to, groupId, places);
+    } catch (cause) {
+      // A member that joined just now goes on where it stands.
+      if (!LogError.is(cause, 'UNKNOWN_MEMBER_ID')) throw cause;
+    }
   }
 }
 

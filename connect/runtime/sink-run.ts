@@ -4,11 +4,10 @@ import {
   LogError,
   type AnyTopic,
   type Consumer,
-  type Log,
   type Logger,
   type PartitionRecords,
 } from '../../core/index.ts';
-import { present } from '../../core/internal.ts';
+import { commitOffsets, present } from '../../core/internal.ts';
 import type { SinkConnector, SinkOffset, SinkTask, SinkTopic } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { failureOf } from './failure.ts';
@@ -294,21 +293,6 @@ export class SinkRun {
       throw failureOf(this.#options.connector.name, 'close', failed.reason);
     }
   }
-}
-
-async function commitOffsets(
-  log: Log,
-  groupId: string,
-  offsets: readonly SinkOffset[],
-): Promise<void> {
-  const { results } = await log.api.offsetCommit({
-    groupId,
-    memberId: '',
-    generation: -1,
-    offsets: offsets.map((offset) => ({ ...offset, metadata: '' })),
-  });
-  const failed = results.find(({ error }) => error !== undefined)?.error;
-  if (failed !== undefined) throw LogError.fromData(failed);
 }
 
 function isAhead({ name }: SinkConnector, start: SinkOffset, endOffset: number): ConnectError {

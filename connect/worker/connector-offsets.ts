@@ -1,4 +1,5 @@
 import { LogError, type Log } from '../../core/index.ts';
+import { commitOffsets } from '../../core/internal.ts';
 import type { JsonValue, SourcePartition } from '../connector.ts';
 import { ConnectError } from '../errors.ts';
 import { connectOffsets, offsetKey, readSourceOffsets } from '../runtime/source-offsets.ts';
@@ -63,15 +64,11 @@ export async function writeOffsets(
   if (made.connector.delivery === 'transactional') throw ownOffsets(name);
   const places = changes.map(placeOf);
   const set = places.flatMap(({ offset, ...place }) => {
-    return offset === undefined ? [] : [{ ...place, offset, metadata: '' }];
+    return offset === undefined ? [] : [{ ...place, offset }];
   });
   const groupId = `connect-${name}`;
   const gone = places.filter(({ offset }) => offset === undefined);
-  if (set.length > 0) {
-    const member = { groupId, memberId: '', generation: -1 };
-    const { results } = await log.api.offsetCommit({ ...member, offsets: set });
-    for (const { error } of results) if (error !== undefined) throw LogError.fromData(error);
-  }
+  await commitOffsets(log, groupId, set);
   if (gone.length > 0) await log.admin().deleteGroupOffsets(groupId, gone);
 }
 

@@ -40,14 +40,15 @@ export class CheckpointRound {
       this.#waiting = tasks;
       this.#begunMs = nowMs;
     }
-    const urgent = tasks.filter(({ state: { tailCount, committed } }) => {
+    const isUrgent = ({ state: { tailCount, committed } }: Task): boolean => {
       return tailCount >= checkpointEntriesMax || committed.isAwaited;
-    });
-    const others = this.#waiting.filter((task) => !urgent.includes(task));
+    };
+    const urgent = tasks.filter(isUrgent);
+    const others = this.#waiting.filter((task) => !isUrgent(task));
     if (urgent.length + others.length === 0) return undefined;
     const endMs = nowMs + (nowMs - this.#lastMs) * SHARE;
     const canWait = (task: Task): boolean => {
-      return !urgent.includes(task) && clock.monotonicMs() >= endMs;
+      return !isUrgent(task) && clock.monotonicMs() >= endMs;
     };
     return { tasks: [...urgent, ...others], canWait };
   }

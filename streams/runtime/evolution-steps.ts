@@ -7,7 +7,7 @@ import {
   type ProducerRecord,
   type TopicMetadata,
 } from '../../core/index.ts';
-import { offsetsOf } from '../../core/internal.ts';
+import { commitOffsets, offsetsOf } from '../../core/internal.ts';
 import type { GroupOffsetAt } from './last-run.ts';
 import { decodeOffsetMetadata, encodeOffsetMetadata, isOffsetMetadata } from './offset-metadata.ts';
 import { MESSAGE_BYTES_MAX } from './topics.ts';
@@ -87,7 +87,7 @@ export async function renameTimes(
     const rewritten = encodeOffsetMetadata({ ...times, operators });
     if (rewritten !== metadata) changed.push({ ...committed, metadata: rewritten });
   }
-  await commit(log, groupId, changed);
+  await commitOffsets(log, groupId, changed);
 }
 
 /** Gives up the records of a repartition topic that are not processed; times stay. */
@@ -98,7 +98,7 @@ export async function skipUnread(log: Log, groupId: string, topic: string): Prom
     const { latest } = await offsetsOf(log, topic, committed.partition);
     skipped.push({ ...committed, offset: latest });
   }
-  await commit(log, groupId, skipped);
+  await commitOffsets(log, groupId, skipped);
 }
 
 /**
@@ -116,7 +116,7 @@ export async function replaceOffsets(
     if (!LogError.is(error, 'GROUP_ID_NOT_FOUND')) throw error; // it has committed nothing
   }
   const existing = new Set(await log.admin().listTopics());
-  await commit(
+  await commitOffsets(
     log,
     groupId,
     offsets.filter(({ topic }) => existing.has(topic)),
@@ -131,18 +131,6 @@ async function committedOf(log: Log, groupId: string): Promise<CommittedOffset[]
     if (error !== undefined) throw LogError.fromData(error);
     return committed.offset >= 0 && existing.has(committed.topic) ? [committed] : [];
   });
-}
-
-async function commit(
-  log: Log,
-  groupId: string,
-  offsets: readonly CommittedOffset[],
-): Promise<void> {
-  if (offsets.length === 0) return;
-  const request = { groupId, memberId: '', generation: -1, offsets };
-  for (const { error } of (await log.api.offsetCommit(request)).results) {
-    if (error !== undefined) throw LogError.fromData(error);
-  }
 }
 
 async function metadataOf(log: Log, topic: string): Promise<TopicMetadata | undefined> {

@@ -1,11 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  LogError,
-  type CommittedOffset,
-  type Log,
-  type PartitionRecords,
-  type Transaction,
-} from '../../core/index.ts';
+import { LogError, type PartitionRecords, type Transaction } from '../../core/index.ts';
+import { commitOffsets } from '../../core/internal.ts';
 import { StreamsError } from '../errors.ts';
 import { checkpoint, type CheckpointContext } from './checkpoint.ts';
 import { CheckpointRound } from './checkpoint-round.ts';
@@ -475,17 +470,6 @@ export class TaskRunner {
   #nowMs(): number {
     return this.#options.settings.clock.monotonicMs();
   }
-}
-
-async function commitOffsets(
-  log: Log,
-  groupId: string,
-  offsets: readonly CommittedOffset[],
-): Promise<void> {
-  const request = { groupId, memberId: '', generation: -1, offsets };
-  const { results } = await log.api.offsetCommit(request);
-  const failed = results.find(({ error }) => error !== undefined)?.error;
-  if (failed !== undefined) throw LogError.fromData(failed);
 }
 
 function ignore(): void {
